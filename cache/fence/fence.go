@@ -1,0 +1,248 @@
+package fence
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slotsDefault is the number of slots when Options says nothing: 0.5 MiB of
+// counters, and 3 MiB of slots while they are empty.
+const slotsDefault = 1 << 16
+
+// recentMax bounds the events remembered in one slot. At the limit the slot
+// trusts no label older than the head before: it forgets events and distrusts
+// what it forgot, in one step.
+const recentMax = 32
+
+// Options configure a Fence. The zero value is good.
+type Options struct {
+	// Slots is the number of slots that tags share, rounded up to a power of two.
+	// More slots mean fewer slow checks, not fresher answers. 0 means 65536.
+	Slots int
+}
+
+// Fence answers whether an entry may be served. One goroutine, the follower,
+// calls Reset and Advance; any number call the other methods.
+type Fence struct {
+	// The three fields below are published in this order: slots, head, clock. A
+	// reader takes the clock first and the counters second, so what it is told is
+	// at least as new as the clock says.
+	lookBegan atomic.Int64
+	head      atomic.Pointer[Head]
+	// generation moves with every Reset, before anything is forgotten.
+	generation atomic.Uint64
+
+	floor    atomic.Pointer[Snapshot]
+	mask     uint64
+	counters []atomic.Uint64
+	slots    []slot
+
+	// afterFloor, unless nil, is called in every slow check between the floor and
+	// the slots, for tests that force an interleaving there.
+	afterFloor func()
+}
+
+// slot remembers the latest events of the tags that fall into it.
+type slot struct {
+	mu     sync.Mutex
+	recent []stamp
+	// floor, unless nil, includes every event that was dropped from recent.
+	floor *Snapshot
+}
+
+type stamp struct {
+	tag Tag
+	xid XID
+}
+
+// New returns a fence that admits nothing until the first Reset.
+func New(o Options) *Fence {
+	n := 1
+	for n < o.Slots || o.Slots == 0 && n < slotsDefault {
+		n <<= 1
+	}
+	return &Fence{mask: uint64(n - 1), counters: make([]atomic.Uint64, n), slots: make([]slot, n)}
+}
+
+// Reset starts a new knowledge at head: events are all that are known, floor is
+// the snapshot from which on they are complete, began is when the look that
+// brought them started. Whatever was known before is forgotten, and entries
+// whose label does not include floor are admitted no more.
+func (f *Fence) Reset(head *Head, floor Snapshot, events []Event, began Instant) {
+	// Without a clock and a head nobody is served while the knowledge is being
+	// replaced; who took them before finds the generation moved: see admitSlowly.
+	f.lookBegan.Store(0)
+	f.head.Store(nil)
+	f.generation.Add(1)
+	f.floor.Store(&floor)
+	for i := range f.slots {
+		s := &f.slots[i]
+		s.mu.Lock()
+		s.recent, s.floor = nil, nil
+		f.counters[i].Add(1)
+		s.mu.Unlock()
+	}
+	f.apply(events, &floor, &head.Snapshot)
+	f.head.Store(head)
+	f.lookBegan.Store(int64(began))
+}
+
+// Advance moves the head forward by one look that began at began and brought
+// every event visible in head and not in the head before.
+func (f *Fence) Advance(head *Head, events []Event, began Instant) {
+	f.apply(events, &f.head.Load().Snapshot, &head.Snapshot)
+	f.head.Store(head)
+	f.lookBegan.Store(int64(began))
+}
+
+// apply files events that became known between the heads before and after.
+func (f *Fence) apply(events []Event, before, after *Snapshot) {
+	for _, e := range events {
+		for _, tag := range e.Tags {
+			i := uint64(tag) & f.mask
+			s := &f.slots[i]
+			s.mu.Lock()
+			s.add(stamp{tag, e.XID}, before, after)
+			f.counters[i].Add(1)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// add files one event. A full slot first forgets what the head before had
+// already, then everything, and distrusts the labels that may lack it.
+func (s *slot) add(e stamp, before, after *Snapshot) {
+	if s.floor == after {
+		return // every label that the slot trusts sees e
+	}
+	for _, known := range s.recent {
+		if known == e {
+			return
+		}
+	}
+	if len(s.recent) >= recentMax {
+		kept := s.recent[:0]
+		for _, r := range s.recent {
+			if !before.Sees(r.xid) {
+				kept = append(kept, r)
+			}
+		}
+		if len(kept) == len(s.recent) {
+			s.recent, s.floor = s.recent[:0], after
+			return
+		}
+		s.recent, s.floor = kept, before
+	}
+	s.recent = append(s.recent, e)
+}
+
+// Head returns the newest head, nil before the first look. A load takes it
+// before its query is sent, and labels its result with it.
+func (f *Fence) Head() *Head { return f.head.Load() }
+
+// LookBegan returns when the last completed look began: every commit
+// acknowledged before that moment is included in the head. It is zero before
+// the first look.
+func (f *Fence) LookBegan() Instant { return Instant(f.lookBegan.Load()) }
+
+// Fresh reports whether, at moment now, the head includes every commit
+// acknowledged more than staleness ago.
+func (f *Fence) Fresh(now Instant, staleness time.Duration) bool {
+	began := f.LookBegan()
+	return began != 0 && now.Sub(began) <= staleness
+}
+
+// Admits reports whether the entry of ticket t may be served: whether its state
+// lacks no received event of its tags. Ask for freshness (Fresh, LookBegan)
+// before, not after. A refusal may be temporary (no head yet); an entry refused
+// after the first look is of no use any more.
+func (f *Fence) Admits(t *Ticket) bool {
+	generation := f.generation.Load()
+	if generation == 0 {
+		return false
+	}
+	if t.generation.Load() == generation {
+		moved := false
+		for i, tag := range t.tags {
+			if f.counters[uint64(tag)&f.mask].Load() != t.counters[i].Load() {
+				moved = true
+				break
+			}
+		}
+		if !moved {
+			return true
+		}
+	}
+	return f.admitSlowly(t, generation)
+}
+
+// admitSlowly compares the label with the floor and with the events remembered.
+//
+// The interleaving it defends against:
+//
+//  1. a reader takes the head and the floor that are about to be replaced;
+//  2. the follower resets: it raises the floor and empties the slots;
+//  3. the reader finds the slots empty and would admit an entry that an event,
+//     now forgotten, had forbidden.
+//
+// The generation moves before a slot is emptied, so who saw an emptied slot
+// sees a moved generation afterwards, and asks again; who starts with the moved
+// generation finds no head until the new knowledge is complete. Forced by
+// TestResetDuringSlowCheck.
+func (f *Fence) admitSlowly(t *Ticket, generation uint64) bool {
+	for {
+		admitted := f.admissible(t)
+		now := f.generation.Load()
+		if now == generation {
+			if admitted {
+				t.generation.Store(generation)
+			}
+			return admitted
+		}
+		generation = now
+	}
+}
+
+func (f *Fence) admissible(t *Ticket) bool {
+	head := f.head.Load()
+	if head == nil || t.label.Incarnation != head.Incarnation || !t.label.Lower.Includes(*f.floor.Load()) {
+		return false
+	}
+	if f.afterFloor != nil {
+		f.afterFloor()
+	}
+	for i, tag := range t.tags {
+		counter, ok := f.checkSlot(tag, &t.label.Lower)
+		if !ok {
+			return false
+		}
+		t.counters[i].Store(counter)
+	}
+	return true
+}
+
+// checkSlot reports whether a label sees every event of tag, and the counter at
+// which that was so.
+func (f *Fence) checkSlot(tag Tag, label *Snapshot) (counter uint64, ok bool) {
+	i := uint64(tag) & f.mask
+	s := &f.slots[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.floor != nil && !label.Includes(*s.floor) {
+		return 0, false
+	}
+	for _, e := range s.recent {
+		if e.tag == tag && !label.Sees(e.xid) {
+			return 0, false
+		}
+	}
+	return f.counters[i].Load(), true
+}
+
+// Settled reports whether everything that an entry with label l shows is
+// included in the head, so that serving it shows nothing of the future.
+func (f *Fence) Settled(l Label) bool {
+	head := f.head.Load()
+	return head != nil && !l.Upper.IsZero() && l.Incarnation == head.Incarnation && head.Snapshot.Includes(l.Upper)
+}

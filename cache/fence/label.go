@@ -1,0 +1,59 @@
+package fence
+
+import "errors"
+
+// Incarnation names one uninterrupted life of one database. Transaction ids
+// are reused after a crash, a failover or a restored copy; they mean something
+// only within one incarnation. The empty name belongs to no database.
+type Incarnation string
+
+// Head is a state of the database that is fully known: every event visible in
+// Snapshot has been received. It is immutable.
+type Head struct {
+	Incarnation Incarnation
+	Snapshot    Snapshot
+}
+
+// Label bounds the database state that an entry shows.
+type Label struct {
+	Incarnation Incarnation
+	// Lower is included in the state shown: the head that was current before the
+	// load's query was sent.
+	Lower Snapshot
+	// Upper includes the state shown: a head whose look began after the load
+	// ended. Zero while no such look has completed.
+	Upper Snapshot
+}
+
+// LabelAt returns the label of a load that begins now, at head h.
+func LabelAt(h *Head) Label { return Label{Incarnation: h.Incarnation, Lower: h.Snapshot} }
+
+// incarnationLengthMax bounds a decoded incarnation name, in bytes.
+const incarnationLengthMax = 128
+
+var errLabelBytes = errors.New("decode label: malformed bytes")
+
+// AppendBinary appends a compact form of l for storage outside the process.
+func (l Label) AppendBinary(dst []byte) []byte {
+	dst = append(dst, byte(len(l.Incarnation)))
+	dst = append(dst, l.Incarnation...)
+	dst = l.Lower.AppendBinary(dst)
+	return l.Upper.AppendBinary(dst)
+}
+
+// DecodeLabel reads what AppendBinary wrote and returns the bytes behind it.
+func DecodeLabel(src []byte) (Label, []byte, error) {
+	if len(src) == 0 || int(src[0]) > incarnationLengthMax || len(src) < 1+int(src[0]) {
+		return Label{}, nil, errLabelBytes
+	}
+	l := Label{Incarnation: Incarnation(src[1 : 1+int(src[0])])}
+	src = src[1+int(src[0]):]
+	var err error
+	if l.Lower, src, err = DecodeSnapshot(src); err != nil {
+		return Label{}, nil, err
+	}
+	if l.Upper, src, err = DecodeSnapshot(src); err != nil {
+		return Label{}, nil, err
+	}
+	return l, src, nil
+}
