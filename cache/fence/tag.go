@@ -1,6 +1,12 @@
 package fence
 
-import "github.com/cespare/xxhash/v2"
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // Tag stands for something that a query's answer depends on: a table, the rows
 // of a table that have a value, the schema. It is a hash of a text that the
@@ -17,3 +23,33 @@ type Event struct {
 	XID  XID
 	Tags []Tag
 }
+
+// SchemaText is the text of the tag that every entry carries and that every
+// change of names, rights or definitions moves.
+const SchemaText = "schema"
+
+// valueLengthMax is the longest value, in bytes, that is spelled in a tag.
+const valueLengthMax = 64
+
+// TableText spells the tag that any change of a table moves. root is the OID of
+// the table, or of the root of its partition or inheritance tree.
+func TableText(root uint32) string { return strconv.FormatUint(uint64(root), 10) }
+
+// WholesaleText spells the tag that only changes without a list of values move:
+// TRUNCATE, a statement that changed too many rows. Every reader that carries
+// a ValueText of the table carries it too.
+func WholesaleText(root uint32) string { return TableText(root) + "/*" }
+
+// ValueText spells the tag that a row moves if it had or gets value in column.
+// value is Postgres' canonical text; a long one is replaced by its MD5.
+func ValueText(root uint32, column, value string) string {
+	if len(value) > valueLengthMax {
+		sum := md5.Sum([]byte(value))
+		value = "md5:" + hex.EncodeToString(sum[:])
+	}
+	return TableText(root) + "/" + column + "=" + value
+}
+
+// RelationSchemaText spells the tag that a change of one table's definition
+// moves if it cannot touch what other names mean.
+func RelationSchemaText(root uint32) string { return SchemaText + "/" + TableText(root) }
