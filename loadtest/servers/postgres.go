@@ -1,0 +1,305 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	superuser   = "postgres"
+	defaultPort = 5432
+	loopback    = "127.0.0.1"
+)
+
+// PostgresOptions says how a server differs from the usual one. The zero value
+// is the usual one.
+type PostgresOptions struct {
+	// Settings are added to postgresql.conf and win over the defaults, which are
+	// fsync and full_page_writes off, shared_buffers 32MB, max_connections 200,
+	// timezone UTC. Values are written unquoted. Where the server listens is not
+	// a setting.
+	Settings map[string]string
+	// HBA lines stand in pg_hba.conf before those that trust everyone.
+	HBA []string
+	// TCP makes the server listen on a free port of 127.0.0.1 too.
+	TCP bool
+	// OwnIdentity gives the cluster a system identifier that no other server of
+	// this process has. It costs half a second.
+	OwnIdentity bool
+}
+
+// Postgres is a running, or stopped, throwaway PostgreSQL. Its directory, port
+// and data stay the same until Close.
+type Postgres struct {
+	options PostgresOptions
+	run     *runDir
+	dir     string // holds the socket, the log and the data directory
+	binDir  string
+	port    int
+
+	mu     sync.Mutex
+	server *process // nil before the first start
+	closed bool
+}
+
+// StopMode is how PostgreSQL is told to end.
+type StopMode string
+
+// The modes of pg_ctl.
+const (
+	Smart     StopMode = "smart"     // waits until all clients have left
+	Fast      StopMode = "fast"      // ends the clients' sessions, writes a checkpoint
+	Immediate StopMode = "immediate" // as in a crash: the next start recovers
+)
+
+// LaunchPostgres starts a server and returns when it accepts connections. ctx
+// bounds the start only. The caller must Close it.
+func LaunchPostgres(ctx context.Context, options PostgresOptions) (*Postgres, error) {
+	binDir, err := FindPostgres()
+	if err != nil {
+		return nil, err
+	}
+	run, err := acquireRunDir()
+	if err != nil {
+		return nil, err
+	}
+	p := &Postgres{options: options, run: run, binDir: binDir, port: defaultPort}
+	if err := p.launch(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Postgres) launch(ctx context.Context) error {
+	var err error
+	if p.dir, err = p.run.newServerDir(); err != nil {
+		return err
+	}
+	if err := p.run.newDataDir(ctx, p.binDir, p.DataDir(), p.options.OwnIdentity); err != nil {
+		return fmt.Errorf("create PostgreSQL cluster: %w", err)
+	}
+	for attempt := 1; ; attempt++ {
+		if p.options.TCP {
+			if p.port, err = freePort(); err != nil {
+				return err
+			}
+		}
+		if err := p.configure(); err != nil {
+			return err
+		}
+		err := p.start(ctx)
+		if err == nil || !p.options.TCP || attempt == portAttemptsMax || !addressTaken(p.LogTail(20)) {
+			return err
+		}
+	}
+}
+
+// start must not run twice at once; launch and Start see to that.
+func (p *Postgres) start(ctx context.Context) error {
+	server, err := startProcess(command{
+		path:    filepath.Join(p.binDir, "postgres"),
+		args:    []string{"-D", p.DataDir()},
+		dir:     p.dir,
+		logPath: p.logPath(),
+		account: p.run.account,
+	})
+	if err != nil {
+		return err
+	}
+	p.server = server
+	err = awaitReady(ctx, server, func() bool {
+		text, err := os.ReadFile(filepath.Join(p.DataDir(), "postmaster.pid"))
+		notes := parsePIDFile(string(text))
+		// The file of an earlier, killed server may still be there.
+		return err == nil && notes.pid == server.pid && notes.ready
+	})
+	if err != nil {
+		killTree(server)
+		return fmt.Errorf("start PostgreSQL of %s: %w; the end of its log:\n%s", p.binDir, err, p.LogTail(10))
+	}
+	return nil
+}
+
+// awaitReady polls until ready reports true, the server ends, or the wait
+// exceeds its bound.
+func awaitReady(ctx context.Context, server *process, ready func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, startWaitMax)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for !ready() {
+		select {
+		case <-server.done:
+			return fmt.Errorf("it ended while starting: %v", server.err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait until it is ready: %w", ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// SocketDir is the directory of the Unix socket: libpq's host.
+func (p *Postgres) SocketDir() string { return p.dir }
+
+// Port is the port, also a part of the Unix socket's name.
+func (p *Postgres) Port() int { return p.port }
+
+// BinDir is the directory of this PostgreSQL's programs.
+func (p *Postgres) BinDir() string { return p.binDir }
+
+// DataDir is the cluster's data directory.
+func (p *Postgres) DataDir() string { return filepath.Join(p.dir, "data") }
+
+// DSN is a connection string of keywords for a superuser, over the Unix socket.
+func (p *Postgres) DSN(database string) string {
+	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(database)
+	if quoted != database || strings.ContainsAny(database, " \t") || database == "" {
+		quoted = "'" + quoted + "'"
+	}
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s", p.dir, p.port, superuser, quoted)
+}
+
+// URL is DSN as a postgres:// URL.
+func (p *Postgres) URL(database string) string {
+	return (&url.URL{
+		Scheme:   "postgres",
+		Path:     "/" + database,
+		RawQuery: url.Values{"host": {p.dir}, "port": {strconv.Itoa(p.port)}, "user": {superuser}}.Encode(),
+	}).String()
+}
+
+// TCPAddress is host:port on loopback; empty unless PostgresOptions.TCP was set.
+func (p *Postgres) TCPAddress() string {
+	if !p.options.TCP {
+		return ""
+	}
+	return net.JoinHostPort(loopback, strconv.Itoa(p.port))
+}
+
+// Tool finds a client program, such as pgbench or psql, of this PostgreSQL or,
+// where that has none, in PATH.
+func (p *Postgres) Tool(name string) (string, error) {
+	if path := filepath.Join(p.binDir, name); executable(path) {
+		return path, nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w: neither in %s nor in PATH.\n%s", name, ErrNotInstalled, p.binDir, installHint)
+	}
+	return path, nil
+}
+
+// LogTail returns the last lines of the server's log, at most n.
+func (p *Postgres) LogTail(n int) string { return logTail(p.logPath(), n) }
+
+func (p *Postgres) logPath() string { return filepath.Join(p.dir, "server.log") }
+
+// Start starts a stopped or killed server and returns when it accepts
+// connections, recovered if need be.
+func (p *Postgres) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return errors.New("start PostgreSQL: it is closed")
+	}
+	if p.server.running() {
+		return errors.New("start PostgreSQL: it is running")
+	}
+	return p.start(context.Background())
+}
+
+// Stop ends the server and waits for its end, for at most half a minute: then it
+// is an error, and the server goes on stopping. Stopping a stopped server does
+// nothing.
+func (p *Postgres) Stop(mode StopMode) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stop(mode, stopWaitMax)
+}
+
+func (p *Postgres) stop(mode StopMode, wait time.Duration) error {
+	signals := map[StopMode]syscall.Signal{Smart: syscall.SIGTERM, Fast: syscall.SIGINT, Immediate: syscall.SIGQUIT}
+	sig, known := signals[mode]
+	if !known {
+		return fmt.Errorf("stop PostgreSQL: mode %q is not one of smart, fast, immediate", mode)
+	}
+	if !p.server.running() {
+		return nil
+	}
+	if err := p.server.signal(sig); err != nil {
+		return fmt.Errorf("stop PostgreSQL: %w", err)
+	}
+	if !p.server.ended(wait) {
+		return fmt.Errorf("stop PostgreSQL: %s stop did not end within %v; the end of its log:\n%s", mode, wait, p.LogTail(10))
+	}
+	return nil
+}
+
+// Restart is a fast stop and a start.
+func (p *Postgres) Restart() error {
+	if err := p.Stop(Fast); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
+// Kill kills the server with all its processes, as a crash of the machine would,
+// except that what was written to files stays. Start recovers.
+func (p *Postgres) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	killTree(p.server)
+}
+
+// Running reports whether the server's main process runs.
+func (p *Postgres) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server.running()
+}
+
+// Close ends the server, however it takes, and removes its files. It may be
+// called more than once.
+func (p *Postgres) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	if p.stop(Immediate, closeWaitMax) != nil {
+		killTree(p.server)
+	}
+	var err error
+	if p.dir != "" {
+		err = removeTree(p.dir)
+	}
+	return errors.Join(err, p.run.release())
+}
+
+// freePort returns a port of the loopback address that nobody uses just now.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp4", loopback+":0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// addressTaken reports whether a server's log says that its port was in use.
+func addressTaken(log string) bool {
+	return strings.Contains(strings.ToLower(log), "address already in use")
+}

@@ -1,0 +1,257 @@
+package servers
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	redisSocketName = "redis.sock"
+	// probeWaitMax bounds one question to a Redis that may not answer.
+	probeWaitMax = 500 * time.Millisecond
+)
+
+// RedisOptions says how a server differs from the usual one. The zero value is
+// the usual one.
+type RedisOptions struct {
+	// Settings are directives of redis.conf, such as maxmemory or requirepass.
+	Settings map[string]string
+	// TCP makes the server listen on a free port of 127.0.0.1 too, and URL return
+	// that.
+	TCP bool
+	// Persist makes every write durable, so that data survive Stop and Kill. By
+	// default a stopped server forgets everything.
+	Persist bool
+}
+
+// Redis is a running, or stopped, throwaway Redis. Its addresses stay the same
+// until Close.
+type Redis struct {
+	options RedisOptions
+	run     *runDir
+	dir     string
+	path    string // of the program
+	port    int    // 0 without TCP
+
+	mu     sync.Mutex
+	server *process // nil before the first start
+	closed bool
+}
+
+// LaunchRedis starts a server and returns when it answers. ctx bounds the start
+// only. The caller must Close it.
+func LaunchRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
+	path, err := FindRedis()
+	if err != nil {
+		return nil, err
+	}
+	run, err := acquireRunDir()
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{options: options, run: run, path: path}
+	if err := r.launch(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Redis) launch(ctx context.Context) error {
+	var err error
+	if r.dir, err = r.run.newServerDir(); err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		if r.options.TCP {
+			if r.port, err = freePort(); err != nil {
+				return err
+			}
+		}
+		err := r.start(ctx)
+		if err == nil || !r.options.TCP || attempt == portAttemptsMax || !addressTaken(r.LogTail(20)) {
+			return err
+		}
+	}
+}
+
+func (r *Redis) start(ctx context.Context) error {
+	server, err := startProcess(command{
+		path:    r.path,
+		args:    r.arguments(),
+		dir:     r.dir,
+		logPath: r.logPath(),
+		account: r.run.account,
+	})
+	if err != nil {
+		return err
+	}
+	r.server = server
+	err = awaitReady(ctx, server, func() bool { return redisAnswers(r.SocketPath()) })
+	if err != nil {
+		killTree(server)
+		return fmt.Errorf("start Redis %s: %w; the end of its log:\n%s", r.path, err, r.LogTail(10))
+	}
+	return nil
+}
+
+func (r *Redis) arguments() []string {
+	arguments := []string{
+		"--port", strconv.Itoa(r.port), "--bind", loopback,
+		"--unixsocket", r.SocketPath(), "--unixsocketperm", "777",
+		"--dir", r.dir, "--daemonize", "no", "--save", "",
+	}
+	if r.options.Persist {
+		arguments = append(arguments, "--appendonly", "yes", "--appendfsync", "always")
+	} else {
+		arguments = append(arguments, "--appendonly", "no")
+	}
+	for name, value := range r.options.Settings {
+		arguments = append(arguments, "--"+name, value)
+	}
+	return arguments
+}
+
+// redisAnswers reports whether the server serves commands: it refuses them while
+// it reads its data. A server that asks for a password is ready.
+func redisAnswers(socket string) bool {
+	reply, err := askRedis(socket, "PING\r\n")
+	return err == nil && (strings.HasPrefix(reply, "+PONG") || strings.HasPrefix(reply, "-NOAUTH"))
+}
+
+// shutDownOrphan ends a Redis whose starter is dead, where the kernel did not.
+// There is nobody to tell if that fails.
+func shutDownOrphan(socket string) {
+	_, _ = askRedis(socket, "SHUTDOWN NOSAVE\r\n")
+}
+
+func askRedis(socket, command string) (string, error) {
+	conn, err := net.DialTimeout("unix", socket, probeWaitMax)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(probeWaitMax)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(conn, command); err != nil {
+		return "", err
+	}
+	return bufio.NewReader(conn).ReadString('\n')
+}
+
+// URL is unix:///path/redis.sock or, with RedisOptions.TCP, redis://127.0.0.1:port.
+func (r *Redis) URL() string {
+	if r.options.TCP {
+		return "redis://" + net.JoinHostPort(loopback, strconv.Itoa(r.port))
+	}
+	return "unix://" + r.SocketPath()
+}
+
+// SocketPath is the path of the Unix socket.
+func (r *Redis) SocketPath() string { return filepath.Join(r.dir, redisSocketName) }
+
+// Port is the TCP port; 0 unless RedisOptions.TCP was set.
+func (r *Redis) Port() int { return r.port }
+
+// LogTail returns the last lines of the server's log, at most n.
+func (r *Redis) LogTail(n int) string { return logTail(r.logPath(), n) }
+
+func (r *Redis) logPath() string { return filepath.Join(r.dir, "server.log") }
+
+// Start starts a stopped or killed server and returns when it answers.
+func (r *Redis) Start() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errors.New("start Redis: it is closed")
+	}
+	if r.server.running() {
+		return errors.New("start Redis: it is running")
+	}
+	return r.start(context.Background())
+}
+
+// Stop ends the server and waits for its end, for at most half a minute.
+// Stopping a stopped server does nothing; a paused one is resumed to stop.
+func (r *Redis) Stop() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.server.running() {
+		return nil
+	}
+	if err := errors.Join(r.server.signal(syscall.SIGTERM), r.server.signal(syscall.SIGCONT)); err != nil {
+		return fmt.Errorf("stop Redis: %w", err)
+	}
+	if !r.server.ended(stopWaitMax) {
+		return fmt.Errorf("stop Redis: it did not end within %v; the end of its log:\n%s", stopWaitMax, r.LogTail(10))
+	}
+	return nil
+}
+
+// Restart is a stop and a start.
+func (r *Redis) Restart() error {
+	if err := r.Stop(); err != nil {
+		return err
+	}
+	return r.Start()
+}
+
+// Kill ends the server at once, without a chance to say so to its clients or to
+// write anything.
+func (r *Redis) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	killTree(r.server)
+}
+
+// Pause stops the server from running without closing its connections, as a
+// hung machine would; Resume undoes it.
+func (r *Redis) Pause() error { return r.signal("pause", syscall.SIGSTOP) }
+
+// Resume lets a paused server run.
+func (r *Redis) Resume() error { return r.signal("resume", syscall.SIGCONT) }
+
+func (r *Redis) signal(what string, sig syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.server.running() {
+		return fmt.Errorf("%s Redis: it is not running", what)
+	}
+	if err := r.server.signal(sig); err != nil {
+		return fmt.Errorf("%s Redis: %w", what, err)
+	}
+	return nil
+}
+
+// Running reports whether the server's process exists; it may be paused.
+func (r *Redis) Running() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server.running()
+}
+
+// Close ends the server and removes its files. It may be called more than once.
+func (r *Redis) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	killTree(r.server)
+	var err error
+	if r.dir != "" {
+		err = removeTree(r.dir)
+	}
+	return errors.Join(err, r.run.release())
+}

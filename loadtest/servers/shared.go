@@ -1,0 +1,145 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Needs says which servers the tests of a package share, and how they differ
+// from the usual ones.
+type Needs struct {
+	Postgres        bool
+	PostgresOptions PostgresOptions
+	Redis           bool
+	RedisOptions    RedisOptions
+}
+
+// M is what Main needs of testing.M; goleak takes it too.
+type M interface {
+	Run() int
+}
+
+// shared holds what the tests of this binary share. It is global because
+// TestMain and the tests have nothing else in common.
+var shared struct {
+	mu       sync.Mutex
+	run      *runDir // nil outside Main
+	postgres sharedServer[*Postgres]
+	redis    sharedServer[*Redis]
+}
+
+// sharedServer is started by the first test that asks for it. An error is kept:
+// what failed for one test fails for all.
+type sharedServer[S server] struct {
+	launch func() (S, error) // nil unless needed
+	once   sync.Once
+	server S
+	err    error
+	up     bool
+}
+
+// Main runs the tests of a package with shared servers and returns the exit
+// code. A server is started when the first test asks for it, so that running a
+// test that needs none costs nothing, and stopped at the end.
+func Main(m M, needs Needs) int {
+	if err := share(needs); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := unshare(); err != nil {
+		fmt.Fprintf(os.Stderr, "close shared servers: %v\n", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// Shared is Main in the form that goleak.VerifyTestMain takes: it looks for
+// leaks after the servers were stopped.
+//
+//	func TestMain(m *testing.M) {
+//		goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
+//	}
+func Shared(m M, needs Needs) M {
+	return sharedMain{m: m, needs: needs}
+}
+
+type sharedMain struct {
+	m     M
+	needs Needs
+}
+
+func (s sharedMain) Run() int { return Main(s.m, s.needs) }
+
+// share prepares the servers. The run directory is held for the whole run, so
+// that servers which tests start for themselves find initdb's work done.
+func share(needs Needs) error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.run != nil {
+		return errors.New("share servers: Main is already running in this process")
+	}
+	shared.postgres, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Redis]{}
+	if needs.Postgres {
+		shared.postgres.launch = func() (*Postgres, error) {
+			return LaunchPostgres(context.Background(), needs.PostgresOptions)
+		}
+	}
+	if needs.Redis {
+		shared.redis.launch = func() (*Redis, error) {
+			return LaunchRedis(context.Background(), needs.RedisOptions)
+		}
+	}
+	run, err := acquireRunDir()
+	shared.run = run
+	return err
+}
+
+func unshare() error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	err := errors.Join(shared.postgres.close(), shared.redis.close(), shared.run.release())
+	shared.run = nil
+	return err
+}
+
+// SharedPostgres returns the server that all tests of the package share. A test
+// uses a database of its own (CreateDatabase) and leaves the server running; to
+// stop or to kill one, start one (StartPostgres).
+func SharedPostgres(t TB) *Postgres {
+	t.Helper()
+	return shared.postgres.get(t, "Postgres")
+}
+
+// SharedRedis returns the server that all tests of the package share. A test uses
+// keys of its own and does not flush, stop or pause it; for that, start one
+// (StartRedis).
+func SharedRedis(t TB) *Redis {
+	t.Helper()
+	return shared.redis.get(t, "Redis")
+}
+
+func (s *sharedServer[S]) get(t TB, field string) S {
+	t.Helper()
+	if s.launch == nil {
+		t.Fatalf("shared server: TestMain must call servers.Main with servers.Needs{%s: true}", field)
+	}
+	s.once.Do(func() {
+		s.server, s.err = s.launch()
+		s.up = s.err == nil
+	})
+	if s.err != nil {
+		t.Fatalf("%v", s.err)
+	}
+	return s.server
+}
+
+func (s *sharedServer[S]) close() error {
+	if !s.up {
+		return nil
+	}
+	return s.server.Close()
+}

@@ -1,0 +1,99 @@
+package servers
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// databaseWaitMax bounds the creation or removal of a database.
+const databaseWaitMax = 60 * time.Second
+
+// TB is the part of testing.TB that the harness needs. It stands here so that
+// programs other than tests do not link package testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
+
+// StartPostgres is LaunchPostgres for a test, which fails if it cannot be
+// started. It is closed when the test ends; the end of its log is shown if the
+// test failed.
+func StartPostgres(t TB, options PostgresOptions) *Postgres {
+	t.Helper()
+	p, err := LaunchPostgres(context.Background(), options)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtCleanup(t, "PostgreSQL", p)
+	return p
+}
+
+// StartRedis is LaunchRedis for a test, as StartPostgres is LaunchPostgres.
+func StartRedis(t TB, options RedisOptions) *Redis {
+	t.Helper()
+	r, err := LaunchRedis(context.Background(), options)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtCleanup(t, "Redis", r)
+	return r
+}
+
+type server interface {
+	LogTail(n int) string
+	Close() error
+}
+
+func closeAtCleanup(t TB, name string, s server) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", name, s.LogTail(20))
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("close %s: %v", name, err)
+		}
+	})
+}
+
+// CreateDatabase creates an empty database for a test and returns its name,
+// which needs no quoting. It is dropped when the test ends, together with the
+// sessions still in it, if the server still runs.
+func (p *Postgres) CreateDatabase(t TB) string {
+	t.Helper()
+	name := "test_" + strings.ToLower(rand.Text()[:12])
+	// template0 has no sessions, so that tests can create databases at once.
+	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE template0"); err != nil {
+		t.Fatalf("create database %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		if !p.Running() {
+			return
+		}
+		if err := p.execute("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
+			t.Logf("drop database %s: %v", name, err)
+		}
+	})
+	return name
+}
+
+// execute runs one statement in the database postgres.
+func (p *Postgres) execute(statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), databaseWaitMax)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, p.DSN("postgres"))
+	if err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
