@@ -1,6 +1,9 @@
 package fence
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // Incarnation names one uninterrupted life of one database. Transaction ids
 // are reused after a crash, a failover or a restored copy; they mean something
@@ -33,9 +36,10 @@ const incarnationLengthMax = 128
 
 var errLabelBytes = errors.New("decode label: malformed bytes")
 
-// AppendBinary appends a compact form of l for storage outside the process.
+// AppendBinary appends a compact form of l for storage outside the process. If
+// the incarnation's name is longer than 128 bytes, DecodeLabel refuses it.
 func (l Label) AppendBinary(dst []byte) []byte {
-	dst = append(dst, byte(len(l.Incarnation)))
+	dst = binary.AppendUvarint(dst, uint64(len(l.Incarnation)))
 	dst = append(dst, l.Incarnation...)
 	dst = l.Lower.AppendBinary(dst)
 	return l.Upper.AppendBinary(dst)
@@ -43,11 +47,13 @@ func (l Label) AppendBinary(dst []byte) []byte {
 
 // DecodeLabel reads what AppendBinary wrote and returns the bytes behind it.
 func DecodeLabel(src []byte) (Label, []byte, error) {
-	if len(src) == 0 || int(src[0]) > incarnationLengthMax || len(src) < 1+int(src[0]) {
+	length, n := binary.Uvarint(src)
+	if n <= 0 || length > incarnationLengthMax || uint64(len(src)-n) < length {
 		return Label{}, nil, errLabelBytes
 	}
-	l := Label{Incarnation: Incarnation(src[1 : 1+int(src[0])])}
-	src = src[1+int(src[0]):]
+	src = src[n:]
+	l := Label{Incarnation: Incarnation(src[:length])}
+	src = src[length:]
 	var err error
 	if l.Lower, src, err = DecodeSnapshot(src); err != nil {
 		return Label{}, nil, err
