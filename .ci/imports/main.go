@@ -1,0 +1,66 @@
+// Command imports checks the directions in which the project's packages may
+// import each other and the outside. It prints every violation with its reason
+// and fails if there is one.
+//
+// It looks at the imports of production code on this platform, not at tests: a
+// test or an example may bring together what the code keeps apart.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+)
+
+func main() {
+	packages, err := list()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "imports:", err)
+		os.Exit(2)
+	}
+	found := violations(packages)
+	for _, violation := range found {
+		fmt.Fprintln(os.Stderr, "imports:", violation)
+	}
+	if len(found) > 0 {
+		os.Exit(1)
+	}
+}
+
+// pkg is the part of go list's output that the rules need.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list() ([]pkg, error) {
+	command := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	command.Stderr = os.Stderr
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("run go list: %w", err)
+	}
+	var packages []pkg
+	for decoder := json.NewDecoder(output); ; {
+		var next pkg
+		if err := decoder.Decode(&next); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, errors.Join(fmt.Errorf("read go list: %w", err), command.Wait())
+		}
+		packages = append(packages, next)
+	}
+	if err := command.Wait(); err != nil {
+		return nil, fmt.Errorf("run go list: %w", err)
+	}
+	if len(packages) == 0 {
+		return nil, errors.New("go list found no packages; run in the top directory")
+	}
+	return packages, nil
+}

@@ -1,0 +1,91 @@
+# Everything a developer types. CI runs `make test` and `make check`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What `freshet version` says: the nearest tag and commit, where git knows.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := $(if $(VERSION),-ldflags '-X main.version=$(VERSION)')
+
+# How long the demo runs.
+DURATION ?= 30s
+# Which packages to test; and how many at once, as each may start servers.
+PACKAGES ?= ./... ./.ci/imports
+TEST_PROCESSES ?= 2
+# The longest one package's tests may take before they are taken to hang.
+TEST_TIMEOUT ?= 10m
+# Which benchmarks to run, and each for how long.
+BENCH ?= .
+BENCH_TIME ?= 1s
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FOLDERS := cache sidecar invalidation loadtest .ci
+
+.PHONY: help
+help: ## Print this help
+	@echo 'Freshet: a read-through cache for Postgres that never lies about freshness'
+	@echo
+	@while IFS= read -r line; do \
+		if [[ $$line =~ ^([a-z]+):.*'## '(.*)$$ ]]; then \
+			printf '  make %-8s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; \
+		fi; \
+	done < Makefile
+
+.PHONY: build
+build: ## Build bin/freshet
+	go build $(LDFLAGS) -o bin/freshet ./sidecar/freshet
+
+.PHONY: demo
+demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
+	@.ci/install-packages servers
+	@$(MAKE) --no-print-directory build
+	bin/freshet demo --duration $(DURATION)
+
+.PHONY: test
+test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
+	@.ci/install-packages tests
+	CGO_ENABLED=1 go test -race -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
+
+.PHONY: check
+check: format vet lint imports ## Check format, vet, lint and import directions
+
+# One layout for all, so that no change is about layout.
+.PHONY: format
+format:
+	@unformatted=$$(gofmt -l $(FOLDERS)); \
+	if [[ -n $$unformatted ]]; then \
+		printf 'not formatted; run gofmt -w on:\n%s\n' "$$unformatted" >&2; exit 1; \
+	fi
+
+# vet finds what compiles and is wrong: copied locks, lost cancels, bad printf.
+# The second run is for macOS, where nobody's tests run before a user's.
+.PHONY: vet
+vet:
+	go vet ./... ./.ci/imports
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+
+# staticcheck, its default checks and
+#   ST1000  every package says its one job in a comment
+#   ST1016  a receiver has one name, so that methods read alike
+# It runs at a fixed version from outside go.mod: a linter is no dependency.
+.PHONY: lint
+lint:
+	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports
+
+# The arrows of the architecture: who may import whom, and which technology
+# stands in which package.
+.PHONY: imports
+imports:
+	go run ./.ci/imports
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)
+	@.ci/install-packages servers
+	@packages=$$(grep -rl --include='*_test.go' '^func Benchmark' cache sidecar invalidation loadtest | sed 's|^|./|; s|/[^/]*$$||' | sort -u || true); \
+	if [[ -z $$packages ]]; then echo 'there are no benchmarks'; exit 0; fi; \
+	set -x; go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -p 1 $$packages
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
