@@ -1,0 +1,276 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/memory"
+)
+
+// Cache is the two tiers and the loads under way. New makes one.
+type Cache struct {
+	options Options
+	fence   *fence.Fence
+	memory  *memory.Store[Entry]
+	seed    maphash.Seed
+
+	flights   flights
+	publisher publisher
+	vain      vain
+	counters  counters
+
+	// closing ends with Close. Loads of wrapped functions run under it.
+	closing context.Context
+	close   context.CancelFunc
+	loads   loads
+
+	// betweenChecks, unless nil, is called between the proof of freshness and the
+	// question to the fence, for tests that force an interleaving there.
+	betweenChecks func()
+}
+
+// New returns an empty cache. Run must be running for entries to reach the
+// second tier, and Close frees what New took.
+func New(o Options) (*Cache, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	tier, err := memory.New[Entry](memory.Options{MaxBytes: o.MemoryBytes})
+	if err != nil {
+		return nil, fmt.Errorf("make cache: %w", err)
+	}
+	c := &Cache{
+		options:   o,
+		fence:     o.Fence,
+		memory:    tier,
+		seed:      maphash.MakeSeed(),
+		flights:   flights{byKey: map[string]*flight{}},
+		publisher: publisher{queue: make(chan *Entry, publishQueueMax)},
+	}
+	c.closing, c.close = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// Close ends the loads of wrapped functions, waits for them, and forgets the
+// first tier. A closed cache finds nothing and keeps nothing; wrapped functions
+// go on and load every time. Run returns too. Close may be called more than once.
+func (c *Cache) Close() {
+	c.close()
+	c.loads.wait()
+	c.memory.Close()
+}
+
+// loads counts the running loads of wrapped functions, so that Close can wait.
+type loads struct {
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// begin reports whether a load may run. If so, running.Done must be called.
+func (l *loads) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.running.Add(1)
+	return true
+}
+
+func (l *loads) wait() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+// Outcome is what became of a question to the cache.
+type Outcome uint8
+
+const (
+	// Miss: there is no entry that may be served.
+	Miss Outcome = iota
+	// Hit: there is one.
+	Hit
+	// Unproven: the newest head is too old to say, for the staleness allowed or for
+	// what the session has seen. Prove may help; otherwise ask Postgres.
+	Unproven
+)
+
+// String names the outcome for logs and tests.
+func (o Outcome) String() string {
+	switch o {
+	case Hit:
+		return "hit"
+	case Unproven:
+		return "unproven"
+	default:
+		return "miss"
+	}
+}
+
+// Hash returns the hash of a key that Lookup and Fetch want. It differs from
+// process to process.
+func (c *Cache) Hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
+
+// Lookup returns the entry of a key if it may be served to session s at moment
+// now, which is the present or slightly before it. hash is Hash(key). A nil s
+// asks for bounded staleness alone. The key is not kept.
+func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Session) (*Entry, Outcome) {
+	counted := c.counters.stripe(hash)
+	if !c.proven(now, s) {
+		counted.unproven.Add(1)
+		return nil, Unproven
+	}
+	e, ok := c.held(key, hash, now)
+	if !ok {
+		counted.misses.Add(1)
+		return nil, Miss
+	}
+	if s != nil {
+		s.Received(e.Ticket.Loaded())
+	}
+	counted.hits.Add(1)
+	return e, Hit
+}
+
+// Serve answers for an entry that came another way what Lookup answers for the
+// entries it finds.
+func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
+	if !c.proven(now, s) {
+		return Unproven
+	}
+	if !c.admitted(e, now) {
+		return Miss
+	}
+	if s != nil {
+		s.Received(e.Ticket.Loaded())
+	}
+	return Hit
+}
+
+// proven reports whether the newest head is new enough for session s. It comes
+// before the question to the fence, which defends against this:
+//
+//  1. a reader finds that no tag of an entry moved;
+//  2. the follower receives a commit that the entry lacks: it moves the tags,
+//     then publishes the head and its clock;
+//  3. the reader finds the clock fresh and serves the entry, although the head
+//     that it relies on knows better.
+//
+// Forced by TestEventBetweenChecks.
+func (c *Cache) proven(now fence.Instant, s *fence.Session) bool {
+	began := c.fence.LookBegan()
+	return began != 0 && now.Sub(began) <= c.options.Staleness && (s == nil || began >= s.Need())
+}
+
+// held returns the first tier's entry of a key if the fence admits it.
+func (c *Cache) held(key []byte, hash uint64, now fence.Instant) (*Entry, bool) {
+	e, ok := c.memory.Get(hash)
+	if !ok || !e.is(key) || !c.admitted(e, now) {
+		return nil, false
+	}
+	return e, true
+}
+
+func (c *Cache) admitted(e *Entry, now fence.Instant) bool {
+	if c.betweenChecks != nil {
+		c.betweenChecks()
+	}
+	return now < e.Expires && c.fence.Admits(e.Ticket)
+}
+
+// Begin takes the label of a load. It must be called before the load's query is
+// sent, on whatever connection:
+//
+//  1. a query reads a row;
+//  2. a commit changes the row, and the follower receives the event;
+//  3. a label taken only now would include the commit that the answer lacks.
+//
+// It reports false before the first look; the load's answer cannot be kept then.
+func (c *Cache) Begin() (Start, bool) {
+	at := fence.Now()
+	head := c.fence.Head()
+	if head == nil {
+		return Start{}, false
+	}
+	return Start{Label: fence.LabelAt(head), At: at}, true
+}
+
+// Store gives an entry to both tiers: to memory now, to the remote tier once a
+// look has completed that began after the load ended. It refuses what is too
+// large and what a received event has overtaken, and reports whether the entry
+// was worth keeping.
+func (c *Cache) Store(e *Entry) bool {
+	if e.size() > c.options.EntryMax {
+		c.counters.tooLarge.Add(1)
+		return false
+	}
+	// An overtaken entry could do no harm in a tier, only take room.
+	if !c.fence.Admits(e.Ticket) {
+		c.counters.overtaken.Add(1)
+		return false
+	}
+	c.keep(e)
+	c.enqueue(e)
+	return true
+}
+
+// keep puts an entry into the first tier.
+func (c *Cache) keep(e *Entry) {
+	if c.memory.Set(c.Hash(e.Key), e, int64(e.size())) {
+		c.counters.stored.Add(1)
+	}
+}
+
+// The longest wait for a look that a reader needs, and how long readers do not
+// wait again after one waited in vain. A look takes well below a millisecond; a
+// reader that waits long would have been faster with Postgres.
+const (
+	proveMax   = 100 * time.Millisecond
+	provePause = time.Second
+)
+
+// vain remembers a wait for a look that did not come.
+type vain struct {
+	// began is the fence's LookBegan then, and until when it is remembered.
+	began atomic.Int64
+	until atomic.Int64
+}
+
+// Prove makes the newest head new enough for session s, so that Lookup does not
+// answer Unproven, by waiting for a look. It reports false if that takes too
+// long, or recently did: a follower that is down costs one wait in a while and
+// not one for each read. A nil s asks for bounded staleness alone.
+func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
+	now := fence.Now()
+	if c.proven(now, s) {
+		return true
+	}
+	began := c.fence.LookBegan()
+	if c.options.Confirm == nil || int64(began) == c.vain.began.Load() && now < fence.Instant(c.vain.until.Load()) {
+		return false
+	}
+	at := now
+	if s != nil && now.Sub(began) <= c.options.Staleness {
+		at = s.Need() // the clock is fresh enough, only the session has seen more
+	}
+	waiting, cancel := context.WithTimeout(ctx, proveMax)
+	defer cancel()
+	if err := c.options.Confirm(waiting, at); err != nil {
+		if ctx.Err() == nil {
+			c.vain.began.Store(int64(began))
+			c.vain.until.Store(int64(fence.Now().Add(provePause)))
+		}
+		return false
+	}
+	return c.proven(fence.Now(), s)
+}

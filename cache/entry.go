@@ -1,0 +1,102 @@
+package cache
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Payload is what an entry is kept for: captured bytes, or a value of Go. It is
+// immutable, and asserted to its own type by whoever made it.
+type Payload interface {
+	// Size is the memory that the payload holds, in bytes.
+	Size() int
+	// AppendBinary appends the payload for storage outside the process.
+	AppendBinary(dst []byte) ([]byte, error)
+}
+
+// Decode reads what a Payload's AppendBinary wrote. It may keep src, which
+// nobody changes, and must report an error for bytes that it does not know,
+// for instance those of another release.
+type Decode func(src []byte) (Payload, error)
+
+// Entry is one answer and what must be known to serve it. It is immutable.
+type Entry struct {
+	// Ticket is what the fence asks for.
+	Ticket *fence.Ticket
+	// Key is the whole identity of the answer. It is compared on every hit, so two
+	// keys with one hash never share an answer.
+	Key     []byte
+	Payload Payload
+	// Expires is the moment from which on the entry is not served.
+	Expires fence.Instant
+
+	// began is when the load began, zero for an entry from the second tier.
+	began fence.Instant
+	// born is the wall clock's reading when the entry was made, and life how long
+	// it lives. Only they mean something in another process.
+	born time.Time
+	life time.Duration
+}
+
+// Start is the beginning of a load.
+type Start struct {
+	// Label bounds the state that the load will show from below.
+	Label fence.Label
+	// At is when it was taken.
+	At fence.Instant
+}
+
+// Loaded is the outcome of a load, of which NewEntry makes an entry.
+type Loaded struct {
+	// Key is the identity of the answer. It is copied.
+	Key []byte
+	// Start was taken before the load's query was sent.
+	Start Start
+	// End is when the load ended, the moment its last byte had arrived or later.
+	End fence.Instant
+	// Tags are what the answer depends on. The tag of the schema is added.
+	Tags []fence.Tag
+	// Life is how long the entry is of use. 0, and anything above it, means
+	// Options.TTL.
+	Life    time.Duration
+	Payload Payload
+}
+
+var schemaTag = fence.NewTag(fence.SchemaText)
+
+// NewEntry makes an entry of what was loaded.
+func (c *Cache) NewEntry(l Loaded) *Entry {
+	life := l.Life
+	if life <= 0 || life > c.options.TTL {
+		life = c.options.TTL
+	}
+	life -= rand.N(life/10 + 1)
+	tags := slices.Clone(l.Tags)
+	if !slices.Contains(tags, schemaTag) {
+		tags = append(tags, schemaTag)
+	}
+	return &Entry{
+		Ticket:  fence.NewTicket(l.Start.Label, tags, l.End),
+		Key:     bytes.Clone(l.Key),
+		Payload: l.Payload,
+		Expires: l.End.Add(life),
+		began:   l.Start.At,
+		born:    time.Now(),
+		life:    life,
+	}
+}
+
+// size is the memory that an entry holds, in bytes.
+func (e *Entry) size() int {
+	const fixed = int(unsafe.Sizeof(Entry{}) + unsafe.Sizeof(fence.Ticket{}))
+	const perTag = 16 // the tag, and the counter it was last checked at
+	return fixed + len(e.Key) + perTag*len(e.Ticket.Tags()) + e.Payload.Size()
+}
+
+// is reports whether e answers key.
+func (e *Entry) is(key []byte) bool { return bytes.Equal(e.Key, key) }

@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// waitRounds is how many flights a reader waits for, one after the other. The
+// second is loaded after the reader came and therefore good for it, unless that
+// leader fails too.
+const waitRounds = 2
+
+// flights are the loads that others may wait for, by key.
+type flights struct {
+	mu    sync.Mutex
+	byKey map[string]*flight
+}
+
+// flight is one leader's time. entry is written before done is closed.
+type flight struct {
+	done  chan struct{}
+	entry *Entry
+}
+
+// Flight is one reader's part in loading a key together with others. It is used
+// by one goroutine at a time.
+//
+//	f := c.Join(key)
+//	defer f.Finish(nil)
+//	if e, ok := f.Wait(ctx, s); ok {
+//		return e
+//	}
+//	… Fetch, or Begin, load, NewEntry, Store …
+//	f.Finish(e)
+type Flight struct {
+	cache   *Cache
+	key     string
+	arrived fence.Instant
+	// current is what this reader leads or waits for. nil: it is on its own.
+	current *flight
+	leads   bool
+}
+
+// Join brings a reader that missed key together with the others who do. The
+// first of them leads: it must load and then Finish, at once when it gives up.
+func (c *Cache) Join(key []byte) *Flight {
+	f := &Flight{cache: c, key: string(key), arrived: fence.Now()}
+	f.enter()
+	return f
+}
+
+// enter makes f lead the flight of its key, or wait for who does. If too many
+// keys are being loaded f is on its own.
+func (f *Flight) enter() {
+	t := &f.cache.flights
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.leads, f.current = false, t.byKey[f.key]
+	if f.current != nil {
+		return
+	}
+	if len(t.byKey) >= f.cache.options.FlightsMax {
+		f.cache.counters.alone.Add(1)
+		return
+	}
+	f.leads, f.current = true, &flight{done: make(chan struct{})}
+	t.byKey[f.key] = f.current
+}
+
+// Leads reports whether others wait, or may come to wait, for this reader.
+func (f *Flight) Leads() bool { return f.leads }
+
+// Wait returns the entry that another reader loads, if it may be served to
+// session s. It reports false if this reader has to load: because it leads,
+// from the start or since the leader before gave up or brought nothing that may
+// be served; or because it waited long enough, and then nobody waits for it.
+//
+// An answer may be shared if its load began after this reader came: it is as
+// good as one of its own. Otherwise the conditions are those of any hit, now:
+//
+//  1. a leader's query reads a row;
+//  2. a commit changes the row, and the follower receives the event;
+//  3. a reader comes, who must be shown the change, and joins the flight;
+//  4. the leader finishes with the old row.
+//
+// Forced by TestOvertakenFollower.
+func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
+	if f.leads || f.current == nil {
+		return nil, false
+	}
+	patience := time.NewTimer(f.cache.options.WaitMax)
+	defer patience.Stop()
+	for range waitRounds {
+		select {
+		case <-f.current.done:
+		case <-patience.C:
+			return f.goAlone()
+		case <-ctx.Done():
+			return f.goAlone()
+		}
+		if e := f.current.entry; e != nil && f.mayShare(ctx, e, s) {
+			f.cache.counters.coalesced.Add(1)
+			f.current = nil
+			return e, true
+		}
+		// All who waited come here together: the first leads, the others wait for it.
+		f.enter()
+		if f.leads || f.current == nil {
+			return nil, false
+		}
+	}
+	return f.goAlone()
+}
+
+func (f *Flight) goAlone() (*Entry, bool) {
+	f.cache.counters.alone.Add(1)
+	f.current = nil
+	return nil, false
+}
+
+func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool {
+	if e.began != 0 && e.began >= f.arrived {
+		if s != nil {
+			s.Received(e.Ticket.Loaded())
+		}
+		return true
+	}
+	return f.cache.serveProving(ctx, e, s)
+}
+
+// serveProving is Serve now, with one attempt at a proof.
+func (c *Cache) serveProving(ctx context.Context, e *Entry, s *fence.Session) bool {
+	outcome := c.Serve(e, fence.Now(), s)
+	if outcome == Unproven && c.Prove(ctx, s) {
+		outcome = c.Serve(e, fence.Now(), s)
+	}
+	return outcome == Hit
+}
+
+// Finish ends this reader's lead and hands e to all who wait. nil says that it
+// gives up, or that what it loaded must not be shared: those who wait then
+// choose a new leader among them, and after a second such flight each loads for
+// itself, so that answers that cannot be shared are not loaded one by one. Only
+// the first call counts, and only of a reader that leads.
+//
+// The entry is stored before: who comes after Finish finds it in the first tier.
+func (f *Flight) Finish(e *Entry) {
+	if !f.leads {
+		return
+	}
+	f.leads = false
+	t := &f.cache.flights
+	t.mu.Lock()
+	delete(t.byKey, f.key)
+	t.mu.Unlock()
+	f.current.entry = e
+	close(f.current.done)
+}

@@ -1,0 +1,88 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// The defaults of Options.
+const (
+	memoryBytesDefault = 64 << 20
+	stalenessDefault   = time.Second
+	entryMaxDefault    = 1 << 20
+	ttlDefault         = time.Hour
+	waitMaxDefault     = 10 * time.Second
+	loadMaxDefault     = 30 * time.Second
+	flightsMaxDefault  = 1 << 14
+)
+
+// Options configure a Cache. Only Fence is required.
+type Options struct {
+	// Fence says which entries may be served. A follower feeds it.
+	Fence *fence.Fence
+	// Confirm returns nil once the fence's LookBegan is at or after the given
+	// moment, and an error if that cannot be had before ctx ends. It is the
+	// follower's. Without it nothing is published to Remote, and readers that
+	// need a newer head load from Postgres.
+	Confirm func(ctx context.Context, at fence.Instant) error
+	// Remote is the second tier. nil: there is none.
+	Remote Remote
+	// Resolve returns the tags that stand for a dependency of a wrapped function:
+	// for a table those of its rows or of the whole, with the tag of its schema.
+	// It reports false for what is not watched. nil: nothing is watched, and
+	// wrapped functions load every time.
+	Resolve func(Dependency) ([]fence.Tag, bool)
+
+	// MemoryBytes bounds the first tier. 0 means 64 MiB.
+	MemoryBytes int64
+	// Staleness is how old a commit may be that a reader without a session is not
+	// shown yet. 0 means 1 s.
+	Staleness time.Duration
+	// EntryMax is the largest entry that is kept, in bytes, its key included.
+	// Larger ones are loaded every time. 0 means 1 MiB.
+	EntryMax int
+	// TTL is the longest life of an entry in both tiers together. It bounds the
+	// harm of changes that no trigger sees. Lives are shortened by up to a tenth,
+	// at random, so that entries made together do not end together. 0 means 1 h.
+	TTL time.Duration
+	// WaitMax is how long a reader waits for another's load before it loads
+	// itself. 0 means 10 s.
+	WaitMax time.Duration
+	// LoadMax is the longest time a load of a wrapped function may take once its
+	// callers have gone. 0 means 30 s.
+	LoadMax time.Duration
+	// FlightsMax bounds the number of keys that are loaded together. Beyond it
+	// readers load without waiting for one another. 0 means 16384.
+	FlightsMax int
+}
+
+// withDefaults returns o with its zero values replaced, or what is wrong with it.
+func (o Options) withDefaults() (Options, error) {
+	if o.Fence == nil {
+		return o, errors.New("make cache: Options.Fence is nil, give the fence that the follower feeds")
+	}
+	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LoadMax < 0 || o.FlightsMax < 0 {
+		return o, errors.New("make cache: an option is negative, use 0 for its default")
+	}
+	orDefault(&o.MemoryBytes, memoryBytesDefault)
+	orDefault(&o.Staleness, stalenessDefault)
+	orDefault(&o.EntryMax, entryMaxDefault)
+	orDefault(&o.TTL, ttlDefault)
+	orDefault(&o.WaitMax, waitMaxDefault)
+	orDefault(&o.LoadMax, loadMaxDefault)
+	orDefault(&o.FlightsMax, flightsMaxDefault)
+	if o.EntryMax > entryMaxHighest {
+		return o, fmt.Errorf("make cache: EntryMax is %d bytes, at most %d can be stored", o.EntryMax, entryMaxHighest)
+	}
+	return o, nil
+}
+
+func orDefault[T int | int64 | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}

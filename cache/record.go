@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// A record is an entry as bytes outside the process:
+//
+//	magic      4 bytes, the last one is the version
+//	checksum   8 bytes, XXH64 of all that follows
+//	flags      1 byte, 0
+//	born       uvarint, milliseconds since 1970
+//	life       uvarint, milliseconds
+//	label      incarnation, lower bound, upper bound
+//	tags       uvarint count, 8 bytes each
+//	key        uvarint length, bytes
+//	payload    the rest
+//
+// Numbers of fixed size are little-endian. The bytes of TestRecordFormat hold
+// the format in place.
+type record struct {
+	born    time.Time
+	life    time.Duration
+	label   fence.Label
+	tags    []fence.Tag
+	key     []byte
+	payload []byte
+}
+
+const (
+	recordMagic    = "FRS\x01"
+	checksumLength = 8
+	bodyAt         = len(recordMagic) + checksumLength
+
+	// tagsMax bounds the tags of a decoded record.
+	tagsMax = 1 << 16
+	// entryMaxHighest is the largest Options.EntryMax, well below what Redis and
+	// a reader's memory can bear.
+	entryMaxHighest = 64 << 20
+	// lifeMax bounds a decoded life, so that it cannot overflow.
+	lifeMax = 10 * 365 * 24 * time.Hour
+)
+
+// appendRecord appends e with the bounds of label.
+func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, recordMagic...)
+	dst = append(dst, make([]byte, checksumLength)...)
+	dst = append(dst, 0)
+	dst = binary.AppendUvarint(dst, uint64(max(e.born.UnixMilli(), 0)))
+	dst = binary.AppendUvarint(dst, uint64(e.life.Milliseconds()))
+	dst = label.AppendBinary(dst)
+	tags := e.Ticket.Tags()
+	dst = binary.AppendUvarint(dst, uint64(len(tags)))
+	for _, tag := range tags {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(tag))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Key)))
+	dst = append(dst, e.Key...)
+	dst, err := e.Payload.AppendBinary(dst)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint64(dst[start+len(recordMagic):], xxhash.Sum64(dst[start+bodyAt:]))
+	return dst, nil
+}
+
+// decodeRecord reads what appendRecord wrote, and says no to anything else. The
+// key and the payload are parts of src.
+func decodeRecord(src []byte) (record, bool) {
+	if len(src) <= bodyAt || string(src[:len(recordMagic)]) != recordMagic {
+		return record{}, false
+	}
+	body := src[bodyAt:]
+	if binary.LittleEndian.Uint64(src[len(recordMagic):]) != xxhash.Sum64(body) || body[0] != 0 {
+		return record{}, false
+	}
+	return decodeBody(body[1:])
+}
+
+// decodeBody reads the part behind the flags. A checksum is no proof of good
+// will: every length is compared with what is there before it is used.
+func decodeBody(src []byte) (record, bool) {
+	born, src, ok1 := takeUvarint(src)
+	life, src, ok2 := takeUvarint(src)
+	if !ok1 || !ok2 || born > 1<<52 || life > uint64(lifeMax.Milliseconds()) {
+		return record{}, false
+	}
+	label, src, err := fence.DecodeLabel(src)
+	if err != nil {
+		return record{}, false
+	}
+	count, src, ok := takeUvarint(src)
+	if !ok || count > tagsMax || uint64(len(src)) < 8*count {
+		return record{}, false
+	}
+	tags := make([]fence.Tag, count)
+	for i := range tags {
+		tags[i] = fence.Tag(binary.LittleEndian.Uint64(src[8*i:]))
+	}
+	src = src[8*count:]
+	length, src, ok := takeUvarint(src)
+	if !ok || uint64(len(src)) < length {
+		return record{}, false
+	}
+	return record{
+		born:    time.UnixMilli(int64(born)),
+		life:    time.Duration(life) * time.Millisecond,
+		label:   label,
+		tags:    tags,
+		key:     src[:length:length],
+		payload: src[length:],
+	}, true
+}
+
+func takeUvarint(src []byte) (value uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(src)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, src[n:], true
+}

@@ -1,0 +1,105 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Remote is a tier that processes share: a bag of bytes that may lose, delay,
+// corrupt and bring back what it was given. It answers within a short time of
+// its own, or says no.
+type Remote interface {
+	// Get returns the bytes last set under key, or false. Nobody changes them.
+	Get(ctx context.Context, key string) ([]byte, bool)
+	// Set keeps value for at most ttl, and reports whether the tier took it. It
+	// does not keep the slice.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool
+}
+
+// Tier says where an entry was found.
+type Tier uint8
+
+const (
+	// Nowhere: it was not.
+	Nowhere Tier = iota
+	// Memory is the tier of this process.
+	Memory
+	// Shared is the remote tier.
+	Shared
+)
+
+// Fetch looks for an entry where a leader may find it: in the first tier again,
+// since another leader may have stored it after this one's Lookup, and in the
+// remote tier, from where it is copied into the first. hash is Hash(key). What
+// it returns is of this key and admitted by the fence; ask Serve before it is
+// shown to a session.
+func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decode) (*Entry, Tier) {
+	if e, ok := c.held(key, hash, fence.Now()); ok {
+		return e, Memory
+	}
+	head := c.fence.Head()
+	if c.options.Remote == nil || head == nil {
+		return nil, Nowhere
+	}
+	src, ok := c.options.Remote.Get(ctx, remoteKey(head.Incarnation, key))
+	if !ok {
+		return nil, Nowhere
+	}
+	e, ok := c.open(src, key, decode)
+	if !ok || !c.admitted(e, fence.Now()) {
+		c.counters.unusable.Add(1)
+		return nil, Nowhere
+	}
+	c.counters.fetched.Add(1)
+	c.keep(e)
+	return e, Shared
+}
+
+// open makes an entry of bytes from the remote tier, whoever wrote them.
+func (c *Cache) open(src, key []byte, decode Decode) (*Entry, bool) {
+	r, ok := decodeRecord(src)
+	if !ok || string(r.key) != string(key) {
+		return nil, false
+	}
+	// Two clocks are compared here, so a life may be off by their difference; it
+	// never is longer than it was.
+	left := min(r.life-max(time.Since(r.born), 0), c.options.TTL)
+	if left <= 0 {
+		return nil, false
+	}
+	payload, err := decode(r.payload)
+	if err != nil {
+		return nil, false
+	}
+	now := fence.Now()
+	// What the entry shows existed when it arrived. If the head includes all of
+	// it, then it does not matter to any session when that was.
+	loaded := now
+	if c.fence.Settled(r.label) {
+		loaded = 0
+	}
+	e := &Entry{
+		Ticket:  fence.NewTicket(r.label, r.tags, loaded),
+		Key:     r.key,
+		Payload: payload,
+		Expires: now.Add(left),
+		born:    r.born,
+		life:    r.life,
+	}
+	return e, e.size() <= c.options.EntryMax
+}
+
+// remoteKeyPrefix begins every key in the remote tier. The number is that of the
+// record's format: releases that differ in it do not see each other's entries.
+const remoteKeyPrefix = "freshet:1:"
+
+// remoteKey names a key in the remote tier. Its last part is a hash of 128 bits;
+// the whole key is in the record.
+func remoteKey(incarnation fence.Incarnation, key []byte) string {
+	sum := sha256.Sum256(key)
+	return remoteKeyPrefix + string(incarnation) + ":" + hex.EncodeToString(sum[:16])
+}

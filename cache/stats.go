@@ -1,0 +1,74 @@
+package cache
+
+import (
+	"sync/atomic"
+
+	"github.com/freshet/freshet/cache/memory"
+)
+
+// counterStripes is how many places the hot counters are spread over, a power of
+// two, so that readers of different keys do not share a cache line.
+const counterStripes = 16
+
+// counters are what the cache counts.
+type counters struct {
+	lookups [counterStripes]lookupCounters
+
+	fetched, unusable, coalesced, alone atomic.Uint64
+	stored, tooLarge, overtaken         atomic.Uint64
+	published, dropped                  atomic.Uint64
+	loads, loadErrors, unwatched        atomic.Uint64
+}
+
+// lookupCounters fill a cache line and its neighbour.
+type lookupCounters struct {
+	hits, misses, unproven atomic.Uint64
+	_                      [104]byte
+}
+
+func (c *counters) stripe(hash uint64) *lookupCounters {
+	return &c.lookups[hash%counterStripes]
+}
+
+// Stats are counts since New.
+type Stats struct {
+	Hits     uint64 // Lookup: served from the first tier
+	Misses   uint64 // Lookup: nothing that may be served
+	Unproven uint64 // Lookup: the newest head was too old to say
+
+	Fetched   uint64 // entries copied from the remote tier
+	Unusable  uint64 // records of the remote tier that were broken, of another key, expired or overtaken
+	Coalesced uint64 // readers that took another's load
+	Alone     uint64 // readers that missed and loaded without others to share
+
+	Stored    uint64 // entries put into the first tier
+	TooLarge  uint64 // entries above EntryMax
+	Overtaken uint64 // entries that an event made useless before they were stored or published
+	Published uint64 // entries sent to the remote tier
+	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
+
+	Loads      uint64 // loads of wrapped functions, of any kind
+	LoadErrors uint64 // those that failed
+	Unwatched  uint64 // those whose answer depends on what is not watched
+
+	// Memory is the first tier.
+	Memory memory.Stats
+}
+
+// Stats returns counts that were each right at some moment of the call.
+func (c *Cache) Stats() Stats {
+	n := &c.counters
+	s := Stats{
+		Fetched: n.fetched.Load(), Unusable: n.unusable.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
+		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
+		Published: n.published.Load(), Dropped: n.dropped.Load(),
+		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
+		Memory: c.memory.Stats(),
+	}
+	for i := range n.lookups {
+		s.Hits += n.lookups[i].hits.Load()
+		s.Misses += n.lookups[i].misses.Load()
+		s.Unproven += n.lookups[i].unproven.Load()
+	}
+	return s
+}
