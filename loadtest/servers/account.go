@@ -48,7 +48,15 @@ func (a account) own(path string) error {
 
 // owns reports whether files of uid can be this process's or its servers'.
 func (a account) owns(uid int) bool {
-	return uid == os.Geteuid() || a.drop && uid == a.uid
+	return uid == os.Geteuid() || uid == a.user()
+}
+
+// user is the number of the user that runs the servers.
+func (a account) user() int {
+	if a.drop {
+		return a.uid
+	}
+	return os.Geteuid()
 }
 
 func (a account) credential() *syscall.Credential {

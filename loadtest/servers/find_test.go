@@ -87,6 +87,26 @@ func TestEnvironmentNamesNothingUsable(t *testing.T) {
 	}
 }
 
+func TestProgramOutOfReachNamesTheUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redis-server")
+	// Only the group may run it, and the servers' user is not served as group.
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o010); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(EnvRedisServer, path)
+	rd, err := LaunchRedis(context.Background(), RedisOptions{})
+	if err == nil {
+		rd.Close()
+		t.Fatal("a program that may not be run was started")
+	}
+	if want := fmt.Sprintf("user %d", mustAccount(t).user()); !strings.Contains(err.Error(), want) {
+		t.Errorf("error %q does not name the servers' %s", err, want)
+	}
+}
+
 func TestEnvironmentNamesAnotherRedis(t *testing.T) {
 	usual, err := FindRedis()
 	if err != nil {

@@ -78,7 +78,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 	}
 
 	// Another process may have swept already; this makes sure.
-	sweep(tempDir(), mustAccount(t))
+	sweep(filepath.Dir(report.RunDir), mustAccount(t))
 	if _, err := os.Stat(report.RunDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("directory %s of the dead process after a sweep: %v, want none", report.RunDir, err)
 	}
@@ -92,7 +92,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 func TestSweepSparesTheLiving(t *testing.T) {
 	t.Parallel()
 	rd := StartRedis(t, RedisOptions{})
-	sweep(tempDir(), mustAccount(t))
+	sweep(filepath.Dir(rd.run.path), mustAccount(t))
 	if !redisAnswers(rd.SocketPath()) {
 		t.Error("a sweep removed a running server")
 	}

@@ -71,6 +71,9 @@ func startProcess(c command) (*process, error) {
 	}()
 	if err := <-started; err != nil {
 		<-p.done
+		if errors.Is(err, os.ErrPermission) {
+			return nil, fmt.Errorf("start %s: %w; user %d, which runs the servers, must be able to reach and run it", c.path, err, c.account.user())
+		}
 		return nil, fmt.Errorf("start %s: %w", c.path, err)
 	}
 	return p, nil
