@@ -1,0 +1,82 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBreakerOpensProbesAndCloses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		probes, answer := 0, errors.New("no route")
+		b := newBreaker(t.Context(), func(context.Context) error { probes++; return answer })
+		defer b.close()
+
+		for range failuresMax - 1 {
+			b.failed()
+		}
+		b.succeeded()
+		for range failuresMax - 1 {
+			b.failed()
+		}
+		if !b.allow() {
+			t.Fatal("opened although a success came between")
+		}
+		b.failed()
+		if b.allow() || b.name() != "open" {
+			t.Fatal("did not open after failures in a row")
+		}
+
+		time.Sleep(probeDelay)
+		if b.allow() {
+			t.Fatal("a caller was sent to probe")
+		}
+		synctest.Wait()
+		if probes != 1 || b.name() != "open" {
+			t.Fatalf("%d probes, %s after a failed probe", probes, b.name())
+		}
+		b.allow()
+		synctest.Wait()
+		if probes != 1 {
+			t.Fatal("probed again at once")
+		}
+
+		answer = nil
+		time.Sleep(probeDelay)
+		b.allow()
+		synctest.Wait()
+		if probes != 2 || !b.allow() {
+			t.Fatalf("%d probes, %s after a successful probe", probes, b.name())
+		}
+		if b.opened.Load() != 1 {
+			t.Fatalf("counted %d openings", b.opened.Load())
+		}
+	})
+}
+
+func TestCloseWaitsForTheProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		b := newBreaker(t.Context(), func(ctx context.Context) error {
+			<-ctx.Done()
+			ended = true
+			return ctx.Err()
+		})
+		for range failuresMax {
+			b.failed()
+		}
+		time.Sleep(probeDelay)
+		b.allow()
+		b.close()
+		if !ended {
+			t.Fatal("close left a probe behind")
+		}
+		if b.allow() {
+			t.Fatal("a closed breaker allows calls")
+		}
+	})
+}

@@ -1,0 +1,247 @@
+package redis_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+func TestMain(m *testing.M) {
+	redis.SilenceClient()
+	code := servers.Main(m, servers.Needs{Redis: true})
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// prefix returns one that no other run of any test uses.
+func prefix(t *testing.T) string { return t.Name() + rand.Text() + ":" }
+
+func connect(t *testing.T, o redis.Options) *redis.Store {
+	t.Helper()
+	s, err := redis.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// until waits for a condition that another process brings about.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestSetThenGet(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	ctx := t.Context()
+	if _, ok := s.Get(ctx, "k"); ok {
+		t.Fatal("an absent key was found")
+	}
+	value := bytes.Repeat([]byte{0, 1, 255, '\r', '\n'}, 50_000)
+	if !s.Set(ctx, "k", value, time.Minute) {
+		t.Fatal("set refused: ", s.Stats())
+	}
+	if got, ok := s.Get(ctx, "k"); !ok || !bytes.Equal(got, value) {
+		t.Fatalf("got %d bytes, %v", len(got), ok)
+	}
+	if st := s.Stats(); st.Gets != 2 || st.Hits != 1 || st.Sets != 1 || st.Errors != 0 || st.State != "closed" {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+func TestPrefixKeepsUsersApart(t *testing.T) {
+	t.Parallel()
+	url := servers.SharedRedis(t).URL()
+	a := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "a"})
+	b := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "b"})
+	a.Set(t.Context(), "k", []byte("v"), time.Minute)
+	if _, ok := b.Get(t.Context(), "k"); ok {
+		t.Fatal("another prefix's value was found")
+	}
+}
+
+func TestValueEndsWithItsLife(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	if !s.Set(t.Context(), "k", []byte("v"), 20*time.Millisecond) {
+		t.Fatal("set refused")
+	}
+	until(t, "the value expires", func() bool { _, ok := s.Get(t.Context(), "k"); return !ok })
+	if s.Set(t.Context(), "k", []byte("v"), 0) {
+		t.Fatal("a value without a life was set")
+	}
+}
+
+func TestRefusesValuesThatAreNotForRedis(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	if s.Set(t.Context(), "k", nil, time.Minute) || s.Set(t.Context(), "k", make([]byte, redis.ValueMax+1), time.Minute) {
+		t.Fatal("set an empty or an oversize value")
+	}
+	if st := s.Stats(); st.Refused != 2 || st.Sets != 0 {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+func TestAnswersThatSayNoDoNotOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	url := servers.SharedRedis(t).URL()
+	o, err := goredis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := goredis.NewClient(o)
+	defer other.Close()
+	own := prefix(t)
+	if err := other.LPush(t.Context(), own+"list", "x").Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := connect(t, redis.Options{URL: url, Prefix: own})
+	for range 20 {
+		if _, ok := s.Get(t.Context(), "list"); ok {
+			t.Fatal("a list was read as a value")
+		}
+	}
+	st := s.Stats()
+	if st.Errors != 20 || st.State != "closed" || !strings.Contains(st.LastError, "WRONGTYPE") {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+func TestRedisDownAtStart(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	server.Kill()
+	s := connect(t, redis.Options{URL: server.URL()})
+	if s.Set(t.Context(), "k", []byte("v"), time.Minute) {
+		t.Fatal("a dead server took a value")
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the store recovers", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
+}
+
+func TestDeadServerCostsNothing(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	s := connect(t, redis.Options{URL: server.URL()})
+	ctx := t.Context()
+	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
+		t.Fatal("set refused")
+	}
+	server.Kill()
+	until(t, "the breaker opens", func() bool { s.Get(ctx, "k"); return s.Stats().State == "open" })
+	sent := s.Stats().Gets
+	began := time.Now()
+	for range 1000 {
+		if _, ok := s.Get(ctx, "k"); ok {
+			t.Fatal("a dead server answered")
+		}
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Fatalf("1000 reads took %v while the server was dead", took)
+	}
+	if st := s.Stats(); st.Gets != sent || st.Opened == 0 || st.LastError == "" {
+		t.Fatalf("stats %+v: calls went past the open breaker", st)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the breaker closes", func() bool { s.Get(ctx, "k"); return s.Stats().State == "closed" })
+	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
+		t.Fatal("set refused after the restart")
+	}
+}
+
+func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	s := connect(t, redis.Options{URL: server.URL()})
+	s.Set(t.Context(), "k", []byte("v"), time.Minute)
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for range 200 {
+		readers.Go(func() {
+			began := time.Now()
+			if _, ok := s.Get(t.Context(), "k"); ok {
+				t.Error("a paused server answered")
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("a read took %v with a timeout of 50 ms", took)
+			}
+		})
+	}
+	readers.Wait()
+	if st := s.Stats(); st.State == "closed" {
+		t.Fatalf("stats %+v after 200 timeouts", st)
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the value comes back", func() bool { _, ok := s.Get(t.Context(), "k"); return ok })
+}
+
+func TestCallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		s.Get(gone, "k")
+	}
+	if st := s.Stats(); st.State != "closed" || st.Errors != 0 {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+func TestBadURLSaysWhatToWriteAndNoPassword(t *testing.T) {
+	t.Parallel()
+	_, err := redis.New(t.Context(), redis.Options{URL: "http://u:secret@host"})
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "redis://") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestClosedStoreMisses(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Get(t.Context(), "k"); ok || s.Set(t.Context(), "k", []byte("v"), time.Minute) {
+		t.Fatal("a closed store works")
+	}
+	// The cleanup closes it once more.
+}
