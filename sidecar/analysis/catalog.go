@@ -1,0 +1,300 @@
+package analysis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// catalogRoundsMax bounds how deep types may be made of types.
+const catalogRoundsMax = 8
+
+// catalog remembers what the server's catalogs say about the OIDs met so far. It
+// is valid for one generation of the schema: when the schema changes, it is
+// thrown away, not mended. Its identity is the generation.
+type catalog struct {
+	mu         sync.Mutex
+	relations  map[uint32]*relation
+	functions  map[uint32]*function
+	types      map[uint32]*typeInfo
+	collations map[uint32]bool // deterministic?
+}
+
+type relation struct {
+	schema, name string
+	kind         string // relkind
+	persistence  string
+	rowSecurity  bool
+	columns      map[int]relationColumn
+}
+
+type relationColumn struct {
+	name string
+	typ  uint32
+}
+
+// typeInfo is what pg_type says, with what the type is made of: an array's
+// element, a domain's base, a range's subtype, a composite's columns.
+type typeInfo struct {
+	name  string
+	kind  string // typtype, or "a" for an array
+	parts []uint32
+}
+
+func newCatalog() *catalog {
+	return &catalog{
+		relations:  map[uint32]*relation{},
+		functions:  map[uint32]*function{},
+		types:      map[uint32]*typeInfo{},
+		collations: map[uint32]bool{0: true},
+	}
+}
+
+// needs are the OIDs a tree mentions.
+type needs struct {
+	relations, functions, types, collations map[uint32]bool
+}
+
+func newNeeds() needs {
+	return needs{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
+}
+
+// load reads what is missing. An OID the server does not know any more stays
+// missing, and its use is refused.
+func (c *catalog) load(ctx context.Context, conn *pgx.Conn, n needs) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loadRelations(ctx, conn, missing(c.relations, n.relations)); err != nil {
+		return fmt.Errorf("read relations: %w", err)
+	}
+	if err := c.loadFunctions(ctx, conn, missing(c.functions, n.functions)); err != nil {
+		return fmt.Errorf("read functions: %w", err)
+	}
+	if err := c.loadCollations(ctx, conn, missing(c.collations, n.collations)); err != nil {
+		return fmt.Errorf("read collations: %w", err)
+	}
+	want := n.types
+	for range catalogRoundsMax {
+		oids := missing(c.types, want)
+		if len(oids) == 0 {
+			return nil
+		}
+		if err := c.loadTypes(ctx, conn, oids); err != nil {
+			return fmt.Errorf("read types: %w", err)
+		}
+		want = map[uint32]bool{}
+		for _, oid := range oids {
+			if t := c.types[oid]; t != nil {
+				for _, p := range t.parts {
+					want[p] = true
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func missing[V any](have map[uint32]V, want map[uint32]bool) []uint32 {
+	var out []uint32
+	for oid := range want {
+		if _, ok := have[oid]; !ok && oid != 0 {
+			out = append(out, oid)
+		}
+	}
+	return out
+}
+
+func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
+	if len(oids) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
+		       a.attnum::int4, a.attname::text, a.atttypid
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE c.oid = ANY ($1)`, oids)
+	if err != nil {
+		return err
+	}
+	var (
+		oid    uint32
+		r      relation
+		number *int
+		column *string
+		typ    *uint32
+	)
+	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence, &r.rowSecurity, &number, &column, &typ},
+		func() error {
+			if c.relations[oid] == nil {
+				fresh := r
+				fresh.columns = map[int]relationColumn{}
+				c.relations[oid] = &fresh
+			}
+			if number != nil {
+				c.relations[oid].columns[*number] = relationColumn{*column, *typ}
+			}
+			return nil
+		})
+	return err
+}
+
+func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
+	if len(oids) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT p.oid, n.nspname::text, p.proname::text, p.provolatile::text
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE p.oid = ANY ($1)`, oids)
+	if err != nil {
+		return err
+	}
+	var oid uint32
+	var f function
+	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility}, func() error {
+		fresh := f
+		c.functions[oid] = &fresh
+		return nil
+	})
+	return err
+}
+
+func (c *catalog) loadCollations(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
+	if len(oids) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT oid, collisdeterministic FROM pg_catalog.pg_collation WHERE oid = ANY ($1)`, oids)
+	if err != nil {
+		return err
+	}
+	var oid uint32
+	var deterministic bool
+	_, err = pgx.ForEachRow(rows, []any{&oid, &deterministic}, func() error {
+		c.collations[oid] = deterministic
+		return nil
+	})
+	return err
+}
+
+func (c *catalog) loadTypes(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
+	rows, err := conn.Query(ctx, `
+		SELECT t.oid, t.typname::text,
+		       CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN 'a' ELSE t.typtype::text END,
+		       CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN ARRAY[t.typelem]
+		            WHEN t.typtype = 'd' THEN ARRAY[t.typbasetype]
+		            WHEN t.typtype IN ('r', 'm') THEN ARRAY(
+		                SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid))
+		            WHEN t.typtype = 'c' THEN ARRAY(
+		                SELECT a.atttypid FROM pg_catalog.pg_attribute a
+		                WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+		            ELSE '{}' END
+		FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)`, oids)
+	if err != nil {
+		return err
+	}
+	var oid uint32
+	var t typeInfo
+	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts}, func() error {
+		fresh := typeInfo{t.name, t.kind, append([]uint32(nil), t.parts...)}
+		c.types[oid] = &fresh
+		return nil
+	})
+	return err
+}
+
+// view gives a consistent read-only look at the maps for one analysis: load
+// only ever adds, so sharing under the lock is enough.
+func (c *catalog) relation(oid uint32) *relation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.relations[oid]
+}
+
+func (c *catalog) function(oid uint32) *function {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.functions[oid]
+}
+
+func (c *catalog) deterministic(collation uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.collations[collation]
+}
+
+func (c *catalog) typeInfo(oid uint32) *typeInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.types[oid]
+}
+
+// printable tells whether a type's text depends on nothing but the value and
+// keyed settings.
+func (c *catalog) printable(oid uint32) bool { return c.madeOf(oid, catalogRoundsMax, c.printableBase) }
+
+func (c *catalog) printableBase(oid uint32, t *typeInfo) (verdict, decided bool) {
+	if printable[oid] {
+		return true, true
+	}
+	if t == nil {
+		return false, true
+	}
+	switch t.kind {
+	case "e":
+		return true, true
+	case "a", "c", "d", "r", "m":
+		return false, len(t.parts) == 0 && t.kind != "c"
+	}
+	return false, true
+}
+
+// readable tells whether reading a type's text form never depends on the clock,
+// a catalog, or a domain's constraint.
+func (c *catalog) readable(oid uint32) bool { return c.madeOf(oid, catalogRoundsMax, c.readableBase) }
+
+func (c *catalog) readableBase(oid uint32, t *typeInfo) (verdict, decided bool) {
+	if clockProof[oid] {
+		return true, true
+	}
+	if t == nil {
+		return false, true
+	}
+	switch t.kind {
+	case "e":
+		return true, true
+	case "a", "r", "m":
+		return false, len(t.parts) == 0
+	}
+	return false, true
+}
+
+// madeOf asks a question about a type, and about all it is made of when the
+// question is not decided by the type itself.
+func (c *catalog) madeOf(oid uint32, depth int, ask func(uint32, *typeInfo) (verdict, decided bool)) bool {
+	t := c.typeInfo(oid)
+	if verdict, decided := ask(oid, t); decided {
+		return verdict
+	}
+	if depth == 0 {
+		return false
+	}
+	for _, p := range t.parts {
+		if !c.madeOf(p, depth-1, ask) {
+			return false
+		}
+	}
+	return true
+}
+
+// typeName is for people.
+func (c *catalog) typeName(oid uint32) string {
+	if t := c.typeInfo(oid); t != nil {
+		return t.name
+	}
+	return fmt.Sprintf("type %d", oid)
+}

@@ -1,0 +1,200 @@
+package analysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sideSettings make a session that only looks: it cannot write, waits for no
+// lock, and answers each Parse with the rewritten tree.
+var sideSettings = map[string]string{
+	"application_name":               "freshet analysis",
+	"client_encoding":                "UTF8",
+	"default_transaction_read_only":  "on",
+	"default_transaction_isolation":  "read committed",
+	"default_transaction_deferrable": "off",
+	"lock_timeout":                   "200ms",
+	"statement_timeout":              "5s",
+	"client_min_messages":            "log",
+	"debug_print_rewritten":          "on",
+	"debug_pretty_print":             "off",
+	"search_path":                    "",
+}
+
+// parseSettings are the settings of a client that can change the tree of its
+// statements; a request's other settings do not reach the side session.
+var parseSettings = newSet("standard_conforming_strings", "backslash_quote", "transform_null_equals",
+	"array_nulls", "datestyle", "timezone", "intervalstyle", "lc_monetary", "xmloption",
+	"default_text_search_config")
+
+// supportedMajors are the server versions whose trees are understood.
+var supportedMajors = map[int]bool{15: true}
+
+// dumpTitle is the message of the notice that carries the tree. The server does
+// not translate it.
+const dumpTitle = "rewritten parse tree:"
+
+// session is one side session. It serves one analysis at a time.
+type session struct {
+	conn       *pgx.Conn
+	dumps      []string
+	searchPath string
+	settings   map[string]string
+	unfit      *refusal // why this server cannot be analysed on, if so
+}
+
+func connect(ctx context.Context, base *pgx.ConnConfig) (*session, error) {
+	s := &session{settings: map[string]string{}}
+	config := base.Copy()
+	maps.Copy(config.RuntimeParams, sideSettings)
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.Message == dumpTitle && len(s.dumps) < 2 {
+			s.dumps = append(s.dumps, n.Detail)
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect analysis session: %w", err)
+	}
+	s.conn = conn
+	// Keeps the dumps out of the server's log. Not every role may; then they are
+	// logged, which costs disk and nothing else.
+	if _, err := conn.Exec(ctx, "SET log_min_messages = panic"); err != nil && conn.IsClosed() {
+		return nil, fmt.Errorf("prepare analysis session: %w", err)
+	}
+	if s.unfit, err = s.examine(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("examine server: %w", err)
+	}
+	return s, nil
+}
+
+// examine asks whether this server's trees can be read at all: a known version,
+// UTF8 (offsets and texts are compared byte by byte), and a constant that reads
+// back as what was sent (the dump shows memory, so byte order matters).
+func (s *session) examine(ctx context.Context) (*refusal, error) {
+	version := s.conn.PgConn().ParameterStatus("server_version")
+	if !supportedMajors[majorVersion(version)] {
+		return refuse(ReasonUnsupportedServer, "PostgreSQL "+version), nil
+	}
+	var encoding string
+	if err := s.conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_encoding')").Scan(&encoding); err != nil {
+		return nil, err
+	}
+	if encoding != "UTF8" {
+		return refuse(ReasonUnsupportedServer, "server_encoding "+encoding), nil
+	}
+	dump, _, err := s.parse(ctx, "SELECT 16909060", nil)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := readTree(dump)
+	if err != nil {
+		return refuse(ReasonUnsupportedServer, err.Error()), nil
+	}
+	found := false
+	walk(tree, func(n *node) bool {
+		if n.tag == "CONST" {
+			text, ok := constText(n)
+			found = ok && text == "16909060"
+		}
+		return true
+	})
+	if !found {
+		return refuse(ReasonUnsupportedServer, "constants of the query tree cannot be read"), nil
+	}
+	return nil, nil
+}
+
+func majorVersion(version string) int {
+	end := 0
+	for end < len(version) && isDigit(version[end]) {
+		end++
+	}
+	// An empty number reads as 0, which no table of versions holds.
+	major, _ := strconv.Atoi(version[:end])
+	return major
+}
+
+// parse has a statement parsed and returns the dump of its rewritten tree.
+func (s *session) parse(ctx context.Context, sql string, paramTypes []uint32) (string, *pgconn.StatementDescription, error) {
+	s.dumps = nil
+	description, err := s.conn.PgConn().Prepare(ctx, "", sql, paramTypes)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(s.dumps) != 1 {
+		return "", nil, refuse(ReasonUnsupportedServer, fmt.Sprintf("%d query trees for one statement", len(s.dumps)))
+	}
+	return s.dumps[0], description, nil
+}
+
+// adopt gives the session the client's search_path and settings, in one round
+// trip, or none if it has them already.
+func (s *session) adopt(ctx context.Context, r *Request) error {
+	var commands []string
+	path := quoteIdentifiers(r.SearchPath)
+	if path != s.searchPath {
+		commands = append(commands, "SET search_path = "+path)
+	}
+	want := map[string]string{}
+	for name, value := range r.Settings {
+		if name = strings.ToLower(name); parseSettings[name] {
+			want[name] = value
+		}
+	}
+	for name := range s.settings {
+		if _, ok := want[name]; !ok {
+			commands = append(commands, "RESET "+name)
+		}
+	}
+	for name, value := range want {
+		if have, ok := s.settings[name]; !ok || have != value {
+			commands = append(commands, "SET "+name+" = "+quoteLiteral(value))
+		}
+	}
+	if len(commands) == 0 {
+		return nil
+	}
+	// Strings here are safe in either setting of standard_conforming_strings.
+	slices.Sort(commands)
+	if err := s.conn.PgConn().Exec(ctx, strings.Join(commands, ";")).Close(); err != nil {
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code[:2] == "22" {
+			return refuse(ReasonSettingDependent, "a setting the server does not accept")
+		}
+		return fmt.Errorf("adopt settings: %w", err)
+	}
+	s.searchPath, s.settings = path, want
+	return nil
+}
+
+func quoteIdentifiers(names []string) string {
+	if len(names) == 0 {
+		return "''"
+	}
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = `"` + strings.ReplaceAll(n, `"`, `""`) + `"`
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func quoteLiteral(text string) string {
+	return "E'" + strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `'`, `''`) + "'"
+}
+
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeMax)
+	defer cancel()
+	// An error here only says that the connection was gone already.
+	_ = s.conn.Close(ctx)
+}

@@ -1,0 +1,151 @@
+package analysis
+
+import (
+	"slices"
+	"sort"
+)
+
+// shareLiterals finds the literals that may differ between statements that share
+// the verdict: those that became exactly the constants they look like, of a type
+// whose value decides nothing about the tree.
+func (s *statement) shareLiterals(v *Verdict) {
+	t, ok := NewTemplate(s.request.SQL, s.request.standardConforming())
+	if !ok {
+		return
+	}
+	v.template, v.shared = t, true
+	seen, bad := make([]bool, len(t.Literals)), make([]bool, len(t.Literals))
+	walk(s.query, func(n *node) bool {
+		if n.tag != "CONST" {
+			return true
+		}
+		i := s.text.literalAt(n.int("location"))
+		if i < 0 {
+			return true
+		}
+		seen[i] = true
+		text, ok := constText(n)
+		bad[i] = bad[i] || !ok || !sameValue(t.Literals[i], n.oid("consttype"), text)
+		return true
+	})
+	v.variable = make([]bool, len(t.Literals))
+	for i := range v.variable {
+		v.variable[i] = seen[i] && !bad[i]
+	}
+}
+
+// sameValue tells whether a literal is all there is to a constant.
+func sameValue(l Literal, typ uint32, text string) bool {
+	isInt := typ == typeInt2 || typ == typeInt4 || typ == typeInt8
+	if l.Kind != LiteralString && !isInt {
+		return false
+	}
+	read, ok := canonicalInput(typ, l.Text)
+	return ok && read == text
+}
+
+// deriveTags finds the guards, and turns every occurrence of a table into a tag
+// template.
+func (s *statement) deriveTags(v *Verdict) {
+	d := &deriver{
+		found: map[*node][]map[int]guard{},
+		literal: func(location int) (int, bool) {
+			i := s.text.literalAt(location)
+			return i, i >= 0 && v.shared && v.variable[i]
+		},
+		deterministic: s.catalog.deterministic,
+	}
+	d.query(s.query, nil, nil)
+
+	var templates []TagTemplate
+	names := map[string]bool{}
+	walk(s.query, func(n *node) bool {
+		if n.tag != "RANGETBLENTRY" || n.int("rtekind") != rteRelation || n.atom("relkind") == "v" {
+			return true
+		}
+		oid := n.oid("relid")
+		table, ok := s.watch.Table(oid)
+		if !ok {
+			panic(refuse(ReasonUnwatchedTable, s.catalog.relation(oid).name))
+		}
+		names[table.Name] = true
+		visits := d.found[n]
+		if len(visits) == 0 || !s.precise {
+			// Not reached on any way the guards know: any change may matter.
+			templates = append(templates, TagTemplate{Root: table.Root})
+		}
+		for _, guards := range visits {
+			templates = append(templates, s.template(oid, table, guards))
+		}
+		return true
+	})
+	v.Tags = compact(templates)
+	for name := range names {
+		v.Tables = append(v.Tables, name)
+	}
+	sort.Strings(v.Tables)
+	for _, t := range v.Tags {
+		v.Relations = append(v.Relations, t.Root)
+	}
+	slices.Sort(v.Relations)
+	v.Relations = slices.Compact(v.Relations)
+}
+
+// template chooses the guard for one occurrence: on a watched column of a
+// canonical type, one that is a single value if there is, and then the column
+// that is watched first. Any one suffices.
+func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guard) TagTemplate {
+	best := TagTemplate{Root: table.Root}
+	bestCost := guardValuesMax + 1
+	relation := s.catalog.relation(oid)
+	for _, name := range table.Columns {
+		for number, c := range relation.columns {
+			g, ok := guards[number]
+			if !ok || c.name != name || !canonical[c.typ] {
+				continue
+			}
+			if cost := g.cost(); cost < bestCost {
+				bestCost = cost
+				best = TagTemplate{Root: table.Root, Column: name, Values: g}
+			}
+		}
+	}
+	return best
+}
+
+// cost orders guards by how many tags they are likely to need.
+func (g guard) cost() int {
+	cost := len(g)
+	for _, v := range g {
+		if v.Origin == Array {
+			cost += guardValuesMax / 2
+		}
+	}
+	return max(cost, 1)
+}
+
+// compact drops duplicates, and precise templates beside a whole-table one.
+func compact(templates []TagTemplate) []TagTemplate {
+	whole := map[uint32]bool{}
+	for _, t := range templates {
+		whole[t.Root] = whole[t.Root] || t.Column == ""
+	}
+	var out []TagTemplate
+	seen := map[uint32]bool{}
+	for _, t := range templates {
+		if whole[t.Root] {
+			if !seen[t.Root] {
+				seen[t.Root] = true
+				out = append(out, TagTemplate{Root: t.Root})
+			}
+			continue
+		}
+		same := func(o TagTemplate) bool {
+			return o.Root == t.Root && o.Column == t.Column && slices.Equal(o.Values, t.Values)
+		}
+		if !slices.ContainsFunc(out, same) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
