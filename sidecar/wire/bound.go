@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// boundValues reads the parameters of a Bind message, given what follows its
+// two names: format codes, values, result format codes.
+func boundValues(b []byte) ([]analysis.Value, bool) {
+	formats, b, ok := int16s(b)
+	if !ok || len(b) < 2 {
+		return nil, false
+	}
+	values := make([]analysis.Value, binary.BigEndian.Uint16(b))
+	b = b[2:]
+	if len(formats) > 1 && len(formats) != len(values) {
+		return nil, false
+	}
+	for i := range values {
+		if len(b) < 4 {
+			return nil, false
+		}
+		n := int(int32(binary.BigEndian.Uint32(b)))
+		b = b[4:]
+		switch len(formats) {
+		case 0:
+		case 1:
+			values[i].Binary = formats[0] == 1
+		default:
+			values[i].Binary = formats[i] == 1
+		}
+		if n < 0 {
+			values[i].Null = true
+			continue
+		}
+		if n > len(b) {
+			return nil, false
+		}
+		values[i].Data = b[:n:n]
+		b = b[n:]
+	}
+	_, b, ok = int16s(b)
+	return values, ok && len(b) == 0
+}
+
+// int16s reads a counted list of 16-bit numbers.
+func int16s(b []byte) (list []uint16, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return nil, b, false
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	b = b[2:]
+	if len(b) < 2*n {
+		return nil, b, false
+	}
+	list = make([]uint16, n)
+	for i := range list {
+		list[i] = binary.BigEndian.Uint16(b[2*i:])
+	}
+	return list, b[2*n:], true
+}

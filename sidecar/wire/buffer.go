@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"errors"
+	"io"
+)
+
+const (
+	bufferLengthMin = 8 << 10
+	// bufferLengthMax bounds what is held of one direction before it is passed on
+	// in pieces.
+	bufferLengthMax = 256 << 10
+)
+
+var errBufferFull = errors.New("read buffer is full")
+
+// buffer holds the bytes of one direction that were read and not yet dealt
+// with: data[start:end].
+type buffer struct {
+	source     io.Reader
+	data       []byte
+	start, end int
+}
+
+func newBuffer(source io.Reader) buffer {
+	return buffer{source: source, data: make([]byte, bufferLengthMin)}
+}
+
+// held returns the bytes not yet dealt with.
+func (b *buffer) held() []byte { return b.data[b.start:b.end] }
+
+// drop marks the first n held bytes as dealt with.
+func (b *buffer) drop(n int) {
+	b.start += n
+	if b.start == b.end {
+		b.start, b.end = 0, 0
+	}
+}
+
+// fill reads once, making room before. It returns errBufferFull if
+// bufferLengthMax bytes are held. Slices of held() are void afterwards.
+func (b *buffer) fill() error {
+	if b.end == len(b.data) {
+		switch {
+		case b.start > 0:
+			b.end = copy(b.data, b.held())
+			b.start = 0
+		case len(b.data) < bufferLengthMax:
+			grown := make([]byte, 2*len(b.data))
+			b.end = copy(grown, b.held())
+			b.data = grown
+		default:
+			return errBufferFull
+		}
+	}
+	n, err := b.source.Read(b.data[b.end:])
+	b.end += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}

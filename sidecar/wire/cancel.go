@@ -1,0 +1,82 @@
+package wire
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+)
+
+// cancelKey is what a client names to cancel a statement of a session: process
+// id and secret, as Postgres gave them.
+type cancelKey string
+
+// sessions are those that are connected, by cancel key.
+type sessions struct {
+	mu    sync.Mutex
+	byKey map[cancelKey]*session
+}
+
+func (r *sessions) add(s *session) {
+	r.mu.Lock()
+	r.byKey[s.cancel] = s
+	r.mu.Unlock()
+}
+
+func (r *sessions) remove(s *session) {
+	r.mu.Lock()
+	if r.byKey[s.cancel] == s {
+		delete(r.byKey, s.cancel)
+	}
+	r.mu.Unlock()
+}
+
+func (r *sessions) find(key cancelKey) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byKey[key]
+}
+
+// each calls f for every session.
+func (r *sessions) each(f func(*session)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.byKey {
+		f(s)
+	}
+}
+
+// cancelWaitMax is how long Postgres may take to act on a cancel request.
+const cancelWaitMax = 10 * time.Second
+
+// passCancel hands a cancel request to Postgres, or, if the session waits for
+// another's load, ends that wait. It returns when Postgres has acted, as the
+// caller's own request does without a sidecar.
+func (s *Server) passCancel(ctx context.Context, request []byte) {
+	s.counters.cancels.Add(1)
+	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.interruptWait() {
+		return
+	}
+	conn, err := s.upstream.dial(ctx)
+	if err != nil {
+		s.logger.Warn("cannot pass a cancel request on", "error", err)
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(cancelWaitMax)) // a dead connection shows below
+	if _, err := conn.Write(request); err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, conn) // Postgres closes when it has signalled
+}
+
+// interruptWait ends the session's wait for another's load, if it is in one.
+func (s *session) interruptWait() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupt == nil {
+		return false
+	}
+	s.interrupt()
+	return true
+}

@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// capture collects one answer on its way to the client, to be stored if the
+// group that it belongs to ends well.
+type capture struct {
+	key   []byte
+	start cache.Start
+	tags  []fence.Tag
+	// flight, unless nil, is waited for by others who want the same answer.
+	flight *cache.Flight
+
+	answer   answer
+	sizeMax  int
+	complete bool // the CommandComplete, or the whole description, was seen
+	spoiled  bool // too large, or not an answer that can be repeated
+}
+
+// add appends a piece of a message to the part of the answer that it belongs to.
+func (c *capture) add(kind byte, piece []byte) {
+	if c.spoiled {
+		return
+	}
+	if c.answer.Size()+len(piece) > c.sizeMax {
+		c.spoil()
+		return
+	}
+	switch kind {
+	case 'T', 't', 'n':
+		c.answer.description = append(c.answer.description, piece...)
+	default:
+		c.answer.body = append(c.answer.body, piece...)
+	}
+}
+
+// spoil gives the capture up and lets those who wait for it load themselves.
+func (c *capture) spoil() {
+	c.spoiled = true
+	c.answer = answer{}
+	c.release(nil)
+}
+
+// release tells those who wait that the load has ended with entry, or with
+// nothing. It may be called more than once; the first counts.
+func (c *capture) release(entry *cache.Entry) {
+	if c.flight != nil {
+		c.flight.Finish(entry)
+		c.flight = nil
+	}
+}
+
+// store puts the answer into the cache.
+func (c *capture) store(to *cache.Cache, loaded fence.Instant) {
+	if c.spoiled || !c.complete {
+		c.release(nil)
+		return
+	}
+	// The buffers grew by doubling; what stays in memory should not.
+	stored := &answer{description: bytes.Clone(c.answer.description), body: bytes.Clone(c.answer.body)}
+	entry := to.NewEntry(cache.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Payload: stored})
+	to.Store(entry)
+	c.release(entry)
+}
+
+// tagsOf fills a verdict's tags with the values bound. ok is false if they
+// cannot be told.
+func tagsOf(v *analysis.Verdict, p analysis.Params) ([]fence.Tag, bool) {
+	texts, ok := v.AppendTags(nil, p)
+	if !ok {
+		return nil, false
+	}
+	tags := make([]fence.Tag, 0, len(texts)+1+len(v.Relations))
+	for _, text := range texts {
+		tags = append(tags, fence.NewTag(text))
+	}
+	return append(tags, schemaTags(v)...), true
+}
+
+// schemaTags are the tags of what a statement means, whatever its values.
+func schemaTags(v *analysis.Verdict) []fence.Tag {
+	tags := []fence.Tag{fence.NewTag(fence.SchemaText)}
+	for _, root := range v.Relations {
+		tags = append(tags, fence.NewTag(fence.RelationSchemaText(root)))
+	}
+	return tags
+}

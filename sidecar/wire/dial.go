@@ -1,0 +1,86 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// dialWaitMax is how long one address is tried.
+const dialWaitMax = 10 * time.Second
+
+// upstream is how Postgres is reached: the addresses of a connection string, in
+// the order in which they are tried.
+type upstream []target
+
+type target struct {
+	network, address string
+	tls              *tls.Config // nil: not encrypted
+}
+
+func newUpstream(c *pgconn.Config) upstream {
+	network, address := pgconn.NetworkAddress(c.Host, c.Port)
+	u := upstream{{network, address, c.TLSConfig}}
+	for _, f := range c.Fallbacks {
+		network, address = pgconn.NetworkAddress(f.Host, f.Port)
+		u = append(u, target{network, address, f.TLSConfig})
+	}
+	return u
+}
+
+// dial returns a connection on which the start-up message can be sent.
+func (u upstream) dial(ctx context.Context) (net.Conn, error) {
+	var errs []error
+	for _, t := range u {
+		conn, err := t.dial(ctx)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (t target) dial(ctx context.Context) (net.Conn, error) {
+	ctx, stop := context.WithTimeout(ctx, dialWaitMax)
+	defer stop()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, t.network, t.address)
+	if err != nil || t.tls == nil {
+		return conn, err
+	}
+	encrypted, err := t.encrypt(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("encrypt the connection to %s: %w", t.address, err)
+	}
+	return encrypted, nil
+}
+
+func (t target) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	if err := conn.SetDeadline(time.Now().Add(dialWaitMax)); err != nil {
+		return nil, err
+	}
+	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), sslCode)
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	var reply [1]byte
+	if _, err := conn.Read(reply[:]); err != nil {
+		return nil, err
+	}
+	if reply[0] != 'S' {
+		return nil, errors.New("the server does not offer TLS: set sslmode=disable if that is meant")
+	}
+	encrypted := tls.Client(conn, t.tls)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return encrypted, conn.SetDeadline(time.Time{})
+}

@@ -1,0 +1,231 @@
+package wire
+
+// forwardQuery sends a simple Query or a FunctionCall upstream.
+func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+	s.expectUnit(expect{kind: expectQuery, proven: proven, capture: c})
+	if unit[0] == 'Q' {
+		// Postgres forgets the unnamed statement at a simple query.
+		delete(s.prepared, "")
+		s.upUnnamed = nil
+	}
+	s.server.counters.upstreamQueries.Add(1)
+	return s.sendUpstream(unit)
+}
+
+// pendingMax bounds the answers that Postgres may owe before no more is read
+// from the client.
+const pendingMax = 1 << 16
+
+// expectUnit notes that Postgres owes the answer to a whole unit.
+func (s *session) expectUnit(e expect) {
+	s.mu.Lock()
+	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
+		s.room.Wait()
+	}
+	s.pending.push(e)
+	s.mu.Unlock()
+	s.groupOpen = false
+}
+
+func (s *session) expectPart(e expect) {
+	s.mu.Lock()
+	s.pending.push(e)
+	s.mu.Unlock()
+}
+
+// forwardGroup sends extended messages upstream, with the captures that the
+// plan's wants hold. Statements that the client believes to be there, because
+// their Parse was answered from what is known, are sent before they are needed.
+func (s *session) forwardGroup(unit []byte, proven bool) error {
+	s.server.counters.upstreamQueries.Add(uint64(s.plan.executions))
+	wants := s.plan.wants
+	ended := false
+	for kind, message := range messages(unit) {
+		body := message[headerLength:]
+		var err error
+		switch kind {
+		case 'P':
+			err = s.forwardParse(message, body)
+		case 'B':
+			if err = s.provideUnnamed(statementOfBind(body)); err == nil {
+				s.expectPart(expect{kind: expectBind})
+				err = s.sendUpstream(message)
+			}
+		case 'D':
+			if err = s.provideUnnamed(statementOfDescribe(body)); err == nil {
+				s.expectPart(expect{
+					kind: expectDescribe, statement: len(body) > 0 && body[0] == 'S', capture: describeCapture(body, &wants),
+				})
+				err = s.sendUpstream(message)
+			}
+		case 'E':
+			s.expectPart(expect{kind: expectExecute, capture: executeCapture(&wants)})
+			err = s.sendUpstream(message)
+		case 'C':
+			s.forwardClose(body)
+			err = s.sendUpstream(message)
+		case 'S':
+			ended = true
+			s.expectUnit(expect{kind: expectSync, proven: proven})
+			err = s.sendUpstream(message)
+		case 'H':
+			err = s.sendUpstream(message)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !ended {
+		s.groupOpen = true
+	}
+	return nil
+}
+
+// describeCapture returns the capture that a Describe contributes to: that of
+// the statement described, or of the execution that follows.
+func describeCapture(body []byte, wants *[]want) *capture {
+	if len(*wants) == 0 {
+		return nil
+	}
+	c := (*wants)[0].capture
+	if len(body) > 0 && body[0] == 'S' {
+		*wants = (*wants)[1:]
+	}
+	return c
+}
+
+func executeCapture(wants *[]want) *capture {
+	if len(*wants) == 0 {
+		return nil
+	}
+	c := (*wants)[0].capture
+	*wants = (*wants)[1:]
+	return c
+}
+
+func (s *session) forwardParse(message, body []byte) error {
+	name, rest, ok := cutString(body)
+	if !ok {
+		name = nil // Postgres will say what is wrong with it
+	}
+	var p *prepared
+	if len(name) == 0 {
+		statement, _ := s.interned.intern(rest)
+		p = &prepared{statement: statement, parse: append([]byte(nil), message...)}
+		s.prepared[""] = p
+		s.upUnnamed = p
+	} else if p = s.prepared[string(name)]; p == nil || !p.accepted.Load() {
+		statement, _ := s.interned.intern(rest)
+		p = &prepared{statement: statement}
+		if len(s.prepared) < preparedMax {
+			s.prepared[string(name)] = p
+		}
+	}
+	s.expectPart(expect{kind: expectParse, prepared: p})
+	return s.sendUpstream(message)
+}
+
+// preparedMax bounds the named statements that are remembered for one session;
+// what is beyond it passes through.
+const preparedMax = 4096
+
+// forwardClose forgets what a Close closes.
+func (s *session) forwardClose(body []byte) {
+	if len(body) > 1 && body[0] == 'S' {
+		name, _, _ := cutString(body[1:])
+		delete(s.prepared, string(name))
+		if len(name) == 0 {
+			s.upUnnamed = nil
+		}
+	}
+	s.expectPart(expect{kind: expectClose})
+}
+
+// provideUnnamed makes Postgres' unnamed statement the one that the client
+// believes it to be, before a message that names it (name is empty then).
+func (s *session) provideUnnamed(name []byte, ok bool) error {
+	if !ok || len(name) > 0 {
+		return nil
+	}
+	p := s.prepared[""]
+	switch {
+	case p == nil && s.upUnnamed == nil:
+		return nil
+	case p == nil:
+		s.upUnnamed = nil
+		s.expectPart(expect{kind: expectClose, hidden: true})
+		return s.sendUpstream(closeUnnamed)
+	case s.upUnnamed == p && p.accepted.Load():
+		return nil
+	case p.parse == nil || p.failed.Load():
+		return nil // it went upstream at once, and Postgres knows what became of it
+	}
+	if s.upUnnamed == p && s.owed() {
+		return nil // its Parse is on the way
+	}
+	s.upUnnamed = p
+	s.expectPart(expect{kind: expectParse, hidden: true, prepared: p})
+	return s.sendUpstream(p.parse)
+}
+
+func (s *session) owed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.len() > 0
+}
+
+var closeUnnamed = appendMessage(nil, 'C', []byte("S\x00"))
+
+func statementOfBind(body []byte) (name []byte, ok bool) {
+	_, rest, ok := cutString(body)
+	if !ok {
+		return nil, false
+	}
+	name, _, ok = cutString(rest)
+	return name, ok
+}
+
+func statementOfDescribe(body []byte) (name []byte, ok bool) {
+	if len(body) == 0 || body[0] != 'S' {
+		return nil, false
+	}
+	name, _, ok = cutString(body[1:])
+	return name, ok
+}
+
+// forwardLong sends the beginning of one message that is longer than the
+// buffer; the caller sends the rest.
+func (s *session) forwardLong(beginning []byte) error {
+	body := beginning[headerLength:]
+	switch beginning[0] {
+	case 'Q', 'F':
+		s.bypass(reasonTooLong, 1)
+		return s.forwardQuery(beginning, false, nil)
+	case 'P':
+		name, _, _ := cutString(body)
+		p := &prepared{}
+		s.prepared[string(name)] = p
+		if len(name) == 0 {
+			s.upUnnamed = p
+		}
+		s.expectPart(expect{kind: expectParse, prepared: p})
+	case 'B':
+		if err := s.provideUnnamed(statementOfBind(body)); err != nil {
+			return err
+		}
+		s.expectPart(expect{kind: expectBind})
+	case 'D':
+		s.expectPart(expect{kind: expectDescribe})
+	case 'E':
+		s.expectPart(expect{kind: expectExecute})
+	case 'C':
+		s.expectPart(expect{kind: expectClose})
+	case 'S':
+		s.expectUnit(expect{kind: expectSync})
+		return s.sendUpstream(beginning)
+	}
+	if beginning[0] != 'd' {
+		s.groupOpen = true
+	}
+	return s.sendUpstream(beginning)
+}

@@ -1,0 +1,36 @@
+package wire
+
+import "crypto/sha256"
+
+// digest names a text for ever and in every process: 128 bits of its SHA-256.
+type digest [16]byte
+
+func digestOf(parts ...[]byte) digest {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	var d digest
+	copy(d[:], h.Sum(nil))
+	return d
+}
+
+// The shapes of an answer. Each holds other messages, so each has its own key.
+const (
+	shapeSimple      = 'Q' // simple query: description, rows, tag
+	shapeExecute     = 'E' // Bind, Execute: rows, tag
+	shapeDescribed   = 'D' // Bind, Describe portal, Execute: description, rows, tag
+	shapeDescription = 'S' // Describe statement: parameters and description
+)
+
+// A key is everything that determines an answer: the settings, role and
+// database of the session (state), the shape, the statement, and the bytes that
+// were bound to it. It is compared as a whole on every hit.
+func appendKey(dst []byte, state *digest, shape byte, statement *digest, bound []byte) []byte {
+	dst = append(dst, state[:]...)
+	dst = append(dst, shape)
+	if statement != nil {
+		dst = append(dst, statement[:]...)
+	}
+	return append(dst, bound...)
+}

@@ -1,0 +1,203 @@
+package wire
+
+import (
+	"context"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// request is a wish for one answer, whose key is s.key.
+type request struct {
+	slot *verdictSlot
+	tags []fence.Tag
+}
+
+// obtained is how a request ended: with an entry, with a capture for the answer
+// that Postgres is now to give, or with the reason for neither.
+type obtained struct {
+	entry   *cache.Entry
+	outcome Outcome
+	capture *capture
+	reason  string
+	// interrupted is set if the client asked to cancel while waiting.
+	interrupted bool
+}
+
+// judgement is what is known of a text.
+type judgement struct {
+	slot     *verdictSlot
+	verdict  *analysis.Verdict
+	literals []analysis.Literal
+	reason   string // why it is not cacheable; empty if it is
+}
+
+// lookup finds the entry of s.key in this process's memory, if it may be served.
+func (s *session) lookup() *cache.Entry {
+	c := s.server.cache
+	if !s.sameServer() {
+		return nil
+	}
+	entry, outcome := c.Lookup(s.key, c.Hash(s.key), s.now, &s.reads)
+	if outcome != cache.Hit {
+		return nil
+	}
+	return entry
+}
+
+// sameServer reports whether this session's connection reached the incarnation
+// that the follower looks at. After a failover the old primary may live on, and
+// sessions and follower may be on different sides.
+func (s *session) sameServer() bool {
+	head := s.server.fence.Head()
+	return head != nil && head.Incarnation == s.state.incarnation
+}
+
+// hopeless says why a text will not be cached, as far as that is known without
+// asking anybody. It judges by the last known state, which may be outdated: to
+// pass through is never wrong.
+func (s *session) hopeless(sql string, paramTypes []uint32) string {
+	standard := s.state == nil || s.state.settings["standard_conforming_strings"] != "off"
+	if reason := analysis.Prescreen(sql, standard); reason != "" {
+		return string(reason)
+	}
+	if s.state == nil {
+		return ""
+	}
+	if _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); verdict != nil && !verdict.Cacheable {
+		return string(verdict.Reason)
+	}
+	return ""
+}
+
+// understand makes the session's state known, and says why it cannot be served
+// otherwise.
+func (s *session) understand() string {
+	if !s.understood() {
+		// The look that this read will need anyway runs while the probe does.
+		s.server.follower.Wake()
+		if !s.probe() {
+			return reasonProbeFailed
+		}
+	}
+	switch {
+	case s.state.reason != "":
+		return s.state.reason
+	case s.server.fence.Head() == nil:
+		return reasonNotFollowing
+	case !s.sameServer():
+		return reasonIncarnation
+	}
+	return ""
+}
+
+// judge finds out whether a text is cacheable.
+func (s *session) judge(sql string, paramTypes []uint32) judgement {
+	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, sql, paramTypes)
+	switch {
+	case verdict == nil:
+		return judgement{reason: reasonAnalysisPending}
+	case !verdict.Cacheable:
+		return judgement{reason: string(verdict.Reason)}
+	}
+	return judgement{slot: slot, verdict: verdict, literals: literals}
+}
+
+// prove makes sure that this session may be served at all: that the head is as
+// new as the staleness bound and the session's own past demand. It reports
+// false if that could not be proven in time.
+func (s *session) prove() bool { return s.server.cache.Prove(s.ctx, &s.reads) }
+
+// proveNow is prove, at a moment that later look-ups count from.
+func (s *session) proveNow() bool {
+	ok := s.prove()
+	s.now = fence.Now()
+	return ok
+}
+
+// obtain looks for the answer of s.key in memory, in loads under way and in
+// Redis, and otherwise begins a load.
+func (s *session) obtain(r request) obtained {
+	if !s.proveNow() {
+		return obtained{reason: reasonUnproven}
+	}
+	if entry := s.lookup(); entry != nil {
+		return obtained{entry: entry, outcome: HitL1}
+	}
+	flight := s.server.cache.Join(s.key)
+	ctx, done := s.interruptible()
+	entry, shared := flight.Wait(ctx, &s.reads)
+	interrupted := ctx.Err() != nil
+	done()
+	switch {
+	case interrupted:
+		flight.Finish(nil)
+		return obtained{interrupted: true}
+	case shared && s.sameServer():
+		return obtained{entry: entry, outcome: Coalesced}
+	}
+	if entry, tier := s.fetch(); entry != nil {
+		flight.Finish(entry)
+		return obtained{entry: entry, outcome: tier}
+	}
+	if c := s.beginCapture(r, flight); c != nil {
+		return obtained{capture: c}
+	}
+	flight.Finish(nil)
+	return obtained{reason: reasonAnalysisPending}
+}
+
+// interruptible returns a context that a cancel request of this session's
+// client ends. done must be called.
+func (s *session) interruptible() (ctx context.Context, done func()) {
+	ctx, stop := context.WithCancel(s.ctx)
+	s.mu.Lock()
+	s.interrupt = stop
+	s.mu.Unlock()
+	return ctx, func() {
+		s.mu.Lock()
+		s.interrupt = nil
+		s.mu.Unlock()
+		stop()
+	}
+}
+
+// fetch looks where another process may have left the answer of s.key.
+func (s *session) fetch() (*cache.Entry, Outcome) {
+	c := s.server.cache
+	entry, tier := c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer)
+	if entry == nil || !s.prove() || !s.sameServer() || c.Serve(entry, fence.Now(), &s.reads) != cache.Hit {
+		return nil, 0
+	}
+	if tier == cache.Shared {
+		return entry, HitL2
+	}
+	return entry, HitL1
+}
+
+// beginCapture labels a load whose query is about to be sent. It returns nil if
+// what would be captured could not be stored.
+//
+// The interleaving it defends against:
+//
+//  1. the verdict of the statement is found;
+//  2. a schema change that makes it wrong commits, and the follower receives it;
+//  3. the label is taken: it includes the change;
+//  4. the entry would be stored with the tags of the old schema, and nothing
+//     would ever forbid it.
+//
+// The follower drops the verdicts before it publishes a head that includes the
+// change, so a verdict that is still current after the label was taken is no
+// older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
+func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
+	c := s.server.cache
+	start, ok := c.Begin()
+	if !ok || start.Label.Incarnation != s.state.incarnation || !s.server.verdicts.current(r.slot) ||
+		!start.Label.Lower.Includes(s.server.follower.WatchedSince()) {
+		return nil
+	}
+	return &capture{
+		key: append([]byte(nil), s.key...), start: start, tags: r.tags, flight: flight, sizeMax: c.EntryMax(),
+	}
+}

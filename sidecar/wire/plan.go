@@ -1,0 +1,170 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"github.com/freshet/freshet/cache"
+)
+
+// want is one answer that a group asks for: the rows of a Bind and Execute, or
+// the description of a statement.
+type want struct {
+	prepared *prepared
+	// bound is the Bind message behind the names: formats, values, formats.
+	bound []byte
+	// described is set if the portal's description is asked for too.
+	described bool
+	// describes is set if it is the statement's description that is wanted.
+	describes bool
+
+	entry   *cache.Entry // what it is answered with
+	capture *capture     // what it is captured into
+}
+
+func (w *want) shape() byte {
+	switch {
+	case w.describes:
+		return shapeDescription
+	case w.described:
+		return shapeDescribed
+	default:
+		return shapeExecute
+	}
+}
+
+// plan is what a group asks for. It holds slices of the group's bytes.
+type plan struct {
+	// reason, unless empty, says why the group can be neither answered locally nor
+	// captured.
+	reason string
+	// wants are in the order of the messages.
+	wants      []want
+	executions int
+	// unnamed is the unnamed statement as the group leaves it.
+	unnamed *prepared
+	// portal is the index in wants of the unnamed portal that is bound and not yet
+	// executed, -1 if there is none.
+	portal int
+}
+
+func (p *plan) refuse(reason string) {
+	if p.reason == "" {
+		p.reason = reason
+	}
+}
+
+// planGroup reads the messages of a unit into s.plan. Nothing else changes.
+func (s *session) planGroup(unit []byte) {
+	p := &s.plan
+	*p = plan{wants: p.wants[:0], unnamed: s.prepared[""], portal: -1}
+	for kind, message := range messages(unit) {
+		body := message[headerLength:]
+		switch kind {
+		case 'P':
+			s.planParse(message, body)
+		case 'B':
+			s.planBind(body)
+		case 'D':
+			s.planDescribe(body)
+		case 'E':
+			p.planExecute(body)
+		case 'C':
+			if string(body) != "P\x00" {
+				p.refuse(reasonNamedPortal)
+			}
+			p.portal = -1
+		case 'H':
+			p.refuse(reasonOpenGroup)
+		}
+	}
+	if p.portal >= 0 {
+		p.refuse(reasonPortalReused)
+	}
+}
+
+func (s *session) planParse(message, body []byte) {
+	p := &s.plan
+	name, rest, ok := cutString(body)
+	if !ok || len(name) > 0 {
+		p.refuse(reasonUnknownStatement) // a named one is sent at once, so that SQL can name it too
+		return
+	}
+	statement, ok := s.interned.intern(rest)
+	if !ok {
+		p.refuse(reasonUnknownStatement)
+		p.unnamed = nil
+		return
+	}
+	if p.unnamed != nil && p.unnamed.statement == statement && !p.unnamed.failed.Load() {
+		return
+	}
+	p.unnamed = &prepared{statement: statement, parse: append([]byte(nil), message...)}
+}
+
+// planned returns the statement of a name, as the group has left it so far. A
+// named statement counts only when Postgres has acknowledged it.
+func (s *session) planned(name []byte) *prepared {
+	if len(name) == 0 {
+		if p := s.plan.unnamed; p != nil && !p.failed.Load() {
+			return p
+		}
+		return nil
+	}
+	if p := s.prepared[string(name)]; p != nil && p.accepted.Load() {
+		return p
+	}
+	return nil
+}
+
+func (s *session) planBind(body []byte) {
+	p := &s.plan
+	portal, rest, ok1 := cutString(body)
+	name, rest, ok2 := cutString(rest)
+	prepared := s.planned(name)
+	switch {
+	case !ok1 || !ok2 || len(portal) > 0:
+		p.refuse(reasonNamedPortal)
+	case prepared == nil || prepared.statement == nil:
+		p.refuse(reasonUnknownStatement)
+	case p.portal >= 0:
+		p.refuse(reasonPortalReused)
+	}
+	p.portal = len(p.wants)
+	p.wants = append(p.wants, want{prepared: prepared, bound: rest})
+}
+
+func (s *session) planDescribe(body []byte) {
+	p := &s.plan
+	if len(body) < 2 {
+		p.refuse(reasonUnknownStatement)
+		return
+	}
+	name, _, _ := cutString(body[1:])
+	switch {
+	case body[0] == 'P' && len(name) == 0 && p.portal >= 0 && !p.wants[p.portal].described:
+		p.wants[p.portal].described = true
+	case body[0] == 'P':
+		p.refuse(reasonNamedPortal)
+	default:
+		prepared := s.planned(name)
+		if prepared == nil || prepared.statement == nil || p.portal >= 0 {
+			p.refuse(reasonUnknownStatement)
+		}
+		p.wants = append(p.wants, want{prepared: prepared, describes: true})
+	}
+}
+
+// planExecute accepts an Execute that runs the portal just bound to its end.
+func (p *plan) planExecute(body []byte) {
+	p.executions++
+	portal, rest, ok := cutString(body)
+	switch {
+	case !ok || len(portal) > 0:
+		p.refuse(reasonNamedPortal)
+	case len(rest) != 4 || binary.BigEndian.Uint32(rest) != 0:
+		p.refuse(reasonRowLimit)
+	case p.portal < 0:
+		p.refuse(reasonPortalReused)
+	}
+	p.portal = -1
+}

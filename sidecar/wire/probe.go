@@ -1,0 +1,43 @@
+package wire
+
+// probe asks Postgres for the session's state, on the session's own connection,
+// and waits for the answer. Nothing else may be owed. It reports false if the
+// state could not be read.
+func (s *session) probe() bool {
+	s.mu.Lock()
+	s.dirty = false
+	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	s.mu.Unlock()
+	s.upUnnamed = nil // a simple query ends it
+	s.server.counters.upstreamProbes.Add(1)
+	if s.sendUpstream(probeQuery) != nil || s.flushUpstream() != nil {
+		return false
+	}
+	select {
+	case state := <-s.probed:
+		s.adopt(state)
+		return state != nil
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// adopt takes over the result of a probe; nil leaves the state unknown.
+func (s *session) adopt(state *sessionState) {
+	if state == nil {
+		s.mu.Lock()
+		s.dirty = true
+		s.mu.Unlock()
+		return
+	}
+	s.state = state
+}
+
+// noteProbed ends a probe.
+func (s *session) noteProbed(group answeredGroup) {
+	var state *sessionState
+	if !group.failed && group.row != nil {
+		state = parseProbe(group.row)
+	}
+	s.probed <- state
+}

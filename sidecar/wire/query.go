@@ -1,0 +1,298 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// obstacle says why nothing can be served at this moment, whatever is asked.
+func (s *session) obstacle() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.confused:
+		return reasonConfused
+	case s.groupOpen:
+		return reasonOpenGroup
+	case s.pending.len() > 0:
+		return reasonPipelined
+	case s.status == statusFailed:
+		return reasonFailed
+	case s.status != statusIdle:
+		return reasonInTransaction
+	}
+	return ""
+}
+
+// understood reports whether the session's state is known for certain.
+func (s *session) understood() bool {
+	if s.state == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dirty
+}
+
+// bypass counts statements that go to Postgres for a reason.
+func (s *session) bypass(reason string, statements int) {
+	for range statements {
+		s.server.counters.bypass(reason)
+	}
+}
+
+// handleQuery answers a simple Query or passes it on.
+func (s *session) handleQuery(unit []byte) error {
+	if reason := s.obstacle(); reason != "" {
+		s.bypass(reason, 1)
+		return s.forwardQuery(unit, false, nil)
+	}
+	text, rest, ok := cutString(unit[headerLength:])
+	if !ok || len(rest) > 0 {
+		s.bypass(reasonNotSelect, 1)
+		return s.forwardQuery(unit, false, nil)
+	}
+	if s.understood() && s.state.reason == "" {
+		s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
+		if entry := s.lookup(); entry != nil {
+			return s.answerQuery(entry, HitL1)
+		}
+	}
+	return s.obtainQuery(unit, string(text))
+}
+
+// obtainQuery is the slow path of handleQuery.
+func (s *session) obtainQuery(unit []byte, text string) error {
+	pass := func(reason string) error {
+		s.bypass(reason, 1)
+		return s.forwardQuery(unit, false, nil)
+	}
+	if reason := s.hopeless(text, nil); reason != "" {
+		return pass(reason)
+	}
+	if reason := s.understand(); reason != "" {
+		return pass(reason)
+	}
+	j := s.judge(text, nil)
+	if j.reason != "" {
+		return pass(j.reason)
+	}
+	tags, ok := tagsOf(j.verdict, analysis.Params{Literals: j.literals})
+	if !ok {
+		return pass(reasonValue)
+	}
+	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, []byte(text))
+	got := s.obtain(request{slot: j.slot, tags: tags})
+	switch {
+	case got.interrupted:
+		return s.answerCancelled(true)
+	case got.entry != nil:
+		return s.answerQuery(got.entry, got.outcome)
+	case got.capture != nil:
+		s.server.counters.queries[Miss].Add(1)
+	default:
+		s.bypass(got.reason, 1)
+	}
+	return s.forwardQuery(unit, true, got.capture)
+}
+
+// answerQuery answers a simple Query from the cache.
+func (s *session) answerQuery(entry *cache.Entry, how Outcome) error {
+	a := entry.Payload.(*answer)
+	s.server.counters.queries[how].Add(1)
+	delete(s.prepared, "") // a simple query ends the unnamed statement
+	s.out = append(s.out, a.description...)
+	if err := s.appendBody(a.body); err != nil {
+		return err
+	}
+	s.out = append(s.out, readyIdle...)
+	return s.limitOut()
+}
+
+// answerCancelled says what Postgres says of a statement that its client
+// cancelled.
+func (s *session) answerCancelled(simple bool) error {
+	s.server.counters.queries[Failed].Add(1)
+	if simple {
+		delete(s.prepared, "")
+	}
+	s.out = append(s.out, cancelledResponse...)
+	s.out = append(s.out, readyIdle...)
+	return s.limitOut()
+}
+
+var cancelledResponse = errorResponse("ERROR", "57014", "canceling statement due to user request", "")
+
+// appendBody gathers an answer's rows, or writes them from where they lie if
+// they are many.
+func (s *session) appendBody(body []byte) error {
+	if len(body) <= bodyCopyMax {
+		s.out = append(s.out, body...)
+		return nil
+	}
+	if err := s.flushClient(); err != nil {
+		return err
+	}
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	_, err := s.client.Write(body)
+	return err
+}
+
+func (s *session) limitOut() error {
+	if len(s.out) < answersHeldMax {
+		return nil
+	}
+	return s.flushClient()
+}
+
+// handleGroup answers a group that ends in Sync, or passes it on as a whole.
+func (s *session) handleGroup(unit []byte) error {
+	s.planGroup(unit)
+	p := &s.plan
+	reason := s.obstacle()
+	if reason == "" {
+		reason = p.reason
+	}
+	switch {
+	case reason != "":
+		s.bypass(reason, p.executions)
+		return s.forwardGroup(unit, p.executions == 0)
+	case len(p.wants) == 0:
+		return s.forwardGroup(unit, true)
+	}
+	if s.understood() && s.state.reason == "" && s.lookupAll() {
+		return s.answerGroup(unit, HitL1)
+	}
+	return s.obtainGroup(unit)
+}
+
+// lookupAll finds what a group wants in this process's memory, all or nothing.
+func (s *session) lookupAll() bool {
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+		if w.entry = s.lookup(); w.entry == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// obtainGroup is the slow path of handleGroup.
+func (s *session) obtainGroup(unit []byte) error {
+	p := &s.plan
+	pass := func(reason string) error {
+		s.bypass(reason, p.executions)
+		return s.forwardGroup(unit, p.executions == 0)
+	}
+	for i := range p.wants {
+		statement := p.wants[i].prepared.statement
+		if reason := s.hopeless(statement.sql, statement.paramTypes); reason != "" {
+			return pass(reason)
+		}
+	}
+	if reason := s.understand(); reason != "" {
+		return pass(reason)
+	}
+	requests := make([]request, 0, len(p.wants))
+	for i := range p.wants {
+		r, reason := s.requestOf(&p.wants[i])
+		if reason != "" {
+			return pass(reason)
+		}
+		requests = append(requests, r)
+	}
+	if len(requests) > 1 {
+		return s.obtainMany(unit, requests)
+	}
+	w := &p.wants[0]
+	s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+	got := s.obtain(requests[0])
+	if got.interrupted {
+		return s.answerCancelled(false)
+	}
+	if got.entry != nil {
+		w.entry = got.entry
+		return s.answerGroup(unit, got.outcome)
+	}
+	w.capture = got.capture
+	if got.capture == nil {
+		s.bypass(got.reason, p.executions)
+	} else {
+		s.server.counters.queries[Miss].Add(uint64(p.executions))
+	}
+	return s.forwardGroup(unit, true)
+}
+
+// obtainMany serves a group that wants more than one answer: all from memory, or
+// all from Postgres. It waits for nobody's load: two sessions that each led a
+// load that the other waits for would wait for ever.
+func (s *session) obtainMany(unit []byte, requests []request) error {
+	p := &s.plan
+	if s.proveNow() && s.lookupAll() {
+		return s.answerGroup(unit, HitL1)
+	}
+	for i := range p.wants {
+		w := &p.wants[i]
+		s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+		w.capture = s.beginCapture(requests[i], nil)
+	}
+	s.server.counters.queries[Miss].Add(uint64(p.executions))
+	return s.forwardGroup(unit, true)
+}
+
+// requestOf judges one want.
+func (s *session) requestOf(w *want) (request, string) {
+	statement := w.prepared.statement
+	j := s.judge(statement.sql, statement.paramTypes)
+	if j.reason != "" {
+		return request{}, j.reason
+	}
+	r := request{slot: j.slot}
+	if w.describes {
+		r.tags = schemaTags(j.verdict)
+		return r, ""
+	}
+	values, ok := boundValues(w.bound)
+	if !ok {
+		return request{}, reasonValue
+	}
+	if r.tags, ok = tagsOf(j.verdict, analysis.Params{Bound: values, Literals: j.literals}); !ok {
+		return request{}, reasonValue
+	}
+	return r, ""
+}
+
+// answerGroup answers every message of a group; each want has its entry.
+func (s *session) answerGroup(unit []byte, how Outcome) error {
+	p := &s.plan
+	wants := p.wants
+	for kind, message := range messages(unit) {
+		switch kind {
+		case 'P':
+			s.out = append(s.out, parseComplete...)
+		case 'B':
+			s.out = append(s.out, bindComplete...)
+		case 'D':
+			s.out = append(s.out, wants[0].entry.Payload.(*answer).description...)
+			if message[headerLength] == 'S' {
+				wants = wants[1:]
+			}
+		case 'E':
+			if err := s.appendBody(wants[0].entry.Payload.(*answer).body); err != nil {
+				return err
+			}
+			wants = wants[1:]
+		case 'C':
+			s.out = append(s.out, closeComplete...)
+		case 'S':
+			s.out = append(s.out, readyIdle...)
+		}
+	}
+	if p.unnamed != nil {
+		s.prepared[""] = p.unnamed
+	}
+	s.server.counters.queries[how].Add(uint64(p.executions))
+	return s.limitOut()
+}

@@ -1,0 +1,63 @@
+package wire
+
+// Reasons for which the wire passes a statement through, beside those of the
+// analysis. The names are part of the API: counters, metrics and documents
+// show them. Advice tells what a user can do about each.
+const (
+	reasonNotSelect        = "not_select"
+	reasonInTransaction    = "in_transaction"
+	reasonFailed           = "failed_transaction"
+	reasonPipelined        = "behind_unanswered"
+	reasonOpenGroup        = "open_group"
+	reasonNamedPortal      = "named_portal"
+	reasonRowLimit         = "row_limit"
+	reasonPortalReused     = "portal_reused"
+	reasonUnknownStatement = "unknown_statement"
+	reasonTooLong          = "message_too_long"
+	reasonNotDescribed     = "not_described"
+	reasonProbeFailed      = "session_not_understood"
+	reasonIsolation        = "isolation"
+	reasonTemporary        = "temporary_tables"
+	reasonEncoding         = "client_encoding"
+	reasonIncarnation      = "other_server"
+	reasonNotFollowing     = "not_following"
+	reasonUnproven         = "freshness_unproven"
+	reasonAnalysisPending  = "analysis_pending"
+	reasonValue            = "parameter_not_understood"
+	reasonFunctionCall     = "function_call"
+	reasonConfused         = "protocol_not_understood"
+	reasonCoalescing       = "load_not_shared"
+)
+
+var advice = map[string]string{
+	reasonNotSelect:        "Only SELECT, WITH, VALUES and TABLE can be answered from the cache.",
+	reasonInTransaction:    "Statements inside an explicit transaction go to Postgres: use autocommit for reads that may be cached.",
+	reasonFailed:           "The transaction has failed: Postgres says so itself until it is rolled back.",
+	reasonPipelined:        "Earlier statements of the same connection were still unanswered: answers keep their order.",
+	reasonOpenGroup:        "The client asked for part of the answer before its Sync (Flush): the rest follows from Postgres.",
+	reasonNamedPortal:      "Cursors and named portals belong to the server: run the statement without one.",
+	reasonRowLimit:         "The client fetches row by row (a row limit in Execute): fetch the whole result.",
+	reasonPortalReused:     "A portal was executed twice, or executed without being bound.",
+	reasonUnknownStatement: "The statement was prepared in a way that the sidecar did not see (PREPARE, a failed Parse).",
+	reasonTooLong:          "The statement or its parameters are longer than 256 KiB.",
+	reasonNotDescribed:     "The description of the statement is not known yet: the next time it will be.",
+	reasonProbeFailed:      "The session's settings could not be read: is Freshet installed in this database (freshet install)?",
+	reasonIsolation:        "The session's default isolation is not READ COMMITTED: its reads belong to Postgres.",
+	reasonTemporary:        "The session has temporary tables, which may hide others.",
+	reasonEncoding:         "The client's encoding is not UTF8: its texts are not analysed.",
+	reasonIncarnation:      "This connection reached another server or database than the one that is followed.",
+	reasonNotFollowing:     "The follower has not completed a look since the start or since a failover.",
+	reasonUnproven:         "The follower could not prove in time that the cache is fresh enough: is Postgres slow or out of reach?",
+	reasonAnalysisPending:  "The shape of the statement is being analysed: the next time it may hit.",
+	reasonValue:            "A bound value cannot be read in its canonical form, or is a clock word such as 'now'.",
+	reasonFunctionCall:     "The function call protocol goes to Postgres.",
+	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
+	reasonCoalescing:       "The load of another client could not be shared, because a write overtook it or it failed.",
+}
+
+// Advice returns what a user can do about a reason of this package, and false
+// if the reason belongs to another.
+func Advice(reason string) (string, bool) {
+	text, ok := advice[reason]
+	return text, ok
+}

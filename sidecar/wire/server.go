@@ -1,0 +1,254 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Follower is what a session needs of the follower.
+type Follower interface {
+	// Wake starts a look soon.
+	Wake()
+	// WatchedSince returns the snapshot at which what is watched was verified:
+	// only labels that include it may be captured.
+	WatchedSince() fence.Snapshot
+}
+
+// Options configure a Server. Upstream, SocketDir, Port, Cache, Fence, Follower
+// and Analyzer are required.
+type Options struct {
+	// Upstream says where Postgres is. User, password and database in it do not
+	// count: each client brings its own.
+	Upstream *pgconn.Config
+	// SocketDir and Port name the Unix socket, SocketDir/.s.PGSQL.Port, as libpq
+	// expects it.
+	SocketDir string
+	Port      int
+	// ListenTCP is an address to listen on beside the socket. Empty means none.
+	ListenTCP string
+	Cache     *cache.Cache
+	Fence     *fence.Fence
+	Follower  Follower
+	Analyzer  Analyzer
+	// Logger takes what an operator should know. nil means silence.
+	Logger *slog.Logger
+}
+
+// Server accepts clients and serves each in a session of its own.
+type Server struct {
+	upstream upstream
+	cache    *cache.Cache
+	fence    *fence.Fence
+	follower Follower
+	logger   *slog.Logger
+	verdicts *verdicts
+	counters counters
+
+	listeners []net.Listener
+	socket    *socket
+	sessions  sessions
+	// background is the context of all sessions; stop ends it.
+	background context.Context
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+
+	mu      sync.Mutex
+	clients map[net.Conn]struct{}
+	closing bool
+}
+
+// New listens on the socket and returns a server that has yet to Run. A second
+// instance on the same socket is refused.
+func New(o Options) (*Server, error) {
+	if o.Upstream == nil || o.Cache == nil || o.Fence == nil || o.Follower == nil || o.Analyzer == nil {
+		return nil, errors.New("make sidecar: Upstream, Cache, Fence, Follower and Analyzer are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	socket, err := listenUnix(o.SocketDir, o.Port)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
+		logger: o.Logger, verdicts: newVerdicts(o.Analyzer),
+		listeners: []net.Listener{socket.listener}, socket: socket,
+		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},
+	}
+	s.background, s.stop = context.WithCancel(context.Background())
+	if o.ListenTCP != "" {
+		tcp, err := net.Listen("tcp", o.ListenTCP)
+		if err != nil {
+			socket.close()
+			return nil, fmt.Errorf("listen on %s: %w", o.ListenTCP, err)
+		}
+		s.listeners = append(s.listeners, tcp)
+	}
+	return s, nil
+}
+
+// SocketPath returns the path of the Unix socket.
+func (s *Server) SocketPath() string { return s.socket.path }
+
+// TCPAddress returns the address listened on beside the socket, nil if none.
+func (s *Server) TCPAddress() net.Addr {
+	if len(s.listeners) < 2 {
+		return nil
+	}
+	return s.listeners[1].Addr()
+}
+
+// Report reads the counters.
+func (s *Server) Report() Report { return s.counters.report() }
+
+// SchemaChanged drops what was found out about statements. The follower calls it
+// before it publishes a head that includes a change of names, rights,
+// definitions or of what is watched.
+func (s *Server) SchemaChanged() {
+	s.verdicts.schemaChanged()
+	s.sessions.each(func(c *session) {
+		c.mu.Lock()
+		c.dirty = true // a reloaded configuration may have changed its settings
+		c.mu.Unlock()
+	})
+}
+
+// drainMax is how long clients that are in the middle of something may go on
+// after Run was told to end.
+const drainMax = 5 * time.Second
+
+// Run serves clients until ctx ends, then lets those finish that wait for an
+// answer, for at most five seconds, and closes all.
+func (s *Server) Run(ctx context.Context) error {
+	analyses, stopAnalyses := context.WithCancel(context.Background())
+	var analysing sync.WaitGroup
+	analysing.Go(func() { s.verdicts.run(analyses) })
+
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		s.running.Go(func() { failed <- s.accept(l) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.drain()
+	stopAnalyses()
+	analysing.Wait()
+	return err
+}
+
+// acceptRetryAfter is the pause after a failed accept, such as for want of file
+// descriptors.
+const acceptRetryAfter = 20 * time.Millisecond
+
+func (s *Server) accept(l net.Listener) error {
+	for {
+		client, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			s.logger.Error("cannot accept a client", "error", err)
+			time.Sleep(acceptRetryAfter)
+			continue
+		}
+		if !s.enter(client) {
+			client.Close()
+			return nil
+		}
+		s.running.Go(func() {
+			defer s.leave(client)
+			newSession(s, client).run()
+		})
+	}
+}
+
+func (s *Server) enter(client net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.clients[client] = struct{}{}
+	s.counters.sessions.Add(1)
+	s.counters.sessionsTotal.Add(1)
+	return true
+}
+
+func (s *Server) leave(client net.Conn) {
+	s.mu.Lock()
+	delete(s.clients, client)
+	s.mu.Unlock()
+	s.counters.sessions.Add(-1)
+}
+
+// drain stops accepting, ends idle sessions at once and the others when they
+// have their answer or drainMax has passed.
+func (s *Server) drain() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.socket.close()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	patience := time.NewTimer(drainMax)
+	defer patience.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s.sessions.each((*session).endIfIdle)
+		select {
+		case <-done:
+			s.stop()
+			return
+		case <-tick.C:
+			continue
+		case <-patience.C:
+		}
+		break
+	}
+	s.mu.Lock()
+	s.logger.Warn("closing clients that were still busy", "clients", len(s.clients))
+	for client := range s.clients {
+		client.Close()
+	}
+	s.mu.Unlock()
+	s.stop()
+	<-done
+}
+
+var shutdownResponse = errorResponse("FATAL", "57P01", "terminating connection because the cache's sidecar is shutting down",
+	"Connect again when it is back, or to Postgres itself.")
+
+// endIfIdle ends a session to which nothing is owed.
+func (s *session) endIfIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending.len() > 0 || s.status != statusIdle {
+		return
+	}
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = s.client.Write(shutdownResponse) // the client may be gone
+	s.client.Close()
+}

@@ -1,0 +1,261 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+const (
+	// answersHeldMax is how many bytes of answers are gathered for one write.
+	answersHeldMax = 64 << 10
+	// bodyCopyMax is the largest answer that is copied to be written together
+	// with its neighbours; a larger one is written from where it lies.
+	bodyCopyMax = 16 << 10
+)
+
+// session serves one client with an upstream connection of its own. One
+// goroutine reads the client (downstream), one reads Postgres (upstream).
+//
+// Order is kept by one rule: the downstream side writes to the client only while
+// Postgres owes nothing, and whoever writes holds writeMu from the moment at
+// which that was decided.
+type session struct {
+	server *Server
+	client net.Conn
+	up     net.Conn
+	cancel cancelKey
+	// ctx ends with the session, at the latest when Postgres is gone.
+	ctx context.Context
+	end context.CancelFunc
+
+	// The fields down to mu belong to the downstream goroutine.
+
+	in buffer
+	// now is the time of the last read from the client.
+	now fence.Instant
+	// out holds answers that are not written yet, toUp messages for Postgres.
+	out, toUp []byte
+	prepared  map[string]*prepared
+	interned  statements
+	// upUnnamed is the unnamed statement that Postgres holds, as far as is known.
+	upUnnamed *prepared
+	// state is what the last probe found; nil before the first.
+	state *sessionState
+	reads fence.Session
+	// groupOpen is set while part of a group was sent without its Sync.
+	groupOpen bool
+	plan      plan
+	key       []byte
+
+	writeMu sync.Mutex // held while writing to the client
+
+	mu      sync.Mutex
+	pending expectations
+	// room is signalled when pending shrinks.
+	room sync.Cond
+	// status is the transaction state of the last ReadyForQuery.
+	status byte
+	// dirty is set when something may have changed the session's state.
+	dirty bool
+	// confused is set when Postgres answered something that was not expected;
+	// from then on everything is passed through.
+	confused bool
+	// group gathers what is known of the answers up to the next ReadyForQuery.
+	group answeredGroup
+	// probed receives the result of a probe, nil if it failed.
+	probed chan *sessionState
+	// interrupt, unless nil, ends the wait for another's load.
+	interrupt context.CancelFunc
+}
+
+// answeredGroup is what was seen of a unit's answers so far.
+type answeredGroup struct {
+	failed   bool // an ErrorResponse: the rest up to the Sync is skipped
+	noticed  bool // a notice, which a hit could not repeat
+	executed int
+	captures []*capture
+	row      []byte // the DataRow of a probe
+}
+
+func newSession(s *Server, client net.Conn) *session {
+	ctx, end := context.WithCancel(s.background)
+	c := &session{
+		server: s, client: client, ctx: ctx, end: end,
+		in: newBuffer(client), prepared: map[string]*prepared{},
+		probed: make(chan *sessionState, 1),
+	}
+	c.room.L = &c.mu
+	return c
+}
+
+// run serves the client until it or Postgres leaves.
+func (s *session) run() {
+	defer s.end()
+	defer s.client.Close()
+	if !s.start() {
+		return
+	}
+	defer s.up.Close()
+	s.server.sessions.add(s)
+	defer s.server.sessions.remove(s)
+
+	var upstream sync.WaitGroup
+	upstream.Go(func() {
+		s.readUpstream()
+		s.end()
+		s.room.Broadcast()
+		// Whatever the client sends now has nobody to answer it.
+		s.client.Close()
+	})
+	s.readClient()
+	s.up.Close()
+	upstream.Wait()
+	s.abandonCaptures()
+}
+
+// readClient handles what the client sends until it leaves.
+func (s *session) readClient() {
+	for {
+		for {
+			kind, n := nextUnit(s.in.held())
+			if kind == unitIncomplete {
+				break
+			}
+			if !s.handle(kind, s.in.held()[:n]) {
+				return
+			}
+			s.in.drop(n)
+		}
+		if s.flushClient() != nil || s.flushUpstream() != nil {
+			return
+		}
+		err := s.in.fill()
+		s.now = fence.Now()
+		if errors.Is(err, errBufferFull) {
+			err = s.passLong()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handle deals with one unit. It reports false if the session is to end.
+func (s *session) handle(kind unitKind, unit []byte) bool {
+	switch kind {
+	case unitQuery:
+		return s.handleQuery(unit) == nil
+	case unitGroup:
+		return s.handleGroup(unit) == nil
+	case unitPart:
+		s.planGroup(unit)
+		s.bypass(reasonOpenGroup, s.plan.executions)
+		return s.forwardGroup(unit, s.plan.executions == 0) == nil
+	case unitCall:
+		s.bypass(reasonFunctionCall, 1)
+		return s.forwardQuery(unit, false, nil) == nil
+	case unitCopy:
+		return s.sendUpstream(unit) == nil
+	case unitTerminate:
+		if s.sendUpstream(unit) == nil {
+			_ = s.flushUpstream() // the connection ends either way
+		}
+		return false
+	default:
+		s.refuse("08P01", "malformed or unknown message from the client",
+			"The bytes are not the Postgres protocol: is this client meant for another port?")
+		return false
+	}
+}
+
+// refuse ends the session with an error of the sidecar's own.
+func (s *session) refuse(code, message, hint string) {
+	s.server.counters.protocolErrors.Add(1)
+	_ = s.flushClient() // the client may be gone already
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint))
+}
+
+// flushClient writes the gathered answers.
+func (s *session) flushClient() error {
+	if len(s.out) == 0 {
+		return nil
+	}
+	s.writeMu.Lock()
+	_, err := s.client.Write(s.out)
+	s.writeMu.Unlock()
+	s.out = s.out[:0]
+	return err
+}
+
+// flushUpstream sends the gathered messages.
+func (s *session) flushUpstream() error {
+	if len(s.toUp) == 0 {
+		return nil
+	}
+	_, err := s.up.Write(s.toUp)
+	s.toUp = s.toUp[:0]
+	return err
+}
+
+// sendUpstream gathers a message for Postgres. Answers from the cache that came
+// before it are written first, so that they stay before its answer.
+func (s *session) sendUpstream(message []byte) error {
+	if err := s.flushClient(); err != nil {
+		return err
+	}
+	s.toUp = append(s.toUp, message...)
+	if len(s.toUp) < answersHeldMax {
+		return nil
+	}
+	return s.flushUpstream()
+}
+
+// passLong sends on a message that is longer than the buffer, or a group whose
+// messages together are.
+func (s *session) passLong() error {
+	held := s.in.held()
+	if _, n := nextUnit(held); n > 0 {
+		// Whole messages come first: they go as a part of their group.
+		s.planGroup(held[:n])
+		s.bypass(reasonTooLong, s.plan.executions)
+		if err := s.forwardGroup(held[:n], false); err != nil {
+			return err
+		}
+		s.in.drop(n)
+		return nil
+	}
+	rest := int64(messageLength(held) - len(held))
+	if err := s.forwardLong(held); err != nil {
+		return err
+	}
+	s.in.drop(len(held))
+	if err := s.flushUpstream(); err != nil {
+		return err
+	}
+	_, err := io.CopyN(s.up, s.client, rest)
+	return err
+}
+
+// abandonCaptures lets go whoever waits for this session's loads.
+func (s *session) abandonCaptures() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.group.captures {
+		c.release(nil)
+	}
+	for s.pending.len() > 0 {
+		if c := s.pending.head().capture; c != nil {
+			c.release(nil)
+		}
+		s.pending.pop()
+	}
+}

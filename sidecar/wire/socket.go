@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// socketPathMax is the longest path of a Unix socket, in bytes, on Linux.
+const socketPathMax = 107
+
+// socket is a Unix socket that one process at a time can listen on.
+type socket struct {
+	path     string
+	listener net.Listener
+	lock     *os.File
+}
+
+// listenUnix listens on dir/.s.PGSQL.port. The lock beside it, and not the
+// socket file, which a killed process leaves behind, tells whether another
+// process listens.
+func listenUnix(dir string, port int) (*socket, error) {
+	if port < 1 || port > 65535 {
+		return nil, fmt.Errorf("listen: port %d is not between 1 and 65535", port)
+	}
+	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
+	if len(path) > socketPathMax {
+		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's may have %d: choose a shorter --socket-dir", path, len(path), socketPathMax)
+	}
+	if err := os.MkdirAll(dir, 0o770); err != nil {
+		return nil, fmt.Errorf("make socket directory: %w", err)
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open socket lock: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("listen on %s: another sidecar listens there: stop it, or choose another --port or --socket-dir", path)
+		}
+		return nil, fmt.Errorf("lock socket: %w", err)
+	}
+	if other, err := net.Dial("unix", path); err == nil {
+		other.Close()
+		lock.Close()
+		return nil, fmt.Errorf("listen on %s: another server listens there, perhaps Postgres itself: choose another --port or --socket-dir", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		lock.Close()
+		return nil, fmt.Errorf("remove the socket that a dead process left: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	// Like Postgres' own default: who may connect is decided by authentication.
+	if err := os.Chmod(path, 0o777); err != nil {
+		listener.Close()
+		lock.Close()
+		return nil, fmt.Errorf("set socket permissions: %w", err)
+	}
+	return &socket{path: path, listener: listener, lock: lock}, nil
+}
+
+// close removes the socket, then lets go of the lock, which stays as a file:
+// removing it would let two processes lock two files of one name.
+func (s *socket) close() {
+	s.listener.Close()
+	s.lock.Close()
+}

@@ -1,0 +1,265 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Codes in the place of a protocol version.
+const (
+	cancelCode = 80877102
+	sslCode    = 80877103
+	gssCode    = 80877104
+)
+
+const (
+	// startupLengthMax is Postgres' own limit for a start-up message, in bytes.
+	startupLengthMax = 10000
+	// startupWaitMax is how long a client may take to be authenticated.
+	startupWaitMax = time.Minute
+	// negotiationsMax bounds the requests for encryption before the start-up.
+	negotiationsMax = 2
+)
+
+var errStartup = errors.New("start-up message is malformed")
+
+// readStartup reads a message without a type byte. The first four bytes of what
+// it returns are the length, the next four the version or code.
+func readStartup(from io.Reader) ([]byte, error) {
+	var header [8]byte
+	if _, err := io.ReadFull(from, header[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(header[:])
+	if n < 8 || n > startupLengthMax {
+		return nil, errStartup
+	}
+	message := append(make([]byte, 0, n), header[:]...)[:n]
+	_, err := io.ReadFull(from, message[8:])
+	return message, err
+}
+
+func startupCode(message []byte) uint32 { return binary.BigEndian.Uint32(message[4:]) }
+
+// start brings a session to the point where the client may send its first
+// statement. It reports false if there is nothing (more) to serve.
+func (s *session) start() bool {
+	deadline := time.Now().Add(startupWaitMax)
+	_ = s.client.SetDeadline(deadline) // a socket that cannot is already closed
+	message, ok := s.readClientStartup()
+	if !ok {
+		return false
+	}
+	up, err := s.server.upstream.dial(s.ctx)
+	if err != nil {
+		s.server.counters.sessionsRefused.Add(1)
+		s.server.logger.Warn("cannot connect to Postgres for a client", "error", err)
+		s.refuseStartup("08006", "the cache's sidecar cannot connect to Postgres: "+err.Error(),
+			"Is Postgres running, and is the sidecar's --upstream right?")
+		return false
+	}
+	s.up = up
+	_ = up.SetDeadline(deadline)
+	if err := s.relayStartup(message); err != nil {
+		up.Close()
+		return false
+	}
+	if up.SetDeadline(time.Time{}) != nil || s.client.SetDeadline(time.Time{}) != nil {
+		up.Close()
+		return false
+	}
+	return true
+}
+
+// readClientStartup answers requests for encryption (there is none on a local
+// socket) and cancel requests, and returns the start-up message.
+func (s *session) readClientStartup() ([]byte, bool) {
+	for range negotiationsMax + 1 {
+		message, err := readStartup(s.client)
+		switch {
+		case errors.Is(err, errStartup):
+			s.server.counters.protocolErrors.Add(1)
+			s.refuseStartup("08P01", "malformed start-up message",
+				"The bytes are not the Postgres protocol, or TLS was begun without asking: use sslmode=disable.")
+			return nil, false
+		case err != nil:
+			return nil, false
+		}
+		switch startupCode(message) {
+		case sslCode, gssCode:
+			if _, err := s.client.Write([]byte{'N'}); err != nil {
+				return nil, false
+			}
+		case cancelCode:
+			s.server.passCancel(s.ctx, message)
+			return nil, false
+		default:
+			return message, true
+		}
+	}
+	s.server.counters.protocolErrors.Add(1)
+	s.refuseStartup("08P01", "too many requests for encryption", "Use sslmode=disable and gssencmode=disable.")
+	return nil, false
+}
+
+func (s *session) refuseStartup(code, message, hint string) {
+	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint)) // the client may be gone
+}
+
+// isReplication reports whether a start-up message asks for a replication
+// connection, on which not even a probe is sent.
+func isReplication(startup []byte) bool {
+	parameters := strings.Split(string(startup[8:]), "\x00")
+	for i := 0; i+1 < len(parameters); i += 2 {
+		if parameters[i] == "replication" {
+			switch strings.ToLower(parameters[i+1]) {
+			case "false", "off", "no", "0", "":
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// relayStartup passes the start-up and authentication exchange on, so that the
+// client authenticates to Postgres itself, and probes the session before the
+// client hears that it is ready.
+func (s *session) relayStartup(startup []byte) error {
+	if _, err := s.up.Write(startup); err != nil {
+		return err
+	}
+	in := newBuffer(s.up)
+	for {
+		message, err := readMessage(&in)
+		if err != nil {
+			return err
+		}
+		switch message[0] {
+		case 'Z':
+			s.status = message[headerLength]
+			ready := append([]byte(nil), message...)
+			in.drop(len(message))
+			if isReplication(startup) {
+				s.confused = true
+			} else if err := s.probeAtStart(&in); err != nil {
+				return err
+			}
+			_, err = s.client.Write(ready)
+			return err
+		case 'K':
+			s.cancel = cancelKey(message[headerLength:])
+		case 'R':
+			if message, err = s.withoutChannelBinding(message, &in); err != nil {
+				return err
+			}
+			if err = s.relayAuthentication(message); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := s.client.Write(message); err != nil {
+			return err
+		}
+		in.drop(len(message))
+	}
+}
+
+// readMessage waits for the first message in a buffer. The caller drops it.
+func readMessage(in *buffer) ([]byte, error) {
+	for {
+		held := in.held()
+		switch n := messageLength(held); {
+		case n < 0:
+			return nil, errors.New("read from Postgres: malformed message")
+		case n > 0 && n <= len(held):
+			return held[:n], nil
+		}
+		if err := in.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// withoutChannelBinding takes the mechanisms out of AuthenticationSASL that bind
+// to a TLS connection of Postgres' own: the client's is not the one to Postgres,
+// and libpq ends the connection at the sight of them. The message is dropped
+// from in.
+func (s *session) withoutChannelBinding(message []byte, in *buffer) ([]byte, error) {
+	message = append([]byte(nil), message...)
+	in.drop(len(message))
+	body := message[headerLength:]
+	if len(body) < 4 {
+		return nil, errors.New("read from Postgres: malformed authentication request")
+	}
+	if binary.BigEndian.Uint32(body) != authenticationSASL {
+		return message, nil
+	}
+	kept := append([]byte(nil), body[:4]...)
+	for _, mechanism := range strings.Split(string(body[4:]), "\x00") {
+		if mechanism != "" && !strings.HasSuffix(mechanism, "-PLUS") {
+			kept = append(kept, mechanism...)
+			kept = append(kept, 0)
+		}
+	}
+	return appendMessage(nil, 'R', kept, []byte{0}), nil
+}
+
+// Authentication requests after which Postgres waits for no answer.
+const (
+	authenticationOK        = 0
+	authenticationSASL      = 10
+	authenticationSASLFinal = 12
+)
+
+// relayAuthentication passes one authentication request on, and the client's
+// answer back.
+func (s *session) relayAuthentication(message []byte) error {
+	if _, err := s.client.Write(message); err != nil {
+		return err
+	}
+	switch binary.BigEndian.Uint32(message[headerLength:]) {
+	case authenticationOK, authenticationSASLFinal:
+		return nil
+	}
+	reply, err := readMessage(&s.in)
+	if err != nil {
+		return err
+	}
+	if reply[0] != 'p' {
+		s.refuseStartup("08P01", fmt.Sprintf("unexpected message %q during authentication", reply[0]), "")
+		return errStartup
+	}
+	_, err = s.up.Write(reply)
+	s.in.drop(len(reply))
+	return err
+}
+
+// probeAtStart reads the session's state before it begins. A failure leaves it
+// unknown: the session is passed through until a probe succeeds.
+func (s *session) probeAtStart(in *buffer) error {
+	s.server.counters.upstreamProbes.Add(1)
+	if _, err := s.up.Write(probeQuery); err != nil {
+		return err
+	}
+	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	var partial relayed
+	for s.pending.len() > 0 {
+		if err := in.fill(); err != nil {
+			return err
+		}
+		n, shown := s.take(in.held(), &partial, nil)
+		if len(shown) > 0 {
+			if _, err := s.client.Write(shown); err != nil {
+				return err
+			}
+		}
+		in.drop(n)
+	}
+	s.adopt(<-s.probed)
+	return nil
+}

@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// sessionState is what a probe found on one upstream connection: everything
+// besides the statement and its parameters that an answer can depend on.
+type sessionState struct {
+	// id names the role, the database, the search path and the settings.
+	id digest
+	// reason, unless empty, says why this session must not be served.
+	reason      string
+	incarnation fence.Incarnation
+	searchPath  []string
+	settings    map[string]string
+}
+
+// keyedSettings can change the result of a statement that the analysis accepts,
+// or the notices that come with it. They are part of every key. Settings that
+// only choose a plan are not here: any order of rows that they lead to is one
+// that Postgres could have answered.
+var keyedSettings = []string{
+	"array_nulls", "backslash_quote", "bytea_output", "client_encoding", "client_min_messages",
+	"DateStyle", "default_text_search_config", "default_transaction_isolation",
+	"escape_string_warning", "extra_float_digits", "IntervalStyle", "lc_messages",
+	"lc_monetary", "lc_numeric", "lc_time", "quote_all_identifiers", "role", "row_security",
+	"session_replication_role", "standard_conforming_strings", "TimeZone",
+	"timezone_abbreviations", "transform_null_equals", "xmlbinary", "xmloption",
+}
+
+// parseSettings are those that the analysis applies to its own session, because
+// they change what a text means before it is executed.
+var parseSettings = []string{
+	"array_nulls", "backslash_quote", "DateStyle", "default_text_search_config", "IntervalStyle",
+	"lc_monetary", "standard_conforming_strings", "TimeZone", "timezone_abbreviations",
+	"transform_null_equals", "xmloption",
+}
+
+const (
+	probeFixedColumns  = 6
+	schemaSeparator    = "\x01" // between the schemas of the search path
+	utf8Encoding       = "UTF8"
+	isolationCommitted = "read committed"
+)
+
+// probeQuery asks one upstream connection for its state. Everything is
+// qualified: the search path is the client's.
+var probeQuery = func() []byte {
+	var b strings.Builder
+	b.WriteString("SELECT freshet.incarnation()," +
+		" pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
+		" CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
+		" pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))")
+	for _, name := range keyedSettings {
+		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
+	}
+	return appendMessage(nil, 'Q', []byte(b.String()), []byte{0})
+}()
+
+// parseProbe reads the one DataRow (without its header) that answers
+// probeQuery. nil means that it is not understood.
+func parseProbe(row []byte) *sessionState {
+	columns, ok := dataRow(row)
+	if !ok || len(columns) != probeFixedColumns+len(keyedSettings) {
+		return nil
+	}
+	s := &sessionState{
+		id:          digestOf(row[probeKeyOffset(row):]),
+		incarnation: fence.Incarnation(columns[0]),
+		searchPath:  strings.Split(string(columns[5]), schemaSeparator),
+		settings:    make(map[string]string, len(parseSettings)),
+	}
+	all := make(map[string]string, len(keyedSettings))
+	for i, name := range keyedSettings {
+		if value := columns[probeFixedColumns+i]; value != nil {
+			all[name] = string(value)
+		}
+	}
+	for _, name := range parseSettings {
+		if value, known := all[name]; known {
+			s.settings[name] = value
+		}
+	}
+	switch {
+	case len(s.incarnation) == 0:
+		s.reason = reasonProbeFailed
+	case string(columns[1]) != "f":
+		s.reason = reasonTemporary
+	case all["default_transaction_isolation"] != isolationCommitted:
+		s.reason = reasonIsolation
+	case all["client_encoding"] != utf8Encoding:
+		s.reason = reasonEncoding
+	}
+	return s
+}
+
+// probeKeyOffset is where the second column begins: the incarnation is compared
+// on its own and is no part of the key, so that entries in Redis, which name it
+// themselves, are found by every process.
+func probeKeyOffset(row []byte) int {
+	n := int(int32(binary.BigEndian.Uint32(row[2:])))
+	return 2 + 4 + max(n, 0)
+}
+
+// dataRow splits the body of a DataRow. A NULL column is nil.
+func dataRow(body []byte) ([][]byte, bool) {
+	if len(body) < 2 {
+		return nil, false
+	}
+	columns := make([][]byte, binary.BigEndian.Uint16(body))
+	body = body[2:]
+	for i := range columns {
+		if len(body) < 4 {
+			return nil, false
+		}
+		n := int(int32(binary.BigEndian.Uint32(body)))
+		body = body[4:]
+		if n < 0 {
+			continue
+		}
+		if n > len(body) {
+			return nil, false
+		}
+		columns[i] = body[:n:n]
+		body = body[n:]
+	}
+	return columns, len(body) == 0
+}

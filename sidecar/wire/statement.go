@@ -1,0 +1,68 @@
+package wire
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// statement is the text and the declared parameter types of a Parse message:
+// what a prepared statement means under given settings. It is immutable.
+type statement struct {
+	id         digest
+	sql        string
+	paramTypes []uint32
+}
+
+// parseStatement reads the body of a Parse message behind the statement name.
+func parseStatement(body []byte) (*statement, bool) {
+	sql, rest, ok := cutString(body)
+	if !ok || len(rest) < 2 {
+		return nil, false
+	}
+	n := int(binary.BigEndian.Uint16(rest))
+	rest = rest[2:]
+	if len(rest) != 4*n {
+		return nil, false
+	}
+	s := &statement{id: digestOf(body), sql: string(sql), paramTypes: make([]uint32, n)}
+	for i := range s.paramTypes {
+		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
+	}
+	return s, true
+}
+
+// prepared is a prepared statement of one session as its client sees it.
+type prepared struct {
+	statement *statement // nil if it was too long to be kept
+	// parse is the Parse message of an unnamed statement, kept so that it can be
+	// sent later. Named statements are always sent at once.
+	parse []byte
+	// accepted becomes true when Postgres has acknowledged the Parse, failed when
+	// it has refused or skipped it.
+	accepted, failed atomic.Bool
+}
+
+// statementsMax bounds the statements interned by one session: more distinct
+// texts than that, and the set is begun anew.
+const statementsMax = 512
+
+// internedLengthMax is the longest Parse body, in bytes, that is interned.
+const internedLengthMax = 8 << 10
+
+// statements interns the Parse bodies of one session, so that a client that
+// parses the same text for every query does not cost a hash and a copy of it.
+type statements map[string]*statement
+
+func (m *statements) intern(body []byte) (*statement, bool) {
+	if s, ok := (*m)[string(body)]; ok {
+		return s, true
+	}
+	s, ok := parseStatement(body)
+	if ok && len(body) <= internedLengthMax {
+		if *m == nil || len(*m) >= statementsMax {
+			*m = statements{}
+		}
+		(*m)[string(body)] = s
+	}
+	return s, ok
+}

@@ -1,0 +1,267 @@
+package wire
+
+import (
+	"errors"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// wholeMessageMax is the longest message, in bytes, that is waited for as a
+// whole; of a longer one, each piece is passed on as it comes.
+const wholeMessageMax = 8 << 10
+
+// relayed is a message of which only a part has come yet.
+type relayed struct {
+	left    int // bytes still to come
+	kind    byte
+	capture *capture
+}
+
+// readUpstream passes on what Postgres sends until the connection ends.
+func (s *session) readUpstream() {
+	in := newBuffer(s.up)
+	var partial relayed
+	var show []byte // what the client gets of one read, where it is not one piece
+	for {
+		err := in.fill()
+		if err != nil && !errors.Is(err, errBufferFull) {
+			return
+		}
+		held := in.held()
+		s.mu.Lock()
+		n, shown := s.take(held, &partial, show[:0])
+		// Who holds mu may find that nothing is owed any more: the client's turn to
+		// be written to is taken before, so that these bytes stay ahead of it.
+		s.writeMu.Lock()
+		s.mu.Unlock()
+		if len(shown) > 0 {
+			_, err = s.client.Write(shown)
+		}
+		s.writeMu.Unlock()
+		if err != nil && !errors.Is(err, errBufferFull) {
+			return
+		}
+		in.drop(n)
+		if cap(shown) <= answersHeldMax && n > 0 && len(shown) > 0 && &shown[0] != &held[0] {
+			show = shown
+		}
+	}
+}
+
+// take deals with the messages in held: it reports how many bytes it took and
+// what of them the client is to see, which is a part of held unless something
+// in between is hidden; then it is gathered in scratch.
+func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, shown []byte) {
+	whole := true // everything so far is shown
+	hide := func(upTo int) {
+		if whole {
+			scratch = append(scratch, held[:upTo]...)
+			whole = false
+		}
+	}
+	for n < len(held) {
+		piece, kind, c, hidden := s.nextPiece(held[n:], partial)
+		if len(piece) == 0 {
+			break
+		}
+		if c != nil {
+			c.add(kind, piece)
+		}
+		if hidden {
+			hide(n)
+		} else if !whole {
+			scratch = append(scratch, piece...)
+		}
+		n += len(piece)
+	}
+	if whole {
+		return n, held[:n]
+	}
+	return n, scratch
+}
+
+// nextPiece takes one message, or a piece of a long one, and notes what it
+// means. An empty piece means that more must be read.
+func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind byte, c *capture, hidden bool) {
+	if partial.left > 0 {
+		piece = held[:min(partial.left, len(held))]
+		partial.left -= len(piece)
+		return piece, partial.kind, partial.capture, false
+	}
+	length := messageLength(held)
+	switch {
+	case length == 0:
+		return nil, 0, nil, false
+	case length < 0 || s.confused:
+		s.confused = true
+		return held, held[0], nil, false
+	case length > len(held) && length <= wholeMessageMax:
+		return nil, 0, nil, false
+	}
+	message := held[:min(length, len(held))]
+	c, hidden = s.note(message[0], message[headerLength:])
+	if len(message) < length {
+		*partial = relayed{left: length - len(message), kind: message[0], capture: c}
+	}
+	return message, message[0], c, hidden
+}
+
+// note updates what is known by one message from Postgres. body may be cut off
+// if the message is long. It returns where the message is to be captured, and
+// whether it is hidden from the client.
+func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
+	due := s.pending.head()
+	switch kind {
+	case 'N':
+		s.group.noticed = true
+		return nil, due != nil && due.probe
+	case 'A', 'S':
+		return nil, false // NotificationResponse, ParameterStatus: at any time
+	case 'E':
+		return nil, s.noteError(due)
+	}
+	if due == nil {
+		s.confused = true
+		return nil, false
+	}
+	hidden, c = due.hidden, due.capture
+	switch kind {
+	case 'Z':
+		s.noteReady(due, body)
+		return nil, hidden
+	case '1':
+		if due.kind == expectParse {
+			due.prepared.accepted.Store(true)
+		}
+		s.finish(due, expectParse)
+	case '2':
+		s.finish(due, expectBind)
+	case '3':
+		s.finish(due, expectClose)
+	case 't':
+	case 'T', 'n':
+		if due.kind == expectDescribe {
+			s.noteDescribed(due)
+		}
+	case 'D':
+		if due.probe {
+			s.group.row = append([]byte(nil), body...)
+		}
+	case 'C', 'I', 's':
+		if c != nil {
+			c.complete = kind == 'C' && !c.complete
+			c.spoiled = c.spoiled || !c.complete
+		}
+		s.noteExecuted(due)
+	case 'G', 'W', 'H':
+		s.pending.dropSyncsIf(kind == 'G' && due.kind == expectExecute)
+		s.spoil(c)
+	case 'd', 'c', 'V':
+		s.spoil(c)
+	default:
+		s.confused = true
+	}
+	return c, hidden
+}
+
+func (s *session) spoil(c *capture) {
+	if c != nil {
+		c.spoil()
+	}
+}
+
+// finish takes the due answer off the queue if it is of the kind that came.
+func (s *session) finish(due *expect, kind expectKind) {
+	if due.kind != kind {
+		s.confused = true
+		return
+	}
+	s.pending.pop()
+}
+
+// noteDescribed ends a Describe. The description of a statement is an answer of
+// its own; that of a portal belongs to the execution that follows.
+func (s *session) noteDescribed(due *expect) {
+	if c := due.capture; c != nil && due.statement {
+		c.complete = true
+		s.group.captures = append(s.group.captures, c)
+	}
+	s.pending.pop()
+}
+
+// noteExecuted ends an Execute, or one statement of a simple query.
+func (s *session) noteExecuted(due *expect) {
+	switch due.kind {
+	case expectExecute:
+		if due.capture != nil {
+			s.group.captures = append(s.group.captures, due.capture)
+		}
+		s.pending.pop()
+	case expectQuery:
+	default:
+		s.confused = true
+	}
+}
+
+// noteError handles an ErrorResponse: Postgres skips what follows up to the
+// Sync.
+func (s *session) noteError(due *expect) (hidden bool) {
+	if due == nil {
+		return false // the server ends the connection
+	}
+	if due.probe {
+		s.group.failed = true
+		return true
+	}
+	s.server.counters.queries[Failed].Add(1)
+	s.group.failed = true
+	for due := s.pending.head(); due != nil && !due.endsUnit(); due = s.pending.head() {
+		if due.prepared != nil {
+			due.prepared.failed.Store(true)
+		}
+		if due.capture != nil {
+			due.capture.release(nil)
+		}
+		s.pending.pop()
+	}
+	return false
+}
+
+// noteReady ends a unit: what was captured of it is stored, and what the client
+// is about to learn counts as seen.
+func (s *session) noteReady(due *expect, body []byte) {
+	if !due.endsUnit() || len(body) != 1 {
+		s.confused = true
+		return
+	}
+	s.status = body[0]
+	now := fence.Now()
+	group := s.group
+	s.group = answeredGroup{captures: group.captures[:0]}
+	if due.probe {
+		s.noteProbed(group)
+		s.pending.pop()
+		return
+	}
+	if due.capture != nil {
+		group.captures = append(group.captures, due.capture)
+	}
+	for _, c := range group.captures {
+		if group.failed || group.noticed || s.status != statusIdle {
+			c.spoil()
+		}
+		c.store(s.server.cache, now)
+	}
+	clear(group.captures)
+	if !due.proven {
+		s.dirty = true
+	}
+	// Even a refused statement may have committed something before it failed.
+	s.reads.Received(now)
+	s.pending.pop()
+	s.room.Signal()
+	if len(group.captures) > 0 {
+		// The client's next read has to be proven newer than this answer.
+		s.server.follower.Wake()
+	}
+}

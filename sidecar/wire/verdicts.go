@@ -1,0 +1,218 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+const (
+	// verdictsMax bounds the verdicts kept; beyond it they are begun anew.
+	verdictsMax = 16384
+	// analysisQueueMax bounds the shapes that wait for their analysis; a shape
+	// beyond it passes through and is tried again when it comes again.
+	analysisQueueMax = 256
+	// analysisWorkers is the number of analyses under way at once.
+	analysisWorkers = 2
+	// analysisWaitMax is how long the first statement of a shape waits for the
+	// analysis before it passes through.
+	analysisWaitMax = 25 * time.Millisecond
+	// analysisRetryAfter is how long a failed analysis stands.
+	analysisRetryAfter = time.Second
+)
+
+// Analyzer tells what a statement depends on. Implemented by analysis.Analyzer.
+type Analyzer interface {
+	Analyze(ctx context.Context, r analysis.Request) (*analysis.Verdict, error)
+	Forget()
+}
+
+// verdictSlot is the place of one verdict: of one shape under one state.
+type verdictSlot struct {
+	request    analysis.Request
+	generation uint64
+	// done is closed when verdict is set; nil means that the analysis failed, at
+	// failed.
+	done    chan struct{}
+	verdict *analysis.Verdict
+	failed  time.Time
+}
+
+// ready returns the verdict if it is known. pending is false if it will not
+// come.
+func (s *verdictSlot) ready() (v *analysis.Verdict, pending bool) {
+	select {
+	case <-s.done:
+		return s.verdict, false
+	default:
+		return nil, true
+	}
+}
+
+// wait is ready after at most analysisWaitMax.
+func (s *verdictSlot) wait(ctx context.Context) *analysis.Verdict {
+	if v, pending := s.ready(); !pending {
+		return v
+	}
+	timer := time.NewTimer(analysisWaitMax)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+		return s.verdict
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// verdicts holds what was found out about statements, until the schema changes.
+type verdicts struct {
+	analyzer Analyzer
+	queue    chan *verdictSlot
+	// generation counts the schema changes.
+	generation atomic.Uint64
+
+	mu    sync.Mutex
+	slots map[string]*verdictSlot
+}
+
+func newVerdicts(a Analyzer) *verdicts {
+	return &verdicts{analyzer: a, queue: make(chan *verdictSlot, analysisQueueMax), slots: map[string]*verdictSlot{}}
+}
+
+// run analyses what is queued until ctx ends.
+func (v *verdicts) run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range analysisWorkers {
+		workers.Go(func() {
+			for {
+				select {
+				case slot := <-v.queue:
+					v.analyse(ctx, slot)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return nil
+}
+
+func (v *verdicts) analyse(ctx context.Context, slot *verdictSlot) {
+	verdict, err := v.analyzer.Analyze(ctx, slot.request)
+	if err != nil {
+		slot.failed = time.Now()
+	} else {
+		slot.verdict = verdict
+	}
+	close(slot.done)
+}
+
+// schemaChanged drops all verdicts. A verdict that is being found out keeps the
+// generation in which it began, so it is not used either.
+func (v *verdicts) schemaChanged() {
+	v.mu.Lock()
+	v.generation.Add(1)
+	v.slots = map[string]*verdictSlot{}
+	v.mu.Unlock()
+	v.analyzer.Forget()
+}
+
+// current reports whether no schema change was noticed since slot was made.
+func (v *verdicts) current(slot *verdictSlot) bool { return slot.generation == v.generation.Load() }
+
+// known returns the slot and the verdict of a text if they are known already,
+// without waiting and without starting an analysis.
+func (v *verdicts) known(state *sessionState, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
+	slot, literals := v.slot(state, sql, paramTypes, false)
+	if slot == nil {
+		return nil, nil
+	}
+	verdict, _ := slot.ready()
+	if verdict != nil && literals != nil && !verdict.Covers(*literals) {
+		return nil, nil
+	}
+	return slot, verdict
+}
+
+// find returns the slot and the verdict of a text, waiting for its analysis for
+// a moment. The verdict is nil while it is not known. literals are those to
+// fill the verdict's tags with.
+func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, paramTypes []uint32) (slot *verdictSlot, verdict *analysis.Verdict, literals []analysis.Literal) {
+	slot, template := v.slot(state, sql, paramTypes, true)
+	if slot == nil {
+		return nil, nil, nil
+	}
+	verdict = slot.wait(ctx)
+	if verdict == nil || template == nil {
+		return slot, verdict, nil
+	}
+	if verdict.Covers(*template) {
+		return slot, verdict, template.Literals
+	}
+	slot = v.at(appendVerdictKey(nil, state, 'X', paramTypes, sql), state, sql, paramTypes, true)
+	if slot == nil {
+		return nil, nil, nil
+	}
+	return slot, slot.wait(ctx), nil
+}
+
+// slot returns the place of the verdict that a text shares with those that
+// differ only in literals, or its own if it has no template. template is set
+// in the first case.
+func (v *verdicts) slot(state *sessionState, sql string, paramTypes []uint32, create bool) (*verdictSlot, *analysis.Template) {
+	standard := state.settings["standard_conforming_strings"] != "off"
+	if template, ok := analysis.NewTemplate(sql, standard); ok && len(template.Literals) > 0 {
+		return v.at(appendVerdictKey(nil, state, 'T', paramTypes, template.Key), state, sql, paramTypes, create), &template
+	}
+	return v.at(appendVerdictKey(nil, state, 'X', paramTypes, sql), state, sql, paramTypes, create), nil
+}
+
+func appendVerdictKey(dst []byte, state *sessionState, kind byte, paramTypes []uint32, text string) []byte {
+	dst = append(dst, state.id[:]...)
+	dst = append(dst, kind)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(paramTypes)))
+	for _, t := range paramTypes {
+		dst = binary.BigEndian.AppendUint32(dst, t)
+	}
+	return append(dst, text...)
+}
+
+// at returns the slot of a key. If create is set, a missing one is made and its
+// analysis queued; nil then means that the queue is full.
+func (v *verdicts) at(key []byte, state *sessionState, sql string, paramTypes []uint32, create bool) *verdictSlot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	slot := v.slots[string(key)]
+	if slot != nil {
+		verdict, pending := slot.ready()
+		if pending || verdict != nil || time.Since(slot.failed) < analysisRetryAfter {
+			return slot
+		}
+	}
+	if !create {
+		return nil
+	}
+	slot = &verdictSlot{
+		request: analysis.Request{
+			SQL: sql, ParamTypes: paramTypes, SearchPath: state.searchPath, Settings: state.settings,
+		},
+		generation: v.generation.Load(),
+		done:       make(chan struct{}),
+	}
+	select {
+	case v.queue <- slot:
+	default:
+		return nil
+	}
+	if len(v.slots) >= verdictsMax {
+		v.slots = map[string]*verdictSlot{}
+	}
+	v.slots[string(key)] = slot
+	return slot
+}
