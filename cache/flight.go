@@ -42,6 +42,7 @@ type Flight struct {
 	// current is what this reader leads or waits for. nil: it is on its own.
 	current *flight
 	leads   bool
+	rounds  int // flights waited for in vain
 }
 
 // Join brings a reader that missed key together with the others who do. The
@@ -73,10 +74,48 @@ func (f *Flight) enter() {
 // Leads reports whether others wait, or may come to wait, for this reader.
 func (f *Flight) Leads() bool { return f.leads }
 
+// Waits reports whether this reader waits for another's load.
+func (f *Flight) Waits() bool { return f.current != nil && !f.leads }
+
+// Done is closed when the load that this reader waits for has ended. It is for
+// callers that wait for other things too; they call Take then, and do themselves
+// what Wait does. It is nil if this reader does not wait.
+func (f *Flight) Done() <-chan struct{} {
+	if !f.Waits() {
+		return nil
+	}
+	return f.current.done
+}
+
 // Wait returns the entry that another reader loads, if it may be served to
 // session s. It reports false if this reader has to load: because it leads,
 // from the start or since the leader before gave up or brought nothing that may
-// be served; or because it waited long enough, and then nobody waits for it.
+// be served; or because it waited for WaitMax or until ctx ended, and then nobody
+// waits for it.
+func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
+	if !f.Waits() {
+		return nil, false
+	}
+	patience := time.NewTimer(f.cache.options.WaitMax)
+	defer patience.Stop()
+	for f.Waits() {
+		select {
+		case <-f.Done():
+			if e, ok := f.Take(ctx, s); ok {
+				return e, true
+			}
+		case <-patience.C:
+			f.goAlone()
+		case <-ctx.Done():
+			f.goAlone()
+		}
+	}
+	return nil, false
+}
+
+// Take returns the entry of a load that has ended, if it may be served to
+// session s. Otherwise this reader now leads, or waits again (then Done is
+// another channel), or is on its own.
 //
 // An answer may be shared if its load began after this reader came: it is as
 // good as one of its own. Otherwise the conditions are those of any hit, now:
@@ -87,38 +126,28 @@ func (f *Flight) Leads() bool { return f.leads }
 //  4. the leader finishes with the old row.
 //
 // Forced by TestOvertakenFollower.
-func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
-	if f.leads || f.current == nil {
+func (f *Flight) Take(ctx context.Context, s *fence.Session) (*Entry, bool) {
+	if !f.Waits() {
 		return nil, false
 	}
-	patience := time.NewTimer(f.cache.options.WaitMax)
-	defer patience.Stop()
-	for range waitRounds {
-		select {
-		case <-f.current.done:
-		case <-patience.C:
-			return f.goAlone()
-		case <-ctx.Done():
-			return f.goAlone()
-		}
-		if e := f.current.entry; e != nil && f.mayShare(ctx, e, s) {
-			f.cache.counters.coalesced.Add(1)
-			f.current = nil
-			return e, true
-		}
-		// All who waited come here together: the first leads, the others wait for it.
-		f.enter()
-		if f.leads || f.current == nil {
-			return nil, false
-		}
+	if e := f.current.entry; e != nil && f.mayShare(ctx, e, s) {
+		f.cache.counters.coalesced.Add(1)
+		f.current = nil
+		return e, true
 	}
-	return f.goAlone()
+	f.rounds++
+	if f.rounds == waitRounds {
+		f.goAlone()
+		return nil, false
+	}
+	// All who waited come here together: the first leads, the others wait for it.
+	f.enter()
+	return nil, false
 }
 
-func (f *Flight) goAlone() (*Entry, bool) {
+func (f *Flight) goAlone() {
 	f.cache.counters.alone.Add(1)
 	f.current = nil
-	return nil, false
 }
 
 func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool {
@@ -146,7 +175,8 @@ func (c *Cache) serveProving(ctx context.Context, e *Entry, s *fence.Session) bo
 // itself, so that answers that cannot be shared are not loaded one by one. Only
 // the first call counts, and only of a reader that leads.
 //
-// The entry is stored before: who comes after Finish finds it in the first tier.
+// The entry is stored before, so that who comes after Finish finds it in the
+// first tier; if Store refused it, those who wait may still get it here.
 func (f *Flight) Finish(e *Entry) {
 	if !f.leads {
 		return

@@ -31,11 +31,12 @@ type Options struct {
 	Confirm func(ctx context.Context, at fence.Instant) error
 	// Remote is the second tier. nil: there is none.
 	Remote Remote
-	// Resolve returns the tags that stand for a dependency of a wrapped function:
-	// for a table those of its rows or of the whole, with the tag of its schema.
-	// It reports false for what is not watched. nil: nothing is watched, and
-	// wrapped functions load every time.
-	Resolve func(Dependency) ([]fence.Tag, bool)
+	// Resolve returns the tags that stand for a dependency of a wrapped function's
+	// load: for a table those of its rows or of the whole, with the tag of its
+	// schema. It reports false for what is not watched, and for what was not
+	// watched yet in the state that label.Lower describes. nil: nothing is watched,
+	// and wrapped functions load every time.
+	Resolve func(d Dependency, label fence.Label) ([]fence.Tag, bool)
 
 	// MemoryBytes bounds the first tier. 0 means 64 MiB.
 	MemoryBytes int64
@@ -86,3 +87,12 @@ func orDefault[T int | int64 | time.Duration](field *T, value T) {
 		*field = value
 	}
 }
+
+// Staleness is Options.Staleness, or its default.
+func (c *Cache) Staleness() time.Duration { return c.options.Staleness }
+
+// EntryMax is Options.EntryMax, or its default.
+func (c *Cache) EntryMax() int { return c.options.EntryMax }
+
+// WaitMax is Options.WaitMax, or its default.
+func (c *Cache) WaitMax() time.Duration { return c.options.WaitMax }

@@ -1,0 +1,134 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// errNoResult is what callers get of a loader that ended its goroutine.
+var errNoResult = errors.New("the loader ended without a result")
+
+// result is what a load brought its own caller.
+type result[V any] struct {
+	value V
+	err   error
+}
+
+// lead loads for this caller and for all who wait in f, in a goroutine of the
+// cache: when this caller leaves, the others still get their answer.
+func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session) (V, error) {
+	if ctx.Err() == nil && w.cache.loads.begin() {
+		done := make(chan result[V], 1)
+		go w.fly(ctx, k, key, f, s, done)
+		select {
+		case r := <-done:
+			return r.value, r.err
+		case <-ctx.Done():
+		}
+	} else {
+		f.Finish(nil)
+	}
+	if ctx.Err() != nil {
+		var none V
+		return none, fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx))
+	}
+	return w.loadAlone(ctx, k, s) // the cache is closed
+}
+
+// fly is the goroutine of one load. However the loader ends, its caller gets a
+// result and nobody waits on.
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session, done chan<- result[V]) {
+	defer w.cache.loads.running.Done()
+	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.options.LoadMax)
+	defer cancel()
+	defer context.AfterFunc(w.cache.closing, cancel)()
+
+	r := result[V]{err: fmt.Errorf("load %s: %w", w.name, errNoResult)}
+	defer func() {
+		if p := recover(); p != nil {
+			r.err = &PanicError{w.name, p, debug.Stack()}
+		}
+		done <- r
+		f.Finish(nil)
+	}()
+	r.value, r.err = w.obtain(loading, k, key, f, s)
+}
+
+// obtain gets the answer from the tiers or the loader, and hands it to who waits.
+func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session) (V, error) {
+	if e, tier := w.cache.Fetch(ctx, key, w.cache.Hash(key), w.decode); tier != Nowhere && w.cache.serveProving(ctx, e, s) {
+		f.Finish(e)
+		return w.answer(ctx, k, s, e)
+	}
+	start, labelled := w.cache.Begin()
+	v, err := w.call(ctx, k, s)
+	end := fence.Now()
+	if !labelled {
+		return v, err
+	}
+	if e := w.entry(k, key, v, err, start, end); e != nil {
+		w.cache.Store(e)
+		f.Finish(e)
+	}
+	return v, err
+}
+
+// entry makes an entry of what a load brought, or nil if it cannot be kept.
+func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start Start, end fence.Instant) *Entry {
+	absent := err != nil
+	if absent && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound)) {
+		return nil
+	}
+	tags, ok := w.cache.resolve(w.dependencies(k, v, absent), start.Label)
+	if !ok {
+		w.cache.counters.unwatched.Add(1)
+		return nil
+	}
+	payload := w.payload(v)
+	if absent {
+		var none V
+		payload = w.payload(none)
+		payload.found = false
+	}
+	return w.cache.NewEntry(Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload})
+}
+
+func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) []Dependency {
+	var all []Dependency
+	if w.policy.TagsFromKey != nil {
+		all = append(all, w.policy.TagsFromKey(k)...)
+	}
+	if w.policy.TagsFromValue != nil && !absent {
+		all = append(all, w.policy.TagsFromValue(k, v)...)
+	}
+	return all
+}
+
+func (w *wrapped[K, V]) payload(v V) *typed[V] {
+	// Through a pointer, so that a V which is an interface is seen as one.
+	size := memoryOf(reflect.ValueOf(&v).Elem(), w.cache.options.EntryMax)
+	return &typed[V]{value: v, found: true, size: size, codec: w.policy.Codec}
+}
+
+// decode is the Decode of this function's entries.
+func (w *wrapped[K, V]) decode(src []byte) (Payload, error) {
+	if len(src) == 1 && src[0] == typedAbsent && w.policy.NotFound != nil {
+		var none V
+		p := w.payload(none)
+		p.found = false
+		return p, nil
+	}
+	if len(src) == 0 || src[0] != typedFound {
+		return nil, errTypedBytes
+	}
+	v, err := w.policy.Codec.Decode(src[1:])
+	if err != nil {
+		return nil, err
+	}
+	return w.payload(v), nil
+}

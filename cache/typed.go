@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Codec turns values into bytes for the second tier and back. What it decodes
+// must equal what it encoded. Its methods may be called concurrently.
+type Codec[V any] interface {
+	// Append appends the bytes of v to dst.
+	Append(dst []byte, v V) ([]byte, error)
+	// Decode reads what Append wrote. It may keep src. It must report an error for
+	// bytes that it does not know.
+	Decode(src []byte) (V, error)
+}
+
+// jsonCodec is the default.
+type jsonCodec[V any] struct{}
+
+func (jsonCodec[V]) Append(dst []byte, v V) ([]byte, error) {
+	text, err := json.Marshal(v)
+	return append(dst, text...), err
+}
+
+func (jsonCodec[V]) Decode(src []byte) (v V, err error) {
+	err = json.Unmarshal(src, &v)
+	return v, err
+}
+
+// typed is the payload of a wrapped function: a value, or the knowledge that
+// there is none.
+type typed[V any] struct {
+	value V
+	found bool
+	size  int
+	codec Codec[V]
+}
+
+const (
+	typedAbsent = 0
+	typedFound  = 1
+)
+
+var errTypedBytes = errors.New("decode cached value: malformed bytes")
+
+func (p *typed[V]) Size() int { return p.size }
+
+func (p *typed[V]) AppendBinary(dst []byte) ([]byte, error) {
+	if !p.found {
+		return append(dst, typedAbsent), nil
+	}
+	return p.codec.Append(append(dst, typedFound), p.value)
+}

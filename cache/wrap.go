@@ -1,0 +1,200 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Policy says what the answers of a wrapped function depend on, and how they are
+// kept. At least one of TagsFromKey and TagsFromValue is required.
+type Policy[K comparable, V any] struct {
+	// TagsFromKey returns dependencies that the key tells, TagsFromValue those that
+	// need the loaded value. Together they must cover everything that can change
+	// the answer, rows that are not there yet included: an answer that lists the
+	// rows of a category depends on Row(table, "category_id", category), not on the
+	// rows that it lists. Where either returns something that is not watched, or
+	// both nothing, the function loads every time.
+	TagsFromKey   func(K) []Dependency
+	TagsFromValue func(K, V) []Dependency
+	// NotFound, unless nil, is the error by which the function says that there is
+	// no such thing, and which may be kept like a value. It needs TagsFromKey. A
+	// hit returns NotFound itself. Other errors are never kept.
+	NotFound error
+	// TTL is the longest life of an entry. 0, and anything above it, means
+	// Options.TTL.
+	TTL time.Duration
+	// Codec encodes values for the second tier. nil means encoding/json, which
+	// Wrap refuses for types that do not come back from it whole. JSON keeps text
+	// only if it is UTF-8; for other bytes use []byte.
+	Codec Codec[V]
+	// KeyBytes returns bytes that differ for different keys. It is needed for keys
+	// with pointers and interfaces, time.Time among them.
+	KeyBytes func(K) []byte
+}
+
+// PanicError is what the callers of a wrapped function get when it panicked.
+type PanicError struct {
+	Name  string // of the function, as given to Wrap
+	Value any    // what it panicked with
+	Stack []byte
+}
+
+// Error names the function and what it panicked with.
+func (e *PanicError) Error() string { return fmt.Sprintf("load %s: it panicked: %v", e.Name, e.Value) }
+
+// Unwrap returns what it panicked with, if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// wrapped is one wrapped function.
+type wrapped[K comparable, V any] struct {
+	cache  *Cache
+	name   string
+	prefix []byte // of every key
+	load   func(context.Context, K) (V, error)
+	policy Policy[K, V]
+}
+
+// Wrap returns load with a cache before it: a function that reads the database
+// and may be called in any of several processes with one result. name tells it
+// from others; processes with the same name, key and value type share entries.
+//
+// Values are shared between callers and must not be changed by them. load is
+// called with the values of one caller's context but without its deadline: that
+// caller may leave while others wait, and the load then has Options.LoadMax. It
+// must read committed data, on the primary; not in its caller's transaction (see
+// Bypass). What it returns to those who waited is the same value; errors are for
+// the caller alone, and the next one tries again.
+//
+// Wrap panics if the policy contradicts itself or the types, with what to do.
+func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context, K) (V, error), p Policy[K, V]) func(context.Context, K) (V, error) {
+	key, value := reflect.TypeFor[K](), reflect.TypeFor[V]()
+	if err := checkPolicy(c, key, value, p); err != nil {
+		panic(fmt.Sprintf("wrap %s: %v", name, err))
+	}
+	if p.Codec == nil {
+		p.Codec = jsonCodec[V]{}
+	}
+	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p}
+	w.prefix = fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
+	return w.get
+}
+
+func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Policy[K, V]) error {
+	if p.TagsFromKey == nil && p.TagsFromValue == nil {
+		return errors.New("set Policy.TagsFromKey or Policy.TagsFromValue, or nothing would end its entries")
+	}
+	if p.NotFound != nil && p.TagsFromKey == nil {
+		return errors.New("Policy.NotFound needs Policy.TagsFromKey: there is no value to take dependencies from")
+	}
+	if p.Codec == nil && c.options.Remote != nil {
+		if lost := lostInJSON(value, map[reflect.Type]bool{}); lost != "" {
+			return fmt.Errorf("JSON does not keep %s: set Policy.Codec", lost)
+		}
+	}
+	if p.KeyBytes == nil {
+		return keyable(key)
+	}
+	return nil
+}
+
+// get is the wrapped function.
+func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
+	s := SessionFrom(ctx)
+	if bypassed(ctx) {
+		return w.loadAlone(ctx, k, s)
+	}
+	key := w.key(k)
+	e, outcome := w.lookup(ctx, key, s)
+	if outcome == Hit {
+		return w.answer(ctx, k, s, e)
+	}
+	if outcome == Unproven {
+		return w.loadAlone(ctx, k, s)
+	}
+	if !w.keepable(k) {
+		w.cache.counters.unwatched.Add(1)
+		return w.loadAlone(ctx, k, s)
+	}
+	f := w.cache.Join(key)
+	if e, ok := f.Wait(ctx, s); ok {
+		return w.answer(ctx, k, s, e)
+	}
+	return w.lead(ctx, k, key, f, s)
+}
+
+func (w *wrapped[K, V]) key(k K) []byte {
+	key := append(make([]byte, 0, len(w.prefix)+32), w.prefix...)
+	if w.policy.KeyBytes != nil {
+		return append(key, w.policy.KeyBytes(k)...)
+	}
+	return appendKey(key, reflect.ValueOf(k))
+}
+
+func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*Entry, Outcome) {
+	hash := w.cache.Hash(key)
+	e, outcome := w.cache.Lookup(key, hash, fence.Now(), s)
+	if outcome == Unproven && w.cache.Prove(ctx, s) {
+		e, outcome = w.cache.Lookup(key, hash, fence.Now(), s)
+	}
+	return e, outcome
+}
+
+// answer is what an entry of this function says. The key names the types; but
+// two functions may have local types that are spelled alike, and then each loads.
+func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *Entry) (V, error) {
+	p, ok := e.Payload.(*typed[V])
+	if !ok {
+		return w.loadAlone(ctx, k, s)
+	}
+	if !p.found {
+		return p.value, w.policy.NotFound
+	}
+	return p.value, nil
+}
+
+// keepable reports whether, as far as the key tells, a load begun now could be
+// kept. Loads that cannot be are not worth waiting for.
+func (w *wrapped[K, V]) keepable(k K) bool {
+	start, ok := w.cache.Begin()
+	if !ok || w.policy.TagsFromKey == nil {
+		return ok
+	}
+	_, ok = w.cache.resolve(w.policy.TagsFromKey(k), start.Label)
+	return ok || w.policy.TagsFromValue != nil && len(w.policy.TagsFromKey(k)) == 0
+}
+
+// loadAlone loads without the cache, in the caller's own time.
+func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, s *fence.Session) (v V, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{w.name, p, debug.Stack()}
+		}
+	}()
+	return w.call(ctx, k, s)
+}
+
+// call calls the loader. Whatever it answers, the session has seen it.
+func (w *wrapped[K, V]) call(ctx context.Context, k K, s *fence.Session) (V, error) {
+	w.cache.counters.loads.Add(1)
+	failed := true
+	defer func() {
+		if failed {
+			w.cache.counters.loadErrors.Add(1)
+		}
+		if s != nil {
+			s.Received(fence.Now())
+		}
+	}()
+	v, err := w.load(ctx, k)
+	failed = err != nil && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound))
+	return v, err
+}
