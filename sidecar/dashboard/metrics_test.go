@@ -1,0 +1,43 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	src, server := setup(t)
+	response, body := get(t, server, "/metrics")
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", response.StatusCode, body)
+	}
+	for _, line := range []string{
+		`freshet_queries_total{outcome="hit_l1"} 7`,
+		`freshet_queries_total{outcome="error"} 0`,
+		`freshet_bypasses_total{reason="unwatched_table"} 3`,
+		`freshet_follower_age_seconds 0.02`,
+		`freshet_invalidation_events_total 0`,
+		`freshet_redis_up 1`,
+		`freshet_ready 1`,
+	} {
+		if !strings.Contains(body, "\n"+line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+
+	src.change(func(s *Stats) { s.FollowerAgeSeconds = nil })
+	if _, body := get(t, server, "/metrics"); !strings.Contains(body, "\nfreshet_follower_age_seconds +Inf\n") {
+		t.Error("an alert on the follower's age must fire before the first look")
+	}
+}

@@ -1,0 +1,38 @@
+package dashboard
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// contentSecurityPolicy lets the page load its own files and talk to its own
+// address, and nothing else.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// pageHandler serves the page and the files that it consists of.
+func pageHandler() http.Handler {
+	files, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		// fs.Sub refuses only a malformed path, and this one is a constant.
+		panic(err)
+	}
+	return http.FileServerFS(files)
+}
+
+// withHeaders sets what every answer carries. Nothing is stored by browsers:
+// numbers are of the moment, and after an upgrade the page must be the new one.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}

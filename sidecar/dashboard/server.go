@@ -1,0 +1,168 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Limits of the HTTP server. Requests have no bodies and answers are small.
+const (
+	headerReadMax  = 5 * time.Second
+	answerMax      = 10 * time.Second
+	idleMax        = time.Minute
+	headerBytesMax = 16 << 10
+	drainMax       = time.Second
+	scrapesAtOnce  = 4
+	scrapeWaitMax  = 5 * time.Second
+)
+
+// Options configure a Server.
+type Options struct {
+	// Address is host:port to listen on. A port of 0 takes a free one. Required.
+	Address string
+	// StatsFunc reads the sidecar. It is called for every request and once a
+	// second, concurrently, and must not wait. Required.
+	StatsFunc func() Stats
+	// Logger takes what goes wrong inside the HTTP server. nil means
+	// slog.Default.
+	Logger *slog.Logger
+}
+
+// Server answers HTTP on the admin address.
+type Server struct {
+	options  Options
+	listener net.Listener
+	http     *http.Server
+	history  history
+}
+
+// New listens on the address. An address in use is an error that says how to
+// choose another one. The caller must Run or Close the Server.
+func New(o Options) (*Server, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	listener, err := net.Listen("tcp", o.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on admin address %s: another program uses it; choose another one with --admin HOST:PORT, or turn the dashboard off with --admin off: %w", o.Address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on admin address %q: --admin takes HOST:PORT, such as 127.0.0.1:7070, or off: %w", o.Address, err)
+	}
+	s := &Server{options: o, listener: listener}
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerReadMax,
+		WriteTimeout:      answerMax,
+		IdleTimeout:       idleMax,
+		MaxHeaderBytes:    headerBytesMax,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+	}
+	return s, nil
+}
+
+// Address is where the server listens, with the port that it got.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Close stops listening without having run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run answers requests and keeps the history until ctx ends. Requests under way
+// then have a second to end.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	err := s.sampleUntil(ctx, served)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
+	defer cancel()
+	if s.http.Shutdown(drain) != nil {
+		// Who has not ended within drainMax is cut off: an answer of the dashboard
+		// is not worth waiting for.
+		_ = s.http.Close()
+	}
+	if err != nil {
+		return err
+	}
+	<-served
+	return nil
+}
+
+// sampleUntil keeps the history until ctx ends, or serving fails.
+func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		stats := s.stats()
+		s.history.add(&stats, time.Now())
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-served:
+			return fmt.Errorf("serve admin address %s: %w", s.Address(), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// stats is one reading, complete: with the verdict of /readyz, every outcome,
+// and lists that are empty rather than null.
+func (s *Server) stats() Stats {
+	stats := s.options.StatsFunc()
+	stats.normalize()
+	stats.NotReadyReason = notReady(&stats)
+	stats.Ready = stats.NotReadyReason == ""
+	return stats
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /", pageHandler())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "live") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /api/v1/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.stats()) })
+	mux.HandleFunc("GET /api/v1/history", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.history.columns()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapesAtOnce,
+		Timeout:             scrapeWaitMax,
+	}))
+	handler := withHeaders(mux)
+	if address, ok := s.listener.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
+		handler = loopbackOnly(handler)
+	}
+	return handler
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	stats := s.stats()
+	if !stats.Ready {
+		answerText(w, http.StatusServiceUnavailable, "not ready: "+stats.NotReadyReason)
+		return
+	}
+	answerText(w, http.StatusOK, "ready")
+}
+
+func answerText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	// A client that left does not want the answer.
+	_, _ = w.Write([]byte(text + "\n"))
+}
+
+func answerJSON(w http.ResponseWriter, value any) {
+	body, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		http.Error(w, "encode answer: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n'))
+}

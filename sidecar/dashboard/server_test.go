@@ -1,0 +1,266 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// source is a sidecar whose reading a test chooses.
+type source struct {
+	mu    sync.Mutex
+	stats Stats
+}
+
+func (s *source) read() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+func (s *source) change(change func(*Stats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.stats)
+}
+
+// setup runs a server for a source that is ready.
+func setup(t *testing.T) (*source, *Server) {
+	t.Helper()
+	age := 0.02
+	src := &source{stats: Stats{
+		Version: "v1.2.3", Listening: true, StalenessSeconds: 1, FollowerAgeSeconds: &age,
+		Queries:  map[string]uint64{"hit_l1": 7, "miss": 2, "bypass": 3},
+		Bypasses: map[string]uint64{"unwatched_table": 3},
+		Redis:    Redis{State: RedisUp},
+	}}
+	server, err := New(Options{Address: "127.0.0.1:0", StatsFunc: src.read})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return src, server
+}
+
+// get asks the server, under its own name unless another is given.
+func get(t *testing.T, s *Server, path string, host ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(host) > 0 {
+		request.Host = host[0]
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestStatsShape(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	response, body := get(t, server, "/api/v1/stats")
+	if got := response.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("content type %q", got)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"bypass_advice", "bypasses", "cancels", "follower_age_seconds", "follower_listening", "follower_looks",
+		"follower_problem", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "listening",
+		"not_ready_reason", "problems", "protocol_errors", "queries", "ready", "redis", "sessions", "sessions_refused",
+		"sessions_total", "socket", "staleness_seconds", "upstream_probes", "upstream_queries", "uptime_seconds",
+		"version", "watch_problems", "watched", "watched_tables",
+	}
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
+		t.Errorf("fields\n got %q\nwant %q", keys, want)
+	}
+	queries := got["queries"].(map[string]any)
+	for _, outcome := range []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error"} {
+		if _, ok := queries[outcome]; !ok {
+			t.Errorf("outcome %s is missing", outcome)
+		}
+	}
+	if queries["hit_l1"] != 7.0 || got["ready"] != true || got["version"] != "v1.2.3" {
+		t.Errorf("values are not the source's: %s", body)
+	}
+	for _, list := range []string{"watched", "problems"} {
+		if _, ok := got[list].([]any); !ok {
+			t.Errorf("%s is %v, want an empty list", list, got[list])
+		}
+	}
+}
+
+func TestStatsListsAreCut(t *testing.T) {
+	t.Parallel()
+	src, server := setup(t)
+	src.change(func(s *Stats) {
+		s.WatchedTables, s.Watched = WatchedMax+5, make([]Table, WatchedMax+5)
+		s.WatchProblems, s.Problems = ProblemsMax+5, make([]string, ProblemsMax+5)
+	})
+	_, body := get(t, server, "/api/v1/stats")
+	var got Stats
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Watched) != WatchedMax || got.WatchedTables != WatchedMax+5 {
+		t.Errorf("%d tables listed, %d counted", len(got.Watched), got.WatchedTables)
+	}
+	if len(got.Problems) != ProblemsMax || got.WatchProblems != ProblemsMax+5 {
+		t.Errorf("%d problems listed, %d counted", len(got.Problems), got.WatchProblems)
+	}
+}
+
+func TestReadinessFollowsTheFollower(t *testing.T) {
+	t.Parallel()
+	src, server := setup(t)
+	age := func(seconds float64) func(*Stats) { return func(s *Stats) { s.FollowerAgeSeconds = &seconds } }
+	for _, step := range []struct {
+		name   string
+		change func(*Stats)
+		status int
+		says   string
+	}{
+		{"at first", func(s *Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "Postgres is down" }, 503, "no look at the outbox has completed yet, so every read goes to Postgres: Postgres is down"},
+		{"after a look", func(s *Stats) { age(0.1)(s); s.FollowerProblem = "" }, 200, "ready"},
+		{"a little late", age(4), 200, "ready"},
+		{"late", age(9), 503, "began 9 seconds ago"},
+		{"late, and allowed to be", func(s *Stats) { s.StalenessSeconds = 30 }, 200, "ready"},
+		{"not listening", func(s *Stats) { s.Listening = false }, 503, "socket for clients is not open"},
+	} {
+		src.change(step.change)
+		response, body := get(t, server, "/readyz")
+		if response.StatusCode != step.status || !strings.Contains(body, step.says) {
+			t.Errorf("%s: %d %q, want %d and %q", step.name, response.StatusCode, body, step.status, step.says)
+		}
+		if response, _ := get(t, server, "/livez"); response.StatusCode != 200 {
+			t.Errorf("%s: livez says %d", step.name, response.StatusCode)
+		}
+	}
+}
+
+func TestHostsOtherThanLoopbackAreRefused(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	for host, status := range map[string]int{
+		"localhost": 200, "localhost:7070": 200, "127.0.0.1:1": 200, "127.8.8.8": 200, "[::1]:7070": 200, "[::1]": 200, "[::ffff:127.0.0.1]": 200,
+		"evil.example": 421, "evil.example:7070": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421, "0.0.0.0:7070": 421, "[::2]": 421, "[]": 421,
+	} {
+		for _, path := range []string{"/", "/api/v1/stats", "/metrics"} {
+			if response, _ := get(t, server, path, host); response.StatusCode != status {
+				t.Errorf("%s under %q: %d, want %d", path, host, response.StatusCode, status)
+			}
+		}
+	}
+}
+
+func TestPageIsSelfContained(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	seen := map[string]bool{}
+	queue := []string{"/"}
+	links := regexp.MustCompile(`(?:src|href)="([^"]+)"|from "\./([^"]+)"`)
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		response, body := get(t, server, path)
+		if response.StatusCode != 200 {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+		if policy := response.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		if strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), "://") && !strings.HasPrefix(path, "/api") && path != "/metrics" {
+			t.Errorf("%s refers to another place", path)
+		}
+		if strings.Contains(body, "style=\"") || strings.Contains(body, "onclick=") {
+			t.Errorf("%s holds inline code, which its policy forbids", path)
+		}
+		for _, link := range links.FindAllStringSubmatch(body, -1) {
+			queue = append(queue, "/"+link[1]+link[2])
+		}
+	}
+	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/page.css", "/icon.svg"} {
+		if !seen[path] {
+			t.Errorf("the page does not load %s", path)
+		}
+	}
+}
+
+func TestOnlyReading(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Post("http://"+server.Address()+"/api/v1/stats", "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", response.StatusCode)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	_, first := setup(t)
+	_, err := New(Options{Address: first.Address(), StatsFunc: func() Stats { return Stats{} }})
+	if err == nil || !strings.Contains(err.Error(), "another program uses it") || !strings.Contains(err.Error(), "--admin") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestHistoryFillsWhileRunning(t *testing.T) {
+	t.Parallel()
+	src, server := setup(t)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		src.change(func(s *Stats) {
+			s.Queries = maps.Clone(s.Queries)
+			s.Queries["hit_l1"] += 100
+		})
+		_, body := get(t, server, "/api/v1/history")
+		var got History
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Fatal(err)
+		}
+		if column := got.Queries["hit_l1"]; len(column) > 0 && column[len(column)-1] > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no sample: %s", body)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

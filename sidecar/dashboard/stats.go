@@ -1,0 +1,154 @@
+package dashboard
+
+// Limits of the lists in Stats, so that an answer stays small with any number
+// of tables. The numbers beside the lists count everything.
+const (
+	WatchedMax  = 500
+	ProblemsMax = 100
+)
+
+// Stats is a reading of one sidecar. Counters count since the process began and
+// only grow; they start again at zero with the process. Its JSON form is
+// GET /api/v1/stats; fields may be added, and keep their names and meaning.
+type Stats struct {
+	// Version is the program's version.
+	Version string `json:"version"`
+	// UptimeSeconds is how long the process has run.
+	UptimeSeconds float64 `json:"uptime_seconds"`
+
+	// Ready is what /readyz says, NotReadyReason why not; empty when ready. The
+	// server fills both in, from Listening and FollowerAgeSeconds.
+	Ready          bool   `json:"ready"`
+	NotReadyReason string `json:"not_ready_reason"`
+	// Listening reports whether clients can connect.
+	Listening bool `json:"listening"`
+	// Socket is the path of the Unix socket that clients connect to.
+	Socket string `json:"socket"`
+
+	// Queries counts executed statements by how they were answered: "hit_l1" from
+	// this process's memory, "hit_l2" from Redis, "coalesced" from the load of
+	// another client that was under way, "miss" from Postgres and kept, "bypass"
+	// from Postgres for one of the reasons in Bypasses, "error" when Postgres
+	// answered with an error.
+	Queries map[string]uint64 `json:"queries"`
+	// Bypasses counts the queries with outcome "bypass" by the name of the reason.
+	Bypasses map[string]uint64 `json:"bypasses"`
+	// BypassAdvice says for each reason in Bypasses what can be done about it.
+	BypassAdvice map[string]string `json:"bypass_advice"`
+	// UpstreamQueries counts statements sent to Postgres for clients,
+	// UpstreamProbes the sidecar's own questions on clients' connections.
+	UpstreamQueries uint64 `json:"upstream_queries"`
+	UpstreamProbes  uint64 `json:"upstream_probes"`
+
+	// Sessions is the number of clients connected now, SessionsTotal all that ever
+	// were, SessionsRefused those that got no upstream connection.
+	Sessions        int64  `json:"sessions"`
+	SessionsTotal   uint64 `json:"sessions_total"`
+	SessionsRefused uint64 `json:"sessions_refused"`
+	// ProtocolErrors counts clients sent away for malformed messages.
+	ProtocolErrors uint64 `json:"protocol_errors"`
+	// Cancels counts cancel requests that were passed on.
+	Cancels uint64 `json:"cancels"`
+
+	// StalenessSeconds is the promise: no answer from the cache lacks a commit
+	// that was acknowledged longer ago than this.
+	StalenessSeconds float64 `json:"staleness_seconds"`
+	// FollowerAgeSeconds is how long ago the last completed look at the outbox
+	// began: every commit acknowledged before that is known. Null before the first
+	// look. Above StalenessSeconds, reads go to Postgres.
+	FollowerAgeSeconds *float64 `json:"follower_age_seconds"`
+	// FollowerProblem says why the follower is not looking; empty while it is.
+	FollowerProblem string `json:"follower_problem"`
+	// FollowerLooks counts completed looks, FollowerResets how often everything
+	// known was thrown away (a new incarnation, or a gap).
+	FollowerLooks  uint64 `json:"follower_looks"`
+	FollowerResets uint64 `json:"follower_resets"`
+	// FollowerListening reports whether notifications arrive; without them
+	// changes are found by polling.
+	FollowerListening bool `json:"follower_listening"`
+	// InvalidationEvents counts the changes received from the outbox.
+	InvalidationEvents uint64 `json:"invalidation_events"`
+	// Head is the snapshot of the newest completed look, as pg_snapshot prints it;
+	// Incarnation names the life of the database that it belongs to. Both are
+	// empty before the first look.
+	Head        string `json:"head"`
+	Incarnation string `json:"incarnation"`
+
+	// WatchedTables counts the tables whose changes are followed; Watched lists
+	// the first WatchedMax of them.
+	WatchedTables int     `json:"watched_tables"`
+	Watched       []Table `json:"watched"`
+	// WatchProblems counts what keeps tables from being watched; Problems lists
+	// the first ProblemsMax, each a sentence that names the table.
+	WatchProblems int      `json:"watch_problems"`
+	Problems      []string `json:"problems"`
+
+	// L1 is this process's memory.
+	L1 Memory `json:"l1"`
+	// Redis is the shared tier.
+	Redis Redis `json:"redis"`
+}
+
+// Table is one watched table.
+type Table struct {
+	// Name is schema and table.
+	Name string `json:"name"`
+	// Columns are those by whose values changes are told apart.
+	Columns []string `json:"columns"`
+}
+
+// Memory is the state of the tier in this process.
+type Memory struct {
+	Items      uint64 `json:"items"`
+	Bytes      uint64 `json:"bytes"`
+	LimitBytes uint64 `json:"limit_bytes"`
+	// Evictions counts entries that had to go for others.
+	Evictions uint64 `json:"evictions"`
+	// Rejections counts entries that were not taken in.
+	Rejections uint64 `json:"rejections"`
+}
+
+// RedisState says how the shared tier is.
+type RedisState string
+
+// The states of the shared tier.
+const (
+	RedisOff  RedisState = "off"  // none is configured
+	RedisUp   RedisState = "up"   // it answers
+	RedisDown RedisState = "down" // it does not, and is asked again from time to time
+)
+
+// Redis is the state of the shared tier.
+type Redis struct {
+	State RedisState `json:"state"`
+	// Errors counts calls that failed or took too long; a failed call is a miss.
+	Errors uint64 `json:"errors"`
+	// Broken counts entries that could not be read: of another version, corrupt,
+	// or not ours.
+	Broken uint64 `json:"broken"`
+	// Dropped counts entries that were not written because too many waited.
+	Dropped uint64 `json:"dropped"`
+}
+
+// normalize completes s for readers that want every field to have its type, and
+// cuts the lists to their limits. It changes no map or list of its caller.
+func (s *Stats) normalize() {
+	queries := make(map[string]uint64, len(outcomeNames))
+	for _, name := range outcomeNames {
+		queries[name] = s.Queries[name]
+	}
+	s.Queries = queries
+	if s.Bypasses == nil {
+		s.Bypasses = map[string]uint64{}
+	}
+	if s.BypassAdvice == nil {
+		s.BypassAdvice = map[string]string{}
+	}
+	s.Watched = append([]Table{}, s.Watched[:min(len(s.Watched), WatchedMax)]...)
+	for i := range s.Watched {
+		if s.Watched[i].Columns == nil {
+			s.Watched[i].Columns = []string{}
+		}
+	}
+	s.Problems = append([]string{}, s.Problems[:min(len(s.Problems), ProblemsMax)]...)
+}
