@@ -63,9 +63,9 @@ type Stats struct {
 	// known was thrown away (a new incarnation, or a gap).
 	FollowerLooks  uint64 `json:"follower_looks"`
 	FollowerResets uint64 `json:"follower_resets"`
-	// FollowerListening reports whether notifications arrive; without them
-	// changes are found by polling.
-	FollowerListening bool `json:"follower_listening"`
+	// FollowerNotifications counts the rings of the doorbell: notifications that
+	// made a look come sooner. Without them changes are found by polling.
+	FollowerNotifications uint64 `json:"follower_notifications"`
 	// InvalidationEvents counts the changes received from the outbox.
 	InvalidationEvents uint64 `json:"invalidation_events"`
 	// Head is the snapshot of the newest completed look, as pg_snapshot prints it;

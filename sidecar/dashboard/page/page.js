@@ -140,7 +140,7 @@ function showFacts(stats, history) {
     ["Clients", count(stats.sessions), `${count(stats.sessions_total)} ever, ${count(stats.sessions_refused)} refused`],
     ["Memory", bytes(stats.l1.bytes), `of ${bytes(stats.l1.limit_bytes)}, ${count(stats.l1.items)} entries`],
     ["Redis", redis, redisNote, stats.redis.state === "down"],
-    ["Looks", count(stats.follower_looks), stats.follower_listening ? "woken by notifications" : "by polling only"],
+    ["Looks", count(stats.follower_looks), `${count(stats.follower_notifications)} notifications`],
   ];
   $("facts").replaceChildren(
     ...facts.map(([name, value, note, bad]) => element("div", "", element("dt", "", name), element("dd", bad ? "bad" : "", value, element("small", "", note)))),
