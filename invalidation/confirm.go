@@ -1,0 +1,116 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// errNotRunning is the reason before Run and after it.
+var errNotRunning = errors.New("the follower is not running")
+
+// audience holds those who wait for a look. They share the next one, never one
+// that is under way, because that one's snapshot may be older than their wish.
+type audience struct {
+	wake chan struct{} // holds one element if somebody wants a look
+
+	mu sync.Mutex
+	// next is the group that the next look answers, nil if nobody waits.
+	next *group
+	// down says why no look can be made now, nil while looks are being made.
+	down error
+}
+
+// group waits for one look.
+type group struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+func newAudience() *audience {
+	return &audience{wake: make(chan struct{}, 1), down: errNotRunning}
+}
+
+// ring asks for a look without waiting.
+func (a *audience) ring() {
+	select {
+	case a.wake <- struct{}{}:
+	default: // somebody asked already, and the look has not begun
+	}
+}
+
+// join returns the group of the next look.
+func (a *audience) join() (*group, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.down != nil {
+		return nil, a.down
+	}
+	if a.next == nil {
+		a.next = &group{done: make(chan struct{})}
+		a.ring()
+	}
+	return a.next, nil
+}
+
+// begin returns the group that the look now beginning answers. The look's time
+// is read after this, so it is not before any member's wish.
+func (a *audience) begin() *group {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g := a.next
+	a.next = nil
+	return g
+}
+
+// open lets waiters in; shut turns them away, those who wait already too.
+func (a *audience) open() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.down = nil
+}
+
+func (a *audience) shut(reason error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.down = reason
+	a.next.finish(reason)
+	a.next = nil
+}
+
+// finish lets a group go. A nil group has no members.
+func (g *group) finish(err error) {
+	if g != nil {
+		g.err = err
+		close(g.done)
+	}
+}
+
+// Confirm returns nil when a look that began at or after at has completed: the
+// fence's head then includes every commit acknowledged before at. It starts the
+// look if none is due. An error says that this could not be shown, at once when
+// the follower has no connection or its look failed: the caller asks Postgres.
+// A moment in the future is waited for.
+func (f *Follower) Confirm(ctx context.Context, at fence.Instant) error {
+	for f.fence.LookBegan() < at {
+		g, err := f.audience.join()
+		if err != nil {
+			return fmt.Errorf("confirm freshness: %w", err)
+		}
+		select {
+		case <-g.done:
+			if g.err != nil {
+				return fmt.Errorf("confirm freshness: %w", g.err)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("confirm freshness: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Wake asks for a look soon and does not wait for it.
+func (f *Follower) Wake() { f.audience.ring() }

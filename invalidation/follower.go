@@ -1,0 +1,183 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+const (
+	pollDefault      = 100 * time.Millisecond
+	retentionDefault = time.Hour
+	verifyDefault    = time.Second
+
+	// connectWaitMax bounds opening a connection and its first statements.
+	connectWaitMax = 10 * time.Second
+	// The pause before a connection is opened again doubles from the first to the
+	// second, and starts anew once a connection worked for as long as the second.
+	reconnectPauseMin = 50 * time.Millisecond
+	reconnectPauseMax = 2 * time.Second
+)
+
+// FollowerOptions configure a Follower.
+type FollowerOptions struct {
+	// ConnConfig leads to the primary, directly or through a pooler in session mode,
+	// as the role that installed or another that may read and write the tables of
+	// schema freshet. Three connections are used. Required.
+	ConnConfig *pgx.ConnConfig
+	// Fence is told what is found. Only this follower may tell it. Required.
+	Fence *fence.Fence
+	// Poll is the longest time between two looks. It must not be more than half the
+	// staleness that readers allow, or an idle database looks stale. 0 means 100 ms.
+	Poll time.Duration
+	// Watch holds patterns as in Options: matching tables that appear are installed
+	// by the follower, and columns that a pattern names are added. Nothing is ever
+	// taken away. Empty: what is installed is watched.
+	Watch []string
+	// Retention is how long events are kept at least. It must not be less than the
+	// longest life of an entry in Redis, or entries are distrusted after a start.
+	// 0 means an hour.
+	Retention time.Duration
+	// Verify is how often the triggers, the roles and their settings are compared
+	// with what was last seen: what no event reports is noticed after at most twice
+	// this time. 0 means a second.
+	Verify time.Duration
+	// OnSchema, unless nil, is called when names, rights, watched tables or settings
+	// may have changed, after State and before the head with that event is
+	// published. Looks wait for it: it must be quick and must not call Confirm.
+	OnSchema func()
+	// Logger is told of connections, resets and problems. nil means nobody is.
+	Logger *slog.Logger
+}
+
+// Follower keeps a fence informed. See NewFollower.
+type Follower struct {
+	config    *pgx.ConnConfig
+	fence     *fence.Fence
+	poll      time.Duration
+	watch     []string
+	retention time.Duration
+	verify    time.Duration
+	onSchema  func()
+	logger    *slog.Logger
+
+	audience *audience
+	bell     *doorbell
+	stats    counters
+	state    atomic.Pointer[State]
+	// audited is what the state was made from, and auditedAt when that was last
+	// found to be still so.
+	audited   atomic.Pointer[audit]
+	auditedAt atomic.Int64
+	// suspect is set when an audit found something else than the state was made of;
+	// unreported when the next look has to reset the fence because of it.
+	suspect    atomic.Bool
+	unreported atomic.Bool
+	// installs holds one element if new tables should be looked for.
+	installs chan struct{}
+}
+
+// NewFollower returns a follower that has not begun: until Run has made the
+// first look, the fence admits nothing and Confirm fails.
+func NewFollower(o FollowerOptions) (*Follower, error) {
+	if o.ConnConfig == nil || o.Fence == nil {
+		return nil, errors.New("make a follower: ConnConfig and Fence are required")
+	}
+	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 {
+		return nil, errors.New("make a follower: Poll, Retention and Verify must not be negative")
+	}
+	if len(o.Watch) > 0 {
+		if _, err := parsePatterns(o.Watch); err != nil {
+			return nil, err
+		}
+	}
+	f := &Follower{
+		config: o.ConnConfig.Copy(), fence: o.Fence, watch: slices.Clone(o.Watch),
+		poll: orDefault(o.Poll, pollDefault), retention: orDefault(o.Retention, retentionDefault), verify: orDefault(o.Verify, verifyDefault),
+		onSchema: o.OnSchema, logger: o.Logger,
+		audience: newAudience(), installs: make(chan struct{}, 1),
+	}
+	if f.onSchema == nil {
+		f.onSchema = func() {}
+	}
+	if f.logger == nil {
+		f.logger = slog.New(slog.DiscardHandler)
+	}
+	f.bell = newDoorbell(f)
+	f.state.Store(&State{})
+	return f, nil
+}
+
+func orDefault(d, other time.Duration) time.Duration {
+	if d == 0 {
+		return other
+	}
+	return d
+}
+
+// Run follows until ctx ends, and returns nil then. It connects again after
+// every failure. It may be called once.
+func (f *Follower) Run(ctx context.Context) error {
+	l := &looker{f: f}
+	k := &keeper{f: f}
+	var parts sync.WaitGroup
+	parts.Go(func() { f.repeat(ctx, "looker", l.session, f.audience.shut) })
+	parts.Go(func() { f.repeat(ctx, "doorbell", f.bell.session, func(error) {}) })
+	parts.Go(func() { f.repeat(ctx, "keeper", k.session, func(error) {}) })
+	parts.Wait()
+	f.audience.shut(errNotRunning)
+	return nil
+}
+
+// repeat runs sessions of one part until ctx ends. failed is told of each end.
+func (f *Follower) repeat(ctx context.Context, part string, session func(context.Context) error, failed func(error)) {
+	pause := reconnectPauseMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		err = fmt.Errorf("%s: %w", part, err)
+		failed(err)
+		f.stats.failed(err)
+		f.logger.Warn("connect again", "part", part, "error", err)
+		if time.Since(began) >= reconnectPauseMax {
+			pause = reconnectPauseMin
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause/2 + rand.N(pause/2+1)):
+		}
+		pause = min(2*pause, reconnectPauseMax)
+	}
+}
+
+// State returns what is watched. It is empty before the first look. Ask the
+// fence first whether it is fresh: without a connection the state is the last
+// one known.
+func (f *Follower) State() *State { return f.state.Load() }
+
+// requestInstall asks the keeper to look for new tables.
+func (f *Follower) requestInstall() {
+	select {
+	case f.installs <- struct{}{}:
+	default:
+	}
+}
+
+// auditDue reports whether the looker has to audit itself: the keeper found
+// something else, or nothing at all for too long.
+func (f *Follower) auditDue(now fence.Instant) bool {
+	return f.suspect.Swap(false) || now.Sub(fence.Instant(f.auditedAt.Load())) > 2*f.verify
+}

@@ -1,0 +1,128 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+const (
+	// statementWaitMax bounds one statement of a follower, by the server's clock
+	// and, a little later, by ours.
+	statementWaitMax = 5 * time.Second
+	// adoptAttemptsMax bounds how often a session tries to agree with others on an
+	// incarnation that nobody has named yet.
+	adoptAttemptsMax = 5
+)
+
+// connect opens a session whose settings cannot weaken what is read in it:
+// snapshots per statement, on the primary's catalogs, whatever the role's or the
+// database's defaults.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	config = config.Copy()
+	for name, value := range map[string]string{
+		"application_name":                "freshet follower",
+		"default_transaction_isolation":   "read committed",
+		"default_transaction_deferrable":  "off",
+		"default_transaction_read_only":   "off",
+		"enable_seqscan":                  "off",
+		"plan_cache_mode":                 "force_generic_plan",
+		"jit":                             "off",
+		"max_parallel_workers_per_gather": "0",
+		"search_path":                     "pg_catalog, pg_temp",
+		"client_min_messages":             "warning",
+		"statement_timeout":               strconv.FormatInt(statementWaitMax.Milliseconds(), 10),
+	} {
+		config.RuntimeParams[name] = value
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres: %w", err)
+	}
+	return conn, nil
+}
+
+// closeConn closes a session politely, but not for long.
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // it is of no use any more, whatever its end was
+}
+
+// greeting is what a new session learns of the database.
+type greeting struct {
+	incarnation fence.Incarnation
+	token       string
+	mark        fence.Snapshot
+}
+
+// greetSQL asks for the incarnation and whether the trim mark is of it.
+const greetSQL = `SELECT freshet.incarnation(), (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text FROM freshet.trim t`
+
+// mintSQL makes the token that recovery took away, unless somebody else did.
+const mintSQL = `INSERT INTO freshet.incarnation (token) VALUES (gen_random_uuid()::text) ON CONFLICT DO NOTHING`
+
+// adoptSQL begins the new incarnation. Its statement is its only snapshot: the
+// mark is from before the row is written, so every look that finds the new
+// name has a head that includes the mark. Of two that come at once, one waits
+// and then finds nothing to do. Rows from the future are of another server's
+// ids; they would be read at every look.
+const adoptSQL = `WITH adopted AS (
+	UPDATE freshet.trim
+	SET incarnation = freshet.incarnation(), mark = pg_current_snapshot(), candidate = pg_current_snapshot(), candidate_at = now()
+	WHERE incarnation IS DISTINCT FROM freshet.incarnation()
+	RETURNING one
+), copied AS (
+	INSERT INTO freshet.incarnation_logged (token)
+	SELECT i.token FROM freshet.incarnation i, adopted
+	ON CONFLICT (one) DO UPDATE SET token = excluded.token
+)
+DELETE FROM freshet.outbox
+WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()) AND EXISTS (SELECT FROM adopted)`
+
+// greet finds the incarnation, and begins one where a crash, a failover, a
+// restore or a first start left none.
+func greet(ctx context.Context, conn *pgx.Conn) (greeting, error) {
+	var standby bool
+	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+		return greeting{}, fmt.Errorf("greet the database: %w", err)
+	}
+	if standby {
+		return greeting{}, errors.New("greet the database: the server is a standby; follow the primary")
+	}
+	for range adoptAttemptsMax {
+		var incarnation, token, marked *string
+		var mark string
+		err := conn.QueryRow(ctx, greetSQL).Scan(&incarnation, &token, &marked, &mark)
+		if err != nil {
+			return greeting{}, fmt.Errorf("greet the database: %w", explainMissing(err))
+		}
+		if incarnation != nil && token != nil && marked != nil && *marked == *incarnation {
+			snapshot, err := fence.ParseSnapshot(mark)
+			return greeting{fence.Incarnation(*incarnation), *token, snapshot}, err
+		}
+		for _, statement := range []string{mintSQL, adoptSQL} {
+			if _, err := conn.Exec(ctx, statement); err != nil {
+				return greeting{}, fmt.Errorf("begin a new incarnation: %w", err)
+			}
+		}
+	}
+	return greeting{}, errors.New("greet the database: its incarnation changes again and again")
+}
+
+// explainMissing says what to do when our tables are not there.
+func explainMissing(err error) error {
+	switch sqlState(err) {
+	case "42P01", "42883", "3F000":
+		return fmt.Errorf("%w; run freshet install", err)
+	case "42501":
+		return fmt.Errorf("%w; follow as the role that installed", err)
+	}
+	return err
+}

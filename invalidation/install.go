@@ -1,0 +1,298 @@
+package invalidation
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+//go:embed schema/base.sql
+var baseSQL string
+
+//go:embed schema/events.sql
+var eventsSQL string
+
+const (
+	// lockWaitMax bounds how long one attempt waits for a table's lock: writers
+	// that come later queue behind the wait.
+	lockWaitMax = 100 * time.Millisecond
+	// lockAttemptsMax bounds the attempts for one table.
+	lockAttemptsMax = 15
+	// lockPause is the pause between two attempts.
+	lockPause = 200 * time.Millisecond
+	// serverVersionMin is the oldest server with CREATE OR REPLACE TRIGGER.
+	serverVersionMin = 140000
+)
+
+// Options say what to watch.
+type Options struct {
+	// Watch holds patterns: "public.*", "shop.orders", "public.users(id, email)".
+	// * stands for any characters, ? for one. Names are written as Postgres stores
+	// them, without quotes. Where no columns are named, at most eight are chosen:
+	// those of the primary key, of btree indexes and of foreign keys. If several
+	// patterns match a table, the last one that names columns decides.
+	Watch []string
+}
+
+// Installed is a table that is watched after Install.
+type Installed struct {
+	Schema, Name string
+	Columns      []string
+	// Tables counts the partitions and children that have the triggers too, and
+	// itself.
+	Tables int
+	// Changed says that there was something to do.
+	Changed bool
+}
+
+// Report says what Install did.
+type Report struct {
+	Watched []Installed
+	Skipped []Skipped
+}
+
+// Install puts the outbox, the event triggers and the triggers on all matching
+// tables in place, as far as they are not. Tables that are watched and match no
+// pattern stay watched. Installers wait for each other. Creating event triggers
+// needs a superuser. Each table is changed in a transaction of its own that
+// waits for its lock 100 ms at most and is tried again a few times; a table that
+// stays locked is reported as skipped. A cancelled ctx closes conn.
+func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
+	return install(ctx, conn, o, false)
+}
+
+func install(ctx context.Context, conn *pgx.Conn, o Options, extend bool) (Report, error) {
+	patterns, err := parsePatterns(o.Watch)
+	if err != nil {
+		return Report{}, err
+	}
+	unlock, err := lockInstallers(ctx, conn)
+	if err != nil {
+		return Report{}, err
+	}
+	defer unlock()
+	p, err := preparePlan(ctx, conn, patterns, extend)
+	if err != nil {
+		return Report{}, err
+	}
+	if len(p.base) > 0 {
+		if err := runSteps(ctx, conn, baseSQL, eventsSQL); err != nil {
+			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
+		}
+	}
+	report := Report{Skipped: p.skipped}
+	for _, t := range p.trees {
+		err := installTree(ctx, conn, t)
+		if refused, ok := tableFault(err); ok {
+			report.Skipped = append(report.Skipped, Skipped{t.root.Schema, t.root.Name, refused})
+			continue
+		}
+		if err != nil {
+			return report, explainRights(fmt.Errorf("install triggers on %s: %w", t.root, err))
+		}
+		report.Watched = append(report.Watched, Installed{t.root.Schema, t.root.Name, t.columns, len(t.members), len(t.missing) > 0})
+	}
+	if err := runSteps(ctx, conn, dropUnusedSQL); err != nil {
+		return report, fmt.Errorf("drop unused trigger functions: %w", err)
+	}
+	return report, nil
+}
+
+// Script returns the SQL that Install would run now, for psql. It changes
+// nothing.
+func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
+	patterns, err := parsePatterns(o.Watch)
+	if err != nil {
+		return "", err
+	}
+	p, err := preparePlan(ctx, conn, patterns, false)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("-- What freshet install would run in this database now. Tables are named by\n-- their OIDs, too: for another database, or after a restore, write it anew.\n\\set ON_ERROR_STOP on\n")
+	step := func(title string, statements ...string) {
+		fmt.Fprintf(&b, "\n-- %s\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n%s;\n%s\nCOMMIT;\n", title, stepSettingsSQL, strings.Join(statements, "\n"))
+	}
+	if len(p.base) > 0 {
+		step("The outbox, the event triggers", baseSQL, eventsSQL)
+	}
+	for _, t := range p.trees {
+		if len(t.missing) == 0 {
+			continue
+		}
+		step(fmt.Sprintf("Watch %q", t.root), t.functionSQL())
+		for _, name := range t.missing {
+			step(fmt.Sprintf("Triggers on %q: again, if the lock timeout hits", name), t.triggersSQL(name))
+		}
+	}
+	for _, s := range p.skipped {
+		fmt.Fprintf(&b, "\n-- Skipped %q: %s\n", s.Schema+"."+s.Name, s.Reason)
+	}
+	return b.String(), nil
+}
+
+// stepSettingsSQL begins each transaction. The search path keeps functions and
+// types of others from being taken for Postgres'; functions set their own.
+var stepSettingsSQL = fmt.Sprintf("SET LOCAL lock_timeout = '%dms';\nSET LOCAL search_path = pg_catalog, pg_temp", lockWaitMax.Milliseconds())
+
+// dropUnusedSQL removes the functions that no trigger calls any more.
+const dropUnusedSQL = `DO $freshet$
+DECLARE
+	unused record;
+BEGIN
+	FOR unused IN
+		SELECT p.proname FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = 'freshet'::pg_catalog.regnamespace AND pg_catalog.starts_with(p.proname::pg_catalog.text, 'capture_')
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgfoid = p.oid)
+	LOOP
+		EXECUTE pg_catalog.format('DROP FUNCTION freshet.%I()', unused.proname);
+	END LOOP;
+END
+$freshet$;`
+
+// preparePlan asks the database what there is and what is missing.
+func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend bool) (p plan, err error) {
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := conn.PgConn().Exec(ctx, stepSettingsSQL).ReadAll(); err != nil {
+			return fmt.Errorf("prepare the session: %w", err)
+		}
+		if err := checkServer(ctx, conn); err != nil {
+			return err
+		}
+		text, _, err := readCatalog(ctx, conn)
+		if err != nil {
+			return err
+		}
+		c, err := parseCatalog(text)
+		if err != nil {
+			return err
+		}
+		all, err := readCandidates(ctx, conn)
+		p = newPlan(patterns, all, c, extend)
+		return err
+	})
+	return p, err
+}
+
+// checkServer refuses servers that cannot be installed on. A schema of our name
+// that an ordinary user made first could hold anything, and our functions run
+// with a superuser's rights.
+func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var standby bool
+	var stranger *string
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), (
+		SELECT r.rolname::text FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+		WHERE n.nspname = 'freshet' AND NOT r.rolsuper AND r.rolname <> current_user)`).Scan(&version, &standby, &stranger)
+	switch {
+	case err != nil:
+		return fmt.Errorf("inspect the server: %w", err)
+	case version < serverVersionMin:
+		return fmt.Errorf("inspect the server: version %d is too old; PostgreSQL 14 or newer is needed", version/10000)
+	case standby:
+		return errors.New("inspect the server: it is a standby; connect to the primary")
+	case stranger != nil:
+		return fmt.Errorf("inspect the server: schema freshet belongs to %q, who is no superuser; drop or rename it first", *stranger)
+	}
+	return nil
+}
+
+// lockInstallers waits until no other installer is at work.
+func lockInstallers(ctx context.Context, conn *pgx.Conn) (unlock func(), err error) {
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", installLock); err != nil {
+		return nil, fmt.Errorf("wait for other installers: %w", err)
+	}
+	return func() {
+		// A connection that is broken has no locks any more.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", installLock)
+	}, nil
+}
+
+// installTree creates the function and puts the triggers on each member.
+func installTree(ctx context.Context, conn *pgx.Conn, t treePlan) error {
+	if len(t.missing) == 0 {
+		return nil
+	}
+	if err := runSteps(ctx, conn, t.functionSQL()); err != nil {
+		return err
+	}
+	for _, name := range t.missing {
+		if err := runLocking(ctx, conn, t.triggersSQL(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runLocking runs statements that need a table's lock, again and again while
+// the lock cannot be had.
+func runLocking(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	for attempt := 1; ; attempt++ {
+		err := runSteps(ctx, conn, statements...)
+		if err == nil || !lockFault(err) || attempt == lockAttemptsMax {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// runSteps runs statements in one transaction.
+func runSteps(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+	if err != nil {
+		return err
+	}
+	for _, statement := range append([]string{stepSettingsSQL}, statements...) {
+		// The simple protocol, because the files hold many statements.
+		if _, err := tx.Conn().PgConn().Exec(ctx, statement).ReadAll(); err != nil {
+			return errors.Join(err, tx.Rollback(ctx))
+		}
+	}
+	return tx.Commit(ctx)
+}
+
+func sqlState(err error) string {
+	if pgError, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgError.Code
+	}
+	return ""
+}
+
+// lockFault reports whether trying again may help: lock_not_available,
+// deadlock_detected.
+func lockFault(err error) bool {
+	code := sqlState(err)
+	return code == "55P03" || code == "40P01"
+}
+
+// tableFault reports whether err concerns one table only, and how to say it.
+func tableFault(err error) (string, bool) {
+	switch sqlState(err) {
+	case "55P03", "40P01":
+		return "its lock could not be had because transactions hold it; install again when they have ended", true
+	case "42P01", "3F000":
+		return "it was dropped or renamed meanwhile; install again", true
+	}
+	return "", false
+}
+
+// explainRights says what to do about missing rights.
+func explainRights(err error) error {
+	if sqlState(err) == "42501" {
+		return fmt.Errorf("%w; install as a superuser (event triggers need one), or let one run the output of freshet install --print-sql", err)
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+const (
+	// installPause is how often new tables are looked for without an event.
+	installPause = 30 * time.Second
+	// trimPauseMin and trimPauseMax bound how often the outbox is trimmed; between
+	// them it is a tenth of the retention.
+	trimPauseMin = 20 * time.Millisecond
+	trimPauseMax = time.Minute
+)
+
+// keeper does what must not delay a look: it compares what is installed with
+// what the state was made from, installs triggers on new tables, and trims. It
+// has a connection of its own and belongs to one goroutine.
+type keeper struct {
+	f *Follower
+	// trimAt and installAt are when the next trimming and the next search for new
+	// tables are due.
+	trimAt, installAt fence.Instant
+}
+
+// session works until something fails.
+func (k *keeper) session(ctx context.Context) error {
+	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
+	defer cancel()
+	conn, err := connect(connectCtx, k.f.config)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	trimPause := min(max(k.f.retention/10, trimPauseMin), trimPauseMax)
+	ticker := time.NewTicker(min(k.f.verify, trimPause))
+	defer ticker.Stop()
+	for {
+		if err := k.install(ctx, conn); err != nil {
+			if conn.IsClosed() {
+				return err
+			}
+			// Without the rights to install, what is installed can be followed.
+			k.f.stats.noted(err)
+			k.f.logger.Warn("new tables are not watched", "error", err)
+		}
+		if err := k.audit(ctx, conn); err != nil {
+			return err
+		}
+		if now := fence.Now(); now >= k.trimAt {
+			if _, err := trim(ctx, conn, k.f.retention); err != nil {
+				return explainMissing(err)
+			}
+			k.trimAt = now.Add(trimPause)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-k.f.installs:
+			k.installAt = 0
+		case <-ticker.C:
+		}
+	}
+}
+
+// audit looks for what no event reported. The goroutine that looks then reads
+// it again, because its next head must include it.
+func (k *keeper) audit(ctx context.Context, conn *pgx.Conn) error {
+	began := fence.Now()
+	if began.Sub(fence.Instant(k.f.auditedAt.Load())) < k.f.verify/2 {
+		return nil
+	}
+	known := k.f.audited.Load()
+	if known == nil {
+		return nil // the first one is the looker's
+	}
+	found, err := readAudit(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !found.same(known) {
+		k.f.suspect.Store(true)
+		k.f.Wake()
+		return nil
+	}
+	k.f.auditedAt.Store(int64(began))
+	return nil
+}
+
+// install puts triggers on matching tables that have none.
+func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
+	now := fence.Now()
+	if len(k.f.watch) == 0 || now < k.installAt {
+		return nil
+	}
+	k.installAt = now.Add(installPause)
+	patterns, err := parsePatterns(k.f.watch)
+	if err != nil {
+		return err
+	}
+	p, err := preparePlan(ctx, conn, patterns, true)
+	if err != nil {
+		return err
+	}
+	if !p.changes() {
+		return nil
+	}
+	report, err := install(ctx, conn, Options{Watch: k.f.watch}, true)
+	if err != nil {
+		return fmt.Errorf("watch new tables: %w", err)
+	}
+	for _, t := range report.Watched {
+		if t.Changed {
+			k.f.logger.Info("watch a table", "table", t.Schema+"."+t.Name, "columns", t.Columns)
+		}
+	}
+	k.f.Wake()
+	return nil
+}

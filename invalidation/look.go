@@ -1,0 +1,144 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+const (
+	// rowsPerLookMax bounds the outbox rows of one look, and tagsPerLookMax their
+	// tags. Beyond, nothing older than the look's head is trusted.
+	rowsPerLookMax = 10_000
+	tagsPerLookMax = 1 << 20
+)
+
+// lookName is the prepared statement's name.
+const lookName = "freshet_look"
+
+// lookSQL is one plain statement in a transaction of its own, so that all it
+// returns belongs to the one snapshot it returns. The first row holds the state,
+// the others the events that the head before may lack: $1 is that head's xmax,
+// $2 its list of running transactions. The position in the log is read after
+// the snapshot was taken.
+var lookSQL = `
+SELECT pg_current_snapshot()::text, (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text,
+	pg_is_in_recovery(), (EXTRACT(epoch FROM pg_conf_load_time()) * 1000000)::int8,
+	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8, NULL::xid8, NULL::text[]
+FROM freshet.trim t
+UNION ALL
+(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
+FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
+
+// sighting is what one look saw.
+type sighting struct {
+	snapshot       fence.Snapshot
+	token          string
+	incarnation    fence.Incarnation // the one that mark belongs to
+	mark           fence.Snapshot
+	settingsLoaded int64 // microseconds, by the server's clock
+	position       uint64
+	events         []fence.Event
+	// overflow says that there were more events than are read.
+	overflow bool
+	// schema says that there was an event about the schema.
+	schema bool
+}
+
+// errChanged says that the database is not the one that the session greeted.
+var errChanged = errors.New("the database's incarnation changed")
+
+// look asks for everything that the head before may lack.
+func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting, error) {
+	running := make([]uint64, len(before.InProgress()))
+	for i, x := range before.InProgress() {
+		running[i] = uint64(x)
+	}
+	rows, err := conn.Query(ctx, lookName, uint64(before.Xmax()), running)
+	if err != nil {
+		return nil, fmt.Errorf("look at the outbox: %w", err)
+	}
+	defer rows.Close()
+	s := &sighting{}
+	seen, tags := 0, 0
+	for rows.Next() {
+		var snapshot, token, incarnation, mark *string
+		var standby *bool
+		var loaded, position *int64
+		var xid *uint64
+		var texts []string
+		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &xid, &texts); err != nil {
+			return nil, fmt.Errorf("look at the outbox: %w", err)
+		}
+		if xid == nil {
+			if *standby {
+				return nil, errors.New("look at the outbox: the server is a standby")
+			}
+			if token == nil || incarnation == nil {
+				return nil, errChanged
+			}
+			s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
+			s.settingsLoaded, s.position = *loaded, uint64(*position)
+			if err := s.parseSnapshots(*snapshot, *mark); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if seen, tags = seen+1, tags+len(texts); seen > rowsPerLookMax || tags > tagsPerLookMax {
+			s.overflow = true
+			continue
+		}
+		s.add(fence.XID(*xid), texts)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look at the outbox: %w", err)
+	}
+	if s.token == "" {
+		return nil, errors.New("look at the outbox: the row of freshet.trim is missing; install again")
+	}
+	s.dropForeign()
+	return s, nil
+}
+
+func (s *sighting) parseSnapshots(snapshot, mark string) (err error) {
+	if s.snapshot, err = fence.ParseSnapshot(snapshot); err != nil {
+		return fmt.Errorf("look at the outbox: %w", err)
+	}
+	if s.mark, err = fence.ParseSnapshot(mark); err != nil {
+		return fmt.Errorf("look at the outbox: %w", err)
+	}
+	return nil
+}
+
+func (s *sighting) add(xid fence.XID, texts []string) {
+	event := fence.Event{XID: xid, Tags: make([]fence.Tag, len(texts))}
+	for i, text := range texts {
+		event.Tags[i] = fence.NewTag(text)
+		s.schema = s.schema || isSchemaText(text)
+	}
+	s.events = append(s.events, event)
+}
+
+// isSchemaText recognizes fence.SchemaText and fence.RelationSchemaText.
+func isSchemaText(text string) bool {
+	const n = len(fence.SchemaText)
+	return len(text) >= n && text[:n] == fence.SchemaText && (len(text) == n || text[n] == '/')
+}
+
+// dropForeign removes events whose transaction the look's own snapshot does not
+// see: rows that came with a dump or a replication from another server, under
+// ids that mean nothing here.
+func (s *sighting) dropForeign() {
+	kept := s.events[:0]
+	for _, e := range s.events {
+		if s.snapshot.Sees(e.XID) {
+			kept = append(kept, e)
+		}
+	}
+	s.events = kept
+}

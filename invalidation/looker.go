@@ -1,0 +1,263 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Why the fence was told to trust nothing older.
+const (
+	resetStart    = "start"      // the first look in an incarnation
+	resetOverflow = "overflow"   // more events than one look reads
+	resetTrimmed  = "trimmed"    // the outbox was emptied beyond our head
+	resetBackward = "backward"   // the snapshot lacks what an earlier one saw
+	resetSettings = "settings"   // the server's configuration was loaded again
+	resetRoles    = "unreported" // roles, their settings or triggers changed without an event
+)
+
+// settleWait is how long after a reload of the configuration some backend may
+// still answer under the old one: the signal reaches them one by one.
+const settleWait = 200 * time.Millisecond
+
+// looker makes the looks. It belongs to one goroutine, and outlives sessions.
+type looker struct {
+	f *Follower
+	// incarnation and head are what the fence holds; known is false until the first
+	// look.
+	known       bool
+	incarnation fence.Incarnation
+	head        fence.Snapshot
+	// audited is what the state was made from, nil before the first.
+	audited *audit
+	// settleAt, unless zero, is when a reload must be taken for settled.
+	settleAt fence.Instant
+
+	// These are of the current session.
+	conn  *pgx.Conn
+	greet greeting
+	// settingsLoaded is when this session's process loaded the configuration, 0
+	// before the first look. What changed while there was no session, the audit
+	// finds.
+	settingsLoaded int64
+	vigil          *vigil
+}
+
+// session connects and looks until something fails.
+func (l *looker) session(ctx context.Context) error {
+	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
+	defer cancel()
+	conn, err := connect(connectCtx, l.f.config)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	// Closing the socket ends a statement under way when ctx ends, without a watcher
+	// for each statement.
+	stop := context.AfterFunc(ctx, func() { _ = conn.PgConn().Conn().Close() })
+	defer stop()
+	if l.greet, err = greet(connectCtx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Prepare(connectCtx, lookName, lookSQL); err != nil {
+		return fmt.Errorf("prepare the look: %w", explainMissing(err))
+	}
+	l.conn, l.settingsLoaded = conn, 0
+	if l.incarnation != l.greet.incarnation {
+		// The state was seen at a snapshot of the other incarnation's ids.
+		l.known, l.audited = false, nil
+		l.incarnation, l.head = l.greet.incarnation, l.greet.mark
+	}
+	l.vigil = &vigil{}
+	defer func() { l.f.stats.awake.Store(false) }()
+	return l.loop(ctx)
+}
+
+// loop looks whenever somebody waits, the doorbell rang, or time is up.
+func (l *looker) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	// What is watched may have changed while there was no session.
+	auditDue := true
+	for {
+		if auditDue || l.f.auditDue(fence.Now()) {
+			if err := l.audit(ctx); err != nil {
+				return err
+			}
+			auditDue = false
+		}
+		again, err := l.step(ctx)
+		if err != nil {
+			return err
+		}
+		pause := l.f.poll
+		if l.vigil.awake {
+			pause = awakePause
+		}
+		if again {
+			pause = 0
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.f.audience.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// step makes one look for all who wait for it. again says that another one
+// should follow at once.
+func (l *looker) step(ctx context.Context) (again bool, err error) {
+	waiting := l.f.audience.begin()
+	began := fence.Now()
+	changed, events, err := l.lookOnce(ctx, began)
+	if err != nil {
+		waiting.finish(err)
+		return false, err
+	}
+	l.f.audience.open()
+	waiting.finish(nil)
+	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
+	defer cancel()
+	slept, err := l.vigil.after(ctx, l.conn, events > 0, began)
+	l.f.stats.awake.Store(l.vigil.awake)
+	if events > 0 && l.vigil.awake {
+		l.f.bell.announce(began)
+	}
+	// A changed state can be relied on only by loads labelled with a later head. And
+	// who went to sleep looks once more, for writers who found it awake.
+	return changed || slept, err
+}
+
+// lookOnce looks and tells the fence. changed says that the state of what is
+// watched is new.
+func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed bool, events int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
+	defer cancel()
+	s, err := look(ctx, l.conn, l.head)
+	if err != nil {
+		return false, 0, err
+	}
+	if s.token != l.greet.token || s.incarnation != l.greet.incarnation {
+		return false, 0, errChanged
+	}
+	cause := l.resetCause(s, began)
+	if s.schema || cause == resetSettings || cause == resetStart {
+		// Only now is it known what the events were about: the look does not count
+		// before what is watched was verified again, at a later snapshot.
+		if changed, err = l.verify(ctx); err != nil {
+			return false, 0, err
+		}
+		l.f.onSchema()
+		l.f.requestInstall()
+	}
+	l.publish(s, cause, began)
+	return changed, len(s.events), nil
+}
+
+// resetCause says why the fence must trust nothing older, "" if it need not.
+func (l *looker) resetCause(s *sighting, began fence.Instant) string {
+	reloaded := l.settingsLoaded != 0 && s.settingsLoaded != l.settingsLoaded
+	settled := l.settleAt != 0 && began >= l.settleAt
+	l.settingsLoaded = s.settingsLoaded
+	switch {
+	case reloaded:
+		l.settleAt = began.Add(settleWait)
+	case settled:
+		l.settleAt = 0
+	}
+	switch {
+	case s.overflow:
+		return resetOverflow
+	case !l.head.Includes(s.mark):
+		return resetTrimmed
+	case !s.snapshot.Includes(l.head):
+		return resetBackward
+	case l.f.unreported.Swap(false) && l.known:
+		return resetRoles
+	case (reloaded || settled) && l.known:
+		return resetSettings
+	case !l.known:
+		return resetStart
+	}
+	return ""
+}
+
+// publish tells the fence, in the order that its readers rely on.
+func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
+	head := &fence.Head{Incarnation: l.incarnation, Snapshot: s.snapshot}
+	switch cause {
+	case "":
+		l.f.fence.Advance(head, s.events, began)
+	case resetStart:
+		// The outbox holds everything since the mark, so what others stored in this
+		// incarnation since then can be judged.
+		l.f.fence.Reset(head, l.head, s.events, began)
+	default:
+		l.f.fence.Reset(head, s.snapshot, nil, began)
+	}
+	l.known, l.head = true, s.snapshot
+	l.f.stats.looked(s, cause)
+	if cause != "" {
+		l.f.logger.Info("trust nothing older", "cause", cause, "head", s.snapshot.String())
+	}
+}
+
+// audit reads what events may fail to report. What changed must be included in
+// the head that the fence is reset to, so this comes before a look.
+func (l *looker) audit(ctx context.Context) error {
+	began := fence.Now()
+	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
+	defer cancel()
+	a, err := readAudit(ctx, l.conn)
+	if err != nil {
+		return err
+	}
+	changed := l.audited == nil || !l.audited.same(a)
+	if changed {
+		if err := recordFingerprint(ctx, l.conn, a.fingerprint); err != nil {
+			return err
+		}
+		if err := l.setState(a); err != nil {
+			return err
+		}
+		l.f.unreported.Store(true)
+		l.f.onSchema()
+	}
+	l.f.auditedAt.Store(int64(began))
+	return nil
+}
+
+// verify reads what is watched, and reports whether it is different.
+func (l *looker) verify(ctx context.Context) (changed bool, err error) {
+	a := &audit{fingerprint: l.audited.fingerprint}
+	if a.catalog, a.at, err = readCatalog(ctx, l.conn); err != nil {
+		return false, err
+	}
+	if l.audited.same(a) {
+		return false, nil
+	}
+	return true, l.setState(a)
+}
+
+// setState decides anew what is watched.
+func (l *looker) setState(a *audit) error {
+	c, err := parseCatalog(a.catalog)
+	if err != nil {
+		return err
+	}
+	state := newState(c, a.at)
+	l.audited = a
+	l.f.audited.Store(a)
+	l.f.state.Store(state)
+	if problems := state.Problems(); len(problems) > 0 {
+		l.f.logger.Warn("not everything that is installed can be watched", "problems", problems)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package invalidation
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// columnsDefaultMax bounds the columns that are chosen when a pattern names none.
+const columnsDefaultMax = 8
+
+//go:embed schema/candidates.sql
+var candidatesTemplate string
+
+var candidatesSQL = strings.Replace(candidatesTemplate, "{{supported}}", supportedSQL, 1)
+
+// candidate is a relation of the database that patterns may match.
+type candidate struct {
+	catalogRelation
+	Parents []uint32
+	Columns []candidateColumn // of supported types, primary key first
+}
+
+type candidateColumn struct {
+	Name string
+	// Chosen is set for columns that queries are likely to look up by.
+	Chosen bool
+}
+
+func readCandidates(ctx context.Context, conn *pgx.Conn) ([]candidate, error) {
+	var text []byte
+	if err := conn.QueryRow(ctx, candidatesSQL).Scan(&text); err != nil {
+		return nil, fmt.Errorf("list the tables: %w", err)
+	}
+	var all []candidate
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("list the tables: %w", err)
+	}
+	return all, nil
+}
+
+// Skipped is a table that a pattern matches and that is not watched.
+type Skipped struct {
+	Schema, Name string
+	Reason       string
+}
+
+// plan is what Install has to do.
+type plan struct {
+	base    []string // what is wrong with the shared parts; empty: nothing to do
+	trees   []treePlan
+	skipped []Skipped
+}
+
+// treePlan is one tree to watch.
+type treePlan struct {
+	capture
+	root    relationName
+	members []relationName // all, the root first
+	missing []relationName // those without the right triggers
+}
+
+// changes reports whether there is anything to do.
+func (p plan) changes() bool {
+	return len(p.base) > 0 || slices.ContainsFunc(p.trees, func(t treePlan) bool { return len(t.missing) > 0 })
+}
+
+// newPlan compares what patterns want with what is there. With extend, columns
+// that are watched stay watched, so that processes with different patterns do
+// not undo each other's work for ever.
+func newPlan(patterns []pattern, all []candidate, c *catalog, extend bool) plan {
+	p := plan{base: c.baseProblems()}
+	byOID := map[uint32]candidate{}
+	parents := map[uint32][]uint32{}
+	for _, r := range all {
+		byOID[r.OID], parents[r.OID] = r, r.Parents
+	}
+	wanted := map[uint32]bool{} // roots
+	members := map[uint32][]candidate{}
+	for _, r := range all {
+		roots := rootsOf(r.OID, parents)
+		for _, root := range roots {
+			members[root] = append(members[root], r)
+		}
+		if _, ok := match(patterns, r.name()); !ok {
+			continue
+		}
+		if reason := r.unfit(); reason != "" {
+			p.skip(r, reason)
+			continue
+		}
+		for _, root := range roots {
+			wanted[root] = true
+		}
+	}
+	for _, root := range slices.Sorted(maps.Keys(wanted)) {
+		t, reason := planTree(patterns, byOID[root], members[root], c, extend)
+		if reason != "" {
+			p.skip(byOID[root], reason)
+			continue
+		}
+		p.trees = append(p.trees, t)
+	}
+	return p
+}
+
+func (p *plan) skip(r candidate, reason string) {
+	p.skipped = append(p.skipped, Skipped{r.Schema, r.Name, reason})
+}
+
+func (r candidate) name() relationName { return relationName{r.Schema, r.Name} }
+
+// unfit says why a relation as such cannot be watched.
+func (r candidate) unfit() string {
+	switch {
+	case r.Kind == "v":
+		return "a view: its tables are watched, not itself"
+	case r.Kind == "m":
+		return "a materialized view: needs no triggers, its refreshes are events"
+	case r.Kind == "f":
+		return "a foreign table changes elsewhere"
+	case r.Persistence == "t":
+		return "a temporary table belongs to one session"
+	}
+	return ""
+}
+
+// planTree decides about the columns and the work of one tree.
+func planTree(patterns []pattern, root candidate, members []candidate, c *catalog, extend bool) (treePlan, string) {
+	for _, m := range members {
+		if m.Persistence == "t" || m.Kind == "f" || m.Subscribed {
+			return treePlan{}, fmt.Sprintf("%s, which belongs to it, is temporary, foreign or written by a subscription", m.name())
+		}
+		if len(m.Parents) > 1 {
+			return treePlan{}, fmt.Sprintf("%s, which belongs to it, inherits from several tables", m.name())
+		}
+	}
+	var watched []string
+	if extend {
+		watched = c.watchedColumns(root)
+	}
+	columns, reason := chooseColumns(patterns, root, members, watched)
+	if reason != "" {
+		return treePlan{}, reason
+	}
+	t := treePlan{capture: capture{root.OID, columns}, root: root.name()}
+	functions := map[uint32]catalogFunction{}
+	for _, f := range c.Functions {
+		functions[f.OID] = f
+	}
+	source := t.sourceMD5()
+	slices.SortStableFunc(members, func(a, b candidate) int {
+		return strings.Compare(boolOrder(a.OID != root.OID)+a.name().String(), boolOrder(b.OID != root.OID)+b.name().String())
+	})
+	for _, m := range members {
+		t.members = append(t.members, m.name())
+		there := member{m.catalogRelation, nil}
+		for _, trigger := range c.Triggers {
+			if trigger.Table == m.OID {
+				there.triggers = append(there.triggers, trigger)
+			}
+		}
+		if there.verify(t.capture, source, functions) != nil {
+			t.missing = append(t.missing, m.name())
+		}
+	}
+	return t, ""
+}
+
+func boolOrder(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// chooseColumns takes the columns that a pattern names for the root, or for any
+// member where none does for the root; else those likely to be looked up by.
+//
+// watched are columns to keep; unless it is nil, no others are chosen.
+func chooseColumns(patterns []pattern, root candidate, members []candidate, watched []string) ([]string, string) {
+	p, ok := match(patterns, root.name())
+	for i := 0; !ok && i < len(members); i++ {
+		p, ok = match(patterns, members[i].name())
+	}
+	columns := slices.Clone(watched)
+	if p.columns == nil {
+		if watched != nil {
+			return columns, ""
+		}
+		for _, column := range root.Columns {
+			if column.Chosen && len(columns) < columnsDefaultMax && !strings.Contains(column.Name, bodyQuote) {
+				columns = append(columns, column.Name)
+			}
+		}
+		return columns, ""
+	}
+	for _, name := range p.columns {
+		known := slices.ContainsFunc(root.Columns, func(c candidateColumn) bool { return c.Name == name })
+		if !known || strings.Contains(name, bodyQuote) {
+			return nil, fmt.Sprintf("column %q does not exist or is not of a type that can be watched (boolean, integer, uuid, text or varchar with a deterministic collation in a UTF8 database)", name)
+		}
+		if !slices.Contains(columns, name) {
+			columns = append(columns, name)
+		}
+	}
+	if len(columns) > columnsMax {
+		return nil, fmt.Sprintf("%d columns, at most %d can be watched", len(columns), columnsMax)
+	}
+	return columns, ""
+}
+
+// watchedColumns are the columns that a root's triggers name and that still can
+// be watched; nil if it has no triggers.
+func (c *catalog) watchedColumns(root candidate) []string {
+	for _, t := range c.Triggers {
+		if t.Table == root.OID && t.Name == captureTriggers[0].name {
+			columns := slices.DeleteFunc(t.columns(), func(name string) bool { return !slices.Contains(t.Columns, name) })
+			return append([]string{}, columns...)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+-- Freshet's own objects. Everything lives in schema freshet; DROP SCHEMA
+-- freshet CASCADE and the three event triggers is all there is to remove.
+-- Running this again changes nothing.
+
+SET LOCAL client_min_messages = warning;
+
+CREATE SCHEMA IF NOT EXISTS freshet;
+-- Anyone may ask for the incarnation; the tables stay closed.
+GRANT USAGE ON SCHEMA freshet TO PUBLIC;
+
+-- The truth about what changed: one row for every statement that changed a
+-- watched table, written by the statement's own transaction. Logged, because a
+-- prepared transaction survives a crash and its event must survive with it. It
+-- has a primary key because publications FOR ALL TABLES contain it, and without
+-- one its rows could not be deleted.
+CREATE TABLE IF NOT EXISTS freshet.outbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+	tags text[] NOT NULL
+) WITH (
+	autovacuum_vacuum_scale_factor = 0,
+	autovacuum_vacuum_threshold = 5000,
+	autovacuum_vacuum_insert_scale_factor = 0,
+	autovacuum_vacuum_insert_threshold = 20000,
+	autovacuum_analyze_scale_factor = 0,
+	autovacuum_analyze_threshold = 20000,
+	-- Truncating the file's end takes a lock that would stop writers.
+	vacuum_truncate = off
+);
+CREATE INDEX IF NOT EXISTS outbox_xid ON freshet.outbox (xid);
+
+-- Transaction ids are reused after a crash. Recovery empties an unlogged table,
+-- so a missing token says that it happened.
+CREATE UNLOGGED TABLE IF NOT EXISTS freshet.incarnation (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	token text NOT NULL
+);
+-- The same token where standbys can read it: unlogged tables are not there.
+CREATE TABLE IF NOT EXISTS freshet.incarnation_logged (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	token text NOT NULL
+);
+
+-- How far the outbox was emptied: rows visible in mark may be gone. candidate
+-- becomes the next mark once it is old enough. incarnation says which ids the
+-- snapshots are made of; it differs after a crash, a failover or a restore.
+CREATE TABLE IF NOT EXISTS freshet.trim (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	incarnation text,
+	mark pg_snapshot NOT NULL,
+	candidate pg_snapshot NOT NULL,
+	candidate_at timestamptz NOT NULL
+);
+INSERT INTO freshet.trim (mark, candidate, candidate_at)
+SELECT s, s, now() FROM pg_current_snapshot() AS s
+ON CONFLICT DO NOTHING;
+
+-- What no event trigger reports, as each follower's role sees it: a fingerprint
+-- of roles, memberships and settings. Whoever finds it changed says so with an
+-- event, so that those who come later hear of it too.
+CREATE TABLE IF NOT EXISTS freshet.fingerprint (
+	reader oid PRIMARY KEY,
+	value text NOT NULL
+);
+
+REVOKE ALL ON ALL TABLES IN SCHEMA freshet FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA freshet FROM PUBLIC;
+
+-- Names one uninterrupted life of one database: NULL on a standby and when the
+-- token is missing. Reading the token must see what the calling statement sees,
+-- hence STABLE.
+CREATE OR REPLACE FUNCTION freshet.incarnation() RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
+BEGIN
+	IF pg_is_in_recovery() THEN
+		RETURN NULL;
+	END IF;
+	RETURN (
+		SELECT md5(concat_ws('/',
+			c.system_identifier,
+			(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()),
+			i.token,
+			-- numeric: its text depends on no setting of the session
+			EXTRACT(epoch FROM pg_postmaster_start_time()),
+			substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)))
+		FROM freshet.incarnation i, pg_control_system() c
+	);
+END
+$freshet$;
+GRANT EXECUTE ON FUNCTION freshet.incarnation() TO PUBLIC;

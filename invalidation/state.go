@@ -1,0 +1,239 @@
+package invalidation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Table is a table whose every change is an event.
+type Table struct {
+	OID uint32
+	// Root is the OID that the table's tags carry: the root of its partition or
+	// inheritance tree, or itself.
+	Root   uint32
+	Schema string
+	Name   string
+	// Columns are those whose values have tags, by name, in no order that matters.
+	// It must not be changed.
+	Columns []string
+}
+
+// State says which tables are watched. It is immutable.
+type State struct {
+	since    fence.Snapshot
+	byOID    map[uint32]Table
+	byName   map[string]Table
+	problems []string
+}
+
+// Table returns a watched table.
+func (s *State) Table(oid uint32) (Table, bool) {
+	t, ok := s.byOID[oid]
+	return t, ok
+}
+
+// ByName returns a watched table by "schema.table", spelled as Postgres stores
+// the names.
+func (s *State) ByName(name string) (Table, bool) {
+	t, ok := s.byName[name]
+	return t, ok
+}
+
+// Tables returns the watched tables, partitions and children included, ordered
+// by OID.
+func (s *State) Tables() []Table {
+	tables := make([]Table, 0, len(s.byOID))
+	for _, oid := range slices.Sorted(maps.Keys(s.byOID)) {
+		tables = append(tables, s.byOID[oid])
+	}
+	return tables
+}
+
+// Since returns the snapshot at which the triggers were seen in place. A load
+// may rely on the state only if its label includes it.
+func (s *State) Since() fence.Snapshot { return s.since }
+
+// Problems says what is installed and cannot be relied on, and why; ordered.
+func (s *State) Problems() []string { return slices.Clone(s.problems) }
+
+// newState decides what is watched.
+func newState(c *catalog, since fence.Snapshot) *State {
+	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems()}
+	if len(s.problems) > 0 {
+		return s
+	}
+	functions := map[uint32]catalogFunction{}
+	for _, f := range c.Functions {
+		functions[f.OID] = f
+	}
+	for _, t := range c.trees() {
+		columns, err := t.verify(functions)
+		if err != nil {
+			s.problems = append(s.problems, err.Error())
+			continue
+		}
+		for _, m := range t.members {
+			s.add(Table{m.OID, t.root, m.Schema, m.Name, columns})
+		}
+	}
+	for _, r := range c.Relations {
+		// A materialized view changes by commands only, which are events.
+		if r.Kind == "m" {
+			s.add(Table{OID: r.OID, Root: r.OID, Schema: r.Schema, Name: r.Name})
+		}
+	}
+	slices.Sort(s.problems)
+	return s
+}
+
+func (s *State) add(t Table) {
+	s.byOID[t.OID] = t
+	s.byName[t.Schema+"."+t.Name] = t
+}
+
+// tree is a table with all its partitions and children, any of which has a
+// trigger of ours.
+type tree struct {
+	root    uint32
+	members []member
+	// tangled is set if a member has two parents: then its changes would have to
+	// carry the tags of several roots.
+	tangled bool
+}
+
+type member struct {
+	catalogRelation
+	triggers []catalogTrigger
+}
+
+// trees groups the relations; only trees with triggers are returned.
+func (c *catalog) trees() []tree {
+	parents := map[uint32][]uint32{}
+	for _, i := range c.Inherits {
+		parents[i.Child] = append(parents[i.Child], i.Parent)
+	}
+	triggers := map[uint32][]catalogTrigger{}
+	for _, t := range c.Triggers {
+		triggers[t.Table] = append(triggers[t.Table], t)
+	}
+	byRoot := map[uint32]*tree{}
+	armed := map[uint32]bool{}
+	for _, r := range c.Relations {
+		if r.Kind == "m" {
+			continue
+		}
+		for _, root := range rootsOf(r.OID, parents) {
+			t := byRoot[root]
+			if t == nil {
+				t = &tree{root: root}
+				byRoot[root] = t
+			}
+			t.members = append(t.members, member{r, triggers[r.OID]})
+			t.tangled = t.tangled || len(parents[r.OID]) > 1
+			armed[root] = armed[root] || len(triggers[r.OID]) > 0
+		}
+	}
+	var trees []tree
+	for _, root := range slices.Sorted(maps.Keys(byRoot)) {
+		if armed[root] {
+			trees = append(trees, *byRoot[root])
+		}
+	}
+	return trees
+}
+
+// rootsOf climbs to the tables that have no parent.
+func rootsOf(oid uint32, parents map[uint32][]uint32) []uint32 {
+	seen := map[uint32]bool{}
+	var roots []uint32
+	climb := []uint32{oid}
+	for len(climb) > 0 {
+		at := climb[0]
+		climb = climb[1:]
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		if len(parents[at]) == 0 {
+			roots = append(roots, at)
+		}
+		climb = append(climb, parents[at]...)
+	}
+	return roots
+}
+
+// verify returns the watched columns of a tree all of whose members have the
+// triggers, or what is in the way.
+func (t tree) verify(functions map[uint32]catalogFunction) ([]string, error) {
+	var root *member
+	for i := range t.members {
+		if t.members[i].OID == t.root {
+			root = &t.members[i]
+		}
+	}
+	if root == nil || len(root.triggers) == 0 {
+		return nil, fmt.Errorf("%s.%s: the root of its tree has no triggers; install again", t.members[0].Schema, t.members[0].Name)
+	}
+	if t.tangled {
+		return nil, fmt.Errorf("%s.%s: a table in its tree inherits from several tables", root.Schema, root.Name)
+	}
+	want := capture{root: t.root, columns: root.triggers[0].columns()}
+	source := want.sourceMD5()
+	for _, m := range t.members {
+		if err := m.refusal(); err != nil {
+			return nil, err
+		}
+		if err := m.verify(want, source, functions); err != nil {
+			return nil, err
+		}
+	}
+	return usable(root.triggers), nil
+}
+
+// refusal says why the changes of a table cannot be seen by triggers.
+func (r catalogRelation) refusal() error {
+	switch {
+	case r.Kind == "f":
+		return fmt.Errorf("%s.%s: a foreign table changes elsewhere", r.Schema, r.Name)
+	case r.Subscribed:
+		return fmt.Errorf("%s.%s: a subscription writes to it, which fires no statement triggers", r.Schema, r.Name)
+	}
+	return nil
+}
+
+// verify compares the triggers of one table with those it should have.
+func (m member) verify(want capture, source string, functions map[uint32]catalogFunction) error {
+	arguments := ""
+	for _, column := range want.columns {
+		arguments += fmt.Sprintf("%x00", column)
+	}
+	for _, trigger := range captureTriggers {
+		i := slices.IndexFunc(m.triggers, func(t catalogTrigger) bool { return t.Name == trigger.name })
+		if i < 0 {
+			return fmt.Errorf("%s.%s: trigger %s is missing; install again", m.Schema, m.Name, trigger.name)
+		}
+		t, f := m.triggers[i], functions[m.triggers[i].Function]
+		switch {
+		case t.Enabled != "A":
+			return fmt.Errorf("%s.%s: trigger %s is not enabled always; install again", m.Schema, m.Name, trigger.name)
+		case t.Type != trigger.typeBits || t.Old != trigger.oldTable || t.New != trigger.newTable || t.Conditional || t.Arguments != arguments:
+			return fmt.Errorf("%s.%s: trigger %s is not as it was installed; install again", m.Schema, m.Name, trigger.name)
+		case f.Name != want.functionName() || f.Source != source || !f.Definer || !slices.Equal(f.Settings, []string{functionSearchPath}):
+			return fmt.Errorf("%s.%s: the function of trigger %s is of another table or version; install again", m.Schema, m.Name, trigger.name)
+		}
+	}
+	return nil
+}
+
+// usable are the columns that still are of a type whose values can have tags.
+func usable(triggers []catalogTrigger) []string {
+	for _, t := range triggers {
+		if t.Name == captureTriggers[0].name {
+			return t.Columns
+		}
+	}
+	return nil
+}

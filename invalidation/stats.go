@@ -1,0 +1,77 @@
+package invalidation
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// FollowerStats are counters since the follower was made.
+type FollowerStats struct {
+	Looks  uint64
+	Events uint64
+	// Resets counts, by cause, how often the fence was told to trust nothing older.
+	Resets        map[string]uint64
+	Notifications uint64
+	// Reconnects counts sessions that ended in an error, of all three connections.
+	Reconnects uint64
+	// Awake says that this follower looks every few milliseconds now, for all.
+	Awake bool
+	// Position is where the server's log was after the last look, 0 before the
+	// first.
+	Position uint64
+	// LastError is the last failure, "" if there was none yet. It may be over.
+	LastError string
+}
+
+// counters collect the stats.
+type counters struct {
+	looks, events, notifications, position atomic.Uint64
+	awake                                  atomic.Bool
+
+	mu         sync.Mutex
+	resets     map[string]uint64
+	reconnects uint64
+	lastError  string
+}
+
+func (c *counters) looked(s *sighting, cause string) {
+	c.looks.Add(1)
+	c.events.Add(uint64(len(s.events)))
+	c.position.Store(s.position)
+	if cause == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.resets == nil {
+		c.resets = map[string]uint64{}
+	}
+	c.resets[cause]++
+}
+
+// noted keeps an error that ended nothing.
+func (c *counters) noted(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastError = err.Error()
+}
+
+func (c *counters) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reconnects++
+	c.lastError = err.Error()
+}
+
+// Stats returns the counters. How old the head is, fence.LookBegan says.
+func (f *Follower) Stats() FollowerStats {
+	c := &f.stats
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return FollowerStats{
+		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
+		Notifications: c.notifications.Load(), Reconnects: c.reconnects,
+		Awake: c.awake.Load(), Position: c.position.Load(), LastError: c.lastError,
+	}
+}
