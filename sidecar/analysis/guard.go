@@ -50,9 +50,9 @@ func (s *scope) entry(i int) *node {
 	return s.entries[i-1]
 }
 
-// learn notes a guard; of two for the same column the first stays.
+// learn notes a guard; of two for the same column the cheaper stays.
 func (s *scope) learn(c column, g guard) {
-	if _, ok := s.known[c]; !ok {
+	if have, ok := s.known[c]; !ok || g.cost() < have.cost() {
 		s.known[c] = g
 	}
 }
