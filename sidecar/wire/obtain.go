@@ -194,7 +194,7 @@ func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
 	c := s.server.cache
 	start, ok := c.Begin()
 	if !ok || start.Label.Incarnation != s.state.incarnation || !s.server.verdicts.current(r.slot) ||
-		!start.Label.Lower.Includes(s.server.follower.WatchedSince()) {
+		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
 	return &capture{

@@ -13,15 +13,16 @@ import (
 
 	"github.com/freshet/freshet/cache"
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
 )
 
-// Follower is what a session needs of the follower.
+// Follower is what a session needs of an invalidation.Follower.
 type Follower interface {
 	// Wake starts a look soon.
 	Wake()
-	// WatchedSince returns the snapshot at which what is watched was verified:
-	// only labels that include it may be captured.
-	WatchedSince() fence.Snapshot
+	// State says what is watched, and since when: only labels that include that
+	// may be captured.
+	State() *invalidation.State
 }
 
 // Options configure a Server. Upstream, SocketDir, Port, Cache, Fence, Follower
@@ -40,6 +41,9 @@ type Options struct {
 	Fence     *fence.Fence
 	Follower  Follower
 	Analyzer  Analyzer
+	// Drain is how long clients that are in the middle of something may go on after
+	// Run was told to end. 0 means 5 s.
+	Drain time.Duration
 	// Logger takes what an operator should know. nil means silence.
 	Logger *slog.Logger
 }
@@ -50,6 +54,7 @@ type Server struct {
 	cache    *cache.Cache
 	fence    *fence.Fence
 	follower Follower
+	drainFor time.Duration
 	logger   *slog.Logger
 	verdicts *verdicts
 	counters counters
@@ -73,6 +78,9 @@ func New(o Options) (*Server, error) {
 	if o.Upstream == nil || o.Cache == nil || o.Fence == nil || o.Follower == nil || o.Analyzer == nil {
 		return nil, errors.New("make sidecar: Upstream, Cache, Fence, Follower and Analyzer are required")
 	}
+	if o.Drain == 0 {
+		o.Drain = drainDefault
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -82,7 +90,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
-		logger: o.Logger, verdicts: newVerdicts(o.Analyzer),
+		drainFor: o.Drain, logger: o.Logger, verdicts: newVerdicts(o.Analyzer),
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},
 	}
@@ -124,12 +132,11 @@ func (s *Server) SchemaChanged() {
 	})
 }
 
-// drainMax is how long clients that are in the middle of something may go on
-// after Run was told to end.
-const drainMax = 5 * time.Second
+// drainDefault is Options.Drain when it is 0.
+const drainDefault = 5 * time.Second
 
 // Run serves clients until ctx ends, then lets those finish that wait for an
-// answer, for at most five seconds, and closes all.
+// answer, for at most Options.Drain, and closes all.
 func (s *Server) Run(ctx context.Context) error {
 	analyses, stopAnalyses := context.WithCancel(context.Background())
 	var analysing sync.WaitGroup
@@ -196,7 +203,7 @@ func (s *Server) leave(client net.Conn) {
 }
 
 // drain stops accepting, ends idle sessions at once and the others when they
-// have their answer or drainMax has passed.
+// have their answer or the time for it is over.
 func (s *Server) drain() {
 	s.mu.Lock()
 	s.closing = true
@@ -210,7 +217,7 @@ func (s *Server) drain() {
 		s.running.Wait()
 		close(done)
 	}()
-	patience := time.NewTimer(drainMax)
+	patience := time.NewTimer(s.drainFor)
 	defer patience.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -20,7 +20,7 @@ const (
 	analysisWorkers = 2
 	// analysisWaitMax is how long the first statement of a shape waits for the
 	// analysis before it passes through.
-	analysisWaitMax = 25 * time.Millisecond
+	analysisWaitMax = 100 * time.Millisecond
 	// analysisRetryAfter is how long a failed analysis stands.
 	analysisRetryAfter = time.Second
 )
@@ -85,7 +85,10 @@ func newVerdicts(a Analyzer) *verdicts {
 }
 
 // run analyses what is queued until ctx ends.
-func (v *verdicts) run(ctx context.Context) error {
+func (v *verdicts) run(ctx context.Context) {
+	// The first analysis connects and reads catalogs: better now than when a
+	// client waits. If it fails, the first statement tries again.
+	_, _ = v.analyzer.Analyze(ctx, analysis.Request{SQL: "SELECT 1"})
 	var workers sync.WaitGroup
 	for range analysisWorkers {
 		workers.Go(func() {
@@ -100,7 +103,6 @@ func (v *verdicts) run(ctx context.Context) error {
 		})
 	}
 	workers.Wait()
-	return nil
 }
 
 func (v *verdicts) analyse(ctx context.Context, slot *verdictSlot) {
@@ -129,15 +131,24 @@ func (v *verdicts) current(slot *verdictSlot) bool { return slot.generation == v
 // known returns the slot and the verdict of a text if they are known already,
 // without waiting and without starting an analysis.
 func (v *verdicts) known(state *sessionState, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
-	slot, literals := v.slot(state, sql, paramTypes, false)
+	slot, template := v.slot(state, sql, paramTypes, false)
 	if slot == nil {
 		return nil, nil
 	}
 	verdict, _ := slot.ready()
-	if verdict != nil && literals != nil && !verdict.Covers(*literals) {
+	if verdict != nil && template != nil && !covers(verdict, template) {
 		return nil, nil
 	}
 	return slot, verdict
+}
+
+// covers reports whether a verdict holds for another statement of its template
+// too. A refusal does unless it may be the literals' fault.
+func covers(v *analysis.Verdict, t *analysis.Template) bool {
+	if v.Cacheable {
+		return v.Covers(*t)
+	}
+	return v.Reason != analysis.ReasonClockLiteral && v.Reason != analysis.ReasonSQLError
 }
 
 // find returns the slot and the verdict of a text, waiting for its analysis for
@@ -152,7 +163,7 @@ func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, pa
 	if verdict == nil || template == nil {
 		return slot, verdict, nil
 	}
-	if verdict.Covers(*template) {
+	if covers(verdict, template) {
 		return slot, verdict, template.Literals
 	}
 	slot = v.at(appendVerdictKey(nil, state, 'X', paramTypes, sql), state, sql, paramTypes, true)

@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+const itemSchema = `
+CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, version int NOT NULL DEFAULT 0);
+INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 100) i;`
+
+// scans reads Postgres' own counter of how often a table was read.
+func (b *testbed) scans(table string) int64 {
+	b.t.Helper()
+	// A backend reports its counters when it has been idle for a moment, or at
+	// once when it ends: read them after the connections that count are closed.
+	var n int64
+	err := b.direct.QueryRow(context.Background(),
+		`SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = $1`, table).Scan(&n)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
+func TestSecondReadDoesNotReachPostgres(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	read := "SELECT name, version FROM item WHERE id = 7"
+	first := s.psql(read)
+	eventually(t, "Postgres to count the first read", func() bool { return bed.scans("item") > 0 })
+	before := bed.scans("item")
+	for range 5 {
+		if got := s.psql(read); got != first {
+			t.Fatalf("a hit answers %q, Postgres answered %q", got, first)
+		}
+	}
+	time.Sleep(1100 * time.Millisecond) // Postgres reports at most once a second
+	if after := bed.scans("item"); after != before {
+		t.Errorf("item was read %d times by hits", after-before)
+	}
+	if hits := s.count(HitL1); hits != 5 {
+		t.Errorf("%d hits, want 5: %+v", hits, s.Report())
+	}
+}
+
+func TestDirectUpdateIsSeenThroughEverySidecar(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	sides := []*side{bed.sidecar(), bed.sidecar()}
+	for version := 1; version <= 50; version++ {
+		for _, s := range sides {
+			conn := s.connect()
+			var got int
+			for range 2 {
+				if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = 7").Scan(&got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conn.Close(context.Background())
+		}
+		bed.exec("UPDATE item SET version = $1 WHERE id = 7", version)
+		acknowledged := time.Now()
+		for i, s := range sides {
+			eventually(t, fmt.Sprintf("version %d through sidecar %d", version, i), func() bool {
+				return s.psql("SELECT version FROM item WHERE id = 7") == fmt.Sprintln(version)
+			})
+		}
+		if took := time.Since(acknowledged); took > time.Second {
+			t.Errorf("version %d was seen after %v, beyond the bound", version, took)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// testbed is one database with Freshet installed, and any number of sidecars
+// before it.
+type testbed struct {
+	t        *testing.T
+	postgres *servers.Postgres
+	database string
+	direct   *pgx.Conn // to Postgres itself
+}
+
+// newTestbed makes a database with the given schema and watches all its tables.
+func newTestbed(t *testing.T, schema string) *testbed {
+	t.Helper()
+	return newTestbedOn(t, servers.SharedPostgres(t), schema)
+}
+
+func newTestbedOn(t *testing.T, pg *servers.Postgres, schema string) *testbed {
+	t.Helper()
+	b := &testbed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
+	b.direct = b.connect(pg.DSN(b.database))
+	b.exec(schema)
+	if _, err := invalidation.Install(t.Context(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *testbed) connect(dsn string) *pgx.Conn {
+	b.t.Helper()
+	conn, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// exec runs SQL directly on Postgres.
+func (b *testbed) exec(sql string, args ...any) {
+	b.t.Helper()
+	if _, err := b.direct.Exec(context.Background(), sql, args...); err != nil {
+		b.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// side is one sidecar in this process.
+type side struct {
+	*Server
+	bed      *testbed
+	follower *invalidation.Follower
+	fence    *fence.Fence
+	dir      string
+}
+
+type sideOption func(*cache.Options, *invalidation.FollowerOptions)
+
+func withRedis(url string) sideOption {
+	return func(c *cache.Options, _ *invalidation.FollowerOptions) {
+		store, err := redis.New(context.Background(), redis.Options{URL: url})
+		if err != nil {
+			panic(err)
+		}
+		c.Remote = store
+	}
+}
+
+func withPoll(d time.Duration) sideOption {
+	return func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Poll = d }
+}
+
+const testPort = 6432
+
+// sidecar starts a sidecar and waits until it follows.
+func (b *testbed) sidecar(options ...sideOption) *side {
+	b.t.Helper()
+	config, err := pgx.ParseConfig(b.postgres.DSN(b.database))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var log *slog.Logger
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	s := &side{bed: b, fence: fence.New(fence.Options{}), dir: socketDir(b.t)}
+	var server atomic.Pointer[Server]
+	following := invalidation.FollowerOptions{
+		ConnConfig: config, Fence: s.fence, Watch: []string{"public.*"}, Logger: log,
+		OnSchema: func() {
+			if s := server.Load(); s != nil {
+				s.SchemaChanged()
+			}
+		},
+	}
+	caching := cache.Options{Fence: s.fence, Confirm: func(ctx context.Context, at fence.Instant) error {
+		return s.follower.Confirm(ctx, at)
+	}}
+	for _, option := range options {
+		option(&caching, &following)
+	}
+	if s.follower, err = invalidation.NewFollower(following); err != nil {
+		b.t.Fatal(err)
+	}
+	store, err := cache.New(caching)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: config, Watch: Watch(s.follower)})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s.Server, err = New(Options{
+		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
+		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: analyzer, Logger: log, Drain: time.Second,
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	server.Store(s.Server)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 3)
+	for _, run := range []func(context.Context) error{s.follower.Run, store.Run, s.Server.Run} {
+		go func() { ended <- run(ctx) }()
+	}
+	b.t.Cleanup(func() {
+		stop()
+		for range 3 {
+			if err := <-ended; err != nil && ctx.Err() == nil {
+				b.t.Error(err)
+			}
+		}
+		store.Close()
+		analyzer.Close()
+		if closer, ok := caching.Remote.(interface{ Close() error }); ok {
+			closer.Close()
+		}
+	})
+	eventually(b.t, "the follower to look", func() bool { return s.fence.Head() != nil && len(s.follower.State().Tables()) > 0 })
+	return s
+}
+
+// socketDir is a directory with a short path, as sockets need.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// dsn leads through the sidecar.
+func (s *side) dsn() string {
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.dir, testPort, s.bed.database)
+}
+
+// connect opens a connection through the sidecar.
+func (s *side) connect() *pgx.Conn {
+	s.bed.t.Helper()
+	return s.bed.connect(s.dsn())
+}
+
+// count reads one counter by the name of an outcome.
+func (s *side) count(o Outcome) uint64 { return s.Report().Queries[o.String()] }
+
+// psql runs psql through the sidecar, each argument one command, and returns
+// what it prints.
+func (s *side) psql(commands ...string) string {
+	s.bed.t.Helper()
+	return run(s.bed.t, s.bed.postgres, "psql", append([]string{
+		"-XqAt", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", fmt.Sprint(testPort), "-U", "postgres", "-d", s.bed.database,
+	}, each("-c", commands)...)...)
+}
+
+func each(flag string, values []string) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, flag, v)
+	}
+	return out
+}
+
+// run runs one of Postgres' own programs.
+func run(t *testing.T, pg *servers.Postgres, name string, args ...string) string {
+	t.Helper()
+	tool, err := pg.Tool(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// eventuallyMax bounds what a test waits for; nothing takes nearly as long.
+const eventuallyMax = 20 * time.Second
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for %s", what)
+}

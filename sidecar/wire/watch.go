@@ -1,0 +1,20 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// Watch tells an Analyzer what a follower says is watched at this moment. It is
+// the Watch function of analysis.Options.
+func Watch(f Follower) func() analysis.Watch {
+	return func() analysis.Watch { return watched{f.State()} }
+}
+
+type watched struct{ state *invalidation.State }
+
+// Table implements analysis.Watch.
+func (w watched) Table(oid uint32) (analysis.WatchedTable, bool) {
+	t, ok := w.state.Table(oid)
+	return analysis.WatchedTable{Root: t.Root, Name: t.Schema + "." + t.Name, Columns: t.Columns}, ok
+}
