@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// config says what one sidecar does. Each field is a flag, a key of the
+// configuration file and, in capitals behind FRESHET_, an environment variable;
+// its help text says what it means, its unit and its special values.
+type config struct {
+	upstreamFlag
+	SocketDir string        `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
+	Port      int           `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
+	ListenTCP string        `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
+	Redis     string        `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, rediss://… (TLS) or unix:///path/redis.sock. Default: none, one tier."`
+	Watch     watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
+	Admin     string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
+	Memory    byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
+	MaxEntry  byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
+	Staleness time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
+	Poll      time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
+	TTL       time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
+	LogLevel  logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
+}
+
+// upstreamFlag is the one option that every command with a database has.
+type upstreamFlag struct {
+	Upstream string `placeholder:"DSN" help:"Postgres, as a URL (postgres://…) or keywords (host=… dbname=…). What it leaves out comes from PGHOST, PGPORT and their kin. Default: that environment alone."`
+}
+
+// connConfig reads the DSN. Errors do not show passwords.
+func (u upstreamFlag) connConfig() (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(u.Upstream)
+	if err != nil {
+		return nil, usage("read --upstream: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", err)
+	}
+	return c, nil
+}
+
+// connectMax bounds the wait for a connection of a command.
+const connectMax = 10 * time.Second
+
+// connect opens a connection for a command. The caller closes it.
+func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
+	c, err := u.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectMax)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres (--upstream): %w", err)
+	}
+	return conn, nil
+}
+
+// socketPathMax is how many bytes the path of a Unix socket may have, on Linux
+// and (104) on macOS, the end byte not counted.
+const socketPathMax = 103
+
+// Smallest values that make sense.
+const (
+	memoryMin    = 1 << 20
+	maxEntryMin  = 1 << 10
+	stalenessMin = time.Millisecond
+	pollMin      = time.Millisecond
+	ttlMin       = time.Second
+)
+
+// validate explains what contradicts itself, and what to write instead.
+func (c *config) validate() error {
+	var problems []error
+	wrong := func(format string, arguments ...any) { problems = append(problems, fmt.Errorf(format, arguments...)) }
+
+	if c.SocketDir == "" {
+		wrong("--socket-dir is missing: name the directory where clients find the socket, for example --socket-dir /run/freshet")
+	} else if absolute, err := filepath.Abs(c.SocketDir); err != nil {
+		wrong("--socket-dir %q has no absolute path: %w", c.SocketDir, err)
+	} else if path := socketPath(absolute, c.Port); len(path) > socketPathMax {
+		wrong("--socket-dir is too long: %s has %d bytes, and the path of a Unix socket may have %d; choose a shorter directory", path, len(path), socketPathMax)
+	}
+	if c.Port < 1 || c.Port > 65535 {
+		wrong("--port %d is out of range: it is between 1 and 65535, usually 6432", c.Port)
+	}
+	if c.ListenTCP != "" {
+		if err := checkAddress(c.ListenTCP); err != nil {
+			wrong("--listen-tcp %q is no address: write HOST:PORT, such as 127.0.0.1:6432: %w", c.ListenTCP, err)
+		}
+	}
+	if c.adminOn() {
+		if err := checkAddress(c.Admin); err != nil {
+			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
+		}
+	}
+	if c.Redis != "" && !hasScheme(c.Redis, "redis", "rediss", "unix") {
+		wrong("--redis does not begin with a known scheme: write redis://host:6379/0, rediss://… for TLS, or unix:///path/redis.sock")
+	}
+	if c.Memory < memoryMin {
+		wrong("--memory %s is too little: give at least %s", c.Memory, byteSize(memoryMin))
+	}
+	if c.MaxEntry < maxEntryMin || c.MaxEntry > c.Memory {
+		wrong("--max-entry %s is out of range: it is between %s and --memory (%s)", c.MaxEntry, byteSize(maxEntryMin), c.Memory)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		least time.Duration
+	}{{"staleness", c.Staleness, stalenessMin}, {"poll", c.Poll, pollMin}, {"ttl", c.TTL, ttlMin}} {
+		if d.value < d.least {
+			wrong("--%s %s is too short: give at least %s", d.name, d.value, d.least)
+		}
+	}
+	if c.Poll >= pollMin && c.Staleness >= stalenessMin && c.Poll > c.Staleness/2 {
+		wrong("--poll %s is more than half of --staleness %s: freshness could not be proven between two looks; give for example --poll %s", c.Poll, c.Staleness, c.Staleness/4)
+	}
+	if len(problems) > 0 {
+		return codedError{errors.Join(problems...), exitUsage}
+	}
+	return nil
+}
+
+// socketPath is where clients connect, by libpq's rule.
+func socketPath(dir string, port int) string {
+	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
+}
+
+// adminOn reports whether there is an admin address at all.
+func (c *config) adminOn() bool { return c.Admin != "" && c.Admin != "off" }
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err
+}
+
+func hasScheme(url string, schemes ...string) bool {
+	for _, s := range schemes {
+		if strings.HasPrefix(url, s+"://") {
+			return true
+		}
+	}
+	return false
+}
+
+// logLevel is a level by its name.
+type logLevel slog.Level
+
+// Level implements slog.Leveler.
+func (l logLevel) Level() slog.Level { return slog.Level(l) }
+
+// UnmarshalText reads the name of a level.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	level, ok := levels[strings.ToLower(string(text))]
+	if !ok {
+		return fmt.Errorf("%q is no level: write debug, info, warn or error", text)
+	}
+	*l = logLevel(level)
+	return nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+type explainCommand struct {
+	upstreamFlag
+	Config    configFile `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
+	Statement string     `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+}
+
+const (
+	// stateWaitMax is how long explain waits to learn what is watched.
+	stateWaitMax = 10 * time.Second
+	// explainMax bounds the analysis.
+	explainMax = 10 * time.Second
+)
+
+// notCacheable ends explain with its own code, when all is said.
+var notCacheable = codedError{errors.New(""), exitFailure}
+
+// Run explains a statement. The exit code is 0 if it is cached, 1 if not, 2 on
+// an error.
+func (c *explainCommand) Run(ctx context.Context, out *output) error {
+	verdict, state, err := c.explain(ctx)
+	if err != nil {
+		return codedError{err, exitUsage}
+	}
+	if !verdict.Cacheable {
+		printRefusal(out.stdout, verdict)
+		return notCacheable
+	}
+	printVerdict(out.stdout, verdict, state)
+	return nil
+}
+
+func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *invalidation.State, error) {
+	path, err := c.searchPath(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := c.readState(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	connConfig, err := c.connConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return watched{state} }})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer analyzer.Close()
+	ctx, cancel := context.WithTimeout(ctx, explainMax)
+	defer cancel()
+	verdict, err := analyzer.Analyze(ctx, analysis.Request{SQL: c.Statement, SearchPath: path})
+	if err != nil {
+		return nil, nil, fmt.Errorf("analyse the statement: %w", err)
+	}
+	return verdict, state, nil
+}
+
+// searchPath is what a new session of this role has.
+func (c *explainCommand) searchPath(ctx context.Context) ([]string, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeConnection(conn)
+	var path []string
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").Scan(&path); err != nil {
+		return nil, fmt.Errorf("read the search path: %w", err)
+	}
+	return path, nil
+}
+
+// readState learns what is watched, as serve would: from a follower's first
+// look.
+func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, error) {
+	connConfig, err := c.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	knowledge := fence.New(fence.Options{Slots: 1})
+	follower, err := invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: connConfig, Fence: knowledge})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stateWaitMax)
+	ended := make(chan error, 1)
+	go func() { ended <- follower.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for knowledge.LookBegan() == 0 {
+		if problem := follower.Stats().LastError; problem != "" {
+			return nil, fmt.Errorf("learn what is watched: %s", problem)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("learn what is watched: %w", ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return follower.State(), nil
+}
+
+func printRefusal(w io.Writer, v *analysis.Verdict) {
+	reason := string(v.Reason)
+	if v.Detail != "" {
+		reason += " (" + v.Detail + ")"
+	}
+	_, _ = fmt.Fprintf(w, "cacheable: no\nreason:    %s\nadvice:    %s\n", reason, v.Reason.Advice())
+}
+
+func printVerdict(w io.Writer, v *analysis.Verdict, state *invalidation.State) {
+	_, _ = fmt.Fprintf(w, "cacheable: yes\ntables:    %s\n", orNone(strings.Join(v.Tables, ", ")))
+	if len(v.Tags) == 0 {
+		return
+	}
+	lines := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	heading := "tags:      "
+	for _, t := range v.Tags {
+		name, meaning := describeTag(t, state)
+		_, _ = fmt.Fprintf(lines, "%s%s\t%s\n", heading, name, meaning)
+		heading = "           "
+	}
+	_ = lines.Flush()
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// describeTag spells a tag with the table's name in place of its OID.
+func describeTag(t analysis.TagTemplate, state *invalidation.State) (name, meaning string) {
+	number := strconv.FormatUint(uint64(t.Root), 10)
+	name = t.String()
+	if table, ok := state.Table(t.Root); ok {
+		name = table.Schema + "." + table.Name + strings.TrimPrefix(name, number)
+	}
+	if t.Column == "" {
+		return name, "any change of the table"
+	}
+	return name, "changes of rows that have or had this value"
+}

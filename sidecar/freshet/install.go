@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/invalidation"
+)
+
+type installCommand struct {
+	upstreamFlag
+	Watch    watchList  `placeholder:"PATTERN" help:"Tables to watch, such as public.*, shop.orders or public.users(id, email). Required."`
+	PrintSQL bool       `name:"print-sql" help:"Print the SQL instead of running it, for review or for a role with more rights. Default: run it."`
+	Config   configFile `placeholder:"FILE" help:"YAML file as for serve; upstream and watch are taken from it. Default: none."`
+}
+
+// Run installs, or prints how.
+func (c *installCommand) Run(ctx context.Context, out *output) error {
+	if len(c.Watch) == 0 {
+		return usage("--watch is missing: name the tables to watch, for example --watch 'public.*'")
+	}
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConnection(conn)
+	options := invalidation.Options{Watch: c.Watch}
+	if c.PrintSQL {
+		script, err := invalidation.Script(ctx, conn, options)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(out.stdout, script)
+		return err
+	}
+	report, err := invalidation.Install(ctx, conn, options)
+	printInstalled(out.stdout, conn.Config().Database, report)
+	if err != nil {
+		return err
+	}
+	if len(report.Watched) == 0 {
+		return codedError{fmt.Errorf("no table is watched: none that can be matches %s", strings.Join(c.Watch, ", ")), exitFailure}
+	}
+	return nil
+}
+
+// printInstalled tells a person what was done, and what was not and why.
+func printInstalled(w io.Writer, database string, r invalidation.Report) {
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, t := range r.Watched {
+		state := "watched already"
+		if t.Changed {
+			state = "watched"
+		}
+		details := "changes told apart by " + strings.Join(t.Columns, ", ")
+		if len(t.Columns) == 0 {
+			details = "any change counts for every row"
+		}
+		if t.Tables > 1 {
+			details += fmt.Sprintf("; with %d partitions or children", t.Tables-1)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s.%s\t%s\n", state, t.Schema, t.Name, details)
+	}
+	for _, t := range r.Skipped {
+		_, _ = fmt.Fprintf(table, "skipped\t%s.%s\t%s\n", t.Schema, t.Name, t.Reason)
+	}
+	_ = table.Flush()
+	_, _ = fmt.Fprintf(w, "%s watched in database %s, %d skipped\n", plural(len(r.Watched), "table"), database, len(r.Skipped))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+func closeConnection(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), connectMax)
+	defer cancel()
+	_ = conn.Close(ctx) // what was asked for is done, or its error is reported
+}

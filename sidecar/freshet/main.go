@@ -1,0 +1,136 @@
+// Freshet answers repeated reads of a Postgres database from memory, and never
+// with anything older than promised. This program is the command line: it reads
+// the configuration, puts the parts together, and starts and stops them. What
+// the parts do is theirs: see the packages it imports.
+//
+// Standard output carries what was asked for (one line when serve is ready, a
+// report, an explanation), standard error logs and errors.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+var version = "development"
+
+// commandLine is the whole command line. Its names are stable.
+type commandLine struct {
+	Serve     serveCommand     `cmd:"" help:"Serve clients: answer repeated reads from memory, pass everything else to Postgres."`
+	Install   installCommand   `cmd:"" help:"Put triggers in place, so that changes of tables are known."`
+	Uninstall uninstallCommand `cmd:"" help:"Remove everything that install put into the database."`
+	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
+	Demo      demoCommand      `cmd:"" help:"Show it all on a throwaway Postgres and Redis, with a checker that looks for stale reads."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// demoCommand is implemented in demo.go.
+type demoCommand struct {
+	Duration time.Duration `default:"30s" placeholder:"DURATION" help:"How long to run."`
+}
+
+// Run shows the demo.
+func (c *demoCommand) Run(ctx context.Context, out *output) error {
+	return runDemo(ctx, demoOptions{Duration: c.Duration, Out: out.stdout})
+}
+
+// output is where a command writes.
+type output struct{ stdout, stderr io.Writer }
+
+const description = `A read-through cache for Postgres that never lies about how fresh its answers are.
+
+Every option of a command can also stand in the environment, in capitals behind FRESHET_ (FRESHET_SOCKET_DIR), and in a YAML file given with --config, by its name (socket-dir: /run/freshet). Flags win over the environment, the environment wins over the file.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal ends the program at once, the first one lets clients finish.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], output{os.Stdout, os.Stderr}))
+}
+
+// exit is how the parser asks to end the program after --help.
+type exit int
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, arguments []string, out output) (code int) {
+	defer func() {
+		switch asked := recover().(type) {
+		case nil:
+		case exit:
+			code = int(asked)
+		default:
+			panic(asked)
+		}
+	}()
+	if len(arguments) == 0 {
+		arguments = []string{"--help"}
+	}
+	parser, err := newParser(out)
+	if err != nil {
+		return report(out, err)
+	}
+	parsed, err := parser.Parse(arguments)
+	if err != nil {
+		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options.", err, chosenCommand(err)))
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(&out)
+	return report(out, parsed.Run())
+}
+
+func newParser(out output) (*kong.Kong, error) {
+	return kong.New(&commandLine{},
+		kong.Name("freshet"),
+		kong.Description(description),
+		kong.Writers(out.stdout, out.stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.DefaultEnvars("FRESHET"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(formatHelp),
+	)
+}
+
+// formatHelp ends each help text with the default, unless the text says so
+// itself.
+func formatHelp(value *kong.Value) string {
+	if !value.HasDefault {
+		return value.Help
+	}
+	return strings.TrimSuffix(value.Help, ".") + " (default " + value.Default + ")."
+}
+
+// chosenCommand is the command that a wrong command line began with, and a
+// blank; empty if there is none.
+func chosenCommand(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().Name + " "
+	}
+	return ""
+}
+
+// report prints an error, if there is one, and returns the exit code.
+func report(out output, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if text := err.Error(); text != "" {
+		_, _ = fmt.Fprintln(out.stderr, "freshet: "+text)
+	}
+	var coded codedError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
+	return exitFailure
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/wire"
+)
+
+// firstLookWaitMax is how long Ready waits for the first look. Without one the
+// sidecar serves too, and passes everything through.
+const firstLookWaitMax = 3 * time.Second
+
+// sidecar is one sidecar, put together: its parts know one another only through
+// what newSidecar hands them. Several may live in one process.
+type sidecar struct {
+	config   config
+	upstream *pgx.ConnConfig
+	logger   *slog.Logger
+	began    time.Time
+
+	fence    *fence.Fence
+	follower *invalidation.Follower
+	remote   *redis.Store // nil: one tier
+	cache    *cache.Cache
+	analyzer *analysis.Analyzer
+	server   *wire.Server
+	admin    *dashboard.Server // nil: off
+
+	listening atomic.Bool
+	ready     chan struct{}
+}
+
+// newSidecar checks the configuration, listens on the socket and the admin
+// address, and waits for nothing: Postgres and Redis may be down. The caller
+// must Run it. A nil logger means silence.
+func newSidecar(c config, logger *slog.Logger) (*sidecar, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &sidecar{config: c, logger: logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
+	if err := s.build(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *sidecar) build() (err error) {
+	// libpq takes a host for a directory only if it begins with a slash.
+	if s.config.SocketDir, err = filepath.Abs(s.config.SocketDir); err != nil {
+		return usage("find --socket-dir: %w", err)
+	}
+	if s.upstream, err = s.config.connConfig(); err != nil {
+		return err
+	}
+	if s.upstreamIsItself() {
+		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", socketPath(s.config.SocketDir, s.config.Port))
+	}
+	if err := s.buildCache(); err != nil {
+		return err
+	}
+	if s.config.adminOn() {
+		s.admin, err = dashboard.New(dashboard.Options{Address: s.config.Admin, StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
+		if err != nil {
+			return err
+		}
+	}
+	return s.buildServer()
+}
+
+// upstreamIsItself reports whether a client would be sent in circles.
+func (s *sidecar) upstreamIsItself() bool {
+	return filepath.Clean(s.upstream.Host) == s.config.SocketDir && int(s.upstream.Port) == s.config.Port
+}
+
+func (s *sidecar) buildCache() (err error) {
+	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
+		ConnConfig: s.upstream,
+		Fence:      s.fence,
+		Poll:       s.config.Poll,
+		Watch:      s.config.Watch,
+		// An entry must not outlive the events that could end it.
+		Retention: max(s.config.TTL, time.Hour),
+		// The server is made after the follower, and before the follower runs.
+		OnSchema: func() { s.server.SchemaChanged() },
+		Logger:   s.logger.With("part", "follower"),
+	})
+	if err != nil {
+		return err
+	}
+	options := cache.Options{
+		Fence:       s.fence,
+		Confirm:     s.follower.Confirm,
+		MemoryBytes: int64(s.config.Memory),
+		Staleness:   s.config.Staleness,
+		EntryMax:    int(s.config.MaxEntry),
+		TTL:         s.config.TTL,
+	}
+	if s.config.Redis != "" {
+		if s.remote, err = redis.New(context.Background(), redis.Options{URL: s.config.Redis}); err != nil {
+			return usage("read --redis: %w", err)
+		}
+		options.Remote = s.remote
+	}
+	s.cache, err = cache.New(options)
+	return err
+}
+
+func (s *sidecar) buildServer() (err error) {
+	s.analyzer, err = analysis.New(analysis.Options{
+		ConnConfig: s.upstream,
+		Watch:      func() analysis.Watch { return watched{s.follower.State()} },
+	})
+	if err != nil {
+		return err
+	}
+	s.server, err = wire.New(wire.Options{
+		Upstream:  &s.upstream.Config,
+		SocketDir: s.config.SocketDir,
+		Port:      s.config.Port,
+		ListenTCP: s.config.ListenTCP,
+		Cache:     s.cache,
+		Fence:     s.fence,
+		Follower:  following{s.follower},
+		Analyzer:  s.analyzer,
+		Logger:    s.logger.With("part", "wire"),
+	})
+	return err
+}
+
+// Run serves until ctx ends, lets clients finish what they are doing, for a
+// bounded time, and returns nil; or until a part fails for good, and returns
+// why. It may be called once.
+func (s *sidecar) Run(ctx context.Context) error {
+	defer s.close()
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return s.follower.Run(ctx) })
+	parts.Go(func() error { return s.cache.Run(ctx) })
+	parts.Go(func() error { return s.server.Run(ctx) })
+	if s.admin != nil {
+		parts.Go(func() error { return s.admin.Run(ctx) })
+	}
+	s.listening.Store(true)
+	context.AfterFunc(ctx, func() { s.listening.Store(false) })
+	s.logListening()
+	parts.Go(func() error {
+		s.awaitFirstLook(ctx)
+		close(s.ready)
+		return nil
+	})
+	return parts.Wait()
+}
+
+// close ends what newSidecar began, as far as it came.
+func (s *sidecar) close() {
+	if s.admin != nil {
+		_ = s.admin.Close() // closed already if it ran
+	}
+	if s.cache != nil {
+		s.cache.Close()
+	}
+	if s.remote != nil {
+		_ = s.remote.Close() // whatever its end, nothing is lost with it
+	}
+	if s.analyzer != nil {
+		s.analyzer.Close()
+	}
+}
+
+// Ready is closed when clients can connect and the first look has completed,
+// or has not within a few seconds; and when Run ends before.
+func (s *sidecar) Ready() <-chan struct{} { return s.ready }
+
+// awaitFirstLook waits a bounded time for a head.
+func (s *sidecar) awaitFirstLook(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLookWaitMax)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.fence.LookBegan() == 0 {
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				s.logger.Warn("serving without a first look: every read goes to Postgres until there is one", "problem", s.follower.Stats().LastError)
+			}
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// adminAddress is where the page is; empty if it is off.
+func (s *sidecar) adminAddress() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.Address()
+}
+
+func (s *sidecar) logListening() {
+	attributes := []any{"socket", s.server.SocketPath(), "version", programVersion()}
+	if address := s.server.TCPAddress(); address != nil {
+		attributes = append(attributes, "tcp", address.String())
+	}
+	if s.admin != nil {
+		attributes = append(attributes, "page", "http://"+s.admin.Address()+"/")
+	}
+	s.logger.Info("listening", attributes...)
+}
+
+// following is the follower as package wire wants it.
+type following struct{ *invalidation.Follower }
+
+// WatchedSince returns the snapshot at which what is watched was verified.
+func (f following) WatchedSince() fence.Snapshot { return f.State().Since() }
+
+// watched is what is watched, as package analysis wants it.
+type watched struct{ state *invalidation.State }
+
+// Table returns a watched table with the name of its root.
+func (w watched) Table(oid uint32) (analysis.WatchedTable, bool) {
+	t, ok := w.state.Table(oid)
+	if !ok {
+		return analysis.WatchedTable{}, false
+	}
+	root, ok := w.state.Table(t.Root)
+	if !ok {
+		return analysis.WatchedTable{}, false
+	}
+	return analysis.WatchedTable{Root: t.Root, Name: root.Schema + "." + root.Name, Columns: slices.Clone(t.Columns)}, true
+}

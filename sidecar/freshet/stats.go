@@ -1,0 +1,102 @@
+package main
+
+import (
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/wire"
+)
+
+// Report reads all parts at about one moment. It may be called concurrently,
+// also before Run and after it.
+func (s *sidecar) Report() dashboard.Stats {
+	stats := dashboard.Stats{
+		Version:          programVersion(),
+		UptimeSeconds:    time.Since(s.began).Seconds(),
+		Listening:        s.listening.Load(),
+		Socket:           socketPath(s.config.SocketDir, s.config.Port),
+		StalenessSeconds: s.config.Staleness.Seconds(),
+	}
+	addWire(&stats, s.server.Report())
+	s.addFollower(&stats)
+	s.addTiers(&stats)
+	return stats
+}
+
+func addWire(stats *dashboard.Stats, r wire.Report) {
+	stats.Queries = r.Queries
+	stats.Bypasses = r.Bypasses
+	stats.BypassAdvice = make(map[string]string, len(r.Bypasses))
+	for reason := range r.Bypasses {
+		stats.BypassAdvice[reason] = adviceFor(reason)
+	}
+	stats.UpstreamQueries = r.UpstreamQueries
+	stats.UpstreamProbes = r.UpstreamProbes
+	stats.Sessions = r.Sessions
+	stats.SessionsTotal = r.SessionsTotal
+	stats.SessionsRefused = r.SessionsRefused
+	stats.ProtocolErrors = r.ProtocolErrors
+	stats.Cancels = r.Cancels
+}
+
+// adviceFor asks the two packages that name reasons.
+func adviceFor(reason string) string {
+	if text, ok := wire.Advice(reason); ok {
+		return text
+	}
+	return analysis.Reason(reason).Advice()
+}
+
+func (s *sidecar) addFollower(stats *dashboard.Stats) {
+	f := s.follower.Stats()
+	stats.FollowerLooks = f.Looks
+	stats.FollowerNotifications = f.Notifications
+	stats.InvalidationEvents = f.Events
+	for _, n := range f.Resets {
+		stats.FollowerResets += n
+	}
+	if head := s.fence.Head(); head != nil {
+		stats.Head, stats.Incarnation = head.Snapshot.String(), string(head.Incarnation)
+	}
+	fresh := false
+	if began := s.fence.LookBegan(); began != 0 {
+		age := max(0, fence.Now().Sub(began)).Seconds()
+		stats.FollowerAgeSeconds = &age
+		fresh = age <= stats.StalenessSeconds
+	}
+	if !fresh {
+		// An error of a follower that keeps up is over.
+		stats.FollowerProblem = f.LastError
+	}
+	state := s.follower.State()
+	stats.Problems = state.Problems()
+	stats.WatchProblems = len(stats.Problems)
+	for _, t := range state.Tables() {
+		stats.WatchedTables++
+		if len(stats.Watched) < dashboard.WatchedMax {
+			stats.Watched = append(stats.Watched, dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns})
+		}
+	}
+}
+
+func (s *sidecar) addTiers(stats *dashboard.Stats) {
+	c := s.cache.Stats()
+	stats.L1 = dashboard.Memory{
+		Items:      uint64(max(c.Memory.Items, 0)),
+		Bytes:      uint64(max(c.Memory.Bytes, 0)),
+		LimitBytes: uint64(max(c.Memory.MaxBytes, 0)),
+		Evictions:  c.Memory.Evictions,
+		Rejections: c.Memory.Rejected,
+	}
+	stats.Redis = dashboard.Redis{State: dashboard.RedisOff}
+	if s.remote == nil {
+		return
+	}
+	r := s.remote.Stats()
+	stats.Redis = dashboard.Redis{State: dashboard.RedisUp, Errors: r.Errors, Broken: c.Unusable, Dropped: c.Dropped}
+	if r.State != "closed" {
+		stats.Redis.State = dashboard.RedisDown
+	}
+}
