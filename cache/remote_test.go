@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// pair is two processes with one remote tier and one database.
+func pair(t *testing.T) (w *world, b *bag, first, second *Cache) {
+	t.Helper()
+	w, b = newWorld(t), newBag()
+	shared := func(o *Options) { o.Remote = b }
+	return w, b, open(t, w, shared), open(t, w, shared)
+}
+
+// publish stores an entry and waits until it is in the bag.
+func publish(t *testing.T, c *Cache, b *bag, e *Entry) {
+	t.Helper()
+	if !c.Store(e) {
+		t.Fatal("not stored")
+	}
+	select {
+	case <-b.set:
+	case <-time.After(10 * time.Second):
+		t.Fatal("not published")
+	}
+}
+
+func TestAnotherProcessFindsTheEntry(t *testing.T) {
+	t.Parallel()
+	_, b, first, second := pair(t)
+	publish(t, first, b, entry(first, "k", begin(t, first), "one"))
+	e, tier := fetch(t, second, "k")
+	if tier != Shared || e.Payload != text("one") {
+		t.Fatalf("%v from %v", e, tier)
+	}
+	if e.Ticket.Loaded() != 0 {
+		t.Fatal("an entry that the head includes makes sessions wait")
+	}
+	if _, outcome := find(second, "k", nil); outcome != Hit {
+		t.Fatalf("%v in the first tier after a fetch", outcome)
+	}
+	if _, tier := fetch(t, second, "k"); tier != Memory {
+		t.Fatalf("the second fetch came from %v", tier)
+	}
+	if _, tier := fetch(t, second, "other"); tier != Nowhere {
+		t.Fatalf("an absent key came from %v", tier)
+	}
+	if st := second.Stats(); st.Fetched != 1 || st.Unusable != 0 || first.Stats().Published != 1 {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+// A write overtakes a load, and the entry must not reach another process:
+//
+//  1. the first process's query reads the row;
+//  2. a commit changes the row;
+//  3. the load ends, and its entry is stored before the event is received;
+//  4. the publisher's look receives the event.
+func TestOvertakenLoadIsNotPublished(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	start := begin(t, first)                           // 1
+	w.commit()                                         // 2
+	if !first.Store(entry(first, "k", start, "old")) { // 3
+		t.Fatal("not stored, although no event was received")
+	}
+	until(t, "the publisher decides", func() bool { return first.Stats().Overtaken == 1 }) // 4
+	if len(b.snapshot()) != 0 {
+		t.Fatal("an overtaken load was published")
+	}
+	if _, tier := fetch(t, second, "k"); tier != Nowhere {
+		t.Fatal("an overtaken load was found by another process")
+	}
+}
+
+// The same, but the entry is published, by a process that received less than the
+// reader:
+//
+//  1. the first process loads and publishes the row;
+//  2. a commit changes the row, and the second process receives the event;
+//  3. the second process finds the bytes.
+func TestOvertakenEntryIsNotServedFromTheRemoteTier(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	publish(t, first, b, entry(first, "k", begin(t, first), "old")) // 1
+	w.commit()                                                      // 2
+	w.look()
+	if e, tier := fetch(t, second, "k"); tier != Nowhere { // 3
+		t.Fatalf("served %v", e)
+	}
+	if st := second.Stats(); st.Unusable != 1 {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+// A failover to a lagging replica, or a restored dump, brings back old bytes.
+func TestResurrectedEntries(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	publish(t, first, b, entry(first, "k", begin(t, first), "old"))
+	then := b.snapshot()
+	w.commit()
+	w.look()
+	publish(t, first, b, entry(first, "k", begin(t, first), "new"))
+	b.restore(then)
+	if e, tier := fetch(t, second, "k"); tier != Nowhere {
+		t.Fatalf("served %v from a resurrected tier", e)
+	}
+	publish(t, first, b, entry(first, "k", begin(t, first), "new"))
+	if e, tier := fetch(t, second, "k"); tier != Shared || e.Payload != text("new") {
+		t.Fatalf("%v from %v after it was published again", e, tier)
+	}
+}
+
+func TestLyingRemote(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	publish(t, first, b, entry(first, "k", begin(t, first), "one"))
+	publish(t, first, b, entry(first, "other", begin(t, first), "two"))
+	mine, others := remoteKey("first", []byte("k")), remoteKey("first", []byte("other"))
+	honest := b.snapshot()
+	for name, bytes := range map[string][]byte{
+		"another key's entry": honest[others],
+		"half of it":          honest[mine][:len(honest[mine])/2],
+		"garbage":             []byte("to be or not to be, that is the question"),
+		"one byte":            {0},
+		"zeros":               make([]byte, 1<<16),
+	} {
+		b.restore(map[string][]byte{mine: bytes})
+		if e, tier := fetch(t, second, "k"); tier != Nowhere {
+			t.Errorf("%s: served %v", name, e)
+		}
+	}
+	// An entry of an earlier incarnation, under the key of the present one.
+	w.reset("second")
+	b.restore(map[string][]byte{remoteKey("second", []byte("k")): honest[mine]})
+	if e, tier := fetch(t, second, "k"); tier != Nowhere {
+		t.Errorf("another incarnation: served %v", e)
+	}
+}
+
+// An entry that shows more than this process's head must make sessions wait.
+func TestEntryFromTheFuture(t *testing.T) {
+	t.Parallel()
+	w, b, first, _ := pair(t)
+	behind := newWorld(t) // the same database, by a follower that has not looked since
+	c := open(t, behind, func(o *Options) { o.Remote, o.Confirm = b, nil })
+	start := begin(t, first)
+	w.move(fence.NewTag(otherText))
+	publish(t, first, b, entry(first, "k", start, "one"))
+	e, tier := fetch(t, c, "k")
+	if tier != Shared {
+		t.Fatalf("found in %v", tier)
+	}
+	var s fence.Session
+	if outcome := c.Serve(e, fence.Now(), &s); outcome != Hit {
+		t.Fatal(outcome)
+	}
+	if s.Need() <= behind.fence.LookBegan() {
+		t.Fatal("the session may go back in time")
+	}
+}
+
+func TestLifeGoesOnInTheRemoteTier(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	e := entry(first, "k", begin(t, first), "one")
+	label := e.Ticket.Label()
+	put := func(born time.Time) {
+		e.born, e.life = born, time.Hour
+		record, err := appendRecord(nil, e, label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.restore(map[string][]byte{remoteKey(w.name, e.Key): record})
+	}
+	put(time.Now().Add(-2 * time.Hour)) // brought back after its life
+	if got, tier := fetch(t, second, "k"); tier != Nowhere {
+		t.Fatalf("served %v after its life", got)
+	}
+	put(time.Now().Add(-50 * time.Minute))
+	got, tier := fetch(t, second, "k")
+	if tier != Shared {
+		t.Fatal(tier)
+	}
+	if left := got.Expires.Sub(fence.Now()); left > 10*time.Minute {
+		t.Fatalf("%v left of an hour after 50 minutes", left)
+	}
+	put(time.Now().Add(time.Hour)) // a clock that is ahead of this one
+	second.memory.Del(second.Hash(e.Key))
+	if got, tier := fetch(t, second, "k"); tier != Shared || got.Expires.Sub(fence.Now()) > time.Hour {
+		t.Fatalf("%v from %v", got, tier)
+	}
+}
+
+func TestPublisherNeverMakesReadersWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stuck := make(chan struct{})
+	c := open(t, w, func(o *Options) {
+		o.Remote = newBag()
+		o.Confirm = func(ctx context.Context, _ fence.Instant) error {
+			select {
+			case <-stuck:
+				return errDeaf
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	start := begin(t, c)
+	began := time.Now()
+	const many = publishQueueMax + publishWorkers*publishBatchMax + 100
+	for range many {
+		c.Store(entry(c, "k", start, "one"))
+	}
+	if took := time.Since(began); took > publishConfirmMax {
+		t.Fatalf("%d entries took %v", many, took)
+	}
+	if st := c.Stats(); st.Dropped < 100 {
+		t.Fatalf("stats %+v: the queue has no end", st)
+	}
+	close(stuck)
+	until(t, "the queue drains", func() bool { return c.Stats().Dropped == many })
+	if held := c.publisher.bytes.Load(); held != 0 {
+		t.Fatalf("%d bytes are still counted", held)
+	}
+}
+
+func TestALookFollowsALoadWithoutARemoteTier(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	e := entry(c, "k", begin(t, c), "one")
+	c.Store(e)
+	until(t, "a look that began after the load ended", func() bool { return w.fence.LookBegan() >= e.Ticket.Loaded() })
+}
+
+func TestRunOnce(t *testing.T) {
+	t.Parallel()
+	c := open(t, newWorld(t), nil)
+	until(t, "Run runs", c.publisher.running.Load)
+	if err := c.Run(t.Context()); err == nil {
+		t.Fatal("a second Run runs")
+	}
+}
