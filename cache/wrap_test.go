@@ -1,0 +1,521 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// number is what the wrapped functions of these tests load.
+type number struct {
+	ID, Value int
+	At        time.Time
+	Names     []string
+}
+
+func dependsOnNumber(id int) []Dependency { return []Dependency{Row("public.numbers", "id", id)} }
+
+// loader loads from a world, and counts.
+type loader struct {
+	world *world
+	loads atomic.Int64
+	// during, unless nil, runs between the query and its end.
+	during func(context.Context)
+}
+
+func (l *loader) load(ctx context.Context, id int) (number, error) {
+	l.loads.Add(1)
+	n := number{ID: id, Value: l.world.read(), At: time.UnixMilli(7).UTC(), Names: []string{"a"}}
+	if l.during != nil {
+		l.during(ctx)
+	}
+	return n, ctx.Err()
+}
+
+type getter = func(context.Context, int) (number, error)
+
+func wrapNumber(c *Cache, l *loader) getter {
+	return Wrap(c, "number", l.load, Policy[int, number]{TagsFromKey: dependsOnNumber})
+}
+
+func get(t *testing.T, ctx context.Context, f getter) int {
+	t.Helper()
+	n, err := f(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.Value
+}
+
+func TestWrapReadsThrough(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	f := wrapNumber(c, l)
+	for range 10 {
+		if got := get(t, t.Context(), f); got != 1 {
+			t.Fatal(got)
+		}
+	}
+	if l.loads.Load() != 1 {
+		t.Fatalf("%d loads for ten reads", l.loads.Load())
+	}
+	w.commit()
+	w.look()
+	if got := get(t, t.Context(), f); got != 2 || l.loads.Load() != 2 {
+		t.Fatalf("%d after the row changed, %d loads", got, l.loads.Load())
+	}
+}
+
+func TestWrapTagsFromValue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	f := Wrap(c, "number", l.load, Policy[int, number]{
+		TagsFromValue: func(_ int, n number) []Dependency { return dependsOnNumber(n.ID) },
+	})
+	get(t, t.Context(), f)
+	get(t, t.Context(), f)
+	w.commit()
+	w.look()
+	if got := get(t, t.Context(), f); got != 2 || l.loads.Load() != 2 {
+		t.Fatalf("%d, %d loads", got, l.loads.Load())
+	}
+}
+
+func TestWrapSharesThroughTheRemoteTier(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	l := &loader{world: w}
+	get(t, t.Context(), wrapNumber(first, l))
+	<-b.set
+	n, err := wrapNumber(second, l)(t.Context(), 1)
+	if err != nil || l.loads.Load() != 1 {
+		t.Fatalf("%v, %d loads", err, l.loads.Load())
+	}
+	if n.ID != 1 || n.Value != 1 || !n.At.Equal(time.UnixMilli(7)) || len(n.Names) != 1 {
+		t.Fatalf("came back as %+v", n)
+	}
+}
+
+// A release whose type has another field must not take the old one's values.
+func TestWrapKeepsShapesApart(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	get(t, t.Context(), wrapNumber(first, &loader{world: w}))
+	<-b.set
+	type number struct{ ID, Value, Price int }
+	loads := 0
+	f := Wrap(second, "number", func(context.Context, int) (number, error) {
+		loads++
+		return number{1, 1, 5}, nil
+	}, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	if n, err := f(t.Context(), 1); err != nil || n.Price != 5 || loads != 1 {
+		t.Fatalf("%+v, %v, %d loads", n, err, loads)
+	}
+}
+
+func TestUnwatchedIsLoadedEveryTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	unwatched := []Dependency{Table("public.unwatched")}
+	for name, p := range map[string]Policy[int, number]{
+		"by key":           {TagsFromKey: func(int) []Dependency { return unwatched }},
+		"by value":         {TagsFromValue: func(int, number) []Dependency { return unwatched }},
+		"no dependencies":  {TagsFromKey: func(int) []Dependency { return nil }},
+		"only one watched": {TagsFromKey: dependsOnNumber, TagsFromValue: func(int, number) []Dependency { return unwatched }},
+	} {
+		l.loads.Store(0)
+		f := Wrap(c, name, l.load, p)
+		get(t, t.Context(), f)
+		get(t, t.Context(), f)
+		if l.loads.Load() != 2 {
+			t.Errorf("%s: %d loads for two reads", name, l.loads.Load())
+		}
+	}
+	if c.Stats().Unwatched == 0 || c.Stats().Stored != 0 {
+		t.Fatalf("stats %+v", c.Stats())
+	}
+}
+
+// Tags must be those of the label's schema, or newer: see Cache.resolve.
+func TestDependenciesAreResolvedForTheLabel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var asked []fence.Label
+	c := open(t, w, func(o *Options) {
+		o.Resolve = func(_ Dependency, label fence.Label) ([]fence.Tag, bool) {
+			asked = append(asked, label)
+			return []fence.Tag{numberTag}, true
+		}
+	})
+	f := wrapNumber(c, &loader{world: w, during: func(context.Context) { w.move(schemaTag); w.look() }})
+	get(t, t.Context(), f)
+	last := asked[len(asked)-1]
+	if head := w.fence.Head(); last.Lower.Includes(head.Snapshot) {
+		t.Fatal("resolved for a label that the load did not begin with")
+	}
+	if c.Stats().Stored != 0 {
+		t.Fatal("kept an answer whose schema changed during the load")
+	}
+}
+
+func TestNotFoundIsKeptIfNamed(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	errNone := errors.New("no such number")
+	loads := 0
+	absent := func(context.Context, int) (number, error) {
+		loads++
+		return number{Value: 99}, errors.Join(errors.New("query"), errNone)
+	}
+	p := Policy[int, number]{TagsFromKey: dependsOnNumber, NotFound: errNone}
+	f := Wrap(first, "absent", absent, p)
+	for range 3 {
+		if _, err := f(t.Context(), 1); !errors.Is(err, errNone) {
+			t.Fatal(err)
+		}
+	}
+	<-b.set
+	if n, err := Wrap(second, "absent", absent, p)(t.Context(), 1); !errors.Is(err, errNone) || n.Value != 0 {
+		t.Fatal(n, err)
+	}
+	if loads != 1 || first.Stats().LoadErrors != 0 {
+		t.Fatalf("%d loads, stats %+v", loads, first.Stats())
+	}
+	w.commit() // it is inserted
+	w.look()
+	if _, err := f(t.Context(), 1); err == nil || loads != 2 {
+		t.Fatalf("%v, %d loads after the row changed", err, loads)
+	}
+}
+
+func TestErrorsAreNotKept(t *testing.T) {
+	t.Parallel()
+	c := open(t, newWorld(t), nil)
+	loads := 0
+	boom := errors.New("boom")
+	f := Wrap(c, "failing", func(context.Context, int) (number, error) { loads++; return number{}, boom },
+		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	for range 2 {
+		if _, err := f(t.Context(), 1); err != boom { //nolint:errorlint // the very same
+			t.Fatal(err)
+		}
+	}
+	if loads != 2 || c.Stats().LoadErrors != 2 {
+		t.Fatalf("%d loads, stats %+v", loads, c.Stats())
+	}
+}
+
+func TestSessionOfAWrappedFunction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	f := wrapNumber(c, l)
+	var s fence.Session
+	ctx := WithSession(t.Context(), &s)
+	get(t, ctx, f)
+	w.commit()
+	Wrote(ctx)
+	if got := get(t, ctx, f); got != 2 {
+		t.Fatalf("the writer read %d", got)
+	}
+	if s.Need() == 0 {
+		t.Fatal("the session saw nothing")
+	}
+	Wrote(t.Context()) // without a session it means nothing
+}
+
+func TestUnprovenLoads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	f := wrapNumber(c, l)
+	get(t, t.Context(), f)
+	w.setDeaf(true)
+	w.commit()
+	var s fence.Session
+	ctx := WithSession(t.Context(), &s)
+	Wrote(ctx)
+	for range 2 {
+		if got := get(t, ctx, f); got != 2 {
+			t.Fatalf("the writer read %d while nobody looks", got)
+		}
+	}
+	if l.loads.Load() != 3 || c.Stats().Unproven == 0 {
+		t.Fatalf("%d loads, stats %+v", l.loads.Load(), c.Stats())
+	}
+	w.setDeaf(false)
+}
+
+func TestBypassNeitherReadsNorKeeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w}
+	f := wrapNumber(c, l)
+	get(t, Bypass(t.Context()), f)
+	get(t, t.Context(), f)
+	get(t, Bypass(t.Context()), f)
+	if l.loads.Load() != 3 {
+		t.Fatalf("%d loads", l.loads.Load())
+	}
+}
+
+func TestManyReadersOneLoad(t *testing.T) {
+	t.Parallel()
+	const many = 500
+	w := newWorld(t)
+	c := open(t, w, nil)
+	l := &loader{world: w, during: func(context.Context) {
+		until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
+	}}
+	f := wrapNumber(c, l)
+	var readers sync.WaitGroup
+	for range many {
+		readers.Go(func() {
+			var s fence.Session
+			if n, err := f(WithSession(t.Context(), &s), 1); err != nil || n.Value != 1 {
+				t.Errorf("%+v, %v", n, err)
+			}
+		})
+	}
+	readers.Wait()
+	if l.loads.Load() != 1 {
+		t.Fatalf("%d loads for %d readers", l.loads.Load(), many)
+	}
+}
+
+func TestLeaderThatIsCancelled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	loading, goOn := make(chan struct{}), make(chan struct{})
+	l := &loader{world: w, during: func(context.Context) { close(loading); <-goOn }}
+	f := wrapNumber(c, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		if _, err := f(ctx, 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("the leader that left got %v", err)
+		}
+	})
+	<-loading
+	readers.Go(func() {
+		if n, err := f(t.Context(), 1); err != nil || n.Value != 1 {
+			t.Errorf("the follower got %+v, %v", n, err)
+		}
+	})
+	until(t, "the follower looked", func() bool { return c.Stats().Misses == 2 })
+	cancel()
+	until(t, "the leader left", func() bool { return ctx.Err() != nil })
+	close(goOn)
+	readers.Wait()
+	if l.loads.Load() != 1 {
+		t.Fatalf("%d loads", l.loads.Load())
+	}
+}
+
+func TestPanickingLoader(t *testing.T) {
+	t.Parallel()
+	c := open(t, newWorld(t), nil)
+	var loads atomic.Int64
+	f := Wrap(c, "panicking", func(context.Context, int) (number, error) { loads.Add(1); panic("no disk") },
+		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	var readers sync.WaitGroup
+	for range 50 {
+		readers.Go(func() {
+			_, err := f(t.Context(), 1)
+			var p *PanicError
+			if !errors.As(err, &p) || p.Value != "no disk" || !strings.Contains(string(p.Stack), "wrap_test.go") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	readers.Wait()
+	if _, err := f(Bypass(t.Context()), 1); err == nil {
+		t.Error("no error without the cache")
+	}
+}
+
+func TestLoaderThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	c := open(t, newWorld(t), nil)
+	f := Wrap(c, "ending", func(context.Context, int) (number, error) { runtime.Goexit(); return number{}, nil },
+		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	if _, err := f(t.Context(), 1); !errors.Is(err, errNoResult) {
+		t.Fatal(err)
+	}
+}
+
+func TestCloseEndsLoadsAndLaterReadsLoad(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	loading := make(chan struct{})
+	l := &loader{world: w, during: func(ctx context.Context) { close(loading); <-ctx.Done() }}
+	f := wrapNumber(c, l)
+	got := make(chan error, 1)
+	go func() { _, err := f(t.Context(), 1); got <- err }()
+	<-loading
+	c.Close()
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	l.during = nil
+	get(t, t.Context(), f)
+	get(t, t.Context(), f)
+	if l.loads.Load() != 3 {
+		t.Fatalf("%d loads", l.loads.Load())
+	}
+}
+
+func TestLoadMax(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, func(o *Options) { o.LoadMax = time.Millisecond })
+	f := wrapNumber(c, &loader{world: w, during: func(ctx context.Context) { <-ctx.Done() }})
+	if _, err := f(t.Context(), 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
+func TestWrapRefuses(t *testing.T) {
+	t.Parallel()
+	type secret struct {
+		Name     string
+		password string
+	}
+	_, _, c, _ := pair(t)
+	for name, wrap := range map[string]func(){
+		"no dependencies": func() { Wrap(c, "f", (&loader{}).load, Policy[int, number]{}) },
+		"pointer keys": func() {
+			Wrap(c, "f", func(context.Context, *int) (int, error) { return 0, nil },
+				Policy[*int, int]{TagsFromKey: func(*int) []Dependency { return nil }})
+		},
+		"lossy values": func() {
+			Wrap(c, "f", func(context.Context, int) (secret, error) { return secret{password: "x"}, nil },
+				Policy[int, secret]{TagsFromKey: dependsOnNumber})
+		},
+		"absence without a key's tags": func() {
+			Wrap(c, "f", (&loader{}).load, Policy[int, number]{
+				TagsFromValue: func(int, number) []Dependency { return nil }, NotFound: errDeaf,
+			})
+		},
+	} {
+		func() {
+			defer func() {
+				if text, ok := recover().(string); !ok || !strings.HasPrefix(text, "wrap f: ") {
+					t.Errorf("%s: panicked with %q", name, text)
+				}
+			}()
+			wrap()
+		}()
+	}
+}
+
+// Redis is killed, restarted, paused and filled with garbage while readers read
+// and a writer writes: no error, nothing stale, no read that hangs.
+func TestRedisMisbehavesDuringUse(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	store, err := redis.New(t.Context(), redis.Options{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t)
+	tier := &noted{Store: store}
+	shared := func(o *Options) { o.Remote = tier }
+	caches := []*Cache{open(t, w, shared), open(t, w, shared)}
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	var reads atomic.Int64
+	for i := range 4 {
+		f := wrapNumber(caches[i%2], &loader{world: w})
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				var s fence.Session
+				ctx := WithSession(t.Context(), &s)
+				least := w.read()
+				Wrote(ctx) // it knows of everything committed until now
+				began := time.Now()
+				n, err := f(ctx, 1)
+				if took := time.Since(began); err != nil || n.Value < least || took > 5*time.Second {
+					t.Errorf("%+v, %v after %v: want at least %d", n, err, took, least)
+					return
+				}
+				if reads.Add(1)%3 == 0 {
+					w.commit()
+				}
+			}
+		})
+	}
+	more := func() {
+		t.Helper()
+		target := reads.Load() + 300
+		until(t, "reads go on", func() bool { return reads.Load() >= target || t.Failed() })
+	}
+	more()
+	server.Kill()
+	more()
+	for _, step := range []func() error{server.Restart, server.Pause, server.Resume} {
+		if err := step(); err != nil {
+			t.Error(err)
+		}
+		more()
+	}
+	tier.spoil(t)
+	more()
+	close(stop)
+	readers.Wait()
+}
+
+// noted is a remote tier that notes the keys that were set.
+type noted struct {
+	*redis.Store
+	keys sync.Map
+}
+
+func (n *noted) Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool {
+	n.keys.Store(key, nil)
+	return n.Store.Set(ctx, key, value, ttl)
+}
+
+// spoil replaces every value by garbage.
+func (n *noted) spoil(t *testing.T) {
+	t.Helper()
+	until(t, "Redis takes garbage", func() bool {
+		spoiled := 0
+		for key := range n.keys.Range {
+			if n.Store.Set(t.Context(), key.(string), []byte("garbage"), time.Minute) {
+				spoiled++
+			}
+		}
+		return spoiled > 0
+	})
+}
