@@ -298,7 +298,10 @@ func (g *generator) query() string {
 // wrapped puts conditions around a query whose shape decides whether they may
 // be pushed into it.
 func (g *generator) wrapped() string {
-	inner := g.selectQuery(1, nil, 2)
+	inner := g.shaped()
+	if g.chance(30) {
+		inner = g.selectQuery(1, nil, 2)
+	}
 	c := "s." + choose(g, "c1", "c2")
 	switch g.random.IntN(4) {
 	case 0:
@@ -313,4 +316,40 @@ func (g *generator) wrapped() string {
 	}
 	return "SELECT a.c1, b.c2 FROM (" + inner + ") a(c1, c2), LATERAL (SELECT * FROM fc WHERE fc.x = a." +
 		choose(g, "c1", "c2") + ") b(c1, c2) WHERE a.c1 = " + g.number()
+}
+
+// shaped makes a small query on one table, or two, of a shape through which
+// conditions pass only in part or not at all.
+func (g *generator) shaped() string {
+	table := choose(g, "fa", "fb", "fc") + " i"
+	if g.chance(25) {
+		table += choose(g, " JOIN ", " LEFT JOIN ", " FULL JOIN ") + choose(g, "fa", "fb", "fc") + " j ON j.id = i." + choose(g, "id", "x", "y")
+	}
+	a, b := "i."+choose(g, "id", "x", "y"), "i."+choose(g, "id", "x", "y")
+	where := ""
+	if g.chance(25) {
+		where = " WHERE i." + choose(g, "id", "x", "y") + " = " + g.number()
+	}
+	tail := " FROM " + table + where
+	list := "SELECT " + a + " AS c1, " + b + " AS c2" + tail
+	switch g.random.IntN(9) {
+	case 0:
+		return list + " ORDER BY 1, 2 LIMIT 2"
+	case 1:
+		return list + " ORDER BY 1, 2 OFFSET 1"
+	case 2:
+		return "SELECT " + a + " AS c1, rank() OVER (ORDER BY " + b + ")::int AS c2" + tail
+	case 3:
+		return "SELECT " + a + " AS c1, count(*) OVER (PARTITION BY " + b + ")::int AS c2" + tail
+	case 4:
+		return "SELECT max(" + a + ") AS c1, count(*)::int AS c2" + tail + choose(g, "", " GROUP BY "+b)
+	case 5:
+		return "SELECT " + a + " AS c1, count(*)::int AS c2" + tail + " GROUP BY " +
+			choose(g, a, "ROLLUP ("+a+")", "GROUPING SETS (("+a+"), ())")
+	case 6:
+		return "SELECT DISTINCT ON (" + a + ") " + a + " AS c1, " + b + " AS c2" + tail + " ORDER BY 1, 2"
+	case 7:
+		return "SELECT DISTINCT " + a + " AS c1, " + b + " AS c2" + tail
+	}
+	return list + " " + choose(g, "UNION", "EXCEPT", "INTERSECT", "EXCEPT ALL") + " SELECT id, x FROM " + choose(g, "fa", "fb", "fc")
 }

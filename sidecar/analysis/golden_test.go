@@ -395,7 +395,7 @@ func TestForeignAndTemporaryTables(t *testing.T) {
 	}
 	for sql, want := range map[string]string{
 		`SELECT * FROM ft`:                      `no: foreign_table`,
-		`SELECT * FROM ` + temporary + `.tt`:     `no: temporary_table`,
+		`SELECT * FROM ` + temporary + `.tt`:    `no: temporary_table`,
 		`SELECT * FROM pg_catalog.pg_namespace`: `no: catalog_table`,
 	} {
 		if got := b.show(b.analyze(t, request(sql))); got != want {

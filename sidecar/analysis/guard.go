@@ -73,7 +73,7 @@ func (s *scope) propagate() {
 
 // deriver walks a tree and finds the guards of every occurrence of a table.
 type deriver struct {
-	found   map[*node][]map[int]guard // by occurrence, for each visit: guards by column number
+	found         map[*node][]map[int]guard                 // by occurrence, for each visit: guards by column number
 	literal       func(location int) (ordinal int, ok bool) // the variable literal at an offset
 	deterministic func(collation uint32) bool
 	visits        int
@@ -359,6 +359,9 @@ func (d *deriver) boolean(scopes []*scope, n *node, may func(int) bool, learn fu
 			learn(c, g)
 		}
 	case "not":
+		if len(args) != 1 {
+			return
+		}
 		if s, c, ok := d.variable(scopes, args[0]); ok && s == me {
 			learn(c, boolGuard(false))
 		}
@@ -489,6 +492,9 @@ func (d *deriver) member(scopes []*scope, n *node) {
 		return
 	}
 	args := test.nodes("args")
+	if len(args) != 2 {
+		return
+	}
 	me := scopes[len(scopes)-1]
 	s, c, ok := d.variable(scopes, args[0])
 	p := bare(args[1])
@@ -544,7 +550,11 @@ func bare(n *node) *node {
 			}
 			n = arg
 		case n.tag == "FUNCEXPR" && widening[n.oid("funcid")]:
-			n = n.nodes("args")[0]
+			args := n.nodes("args")
+			if len(args) != 1 {
+				return n
+			}
+			n = args[0]
 		default:
 			return n
 		}

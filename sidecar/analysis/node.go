@@ -70,10 +70,7 @@ func (n *node) optional(name string) any {
 }
 
 func (n *node) child(name string) *node {
-	switch v := n.field(name).(type) {
-	case nil:
-		return nil
-	case *node:
+	if v, ok := n.field(name).(*node); ok {
 		return v
 	}
 	panic(refuse(ReasonUnknownNode, n.tag+"."+name))
