@@ -66,11 +66,11 @@ REVOKE ALL ON FUNCTION freshet.disarm() FROM PUBLIC;
 
 -- DETACH PARTITION CONCURRENTLY hides rows before the transaction that would
 -- report its end commits; its beginning commits with the hiding. That form
--- cannot be run inside a function, so the client's text has the word.
+-- cannot be run inside a function, so the client's text has the words.
 CREATE OR REPLACE FUNCTION freshet.on_ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
 BEGIN
-	IF coalesce(current_query() ILIKE '%concurrently%', true) THEN
+	IF coalesce(current_query() ILIKE '%detach%' AND current_query() ILIKE '%concurrently%', true) THEN
 		INSERT INTO freshet.outbox (tags) VALUES ('{schema}');
 	END IF;
 END
@@ -102,9 +102,10 @@ BEGIN
 	WHERE c.schema_name IS NULL OR c.schema_name NOT IN ('pg_temp', 'freshet');
 
 	-- An unreported command is a DROP, which sql_drop reports, or a CREATE IF NOT
-	-- EXISTS that did nothing, or one that only touched what is left out above; for
-	-- any other be careful.
-	IF commands = 0 AND (TG_TAG = 'DROP OWNED' OR TG_TAG !~ '^(DROP|CREATE) ')
+	-- EXISTS that did nothing, or one that only touched what is left out above, or
+	-- an ALTER TABLE that is part of REFRESH CONCURRENTLY, which is reported itself;
+	-- for any other be careful.
+	IF commands = 0 AND (TG_TAG = 'DROP OWNED' OR TG_TAG <> 'ALTER TABLE' AND TG_TAG !~ '^(DROP|CREATE) ')
 		AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands()) THEN
 		changed := '{schema}';
 	END IF;

@@ -1,0 +1,123 @@
+package invalidation
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
+}
+
+// waitMax bounds every wait for something that must happen.
+const waitMax = 20 * time.Second
+
+// database is one test's database and a superuser's session in it.
+type database struct {
+	t   *testing.T
+	dsn string
+	*pgx.Conn
+}
+
+// newDatabase makes a database on the shared server and runs statements in it.
+func newDatabase(t *testing.T, statements ...string) *database {
+	t.Helper()
+	pg := servers.SharedPostgres(t)
+	return openDatabase(t, pg.DSN(pg.CreateDatabase(t)), statements...)
+}
+
+func openDatabase(t *testing.T, dsn string, statements ...string) *database {
+	t.Helper()
+	db := &database{t: t, dsn: dsn}
+	db.Conn = db.connect()
+	db.run(statements...)
+	return db
+}
+
+// connect opens one more session.
+func (db *database) connect() *pgx.Conn {
+	db.t.Helper()
+	conn, err := pgx.Connect(db.t.Context(), db.dsn)
+	if err != nil {
+		db.t.Fatalf("connect: %v", err)
+	}
+	db.t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// run runs statements, each as a transaction of its own unless it holds several.
+func (db *database) run(statements ...string) {
+	db.t.Helper()
+	runOn(db.t, db.Conn, statements...)
+}
+
+func runOn(t *testing.T, conn *pgx.Conn, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := conn.PgConn().Exec(t.Context(), s).ReadAll(); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// install watches patterns and requires that it worked.
+func (db *database) install(patterns ...string) Report {
+	db.t.Helper()
+	report, err := Install(db.t.Context(), db.Conn, Options{Watch: patterns})
+	if err != nil {
+		db.t.Fatalf("install: %v", err)
+	}
+	return report
+}
+
+// state reads what is watched now.
+func (db *database) state() *State {
+	db.t.Helper()
+	text, at, err := readCatalog(db.t.Context(), db.Conn)
+	if err != nil {
+		db.t.Fatal(err)
+	}
+	c, err := parseCatalog(text)
+	if err != nil {
+		db.t.Fatal(err)
+	}
+	return newState(c, at)
+}
+
+// oid returns the OID of a relation.
+func (db *database) oid(name string) (oid uint32) {
+	db.t.Helper()
+	if err := db.QueryRow(db.t.Context(), "SELECT $1::text::regclass::oid", name).Scan(&oid); err != nil {
+		db.t.Fatalf("oid of %s: %v", name, err)
+	}
+	return oid
+}
+
+// value returns the one value that a query yields, as text.
+func (db *database) value(query string, arguments ...any) string {
+	db.t.Helper()
+	var text *string
+	if err := db.QueryRow(db.t.Context(), "SELECT ("+query+")::text", arguments...).Scan(&text); err != nil {
+		db.t.Fatalf("%s: %v", query, err)
+	}
+	if text == nil {
+		return "NULL"
+	}
+	return *text
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(waitMax); !so(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v in vain until %s", waitMax, what)
+		}
+	}
+}
