@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/hex"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/freshet/freshet/cache/fence"
@@ -39,6 +40,19 @@ func Table(table string) Dependency { return Dependency{Table: table} }
 
 // Custom is a dependency on a tag of the program's own.
 func Custom(name string) Dependency { return Dependency{Name: name} }
+
+// Tags returns the tags of d in a watched table whose tags carry root, and whose
+// columns have tags of their values. It is what an Options.Resolve returns once
+// it found the table.
+func (d Dependency) Tags(root uint32, columns []string) []fence.Tag {
+	schema := fence.NewTag(fence.RelationSchemaText(root))
+	if d.Column == "" || !slices.Contains(columns, d.Column) {
+		return []fence.Tag{fence.NewTag(fence.TableText(root)), schema}
+	}
+	return []fence.Tag{
+		fence.NewTag(fence.ValueText(root, d.Column, d.Value)), fence.NewTag(fence.WholesaleText(root)), schema,
+	}
+}
 
 func postgresText(v reflect.Value) string {
 	switch {
