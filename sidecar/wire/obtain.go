@@ -96,6 +96,8 @@ func (s *session) understand() string {
 func (s *session) judge(sql string, paramTypes []uint32) judgement {
 	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, sql, paramTypes)
 	switch {
+	case verdict == nil && slot != nil && !slot.pending():
+		return judgement{reason: reasonAnalysisFailed}
 	case verdict == nil:
 		return judgement{reason: reasonAnalysisPending}
 	case !verdict.Cacheable:
@@ -145,7 +147,7 @@ func (s *session) obtain(r request) obtained {
 		return obtained{capture: c}
 	}
 	flight.Finish(nil)
-	return obtained{reason: reasonAnalysisPending}
+	return obtained{reason: reasonSchemaMoving}
 }
 
 // interruptible returns a context that a cancel request of this session's

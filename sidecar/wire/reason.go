@@ -26,7 +26,8 @@ const (
 	reasonValue            = "parameter_not_understood"
 	reasonFunctionCall     = "function_call"
 	reasonConfused         = "protocol_not_understood"
-	reasonCoalescing       = "load_not_shared"
+	reasonAnalysisFailed   = "analysis_failed"
+	reasonSchemaMoving     = "schema_changing"
 )
 
 var advice = map[string]string{
@@ -52,7 +53,8 @@ var advice = map[string]string{
 	reasonValue:            "A bound value cannot be read in its canonical form, or is a clock word such as 'now'.",
 	reasonFunctionCall:     "The function call protocol goes to Postgres.",
 	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
-	reasonCoalescing:       "The load of another client could not be shared, because a write overtook it or it failed.",
+	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",
+	reasonSchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 
 // Advice returns what a user can do about a reason of this package, and false

@@ -90,7 +90,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
-		drainFor: o.Drain, logger: o.Logger, verdicts: newVerdicts(o.Analyzer),
+		drainFor: o.Drain, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},
 	}

@@ -194,6 +194,17 @@ func (s *side) psql(commands ...string) string {
 	}, each("-c", commands)...)...)
 }
 
+// learn makes the sidecar analyse the shape of a statement, so that the next one
+// of that shape is a load to be captured, however slow the machine.
+func (s *side) learn(sql string) {
+	s.bed.t.Helper()
+	eventually(s.bed.t, "the shape to be known", func() bool {
+		before := s.count(Bypass)
+		s.psql(sql)
+		return s.count(Bypass) == before
+	})
+}
+
 func each(flag string, values []string) []string {
 	var out []string
 	for _, v := range values {

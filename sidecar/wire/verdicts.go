@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ const (
 	analysisWorkers = 2
 	// analysisWaitMax is how long the first statement of a shape waits for the
 	// analysis before it passes through.
-	analysisWaitMax = 100 * time.Millisecond
+	analysisWaitMax = 500 * time.Millisecond
 	// analysisRetryAfter is how long a failed analysis stands.
 	analysisRetryAfter = time.Second
 )
@@ -53,6 +54,12 @@ func (s *verdictSlot) ready() (v *analysis.Verdict, pending bool) {
 	}
 }
 
+// pending reports whether the verdict may still come.
+func (s *verdictSlot) pending() bool {
+	_, pending := s.ready()
+	return pending
+}
+
 // wait is ready after at most analysisWaitMax.
 func (s *verdictSlot) wait(ctx context.Context) *analysis.Verdict {
 	if v, pending := s.ready(); !pending {
@@ -72,6 +79,7 @@ func (s *verdictSlot) wait(ctx context.Context) *analysis.Verdict {
 // verdicts holds what was found out about statements, until the schema changes.
 type verdicts struct {
 	analyzer Analyzer
+	logger   *slog.Logger
 	queue    chan *verdictSlot
 	// generation counts the schema changes.
 	generation atomic.Uint64
@@ -80,8 +88,8 @@ type verdicts struct {
 	slots map[string]*verdictSlot
 }
 
-func newVerdicts(a Analyzer) *verdicts {
-	return &verdicts{analyzer: a, queue: make(chan *verdictSlot, analysisQueueMax), slots: map[string]*verdictSlot{}}
+func newVerdicts(a Analyzer, logger *slog.Logger) *verdicts {
+	return &verdicts{analyzer: a, logger: logger, queue: make(chan *verdictSlot, analysisQueueMax), slots: map[string]*verdictSlot{}}
 }
 
 // run analyses what is queued until ctx ends.
@@ -108,6 +116,7 @@ func (v *verdicts) run(ctx context.Context) {
 func (v *verdicts) analyse(ctx context.Context, slot *verdictSlot) {
 	verdict, err := v.analyzer.Analyze(ctx, slot.request)
 	if err != nil {
+		v.logger.Warn("cannot analyse a statement; it passes through until that succeeds", "error", err)
 		slot.failed = time.Now()
 	} else {
 		slot.verdict = verdict

@@ -1,0 +1,217 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// versionAtLength answers with so many bytes that Postgres cannot send them all
+// before the client reads: while the client holds back, the load is under way.
+const versionAtLength = `SELECT item.version, repeat('x', 1000) FROM item, generate_series(1, 4000) g WHERE item.id = 7`
+
+// versionSibling has the shape of versionAtLength.
+var versionSibling = strings.Replace(versionAtLength, "id = 7", "id = 8", 1)
+
+// withLargeEntries lets the answer to versionAtLength be kept.
+func withLargeEntries(c *cache.Options, _ *invalidation.FollowerOptions) { c.EntryMax = 16 << 20 }
+
+// heldLoad is a load whose snapshot is taken and whose answer is held back.
+type heldLoad struct {
+	t    *testing.T
+	rows pgx.Rows
+}
+
+// holdLoad sends versionAtLength through conn and reads its first row only.
+func holdLoad(t *testing.T, conn *pgx.Conn) *heldLoad {
+	t.Helper()
+	rows, err := conn.Query(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
+	if err != nil || !rows.Next() {
+		t.Fatalf("begin the load: %v %v", err, rows.Err())
+	}
+	return &heldLoad{t, rows}
+}
+
+// release lets the load go on and returns the version that it answers.
+func (h *heldLoad) release() (version int) {
+	h.t.Helper()
+	for n := 1; ; n++ {
+		var padding string
+		if err := h.rows.Scan(&version, &padding); err != nil {
+			h.t.Fatal(err)
+		}
+		if !h.rows.Next() {
+			if h.rows.Err() != nil || n != 4000 {
+				h.t.Fatalf("the load ended after %d rows: %v", n, h.rows.Err())
+			}
+			return version
+		}
+	}
+}
+
+// readVersion asks for the same as holdLoad and checks that all rows agree.
+func readVersion(conn *pgx.Conn) (version int, err error) {
+	rows, err := conn.Query(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return 0, err
+	}
+	var padding string
+	_, err = pgx.ForEachRow(rows, []any{&version, &padding}, func() error { return nil })
+	return version, err
+}
+
+// received waits until a sidecar's head includes everything committed so far.
+func (s *side) received() {
+	s.bed.t.Helper()
+	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
+		s.bed.t.Fatal(err)
+	}
+}
+
+// TestOvertakenLoad forces this, with one sidecar and with two that share Redis:
+//
+//  1. a client's read takes its snapshot in Postgres;
+//  2. a commit changes the row, and the sidecars receive the event;
+//  3. the read ends with the old row, is answered to its client and offered to
+//     both tiers;
+//  4. everybody who comes after the event must be shown the new row.
+func TestOvertakenLoad(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	rd := servers.SharedRedis(t)
+	first := bed.sidecar(withRedis(rd.URL()), withLargeEntries)
+	second := bed.sidecar(withRedis(rd.URL()), withLargeEntries)
+
+	slow := first.connect()
+	first.learn(versionSibling)
+	h := holdLoad(t, slow)
+	bed.exec("UPDATE item SET version = 1 WHERE id = 7")
+	first.received()
+	second.received()
+	if got := h.release(); got != 0 {
+		t.Fatalf("the read that began before the commit answered version %d, want 0", got)
+	}
+	a, b := first.connect(), second.connect()
+	for range 3 {
+		for _, conn := range []*pgx.Conn{a, b} {
+			if got, err := readVersion(conn); err != nil || got != 1 {
+				t.Errorf("version %d (%v) after the event was received, want 1", got, err)
+			}
+		}
+	}
+	eventually(t, "the second sidecar to serve the new answer", func() bool {
+		before := second.count(HitL1) + second.count(HitL2)
+		got, err := readVersion(b)
+		return err == nil && got == 1 && second.count(HitL1)+second.count(HitL2) > before
+	})
+}
+
+// TestLateComerDoesNotShareAnOvertakenLoad forces this:
+//
+//  1. a client's read takes its snapshot, others may join its load;
+//  2. a commit changes the row, and the sidecar receives the event;
+//  3. another client asks the same and joins the load under way;
+//  4. the load ends with the old row, which is no answer for the second client.
+func TestLateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(withLargeEntries)
+	slow, late := s.connect(), s.connect()
+	s.learn(versionSibling)
+
+	h := holdLoad(t, slow)
+	bed.exec("UPDATE item SET version = 1 WHERE id = 7")
+	s.received()
+	joined := make(chan int, 1)
+	go func() {
+		version, err := readVersion(late)
+		if err != nil {
+			t.Errorf("the second read failed: %v", err)
+		}
+		joined <- version
+	}()
+	eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
+	if got := h.release(); got != 0 {
+		t.Errorf("the overtaken read answered version %d, want 0", got)
+	}
+	if got := <-joined; got != 1 {
+		t.Errorf("the client that came after the event was shown version %d, want 1", got)
+	}
+}
+
+// waiting counts the sessions that wait for another's load.
+func (s *side) waiting() (n int) {
+	s.sessions.each(func(c *session) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.interrupt != nil {
+			n++
+		}
+	})
+	return n
+}
+
+// TestOwnWritesAreSeen checks that a client that was told of its commit never
+// reads from before it, though the event may not have been received yet.
+func TestOwnWritesAreSeen(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	writer, other := s.connect(), s.connect()
+	read := func(conn *pgx.Conn) (version int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = $1", 7).Scan(&version); err != nil {
+			t.Fatal(err)
+		}
+		return version
+	}
+	for version := 1; version <= 300; version++ {
+		read(other) // keeps the entry warm
+		if _, err := writer.Exec(t.Context(), "UPDATE item SET version = $1 WHERE id = 7", version); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(writer); got != version {
+			t.Fatalf("wrote version %d and read %d", version, got)
+		}
+	}
+	if s.count(HitL1)+s.count(HitL2)+s.count(Coalesced) == 0 {
+		t.Error("nothing was served from the cache, so this test showed nothing")
+	}
+}
+
+// TestCancelWhileWaiting cancels a client that waits for another's load: it gets
+// Postgres' own error, and the load goes on.
+func TestCancelWhileWaiting(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(withLargeEntries)
+	slow, late := s.connect(), s.connect()
+	s.learn(versionSibling)
+	h := holdLoad(t, slow)
+	result := make(chan error, 1)
+	go func() {
+		_, err := late.Exec(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
+		result <- err
+	}()
+	eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
+	if err := late.PgConn().CancelRequest(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err == nil || fmt.Sprint(err) != "ERROR: canceling statement due to user request (SQLSTATE 57014)" {
+		t.Errorf("the cancelled read ended with %v", err)
+	}
+	if got := h.release(); got != 0 {
+		t.Errorf("the load answered %d, want 0", got)
+	}
+	if got := late.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 7"); got.Scan(new(int)) != nil {
+		t.Error("the cancelled client's connection is of no use any more")
+	}
+}
