@@ -30,7 +30,7 @@ func (w *Workload) connect(ctx context.Context, door Door, role string, d dialec
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &client{
-		workload: w, door: door, role: role, dialect: d, session: s, judge: w.checker.Session(),
+		workload: w, door: door, role: role, dialect: d, session: s, judge: w.checker.Session(door.Name + ", " + d.String()),
 		random: rand.New(rand.NewPCG(w.options.Seed, uint64(len(w.clients)))),
 	}
 	w.clients = append(w.clients, c)
@@ -69,7 +69,7 @@ func (c *client) failed(ctx context.Context, err error) {
 	for ctx.Err() == nil {
 		s, err := c.dialect.open(ctx, c.door, c.role)
 		if err == nil {
-			c.session, c.judge = s, c.workload.checker.Session()
+			c.session, c.judge = s, c.workload.checker.Session(c.door.Name+", "+c.dialect.String())
 			return
 		}
 		if ctx.Err() == nil {

@@ -32,7 +32,7 @@ type DataSet struct {
 
 // Standard is a shop of about 140 000 rows.
 func Standard() DataSet {
-	return DataSet{Customers: 10_000, Products: 8_000, Orders: 16_000, Reviews: 20_000, SalesDays: 1460}
+	return DataSet{Customers: 5_000, Products: 4_000, Orders: 16_000, Reviews: 30_000, SalesDays: 1460}
 }
 
 func (d DataSet) validate() error {

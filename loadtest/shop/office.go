@@ -8,8 +8,13 @@ import (
 	"github.com/freshet/freshet/loadtest/shop/checker"
 )
 
-// visibleWaitBounds is how many times the bound a written price is watched for.
-const visibleWaitBounds = 2
+const (
+	// visibleWaitBounds is how many times the bound a written price is watched for.
+	visibleWaitBounds = 2
+	// watchEvery is the pause between two looks at a written price: how exact the
+	// time until it shows is.
+	watchEvery = 500 * time.Microsecond
+)
 
 // office writes at PostgreSQL itself, past all doors, and watches through each
 // door how soon a price it changed can be seen.
@@ -25,7 +30,7 @@ func (w *Workload) newOffice(ctx context.Context) (loop, error) {
 		return nil, err
 	}
 	for _, door := range w.options.Doors {
-		watcher, err := w.connect(ctx, door, roleApp, pgxPrepared)
+		watcher, err := w.connect(ctx, door, roleWatch, pgxPrepared)
 		if err != nil {
 			return nil, err
 		}
@@ -94,6 +99,7 @@ func (c *client) watch(ctx context.Context, written checker.Version, acknowledge
 			c.workload.visible.record(began.Sub(acknowledged))
 			return
 		}
+		sleep(ctx, watchEvery)
 	}
 	c.workload.neverVisible.Add(1)
 }

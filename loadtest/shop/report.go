@@ -69,18 +69,26 @@ type StampedeReport struct {
 	Served Times
 }
 
+// Elapsed is how long the shop has been open: zero until all are connected.
+func (w *Workload) Elapsed() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.began.IsZero():
+		return 0
+	case w.ended.IsZero():
+		return time.Since(w.began)
+	}
+	return w.ended.Sub(w.began)
+}
+
 // Report returns what was measured so far.
 func (w *Workload) Report() Report {
 	w.mu.Lock()
-	reached, began, ended := w.reached, w.began, w.ended
+	reached := w.reached
 	r := Report{Errors: w.errors, ErrorExamples: slices.Clone(w.errorExamples)}
 	w.mu.Unlock()
-	switch {
-	case !ended.IsZero():
-		r.Elapsed = ended.Sub(began)
-	case !began.IsZero():
-		r.Elapsed = time.Since(began)
-	}
+	r.Elapsed = w.Elapsed()
 	for _, st := range browsing {
 		use := w.statements[st]
 		s := StatementReport{Name: st.name, Asked: use.asked.Load(), Reached: reached[st],

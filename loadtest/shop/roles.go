@@ -16,13 +16,14 @@ const (
 	roleOffice = "shop_office" // writers that pass by the doors
 	roleProbe  = "shop_probe"
 	roleCrowd  = "shop_crowd"
+	roleWatch  = "shop_watch" // looks how soon the office's changes show
 )
 
 // Visitor is the role for a human who wants to look around: it is that of the
 // readers.
 const Visitor = roleApp
 
-var roles = []string{roleApp, roleDirect, roleOffice, roleProbe, roleCrowd}
+var roles = []string{roleApp, roleDirect, roleOffice, roleProbe, roleCrowd, roleWatch}
 
 func createRoles(ctx context.Context, conn *pgx.Conn) error {
 	var text strings.Builder

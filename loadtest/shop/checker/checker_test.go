@@ -13,7 +13,7 @@ const bound = time.Second
 func setup(t *testing.T) (*Checker, *Session, time.Time) {
 	t.Helper()
 	c := New(bound)
-	return c, c.Session(), time.Now()
+	return c, c.Session("test"), time.Now()
 }
 
 var product = Key{Kind: "product", ID: 42}
@@ -74,7 +74,7 @@ func TestOneStaleRowMakesTheWholeReadStaleOnce(t *testing.T) {
 func TestConnectionMustSeeItsOwnWriteAtOnce(t *testing.T) {
 	c, s, start := setup(t)
 	s.Acknowledge(version(2), start)
-	read(c.Session(), start.Add(time.Millisecond), 1) // another connection may be late
+	read(c.Session("test"), start.Add(time.Millisecond), 1) // another connection may be late
 	if r := c.Report(); r.OwnChecked != 0 || r.OwnLost != 0 {
 		t.Fatalf("another connection's read counts as the writer's: %+v", r)
 	}
@@ -89,7 +89,7 @@ func TestConnectionMustNotGoBack(t *testing.T) {
 	c, s, start := setup(t)
 	read(s, start, 7)
 	read(s, start, 7)
-	read(c.Session(), start, 6) // another connection may
+	read(c.Session("test"), start, 6) // another connection may
 	if r := c.Report(); r.WentBack != 0 {
 		t.Fatalf("%+v", r)
 	}
@@ -182,7 +182,7 @@ func TestConcurrentUse(t *testing.T) {
 	var group sync.WaitGroup
 	for g := range int64(8) {
 		group.Go(func() {
-			s := c.Session()
+			s := c.Session("test")
 			for i := range int64(200) {
 				key := Key{"stock", i % 5}
 				s.Acknowledge(Version{key, g*200 + i + 1}, start)

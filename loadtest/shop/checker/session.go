@@ -10,16 +10,17 @@ import (
 // each key it met.
 type Session struct {
 	checker *Checker
+	name    string
 	met     map[Key]memory
 }
 
 // memory is what a connection wrote and the highest version it read.
 type memory struct{ wrote, read int64 }
 
-// Session begins to watch a new connection. A connection that was opened again
+// Session begins to watch a new connection; the name is for examples. A connection that was opened again
 // is a new one.
-func (c *Checker) Session() *Session {
-	return &Session{checker: c, met: map[Key]memory{}}
+func (c *Checker) Session(name string) *Session {
+	return &Session{checker: c, name: name, met: map[Key]memory{}}
 }
 
 // Acknowledge is Checker.Acknowledge for a write of this connection's own.
@@ -33,7 +34,7 @@ func (s *Session) Acknowledge(written Version, at time.Time) {
 // Read judges the result of one query that was sent after the moment began. Every
 // version in it is judged; the query counts once, whatever their number.
 func (s *Session) Read(began time.Time, result []Version) {
-	var r reading
+	r := reading{session: s.name}
 	for _, got := range result {
 		r.add(got, s.checker.judge(got, began), s.met[got.Key], s.checker.bound)
 		m := s.met[got.Key]
@@ -53,12 +54,13 @@ func (s *Session) Total(stated, summed int64) {
 	c.report.Totals++
 	if stated != summed {
 		c.report.TotalsWrong++
-		c.exampleLocked(fmt.Sprintf("total: the parts of a total of %d sum to %d", stated, summed))
+		c.exampleLocked(fmt.Sprintf("total: the parts of a total of %d sum to %d (%s)", stated, summed, s.name))
 	}
 }
 
 // reading gathers the verdicts on one query's result.
 type reading struct {
+	session                          string
 	versions                         uint64
 	unjudged, stale, contested, late bool
 	ownChecked, ownLost, back        bool
@@ -89,6 +91,6 @@ func (r *reading) add(got Version, v verdict, m memory, bound time.Duration) {
 
 func (r *reading) example(format string, args ...any) {
 	if len(r.examples) < examplesMax {
-		r.examples = append(r.examples, fmt.Sprintf(format, args...))
+		r.examples = append(r.examples, fmt.Sprintf(format, args...)+" ("+r.session+")")
 	}
 }
