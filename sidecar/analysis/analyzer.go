@@ -31,6 +31,8 @@ var ErrSchemaChanging = errors.New("analyse statement: the schema keeps changing
 // ErrClosed says that the Analyzer was closed.
 var ErrClosed = errors.New("analyse statement: analyser is closed")
 
+var errSessionsLost = errors.New("analyse statement: every session was lost; the query passes through until the server is back")
+
 // Watch tells which relations are watched at the moment.
 type Watch interface {
 	// Table returns the watched table that relation oid is, or is a partition or
@@ -69,8 +71,8 @@ type Options struct {
 	// ConnConfig leads to the upstream server, as a role that may connect and read
 	// the system catalogs (every role may). Required; it is copied.
 	ConnConfig *pgx.ConnConfig
-	// Watch returns what is watched now. Required; called once per analysis, and
-	// must not call back into the Analyzer.
+	// Watch returns what is watched now. Required; called for every analysis that
+	// reaches the server, and must not call Analyze or Close.
 	Watch func() Watch
 }
 
@@ -143,14 +145,30 @@ func (a *Analyzer) Analyze(ctx context.Context, r Request) (*Verdict, error) {
 	if v := a.withoutServer(&r); v != nil {
 		return v, nil
 	}
-	s, err := a.acquire(ctx)
-	if err != nil {
-		return nil, err
+	// The server may have left an idle session, by a restart perhaps; all of them,
+	// then. A new one tells.
+	for range sessionsMax + 1 {
+		s, err := a.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		reused := s.used
+		v, err := a.onSession(ctx, s, &r)
+		lost := s.conn.IsClosed()
+		a.release(s)
+		if err == nil || !reused || !lost || ctx.Err() != nil {
+			return v, err
+		}
 	}
-	defer func() { a.release(s) }()
+	return nil, errSessionsLost
+}
+
+// onSession analyses until a verdict is of the generation it began in.
+func (a *Analyzer) onSession(ctx context.Context, s *session, r *Request) (*Verdict, error) {
+	s.used = true
 	for range schemaRetriesMax {
 		generation := a.current.Load()
-		v, err := a.attempt(ctx, s, generation, &r)
+		v, err := a.attempt(ctx, s, generation, r)
 		if err != nil {
 			return nil, fmt.Errorf("analyse statement: %w", err)
 		}

@@ -2,16 +2,17 @@ package analysis
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var (
@@ -20,7 +21,7 @@ var (
 )
 
 // mutationsPerQuery changes are tried on the same rows.
-const mutationsPerQuery = 25
+const mutationsPerQuery = 40
 
 // TestDifferential asks the only question that matters: random query, random
 // rows, random change. If the answer changed, did the change move a tag that the
@@ -51,7 +52,8 @@ type differential struct {
 	bench    *bench
 	random   *rand.Rand
 	generate *generator
-	verdicts map[string][]*Verdict // by template key
+	verdicts map[string][]*Verdict  // by template key
+	rows     map[string]map[int]row // by table and k
 
 	queries, shared, trials, changed, moved, broken int
 }
@@ -131,41 +133,35 @@ func (d *differential) one(sql string, params []*string) {
 	d.tryChanges(sql, params, tags)
 }
 
+// tryChanges fills the tables, asks, and then changes, asks and rolls back again
+// and again, all in one pipeline.
 func (d *differential) tryChanges(sql string, params []*string, tags []string) {
 	b := d.bench
 	b.exec(d.t, "BEGIN; TRUNCATE fa, fb, fc")
 	defer b.exec(d.t, "ROLLBACK")
 	d.fill()
-	before, err := d.answer(sql, params)
+	trials := make([]trial, mutationsPerQuery)
+	for i := range trials {
+		trials[i] = d.plan()
+	}
+	before, after, err := d.answers(sql, params, trials)
 	if err != nil {
 		d.broken++
 		return
 	}
 	d.queries++
-	b.exec(d.t, "SAVEPOINT filled")
-	for range mutationsPerQuery {
-		var moved []string
-		var log []string
-		for range 1 + d.random.IntN(3) {
-			statement, tags := d.change()
-			moved, log = append(moved, tags...), append(log, statement)
-		}
-		after, err := d.answer(sql, params)
-		b.exec(d.t, "ROLLBACK TO filled")
-		if err != nil {
-			continue
-		}
+	for i, answer := range after {
 		d.trials++
-		hit := slices.ContainsFunc(moved, func(tag string) bool { return slices.Contains(tags, tag) })
+		hit := slices.ContainsFunc(trials[i].moved, func(tag string) bool { return slices.Contains(tags, tag) })
 		if hit {
 			d.moved++
 		}
-		if slices.Equal(before, after) {
+		if slices.Equal(before, answer) {
 			continue
 		}
 		d.changed++
 		if !hit {
-			d.missed(sql, params, tags, log)
+			d.missed(sql, params, tags, trials[i].statements)
 			return
 		}
 	}
@@ -196,129 +192,176 @@ func (d *differential) literal() string {
 	return fmt.Sprint(d.random.IntN(4))
 }
 
-func (d *differential) row() string {
-	text := d.literal()
+// row is a row of the model: id, x, y, s as SQL values.
+type row [4]string
+
+var rowColumns = [4]string{"id", "x", "y", "s"}
+
+func (r row) sql() string {
+	text := r[3]
 	if text != "NULL" {
 		text = "'" + text + "'"
 	}
-	return "(" + d.literal() + ", " + d.literal() + ", " + d.literal() + ", " + text + ")"
+	return strings.Join(r[:3], ", ") + ", " + text
 }
 
+func (d *differential) row() row {
+	return row{d.literal(), d.literal(), d.literal(), d.literal()}
+}
+
+// fill puts rows into the tables, and into the model.
 func (d *differential) fill() {
+	d.rows = map[string]map[int]row{}
 	for _, table := range fuzzTables {
-		rows := []string{d.row()}
-		for range 2 + d.random.IntN(6) {
-			rows = append(rows, d.row())
+		d.rows[table] = map[int]row{}
+		var values []string
+		for k := range 3 + d.random.IntN(6) {
+			r := d.row()
+			d.rows[table][k] = r
+			values = append(values, fmt.Sprintf("(%s, %d)", r.sql(), k))
 		}
-		d.bench.exec(d.t, "INSERT INTO "+table+" VALUES "+strings.Join(rows, ", "))
+		d.bench.exec(d.t, "INSERT INTO "+table+" VALUES "+strings.Join(values, ", "))
 	}
 }
 
-// answer runs the query and returns its rows in no order; what the order says is
-// for the query's own LIMIT and windows to show.
-func (d *differential) answer(sql string, params []*string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
+// trial is a few changes and the tags that a trigger moves for them.
+type trial struct {
+	statements []string
+	moved      []string
+}
+
+func (d *differential) plan() trial {
+	var t trial
+	rows := map[string]map[int]row{}
+	for _, table := range fuzzTables {
+		rows[table] = maps.Clone(d.rows[table])
+	}
+	for range 1 + d.random.IntN(3) {
+		d.planChange(&t, rows)
+	}
+	return t
+}
+
+func (d *differential) planChange(t *trial, rows map[string]map[int]row) {
+	table := fuzzTables[d.random.IntN(len(fuzzTables))]
+	keys := slices.Sorted(maps.Keys(rows[table]))
+	if len(keys) == 0 || d.random.IntN(3) == 0 {
+		fresh, k := d.row(), 100+len(t.statements)
+		rows[table][k] = fresh
+		t.add(fmt.Sprintf("INSERT INTO %s VALUES (%s, %d)", table, fresh.sql(), k), d.movedBy(table, fresh))
+		return
+	}
+	k := keys[d.random.IntN(len(keys))]
+	old := rows[table][k]
+	if d.random.IntN(2) == 0 {
+		delete(rows[table], k)
+		t.add(fmt.Sprintf("DELETE FROM %s WHERE k = %d /* (%s) */", table, k, old.sql()), d.movedBy(table, old))
+		return
+	}
+	changed := old
+	changed[d.random.IntN(len(changed))] = d.literal()
+	rows[table][k] = changed
+	t.add(fmt.Sprintf("UPDATE %s SET (id, x, y, s) = ROW(%s) WHERE k = %d /* (%s) */", table, changed.sql(), k, old.sql()),
+		append(d.movedBy(table, old), d.movedBy(table, changed)...))
+}
+
+func (t *trial) add(statement string, moved []string) {
+	t.statements, t.moved = append(t.statements, statement), append(t.moved, moved...)
+}
+
+// movedBy is the model of the trigger for one image of a row: the table's tag,
+// and one for each watched column that is not NULL.
+func (d *differential) movedBy(table string, r row) []string {
+	root := fmt.Sprint(d.bench.watch.roots["public."+table])
+	moved := []string{root}
+	for i, column := range rowColumns {
+		if r[i] != "NULL" && slices.Contains(columnsWatched["public."+table], column) {
+			moved = append(moved, root+"/"+column+"="+r[i])
+		}
+	}
+	return moved
+}
+
+// answers returns the query's answer before, and after each trial.
+func (d *differential) answers(sql string, params []*string, trials []trial) (before []string, after [][]string, err error) {
+	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
-	d.bench.exec(d.t, "SAVEPOINT asked")
 	values := make([][]byte, len(params))
 	for i, p := range params {
 		if p != nil {
 			values[i] = []byte(*p)
 		}
 	}
-	result := d.bench.conn.PgConn().ExecParams(ctx, sql, values, nil, nil, nil).Read()
+	pipeline := d.bench.conn.PgConn().StartPipeline(ctx)
+	send := func(statement string) { pipeline.SendQueryParams(statement, nil, nil, nil, nil) }
+	ask := func() { pipeline.SendQueryParams(sql, values, nil, nil, nil) }
+	ask()
+	send("SAVEPOINT filled")
+	for _, t := range trials {
+		for _, s := range t.statements {
+			send(s)
+		}
+		ask()
+		send("ROLLBACK TO filled")
+	}
+	err = errors.Join(pipeline.Sync(), func() error {
+		if before, err = readAnswer(pipeline); err != nil {
+			return err
+		}
+		if _, err = readAnswer(pipeline); err != nil {
+			return err
+		}
+		for _, t := range trials {
+			for range t.statements {
+				if _, err = readAnswer(pipeline); err != nil {
+					return err
+				}
+			}
+			answer, err := readAnswer(pipeline)
+			if err != nil {
+				return err
+			}
+			after = append(after, answer)
+			if _, err = readAnswer(pipeline); err != nil {
+				return err
+			}
+		}
+		return nil
+	}())
+	// What was not read because of an error says the same error again.
+	if closed := pipeline.Close(); err == nil {
+		err = closed
+	}
+	return before, after, err
+}
+
+// readAnswer reads one result's rows, in no order: what the order says is for
+// the query's own LIMIT and windows to show.
+func readAnswer(pipeline *pgconn.Pipeline) ([]string, error) {
+	results, err := pipeline.GetResults()
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return nil, fmt.Errorf("unexpected %T in the pipeline", results)
+	}
+	result := reader.Read()
 	if result.Err != nil {
-		d.bench.exec(d.t, "ROLLBACK TO asked")
 		return nil, result.Err
 	}
 	var out []string
 	for _, r := range result.Rows {
-		var row strings.Builder
+		var text strings.Builder
 		for _, v := range r {
 			if v == nil {
-				row.WriteString("~")
+				text.WriteString("~")
 			}
-			row.Write(v)
-			row.WriteByte('|')
+			text.Write(v)
+			text.WriteByte('|')
 		}
-		out = append(out, row.String())
+		out = append(out, text.String())
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-// change changes one row at random and returns the tags that a trigger moves.
-func (d *differential) change() (statement string, moved []string) {
-	table := fuzzTables[d.random.IntN(len(fuzzTables))]
-	ctid, old := d.anyRow(table)
-	kind := d.random.IntN(3)
-	if ctid == "" {
-		kind = 0
-	}
-	var changed string
-	switch kind {
-	case 0:
-		old = ""
-		changed = d.returning("INSERT INTO " + table + " AS t VALUES " + d.row())
-		statement = "INSERT " + table + " " + changed
-	case 1:
-		d.returning("DELETE FROM " + table + " AS t WHERE ctid = '" + ctid + "'")
-		statement = "DELETE " + table + " " + old
-	case 2:
-		set := []string{"id", "x", "y", "s"}[d.random.IntN(4)] + " = " + d.literal()
-		changed = d.returning("UPDATE " + table + " AS t SET " + set + " WHERE ctid = '" + ctid + "'")
-		statement = "UPDATE " + table + " " + old + " to " + changed
-	}
-	return statement, append(d.movedBy(table, old), d.movedBy(table, changed)...)
-}
-
-func (d *differential) anyRow(table string) (ctid, row string) {
-	rows, err := d.bench.conn.Query(d.t.Context(), "SELECT ctid::text, row_to_json(t)::text FROM "+table+" t ORDER BY ctid", pgx.QueryExecModeSimpleProtocol)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var all [][2]string
-	var c, r string
-	if _, err := pgx.ForEachRow(rows, []any{&c, &r}, func() error {
-		all = append(all, [2]string{c, r})
-		return nil
-	}); err != nil {
-		d.t.Fatal(err)
-	}
-	if len(all) == 0 {
-		return "", ""
-	}
-	one := all[d.random.IntN(len(all))]
-	return one[0], one[1]
-}
-
-func (d *differential) returning(statement string) string {
-	var row string
-	err := d.bench.conn.QueryRow(d.t.Context(), statement+" RETURNING row_to_json(t)::text", pgx.QueryExecModeSimpleProtocol).Scan(&row)
-	if err != nil {
-		d.t.Fatalf("%s: %v", statement, err)
-	}
-	return row
-}
-
-// movedBy is the model of the trigger for one image of a row: the table's tag,
-// and one for each watched column that is not NULL.
-func (d *differential) movedBy(table, row string) []string {
-	if row == "" {
-		return nil
-	}
-	var values map[string]any
-	decoder := json.NewDecoder(strings.NewReader(row))
-	decoder.UseNumber()
-	if err := decoder.Decode(&values); err != nil {
-		d.t.Fatal(err)
-	}
-	root := fmt.Sprint(d.bench.watch.roots["public."+table])
-	moved := []string{root}
-	for _, column := range columnsWatched["public."+table] {
-		if v := values[column]; v != nil {
-			moved = append(moved, fmt.Sprintf("%s/%s=%v", root, column, v))
-		}
-	}
-	return moved
 }

@@ -49,6 +49,7 @@ type session struct {
 	searchPath string
 	settings   map[string]string
 	unfit      *refusal // why this server cannot be analysed on, if so
+	used       bool     // it has served before, and may have been lost since
 }
 
 func connect(ctx context.Context, base *pgx.ConnConfig) (*session, error) {

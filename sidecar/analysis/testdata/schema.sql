@@ -42,10 +42,11 @@ CREATE FUNCTION f_imm(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'
 CREATE FUNCTION f_plpgsql(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CREATE AGGREGATE a_sum(int) (SFUNC = int4pl, STYPE = int);
 
--- For the differential test: integers of every width, text of both kinds.
-CREATE TABLE fa (id int, x int, y int8, s text);
-CREATE TABLE fb (id int8, x int, y int, s varchar(9));
-CREATE TABLE fc (id int2, x int8, y int, s text);
+-- For the differential test: integers of every width, text of both kinds; k
+-- names a row and is in no query.
+CREATE TABLE fa (id int, x int, y int8, s text, k int);
+CREATE TABLE fb (id int8, x int, y int, s varchar(9), k int);
+CREATE TABLE fc (id int2, x int8, y int, s text, k int);
 CREATE VIEW fv1 AS SELECT id, x, s FROM fa WHERE y = 1;
 CREATE VIEW fv2 AS SELECT fb.id, fc.x, fb.s FROM fb LEFT JOIN fc ON fc.id = fb.x AND fc.y = 2;
 CREATE VIEW fv3 AS SELECT id, count(*)::int AS x, max(s) AS s FROM fa GROUP BY id;
