@@ -1,0 +1,133 @@
+package drivers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// endpoint is where a client connects. Two endpoints of a test differ in host
+// and port only.
+type endpoint struct {
+	host, database string
+	port           int
+}
+
+// dsn is an endpoint in the form of Go's drivers and libpq.
+func (e endpoint) dsn() string {
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", e.host, e.port, e.database)
+}
+
+// environment is an endpoint in the form of everything else.
+func (e endpoint) environment() []string {
+	return append(os.Environ(),
+		"PGHOST="+e.host, fmt.Sprintf("PGPORT=%d", e.port), "PGUSER=postgres", "PGDATABASE="+e.database,
+		"PGCONNECT_TIMEOUT=10", "LC_ALL=C.UTF-8", "PYTHONIOENCODING=utf-8", "PSQL_HISTORY=/dev/null")
+}
+
+// bed is a database of a test's own.
+type bed struct {
+	t        *testing.T
+	postgres *servers.Postgres
+	database string
+	direct   *pgx.Conn
+}
+
+// newBed makes a database, empty unless a schema file of testdata is named.
+func newBed(t *testing.T, schema string) *bed {
+	t.Helper()
+	pg := servers.SharedPostgres(t)
+	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
+	var err error
+	if b.direct, err = pgx.Connect(t.Context(), pg.DSN(b.database)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.direct.Close(context.Background()) })
+	if schema != "" {
+		b.execFile(schema)
+	}
+	return b
+}
+
+// at is Postgres itself.
+func (b *bed) at() endpoint {
+	return endpoint{host: b.postgres.SocketDir(), port: b.postgres.Port(), database: b.database}
+}
+
+func (b *bed) execFile(name string) {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.exec(string(text))
+}
+
+// exec runs SQL directly on Postgres.
+func (b *bed) exec(sql string) {
+	b.t.Helper()
+	if _, err := b.direct.PgConn().Exec(b.t.Context(), sql).ReadAll(); err != nil {
+		b.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// reset brings the data back to their beginning and waits until all sidecars
+// know.
+func (b *bed) reset(sidecars ...*sidecar) {
+	b.t.Helper()
+	b.execFile("reset.sql")
+	var now string
+	b.scan(&now, "SELECT pg_current_xact_id()::text")
+	for _, s := range sidecars {
+		b.eventually("the sidecar to know of the reset", func() bool {
+			head := s.stats().Head
+			if head == "" {
+				return false
+			}
+			var past bool
+			b.scan(&past, "SELECT pg_visible_in_snapshot($1::text::xid8, $2::text::pg_snapshot)", now, head)
+			return past
+		})
+	}
+}
+
+func (b *bed) scan(into any, sql string, args ...any) {
+	b.t.Helper()
+	if err := b.direct.QueryRow(b.t.Context(), sql, args...).Scan(into); err != nil {
+		b.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// scans is how often Postgres has read a table, by its own count. It waits for
+// the clients' sessions to end, because that is when they report.
+func (b *bed) scans(table string) (n int64) {
+	b.t.Helper()
+	b.eventually("the clients' sessions to end", func() (gone bool) {
+		b.scan(&gone, `SELECT count(*) = 0 FROM pg_stat_activity
+			WHERE datname = current_database() AND backend_type = 'client backend'
+			AND pid <> pg_backend_pid() AND application_name NOT LIKE 'freshet%'`)
+		return gone
+	})
+	b.scan(&n, `SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = $1`, table)
+	return n
+}
+
+// eventuallyMax bounds what a test waits for; nothing takes nearly as long.
+const eventuallyMax = 20 * time.Second
+
+func (b *bed) eventually(what string, holds func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	b.t.Fatalf("waited in vain for %s", what)
+}

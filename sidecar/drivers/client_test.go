@@ -1,0 +1,159 @@
+package drivers
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// client is a program that is run against an endpoint and returns what it
+// prints. It reads the table setting at least readsMin times, with texts and
+// values that repeat, and leaves the rest to its own idea.
+type client struct {
+	run func(t *testing.T, at endpoint) string
+	// inTransactions is set if all its reads stand inside transactions, so that
+	// none may hit.
+	inTransactions bool
+}
+
+// lateMax is how many repeated reads may reach a warm sidecar's Postgres because
+// a look came late on a busy machine.
+const lateMax = 2
+
+// readsMin is the least number of repeated reads that proves anything.
+const readsMin = 40
+
+// compare runs a program against Postgres and twice through a sidecar, and wants
+// the same output. It is for programs whose own doings end the life of entries.
+func compare(t *testing.T, run func(t *testing.T, at endpoint) string) {
+	t.Helper()
+	t.Parallel()
+	b := newBed(t, "schema.sql")
+	s := b.serve()
+	b.reset(s)
+	want := run(t, b.at())
+	for _, pass := range []string{"first", "second"} {
+		b.reset(s)
+		counted := s.stats()
+		got := run(t, s.at)
+		t.Logf("%s: %s", pass, s.stats().since(counted))
+		if got != want {
+			t.Errorf("%s: the output differs:\n%s", pass, difference(want, got))
+		}
+	}
+}
+
+// prove runs a client against Postgres, through a sidecar that knows nothing
+// yet, again through the same one, and through a second one that shares Redis
+// with it.
+func prove(t *testing.T, c client) {
+	t.Helper()
+	t.Parallel()
+	b := newBed(t, "schema.sql")
+	redis := servers.SharedRedis(t).URL()
+	first := b.serve("--redis", redis)
+
+	b.reset(first)
+	before := b.scans("setting")
+	want := c.run(t, b.at())
+	reads := b.scans("setting") - before
+	if reads < readsMin {
+		t.Fatalf("the program read the table setting %d times, want at least %d\n%s", reads, readsMin, want)
+	}
+	for _, pass := range []struct {
+		name string
+		by   *sidecar
+		// scansMax is how many of the repeated reads may reach Postgres, and
+		// sharedMin how many must come from Redis.
+		scansMax  int64
+		sharedMin uint64
+	}{
+		// A new shape may pass through while it is analysed.
+		{name: "cold", by: first, scansMax: reads / 2},
+		{name: "warm", by: first, scansMax: lateMax},
+		{name: "second sidecar", by: b.serve("--redis", redis), scansMax: reads / 2, sharedMin: 1},
+	} {
+		b.reset(pass.by)
+		counted, scanned := pass.by.stats(), b.scans("setting")
+		got := c.run(t, pass.by.at)
+		scanned = b.scans("setting") - scanned
+		counted = pass.by.stats().since(counted)
+		t.Logf("%s: %d of %d repeated reads reached Postgres; %s", pass.name, scanned, reads, counted)
+		if got != want {
+			t.Errorf("%s: the output differs:\n%s", pass.name, difference(want, got))
+		}
+		if counted.ProtocolErrors > 0 || counted.SessionsRefused > 0 || counted.Bypasses["protocol_not_understood"] > 0 {
+			t.Errorf("%s: the sidecar did not understand this client", pass.name)
+		}
+		if c.inTransactions {
+			requireNoHits(t, pass.name, counted, scanned, reads)
+			continue
+		}
+		if scanned > pass.scansMax {
+			t.Errorf("%s: %d of %d repeated reads reached Postgres, want at most %d", pass.name, scanned, reads, pass.scansMax)
+		}
+		if hits := counted.hits(); hits < uint64(reads-scanned) {
+			t.Errorf("%s: %d hits, but %d reads did not reach Postgres", pass.name, hits, reads-scanned)
+		}
+		if shared := counted.Queries["hit_l2"]; shared < pass.sharedMin {
+			t.Errorf("%s: %d hits from Redis, want at least %d", pass.name, shared, pass.sharedMin)
+		}
+	}
+}
+
+// requireNoHits checks that reads inside transactions went to Postgres.
+func requireNoHits(t *testing.T, pass string, counted stats, scanned, reads int64) {
+	t.Helper()
+	if hits := counted.hits(); hits > 0 || scanned != reads {
+		t.Errorf("%s: %d hits, and %d of %d reads reached Postgres: want all to", pass, hits, scanned, reads)
+	}
+	if n := counted.Bypasses["in_transaction"]; n < uint64(reads) {
+		t.Errorf("%s: %d queries passed through because of a transaction, want at least %d", pass, n, reads)
+	}
+}
+
+// programMax bounds the run of one client program.
+const programMax = time.Minute
+
+// output runs a program at an endpoint and returns what it prints: standard
+// output, then standard error. An exit code other than 0 fails the test.
+func output(t *testing.T, at endpoint, stdin, program string, args ...string) string {
+	t.Helper()
+	text, err := attempt(t, at, stdin, program, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, text)
+	}
+	return text
+}
+
+// attempt is output for programs that may fail.
+func attempt(t *testing.T, at endpoint, stdin, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), programMax)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Env = at.environment()
+	command.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	return stdout.String() + "--- standard error\n" + stderr.String(), err
+}
+
+// difference shows the first lines in which two texts differ.
+func difference(want, got string) string {
+	const contextLines, shownMax = 3, 12
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	at := 0
+	for at < len(a) && at < len(b) && a[at] == b[at] {
+		at++
+	}
+	from := max(0, at-contextLines)
+	return "directly:\n" + strings.Join(a[from:min(len(a), at+shownMax)], "\n") +
+		"\nthrough the sidecar:\n" + strings.Join(b[from:min(len(b), at+shownMax)], "\n")
+}

@@ -1,0 +1,209 @@
+package drivers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// freshetProgram builds the program once, the way users get it.
+var freshetProgram = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "freshet")
+	out, err := exec.Command("go", "build", raceFlag, "-o", program, "github.com/freshet/freshet/sidecar/freshet").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build freshet: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// sidecar is a running `freshet serve`.
+type sidecar struct {
+	t    *testing.T
+	at   endpoint
+	page string // of its admin address, such as http://127.0.0.1:1234
+	log  *logged
+}
+
+// sidecarPort is part of a socket's name and takes no port of the machine.
+const sidecarPort = 6432
+
+// readyWaitMax is how long a sidecar may take from its start to the line that
+// says ready; stopWaitMax from the request to its end.
+const (
+	readyWaitMax = 30 * time.Second
+	stopWaitMax  = 20 * time.Second
+)
+
+// serve starts a sidecar before a database, as a user does, and stops it when
+// the test ends; it must have ended well.
+func (b *bed) serve(flags ...string) *sidecar {
+	t := b.t
+	t.Helper()
+	program, err := freshetProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "fd") // short, as a socket's path must be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &sidecar{t: t, at: endpoint{host: dir, port: sidecarPort, database: b.database}, log: &logged{}}
+	command := exec.Command(program, append([]string{
+		"serve", "--upstream", b.postgres.DSN(b.database), "--socket-dir", dir, "--watch", "public.*", "--admin", "127.0.0.1:0",
+	}, flags...)...)
+	command.Stderr = s.log
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(command) })
+	s.awaitReady(stdout)
+	return s
+}
+
+var pageOfLog = regexp.MustCompile(`page=(http://[0-9.:]+)/`)
+
+func (s *sidecar) awaitReady(stdout io.Reader) {
+	s.t.Helper()
+	ready := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n') // an end is an empty line
+		ready <- line
+		_, _ = io.Copy(io.Discard, stdout)
+	}()
+	select {
+	case line := <-ready:
+		if want := fmt.Sprintf("psql -h %s -p %d", s.at.host, s.at.port); !strings.Contains(line, want) {
+			s.t.Fatalf("the sidecar says %q, want a line with %q\n%s", line, want, s.log)
+		}
+	case <-time.After(readyWaitMax):
+		s.t.Fatalf("the sidecar is not ready after %v\n%s", readyWaitMax, s.log)
+	}
+	found := pageOfLog.FindStringSubmatch(s.log.String())
+	if found == nil {
+		s.t.Fatalf("the log does not say where the page is\n%s", s.log)
+	}
+	s.page = found[1]
+}
+
+func (s *sidecar) stop(command *exec.Cmd) {
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Errorf("stop the sidecar: %v", err)
+	}
+	late := time.AfterFunc(stopWaitMax, func() { _ = command.Process.Kill() })
+	defer late.Stop()
+	if err := command.Wait(); err != nil {
+		s.t.Errorf("the sidecar ended badly: %v", err)
+	}
+	if s.t.Failed() {
+		s.t.Logf("the sidecar's log:\n%s", s.log)
+	}
+}
+
+// stats is what a sidecar says of itself.
+type stats struct {
+	Queries         map[string]uint64 `json:"queries"`
+	Bypasses        map[string]uint64 `json:"bypasses"`
+	UpstreamQueries uint64            `json:"upstream_queries"`
+	ProtocolErrors  uint64            `json:"protocol_errors"`
+	SessionsRefused uint64            `json:"sessions_refused"`
+	Head            string            `json:"head"`
+	WatchedTables   int               `json:"watched_tables"`
+	Problems        []string          `json:"problems"`
+}
+
+func (s *sidecar) stats() stats {
+	s.t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(s.page + "/api/v1/stats")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var st stats
+	if err := json.NewDecoder(response.Body).Decode(&st); err != nil {
+		s.t.Fatalf("read the stats: %v", err)
+	}
+	return st
+}
+
+// since returns what was counted after before was read.
+func (st stats) since(before stats) stats {
+	st.Queries = minus(st.Queries, before.Queries)
+	st.Bypasses = minus(st.Bypasses, before.Bypasses)
+	st.UpstreamQueries -= before.UpstreamQueries
+	st.ProtocolErrors -= before.ProtocolErrors
+	st.SessionsRefused -= before.SessionsRefused
+	return st
+}
+
+func minus(a, b map[string]uint64) map[string]uint64 {
+	out := map[string]uint64{}
+	for name, n := range a {
+		if n > b[name] {
+			out[name] = n - b[name]
+		}
+	}
+	return out
+}
+
+// hits counts the queries that did not reach Postgres.
+func (st stats) hits() uint64 {
+	return st.Queries["hit_l1"] + st.Queries["hit_l2"] + st.Queries["coalesced"]
+}
+
+// reads counts the queries that were answered from the cache or might have been.
+func (st stats) reads() uint64 {
+	return st.hits() + st.Queries["miss"] + st.Bypasses["analysis_pending"] + st.Bypasses["freshness_unproven"]
+}
+
+func (st stats) String() string {
+	var total uint64
+	for _, n := range st.Queries {
+		total += n
+	}
+	text := fmt.Sprintf("%d queries, hit ratio %.1f %% of %d cacheable reads; outcomes", total, 100*float64(st.hits())/float64(max(st.reads(), 1)), st.reads())
+	for _, counts := range []map[string]uint64{st.Queries, st.Bypasses} {
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			text += fmt.Sprintf(" %s=%d", name, counts[name])
+		}
+		text += ";"
+	}
+	return strings.TrimSuffix(text, ";")
+}
+
+// logged keeps what a process writes.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
