@@ -1,6 +1,8 @@
 package fence
 
 import (
+	"bytes"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,19 @@ func waitUntil(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("waited in vain until %s", what)
 		}
 	}
+}
+
+// blockedIn reports whether a goroutine waits for a mutex within a method of
+// Fence, after all that it does before taking that mutex.
+func blockedIn(method string) bool {
+	stacks := make([]byte, 1<<20)
+	for stack := range bytes.SplitSeq(stacks[:runtime.Stack(stacks, true)], []byte("\n\n")) {
+		state, frames, _ := bytes.Cut(stack, []byte("\n"))
+		if bytes.Contains(state, []byte("sync.Mutex.Lock")) && bytes.Contains(frames, []byte("(*Fence)."+method+"(")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Two tags in two slots of a fence with two slots: a reset comes to low first.
@@ -74,10 +89,13 @@ func TestHalfResetDuringSlowCheck(t *testing.T) {
 			return
 		}
 		began = true
-		emptied := f.counters[low].Load() + 1
+		before := f.counters[high].Load()
 		f.slots[high].mu.Lock()
 		done.Go(func() { f.Reset(headAt(105), at(105), nil, 3) })
-		waitUntil(t, "the first slot is emptied", func() bool { return f.counters[low].Load() == emptied })
+		waitUntil(t, "the reset is halfway", func() bool { return blockedIn("Reset") })
+		if f.counters[high].Load() != before {
+			t.Error("a counter moved before its slot was emptied")
+		}
 	}
 	ticket := labelled(100, low)
 	admitted := f.Admits(ticket)
@@ -99,26 +117,34 @@ func TestHalfResetDuringSlowCheck(t *testing.T) {
 //  3. the reader asks Admits: it must not be told by slots of which some are
 //     emptied and some not;
 //  4. whoever comes now finds no clock, no head, nothing settled;
-//  5. the reset completes, with an event against the entry.
+//  5. all slots are emptied, the first event is being filed: the same;
+//  6. the reset completes, with an event against the entry.
 func TestReaderWithOldClockDuringReset(t *testing.T) {
 	f := startedAt(100, Options{Slots: 2})
 	ticket := labelled(100, low)
 	if !f.Fresh(100, 10) || !f.Admits(ticket) {
 		t.Fatal("refused before any event")
 	}
-	emptied := f.counters[low].Load() + 1
 	f.slots[high].mu.Lock()
 	var done sync.WaitGroup
 	done.Go(func() { f.Reset(headAt(105), at(100), []Event{{103, []Tag{low}}}, 110) })
-	waitUntil(t, "the first slot is emptied", func() bool { return f.counters[low].Load() == emptied })
+	waitUntil(t, "the reset is halfway", func() bool { return blockedIn("Reset") })
 
-	if f.Admits(ticket) {
-		t.Error("admitted by half a reset")
+	nothingIsKnown := func(stage string) {
+		t.Helper()
+		if f.Fresh(100, 1000) || f.LookBegan() != 0 || f.Head() != nil || f.Settled(Label{one, at(1), at(1)}) {
+			t.Fatalf("%s, the fence claims to know something", stage)
+		}
+		if f.Admits(ticket) {
+			t.Errorf("admitted while %s", stage)
+		}
 	}
-	if f.Fresh(100, 1000) || f.LookBegan() != 0 || f.Head() != nil || f.Settled(Label{one, at(1), at(1)}) {
-		t.Error("half a reset claims to know something")
-	}
+	nothingIsKnown("slots are being emptied")
+	f.slots[low].mu.Lock()
 	f.slots[high].mu.Unlock()
+	waitUntil(t, "the first event is being filed", func() bool { return blockedIn("apply") })
+	nothingIsKnown("events are being filed")
+	f.slots[low].mu.Unlock()
 	done.Wait()
 	if !f.Fresh(110, 0) {
 		t.Error("not fresh after the reset")
@@ -163,6 +189,40 @@ func TestEventReceivedAfterEntryWasRemembered(t *testing.T) {
 	f.Advance(headAt(101), []Event{{100, []Tag{low}}}, 2)
 	if f.Admits(ticket) {
 		t.Error("the shortcut missed the event")
+	}
+}
+
+// The follower is stopped in the middle of an Advance:
+//
+//  1. a look brings event 100 on low and on high; it is filed under low only;
+//  2. the counter of high must not have moved: a reader that saw it move would
+//     find nothing in the slot, and remember the entry at the moved counter;
+//  3. head and clock must be the old ones: who saw the new head would hold
+//     everything below it for known;
+//  4. the Advance completes: slots, head and clock are new.
+func TestHeadAndClockWaitForEverySlot(t *testing.T) {
+	f := startedAt(100, Options{Slots: 2})
+	ticket := labelled(100, high)
+	f.Admits(ticket)
+	before := f.counters[high].Load()
+	f.slots[high].mu.Lock()
+	var done sync.WaitGroup
+	done.Go(func() { f.Advance(headAt(101), []Event{{100, []Tag{low, high}}}, 110) })
+	waitUntil(t, "the advance is halfway", func() bool { return blockedIn("apply") })
+
+	if f.Admits(labelled(100, low)) {
+		t.Error("the event was not filed under the first of its tags")
+	}
+	if f.counters[high].Load() != before {
+		t.Error("a counter moved before its slot had the event")
+	}
+	if f.Head().Snapshot.Xmax() != 100 || f.LookBegan() != 100 {
+		t.Errorf("head %v and clock %d are ahead of the slots", f.Head().Snapshot, f.LookBegan())
+	}
+	f.slots[high].mu.Unlock()
+	done.Wait()
+	if f.Admits(ticket) || f.Head().Snapshot.Xmax() != 101 || f.LookBegan() != 110 {
+		t.Errorf("after the advance: head %v, clock %d", f.Head().Snapshot, f.LookBegan())
 	}
 }
 
@@ -219,6 +279,11 @@ func TestClockIsPublishedAfterHeadAfterSlots(t *testing.T) {
 			}
 		})
 	}
+	all.Go(func() {
+		for !ended.Load() && !t.Failed() {
+			clockWithinHead(t, f) // the window is narrow: a reader of nothing else
+		}
+	})
 	for k := XID(1); k <= looks; k++ {
 		if k%resetEvery == 0 {
 			f.Reset(headAt(k+1), at(k+1), nil, Instant(k+1))
@@ -230,6 +295,16 @@ func TestClockIsPublishedAfterHeadAfterSlots(t *testing.T) {
 	all.Wait()
 }
 
+// clockWithinHead returns the clock, and requires that the head read after it is
+// no older.
+func clockWithinHead(t *testing.T, f *Fence) XID {
+	clock := XID(f.LookBegan())
+	if head := f.Head(); head != nil && head.Snapshot.Xmax() < clock {
+		t.Errorf("clock %d is ahead of head %d", clock, head.Snapshot.Xmax())
+	}
+	return clock
+}
+
 // raceOnce holds one entry until the event against it is received.
 func raceOnce(t *testing.T, f *Fence) {
 	head := f.Head()
@@ -239,10 +314,7 @@ func raceOnce(t *testing.T, f *Fence) {
 	label := head.Snapshot.Xmax()
 	kept := labelled(label, low)
 	for range 1000 {
-		clock := XID(f.LookBegan())
-		if head := f.Head(); head != nil && head.Snapshot.Xmax() < clock {
-			t.Errorf("clock %d is ahead of head %d", clock, head.Snapshot.Xmax())
-		}
+		clock := clockWithinHead(t, f)
 		if f.Admits(kept) && label < clock {
 			t.Errorf("clock %d, and a remembered entry of %d is admitted", clock, label)
 		}

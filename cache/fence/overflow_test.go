@@ -40,10 +40,12 @@ type overflowWorld struct {
 	labels []Snapshot
 	// tickets live on from look to look, so that the shortcut is tested too.
 	tickets []*Ticket
-	// complete includes the heads at which a verdict must be exact after the last
-	// look; filed counts, by slot, what that look brought.
-	complete []Snapshot
-	filed    map[uint64]map[stamp]bool
+	// After the last look a verdict must be exact for labels that are one of heads
+	// and, in slots that the look did not overflow, for all that include from.
+	heads []Snapshot
+	from  Snapshot
+	// filed holds, by slot, what the last look brought.
+	filed map[uint64]map[stamp]bool
 }
 
 const ticketsMax = 60
@@ -53,8 +55,9 @@ const ticketsMax = 60
 //
 //   - What the fence admits, the exact rule admits.
 //   - For a tag that has its slot alone, and a label that is the head or the head
-//     before, the verdicts are equal. So they are for any label between, unless
-//     one look alone overflowed the slot.
+//     before, the verdicts are equal. So they are for any label that includes the
+//     head before (after a reset: the floor), unless one look alone overflowed
+//     the slot.
 func TestFoldedSlotsNeverAdmitMoreThanTheExactRule(t *testing.T) {
 	folds := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -126,23 +129,27 @@ func (w *overflowWorld) advance() {
 	head := &Head{one, look.snapshot}
 	w.fence.Advance(head, look.events, 1)
 	w.exact.events = append(w.exact.events, look.events...)
-	w.complete = []Snapshot{previous.Snapshot, head.Snapshot}
+	w.heads, w.from = []Snapshot{previous.Snapshot, head.Snapshot}, previous.Snapshot
 	w.checkAll(head, look.events)
 }
 
-// reset begins anew, with all events since an older snapshot or with none.
+// reset begins anew, with all events since an older snapshot, and perhaps some
+// before it, or with none.
 func (w *overflowWorld) reset() {
 	look := w.db.look(newSince(nil))
 	head := &Head{one, look.snapshot}
 	floor := head.Snapshot
 	if len(w.labels) > 0 && rapid.Bool().Draw(w.t, "older floor") {
 		floor = rapid.SampledFrom(w.labels).Draw(w.t, "floor")
+		if rapid.Bool().Draw(w.t, "trimmed") {
+			look.events = slices.DeleteFunc(look.events, func(e Event) bool { return floor.Sees(e.XID) })
+		}
 	} else {
 		look.events = nil
 	}
 	w.fence.Reset(head, floor, look.events, 1)
 	w.exact = exactFence{floor: floor, events: look.events}
-	w.complete = []Snapshot{head.Snapshot}
+	w.heads, w.from = []Snapshot{head.Snapshot}, floor
 	w.checkAll(head, look.events)
 }
 
@@ -182,7 +189,7 @@ func (w *overflowWorld) check(ticket *Ticket) {
 		w.t.Fatalf("label %v with tags %v is admitted against the exact rule", label, ticket.Tags())
 	}
 	if exact && !admitted && w.mustBeExact(label, ticket.Tags()) {
-		w.t.Fatalf("label %v with tags %v is refused without need; heads %v", label, ticket.Tags(), w.complete)
+		w.t.Fatalf("label %v with tags %v is refused without need; heads %v, from %v", label, ticket.Tags(), w.heads, w.from)
 	}
 }
 
@@ -197,12 +204,12 @@ func (w *overflowWorld) mustBeExact(label Snapshot, tags []Tag) bool {
 		}
 		overflowed = overflowed || len(w.filed[slot]) > recentMax
 	}
-	for _, head := range w.complete {
+	for _, head := range w.heads {
 		if sameSnapshot(head, label) {
 			return true
 		}
 	}
-	return !overflowed && label.Includes(w.complete[0])
+	return !overflowed && label.Includes(w.from)
 }
 
 // With its slot alone, one event more than a slot holds:
@@ -237,6 +244,23 @@ func TestFullSlotFoldsToTheHeadBeforeOrAfter(t *testing.T) {
 	}
 	if f.Admits(labelled(after-1, 2)) || !f.Admits(labelled(after, 1)) {
 		t.Error("the slot does not trust exactly the labels from the head after on")
+	}
+}
+
+// A slot's floor ends with the knowledge that it belongs to: in another
+// incarnation, where ids are lower, it would forbid entries for a long time.
+func TestResetForgetsTheFloorsOfSlots(t *testing.T) {
+	f := startedAt(100, Options{Slots: 1})
+	for i := range XID(recentMax + 1) {
+		f.Advance(headAt(101+i), []Event{{100 + i, []Tag{1}}}, 2)
+	}
+	if f.slots[0].floor == nil {
+		t.Fatal("the slot did not overflow")
+	}
+	two := &Head{"two", at(60)}
+	f.Reset(two, at(60), nil, 3)
+	if !f.Admits(NewTicket(LabelAt(two), []Tag{1}, 3)) {
+		t.Error("an entry at the new head is refused")
 	}
 }
 
