@@ -1,0 +1,190 @@
+package invalidation
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// startServer starts a server of the test's own, for what would disturb others.
+func startServer(t *testing.T, settings map[string]string) (*servers.Postgres, *database) {
+	t.Helper()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: settings})
+	db := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop)
+	db.install("public.*")
+	return pg, db
+}
+
+// reconnect opens the test's session anew once the server is back.
+func (db *database) reconnect() {
+	db.t.Helper()
+	until(db.t, "the server is back", func() bool {
+		conn, err := pgx.Connect(db.t.Context(), db.dsn)
+		if err == nil {
+			db.t.Cleanup(func() { conn.Close(context.Background()) })
+			db.Conn = conn
+		}
+		return err == nil
+	})
+}
+
+// After the crash of a backend the server lives on with the same start time and
+// timeline, and hands out transaction ids that it had handed out before.
+func TestCrashOfABackendIsANewIncarnation(t *testing.T) {
+	t.Parallel()
+	_, db := startServer(t, nil)
+	f := db.follow(nil)
+	f.confirmNow()
+	before := f.fence.Head().Incarnation
+	old := f.load(db.spell("users/id=1", "users/*")...)
+	since := f.State().Since()
+	pid, err := strconv.Atoi(db.value("SELECT pg_backend_pid()"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	db.reconnect()
+	f.confirmNow()
+	if f.fence.Head().Incarnation == before {
+		t.Error("the incarnation is the same")
+	}
+	f.wantAdmitted(old, false, "an entry of the former incarnation")
+	if f.State().Since().String() == since.String() || len(f.State().Tables()) == 0 {
+		t.Errorf("the state is from the former incarnation: %v", f.State().Since())
+	}
+	if s := f.Stats(); s.Resets[resetStart] != 2 {
+		t.Errorf("resets %v, want a second start", s.Resets)
+	}
+	if got := db.value("SELECT token FROM freshet.incarnation_logged"); got != db.value("SELECT token FROM freshet.incarnation") {
+		t.Errorf("the token for standbys is %s", got)
+	}
+	entry := f.load(db.spell("users/id=1", "users/*")...)
+	db.run("UPDATE users SET name = 'x' WHERE id = 1")
+	f.confirmNow()
+	f.wantAdmitted(entry, false, "an entry that lacks a write of the new incarnation")
+}
+
+func TestRestartIsANewIncarnation(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []servers.StopMode{servers.Fast, servers.Immediate} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			pg, db := startServer(t, nil)
+			f := db.follow(nil)
+			before := f.fence.Head().Incarnation
+			if err := pg.Stop(mode); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "it cannot be confirmed", func() bool { return f.Confirm(t.Context(), fence.Now()) != nil })
+			if err := pg.Start(); err != nil {
+				t.Fatal(err)
+			}
+			f.confirmNow()
+			if f.fence.Head().Incarnation == before {
+				t.Error("the incarnation is the same")
+			}
+		})
+	}
+}
+
+func TestStandbyIsRefusedAndPromotionIsANewIncarnation(t *testing.T) {
+	t.Parallel()
+	pg, db := startServer(t, nil)
+	db.run("CHECKPOINT")
+	f := db.follow(nil)
+	before := f.fence.Head().Incarnation
+	if err := pg.Stop(servers.Fast); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(pg.DataDir(), "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the standby is refused", func() bool { return strings.Contains(f.Stats().LastError, "standby") })
+	if err := f.Confirm(t.Context(), fence.Now()); err == nil {
+		t.Error("a standby confirms")
+	}
+	db.reconnect()
+	if got := db.value("SELECT freshet.incarnation()"); got != "NULL" {
+		t.Errorf("a standby's incarnation is %s, want NULL", got)
+	}
+	if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*"}}); err == nil || !strings.Contains(err.Error(), "standby") {
+		t.Errorf("install on a standby: %v", err)
+	}
+	db.run("SELECT pg_promote()")
+	f.confirmNow()
+	if f.fence.Head().Incarnation == before {
+		t.Error("the incarnation is the same after the promotion")
+	}
+}
+
+// A prepared transaction survives a crash, and so must its event.
+func TestTwoPhaseCommit(t *testing.T) {
+	t.Parallel()
+	pg, db := startServer(t, map[string]string{"max_prepared_transactions": "5"})
+	f := db.follow(nil)
+	f.confirmNow()
+	entry := f.load(db.spell("users/id=1", "users/*")...)
+	db.run("BEGIN", "UPDATE users SET name = 'prepared' WHERE id = 1", "PREPARE TRANSACTION 'one'",
+		"BEGIN", "UPDATE users SET name = 'prepared' WHERE id = 2", "PREPARE TRANSACTION 'two'")
+	f.confirmNow()
+	f.wantAdmitted(entry, true, "before COMMIT PREPARED")
+	db.run("COMMIT PREPARED 'one'")
+	f.confirmNow()
+	f.wantAdmitted(entry, false, "after COMMIT PREPARED")
+	if err := pg.Stop(servers.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	db.reconnect()
+	f.confirmNow()
+	entry = f.load(db.spell("users/id=2", "users/*")...)
+	f.wantAdmitted(entry, true, "before the second COMMIT PREPARED")
+	db.run("COMMIT PREPARED 'two'")
+	f.confirmNow()
+	f.wantAdmitted(entry, false, "after COMMIT PREPARED of what was prepared before the crash")
+}
+
+func TestRolesAndSettingsAreNoticed(t *testing.T) {
+	t.Parallel()
+	_, db := startServer(t, nil)
+	f := db.follow(func(o *FollowerOptions) { o.Verify = 50 * time.Millisecond })
+	for _, c := range []struct{ what, statement, cause string }{
+		{"a new role", "CREATE ROLE someone", resetRoles},
+		{"a role's setting", "ALTER ROLE someone SET search_path = elsewhere", resetRoles},
+		{"a membership", "CREATE ROLE other; GRANT other TO someone", resetRoles},
+		{"a database's setting", "ALTER DATABASE postgres SET work_mem = '5MB'", resetRoles},
+		{"a configuration reload", "SELECT pg_reload_conf()", resetSettings},
+	} {
+		f.confirmNow()
+		old := f.load(fence.SchemaText)
+		resets := f.Stats().Resets[c.cause]
+		db.run(c.statement)
+		until(t, c.what+" is noticed", func() bool { return f.Stats().Resets[c.cause] > resets })
+		f.wantAdmitted(old, false, "an entry from before "+c.what)
+	}
+	// Who starts later must not trust what was loaded before a change either.
+	f.confirmNow()
+	old := f.load(fence.SchemaText)
+	f.stop()
+	db.run("ALTER SYSTEM SET work_mem = '7MB'", "SELECT pg_reload_conf()", "ALTER ROLE someone SUPERUSER")
+	later := db.follow(nil)
+	later.confirmNow()
+	later.wantAdmitted(old, false, "an entry from before a change that nobody saw")
+}
