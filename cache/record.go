@@ -39,9 +39,9 @@ const (
 
 	// tagsMax bounds the tags of a decoded record.
 	tagsMax = 1 << 16
-	// entryMaxHighest is the largest Options.EntryMax, well below what Redis and
-	// a reader's memory can bear.
-	entryMaxHighest = 64 << 20
+	// entryMaxHighest is the largest Options.EntryMax. A record of it, with the
+	// longest label, is below what the Redis tier takes.
+	entryMaxHighest = 7 << 20
 	// lifeMax bounds a decoded life, so that it cannot overflow.
 	lifeMax = 10 * 365 * 24 * time.Hour
 )

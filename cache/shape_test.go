@@ -68,8 +68,9 @@ func TestShapes(t *testing.T) {
 	if one == two || !strings.HasPrefix(one, "cache.product#") {
 		t.Fatalf("%s and %s", one, two)
 	}
-	if shapeOf(reflect.TypeFor[node]()) != shapeOf(reflect.TypeFor[node]()) {
-		t.Fatal("a type has two shapes")
+	first, again := shapeOf(reflect.TypeFor[node]()), shapeOf(reflect.TypeFor[node]())
+	if first != again {
+		t.Fatalf("a type has the shapes %s and %s", first, again)
 	}
 }
 

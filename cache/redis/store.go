@@ -14,7 +14,7 @@ import (
 
 const (
 	// ValueMax is the largest value that is set or read, in bytes.
-	ValueMax = 64<<20 + 1<<16
+	ValueMax = 8 << 20
 
 	timeoutDefault = 50 * time.Millisecond
 	// connectionsMax bounds the connections of one store. A call takes some 50 µs,
@@ -97,8 +97,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool) {
 	s.gets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	// A range and not the whole: who filled this Redis with values of 500 MB fills
-	// no memory here.
+	// A range and not the whole: who filled this Redis with values of 500 MB
+	// fills no memory here.
 	value, err := s.client.GetRange(call, s.prefix+key, 0, ValueMax).Bytes()
 	if !s.settle(ctx, err) || len(value) == 0 || len(value) > ValueMax {
 		return nil, false
