@@ -18,13 +18,14 @@ const pendingMax = 1 << 16
 
 // expectUnit notes that Postgres owes the answer to a whole unit.
 func (s *session) expectUnit(e expect) {
+	e.proven = e.proven && !s.groupUnproven
+	s.groupOpen, s.groupUnproven = false, false
 	s.mu.Lock()
 	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
 		s.room.Wait()
 	}
 	s.pending.push(e)
 	s.mu.Unlock()
-	s.groupOpen = false
 }
 
 func (s *session) expectPart(e expect) {
@@ -76,9 +77,15 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		}
 	}
 	if !ended {
-		s.groupOpen = true
+		s.leaveOpen(proven)
 	}
 	return nil
+}
+
+// leaveOpen notes that a group goes on.
+func (s *session) leaveOpen(proven bool) {
+	s.groupOpen = true
+	s.groupUnproven = s.groupUnproven || !proven
 }
 
 // describeCapture returns the capture that a Describe contributes to: that of
@@ -225,7 +232,7 @@ func (s *session) forwardLong(beginning []byte) error {
 		return s.sendUpstream(beginning)
 	}
 	if beginning[0] != 'd' {
-		s.groupOpen = true
+		s.leaveOpen(false)
 	}
 	return s.sendUpstream(beginning)
 }

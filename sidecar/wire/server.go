@@ -246,6 +246,9 @@ func (s *Server) drain() {
 var shutdownResponse = errorResponse("FATAL", "57P01", "terminating connection because the cache's sidecar is shutting down",
 	"Connect again when it is back, or to Postgres itself.")
 
+// goodbyeWaitMax is how long a client that does not read may hold up the end.
+const goodbyeWaitMax = 10 * time.Millisecond
+
 // endIfIdle ends a session to which nothing is owed.
 func (s *session) endIfIdle() {
 	s.mu.Lock()
@@ -255,7 +258,7 @@ func (s *session) endIfIdle() {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))
 	_, _ = s.client.Write(shutdownResponse) // the client may be gone
 	s.client.Close()
 }

@@ -48,10 +48,14 @@ type session struct {
 	// state is what the last probe found; nil before the first.
 	state *sessionState
 	reads fence.Session
-	// groupOpen is set while part of a group was sent without its Sync.
-	groupOpen bool
-	plan      plan
-	key       []byte
+	// groupOpen is set while part of a group was sent without its Sync, and
+	// groupUnproven if that part may change something.
+	groupOpen, groupUnproven bool
+	plan                     plan
+	key                      []byte
+
+	// fromUp belongs to the upstream goroutine.
+	fromUp buffer
 
 	writeMu sync.Mutex // held while writing to the client
 

@@ -133,9 +133,10 @@ func (s *session) relayStartup(startup []byte) error {
 	if _, err := s.up.Write(startup); err != nil {
 		return err
 	}
-	in := newBuffer(s.up)
+	s.fromUp = newBuffer(s.up)
+	in := &s.fromUp
 	for {
-		message, err := readMessage(&in)
+		message, err := readMessage(in)
 		if err != nil {
 			return err
 		}
@@ -146,7 +147,7 @@ func (s *session) relayStartup(startup []byte) error {
 			in.drop(len(message))
 			if isReplication(startup) {
 				s.confused = true
-			} else if err := s.probeAtStart(&in); err != nil {
+			} else if err := s.probeAtStart(in); err != nil {
 				return err
 			}
 			_, err = s.client.Write(ready)
@@ -154,7 +155,7 @@ func (s *session) relayStartup(startup []byte) error {
 		case 'K':
 			s.cancel = cancelKey(message[headerLength:])
 		case 'R':
-			if message, err = s.withoutChannelBinding(message, &in); err != nil {
+			if message, err = s.withoutChannelBinding(message, in); err != nil {
 				return err
 			}
 			if err = s.relayAuthentication(message); err != nil {

@@ -24,24 +24,24 @@ import (
 // testbed is one database with Freshet installed, and any number of sidecars
 // before it.
 type testbed struct {
-	t        *testing.T
+	t        testing.TB
 	postgres *servers.Postgres
 	database string
 	direct   *pgx.Conn // to Postgres itself
 }
 
 // newTestbed makes a database with the given schema and watches all its tables.
-func newTestbed(t *testing.T, schema string) *testbed {
+func newTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
 	return newTestbedOn(t, servers.SharedPostgres(t), schema)
 }
 
-func newTestbedOn(t *testing.T, pg *servers.Postgres, schema string) *testbed {
+func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	t.Helper()
 	b := &testbed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
 	b.direct = b.connect(pg.DSN(b.database))
 	b.exec(schema)
-	if _, err := invalidation.Install(t.Context(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -161,7 +161,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 }
 
 // socketDir is a directory with a short path, as sockets need.
-func socketDir(t *testing.T) string {
+func socketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "fw")
 	if err != nil {
@@ -214,7 +214,7 @@ func each(flag string, values []string) []string {
 }
 
 // run runs one of Postgres' own programs.
-func run(t *testing.T, pg *servers.Postgres, name string, args ...string) string {
+func run(t testing.TB, pg *servers.Postgres, name string, args ...string) string {
 	t.Helper()
 	tool, err := pg.Tool(name)
 	if err != nil {
@@ -230,7 +230,7 @@ func run(t *testing.T, pg *servers.Postgres, name string, args ...string) string
 // eventuallyMax bounds what a test waits for; nothing takes nearly as long.
 const eventuallyMax = 20 * time.Second
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if holds() {

@@ -15,11 +15,12 @@ type relayed struct {
 	left    int // bytes still to come
 	kind    byte
 	capture *capture
+	hidden  bool
 }
 
 // readUpstream passes on what Postgres sends until the connection ends.
 func (s *session) readUpstream() {
-	in := newBuffer(s.up)
+	in := &s.fromUp
 	var partial relayed
 	var show []byte // what the client gets of one read, where it is not one piece
 	for {
@@ -86,7 +87,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	if partial.left > 0 {
 		piece = held[:min(partial.left, len(held))]
 		partial.left -= len(piece)
-		return piece, partial.kind, partial.capture, false
+		return piece, partial.kind, partial.capture, partial.hidden
 	}
 	length := messageLength(held)
 	switch {
@@ -101,7 +102,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	message := held[:min(length, len(held))]
 	c, hidden = s.note(message[0], message[headerLength:])
 	if len(message) < length {
-		*partial = relayed{left: length - len(message), kind: message[0], capture: c}
+		*partial = relayed{left: length - len(message), kind: message[0], capture: c, hidden: hidden}
 	}
 	return message, message[0], c, hidden
 }
@@ -115,8 +116,12 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	case 'N':
 		s.group.noticed = true
 		return nil, due != nil && due.probe
-	case 'A', 'S':
-		return nil, false // NotificationResponse, ParameterStatus: at any time
+	case 'A':
+		// Who was notified of a commit must not be shown what was before it.
+		s.reads.Received(fence.Now())
+		return nil, false
+	case 'S':
+		return nil, false // ParameterStatus, at any time
 	case 'E':
 		return nil, s.noteError(due)
 	}

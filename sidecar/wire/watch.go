@@ -13,8 +13,12 @@ func Watch(f Follower) func() analysis.Watch {
 
 type watched struct{ state *invalidation.State }
 
-// Table implements analysis.Watch.
+// Table implements analysis.Watch. A table goes by the name of its root.
 func (w watched) Table(oid uint32) (analysis.WatchedTable, bool) {
 	t, ok := w.state.Table(oid)
-	return analysis.WatchedTable{Root: t.Root, Name: t.Schema + "." + t.Name, Columns: t.Columns}, ok
+	if !ok {
+		return analysis.WatchedTable{}, false
+	}
+	root, ok := w.state.Table(t.Root)
+	return analysis.WatchedTable{Root: t.Root, Name: root.Schema + "." + root.Name, Columns: t.Columns}, ok
 }

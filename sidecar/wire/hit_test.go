@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// silent is a connection that takes everything and gives nothing.
+type silent struct{ net.Conn }
+
+func (silent) Write(b []byte) (int, error)      { return len(b), nil }
+func (silent) Close() error                     { return nil }
+func (silent) SetWriteDeadline(time.Time) error { return nil }
+
+// warmSession is a session of a real sidecar, without its sockets, that knows
+// the prepared statement "s" and whose cache has the answers to both messages.
+func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
+	t.Helper()
+	text := "SELECT name, version FROM item WHERE id = 7"
+	c = newSession(s.Server, silent{})
+	t.Cleanup(c.end)
+	c.status = statusIdle
+	c.now = fence.Now()
+	c.state = &sessionState{id: digestOf([]byte("state")), incarnation: s.fence.Head().Incarnation}
+
+	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
+	p := parsed(statement)
+	c.prepared["s"] = p
+	bound := []byte("\x00\x00\x00\x01\x00\x00\x00\x017\x00\x00")
+	simple = appendMessage(nil, 'Q', []byte(text), []byte{0})
+	prepared = appendMessage(nil, 'B', []byte("\x00s\x00"), bound)
+	prepared = appendMessage(prepared, 'D', []byte("P\x00"))
+	prepared = appendMessage(prepared, 'E', []byte("\x00\x00\x00\x00\x00"))
+	prepared = appendMessage(prepared, 'S')
+
+	for _, key := range [][]byte{
+		appendKey(nil, &c.state.id, shapeSimple, nil, []byte(text)),
+		appendKey(nil, &c.state.id, shapeDescribed, &statement.id, bound),
+	} {
+		start, ok := s.cache.Begin()
+		if !ok {
+			t.Fatal("the follower has no head")
+		}
+		capture := &capture{key: key, start: start, sizeMax: 1 << 20, complete: true}
+		capture.add('T', appendMessage(nil, 'T', make([]byte, 60)))
+		capture.add('D', appendMessage(nil, 'D', make([]byte, 40)))
+		capture.store(s.cache, fence.Now())
+	}
+	s.received() // what was stored counts as seen
+	c.now = fence.Now()
+	return c, simple, prepared
+}
+
+func parsed(s *statement) *prepared {
+	p := &prepared{statement: s}
+	p.accepted.Store(true)
+	return p
+}
+
+// answer lets the session answer a message the way readClient does.
+func (s *session) answerForTest(t testing.TB, unit []byte) {
+	kind, n := nextUnit(unit)
+	if n != len(unit) || !s.handle(kind, unit) || len(s.toUp) > 0 {
+		t.Fatal("not answered from the cache")
+	}
+	s.out = s.out[:0]
+}
+
+func TestHitAllocatesNothing(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	c, simple, prepared := warmSession(t, s)
+	for name, unit := range map[string][]byte{"simple": simple, "prepared": prepared} {
+		if n := testing.AllocsPerRun(1000, func() {
+			c.now = fence.Now()
+			c.answerForTest(t, unit)
+		}); n != 0 {
+			t.Errorf("a %s hit allocates %v times", name, n)
+		}
+	}
+}
+
+func BenchmarkHit(b *testing.B) {
+	bed := newTestbed(b, itemSchema)
+	s := bed.sidecar()
+	c, simple, prepared := warmSession(b, s)
+	for name, unit := range map[string][]byte{"simple": simple, "prepared": prepared} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.now = fence.Now()
+				c.answerForTest(b, unit)
+			}
+		})
+	}
+}

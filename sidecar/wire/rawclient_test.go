@@ -1,0 +1,269 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// rawWait bounds each read of a rawClient.
+const rawWait = 20 * time.Second
+
+// rawClient speaks the protocol byte for byte: it sends what it is told to, and
+// shows what came.
+type rawClient struct {
+	t    testing.TB
+	conn net.Conn
+	// greeting is what came before the first ReadyForQuery, key the cancel key in it.
+	greeting []byte
+	key      []byte
+}
+
+// socketOf returns the address of the Unix socket in a DSN.
+func socketOf(t testing.TB, dsn string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s/.s.PGSQL.%d", config.Host, config.Port)
+}
+
+// dialOnly connects to the socket of a DSN and says nothing.
+func dialOnly(t testing.TB, dsn string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", socketOf(t, dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func startupMessage(database string) []byte {
+	body := binary.BigEndian.AppendUint32(nil, 3<<16)
+	for _, text := range []string{"user", "postgres", "database", database, ""} {
+		body = append(append(body, text...), 0)
+	}
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
+}
+
+// dialRaw connects and brings the session to its first ReadyForQuery.
+func dialRaw(t testing.TB, dsn string) *rawClient {
+	t.Helper()
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &rawClient{t: t, conn: dialOnly(t, dsn)}
+	c.send(startupMessage(config.Database))
+	for {
+		message := c.message()
+		switch message[0] {
+		case 'K':
+			c.key = message[headerLength:]
+		case 'Z':
+			return c
+		case 'E':
+			t.Fatalf("start-up: %s", show(message))
+		default:
+			c.greeting = append(c.greeting, message...)
+		}
+	}
+}
+
+func (c *rawClient) send(b []byte) {
+	c.t.Helper()
+	if err := c.trySend(b); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *rawClient) trySend(b []byte) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(rawWait)); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(b)
+	return err
+}
+
+// message reads one message.
+func (c *rawClient) message() []byte {
+	c.t.Helper()
+	m, err := c.tryMessage()
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	return m
+}
+
+func (c *rawClient) tryMessage() ([]byte, error) {
+	if err := c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
+		return nil, err
+	}
+	header := make([]byte, headerLength)
+	if _, err := io.ReadFull(c.conn, header); err != nil {
+		return nil, err
+	}
+	n := messageLength(header)
+	if n < 0 {
+		return nil, fmt.Errorf("malformed header %x", header)
+	}
+	m := append(make([]byte, 0, n), header...)[:n]
+	_, err := io.ReadFull(c.conn, m[headerLength:])
+	return m, err
+}
+
+// until reads up to a message of each kind named, in that order.
+func (c *rawClient) until(kinds string) []byte {
+	c.t.Helper()
+	var got []byte
+	for i := 0; i < len(kinds); {
+		m, err := c.tryMessage()
+		if err != nil {
+			c.t.Fatalf("waiting for %q of %q: %v, got\n%s", kinds[i], kinds, err, show(got))
+		}
+		got = append(got, m...)
+		if m[0] == kinds[i] {
+			i++
+		}
+	}
+	return got
+}
+
+// ask sends messages that end in one ReadyForQuery and returns the answer.
+func (c *rawClient) ask(messages ...[]byte) []byte {
+	c.t.Helper()
+	c.send(join(messages...))
+	return c.until("Z")
+}
+
+// rest reads until the connection is closed.
+func (c *rawClient) rest() []byte {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
+		c.t.Fatal(err)
+	}
+	got, err := io.ReadAll(c.conn)
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		c.t.Fatalf("the connection was not closed; it said\n%s", show(got))
+	}
+	return got
+}
+
+// show prints backend messages, one a line.
+func show(b []byte) string {
+	var lines []string
+	for kind, m := range messages(b) {
+		body := m[headerLength:]
+		if len(body) > 200 {
+			body = append(append([]byte(nil), body[:200]...), "…"...)
+		}
+		lines = append(lines, fmt.Sprintf("  %c %d %q", kind, len(m), body))
+		b = b[len(m):]
+	}
+	if len(b) > 0 {
+		lines = append(lines, fmt.Sprintf("  cut off: %q", b[:min(len(b), 200)]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func join(parts ...[]byte) []byte {
+	var all []byte
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// Frontend messages.
+
+func msgQuery(sql string) []byte { return appendMessage(nil, 'Q', []byte(sql+"\x00")) }
+
+func msgParse(name, sql string, types ...uint32) []byte {
+	body := []byte(name + "\x00" + sql + "\x00")
+	body = binary.BigEndian.AppendUint16(body, uint16(len(types)))
+	for _, t := range types {
+		body = binary.BigEndian.AppendUint32(body, t)
+	}
+	return appendMessage(nil, 'P', body)
+}
+
+// binding is a Bind message in parts. A nil value is NULL.
+type binding struct {
+	portal, statement string
+	formats           []uint16
+	values            [][]byte
+	results           []uint16
+}
+
+func (b binding) message() []byte {
+	body := []byte(b.portal + "\x00" + b.statement + "\x00")
+	body = appendInt16s(body, b.formats)
+	body = binary.BigEndian.AppendUint16(body, uint16(len(b.values)))
+	for _, v := range b.values {
+		if v == nil {
+			body = binary.BigEndian.AppendUint32(body, 1<<32-1)
+			continue
+		}
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(v))), v...)
+	}
+	return appendMessage(nil, 'B', appendInt16s(body, b.results))
+}
+
+func appendInt16s(dst []byte, list []uint16) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(list)))
+	for _, n := range list {
+		dst = binary.BigEndian.AppendUint16(dst, n)
+	}
+	return dst
+}
+
+// msgBind binds text values to a statement, for text results.
+func msgBind(statement string, values ...string) []byte {
+	b := binding{statement: statement}
+	for _, v := range values {
+		b.values = append(b.values, []byte(v))
+	}
+	return b.message()
+}
+
+func msgDescribe(kind byte, name string) []byte {
+	return appendMessage(nil, 'D', []byte{kind}, []byte(name+"\x00"))
+}
+
+func msgClose(kind byte, name string) []byte {
+	return appendMessage(nil, 'C', []byte{kind}, []byte(name+"\x00"))
+}
+
+func msgExecute(portal string, rows uint32) []byte {
+	return appendMessage(nil, 'E', []byte(portal+"\x00"), binary.BigEndian.AppendUint32(nil, rows))
+}
+
+var (
+	msgSync      = appendMessage(nil, 'S')
+	msgFlush     = appendMessage(nil, 'H')
+	msgCopyDone  = appendMessage(nil, 'c')
+	msgTerminate = appendMessage(nil, 'X')
+)
+
+func msgCopyData(text string) []byte { return appendMessage(nil, 'd', []byte(text)) }
+
+func msgCopyFail(text string) []byte { return appendMessage(nil, 'f', []byte(text+"\x00")) }
+
+// msgCall is a FunctionCall with text arguments and a text result.
+func msgCall(oid uint32, args ...string) []byte {
+	body := binary.BigEndian.AppendUint32(nil, oid)
+	body = appendInt16s(body, nil)
+	body = binary.BigEndian.AppendUint16(body, uint16(len(args)))
+	for _, a := range args {
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(a))), a...)
+	}
+	return appendMessage(nil, 'F', binary.BigEndian.AppendUint16(body, 0))
+}
