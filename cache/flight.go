@@ -151,7 +151,11 @@ func (f *Flight) goAlone() {
 }
 
 func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool {
-	if e.began != 0 && e.began >= f.arrived {
+	// After a failover two sessions may be on different servers, and only that of
+	// the present incarnation speaks for the database.
+	head := f.cache.fence.Head()
+	present := head != nil && head.Incarnation == e.Ticket.Label().Incarnation
+	if present && e.began != 0 && e.began >= f.arrived {
 		if s != nil {
 			s.Received(e.Ticket.Loaded())
 		}

@@ -201,6 +201,20 @@ func TestLoadThatBeganAfterTheReaderCameIsShared(t *testing.T) {
 	}
 }
 
+func TestLoadOfAnotherIncarnationIsNotShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := open(t, w, nil)
+	leader, follower := c.Join([]byte("k")), c.Join([]byte("k"))
+	start := begin(t, c)
+	w.reset("second")
+	leader.Finish(entry(c, "k", start, "of the first"))
+	if e, ok := follower.Wait(t.Context(), nil); ok {
+		t.Fatalf("shared %v", e)
+	}
+	follower.Finish(nil)
+}
+
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	c := open(t, newWorld(t), func(o *Options) { o.WaitMax = time.Millisecond })
