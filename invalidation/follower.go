@@ -21,6 +21,9 @@ const (
 	retentionDefault = time.Hour
 	verifyDefault    = time.Second
 
+	// retentionPollsMin is how many polls fit into the retention at least.
+	retentionPollsMin = 5
+
 	// connectWaitMax bounds opening a connection and its first statements.
 	connectWaitMax = 10 * time.Second
 	// The pause before a connection is opened again doubles from the first to the
@@ -101,9 +104,13 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 			return nil, err
 		}
 	}
+	poll, retention := orDefault(o.Poll, pollDefault), orDefault(o.Retention, retentionDefault)
+	if retention < retentionPollsMin*poll {
+		return nil, fmt.Errorf("make a follower: Retention %v must be at least %d times Poll %v, or events are deleted unseen", retention, retentionPollsMin, poll)
+	}
 	f := &Follower{
 		config: o.ConnConfig.Copy(), fence: o.Fence, watch: slices.Clone(o.Watch),
-		poll: orDefault(o.Poll, pollDefault), retention: orDefault(o.Retention, retentionDefault), verify: orDefault(o.Verify, verifyDefault),
+		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1),
 	}

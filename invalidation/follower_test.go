@@ -390,7 +390,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := fence.New(fence.Options{})
-	for _, o := range []FollowerOptions{{}, {ConnConfig: config}, {Fence: f}, {ConnConfig: config, Fence: f, Poll: -1}, {ConnConfig: config, Fence: f, Watch: []string{"x"}}} {
+	for _, o := range []FollowerOptions{{}, {ConnConfig: config}, {Fence: f}, {ConnConfig: config, Fence: f, Poll: -1}, {ConnConfig: config, Fence: f, Poll: time.Second, Retention: time.Second}, {ConnConfig: config, Fence: f, Watch: []string{"x"}}} {
 		if _, err := NewFollower(o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}

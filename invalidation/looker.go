@@ -60,21 +60,28 @@ func (l *looker) session(ctx context.Context) error {
 	// for each statement.
 	stop := context.AfterFunc(ctx, func() { _ = conn.PgConn().Conn().Close() })
 	defer stop()
-	if l.greet, err = greet(connectCtx, conn); err != nil {
+	if err := l.greetOn(connectCtx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Prepare(connectCtx, lookName, lookSQL); err != nil {
+	defer func() { l.f.stats.awake.Store(false) }()
+	return l.loop(ctx)
+}
+
+// greetOn makes conn the session in which looks are made.
+func (l *looker) greetOn(ctx context.Context, conn *pgx.Conn) (err error) {
+	if l.greet, err = greet(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Prepare(ctx, lookName, lookSQL); err != nil {
 		return fmt.Errorf("prepare the look: %w", explainMissing(err))
 	}
-	l.conn, l.settingsLoaded = conn, 0
+	l.conn, l.vigil, l.settingsLoaded = conn, &vigil{}, 0
 	if l.incarnation != l.greet.incarnation {
 		// The state was seen at a snapshot of the other incarnation's ids.
 		l.known, l.audited = false, nil
 		l.incarnation, l.head = l.greet.incarnation, l.greet.mark
 	}
-	l.vigil = &vigil{}
-	defer func() { l.f.stats.awake.Store(false) }()
-	return l.loop(ctx)
+	return nil
 }
 
 // loop looks whenever somebody waits, the doorbell rang, or time is up.

@@ -1,0 +1,133 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// ringWait is much longer than a ring takes and much shorter than pollLong.
+const (
+	ringWait = 2 * time.Second
+	pollLong = 10 * time.Minute
+)
+
+// arrives waits until an event is received without anybody asking for a look.
+func (f *followed) arrives(before uint64, within time.Duration) bool {
+	for deadline := time.Now().Add(within); f.Stats().Events == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *followed) asleep() {
+	f.t.Helper()
+	f.confirmNow()
+	until(f.t, "the follower sleeps", func() bool { return !f.Stats().Awake })
+}
+
+func TestWriterRingsASleepingFollower(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	f := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
+	until(t, "the follower listens", func() bool {
+		return db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query IN ('LISTEN freshet', 'SELECT pg_notify(''freshet'', '''')')") == "1"
+	})
+	f.asleep()
+	before := f.Stats().Events
+	db.run("UPDATE users SET name = 'x' WHERE id = 1")
+	if !f.arrives(before, ringWait) {
+		t.Error("the ring was not heard")
+	}
+	if f.Stats().Notifications == 0 {
+		t.Error("no notification was counted")
+	}
+}
+
+// While a follower is awake writers do not notify, and it tells the others.
+func TestAwakeFollowerSparesWriters(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	listener := db.connect()
+	runOn(t, listener, "LISTEN freshet")
+	awake := db.follow(nil)
+	awake.asleep()
+	writer := db.connect()
+	writerPID := writer.PgConn().PID()
+	other := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
+	writes := 0
+	for deadline := time.Now().Add(400 * time.Millisecond); time.Now().Before(deadline); writes++ {
+		runOn(t, writer, "UPDATE users SET name = 'x' WHERE id = 1")
+	}
+	if !awake.Stats().Awake && !other.Stats().Awake {
+		t.Error("nobody is awake while events keep coming")
+	}
+	rings, announcements := 0, 0
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		n, err := listener.WaitForNotification(ctx)
+		cancel()
+		if err != nil {
+			break
+		}
+		if n.PID == writerPID {
+			rings++
+		} else {
+			announcements++
+		}
+	}
+	if rings == 0 || rings > writes/5+1 || announcements == 0 {
+		t.Errorf("%d writes rang %d times, the awake follower %d times", writes, rings, announcements)
+	}
+	other.asleep()
+	awake.asleep()
+}
+
+// A writer that finds the lock taken does not ring; whoever holds it may be
+// anybody, so the poll is what bounds the wait.
+func TestDeafFollowerPolls(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	holder := db.connect()
+	runOn(t, holder, fmt.Sprintf("SELECT pg_advisory_lock(%d)", doorbellLock))
+	const poll = 20 * time.Millisecond
+	f := db.follow(func(o *FollowerOptions) { o.Poll = poll })
+	for range 5 {
+		before := f.Stats().Events
+		db.run("UPDATE users SET name = 'x' WHERE id = 1")
+		if !f.arrives(before, waitMax) {
+			t.Fatal("without rings, events do not arrive")
+		}
+	}
+	if n := f.Stats().Notifications; n != 0 {
+		t.Errorf("%d notifications although nobody may ring", n)
+	}
+	if f.Stats().Awake {
+		t.Error("a follower without the lock believes to be awake")
+	}
+	if !f.fence.Fresh(fence.Now(), waitMax) {
+		t.Error("the fence is not fresh")
+	}
+}
+
+// The test of the lock must not leave it taken: a long transaction would keep
+// the follower from being awake.
+func TestRingingKeepsNoLock(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	writer := db.connect()
+	runOn(t, writer, "BEGIN", "UPDATE users SET name = 'x' WHERE id = 1")
+	if got := db.value("SELECT pg_try_advisory_lock($1)", doorbellLock); got != "true" {
+		t.Error("the open transaction of a writer holds the doorbell's lock")
+	}
+	runOn(t, writer, "COMMIT")
+}

@@ -1,0 +1,100 @@
+package invalidation
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// By its age, the row of a transaction that took long would be deleted before
+// any follower could read it.
+func TestTrimKeepsRowsOfLateCommits(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	s := db.step()
+	late := db.connect()
+	runOn(t, late, "BEGIN", "UPDATE users SET name = 'late' WHERE id = 1")
+	db.run("UPDATE users SET name = 'early' WHERE id = 2")
+	s.look()
+	trimTwice := func() {
+		t.Helper()
+		for range 2 {
+			if _, err := trim(t.Context(), db.Conn, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	trimTwice()
+	runOn(t, late, "COMMIT")
+	if n := db.value("SELECT count(*) FROM freshet.outbox"); n != "1" {
+		t.Errorf("%s rows are left, want the late one", n)
+	}
+	entry := s.load(db.spell("users/id=1", "users/*")...)
+	s.look() // the mark moved: this one resets
+	s.wantAdmitted(entry, false, "an entry that lacks the late write")
+	trimTwice()
+	if n := db.value("SELECT count(*) FROM freshet.outbox"); n != "0" {
+		t.Errorf("%s rows are left after the late one was seen", n)
+	}
+}
+
+func TestTrimWaitsForTheRetention(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	db.step()
+	// What is older than the incarnation is covered by its mark.
+	if _, err := trim(t.Context(), db.Conn, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	db.run("UPDATE users SET name = 'x' WHERE id = 2")
+	mark := db.value("SELECT mark FROM freshet.trim")
+	for range 3 {
+		if deleted, err := trim(t.Context(), db.Conn, time.Hour); err != nil || deleted != 0 {
+			t.Errorf("deleted %d rows (%v)", deleted, err)
+		}
+	}
+	if now := db.value("SELECT mark FROM freshet.trim"); now != mark {
+		t.Errorf("the mark moved from %s to %s", mark, now)
+	}
+}
+
+func TestTrimInBatchesByOneProcess(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	db.step()
+	rows := 2*trimRowsMax + 7
+	db.run("DELETE FROM freshet.outbox", fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT '{x}' FROM generate_series(1, %d)", rows))
+	other := db.connect()
+	runOn(t, other, fmt.Sprintf("SELECT pg_advisory_lock(%d)", trimLock))
+	if deleted, err := trim(t.Context(), db.Conn, 0); err != nil || deleted != 0 {
+		t.Errorf("trimmed beside another trimmer: %d rows (%v)", deleted, err)
+	}
+	runOn(t, other, fmt.Sprintf("SELECT pg_advisory_unlock(%d)", trimLock))
+	var sum int64
+	for range 2 {
+		deleted, err := trim(t.Context(), db.Conn, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += deleted
+	}
+	if sum != int64(rows) {
+		t.Errorf("deleted %d rows of %d", sum, rows)
+	}
+}
+
+func TestFollowerTrims(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	f := db.follow(func(o *FollowerOptions) { o.Retention, o.Poll = time.Second, 20*time.Millisecond })
+	db.run("UPDATE users SET name = 'x' WHERE id = 2")
+	f.confirmNow()
+	until(t, "the outbox is empty", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
+	if n := f.Stats().Resets[resetTrimmed]; n != 0 {
+		t.Errorf("a follower that keeps up was reset %d times by trimming", n)
+	}
+}
