@@ -32,7 +32,7 @@ type relation struct {
 
 type relationColumn struct {
 	name string
-	typ  uint32
+	typ  uint32 // 0 for a virtual generated column: triggers do not see its values
 }
 
 // typeInfo is what pg_type says, with what the type is made of: an array's
@@ -112,7 +112,8 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	rows, err := conn.Query(ctx, `
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
-		       a.attnum::int4, a.attname::text, a.atttypid
+		       a.attnum::int4, a.attname::text,
+		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -298,8 +298,10 @@ func (g *generator) query() string {
 // wrapped puts conditions around a query whose shape decides whether they may
 // be pushed into it.
 func (g *generator) wrapped() string {
-	inner := g.shaped()
-	if g.chance(30) {
+	var inner string
+	if g.chance(70) {
+		inner = g.shaped()
+	} else {
 		inner = g.selectQuery(1, nil, 2)
 	}
 	c := "s." + choose(g, "c1", "c2")

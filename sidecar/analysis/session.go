@@ -36,7 +36,7 @@ var parseSettings = newSet("standard_conforming_strings", "backslash_quote", "tr
 	"default_text_search_config")
 
 // supportedMajors are the server versions whose trees are understood.
-var supportedMajors = map[int]bool{15: true}
+var supportedMajors = map[int]bool{14: true, 15: true, 16: true, 17: true, 18: true}
 
 // dumpTitle is the message of the notice that carries the tree. The server does
 // not translate it.
