@@ -18,7 +18,7 @@ func notReady(s *Stats) string {
 	}
 	because := ""
 	if s.FollowerProblem != "" {
-		because = ": " + s.FollowerProblem
+		because = "; the last problem was: " + s.FollowerProblem
 	}
 	if s.FollowerAgeSeconds == nil {
 		return "no look at the outbox has completed yet, so every read goes to Postgres" + because

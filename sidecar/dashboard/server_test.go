@@ -148,7 +148,7 @@ func TestReadinessFollowsTheFollower(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"at first", func(s *Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "Postgres is down" }, 503, "no look at the outbox has completed yet, so every read goes to Postgres: Postgres is down"},
+		{"at first", func(s *Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "Postgres is down" }, 503, "no look at the outbox has completed yet, so every read goes to Postgres; the last problem was: Postgres is down"},
 		{"after a look", func(s *Stats) { age(0.1)(s); s.FollowerProblem = "" }, 200, "ready"},
 		{"a little late", age(4), 200, "ready"},
 		{"late", age(9), 503, "began 9 seconds ago"},

@@ -114,6 +114,7 @@ type RedisState string
 // The states of the shared tier.
 const (
 	RedisOff  RedisState = "off"  // none is configured
+	RedisIdle RedisState = "idle" // one is configured, and was not asked for anything yet
 	RedisUp   RedisState = "up"   // it answers
 	RedisDown RedisState = "down" // it does not, and is asked again from time to time
 )

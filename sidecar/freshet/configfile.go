@@ -176,12 +176,13 @@ func (v fileValues) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 			return nil, nil
 		}
 	}
-	if found.list && !flag.IsSlice() {
+	if found.list && flag.Target.Kind() != reflect.Slice {
 		return nil, fmt.Errorf("%s: it takes one value, not a list", found.place)
 	}
 	// Read once for nothing, so that an error names the line.
 	probe := reflect.New(flag.Target.Type()).Elem()
-	if err := flag.Parse(kong.Scan().PushTyped(found.text, kong.FlagValueToken), probe); err != nil {
+	decoding := &kong.DecodeContext{Value: flag.Value, Scan: kong.Scan().PushTyped(found.text, kong.FlagValueToken)}
+	if err := flag.Mapper.Decode(decoding, probe); err != nil {
 		return nil, fmt.Errorf("%s: %w", found.place, err)
 	}
 	return found.text, nil

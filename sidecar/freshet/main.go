@@ -75,7 +75,7 @@ func run(ctx context.Context, arguments []string, out output) (code int) {
 	if len(arguments) == 0 {
 		arguments = []string{"--help"}
 	}
-	parser, err := newParser(out)
+	parser, err := newParser(&commandLine{}, out)
 	if err != nil {
 		return report(out, err)
 	}
@@ -89,8 +89,9 @@ func run(ctx context.Context, arguments []string, out output) (code int) {
 	return report(out, parsed.Run())
 }
 
-func newParser(out output) (*kong.Kong, error) {
-	return kong.New(&commandLine{},
+// newParser returns a parser that fills in command.
+func newParser(command *commandLine, out output) (*kong.Kong, error) {
+	return kong.New(command,
 		kong.Name("freshet"),
 		kong.Description(description),
 		kong.Writers(out.stdout, out.stderr),

@@ -17,7 +17,7 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out *output) error {
-	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	logger := slog.New(newQuietHandler(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: c.LogLevel})))
 	redis.SilenceClient() // what it says is in the stats
 	s, err := newSidecar(c.config, logger)
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-s.Ready():
+	case <-s.Ready(): // also when ctx has ended
 	}
 	if ctx.Err() == nil {
 		if _, err := fmt.Fprintln(out.stdout, "freshet: ready: "+s.psqlCommand()); err != nil {
@@ -36,10 +36,16 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		}
 		notifySystemd(logger, "READY=1")
 	}
-	context.AfterFunc(ctx, func() {
-		logger.Info("stopping: clients may finish what they are doing")
-		notifySystemd(logger, "STOPPING=1")
-	})
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		if err != nil {
+			return err
+		}
+		ended <- nil // without an error it ends only because ctx did
+	}
+	logger.Info("stopping: clients may finish what they are doing")
+	notifySystemd(logger, "STOPPING=1")
 	if err := <-ended; err != nil {
 		return err
 	}

@@ -96,7 +96,10 @@ func (s *sidecar) addTiers(stats *dashboard.Stats) {
 	}
 	r := s.remote.Stats()
 	stats.Redis = dashboard.Redis{State: dashboard.RedisUp, Errors: r.Errors, Broken: c.Unusable, Dropped: c.Dropped}
-	if r.State != "closed" {
+	switch {
+	case r.State != "closed":
 		stats.Redis.State = dashboard.RedisDown
+	case r.Gets+r.Sets == 0:
+		stats.Redis.State = dashboard.RedisIdle
 	}
 }

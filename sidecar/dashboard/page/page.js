@@ -132,8 +132,8 @@ function showWatched(stats) {
 }
 
 function showFacts(stats, history) {
-  const redis = { off: "Off", up: "Up", down: "Down" }[stats.redis.state] ?? stats.redis.state;
-  const redisNote = { off: "one tier only", up: `${count(stats.redis.errors)} failed calls`, down: "reads go on without it" }[stats.redis.state] ?? "";
+  const redis = { off: "Off", idle: "Idle", up: "Up", down: "Down" }[stats.redis.state] ?? stats.redis.state;
+  const redisNote = { off: "one tier only", idle: "not asked yet", up: `${count(stats.redis.errors)} failed calls`, down: "reads go on without it" }[stats.redis.state] ?? "";
   const facts = [
     ["Reached Postgres", `${perSecond(history.upstream_queries_per_second.at(-1) ?? 0)} /s`, `${count(stats.upstream_queries)} in total`],
     ["Changes received", `${perSecond(history.invalidation_events_per_second.at(-1) ?? 0)} /s`, `${count(stats.invalidation_events)} in total`],

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// buildDir holds the built program while the tests run.
+var buildDir string
+
+// withBuildDir gives the tests of m a directory for the program.
+type withBuildDir struct{ m servers.M }
+
+// Run runs the tests.
+func (w withBuildDir) Run() int {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "freshet"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(buildDir)
+	return w.m.Run()
+}
+
+// buildOnce builds the program once for all tests.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "freshet")
+	text, err := exec.Command("go", "build", "-ldflags", "-X main.version=v0.0.0-test", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(text))
+	}
+	return path, nil
+})
+
+// binary returns the path of the built program.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serving is a running freshet serve.
+type serving struct {
+	command *exec.Cmd
+	ready   string // the line it printed
+	stdout  *bufio.Reader
+	stderr  logBuffer
+}
+
+// logBuffer holds a log that is still being written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// String returns what was written so far.
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// serve starts the program and waits for its line.
+func serve(t *testing.T, arguments ...string) *serving {
+	t.Helper()
+	s := &serving{command: exec.Command(binary(t), append([]string{"serve"}, arguments...)...)}
+	stdout, err := s.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.command.Stderr = &s.stderr
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if s.command.ProcessState == nil {
+			_ = s.command.Process.Kill()
+			_ = s.command.Wait()
+		}
+		if t.Failed() {
+			t.Logf("standard error of serve:\n%s", s.stderr.String())
+		}
+	})
+	s.stdout = bufio.NewReader(stdout)
+	if s.ready, err = s.stdout.ReadString('\n'); err != nil {
+		t.Fatalf("read the line that says ready: %v", err)
+	}
+	return s
+}
+
+// stop sends SIGTERM and returns the exit code and what else was printed.
+func (s *serving) stop(t *testing.T) (code int, rest string) {
+	t.Helper()
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var more bytes.Buffer
+	_, _ = s.stdout.WriteTo(&more)
+	_ = s.command.Wait() // the exit code is what is judged
+	return s.command.ProcessState.ExitCode(), more.String()
+}
+
+// psql runs one statement in a psql of its own, by a command line for a shell.
+func psql(t *testing.T, commandLine, statement string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, "sh", "-c", commandLine+` -X -q -A -t -c "$1"`, "sh", statement)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", statement, err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func fetchStats(t *testing.T, address string) dashboard.Stats {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + address + "/api/v1/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var stats dashboard.Stats
+	if err := json.NewDecoder(response.Body).Decode(&stats); err != nil {
+		t.Fatal(err)
+	}
+	return stats
+}
+
+// adminOf finds the address of the page in the log.
+func adminOf(t *testing.T, s *serving) string {
+	t.Helper()
+	_, after, found := strings.Cut(s.stderr.String(), "page=http://")
+	if !found {
+		t.Fatalf("the log does not say where the page is:\n%s", s.stderr.String())
+	}
+	address, _, _ := strings.Cut(after, "/")
+	return address
+}
+
+// setupFruit makes a database with one small table.
+func setupFruit(t *testing.T) (dsn string, direct *pgx.Conn) {
+	t.Helper()
+	pg := servers.SharedPostgres(t)
+	dsn = pg.DSN(pg.CreateDatabase(t))
+	direct, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = direct.Close(context.Background()) })
+	if _, err := direct.Exec(t.Context(), "CREATE TABLE fruit (id int PRIMARY KEY, name text); INSERT INTO fruit VALUES (1, 'apple'), (2, 'plum')"); err != nil {
+		t.Fatal(err)
+	}
+	return dsn, direct
+}
+
+// countScans asks Postgres how often the table was read, by sessions that ended.
+func countScans(t *testing.T, direct *pgx.Conn) (scans int) {
+	t.Helper()
+	// This session's own reads count before and after alike.
+	if _, err := direct.Exec(t.Context(), "SELECT pg_stat_force_next_flush()"); err != nil {
+		t.Fatal(err)
+	}
+	if err := direct.QueryRow(t.Context(), "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'fruit'").Scan(&scans); err != nil {
+		t.Fatal(err)
+	}
+	return scans
+}
+
+func TestServeFromTheOutside(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	rd := servers.SharedRedis(t)
+	dir := shortDir(t)
+	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+		t.Fatalf("install: %s%s", stdout, stderr)
+	}
+	s := serve(t, "--upstream", dsn, "--socket-dir", dir, "--redis", rd.URL(), "--admin", "127.0.0.1:0")
+	command, found := strings.CutPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
+	if !found || !strings.HasPrefix(command, "psql -h "+dir+" -p 6432 ") {
+		t.Fatalf("ready line %q", s.ready)
+	}
+	admin := adminOf(t, s)
+
+	// One read reaches Postgres, and the next one does not.
+	scansBefore := countScans(t, direct)
+	for range 2 {
+		if got := psql(t, command, "SELECT name FROM fruit WHERE id = 1"); got != "apple" {
+			t.Fatalf("read %q", got)
+		}
+	}
+	stats := fetchStats(t, admin)
+	if stats.Queries["hit_l1"] != 1 || stats.Queries["miss"] != 1 || stats.UpstreamQueries != 1 {
+		t.Errorf("queries %v, %d of them upstream", stats.Queries, stats.UpstreamQueries)
+	}
+	// Sessions report their counters when they end, at the latest.
+	eventually(t, func() string {
+		var sessions int
+		if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'psql' AND datname = current_database()").Scan(&sessions); err != nil {
+			t.Fatal(err)
+		}
+		if sessions > 0 {
+			return "sessions of psql do not end"
+		}
+		return ""
+	})
+	if n := countScans(t, direct) - scansBefore; n != 1 {
+		t.Errorf("Postgres read the table %d times", n)
+	}
+
+	// A write that the sidecar does not see shows within the promise.
+	if _, err := direct.Exec(t.Context(), "UPDATE fruit SET name = 'pear' WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now()
+	for psql(t, command, "SELECT name FROM fruit WHERE id = 1") != "pear" {
+		if time.Since(written) > 1500*time.Millisecond {
+			t.Fatal("a read is staler than promised")
+		}
+	}
+	if stats := fetchStats(t, admin); stats.InvalidationEvents == 0 || stats.Version != "v0.0.0-test" {
+		t.Errorf("%d events, version %s", stats.InvalidationEvents, stats.Version)
+	}
+
+	code, rest := s.stop(t)
+	if code != exitOK || rest != "" {
+		t.Errorf("exit code %d, and printed %q beside the one line", code, rest)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.6432")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestDrainLetsAStatementEnd(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")
+	command := strings.TrimPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
+	answered := make(chan string, 1)
+	go func() {
+		out, err := exec.Command("sh", "-c", command+` -X -q -A -t -c "SELECT pg_sleep(0.5), 'whole'"`).Output()
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		answered <- string(out)
+	}()
+	eventually(t, func() string {
+		var busy int
+		if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()").Scan(&busy); err != nil {
+			t.Fatal(err)
+		}
+		if busy == 0 {
+			return "the statement does not reach Postgres"
+		}
+		return ""
+	})
+	if code, _ := s.stop(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if got := <-answered; !strings.Contains(got, "whole") {
+		t.Errorf("the statement under way was answered with %q", got)
+	}
+}
+
+func TestSystemdIsTold(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	listener := listenNotify(t)
+	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")
+	if got := listener.read(t); got != "READY=1" {
+		t.Errorf("first message %q", got)
+	}
+	s.stop(t)
+	if got := listener.read(t); got != "STOPPING=1" {
+		t.Errorf("second message %q", got)
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	if _, err := direct.Exec(t.Context(), "CREATE SCHEMA other; CREATE TABLE other.secret_garden (id int PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := freshet(t, "explain", "--upstream", dsn, "SELECT 1"); code != exitUsage || !strings.Contains(stderr, "freshet install") {
+		t.Errorf("before install: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	for _, c := range []struct {
+		statement string
+		code      int
+		says      []string
+	}{
+		{"SELECT name FROM fruit WHERE id = $1", exitOK, []string{"cacheable: yes", "tables:    public.fruit", "public.fruit/id=$1  changes of rows"}},
+		{"SELECT count(*) FROM fruit", exitOK, []string{"cacheable: yes", "public.fruit  any change of the table"}},
+		{"SELECT 1", exitOK, []string{"cacheable: yes", "tables:    none"}},
+		{"SELECT random() FROM fruit", exitFailure, []string{"cacheable: no", "reason:    volatile_function (random)", "advice:    "}},
+		{"SELECT * FROM other.secret_garden", exitFailure, []string{"reason:    unwatched_table", "freshet install --watch"}},
+		{"UPDATE fruit SET name = ''", exitFailure, []string{"reason:    not_select"}},
+		{"SELECT nonsense FROM fruit", exitFailure, []string{"reason:    sql_error"}},
+	} {
+		code, stdout, stderr := freshet(t, "explain", "--upstream", dsn, c.statement)
+		if code != c.code || stderr != "" {
+			t.Errorf("%s: exit code %d, want %d; error %q", c.statement, code, c.code, stderr)
+		}
+		for _, text := range c.says {
+			if !strings.Contains(stdout, text) {
+				t.Errorf("%s: %q is missing:\n%s", c.statement, text, stdout)
+			}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestInstallTellsWhatItDid(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	if _, err := direct.Exec(t.Context(), "CREATE TABLE basket (id int, fruit int) PARTITION BY RANGE (id); CREATE TABLE basket_1 PARTITION OF basket FOR VALUES FROM (0) TO (10); CREATE UNLOGGED TABLE note (text text)"); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, text := range []string{"public.fruit", "told apart by id", "public.basket", "with 1 partitions or children"} {
+		if !strings.Contains(stdout, text) {
+			t.Errorf("%q is missing:\n%s", text, stdout)
+		}
+	}
+	if code, stdout, _ := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK || !strings.Contains(stdout, "watched already  public.fruit") {
+		t.Errorf("again: exit code %d\n%s", code, stdout)
+	}
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "nowhere.*"); code != exitFailure || !strings.Contains(stderr, "nowhere.*") {
+		t.Errorf("nothing to watch: exit code %d\n%s", code, stderr)
+	}
+	code, stdout, stderr = freshet(t, "uninstall", "--upstream", dsn)
+	if code != exitOK || !strings.Contains(stdout, "removed") {
+		t.Fatalf("uninstall: exit code %d: %s%s", code, stdout, stderr)
+	}
+	var left int
+	if err := direct.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%freshet%') + (SELECT count(*) FROM pg_event_trigger) + (SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet')").Scan(&left); err != nil {
+		t.Fatal(err)
+	}
+	if left != 0 {
+		t.Errorf("%d objects are left", left)
+	}
+}
+
+func TestInstallPrintsSQL(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--print-sql")
+	if code != exitOK || !strings.Contains(stdout, "CREATE SCHEMA") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	var schemas int
+	if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet'").Scan(&schemas); err != nil {
+		t.Fatal(err)
+	}
+	if schemas != 0 {
+		t.Error("printing has installed")
+	}
+}
+
+func TestCommandsWithoutPostgres(t *testing.T) {
+	for _, c := range []struct {
+		code      int
+		arguments []string
+	}{
+		{exitFailure, []string{"install", "--watch", "public.*"}},
+		{exitFailure, []string{"uninstall"}},
+		{exitUsage, []string{"explain", "SELECT 1"}},
+	} {
+		code, stdout, stderr := freshet(t, append(c.arguments, "--upstream", "host=/nowhere user=u password=secret")...)
+		if code != c.code || stdout != "" || !strings.Contains(stderr, "connect to Postgres (--upstream)") || strings.Contains(stderr, "secret") {
+			t.Errorf("%s: exit code %d, output %q, error %q", c.arguments[0], code, stdout, stderr)
+		}
+	}
+}

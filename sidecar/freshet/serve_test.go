@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// testConfig is a configuration with the defaults of the command line.
+func testConfig(t *testing.T, dsn string, arguments ...string) config {
+	t.Helper()
+	c, err := parseServe(t, append([]string{"--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "127.0.0.1:0"}, arguments...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// start runs a sidecar in this process, ready.
+func start(t *testing.T, c config) *sidecar {
+	t.Helper()
+	s, err := newSidecar(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	<-s.Ready()
+	return s
+}
+
+// client connects through a sidecar.
+func client(t *testing.T, s *sidecar) *pgx.Conn {
+	t.Helper()
+	c := s.upstream.Copy()
+	c.Host, c.Port = s.config.SocketDir, uint16(s.config.Port)
+	conn, err := pgx.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// eventually waits, for a bounded time, until condition says "".
+func eventually(t *testing.T, condition func() string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		complaint := condition()
+		if complaint == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(complaint)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func readyz(t *testing.T, s *sidecar) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + s.adminAddress() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestSecondInstanceIsRefused(t *testing.T) {
+	pg := servers.SharedPostgres(t)
+	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
+	start(t, c)
+	_, err := newSidecar(c, nil)
+	if err == nil || !strings.Contains(err.Error(), "another sidecar") || !strings.Contains(err.Error(), "--socket-dir") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAdminPortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	code, stdout, stderr := freshet(t, "serve", "--socket-dir", shortDir(t), "--upstream", "host=/nowhere user=u", "--admin", taken.Addr().String())
+	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "another program uses it") || !strings.Contains(stderr, "--admin off") {
+		t.Errorf("exit code %d, output %q, error %q", code, stdout, stderr)
+	}
+}
+
+func TestAdminOff(t *testing.T) {
+	pg := servers.SharedPostgres(t)
+	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
+	c.Admin = "off"
+	if s := start(t, c); s.adminAddress() != "" {
+		t.Errorf("listens on %q", s.adminAddress())
+	}
+}
+
+func TestTwoSidecarsInOneProcessShareRedis(t *testing.T) {
+	pg, rd := servers.SharedPostgres(t), servers.SharedRedis(t)
+	dsn := pg.DSN(pg.CreateDatabase(t))
+	direct, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.Close(context.Background())
+	if _, err := direct.Exec(t.Context(), "CREATE TABLE fruit (id int PRIMARY KEY, name text); INSERT INTO fruit VALUES (1, 'apple')"); err != nil {
+		t.Fatal(err)
+	}
+	first := start(t, testConfig(t, dsn, "--redis", rd.URL(), "--watch", "public.*"))
+	second := start(t, testConfig(t, dsn, "--redis", rd.URL(), "--watch", "public.*"))
+	eventually(t, func() string {
+		if n := second.Report().WatchedTables; n != 1 {
+			return "the table is not watched by the second sidecar"
+		}
+		return ""
+	})
+	read := func(conn *pgx.Conn) string {
+		var name string
+		if err := conn.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = $1", 1).Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	one, other := client(t, first), client(t, second)
+	eventually(t, func() string {
+		if got := read(one); got != "apple" {
+			t.Fatalf("read %q", got)
+		}
+		if first.Report().Queries["hit_l1"] == 0 {
+			return "the first sidecar never hits"
+		}
+		return ""
+	})
+	// The entry is published as soon as a look has settled it.
+	eventually(t, func() string {
+		read(other)
+		if r := second.Report(); r.Queries["hit_l2"]+r.Queries["hit_l1"] == 0 {
+			return "the second sidecar never hits"
+		}
+		return ""
+	})
+	if _, err := direct.Exec(t.Context(), "UPDATE fruit SET name = 'pear' WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now()
+	for _, conn := range []*pgx.Conn{one, other} {
+		for read(conn) != "pear" {
+			if time.Since(written) > time.Second+500*time.Millisecond {
+				t.Fatal("a read is staler than promised")
+			}
+		}
+	}
+	report := first.Report()
+	if report.InvalidationEvents == 0 || report.Redis.State != dashboard.RedisUp || report.FollowerAgeSeconds == nil || report.Head == "" || report.Incarnation == "" {
+		t.Errorf("report %+v", report)
+	}
+}
+
+func TestServingWithoutPostgresRecovers(t *testing.T) {
+	pg := servers.StartPostgres(t, servers.PostgresOptions{})
+	dsn := pg.DSN("postgres")
+	if err := pg.Stop(servers.Fast); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--redis", "unix:///nowhere/redis.sock"))
+	if status, body := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "no look at the outbox has completed yet") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	c := s.upstream.Copy()
+	c.Host, c.Port = s.config.SocketDir, uint16(s.config.Port)
+	if conn, err := pgx.ConnectConfig(t.Context(), c); err == nil {
+		_ = conn.Close(context.Background())
+		t.Error("a client was let in without a Postgres")
+	}
+	if err := pg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if status, body := readyz(t, s); status != http.StatusOK {
+			return body
+		}
+		return ""
+	})
+	var two int
+	if err := client(t, s).QueryRow(t.Context(), "SELECT 1 + 1").Scan(&two); err != nil || two != 2 {
+		t.Errorf("%d, error %v", two, err)
+	}
+}
+
+func TestReadyLineQuotes(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t, "host=/nowhere user=o'hara dbname='my shop'")
+	s, err := newSidecar(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Abs(c.SocketDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.psqlCommand(), "psql -h "+dir+` -p 6432 -d 'my shop' -U 'o'\''hara'`; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// notifyListener plays the service manager.
+type notifyListener struct{ conn *net.UnixConn }
+
+// listenNotify makes programs started by the test tell it about themselves.
+func listenNotify(t *testing.T) notifyListener {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return notifyListener{conn}
+}
+
+func (l notifyListener) read(t *testing.T) string {
+	t.Helper()
+	if err := l.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 256)
+	n, err := l.conn.Read(buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buffer[:n])
+}
