@@ -75,6 +75,10 @@ func (s *session) planGroup(unit []byte) {
 			p.portal = -1
 		case 'H':
 			p.refuse(reasonOpenGroup)
+		case 'S':
+			if len(body) > 0 {
+				p.refuse(reasonMalformed)
+			}
 		}
 	}
 	if p.portal >= 0 {
@@ -139,8 +143,11 @@ func (s *session) planDescribe(body []byte) {
 		p.refuse(reasonUnknownStatement)
 		return
 	}
-	name, _, _ := cutString(body[1:])
+	name, rest, ok := cutString(body[1:])
 	switch {
+	case !ok || len(rest) > 0 || body[0] != 'P' && body[0] != 'S':
+		p.refuse(reasonMalformed)
+		return
 	case body[0] == 'P' && len(name) == 0 && p.portal >= 0 && !p.wants[p.portal].described:
 		p.wants[p.portal].described = true
 	case body[0] == 'P':

@@ -25,6 +25,7 @@ const (
 	reasonAnalysisPending  = "analysis_pending"
 	reasonValue            = "parameter_not_understood"
 	reasonFunctionCall     = "function_call"
+	reasonMalformed        = "malformed_message"
 	reasonConfused         = "protocol_not_understood"
 	reasonAnalysisFailed   = "analysis_failed"
 	reasonSchemaMoving     = "schema_changing"
@@ -52,6 +53,7 @@ var advice = map[string]string{
 	reasonAnalysisPending:  "The shape of the statement is being analysed: the next time it may hit.",
 	reasonValue:            "A bound value cannot be read in its canonical form, or is a clock word such as 'now'.",
 	reasonFunctionCall:     "The function call protocol goes to Postgres.",
+	reasonMalformed:        "The message is not one that Postgres accepts: Postgres says what is wrong with it.",
 	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
 	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",
 	reasonSchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
