@@ -289,7 +289,7 @@ func (g *generator) query() string {
 		g.ctes = names
 		with += " "
 	}
-	if g.chance(30) {
+	if g.chance(45) {
 		return with + g.wrapped()
 	}
 	return with + g.selectQuery(1+g.random.IntN(2), nil, 1+g.random.IntN(2))
@@ -305,8 +305,8 @@ func (g *generator) wrapped() string {
 		inner = g.selectQuery(1, nil, 2)
 	}
 	c := "s." + choose(g, "c1", "c2")
-	switch g.random.IntN(4) {
-	case 0:
+	switch g.random.IntN(6) {
+	case 0, 4, 5:
 		return "SELECT s.c1, s.c2 FROM (" + inner + ") s(c1, c2) WHERE " + c + " = " + g.number()
 	case 1:
 		kind := choose(g, "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")

@@ -7,14 +7,14 @@ import (
 	"strconv"
 )
 
-// queryVisitsMax bounds the work on deeply nested queries, each level of which
-// is looked at twice: once for what it tells, once for what it is told.
+// queryVisitsMax bounds the work on nested queries: each level looks at all
+// below it for what they tell, before it tells them what it knows.
 const queryVisitsMax = 2000
 
 // A guard says: this occurrence of a relation may be restricted to the rows in
 // which the column has one of the values, and the query's answer stays the same.
-// A change of any other row can then be ignored. An empty list of values (the
-// statement compares with NULL) means that no row matters.
+// A change of any other row can then be ignored. With no values (IN (NULL)) no
+// row matters.
 type guard []ValueSource
 
 // column is a column of one range table entry of one query level.
@@ -162,8 +162,10 @@ func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]
 	}
 	d.dry--
 	me.propagate()
-	for _, i := range used {
-		d.visit(me, scopes, i)
+	if d.dry == 0 {
+		for _, i := range used {
+			d.visit(me, scopes, i)
+		}
 	}
 	return d.facts(me, scopes)
 }
@@ -185,9 +187,7 @@ func (d *deriver) visit(me *scope, scopes []*scope, i int) {
 		if e.atom("relkind") == "v" {
 			panic(refuse(ReasonUnknownNode, "view that was not expanded"))
 		}
-		if d.dry == 0 {
-			d.found[e] = append(d.found[e], guards)
-		}
+		d.found[e] = append(d.found[e], guards)
 	}
 }
 
@@ -469,6 +469,9 @@ func (d *deriver) anyOf(scopes []*scope, n *node, learn func(column, guard)) {
 		}
 		g := guard{}
 		for _, e := range array.nodes("elements") {
+			if isNull(e) {
+				continue
+			}
 			one, ok := d.value(e)
 			if !ok {
 				return
@@ -594,7 +597,9 @@ func (d *deriver) variable(scopes []*scope, v any) (*scope, column, bool) {
 	if s == nil {
 		panic(refuse(ReasonUnknownNode, "VAR of no level"))
 	}
-	for {
+	// An alias leads to an earlier entry, so this ends; a tree in which it does not
+	// is no tree of Postgres.
+	for range len(s.entries) {
 		if !d.deterministic(n.oid("varcollid")) {
 			return nil, column{}, false
 		}
@@ -620,9 +625,17 @@ func (d *deriver) variable(scopes []*scope, v any) (*scope, column, bool) {
 			return nil, column{}, false
 		}
 	}
+	panic(refuse(ReasonUnknownNode, "aliases that lead nowhere"))
 }
 
-// value reads a parameter or a constant. NULL is a guard without values.
+// isNull tells a constant NULL, which equals nothing.
+func isNull(n *node) bool {
+	n = bare(n)
+	return n.tag == "CONST" && n.bool("constisnull")
+}
+
+// value reads a parameter or a constant. A constant NULL is none: whether
+// "= NULL" means nothing or IS NULL is a setting's choice.
 func (d *deriver) value(n *node) (guard, bool) {
 	switch n = bare(n); n.tag {
 	case "PARAM":
@@ -632,9 +645,6 @@ func (d *deriver) value(n *node) (guard, bool) {
 		}
 		return guard{{Origin: Parameter, Index: n.int("paramid") - 1, Type: typ}}, true
 	case "CONST":
-		if n.bool("constisnull") {
-			return guard{}, true
-		}
 		text, ok := constText(n)
 		if !ok {
 			return nil, false

@@ -35,7 +35,8 @@ var parseSettings = newSet("standard_conforming_strings", "backslash_quote", "tr
 	"array_nulls", "datestyle", "timezone", "intervalstyle", "lc_monetary", "xmloption",
 	"default_text_search_config")
 
-// supportedMajors are the server versions whose trees are understood.
+// supportedMajors are the server versions whose trees are understood: those that
+// this package's tests passed on (FRESHET_PG_BIN names another server for them).
 var supportedMajors = map[int]bool{14: true, 15: true, 16: true, 17: true, 18: true}
 
 // dumpTitle is the message of the notice that carries the tree. The server does
