@@ -169,7 +169,7 @@ func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 // Forced by TestEventBetweenChecks.
 func (c *Cache) proven(now fence.Instant, s *fence.Session) bool {
 	began := c.fence.LookBegan()
-	return began != 0 && now.Sub(began) <= c.options.Staleness && (s == nil || began >= s.Need())
+	return began != 0 && began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())
 }
 
 // held returns the first tier's entry of a key if the fence admits it.
@@ -249,19 +249,23 @@ type vain struct {
 // Prove makes the newest head new enough for session s, so that Lookup does not
 // answer Unproven, by waiting for a look. It reports false if that takes too
 // long, or recently did: a follower that is down costs one wait in a while and
-// not one for each read. A nil s asks for bounded staleness alone.
+// not one for each read. The staleness is that at the call. A nil s asks for
+// bounded staleness alone.
 func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
 	now := fence.Now()
 	if c.proven(now, s) {
 		return true
 	}
 	began := c.fence.LookBegan()
+	if !s.Reachable(c.fence.Head()) {
+		return false
+	}
 	if c.options.Confirm == nil || int64(began) == c.vain.began.Load() && now < fence.Instant(c.vain.until.Load()) {
 		return false
 	}
 	at := now
-	if s != nil && now.Sub(began) <= c.options.Staleness {
-		at = s.Need() // the clock is fresh enough, only the session has seen more
+	if began >= (*fence.Session)(nil).Demand(now, c.options.Staleness) && s.Reached(c.fence.Head()) {
+		at = s.Demand(now, c.options.Staleness) // the clock is fresh enough, only the session demands more
 	}
 	waiting, cancel := context.WithTimeout(ctx, proveMax)
 	defer cancel()
@@ -272,5 +276,5 @@ func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
 		}
 		return false
 	}
-	return c.proven(fence.Now(), s)
+	return c.proven(now, s)
 }

@@ -109,6 +109,7 @@ func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Polic
 // get is the wrapped function.
 func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	s := SessionFrom(ctx)
+	s.Begin(fence.Now())
 	if bypassed(ctx) {
 		return w.loadAlone(ctx, k, s)
 	}

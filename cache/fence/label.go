@@ -5,18 +5,6 @@ import (
 	"errors"
 )
 
-// Incarnation names one uninterrupted life of one database. Transaction ids
-// are reused after a crash, a failover or a restored copy; they mean something
-// only within one incarnation. The empty name belongs to no database.
-type Incarnation string
-
-// Head is a state of the database that is fully known: every event visible in
-// Snapshot has been received. It is immutable.
-type Head struct {
-	Incarnation Incarnation
-	Snapshot    Snapshot
-}
-
 // Label bounds the database state that an entry shows.
 type Label struct {
 	Incarnation Incarnation

@@ -1,11 +1,52 @@
 package fence
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// Session is a reader to whom the database must never go back in time: it sees
-// its own writes, and nothing older than what it has seen. The zero value has
-// seen nothing. Its methods may be called concurrently.
-type Session struct{ need atomic.Int64 }
+// Level is what a session demands of the answers it is given.
+type Level uint32
+
+const (
+	// OwnWrites: bounded staleness, and never older than what the session has been
+	// shown or was told it has written.
+	OwnWrites Level = iota
+	// Bounded staleness alone. Two reads may go back in time, within the bound.
+	Bounded
+	// Strong reads also reflect every commit acknowledged anywhere before the read
+	// began: they are linearizable.
+	Strong
+)
+
+// Session is a reader with demands of its own. The zero value is at level
+// OwnWrites, with the staleness of its cache, and has seen nothing. Its methods
+// may be called concurrently.
+type Session struct {
+	need      atomic.Int64
+	level     atomic.Uint32
+	staleness atomic.Int64
+	after     atomic.Pointer[Head]
+}
+
+// SetLevel changes what the session demands from now on.
+func (s *Session) SetLevel(l Level) { s.level.Store(uint32(l)) }
+
+// SetStaleness replaces the staleness bound of the cache for this session. 0
+// means that of the cache.
+func (s *Session) SetStaleness(d time.Duration) { s.staleness.Store(int64(d)) }
+
+// SetAfter demands that answers reflect everything that a head includes, which
+// may have been another process's. nil demands nothing. A head of another
+// incarnation can never be reached: the session is not served then.
+func (s *Session) SetAfter(h *Head) { s.after.Store(h) }
+
+// Begin notes that a read begins at a moment. A nil session has nothing to note.
+func (s *Session) Begin(at Instant) {
+	if s != nil && Level(s.level.Load()) == Strong {
+		s.Received(at)
+	}
+}
 
 // Received notes that the session was shown, at moment at or before it, a state
 // of the database that no head is known to include: an answer that came from
@@ -20,5 +61,49 @@ func (s *Session) Received(at Instant) {
 }
 
 // Need returns the moment at or after which a completed look must have begun
-// before the session may be served from a cache.
+// for the session to see what it has been shown.
 func (s *Session) Need() Instant { return Instant(s.need.Load()) }
+
+// Demand returns the moment at or after which a completed look must have begun
+// before the session may be served from a cache at moment now. staleness is the
+// cache's own. A nil session demands bounded staleness.
+func (s *Session) Demand(now Instant, staleness time.Duration) Instant {
+	if s == nil {
+		return now.Add(-staleness)
+	}
+	if own := s.staleness.Load(); own > 0 {
+		staleness = time.Duration(own)
+	}
+	if Level(s.level.Load()) == Bounded {
+		return now.Add(-staleness)
+	}
+	return max(s.Need(), now.Add(-staleness))
+}
+
+// Reached reports whether a head includes what SetAfter demands.
+func (s *Session) Reached(h *Head) bool {
+	if s == nil {
+		return true
+	}
+	after := s.after.Load()
+	if after == nil {
+		return true
+	}
+	if !after.sameIncarnation(h) || !h.Snapshot.Includes(after.Snapshot) {
+		return false
+	}
+	// Heads only move forward within an incarnation, and in another one the session
+	// is not shown less than what it demanded: nothing of it is left to compare.
+	s.after.CompareAndSwap(after, nil)
+	return true
+}
+
+// Reachable reports whether a later head of h's incarnation can include what
+// SetAfter demands.
+func (s *Session) Reachable(h *Head) bool {
+	if s == nil {
+		return true
+	}
+	after := s.after.Load()
+	return after == nil || after.sameIncarnation(h)
+}

@@ -3,6 +3,7 @@ package fence
 import (
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestSessionNeedsTheLatestOfWhatItReceived(t *testing.T) {
@@ -37,4 +38,83 @@ func TestSessionReceivedConcurrently(t *testing.T) {
 	if s.Need() != goroutines*each-1 {
 		t.Errorf("needs %d, want %d", s.Need(), goroutines*each-1)
 	}
+}
+
+func TestDemandByLevel(t *testing.T) {
+	const second = Instant(time.Second)
+	now := 100 * second
+	for _, c := range []struct {
+		name      string
+		level     Level
+		staleness time.Duration
+		received  Instant
+		want      Instant
+	}{
+		{"own writes, nothing seen", OwnWrites, 0, 0, now - second},
+		{"own writes, something seen", OwnWrites, 0, now - second/2, now - second/2},
+		{"own writes, seen long ago", OwnWrites, 0, now - 50*second, now - second},
+		{"bounded forgets what it saw", Bounded, 0, now, now - second},
+		{"bounded with a bound of its own", Bounded, 5 * time.Second, now, now - 5*second},
+		{"own writes with a bound of its own", OwnWrites, 100 * time.Millisecond, 0, now - second/10},
+		{"strong", Strong, 0, 0, now},
+	} {
+		var s Session
+		s.SetLevel(c.level)
+		s.SetStaleness(c.staleness)
+		s.Received(c.received)
+		s.Begin(now)
+		if got := s.Demand(now, time.Second); got != c.want {
+			t.Errorf("%s: demands %d, want %d", c.name, got, c.want)
+		}
+	}
+	var nobody *Session
+	nobody.Begin(now)
+	if got := nobody.Demand(now, time.Second); got != now-second {
+		t.Errorf("no session demands %d, want the bound", got)
+	}
+}
+
+func TestAfterWaitsForTheHeadOfAToken(t *testing.T) {
+	token, err := ParseHead((&Head{"life", mustSnapshot(t, 5, 9, 6)}).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Session
+	s.SetAfter(token)
+	for _, c := range []struct {
+		name               string
+		head               *Head
+		reached, reachable bool
+	}{
+		{"none yet", nil, false, false},
+		{"an older one", &Head{"life", mustSnapshot(t, 5, 8)}, false, true},
+		{"one that lacks a transaction", &Head{"life", mustSnapshot(t, 5, 12, 5)}, false, true},
+		{"one of another life", &Head{"other", mustSnapshot(t, 50, 90)}, false, false},
+		{"one that lacks its last", &Head{"life", mustSnapshot(t, 7, 12, 7)}, false, true},
+		{"the same", token, true, true},
+	} {
+		if got := s.Reachable(c.head); got != c.reachable {
+			t.Errorf("%s: reachable %v", c.name, got)
+		}
+		if got := s.Reached(c.head); got != c.reached {
+			t.Errorf("%s: reached %v", c.name, got)
+		}
+	}
+	if !s.Reached(nil) {
+		t.Error("a token that was reached is demanded again")
+	}
+	for _, text := range []string{"", "life", "@5:9:", "life@", "life@5:4:", "life@x"} {
+		if _, err := ParseHead(text); err == nil {
+			t.Errorf("%q is read as a token", text)
+		}
+	}
+}
+
+func mustSnapshot(t *testing.T, xmin, xmax XID, inProgress ...XID) Snapshot {
+	t.Helper()
+	s, err := NewSnapshot(xmin, xmax, inProgress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
