@@ -30,9 +30,9 @@ type DataSet struct {
 	SalesDays int // days of sales figures, one row a day and category; at least 1
 }
 
-// Standard is a shop of about 140 000 rows.
+// Standard is a shop of about 130 000 rows.
 func Standard() DataSet {
-	return DataSet{Customers: 5_000, Products: 4_000, Orders: 16_000, Reviews: 30_000, SalesDays: 1460}
+	return DataSet{Customers: 3_000, Products: 3_000, Orders: 15_000, Reviews: 30_000, SalesDays: 1460}
 }
 
 func (d DataSet) validate() error {
@@ -44,7 +44,7 @@ func (d DataSet) validate() error {
 
 // catalogue is the number of products that the shop shows. The rest are archived:
 // nobody reads them, or writes to them, but the probe.
-func (d DataSet) catalogue() int { return d.Products - d.Products/8 }
+func (d DataSet) catalogue() int { return d.Products - d.Products/4 }
 
 // Fill creates the shop's tables, its roles and its data in an empty database,
 // always the same data for one size and seed, and returns the number of rows. The

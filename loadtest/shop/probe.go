@@ -79,8 +79,15 @@ func (p *probe) turn(ctx context.Context) {
 	p.next++
 }
 
+// readDirect is read at PostgreSQL itself. It asks the counters before it too: a
+// read that comes first after a pause finds the processor asleep.
 func (p *probe) readDirect(ctx context.Context, id int64) {
-	_, took, err := ask(context.WithoutCancel(ctx), p.direct.session, productPage, id, &p.direct.answer)
+	queries := context.WithoutCancel(ctx)
+	if _, err := p.workload.counters.calls(queries, roleProbe); err != nil {
+		p.workload.count(err)
+		return
+	}
+	_, took, err := p.direct.ask(queries, productPage, id)
 	if err != nil {
 		p.direct.failed(ctx, err)
 	} else if p.recording() {

@@ -6,9 +6,10 @@ import (
 )
 
 // newReader is a program that shows pages: it asks the browsing statements in
-// their shares, about popular things mostly. Now and then it asks the same again
-// at PostgreSQL itself, through the same driver, so that the two times differ by
-// nothing but the way.
+// their shares, about popular things mostly. Chance sends some of its questions
+// to PostgreSQL itself, through the same driver, so that the two kinds of times
+// differ by nothing but the way: one that always came second would find the
+// processor awake.
 func (w *Workload) newReader(ctx context.Context, door Door, d dialect) (loop, error) {
 	through, err := w.connect(ctx, door, roleApp, d)
 	if err != nil {
@@ -19,30 +20,26 @@ func (w *Workload) newReader(ctx context.Context, door Door, d dialect) (loop, e
 		return nil, err
 	}
 	every := perSecond(w.options.ReadsPerSecond, w.options.Readers)
-	turn := through.random.IntN(directEvery)
 	return func(ctx context.Context) {
-		queries := context.WithoutCancel(ctx)
 		pace(ctx, every, func() {
 			st := drawStatement(through.random)
 			id := w.draw(through.random, st.subject)
-			_, took, err := through.ask(queries, st, id)
-			if err != nil {
-				through.failed(ctx, err)
-				return
+			if through.random.IntN(directEvery) == 0 {
+				w.measure(ctx, direct, st, id, w.statements[st].direct)
+			} else {
+				w.measure(ctx, through, st, id, w.statements[st].through)
 			}
-			w.statements[st].through.record(took)
-			if turn++; turn%directEvery != 0 {
-				return
-			}
-			// Not judged: its reads are PostgreSQL's own.
-			_, took, err = ask(queries, direct.session, st, id, &direct.answer)
-			if err != nil {
-				direct.failed(ctx, err)
-				return
-			}
-			w.statements[st].direct.record(took)
 		})
 	}, nil
+}
+
+func (w *Workload) measure(ctx context.Context, c *client, st *statement, id int64, times *recorder) {
+	_, took, err := c.ask(context.WithoutCancel(ctx), st, id)
+	if err != nil {
+		c.failed(ctx, err)
+		return
+	}
+	times.record(took)
 }
 
 func drawStatement(random *rand.Rand) *statement {

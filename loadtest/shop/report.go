@@ -41,8 +41,8 @@ type StatementReport struct {
 	// Asked is how often readers and writers asked through a door, Reached how
 	// often PostgreSQL executed it for them, by its own count.
 	Asked, Reached uint64
-	// Through are the readers' times through the doors, Direct those of the same
-	// questions asked again at PostgreSQL itself.
+	// Through are the readers' times through the doors, Direct those of the
+	// questions that chance sent to PostgreSQL itself.
 	Through, Direct Times
 }
 

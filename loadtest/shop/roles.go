@@ -12,7 +12,7 @@ import (
 // tell them apart.
 const (
 	roleApp    = "shop_app"    // readers and writers through the doors
-	roleDirect = "shop_direct" // the readers' comparison at PostgreSQL itself
+	roleDirect = "shop_direct" // readers at PostgreSQL itself, to compare
 	roleOffice = "shop_office" // writers that pass by the doors
 	roleProbe  = "shop_probe"
 	roleCrowd  = "shop_crowd"

@@ -31,12 +31,15 @@ const (
 	pgxSimple                  // simple query, literals in the text
 	pqUnnamed                  // lib/pq below database/sql, two round trips
 	pqSimple                   // lib/pq below database/sql, simple query
-	dialects
 )
 
 func (d dialect) String() string {
 	return [...]string{"pgx prepared", "pgx unnamed", "pgx simple", "lib/pq", "lib/pq simple"}[d]
 }
+
+// usualDialects are how the readers ask, in turn: half of them as
+// programs do that use pgx as it comes, the others in the other ways.
+var usualDialects = []dialect{pgxPrepared, pqUnnamed, pgxPrepared, pgxSimple, pgxPrepared, pqUnnamed, pgxPrepared, pgxUnnamed, pgxPrepared, pqSimple}
 
 // session is one connection. It is for one goroutine.
 type session interface {

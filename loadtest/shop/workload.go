@@ -18,8 +18,8 @@ const (
 	reopenPause = 200 * time.Millisecond
 	// countEvery is how often PostgreSQL's counters are read.
 	countEvery = 250 * time.Millisecond
-	// directEvery is how many reads of a reader come to one that is asked again,
-	// at PostgreSQL itself.
+	// directEvery is how many reads of a reader come to one that is asked at
+	// PostgreSQL itself, on average.
 	directEvery = 16
 	// connectingMax bounds the connections that are being opened at once.
 	connectingMax = 8
@@ -129,7 +129,7 @@ func (w *Workload) staff(ctx context.Context) ([]loop, error) {
 	}
 	for i := range w.options.Readers {
 		door := w.options.Doors[i%len(w.options.Doors)]
-		d := dialect(i / len(w.options.Doors) % int(dialects))
+		d := usualDialects[i/len(w.options.Doors)%len(usualDialects)]
 		hire(func(ctx context.Context) (loop, error) { return w.newReader(ctx, door, d) })
 	}
 	for i, door := range w.options.Doors {

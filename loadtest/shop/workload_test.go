@@ -25,7 +25,7 @@ func setup(t *testing.T) (Options, *servers.Postgres) {
 	door := Door{Name: "PostgreSQL", Dir: pg.SocketDir(), Port: pg.Port(), Database: database}
 	return Options{
 		Doors: []Door{door}, Direct: door, CountersDSN: pg.DSN(database), DataSet: small, Seed: 1,
-		Readers: 5, ReadsPerSecond: 400, OfficePerSecond: 50, Crowd: 10, StampedeEvery: 200 * time.Millisecond,
+		Readers: 10, ReadsPerSecond: 400, OfficePerSecond: 50, Crowd: 10, StampedeEvery: 200 * time.Millisecond,
 		Duration: 3 * time.Second, // of which the probe's pace follows
 	}, pg
 }
@@ -38,7 +38,7 @@ func runUntil(t *testing.T, options Options, enough func(Report) bool) Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

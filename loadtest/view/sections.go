@@ -62,9 +62,9 @@ func ratio(now, before Frame) []line {
 	lines := []line{
 		line{}.add(bold, "Hit ratio").column(columnA).add(bold, "%9s", percent(hits, all)).
 			column(columnB).add(good, "%s", bar(hits, all, barWidth)),
-		line{}.add(dim, "  memory ").add(plain, "%s", percent(recent.Memory, all)).
+		line{}.add(dim, "  as sidecars count: memory ").add(plain, "%s", percent(recent.Memory, all)).
 			add(dim, "   Redis ").add(plain, "%s", percent(recent.Redis, all)).
-			add(dim, "   joined another's load ").add(plain, "%s", percent(recent.Joined, all)).
+			add(dim, "   joined a load ").add(plain, "%s", percent(recent.Joined, all)).
 			add(dim, "   miss ").add(plain, "%s", percent(recent.Missed, all)).
 			add(dim, "   passed through ").add(plain, "%s", percent(recent.Passed, all)),
 	}
@@ -144,9 +144,9 @@ func happenings(f Frame) []line {
 	if r.Stampedes.Count == 0 {
 		crowd = crowd.add(dim, "none yet")
 	} else {
-		crowd = crowd.add(plain, "%d crowds asked one query %s times at once: ", r.Stampedes.Count, number(r.Stampedes.Asked)).
-			add(bold, "%s reached Postgres", number(r.Stampedes.Reached)).
-			add(dim, ", all served in %s", duration(r.Stampedes.Served.Max))
+		crowd = crowd.add(plain, "%s clients asked the same at once: ", number(r.Stampedes.Asked/r.Stampedes.Count)).
+			add(bold, "of %s questions %s reached Postgres", number(r.Stampedes.Asked), number(r.Stampedes.Reached)).
+			add(dim, "; a crowd was served in %s", duration(r.Stampedes.Served.P50))
 	}
 	visible := line{}.add(bold, "Write past Freshet shows").column(columnA)
 	if r.Visible.Count == 0 {
@@ -156,7 +156,7 @@ func happenings(f Frame) []line {
 			add(dim, "   in %s trials through both sidecars", number(uint64(r.Visible.Count)))
 	}
 	changes := line{}.add(bold, "Invalidations").column(columnA).add(plain, "%s", number(f.events())).
-		add(dim, "   of %s writes through sidecars, %s past them; follower age", number(r.Writes), number(r.OfficeWrites))
+		add(dim, "   after %s writes through sidecars and %s past them; follower age", number(r.Writes), number(r.OfficeWrites))
 	for _, s := range f.Sidecars {
 		changes = append(changes, age(s)...)
 	}

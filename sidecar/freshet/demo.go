@@ -33,6 +33,11 @@ const (
 	// demoConnectionsMax is PostgreSQL's limit: every client of the demo has a
 	// connection of its own, those of the crowd included.
 	demoConnectionsMax = "300"
+	// Load for each processor, and how many processors are loaded at most: two
+	// connections a reader, so that 300 are enough.
+	demoReadersEach   = 10
+	demoReadsEach     = 1500
+	demoProcessorsMax = 6
 	// demoTick is how often it is looked whether the time is over or the view due.
 	demoTick = 100 * time.Millisecond
 )
@@ -262,6 +267,9 @@ func (d *demo) shopOptions() shop.Options {
 		Seed:        demoSeed,
 		Bound:       demoStaleness,
 		Duration:    d.options.Duration,
+		// More processors serve more readers, up to what the connections allow.
+		Readers:        demoReadersEach * min(runtime.NumCPU(), demoProcessorsMax),
+		ReadsPerSecond: demoReadsEach * min(runtime.NumCPU(), demoProcessorsMax),
 	}
 	for i, s := range d.sidecars {
 		o.Doors = append(o.Doors, shop.Door{Name: "sidecar " + demoNames[i], Dir: s.config.SocketDir, Port: s.config.Port, Database: demoDatabase})
@@ -279,8 +287,9 @@ func (d *demo) invite() {
 	for i, s := range d.sidecars {
 		d.print("  %s  http://%s/\n", demoNames[i], s.adminAddress())
 	}
-	d.print("\nReaders, writers, sidecars, Redis and Postgres share this machine's %d processors, at a fixed load;\n"+
-		"times are what the readers saw, from the call to the last row, drivers included.\n\n", runtime.NumCPU())
+	d.print("\nReaders, writers, sidecars, Redis and Postgres share this machine's %d processors, under a fixed load of\n"+
+		"%d reads/s. Times are what readers saw, from the call to the last row: the driver and the wait for a\n"+
+		"processor included.\n\n", runtime.NumCPU(), d.shopOptions().ReadsPerSecond)
 }
 
 // frame adds what the sidecars say of themselves.
