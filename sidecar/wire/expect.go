@@ -11,6 +11,8 @@ const (
 	expectClose
 	expectSync  // ReadyForQuery
 	expectQuery // anything up to and including ReadyForQuery
+	// expectCopyEnd stands for nothing: the client has ended its copied data.
+	expectCopyEnd
 )
 
 // expect is one answer that Postgres still owes.
@@ -26,11 +28,16 @@ type expect struct {
 	// statement is set on the Describe of a statement, not of a portal.
 	statement bool
 	prepared  *prepared // of a Parse
+	change    *change   // of the names of statements, unless nil
 	capture   *capture  // of an Execute, a Describe or a Query
 }
 
 // endsUnit reports whether the answer ends in ReadyForQuery.
 func (e *expect) endsUnit() bool { return e.kind == expectSync || e.kind == expectQuery }
+
+// hides reports whether even errors and notices are hidden: those of a query of
+// the sidecar's own.
+func (e *expect) hides() bool { return e != nil && e.hidden && e.kind == expectQuery }
 
 // expectations is a queue. The zero value is empty.
 type expectations struct {
@@ -60,21 +67,29 @@ func (q *expectations) head() *expect {
 func (q *expectations) pop() {
 	q.items[q.first] = expect{}
 	q.first++
+	for q.len() > 0 && q.items[q.first].kind == expectCopyEnd {
+		q.first++ // of data that Postgres did not ask for, or no longer
+	}
 	if q.first == len(q.items) {
 		q.items, q.first = q.items[:0], 0
 	}
 }
 
-// dropSyncsIf removes, on condition, the Syncs that follow the head directly:
-// while a client copies data in, Postgres ignores them.
-func (q *expectations) dropSyncsIf(copyIn bool) {
-	if !copyIn {
-		return
-	}
-	kept := q.items[:q.first+1]
+// dropIgnored removes the Syncs between the head, which copies data in, and the
+// end of the data. It reports whether one of them was not proven, and whether
+// the end was there.
+func (q *expectations) dropIgnored() (unproven, ended bool) {
 	following := q.items[q.first+1:]
-	for len(following) > 0 && following[0].kind == expectSync {
-		following = following[1:]
+	n := 0
+	for n < len(following) && following[n].kind == expectSync {
+		unproven = unproven || !following[n].proven
+		n++
 	}
-	q.items = append(kept, following...)
+	if ended = n < len(following) && following[n].kind == expectCopyEnd; ended {
+		n++
+	}
+	kept := copy(following, following[n:])
+	clear(following[kept:])
+	q.items = q.items[:q.first+1+kept]
+	return unproven, ended
 }

@@ -2,12 +2,11 @@ package wire
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
-	s.expectUnit(expect{kind: expectQuery, proven: proven, capture: c})
+	e := expect{kind: expectQuery, proven: proven, capture: c}
 	if unit[0] == 'Q' {
-		// Postgres forgets the unnamed statement at a simple query.
-		delete(s.prepared, "")
-		s.upUnnamed = nil
+		e.change = s.bindName("", nil) // Postgres forgets the unnamed statement at a simple query
 	}
+	s.expectUnit(e)
 	s.server.counters.upstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
@@ -24,13 +23,13 @@ func (s *session) expectUnit(e expect) {
 	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
 		s.room.Wait()
 	}
-	s.pending.push(e)
+	s.owe(e)
 	s.mu.Unlock()
 }
 
 func (s *session) expectPart(e expect) {
 	s.mu.Lock()
-	s.pending.push(e)
+	s.owe(e)
 	s.mu.Unlock()
 }
 
@@ -39,6 +38,11 @@ func (s *session) expectPart(e expect) {
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
 	s.server.counters.upstreamQueries.Add(uint64(s.plan.executions))
+	if mentionsToken(unit) || s.executesToken() {
+		if err := s.provideToken(); err != nil {
+			return err
+		}
+	}
 	wants := s.plan.wants
 	ended := false
 	for kind, message := range messages(unit) {
@@ -82,6 +86,17 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 	return nil
 }
 
+// executesToken reports whether a group executes a statement, prepared before,
+// that asks for the token.
+func (s *session) executesToken() bool {
+	for i := range s.plan.wants {
+		if p := s.plan.wants[i].prepared; p != nil && p.statement != nil && p.statement.token {
+			return true
+		}
+	}
+	return false
+}
+
 // leaveOpen notes that a group goes on.
 func (s *session) leaveOpen(proven bool) {
 	s.groupOpen = true
@@ -115,20 +130,12 @@ func (s *session) forwardParse(message, body []byte) error {
 	if !ok {
 		name = nil // Postgres will say what is wrong with it
 	}
-	var p *prepared
+	statement, _ := s.interned.intern(rest)
+	p := &prepared{statement: statement}
 	if len(name) == 0 {
-		statement, _ := s.interned.intern(rest)
-		p = &prepared{statement: statement, parse: append([]byte(nil), message...)}
-		s.prepared[""] = p
-		s.upUnnamed = p
-	} else if p = s.prepared[string(name)]; p == nil || !p.accepted.Load() {
-		statement, _ := s.interned.intern(rest)
-		p = &prepared{statement: statement}
-		if len(s.prepared) < preparedMax {
-			s.prepared[string(name)] = p
-		}
+		p.parse = append([]byte(nil), message...)
 	}
-	s.expectPart(expect{kind: expectParse, prepared: p})
+	s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
 	return s.sendUpstream(message)
 }
 
@@ -138,14 +145,13 @@ const preparedMax = 4096
 
 // forwardClose forgets what a Close closes.
 func (s *session) forwardClose(body []byte) {
+	e := expect{kind: expectClose}
 	if len(body) > 1 && body[0] == 'S' {
-		name, _, _ := cutString(body[1:])
-		delete(s.prepared, string(name))
-		if len(name) == 0 {
-			s.upUnnamed = nil
+		if name, _, ok := cutString(body[1:]); ok {
+			e.change = s.bindName(string(name), nil)
 		}
 	}
-	s.expectPart(expect{kind: expectClose})
+	s.expectPart(e)
 }
 
 // provideUnnamed makes Postgres' unnamed statement the one that the client
@@ -159,8 +165,7 @@ func (s *session) provideUnnamed(name []byte, ok bool) error {
 	case p == nil && s.upUnnamed == nil:
 		return nil
 	case p == nil:
-		s.upUnnamed = nil
-		s.expectPart(expect{kind: expectClose, hidden: true})
+		s.expectPart(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
 		return s.sendUpstream(closeUnnamed)
 	case s.upUnnamed == p && p.accepted.Load():
 		return nil
@@ -170,8 +175,7 @@ func (s *session) provideUnnamed(name []byte, ok bool) error {
 	if s.upUnnamed == p && s.owed() {
 		return nil // its Parse is on the way
 	}
-	s.upUnnamed = p
-	s.expectPart(expect{kind: expectParse, hidden: true, prepared: p})
+	s.expectPart(expect{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)})
 	return s.sendUpstream(p.parse)
 }
 
@@ -211,11 +215,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	case 'P':
 		name, _, _ := cutString(body)
 		p := &prepared{}
-		s.prepared[string(name)] = p
-		if len(name) == 0 {
-			s.upUnnamed = p
-		}
-		s.expectPart(expect{kind: expectParse, prepared: p})
+		s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
 	case 'B':
 		if err := s.provideUnnamed(statementOfBind(body)); err != nil {
 			return err
@@ -230,9 +230,12 @@ func (s *session) forwardLong(beginning []byte) error {
 	case 'S':
 		s.expectUnit(expect{kind: expectSync})
 		return s.sendUpstream(beginning)
+	case 'd':
+		return s.sendUpstream(beginning)
+	case 'c', 'f':
+		s.expectPart(expect{kind: expectCopyEnd})
+		return s.sendUpstream(beginning)
 	}
-	if beginning[0] != 'd' {
-		s.leaveOpen(false)
-	}
+	s.leaveOpen(false)
 	return s.sendUpstream(beginning)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
@@ -48,6 +49,9 @@ type session struct {
 	// state is what the last probe found; nil before the first.
 	state *sessionState
 	reads fence.Session
+	// after is the token that reads was told of last, complained the last warning
+	// about a demand that is not understood.
+	after, complained string
 	// groupOpen is set while part of a group was sent without its Sync, and
 	// groupUnproven if that part may change something.
 	groupOpen, groupUnproven bool
@@ -61,6 +65,13 @@ type session struct {
 
 	mu      sync.Mutex
 	pending expectations
+	// skipping is set while Postgres skips what comes before the next Sync, copying
+	// while it ignores each Sync before the end of the data.
+	skipping, copying bool
+	// undone are changes of names that did not happen; someUndone, for a look
+	// without mu, is set if there are any.
+	undone     []*change
+	someUndone atomic.Bool
 	// room is signalled when pending shrinks.
 	room sync.Cond
 	// status is the transaction state of the last ReadyForQuery.
@@ -82,6 +93,7 @@ type session struct {
 type answeredGroup struct {
 	failed   bool // an ErrorResponse: the rest up to the Sync is skipped
 	noticed  bool // a notice, which a hit could not repeat
+	unproven bool // a Sync that Postgres ignored ended something unproven
 	executed int
 	captures []*capture
 	row      []byte // the DataRow of a probe
@@ -152,6 +164,7 @@ func (s *session) readClient() {
 
 // handle deals with one unit. It reports false if the session is to end.
 func (s *session) handle(kind unitKind, unit []byte) bool {
+	s.takeBack()
 	switch kind {
 	case unitQuery:
 		return s.handleQuery(unit) == nil
@@ -165,6 +178,9 @@ func (s *session) handle(kind unitKind, unit []byte) bool {
 		s.bypass(reasonFunctionCall, 1)
 		return s.forwardQuery(unit, false, nil) == nil
 	case unitCopy:
+		if unit[0] != 'd' {
+			s.expectPart(expect{kind: expectCopyEnd})
+		}
 		return s.sendUpstream(unit) == nil
 	case unitTerminate:
 		if s.sendUpstream(unit) == nil {
@@ -249,10 +265,16 @@ func (s *session) passLong() error {
 	return err
 }
 
-// abandonCaptures lets go whoever waits for this session's loads.
+// abandonCaptures lets go whoever waits for this session's loads. Those of the
+// plan may not even have been sent.
 func (s *session) abandonCaptures() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, w := range s.plan.wants {
+		if w.capture != nil {
+			w.capture.release(nil)
+		}
+	}
 	for _, c := range s.group.captures {
 		c.release(nil)
 	}

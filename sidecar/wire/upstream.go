@@ -75,6 +75,9 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 		}
 		n += len(piece)
 	}
+	if s.pending.len() < pendingMax {
+		s.room.Signal()
+	}
 	if whole {
 		return n, held[:n]
 	}
@@ -115,7 +118,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	switch kind {
 	case 'N':
 		s.group.noticed = true
-		return nil, due != nil && due.probe
+		return nil, due.hides()
 	case 'A':
 		// Who was notified of a commit must not be shown what was before it.
 		s.reads.Received(fence.Now())
@@ -159,7 +162,9 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 		}
 		s.noteExecuted(due)
 	case 'G', 'W', 'H':
-		s.pending.dropSyncsIf(kind == 'G' && due.kind == expectExecute)
+		if kind == 'G' {
+			s.noteCopyIn()
+		}
 		s.spoil(c)
 	case 'd', 'c', 'V':
 		s.spoil(c)
@@ -208,27 +213,18 @@ func (s *session) noteExecuted(due *expect) {
 	}
 }
 
-// noteError handles an ErrorResponse: Postgres skips what follows up to the
-// Sync.
+// noteError handles an ErrorResponse.
 func (s *session) noteError(due *expect) (hidden bool) {
 	if due == nil {
 		return false // the server ends the connection
 	}
-	if due.probe {
+	if due.hides() {
 		s.group.failed = true
 		return true
 	}
 	s.server.counters.queries[Failed].Add(1)
 	s.group.failed = true
-	for due := s.pending.head(); due != nil && !due.endsUnit(); due = s.pending.head() {
-		if due.prepared != nil {
-			due.prepared.failed.Store(true)
-		}
-		if due.capture != nil {
-			due.capture.release(nil)
-		}
-		s.pending.pop()
-	}
+	s.noteFailed(due)
 	return false
 }
 
@@ -258,13 +254,12 @@ func (s *session) noteReady(due *expect, body []byte) {
 		c.store(s.server.cache, now)
 	}
 	clear(group.captures)
-	if !due.proven {
+	if !due.proven || group.unproven {
 		s.dirty = true
 	}
 	// Even a refused statement may have committed something before it failed.
 	s.reads.Received(now)
 	s.pending.pop()
-	s.room.Signal()
 	if len(group.captures) > 0 {
 		// The client's next read has to be proven newer than this answer.
 		s.server.follower.Wake()
