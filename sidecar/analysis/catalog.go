@@ -208,8 +208,8 @@ func (c *catalog) loadTypes(ctx context.Context, conn *pgx.Conn, oids []uint32) 
 	return err
 }
 
-// view gives a consistent read-only look at the maps for one analysis: load
-// only ever adds, so sharing under the lock is enough.
+// relation returns what was loaded of a relation, or nil. load only ever adds, so
+// this and its siblings need no more than the lock.
 func (c *catalog) relation(oid uint32) *relation {
 	c.mu.Lock()
 	defer c.mu.Unlock()

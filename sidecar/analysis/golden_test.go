@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -306,10 +307,34 @@ func TestGolden(t *testing.T) {
 			if v.Cacheable != (v.Reason == "") {
 				t.Errorf("cacheable %v with reason %q", v.Cacheable, v.Reason)
 			}
-			if !v.Cacheable && v.Reason.Advice() == "" {
-				t.Errorf("reason %s has no advice", v.Reason)
+			if !v.Cacheable && !slices.Contains(Reasons(), v.Reason) {
+				t.Errorf("reason %s is not listed", v.Reason)
 			}
 		})
+	}
+}
+
+// Every reason is met by some golden statement, or by the test that is named.
+func TestReasons(t *testing.T) {
+	elsewhere := []Reason{
+		ReasonUnsupportedServer, // TestOtherServerEncoding
+		ReasonTemporaryTable,    // TestForeignAndTemporaryTables
+		ReasonForeignTable,
+	}
+	for _, r := range Reasons() {
+		if r.Advice() == "" || strings.ToLower(string(r)) != string(r) {
+			t.Errorf("reason %q advises %q", r, r.Advice())
+		}
+		met := slices.Contains(elsewhere, r)
+		for _, c := range golden {
+			met = met || c.want == "no: "+string(r)
+		}
+		if !met {
+			t.Errorf("no statement meets %s", r)
+		}
+	}
+	if Reason("other").Advice() != "" {
+		t.Error("advice for a reason that is none")
 	}
 }
 
@@ -381,6 +406,18 @@ func TestVerdictNamesWhatItReads(t *testing.T) {
 	}
 	if len(v.Relations) != 3 {
 		t.Errorf("relations: got %d, want 3", len(v.Relations))
+	}
+	for _, name := range []string{"v_nested", "v_order", "events_2025", "orders", "users"} {
+		var oid uint32
+		if err := b.conn.QueryRow(t.Context(), `SELECT $1::text::regclass::oid`, name).Scan(&oid); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(v.Mentioned, oid) {
+			t.Errorf("%s is not mentioned", name)
+		}
+	}
+	if len(v.Mentioned) != 5 {
+		t.Errorf("mentioned: got %d, want 5", len(v.Mentioned))
 	}
 	if len(v.ParamTypes) != 1 || v.ParamTypes[0] != typeInt8 {
 		t.Errorf("parameter types: got %v, want [20]", v.ParamTypes)

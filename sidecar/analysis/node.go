@@ -59,7 +59,7 @@ func (n *node) field(name string) any {
 	panic(refuse(ReasonUnknownNode, n.tag+" without "+name))
 }
 
-// optional is field for those that only some versions print.
+// optional is field for those that only some entries or versions have.
 func (n *node) optional(name string) any {
 	for i := range n.fields {
 		if n.fields[i].name == name {
@@ -69,6 +69,7 @@ func (n *node) optional(name string) any {
 	return nil
 }
 
+// child is field for a node that must be there.
 func (n *node) child(name string) *node {
 	if v, ok := n.field(name).(*node); ok {
 		return v

@@ -1,5 +1,10 @@
 package analysis
 
+import (
+	"maps"
+	"slices"
+)
+
 // Reason names why a statement may not be cached. The strings are stable: the
 // dashboard, the metrics and `freshet explain` show them. The empty Reason
 // belongs to a cacheable verdict.
@@ -65,6 +70,9 @@ var advice = map[Reason]string{
 	ReasonUnsafeCast:         "The cast reads the clock or a catalog at run time; cast in the application, or store the right type.",
 	ReasonUnsafeResultType:   "The type's text depends on a catalog or an extension; cast it to a plain type in the table.",
 }
+
+// Reasons lists every reason, sorted, for metrics that start at zero.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(advice)) }
 
 // Advice says in one line what a user can do about the reason; empty for a
 // reason this package does not know.

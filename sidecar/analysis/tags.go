@@ -3,6 +3,7 @@ package analysis
 import (
 	"slices"
 	"sort"
+	"strconv"
 )
 
 // shareLiterals finds the literals that may differ between statements that share
@@ -89,6 +90,27 @@ func (s *statement) deriveTags(v *Verdict) {
 	}
 	slices.Sort(v.Relations)
 	v.Relations = slices.Compact(v.Relations)
+	v.Mentioned = s.mentioned()
+}
+
+// mentioned lists the relations of the tree. A view that was expanded stands in
+// it still: beside its own query, or (before version 16) as what the query calls
+// its old and new row.
+func (s *statement) mentioned() []uint32 {
+	var oids []uint32
+	walk(s.query, func(n *node) bool {
+		if n.tag == "RANGETBLENTRY" {
+			if a, ok := n.optional("relid").(atom); ok {
+				oid, err := strconv.ParseUint(string(a), 10, 32)
+				if err == nil && oid != 0 {
+					oids = append(oids, uint32(oid))
+				}
+			}
+		}
+		return true
+	})
+	slices.Sort(oids)
+	return slices.Compact(oids)
 }
 
 // template chooses the guard for one occurrence: on a watched column of a

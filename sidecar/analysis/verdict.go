@@ -22,6 +22,7 @@ type Verdict struct {
 
 	Tables     []string // schema.table of every watched table read, sorted
 	Relations  []uint32 // their root OIDs, sorted
+	Mentioned  []uint32 // OIDs of every relation in the tree, views and partitions too, sorted: a change of their definition changes the answer
 	ParamTypes []uint32 // as the server resolved them
 	Tags       []TagTemplate
 
