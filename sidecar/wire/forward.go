@@ -2,6 +2,11 @@ package wire
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+	if !proven && mentionsToken(unit) {
+		if err := s.provideToken(); err != nil {
+			return err
+		}
+	}
 	e := expect{kind: expectQuery, proven: proven, capture: c}
 	if unit[0] == 'Q' {
 		e.change = s.bindName("", nil) // Postgres forgets the unnamed statement at a simple query

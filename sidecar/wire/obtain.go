@@ -111,17 +111,10 @@ func (s *session) judge(sql string, paramTypes []uint32) judgement {
 // false if that could not be proven in time.
 func (s *session) prove() bool { return s.server.cache.Prove(s.ctx, &s.reads) }
 
-// proveNow is prove, at a moment that later look-ups count from.
-func (s *session) proveNow() bool {
-	ok := s.prove()
-	s.now = fence.Now()
-	return ok
-}
-
 // obtain looks for the answer of s.key in memory, in loads under way and in
 // Redis, and otherwise begins a load.
 func (s *session) obtain(r request) obtained {
-	if !s.proveNow() {
+	if !s.prove() {
 		return obtained{reason: reasonUnproven}
 	}
 	if entry := s.lookup(); entry != nil {

@@ -31,6 +31,18 @@ func (s *session) adopt(state *sessionState) {
 		return
 	}
 	s.state = state
+	d := &state.demands
+	s.reads.SetLevel(d.level)
+	s.reads.SetStaleness(d.staleness)
+	if token := d.token(); token != s.after {
+		// Once reached it stays reached, so the setting counts only when it is new.
+		s.after = token
+		s.reads.SetAfter(d.after)
+	}
+	if d.complaint != "" && d.complaint != s.complained {
+		s.out = append(s.out, warning(d.complaint, "Until then the reads of this session go to Postgres.")...)
+	}
+	s.complained = d.complaint
 }
 
 // noteProbed ends a probe.

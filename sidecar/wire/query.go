@@ -52,6 +52,7 @@ func (s *session) handleQuery(unit []byte) error {
 		s.bypass(reasonNotSelect, 1)
 		return s.forwardQuery(unit, false, nil)
 	}
+	s.reads.Begin(s.now)
 	if s.understood() && s.state.reason == "" {
 		s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
 		if entry := s.lookup(); entry != nil {
@@ -161,6 +162,7 @@ func (s *session) handleGroup(unit []byte) error {
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
 	}
+	s.reads.Begin(s.now)
 	if s.understood() && s.state.reason == "" && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
@@ -230,7 +232,7 @@ func (s *session) obtainGroup(unit []byte) error {
 // load that the other waits for would wait for ever.
 func (s *session) obtainMany(unit []byte, requests []request) error {
 	p := &s.plan
-	if s.proveNow() && s.lookupAll() {
+	if s.prove() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
 	for i := range p.wants {

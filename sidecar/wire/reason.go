@@ -19,6 +19,7 @@ const (
 	reasonIsolation        = "isolation"
 	reasonTemporary        = "temporary_tables"
 	reasonEncoding         = "client_encoding"
+	reasonDemands          = "consistency_not_understood"
 	reasonIncarnation      = "other_server"
 	reasonNotFollowing     = "not_following"
 	reasonUnproven         = "freshness_unproven"
@@ -47,6 +48,7 @@ var advice = map[string]string{
 	reasonIsolation:        "The session's default isolation is not READ COMMITTED: its reads belong to Postgres.",
 	reasonTemporary:        "The session has temporary tables, which may hide others.",
 	reasonEncoding:         "The client's encoding is not UTF8: its texts are not analysed.",
+	reasonDemands:          "SET freshet.consistency, freshet.staleness or freshet.after has a value that is not understood; a warning says which.",
 	reasonIncarnation:      "This connection reached another server or database than the one that is followed.",
 	reasonNotFollowing:     "The follower has not completed a look since the start or since a failover.",
 	reasonUnproven:         "The follower could not prove in time that the cache is fresh enough: is Postgres slow or out of reach?",

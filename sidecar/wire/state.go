@@ -16,6 +16,7 @@ type sessionState struct {
 	// reason, unless empty, says why this session must not be served.
 	reason      string
 	incarnation fence.Incarnation
+	demands     demands
 	searchPath  []string
 	settings    map[string]string
 }
@@ -42,7 +43,13 @@ var parseSettings = []string{
 }
 
 const (
-	probeFixedColumns  = 6
+	// The columns of a probe: first those that are no part of the key.
+	probeIncarnation = 0
+	probeDemands     = 1 // three of them
+	probeTemporary   = 4
+	probeSearchPath  = 8
+	probeSettings    = 9
+
 	schemaSeparator    = "\x01" // between the schemas of the search path
 	utf8Encoding       = "UTF8"
 	isolationCommitted = "read committed"
@@ -52,8 +59,11 @@ const (
 // qualified: the search path is the client's.
 var probeQuery = func() []byte {
 	var b strings.Builder
-	b.WriteString("SELECT freshet.incarnation()," +
-		" pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
+	b.WriteString("SELECT freshet.incarnation()")
+	for _, name := range demandSettings {
+		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
+	}
+	b.WriteString(", pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
 		" CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
 		" pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))")
 	for _, name := range keyedSettings {
@@ -66,18 +76,19 @@ var probeQuery = func() []byte {
 // probeQuery. nil means that it is not understood.
 func parseProbe(row []byte) *sessionState {
 	columns, ok := dataRow(row)
-	if !ok || len(columns) != probeFixedColumns+len(keyedSettings) {
+	if !ok || len(columns) != probeSettings+len(keyedSettings) {
 		return nil
 	}
 	s := &sessionState{
-		id:          digestOf(row[probeKeyOffset(row):]),
-		incarnation: fence.Incarnation(columns[0]),
-		searchPath:  strings.Split(string(columns[5]), schemaSeparator),
+		id:          digestOf(keyedColumns(row)),
+		incarnation: fence.Incarnation(columns[probeIncarnation]),
+		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
+		searchPath:  strings.Split(string(columns[probeSearchPath]), schemaSeparator),
 		settings:    make(map[string]string, len(parseSettings)),
 	}
 	all := make(map[string]string, len(keyedSettings))
 	for i, name := range keyedSettings {
-		if value := columns[probeFixedColumns+i]; value != nil {
+		if value := columns[probeSettings+i]; value != nil {
 			all[name] = string(value)
 		}
 	}
@@ -89,7 +100,9 @@ func parseProbe(row []byte) *sessionState {
 	switch {
 	case len(s.incarnation) == 0:
 		s.reason = reasonProbeFailed
-	case string(columns[1]) != "f":
+	case s.demands.complaint != "":
+		s.reason = reasonDemands
+	case string(columns[probeTemporary]) != "f":
 		s.reason = reasonTemporary
 	case all["default_transaction_isolation"] != isolationCommitted:
 		s.reason = reasonIsolation
@@ -99,12 +112,17 @@ func parseProbe(row []byte) *sessionState {
 	return s
 }
 
-// probeKeyOffset is where the second column begins: the incarnation is compared
-// on its own and is no part of the key, so that entries in Redis, which name it
-// themselves, are found by every process.
-func probeKeyOffset(row []byte) int {
-	n := int(int32(binary.BigEndian.Uint32(row[2:])))
-	return 2 + 4 + max(n, 0)
+// keyedColumns is the part of a probe's row that belongs to the key. The
+// incarnation is compared on its own, so that entries in Redis, which name it
+// themselves, are found by every process; and what a session demands does not
+// change an answer.
+func keyedColumns(row []byte) []byte {
+	at := 2
+	for range probeTemporary {
+		n := int(int32(binary.BigEndian.Uint32(row[at:])))
+		at += 4 + max(n, 0)
+	}
+	return row[at:]
 }
 
 // dataRow splits the body of a DataRow. A NULL column is nil.

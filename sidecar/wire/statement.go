@@ -11,6 +11,7 @@ type statement struct {
 	id         digest
 	sql        string
 	paramTypes []uint32
+	token      bool // it may ask for freshet.token
 }
 
 // parseStatement reads the body of a Parse message behind the statement name.
@@ -24,7 +25,7 @@ func parseStatement(body []byte) (*statement, bool) {
 	if len(rest) != 4*n {
 		return nil, false
 	}
-	s := &statement{id: digestOf(body), sql: string(sql), paramTypes: make([]uint32, n)}
+	s := &statement{id: digestOf(body), sql: string(sql), paramTypes: make([]uint32, n), token: mentionsToken(sql)}
 	for i := range s.paramTypes {
 		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
 	}

@@ -1,0 +1,201 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// lazy makes a sidecar that looks only when somebody demands it, and that may
+// serve what is an hour old: what a level demands is then all that is fresh.
+func lazy(c *cache.Options, f *invalidation.FollowerOptions) {
+	c.Staleness = time.Hour
+	f.Poll, f.Verify = time.Minute, time.Minute
+}
+
+// newQuietTestbed is a database whose writers ring no bell: where transactions
+// can be prepared, the trigger must not notify.
+func newQuietTestbed(t *testing.T) *testbed {
+	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"max_prepared_transactions": "5"}})
+	return newTestbedOn(t, pg, itemSchema)
+}
+
+func versionOf7(t *testing.T, conn *pgx.Conn) (version int) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = 7").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+// warm reads until the sidecar would serve the answer to anybody.
+func (s *side) warm(conn *pgx.Conn) {
+	s.bed.t.Helper()
+	eventually(s.bed.t, "a hit", func() bool {
+		before := s.count(HitL1)
+		var version int
+		if err := conn.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 7").Scan(&version); err != nil {
+			s.bed.t.Fatal(err)
+		}
+		return s.count(HitL1) > before
+	})
+}
+
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	s := bed.sidecar(lazy)
+	ordinary, strong := s.connect(), bed.connect(s.dsn()+" options='-c freshet.consistency=strong'")
+	s.warm(ordinary)
+
+	bed.exec("UPDATE item SET version = 1 WHERE id = 7")
+	if got := versionOf7(t, ordinary); got != 0 {
+		t.Fatalf("version %d within an hour's staleness, though nobody looked: this test shows nothing", got)
+	}
+	if got := versionOf7(t, strong); got != 1 {
+		t.Errorf("a strong read shows version %d of a commit that was acknowledged before it", got)
+	}
+
+	s.warm(ordinary)
+	bed.exec("UPDATE item SET version = 2 WHERE id = 7")
+	if _, err := ordinary.Exec(t.Context(), "SET freshet.consistency = 'strong'"); err != nil {
+		t.Fatal(err)
+	}
+	if got := versionOf7(t, ordinary); got != 2 {
+		t.Errorf("version %d after SET freshet.consistency = 'strong', want 2", got)
+	}
+	hits := s.count(HitL1)
+	for range 3 {
+		versionOf7(t, ordinary)
+	}
+	if s.count(HitL1) == hits {
+		t.Error("strong reads of what did not change are never served from the cache")
+	}
+}
+
+func TestStalenessOfASession(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	s := bed.sidecar(lazy)
+	conn := s.connect()
+	if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'bounded'"); err != nil {
+		t.Fatal(err)
+	}
+	s.warm(conn)
+	bed.exec("UPDATE item SET version = 1 WHERE id = 7")
+	if got := versionOf7(t, conn); got != 0 {
+		t.Fatalf("version %d, though nobody looked: this test shows nothing", got)
+	}
+	if _, err := conn.Exec(t.Context(), "SET freshet.staleness = '20ms'"); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := time.Now()
+	eventually(t, "the bound to pass", func() bool { return time.Since(acknowledged) > 20*time.Millisecond })
+	if got := versionOf7(t, conn); got != 1 {
+		t.Errorf("version %d, older than the session's staleness allows", got)
+	}
+}
+
+// TestTokenCarriesAWriteToAnotherSidecar hands a token from a writer at one
+// sidecar to a reader at another, which would be served the old row otherwise.
+func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]pgx.QueryExecMode{
+		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bed := newQuietTestbed(t)
+			here, there := bed.sidecar(lazy), bed.sidecar(lazy)
+			writer, reader := here.connect(), there.connect()
+			there.warm(reader)
+			if _, err := writer.Exec(t.Context(), "UPDATE item SET version = 1 WHERE id = 7"); err != nil {
+				t.Fatal(err)
+			}
+			if got := versionOf7(t, reader); got != 0 {
+				t.Fatalf("version %d without a token: this test shows nothing", got)
+			}
+			var token, again string
+			for _, to := range []*string{&token, &again} {
+				if err := writer.QueryRow(t.Context(), "SHOW freshet.token", mode).Scan(to); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !strings.Contains(token, "@") || !strings.Contains(again, "@") {
+				t.Fatalf("tokens %q and %q", token, again)
+			}
+			if _, err := reader.Exec(t.Context(), "SET freshet.after = '"+token+"'"); err != nil {
+				t.Fatal(err)
+			}
+			if got := versionOf7(t, reader); got != 1 {
+				t.Errorf("version %d after the token of the write of version 1", got)
+			}
+		})
+	}
+}
+
+func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	conn := s.connect()
+	s.warm(conn)
+	if _, err := conn.Exec(t.Context(), "SET freshet.after = 'elsewhere@9:9:'"); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Report()
+	versionOf7(t, conn)
+	if after := s.Report(); after.Bypasses[reasonUnproven] != before.Bypasses[reasonUnproven]+1 {
+		t.Errorf("a demand that cannot be met did not go to Postgres: %+v", after)
+	}
+}
+
+func TestDemandNotUnderstood(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	config, err := pgx.ParseConfig(s.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var warnings []string
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { warnings = append(warnings, n.Message) }
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for setting, value := range map[string]string{
+		"freshet.consistency": "eventual", "freshet.staleness": "soon", "freshet.after": "unavailable",
+	} {
+		s.warm(conn)
+		warnings = nil
+		if _, err := conn.Exec(t.Context(), "SET "+setting+" = '"+value+"'"); err != nil {
+			t.Fatal(err)
+		}
+		before := s.Report().Bypasses[reasonDemands]
+		versionOf7(t, conn)
+		versionOf7(t, conn)
+		if n := s.Report().Bypasses[reasonDemands] - before; n != 2 {
+			t.Errorf("%s = %s: %d reads passed through, want 2", setting, value, n)
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0], setting) {
+			t.Errorf("%s = %s: warnings %q, want one that names it", setting, value, warnings)
+		}
+		if _, err := conn.Exec(t.Context(), "RESET "+setting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Exec(t.Context(), "SHOW freshet.nothing"); err == nil || !errors.As(err, new(*pgconn.PgError)) {
+		t.Errorf("an unknown setting of ours is answered with %v", err)
+	}
+}

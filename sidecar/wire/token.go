@@ -1,0 +1,39 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// tokenUnavailable is the token when none can be had. Nobody can use it by
+// mistake: it is no token.
+const tokenUnavailable = "unavailable"
+
+// mentionsToken reports whether a message may ask for the token.
+func mentionsToken(message []byte) bool {
+	return bytes.Contains(message, []byte("freshet.token")) || bytes.Contains(message, []byte("FRESHET.TOKEN"))
+}
+
+// provideToken puts the token into the setting freshet.token, unseen, before a
+// statement that reads it: Postgres then answers in whatever protocol and form
+// the client asks. The token is a head that includes everything acknowledged
+// before this moment.
+func (s *session) provideToken() error {
+	if s.groupOpen {
+		return nil
+	}
+	set := "SET freshet.token = '" + s.token() + "'"
+	s.expectUnit(expect{kind: expectQuery, hidden: true, proven: true, change: s.provide(nil)})
+	s.server.counters.upstreamProbes.Add(1)
+	return s.sendUpstream(appendMessage(nil, 'Q', []byte(set), []byte{0}))
+}
+
+func (s *session) token() string {
+	var reader fence.Session
+	reader.Received(fence.Now())
+	if !s.server.cache.Prove(s.ctx, &reader) || s.state == nil || !s.sameServer() {
+		return tokenUnavailable
+	}
+	return s.server.fence.Head().String()
+}
