@@ -33,7 +33,7 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
-	Tables    []string
+	Tables    []string // name and pg_class.relpersistence
 }
 
 type catalogRelation struct {
@@ -121,8 +121,8 @@ func functionBodies(files ...string) map[string]string {
 // fixedFunctions are those of the base and event files, by name.
 var fixedFunctions = functionBodies(baseSQL, eventsSQL)
 
-// fixedTables are those that the base file makes.
-var fixedTables = []string{"fingerprint", "incarnation", "incarnation_logged", "outbox", "trim"}
+// fixedTables are those that the base file makes, logged or not.
+var fixedTables = []string{"fingerprint p", "incarnation u", "incarnation_logged p", "outbox p", "trim p"}
 
 // fixedEvents are the event triggers: their events, functions and filters.
 var fixedEvents = []struct{ name, event, function, tag string }{
@@ -143,7 +143,7 @@ func (c *catalog) baseProblems() []string {
 	}
 	for _, table := range fixedTables {
 		if !slices.Contains(c.Tables, table) {
-			problems = append(problems, "table freshet."+table+" is missing")
+			problems = append(problems, "table freshet."+table[:len(table)-2]+" is missing, or is logged or unlogged wrongly")
 		}
 	}
 	for name, source := range fixedFunctions {
