@@ -9,13 +9,13 @@ import (
 	"github.com/freshet/freshet/loadtest/shop"
 )
 
-// Columns of the tables.
+// Columns of the tables. What matters most in a line stands in the first 80.
 const (
 	columnA  = 27
 	columnB  = 40
 	columnC  = 53
 	columnD  = 66
-	barWidth = 48
+	barWidth = 40
 )
 
 // section is a few lines that belong together.
@@ -62,17 +62,17 @@ func ratio(now, before Frame) []line {
 	lines := []line{
 		line{}.add(bold, "Hit ratio").column(columnA).add(bold, "%9s", percent(hits, all)).
 			column(columnB).add(good, "%s", bar(hits, all, barWidth)),
-		line{}.add(dim, "  as sidecars count: memory ").add(plain, "%s", percent(recent.Memory, all)).
+		line{}.add(dim, "  memory ").add(plain, "%s", percent(recent.Memory, all)).
 			add(dim, "   Redis ").add(plain, "%s", percent(recent.Redis, all)).
-			add(dim, "   joined a load ").add(plain, "%s", percent(recent.Joined, all)).
+			add(dim, "   joined ").add(plain, "%s", percent(recent.Joined, all)).
 			add(dim, "   miss ").add(plain, "%s", percent(recent.Missed, all)).
-			add(dim, "   passed through ").add(plain, "%s", percent(recent.Passed, all)),
+			add(dim, "   passed on ").add(plain, "%s", percent(recent.Passed, all)),
 	}
 	if recent.Failed > 0 {
 		lines = append(lines, line{}.add(bad, "  %s answered with an error", number(recent.Failed)))
 	}
 	if recent.Passed*100 > all { // worth a word
-		lines = append(lines, line{}.add(dim, "  passed through because of: %s", strings.Join(passedBecause(now), ", ")))
+		lines = append(lines, line{}.add(dim, "  passed on because of: %s", strings.Join(passedBecause(now), ", ")))
 	}
 	return lines
 }
@@ -144,9 +144,9 @@ func happenings(f Frame) []line {
 	if r.Stampedes.Count == 0 {
 		crowd = crowd.add(dim, "none yet")
 	} else {
-		crowd = crowd.add(plain, "%s clients asked the same at once: ", number(r.Stampedes.Asked/r.Stampedes.Count)).
-			add(bold, "of %s questions %s reached Postgres", number(r.Stampedes.Asked), number(r.Stampedes.Reached)).
-			add(dim, "; a crowd was served in %s", duration(r.Stampedes.Served.P50))
+		crowd = crowd.add(plain, "%s at once: %s asked, ", number(r.Stampedes.Asked/r.Stampedes.Count), number(r.Stampedes.Asked)).
+			add(bold, "%s reached Postgres", number(r.Stampedes.Reached)).
+			add(dim, "; a crowd is served in %s", duration(r.Stampedes.Served.P50))
 	}
 	visible := line{}.add(bold, "Write past Freshet shows").column(columnA)
 	if r.Visible.Count == 0 {
@@ -155,11 +155,11 @@ func happenings(f Frame) []line {
 		visible = visible.add(plain, "after p50 %s   p99 %s   max %s", duration(r.Visible.P50), duration(r.Visible.P99), duration(r.Visible.Max)).
 			add(dim, "   in %s trials through both sidecars", number(uint64(r.Visible.Count)))
 	}
-	changes := line{}.add(bold, "Invalidations").column(columnA).add(plain, "%s", number(f.events())).
-		add(dim, "   after %s writes through sidecars and %s past them; follower age", number(r.Writes), number(r.OfficeWrites))
+	changes := line{}.add(bold, "Invalidations").column(columnA).add(plain, "%s", number(f.events())).add(dim, "   follower age")
 	for _, s := range f.Sidecars {
 		changes = append(changes, age(s)...)
 	}
+	changes = changes.add(dim, "   %s writes through sidecars, %s past them", number(r.Writes), number(r.OfficeWrites))
 	return []line{visible, crowd, changes}
 }
 
@@ -180,9 +180,10 @@ func verdict(r shop.Report) []line {
 			add(dim, "   %s of them of something changed in the second before", number(c.Contested)),
 		line{}.add(mark(c.OwnLost), "own writes missing: %s of %s", number(c.OwnLost), number(c.OwnChecked)).
 			add(dim, "   ").add(mark(c.WentBack), "back in time: %s", number(c.WentBack)).
-			add(dim, "   ").add(mark(c.TotalsWrong), "wrong totals: %s of %s", number(c.TotalsWrong), number(c.Totals)).
 			add(dim, "   ").add(mark(r.Errors), "errors: %s", number(r.Errors)),
-		line{}.add(dim, "%s", observed(r)),
+		line{}.add(mark(c.TotalsWrong), "wrong totals: %s of %s", number(c.TotalsWrong), number(c.Totals)).
+			add(dim, "   an order's total and the sum of its items, in one answer"),
+		line{}.add(plain, "%s", observed(r)),
 	}
 	for _, example := range slices.Concat(c.Examples, r.ErrorExamples) {
 		lines = append(lines, line{}.add(bad, "  %s", example))
@@ -195,7 +196,7 @@ func observed(r shop.Report) string {
 	c := r.Checks
 	text := number(c.Late) + " reads returned what had just been replaced"
 	if c.Late > 0 {
-		text += ", for " + duration(c.Age.Max) + " at most (p99 of the reads soon after a change: " + duration(c.Age.P99) + ")"
+		text += ", for " + duration(c.Age.Max) + " at most"
 	}
 	if c.Unjudged > 0 {
 		text += "; " + number(c.Unjudged) + " could not be judged"

@@ -44,6 +44,20 @@ func environment(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
+func TestTheEssentialFits80By24(t *testing.T) {
+	v, out := terminal(80, 24)
+	f := frame(time.Second, 98_765_432)
+	f.Sidecars[1].FollowerAge = 123 * time.Millisecond
+	v.Show(f)
+	text := strings.Join(shownLines(out.String()), "\n")
+	for _, want := range []string{"passed on 6.1 %", "8 reached Postgres", "B 123 ms", "errors: 0", "max 18.0 ms",
+		"98 765 432 checked", "wrong totals: 0 of 77", "3 reads returned what had just been replaced, for 8.00 ms at most"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in:\n%s", want, text)
+		}
+	}
+}
+
 // terminal is a view on a screen of a given size.
 func terminal(width, height int) (*View, *bytes.Buffer) {
 	var out bytes.Buffer
@@ -83,7 +97,7 @@ func TestPlainWhereNothingCanBeDrawn(t *testing.T) {
 		"stale reads: 0 of 40 000 checked",
 		"In 12s",
 		"stale reads: 0 of 48 000 checked   4 800 of them of something changed in the second before",
-		"passed through because of: row_limit 1 900, analysis_pending 4",
+		"passed on because of: row_limit 1 900, analysis_pending 4",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())

@@ -48,7 +48,7 @@ func TestDemoShowsTheMainJob(t *testing.T) {
 		`stale reads: 0 of [1-9][\d ]* checked`, `own writes missing: 0 of [1-9]`, `back in time: 0`,
 		`wrong totals: 0 of [1-9]`, `errors: 0`,
 		`hit in memory +\d`, `hit in Redis +\d`, `miss +\d`,
-		`of [1-9]\d* questions [1-9]\d* reached Postgres`, `Invalidations +[1-9]`,
+		`at once: [1-9]\d* asked, [1-9]\d* reached Postgres`, `Invalidations +[1-9]`,
 	} {
 		if !regexp.MustCompile(want).MatchString(shown) {
 			t.Errorf("%s is missing in:\n%s", want, shown)
