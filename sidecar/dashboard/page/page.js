@@ -81,7 +81,7 @@ function showFreshness(stats, history) {
   $("age").parentElement.classList.toggle("behind", !fresh);
   $("age").classList.toggle("unknown", age === null);
   const worst = paintAges($("age-chart"), history, stats.staleness_seconds);
-  setText($("age-note"), age === null ? "no look at the outbox has completed yet" : `since the last look at the outbox began; at most ${spoken(Math.max(worst, age))} in 2 minutes`);
+  setText($("age-note"), age === null ? "no look at the outbox has completed yet" : `since the last look began; at most ${spoken(Math.max(worst, age))} in 2 minutes`);
   const promise = spoken(stats.staleness_seconds);
   if (fresh) setText($("verdict"), `✓ Within the promise of ${promise}`);
   else setText($("verdict"), age === null ? "▲ Nothing is proven yet, so reads go to Postgres" : `▲ Beyond the promise of ${promise}, so reads go to Postgres`);
