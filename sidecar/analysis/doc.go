@@ -17,5 +17,9 @@
 // caller does, and asks [Analyzer.Current] before each use), and knows nothing
 // of the client's transaction.
 //
+// The caller keeps verdicts by [Template] key (or, where there is no template,
+// by the statement's text) together with everything else in a [Request], a few
+// per key where [Verdict.Covers] tells them apart.
+//
 // An Analyzer and a Verdict may be used by any number of goroutines.
 package analysis

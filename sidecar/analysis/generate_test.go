@@ -278,7 +278,11 @@ func (g *generator) grouped(key, value, tail string) string {
 func (g *generator) query() string {
 	g.aliases, g.params, g.ctes = 0, nil, nil
 	with := ""
-	if g.chance(35) {
+	switch n := g.random.IntN(100); {
+	case n < 10:
+		with = "WITH RECURSIVE w1(c1, c2) AS (" + g.recursive() + ") "
+		g.ctes = []string{"w1"}
+	case n < 40:
 		with = "WITH w1 AS (" + g.selectQuery(1, nil, 2) + ")"
 		names := []string{"w1"}
 		if g.chance(35) {
@@ -293,6 +297,17 @@ func (g *generator) query() string {
 		return with + g.wrapped()
 	}
 	return with + g.selectQuery(1+g.random.IntN(2), nil, 1+g.random.IntN(2))
+}
+
+// recursive makes the two arms of w1. UNION and values that are only handed on
+// make it end.
+func (g *generator) recursive() string {
+	where := choose(g, "", " WHERE a.id = 1", " WHERE a.x = 2")
+	column := func(alias string) string { return alias + "." + choose(g, "id", "x", "y") + "::int8" }
+	step := choose(g, "r.c1", "r.c2", "s."+choose(g, "id", "x", "y")+"::int8")
+	return "SELECT " + column("a") + ", " + column("a") + " FROM " + choose(g, "fa", "fb", "fc") + " a" + where +
+		" UNION SELECT " + column("s") + ", " + step + " FROM " + choose(g, "fa", "fb", "fc") + " s JOIN w1 r ON s." +
+		choose(g, "id", "x", "y") + " = r." + choose(g, "c1", "c2") + choose(g, "", "", " WHERE s.y = 1", " WHERE r.c1 = 2")
 }
 
 // wrapped puts conditions around a query whose shape decides whether they may
