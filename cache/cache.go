@@ -21,6 +21,10 @@ type Cache struct {
 
 	flights   flights
 	publisher publisher
+	envelopes envelopes
+	leaser    Leaser // nil: the remote tier is none
+	yields    chan *lease
+	loadTimes loadTimes
 	vain      vain
 	counters  counters
 
@@ -29,6 +33,8 @@ type Cache struct {
 	close   context.CancelFunc
 	loads   loads
 
+	// wall is time.Now, except in tests of clocks that jump.
+	wall func() time.Time
 	// betweenChecks, unless nil, is called between the proof of freshness and the
 	// question to the fence, for tests that force an interleaving there.
 	betweenChecks func()
@@ -38,6 +44,10 @@ type Cache struct {
 // second tier, and Close frees what New took.
 func New(o Options) (*Cache, error) {
 	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := newSealKeys(o.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +62,12 @@ func New(o Options) (*Cache, error) {
 		seed:      maphash.MakeSeed(),
 		flights:   flights{byKey: map[string]*flight{}},
 		publisher: publisher{queue: make(chan *Entry, publishQueueMax)},
+		envelopes: envelopes{compress: o.Compress, keys: keys},
+		yields:    make(chan *lease, yieldQueueMax),
+		wall:      time.Now,
 	}
+	c.leaser, _ = o.Remote.(Leaser)
+	c.options.Keys = nil // only what is derived from them stays
 	c.closing, c.close = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -212,11 +227,13 @@ func (c *Cache) Begin() (Start, bool) {
 func (c *Cache) Store(e *Entry) bool {
 	if e.size() > c.options.EntryMax {
 		c.counters.tooLarge.Add(1)
+		c.published(e)
 		return false
 	}
 	// An overtaken entry could do no harm in a tier, only take room.
 	if !c.fence.Admits(e.Ticket) {
 		c.counters.overtaken.Add(1)
+		c.published(e)
 		return false
 	}
 	c.keep(e)

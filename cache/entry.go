@@ -24,7 +24,7 @@ type Payload interface {
 // for instance those of another release.
 type Decode func(src []byte) (Payload, error)
 
-// Entry is one answer and what must be known to serve it. It is immutable.
+// Entry is one answer and what must be known to serve it. It does not change.
 type Entry struct {
 	// Ticket is what the fence asks for.
 	Ticket *fence.Ticket
@@ -41,6 +41,8 @@ type Entry struct {
 	// it lives. Only they mean something in another process.
 	born time.Time
 	life time.Duration
+
+	publication publication
 }
 
 // Start is the beginning of a load.
@@ -86,7 +88,7 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		Payload: l.Payload,
 		Expires: l.End.Add(life),
 		began:   l.Start.At,
-		born:    time.Now(),
+		born:    c.wall(),
 		life:    life,
 	}
 }

@@ -33,7 +33,7 @@ type flight struct {
 //	if e, ok := f.Wait(ctx, s); ok {
 //		return e
 //	}
-//	… Fetch, or Begin, load, NewEntry, Store …
+//	… f.Fetch, or Begin, load, NewEntry, Store …
 //	f.Finish(e)
 type Flight struct {
 	cache   *Cache
@@ -43,6 +43,10 @@ type Flight struct {
 	current *flight
 	leads   bool
 	rounds  int // flights waited for in vain
+	// lease, unless nil, is this reader's, for a load of the shape.
+	lease   *lease
+	shape   uint64
+	fetched bool // shape is known
 }
 
 // Join brings a reader that missed key together with the others who do. The
@@ -192,4 +196,5 @@ func (f *Flight) Finish(e *Entry) {
 	t.mu.Unlock()
 	f.current.entry = e
 	close(f.current.done)
+	f.settle(e)
 }

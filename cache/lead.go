@@ -61,7 +61,7 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *Flight, s *
 
 // obtain gets the answer from the tiers or the loader, and hands it to who waits.
 func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session) (V, error) {
-	if e, tier := w.cache.Fetch(ctx, key, w.cache.Hash(key), w.decode); tier != Nowhere && w.cache.serveProving(ctx, e, s) {
+	if e, tier := f.Fetch(ctx, w.shape, w.decode); tier != Nowhere && w.cache.serveProving(ctx, e, s) {
 		f.Finish(e)
 		return w.answer(ctx, k, s, e)
 	}

@@ -18,6 +18,7 @@ const (
 	waitMaxDefault     = 10 * time.Second
 	loadMaxDefault     = 30 * time.Second
 	flightsMaxDefault  = 1 << 14
+	leaseMinDefault    = 5 * time.Millisecond
 )
 
 // Options configure a Cache. Only Fence is required.
@@ -31,6 +32,18 @@ type Options struct {
 	Confirm func(ctx context.Context, at fence.Instant) error
 	// Remote is the second tier. nil: there is none.
 	Remote Remote
+	// Compress shortens what Remote is given, where that is worth it. Entries that
+	// others compressed are read in any case.
+	Compress bool
+	// Keys, each of SealKeyLength random bytes, make entries in Remote secret, and
+	// impossible to make or to exchange for who can write to it: what is not sealed
+	// by one of Keys is not used. The first key seals. To replace a key, first let
+	// every process know the new one as the second, then put it first everywhere,
+	// and take the old one out after TTL. Change a key before it has sealed four
+	// billion entries. None: entries are readable, and whoever can write to Remote
+	// can make answers up. With Compress the length of an entry says something
+	// about its content.
+	Keys [][]byte
 	// Resolve returns the tags that stand for a dependency of a wrapped function's
 	// load: for a table those of its rows or of the whole, with the tag of its
 	// schema. It reports false for what is not watched, and for what was not
@@ -53,6 +66,11 @@ type Options struct {
 	// WaitMax is how long a reader waits for another's load before it loads
 	// itself. 0 means 10 s.
 	WaitMax time.Duration
+	// LeaseMin is how long a load must take for it to be shared between processes
+	// (Flight.Fetch), as far as this process knows; so it is for one that it does
+	// not know. Below it waiting for another process would be no faster than a load.
+	// 0 means 5 ms.
+	LeaseMin time.Duration
 	// LoadMax is the longest time a load of a wrapped function may take once its
 	// callers have gone. 0 means 30 s.
 	LoadMax time.Duration
@@ -66,7 +84,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Fence == nil {
 		return o, errors.New("make cache: Options.Fence is nil, give the fence that the follower feeds")
 	}
-	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LoadMax < 0 || o.FlightsMax < 0 {
+	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LoadMax < 0 || o.LeaseMin < 0 || o.FlightsMax < 0 {
 		return o, errors.New("make cache: an option is negative, use 0 for its default")
 	}
 	orDefault(&o.MemoryBytes, memoryBytesDefault)
@@ -75,6 +93,7 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.TTL, ttlDefault)
 	orDefault(&o.WaitMax, waitMaxDefault)
 	orDefault(&o.LoadMax, loadMaxDefault)
+	orDefault(&o.LeaseMin, leaseMinDefault)
 	orDefault(&o.FlightsMax, flightsMaxDefault)
 	if o.EntryMax > entryMaxHighest {
 		return o, fmt.Errorf("make cache: EntryMax is %d bytes, at most %d can be stored", o.EntryMax, entryMaxHighest)

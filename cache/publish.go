@@ -33,6 +33,7 @@ type publisher struct {
 // enqueue hands an entry to the publisher, or drops it. It never waits.
 func (c *Cache) enqueue(e *Entry) {
 	if c.options.Confirm == nil {
+		c.published(e)
 		return
 	}
 	p := &c.publisher
@@ -46,6 +47,7 @@ func (c *Cache) enqueue(e *Entry) {
 	}
 	p.bytes.Add(-size)
 	c.counters.dropped.Add(1)
+	c.published(e)
 }
 
 // Run publishes entries to the remote tier until ctx ends or the cache is
@@ -63,6 +65,9 @@ func (c *Cache) Run(ctx context.Context) error {
 	for range publishWorkers {
 		workers.Go(func() { c.publishAll(ctx) })
 	}
+	if c.leaser != nil {
+		workers.Go(func() { c.yieldAll(ctx) })
+	}
 	workers.Wait()
 	return nil
 }
@@ -78,6 +83,7 @@ func (c *Cache) publishAll(ctx context.Context) {
 			c.publish(ctx, batch)
 			for _, e := range batch {
 				c.publisher.bytes.Add(-int64(e.size()))
+				c.published(e)
 			}
 			clear(batch)
 		}
@@ -132,8 +138,9 @@ func (c *Cache) publishOne(ctx context.Context, e *Entry, head *fence.Head, buff
 	}
 	left := e.Expires.Sub(fence.Now())
 	label.Upper = head.Snapshot
-	value, err := appendRecord(buffer, e, label)
-	if err != nil || left <= 0 || !c.options.Remote.Set(ctx, remoteKey(label.Incarnation, e.Key), value, left) {
+	name := remoteKey(label.Incarnation, e.Key)
+	value, err := c.envelopes.append(buffer, e, label, name)
+	if err != nil || left <= 0 || !c.options.Remote.Set(ctx, name, value, left) {
 		c.counters.dropped.Add(1)
 		return buffer
 	}

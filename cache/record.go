@@ -4,16 +4,11 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/freshet/freshet/cache/fence"
 )
 
-// A record is an entry as bytes outside the process:
+// A record is an entry as bytes:
 //
-//	magic      4 bytes, the last one is the version
-//	checksum   8 bytes, XXH64 of all that follows
-//	flags      1 byte, 0
 //	born       uvarint, milliseconds since 1970
 //	life       uvarint, milliseconds
 //	label      incarnation, lower bound, upper bound
@@ -21,8 +16,8 @@ import (
 //	key        uvarint length, bytes
 //	payload    the rest
 //
-// Numbers of fixed size are little-endian. The bytes of TestRecordFormat hold
-// the format in place.
+// Numbers of fixed size are little-endian. The version of the envelope around it
+// is that of the record too.
 type record struct {
 	born    time.Time
 	life    time.Duration
@@ -33,10 +28,6 @@ type record struct {
 }
 
 const (
-	recordMagic    = "FRS\x01"
-	checksumLength = 8
-	bodyAt         = len(recordMagic) + checksumLength
-
 	// tagsMax bounds the tags of a decoded record.
 	tagsMax = 1 << 16
 	// entryMaxHighest is the largest Options.EntryMax. A record of it, with the
@@ -48,10 +39,6 @@ const (
 
 // appendRecord appends e with the bounds of label.
 func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
-	start := len(dst)
-	dst = append(dst, recordMagic...)
-	dst = append(dst, make([]byte, checksumLength)...)
-	dst = append(dst, 0)
 	dst = binary.AppendUvarint(dst, uint64(max(e.born.UnixMilli(), 0)))
 	dst = binary.AppendUvarint(dst, uint64(e.life.Milliseconds()))
 	dst = label.AppendBinary(dst)
@@ -62,30 +49,13 @@ func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(e.Key)))
 	dst = append(dst, e.Key...)
-	dst, err := e.Payload.AppendBinary(dst)
-	if err != nil {
-		return nil, err
-	}
-	binary.LittleEndian.PutUint64(dst[start+len(recordMagic):], xxhash.Sum64(dst[start+bodyAt:]))
-	return dst, nil
+	return e.Payload.AppendBinary(dst)
 }
 
-// decodeRecord reads what appendRecord wrote, and says no to anything else. The
-// key and the payload are parts of src.
+// decodeRecord reads what appendRecord wrote, and says no to anything else. A
+// checksum is no proof of good will: every length is compared with what is there
+// before it is used. The key and the payload are parts of src.
 func decodeRecord(src []byte) (record, bool) {
-	if len(src) <= bodyAt || string(src[:len(recordMagic)]) != recordMagic {
-		return record{}, false
-	}
-	body := src[bodyAt:]
-	if binary.LittleEndian.Uint64(src[len(recordMagic):]) != xxhash.Sum64(body) || body[0] != 0 {
-		return record{}, false
-	}
-	return decodeBody(body[1:])
-}
-
-// decodeBody reads the part behind the flags. A checksum is no proof of good
-// will: every length is compared with what is there before it is used.
-func decodeBody(src []byte) (record, bool) {
 	born, src, ok1 := takeUvarint(src)
 	life, src, ok2 := takeUvarint(src)
 	if !ok1 || !ok2 || born > 1<<52 || life > uint64(lifeMax.Milliseconds()) {

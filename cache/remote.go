@@ -13,8 +13,9 @@ import (
 // corrupt and bring back what it was given. It answers within a short time of
 // its own, or says no.
 type Remote interface {
-	// Get returns the bytes last set under key, or false. Nobody changes them.
-	Get(ctx context.Context, key string) ([]byte, bool)
+	// Get returns the bytes last set under key and how long they are still kept by
+	// the tier's own clock, or false. Nobody changes them.
+	Get(ctx context.Context, key string) (value []byte, left time.Duration, ok bool)
 	// Set keeps value for at most ttl, and reports whether the tier took it. It
 	// does not keep the slice.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool
@@ -45,29 +46,42 @@ func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decod
 	if c.options.Remote == nil || head == nil {
 		return nil, Nowhere
 	}
-	src, ok := c.options.Remote.Get(ctx, remoteKey(head.Incarnation, key))
+	name := remoteKey(head.Incarnation, key)
+	src, left, ok := c.options.Remote.Get(ctx, name)
 	if !ok {
 		return nil, Nowhere
 	}
-	e, ok := c.open(src, key, decode)
-	if !ok || !c.admitted(e, fence.Now()) {
-		c.counters.unusable.Add(1)
+	e := c.accept(src, left, key, name, decode)
+	if e == nil {
 		return nil, Nowhere
 	}
-	c.counters.fetched.Add(1)
-	c.keep(e)
 	return e, Shared
 }
 
+// accept makes an entry of bytes that lay under name in the remote tier, and
+// copies it to the first one; or returns nil if they are of no use.
+func (c *Cache) accept(src []byte, left time.Duration, key []byte, name string, decode Decode) *Entry {
+	e, ok := c.open(src, left, key, name, decode)
+	if !ok || !c.admitted(e, fence.Now()) {
+		c.counters.unusable.Add(1)
+		return nil
+	}
+	c.counters.fetched.Add(1)
+	c.keep(e)
+	return e
+}
+
 // open makes an entry of bytes from the remote tier, whoever wrote them.
-func (c *Cache) open(src, key []byte, decode Decode) (*Entry, bool) {
-	r, ok := decodeRecord(src)
+func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, decode Decode) (*Entry, bool) {
+	r, ok := c.envelopes.open(src, name)
 	if !ok || string(r.key) != string(key) {
 		return nil, false
 	}
-	// Two clocks are compared here, so a life may be off by their difference; it
-	// never is longer than it was.
-	left := min(r.life-max(time.Since(r.born), 0), c.options.TTL)
+	// Wall clocks jump, and those of two machines differ. So the life that is left
+	// is measured twice, by the tier's clock and by comparing this machine's with
+	// the one of the machine that loaded, and the shorter counts: one wrong clock
+	// ends entries early, and lengthens none.
+	left = min(left, r.life-max(c.wall().Sub(r.born), 0), c.options.TTL)
 	if left <= 0 {
 		return nil, false
 	}
@@ -94,12 +108,13 @@ func (c *Cache) open(src, key []byte, decode Decode) (*Entry, bool) {
 }
 
 // remoteKeyPrefix begins every key in the remote tier. The number is that of the
-// record's format: releases that differ in it do not see each other's entries.
-const remoteKeyPrefix = "freshet:1:"
+// envelope's format: releases that differ in it do not see each other's entries.
+const remoteKeyPrefix = "freshet:2:"
 
 // remoteKey names a key in the remote tier. Its last part is a hash of 128 bits;
-// the whole key is in the record.
+// the whole key is in the record. The braces make a Redis Cluster place a key by
+// its hash alone, so that a key's lease is on the node of the key.
 func remoteKey(incarnation fence.Incarnation, key []byte) string {
 	sum := sha256.Sum256(key)
-	return remoteKeyPrefix + string(incarnation) + ":" + hex.EncodeToString(sum[:16])
+	return remoteKeyPrefix + string(incarnation) + ":{" + hex.EncodeToString(sum[:16]) + "}"
 }

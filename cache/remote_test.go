@@ -172,11 +172,11 @@ func TestLifeGoesOnInTheRemoteTier(t *testing.T) {
 	label := e.Ticket.Label()
 	put := func(born time.Time) {
 		e.born, e.life = born, time.Hour
-		record, err := appendRecord(nil, e, label)
+		envelope, err := first.envelopes.append(nil, e, label, remoteKey(w.name, e.Key))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.restore(map[string][]byte{remoteKey(w.name, e.Key): record})
+		b.restore(map[string][]byte{remoteKey(w.name, e.Key): envelope})
 	}
 	put(time.Now().Add(-2 * time.Hour)) // brought back after its life
 	if got, tier := fetch(t, second, "k"); tier != Nowhere {

@@ -17,6 +17,7 @@ type counters struct {
 	fetched, unusable, coalesced, alone atomic.Uint64
 	stored, tooLarge, overtaken         atomic.Uint64
 	published, dropped                  atomic.Uint64
+	leases, leasesAwaited, leasesVain   atomic.Uint64
 	loads, loadErrors, unwatched        atomic.Uint64
 }
 
@@ -47,6 +48,10 @@ type Stats struct {
 	Published uint64 // entries sent to the remote tier
 	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
 
+	Leases        uint64 // loads begun on behalf of all processes
+	LeasesAwaited uint64 // entries found after waiting for the load of another process
+	LeasesVain    uint64 // waits for such a load that brought nothing
+
 	Loads      uint64 // loads of wrapped functions, of any kind
 	LoadErrors uint64 // those that failed
 	Unwatched  uint64 // those whose answer depends on what is not watched
@@ -62,6 +67,7 @@ func (c *Cache) Stats() Stats {
 		Fetched: n.fetched.Load(), Unusable: n.unusable.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
 		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
 		Published: n.published.Load(), Dropped: n.dropped.Load(),
+		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
 		Memory: c.memory.Stats(),
 	}

@@ -43,12 +43,12 @@ func TestTiersConform(t *testing.T) {
 // dressed is the first tier with a key for a hash and bytes for an entry.
 type dressed struct{ *memory.Store[[]byte] }
 
-func (d dressed) Get(_ context.Context, key string) ([]byte, bool) {
+func (d dressed) Get(_ context.Context, key string) ([]byte, time.Duration, bool) {
 	value, ok := d.Store.Get(hashText(key))
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
-	return *value, true
+	return *value, time.Hour, true
 }
 
 func (d dressed) Set(_ context.Context, key string, value []byte, _ time.Duration) bool {
@@ -86,7 +86,7 @@ func inRedis(t *testing.T) Remote {
 }
 
 func absentIsAMiss(t *testing.T, r Remote) {
-	if v, ok := r.Get(t.Context(), "absent"); ok {
+	if v, _, ok := r.Get(t.Context(), "absent"); ok {
 		t.Fatalf("found %q", v)
 	}
 }
@@ -100,7 +100,7 @@ func whatIsSetIsFound(t *testing.T, r Remote) {
 		if !r.Set(t.Context(), "k", want, time.Hour) {
 			t.Fatalf("%d bytes were refused", size)
 		}
-		if got, ok := r.Get(t.Context(), "k"); !ok || !bytes.Equal(got, want) {
+		if got, _, ok := r.Get(t.Context(), "k"); !ok || !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes came back as %d, %v", size, len(got), ok)
 		}
 	}
@@ -111,7 +111,7 @@ func theNewerReplaces(t *testing.T, r Remote) {
 		key := fmt.Sprint("k", i)
 		r.Set(t.Context(), key, []byte("older"), time.Hour)
 		r.Set(t.Context(), key, []byte("newer"), time.Hour)
-		if got, ok := r.Get(t.Context(), key); !ok || string(got) != "newer" {
+		if got, _, ok := r.Get(t.Context(), key); !ok || string(got) != "newer" {
 			t.Fatalf("%s is %q, %v", key, got, ok)
 		}
 	}
@@ -121,7 +121,7 @@ func theSliceIsTheCallers(t *testing.T, r Remote) {
 	value := []byte("mine")
 	r.Set(t.Context(), "k", value, time.Hour)
 	copy(value, "gone")
-	if got, ok := r.Get(t.Context(), "k"); !ok || string(got) != "mine" {
+	if got, _, ok := r.Get(t.Context(), "k"); !ok || string(got) != "mine" {
 		t.Fatalf("%q, %v after the caller used its slice again", got, ok)
 	}
 }
@@ -136,7 +136,7 @@ func manyAtOnce(t *testing.T, r Remote) {
 				if !r.Set(t.Context(), key, []byte(want), time.Hour) {
 					t.Errorf("%s was refused", key)
 				}
-				if got, ok := r.Get(t.Context(), key); !ok || string(got) != want {
+				if got, _, ok := r.Get(t.Context(), key); !ok || string(got) != want {
 					t.Errorf("%s is %q, %v, want %q", key, got, ok, want)
 				}
 			}

@@ -128,19 +128,23 @@ func (w *world) Confirm(ctx context.Context, at fence.Instant) error {
 type bag struct {
 	mu    sync.Mutex
 	items map[string][]byte
-	gets  int
+	// left is what it says of the life of every item.
+	left time.Duration
+	gets int
 	// set is told of every set.
 	set chan string
 }
 
-func newBag() *bag { return &bag{items: map[string][]byte{}, set: make(chan string, 1024)} }
+func newBag() *bag {
+	return &bag{items: map[string][]byte{}, left: time.Hour, set: make(chan string, 1024)}
+}
 
-func (b *bag) Get(_ context.Context, key string) ([]byte, bool) {
+func (b *bag) Get(_ context.Context, key string) ([]byte, time.Duration, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.gets++
 	v, ok := b.items[key]
-	return v, ok
+	return v, b.left, ok
 }
 
 func (b *bag) Set(_ context.Context, key string, value []byte, ttl time.Duration) bool {

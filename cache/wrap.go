@@ -59,6 +59,7 @@ type wrapped[K comparable, V any] struct {
 	cache  *Cache
 	name   string
 	prefix []byte // of every key
+	shape  uint64 // of its loads
 	load   func(context.Context, K) (V, error)
 	policy Policy[K, V]
 }
@@ -85,6 +86,7 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	}
 	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p}
 	w.prefix = fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
+	w.shape = c.Hash(w.prefix)
 	return w.get
 }
 

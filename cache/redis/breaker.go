@@ -25,11 +25,16 @@ const (
 // nobody; whoever asks first after probeDelay starts a probe in the background,
 // so that no caller pays for finding out.
 type breaker struct {
-	probe    func(context.Context) error
+	probe    func(ctx context.Context, key string) error
 	state    atomic.Int32
 	failures atomic.Int32
-	retryAt  atomic.Int64 // UnixNano
-	opened   atomic.Uint64
+	// retryAt is a time since began: the wall clock may jump, and with it the next
+	// probe would be an hour away.
+	retryAt atomic.Int64
+	began   time.Time
+	opened  atomic.Uint64
+	// failing is a key that could not be had.
+	failing atomic.Pointer[string]
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -39,8 +44,8 @@ type breaker struct {
 	ended bool
 }
 
-func newBreaker(ctx context.Context, probe func(context.Context) error) *breaker {
-	b := &breaker{probe: probe}
+func newBreaker(ctx context.Context, probe func(ctx context.Context, key string) error) *breaker {
+	b := &breaker{probe: probe, began: time.Now()}
 	b.ctx, b.cancel = context.WithCancel(ctx)
 	return b
 }
@@ -48,7 +53,7 @@ func newBreaker(ctx context.Context, probe func(context.Context) error) *breaker
 // allow reports whether a call may be made now.
 func (b *breaker) allow() bool {
 	state := b.state.Load()
-	if state == stateOpen && time.Now().UnixNano() >= b.retryAt.Load() && b.state.CompareAndSwap(stateOpen, stateProbing) {
+	if state == stateOpen && time.Since(b.began) >= time.Duration(b.retryAt.Load()) && b.state.CompareAndSwap(stateOpen, stateProbing) {
 		b.startProbe()
 	}
 	return state == stateClosed
@@ -61,7 +66,7 @@ func (b *breaker) startProbe() {
 		return
 	}
 	b.probes.Go(func() {
-		if b.probe(b.ctx) != nil {
+		if b.probe(b.ctx, *b.failing.Load()) != nil {
 			b.open(stateProbing)
 			return
 		}
@@ -76,8 +81,10 @@ func (b *breaker) succeeded() {
 	}
 }
 
-func (b *breaker) failed() {
+// failed notes that key could not be had.
+func (b *breaker) failed(key string) {
 	if b.failures.Add(1) >= failuresMax {
+		b.failing.Store(&key)
 		b.open(stateClosed)
 	}
 }
@@ -85,7 +92,7 @@ func (b *breaker) failed() {
 // open opens the breaker if it is in the given state: calls that were under way
 // when it opened change nothing by failing too.
 func (b *breaker) open(from int32) {
-	b.retryAt.Store(time.Now().Add(probeDelay).UnixNano())
+	b.retryAt.Store(int64(time.Since(b.began) + probeDelay))
 	if b.state.CompareAndSwap(from, stateOpen) && from == stateClosed {
 		b.opened.Add(1)
 	}

@@ -12,20 +12,20 @@ func TestBreakerOpensProbesAndCloses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		probes, answer := 0, errors.New("no route")
-		b := newBreaker(t.Context(), func(context.Context) error { probes++; return answer })
+		b := newBreaker(t.Context(), func(context.Context, string) error { probes++; return answer })
 		defer b.close()
 
 		for range failuresMax - 1 {
-			b.failed()
+			b.failed("k")
 		}
 		b.succeeded()
 		for range failuresMax - 1 {
-			b.failed()
+			b.failed("k")
 		}
 		if !b.allow() {
 			t.Fatal("opened although a success came between")
 		}
-		b.failed()
+		b.failed("k")
 		if b.allow() || b.name() != "open" {
 			t.Fatal("did not open after failures in a row")
 		}
@@ -61,13 +61,13 @@ func TestCloseWaitsForTheProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ended := false
-		b := newBreaker(t.Context(), func(ctx context.Context) error {
+		b := newBreaker(t.Context(), func(ctx context.Context, _ string) error {
 			<-ctx.Done()
 			ended = true
 			return ctx.Err()
 		})
 		for range failuresMax {
-			b.failed()
+			b.failed("k")
 		}
 		time.Sleep(probeDelay)
 		b.allow()

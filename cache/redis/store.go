@@ -9,7 +9,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 const (
@@ -26,8 +25,15 @@ const (
 
 // Options configure a Store.
 type Options struct {
-	// URL names the server: "redis://[user:password@]host[:port][/db]", the same
-	// with "rediss" for TLS, or "unix://[user:password@]/path[?db=n]".
+	// URL names the server:
+	//
+	//	redis://[user:password@]host[:port][/db]
+	//	unix://[user:password@]/path[?db=n]
+	//	redis-sentinel://[user:password@]host[:port],host[:port]…/master[?db=n]
+	//	redis-cluster://[user:password@]host[:port],host[:port]…
+	//
+	// and with "rediss" instead of "redis" through TLS. Sentinels that want a
+	// password get sentinel_user and sentinel_password from the query.
 	URL string
 	// Timeout bounds each call, connecting included. 0 means 50 ms.
 	Timeout time.Duration
@@ -37,22 +43,21 @@ type Options struct {
 
 // Store is a client of one Redis. New makes one.
 type Store struct {
-	client  *goredis.Client
-	timeout time.Duration
-	prefix  string
-	breaker *breaker
+	client   goredis.UniversalClient
+	timeout  time.Duration
+	prefix   string
+	breakers []*breaker // one for each part of the keys
 
-	gets, hits, sets, errors, refused, skipped atomic.Uint64
-	lastError                                  atomic.Pointer[string]
+	gets, hits, sets, leases, errors, refused, skipped atomic.Uint64
+	lastError                                          atomic.Pointer[string]
 }
 
 // New returns a store for the Redis at o.URL, whether or not it runs now. ctx
 // ends the store's background work, as Close does.
 func New(ctx context.Context, o Options) (*Store, error) {
-	c, err := goredis.ParseURL(o.URL)
+	p, err := parseURL(o.URL)
 	if err != nil {
-		// The error may quote the URL, and that may hold a password.
-		return nil, errors.New("parse Redis URL: write redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=0")
+		return nil, err
 	}
 	if o.Timeout < 0 {
 		return nil, fmt.Errorf("make Redis tier: Timeout is %v, use 0 for %v", o.Timeout, timeoutDefault)
@@ -60,18 +65,10 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = timeoutDefault
 	}
-	c.ContextTimeoutEnabled = true
-	c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
-	// A miss is cheaper than a second try.
-	c.MaxRetries, c.DialerRetries = -1, 1
-	c.PoolSize, c.MaxActiveConns, c.PipelinePoolSize = connectionsMax, connectionsMax, -1
-	// Nothing here needs pushes from the server, nor the commands that ask for them.
-	c.Protocol = 2
-	c.DisableIdentity = true
-	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-
-	s := &Store{client: goredis.NewClient(c), timeout: o.Timeout, prefix: o.Prefix}
-	s.breaker = newBreaker(ctx, s.probe)
+	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix}
+	for range p.parts() {
+		s.breakers = append(s.breakers, newBreaker(ctx, s.probe))
+	}
 	return s, nil
 }
 
@@ -79,32 +76,54 @@ func New(ctx context.Context, o Options) (*Store, error) {
 // error, for the whole process: a program that shows Stats calls it once.
 func SilenceClient() { logging.Disable() }
 
-func (s *Store) probe(ctx context.Context) error {
+// part returns the breaker of a key.
+func (s *Store) part(key string) *breaker {
+	return s.breakers[partOf(s.prefix+key, len(s.breakers))]
+}
+
+// probe asks for something of a key that could not be had.
+func (s *Store) probe(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := s.client.Ping(ctx).Err()
+	err := s.client.GetRange(ctx, s.prefix+key, 0, 0).Err()
 	s.noteError(err)
 	return transportFailure(err)
 }
 
-// Get returns the value of key. Nothing there, a value that is empty or larger
-// than ValueMax, and any failure are a miss. The bytes must not be changed.
-func (s *Store) Get(ctx context.Context, key string) ([]byte, bool) {
-	if !s.breaker.allow() {
+// Get returns the value of key and how long Redis will keep it. Nothing there, a
+// value that is empty, larger than ValueMax or kept for ever, and any failure
+// are a miss. The bytes must not be changed.
+func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Duration, ok bool) {
+	part := s.part(key)
+	if !part.allow() {
 		s.skipped.Add(1)
-		return nil, false
+		return nil, 0, false
 	}
 	s.gets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	pipeline := s.client.Pipeline()
+	// The life first: if the value is replaced in between, the new one gets the
+	// shorter life of the old.
+	life := pipeline.PTTL(call, s.prefix+key)
 	// A range and not the whole: who filled this Redis with values of 500 MB
 	// fills no memory here.
-	value, err := s.client.GetRange(call, s.prefix+key, 0, ValueMax).Bytes()
-	if !s.settle(ctx, err) || len(value) == 0 || len(value) > ValueMax {
-		return nil, false
+	text := pipeline.GetRange(call, s.prefix+key, 0, ValueMax)
+	_, err := pipeline.Exec(call)
+	if !s.settle(ctx, part, key, err) {
+		return nil, 0, false
+	}
+	value, _ = text.Bytes()
+	return s.usable(value, life.Val())
+}
+
+// usable counts and returns a value that may be one that Set set.
+func (s *Store) usable(value []byte, left time.Duration) ([]byte, time.Duration, bool) {
+	if len(value) == 0 || len(value) > ValueMax || left <= 0 {
+		return nil, 0, false
 	}
 	s.hits.Add(1)
-	return value, true
+	return value, left, true
 }
 
 // Set keeps value under key for ttl, at most. It reports whether Redis took it.
@@ -114,21 +133,22 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		s.refused.Add(1)
 		return false
 	}
-	if !s.breaker.allow() {
+	part := s.part(key)
+	if !part.allow() {
 		s.skipped.Add(1)
 		return false
 	}
 	s.sets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.settle(ctx, s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err())
+	return s.settle(ctx, part, key, s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err())
 }
 
-// settle notes how a call ended, and reports whether it went well. A caller that
-// went away says nothing about Redis.
-func (s *Store) settle(ctx context.Context, err error) bool {
+// settle notes how a call about key ended, and reports whether it went well. A
+// caller that went away says nothing about Redis.
+func (s *Store) settle(ctx context.Context, part *breaker, key string, err error) bool {
 	if err == nil {
-		s.breaker.succeeded()
+		part.succeeded()
 		return true
 	}
 	if ctx.Err() != nil {
@@ -136,9 +156,9 @@ func (s *Store) settle(ctx context.Context, err error) bool {
 	}
 	s.noteError(err)
 	if transportFailure(err) != nil {
-		s.breaker.failed()
+		part.failed(key)
 	} else {
-		s.breaker.succeeded()
+		part.succeeded()
 	}
 	return false
 }
@@ -167,11 +187,13 @@ type Stats struct {
 	Gets    uint64 // reads sent to Redis
 	Hits    uint64 // those that brought a value
 	Sets    uint64 // writes sent to Redis
+	Leases  uint64 // reads that asked for a lease too
 	Errors  uint64 // calls and probes that failed
 	Refused uint64 // values that are not for Redis: empty, too large, no life left
 	Skipped uint64 // calls that the open breaker answered
 	Opened  uint64 // times the breaker opened
-	// State of the breaker: "closed", "open" or "probing".
+	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose parts
+	// have one each, the worst.
 	State string
 	// LastError is the text of the latest failure, empty if there was none.
 	LastError string
@@ -181,8 +203,14 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	st := Stats{
 		Gets: s.gets.Load(), Hits: s.hits.Load(), Sets: s.sets.Load(), Errors: s.errors.Load(),
-		Refused: s.refused.Load(), Skipped: s.skipped.Load(),
-		Opened: s.breaker.opened.Load(), State: s.breaker.name(),
+		Refused: s.refused.Load(), Skipped: s.skipped.Load(), Leases: s.leases.Load(),
+		State: s.breakers[0].name(),
+	}
+	for _, b := range s.breakers {
+		st.Opened += b.opened.Load()
+		if name := b.name(); name == "open" || st.State == "closed" {
+			st.State = name
+		}
 	}
 	if text := s.lastError.Load(); text != nil {
 		st.LastError = *text
@@ -193,7 +221,9 @@ func (s *Store) Stats() Stats {
 // Close ends background work and closes the connections. Calls made afterwards
 // are misses. It may be called more than once.
 func (s *Store) Close() error {
-	s.breaker.close()
+	for _, b := range s.breakers {
+		b.close()
+	}
 	if err := s.client.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) {
 		return fmt.Errorf("close Redis connections: %w", err)
 	}

@@ -68,14 +68,14 @@ func TestSetThenGet(t *testing.T) {
 	t.Parallel()
 	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	ctx := t.Context()
-	if _, ok := s.Get(ctx, "k"); ok {
+	if _, _, ok := s.Get(ctx, "k"); ok {
 		t.Fatal("an absent key was found")
 	}
 	value := bytes.Repeat([]byte{0, 1, 255, '\r', '\n'}, 50_000)
 	if !s.Set(ctx, "k", value, time.Minute) {
 		t.Fatal("set refused: ", s.Stats())
 	}
-	if got, ok := s.Get(ctx, "k"); !ok || !bytes.Equal(got, value) {
+	if got, _, ok := s.Get(ctx, "k"); !ok || !bytes.Equal(got, value) {
 		t.Fatalf("got %d bytes, %v", len(got), ok)
 	}
 	if st := s.Stats(); st.Gets != 2 || st.Hits != 1 || st.Sets != 1 || st.Errors != 0 || st.State != "closed" {
@@ -89,7 +89,7 @@ func TestPrefixKeepsUsersApart(t *testing.T) {
 	a := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "a"})
 	b := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "b"})
 	a.Set(t.Context(), "k", []byte("v"), time.Minute)
-	if _, ok := b.Get(t.Context(), "k"); ok {
+	if _, _, ok := b.Get(t.Context(), "k"); ok {
 		t.Fatal("another prefix's value was found")
 	}
 }
@@ -100,7 +100,7 @@ func TestValueEndsWithItsLife(t *testing.T) {
 	if !s.Set(t.Context(), "k", []byte("v"), 20*time.Millisecond) {
 		t.Fatal("set refused")
 	}
-	until(t, "the value expires", func() bool { _, ok := s.Get(t.Context(), "k"); return !ok })
+	until(t, "the value expires", func() bool { _, _, ok := s.Get(t.Context(), "k"); return !ok })
 	if s.Set(t.Context(), "k", []byte("v"), 0) {
 		t.Fatal("a value without a life was set")
 	}
@@ -132,7 +132,7 @@ func TestAnswersThatSayNoDoNotOpenTheBreaker(t *testing.T) {
 	}
 	s := connect(t, redis.Options{URL: url, Prefix: own})
 	for range 20 {
-		if _, ok := s.Get(t.Context(), "list"); ok {
+		if _, _, ok := s.Get(t.Context(), "list"); ok {
 			t.Fatal("a list was read as a value")
 		}
 	}
@@ -169,7 +169,7 @@ func TestDeadServerCostsNothing(t *testing.T) {
 	sent := s.Stats().Gets
 	began := time.Now()
 	for range 1000 {
-		if _, ok := s.Get(ctx, "k"); ok {
+		if _, _, ok := s.Get(ctx, "k"); ok {
 			t.Fatal("a dead server answered")
 		}
 	}
@@ -200,7 +200,7 @@ func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	for range 200 {
 		readers.Go(func() {
 			began := time.Now()
-			if _, ok := s.Get(t.Context(), "k"); ok {
+			if _, _, ok := s.Get(t.Context(), "k"); ok {
 				t.Error("a paused server answered")
 			}
 			if took := time.Since(began); took > 2*time.Second {
@@ -215,7 +215,7 @@ func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the value comes back", func() bool { _, ok := s.Get(t.Context(), "k"); return ok })
+	until(t, "the value comes back", func() bool { _, _, ok := s.Get(t.Context(), "k"); return ok })
 }
 
 func TestCallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
@@ -245,7 +245,7 @@ func TestClosedStoreMisses(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := s.Get(t.Context(), "k"); ok || s.Set(t.Context(), "k", []byte("v"), time.Minute) {
+	if _, _, ok := s.Get(t.Context(), "k"); ok || s.Set(t.Context(), "k", []byte("v"), time.Minute) {
 		t.Fatal("a closed store works")
 	}
 	// The cleanup closes it once more.
