@@ -85,9 +85,14 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 		p.Codec = jsonCodec[V]{}
 	}
 	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p}
-	w.prefix = fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
+	w.prefix = wrapPrefix(name, key, value)
 	w.shape = c.Hash(w.prefix)
 	return w.get
+}
+
+// wrapPrefix begins the keys of a function.
+func wrapPrefix(name string, key, value reflect.Type) []byte {
+	return fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
 }
 
 func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Policy[K, V]) error {

@@ -1,0 +1,149 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
+)
+
+// database is one number that several processes cache.
+type database struct {
+	mu     sync.Mutex
+	value  int
+	events []fence.Event
+}
+
+const firstXID = 100
+
+func newDatabase() *database { return &database{value: 1} }
+
+func (d *database) commit() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, fence.Event{XID: firstXID + fence.XID(len(d.events)), Tags: []fence.Tag{numberTag}})
+	d.value++
+	return d.value
+}
+
+func (d *database) read() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.value
+}
+
+// member is one process of a fleet: a cache with a fence, a follower and a
+// connection to Redis of its own.
+type member struct {
+	database *database
+	fence    *fence.Fence
+	store    *redis.Store // nil if the tier is another
+	cache    *Cache
+	get      getter
+
+	mu   sync.Mutex // held during a look
+	seen int        // events received
+	// still makes Confirm claim looks that do not happen.
+	still atomic.Bool
+
+	loads atomic.Int64
+	// during, unless nil, runs between a load's query and its end.
+	during func()
+}
+
+func (m *member) head(events int) *fence.Head {
+	next := firstXID + fence.XID(events)
+	snapshot, err := fence.NewSnapshot(next, next, nil)
+	if err != nil {
+		panic(err)
+	}
+	return &fence.Head{Incarnation: "first", Snapshot: snapshot}
+}
+
+func (m *member) look() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	began := fence.Now()
+	m.database.mu.Lock()
+	events := m.database.events
+	m.database.mu.Unlock()
+	m.fence.Advance(m.head(len(events)), events[m.seen:], began)
+	m.seen = len(events)
+}
+
+func (m *member) Confirm(_ context.Context, at fence.Instant) error {
+	if !m.still.Load() && m.fence.LookBegan() < at {
+		m.look()
+	}
+	return nil
+}
+
+func (m *member) load(ctx context.Context, id int) (number, error) {
+	m.loads.Add(1)
+	n := number{ID: id, Value: m.database.read()}
+	if m.during != nil {
+		m.during()
+	}
+	return n, ctx.Err()
+}
+
+// join starts a process. change, unless nil, has the last word on its options.
+func (d *database) join(t *testing.T, remote Remote, change func(*Options)) *member {
+	t.Helper()
+	m := &member{database: d, fence: fence.New(fence.Options{Slots: 64})}
+	m.store, _ = remote.(*redis.Store)
+	head := m.head(0)
+	m.fence.Reset(head, head.Snapshot, nil, fence.Now())
+	m.look()
+	m.cache = open(t, &world{fence: m.fence}, func(o *Options) {
+		o.Confirm, o.Remote = m.Confirm, remote
+		// No load here is too short to be shared, and none waits for a slow machine.
+		o.LeaseMin, o.WaitMax = time.Nanosecond, time.Minute
+		if change != nil {
+			change(o)
+		}
+	})
+	m.get = Wrap(m.cache, "number", m.load, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	return m
+}
+
+// connect returns a client of a Redis for one process. The timeout is for tests
+// in which Redis answers.
+func connect(t *testing.T, o redis.Options) *redis.Store {
+	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	s, err := redis.New(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// fleet is n processes that share a Redis.
+func fleet(t *testing.T, n int, o redis.Options) (*database, []*member) {
+	t.Helper()
+	d := newDatabase()
+	members := make([]*member, n)
+	for i := range members {
+		members[i] = d.join(t, connect(t, o), nil)
+	}
+	return d, members
+}
+
+func loadsOf(members []*member) (sum int64) {
+	for _, m := range members {
+		sum += m.loads.Load()
+	}
+	return sum
+}

@@ -1,0 +1,380 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// own is a place of this test in the Redis that all tests share.
+func own(t *testing.T) redis.Options {
+	return redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: t.Name() + rand.Text() + ":"}
+}
+
+// asked is how often the processes asked for a lease.
+func asked(members []*member) (sum uint64) {
+	for _, m := range members {
+		sum += m.store.Stats().Leases
+	}
+	return sum
+}
+
+func TestOneLoadPerFleet(t *testing.T) {
+	t.Parallel()
+	const processes, readersEach = 4, 50
+	d, members := fleet(t, processes, own(t))
+	var ended time.Time
+	for _, m := range members {
+		m.during = func() {
+			// Until every process has asked: who comes later finds the entry.
+			already := asked(members)
+			until(t, "all processes wait", func() bool { return asked(members) >= already+2*processes })
+			ended = time.Now()
+		}
+	}
+	// The first round is cold; in the others Redis has an entry that is of no use.
+	for round := int64(1); round <= 3; round++ {
+		var readers sync.WaitGroup
+		for range readersEach {
+			for _, m := range members {
+				readers.Go(func() {
+					if n, err := m.get(t.Context(), 1); err != nil || n.Value != int(round) {
+						t.Errorf("round %d: got %v, %v", round, n.Value, err)
+					}
+				})
+			}
+		}
+		readers.Wait()
+		t.Logf("round %d: the last reader was answered %v after the load ended", round, time.Since(ended))
+		if got := loadsOf(members); got != round {
+			t.Fatalf("%d loads in %d rounds of %d readers", got, round, processes*readersEach)
+		}
+		d.commit()
+		for _, m := range members {
+			m.look()
+		}
+	}
+	var st Stats
+	for _, m := range members {
+		st.Leases += m.cache.Stats().Leases
+		st.LeasesAwaited += m.cache.Stats().LeasesAwaited
+		st.LeasesVain += m.cache.Stats().LeasesVain
+	}
+	if st.Leases != 3 || st.LeasesAwaited != 3*(processes-1) || st.LeasesVain != 0 {
+		t.Fatalf("stats %+v", st)
+	}
+	until(t, "the leases are given back", func() bool {
+		for _, m := range members {
+			if len(m.cache.yields) > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// deadHolder takes the lease of the number's key and is never heard of again.
+func deadHolder(t *testing.T, o redis.Options, m *member, life time.Duration) {
+	t.Helper()
+	if _, _, leased, ok := connect(t, o).Contend(t.Context(), numberName(m), nil, "dead", life); !leased || !ok {
+		t.Fatal("the lease was not to be had")
+	}
+}
+
+// numberName is the name of the wrapped number 1 in the remote tier.
+func numberName(m *member) string {
+	w := &wrapped[int, number]{cache: m.cache, prefix: wrapPrefix("number", reflect.TypeFor[int](), reflect.TypeFor[number]())}
+	return remoteKey("first", w.key(1))
+}
+
+func TestDeadHolderCostsTheLease(t *testing.T) {
+	t.Parallel()
+	o := own(t)
+	_, members := fleet(t, 3, o)
+	const life = 300 * time.Millisecond
+	began := time.Now()
+	deadHolder(t, o, members[0], life)
+	var readers sync.WaitGroup
+	for _, m := range members {
+		readers.Go(func() { get(t, t.Context(), m.get) })
+	}
+	readers.Wait()
+	// Who is next among the three is the only one again.
+	if took := time.Since(began); took < life/2 || loadsOf(members) != 1 {
+		t.Fatalf("%d loads after %v", loadsOf(members), took)
+	}
+}
+
+func TestPatienceWithALeaseEnds(t *testing.T) {
+	t.Parallel()
+	o := own(t)
+	m := newDatabase().join(t, connect(t, o), func(o *Options) { o.WaitMax = 200 * time.Millisecond })
+	deadHolder(t, o, m, time.Minute)
+	began := time.Now()
+	get(t, t.Context(), m.get)
+	if took := time.Since(began); took < 100*time.Millisecond || took > 10*time.Second {
+		t.Fatalf("waited %v with a patience of 100 ms", took)
+	}
+	if st := m.cache.Stats(); st.LeasesVain != 1 || st.Leases != 0 || m.loads.Load() != 1 {
+		t.Fatalf("stats %+v", st)
+	}
+	// The entry is published without a lease too.
+	until(t, "the entry is in Redis", func() bool { return m.cache.Stats().Published == 1 })
+}
+
+func TestReaderThatLeavesStopsWaiting(t *testing.T) {
+	t.Parallel()
+	o := own(t)
+	_, members := fleet(t, 1, o)
+	m := members[0]
+	f := m.cache.Join([]byte("k"))
+	defer f.Finish(nil)
+	connect(t, o).Contend(t.Context(), remoteKey("first", []byte("k")), nil, "dead", time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	began := time.Now()
+	if e, tier := f.Fetch(ctx, 0, decodeText); e != nil || tier != Nowhere {
+		t.Fatalf("%v from %v", e, tier)
+	}
+	if took := time.Since(began); took > leaseSlack {
+		t.Fatalf("waited %v after the reader had left", took)
+	}
+}
+
+// Redis hangs while some wait for the load of another: they load themselves, and
+// so does everybody until it is back.
+func TestRedisHangsWhileOthersWait(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	d, members := fleet(t, 4, redis.Options{URL: server.URL(), Timeout: 300 * time.Millisecond})
+	for _, m := range members {
+		until(t, "Redis answers", func() bool {
+			return m.store.Set(t.Context(), "warm", []byte("up"), time.Minute)
+		})
+	}
+	release := make(chan struct{})
+	members[0].during = func() { <-release }
+	var readers sync.WaitGroup
+	read := func(m *member) {
+		if n, err := m.get(t.Context(), 1); err != nil || n.Value != 1 {
+			t.Errorf("got %v, %v", n.Value, err)
+		}
+	}
+	readers.Go(func() { read(members[0]) })
+	until(t, "the first loads", func() bool { return members[0].loads.Load() == 1 })
+	for _, m := range members[1:] {
+		readers.Go(func() { read(m) })
+	}
+	already := asked(members)
+	until(t, "the others wait", func() bool { return asked(members) >= already+10 })
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the others load themselves", func() bool { return loadsOf(members) == 4 })
+	close(release)
+	readers.Wait()
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	// Whatever reaches Redis now, nobody is served what a commit has ended.
+	want := d.commit()
+	for _, m := range members {
+		m.look()
+		if got := get(t, t.Context(), m.get); got != want {
+			t.Fatalf("got %d, want %d", got, want)
+		}
+	}
+}
+
+// A lease ends while its holder still loads:
+//
+//  1. the first process takes the lease, and its query reads the row;
+//  2. a commit changes the row, and all processes receive the event;
+//  3. the lease ends; the second process takes it, and loads;
+//  4. the first process's load ends, with the old row, and it gives back a lease
+//     that is no longer its own.
+func TestLeaseEndsBeforeTheLoad(t *testing.T) {
+	t.Parallel()
+	o := own(t)
+	d, members := fleet(t, 2, o)
+	first, second := members[0], members[1]
+	release, loading := make(chan struct{}), make(chan struct{})
+	first.during = func() { <-release }
+	second.during = func() { close(loading); <-release }
+	var readers sync.WaitGroup
+	readers.Go(func() { get(t, t.Context(), first.get) }) // 1
+	until(t, "the first loads", func() bool { return first.loads.Load() == 1 })
+	want := d.commit() // 2
+	first.look()
+	second.look()
+	readers.Go(func() { // 3
+		if got := get(t, t.Context(), second.get); got != want {
+			t.Errorf("the second process got %d, want %d", got, want)
+		}
+	})
+	until(t, "the second waits", func() bool { return second.store.Stats().Leases >= 3 })
+	second.store.Yield(t.Context(), numberName(first), "not the token")
+	already := asked(members)
+	until(t, "the second asked again", func() bool { return asked(members) >= already+3 })
+	if second.loads.Load() != 0 {
+		t.Fatal("a lease was ended with another token")
+	}
+	endLease(t, o, numberName(first))
+	<-loading
+	close(release) // 4
+	readers.Wait()
+	until(t, "the new row is in Redis", func() bool { return second.cache.Stats().Published == 1 })
+	if st := first.cache.Stats(); st.Published != 0 || st.Overtaken != 1 {
+		t.Fatalf("the overtaken load: %+v", st)
+	}
+	if got := get(t, t.Context(), first.get); got != want || loadsOf(members) != 2 {
+		t.Fatalf("the first process reads %d after %d loads, want %d", got, loadsOf(members), want)
+	}
+}
+
+// endLease does what time does.
+func endLease(t *testing.T, o redis.Options, name string) {
+	t.Helper()
+	url, err := goredis.ParseURL(o.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := goredis.NewClient(url)
+	defer c.Close()
+	if n, err := c.Del(t.Context(), o.Prefix+name+":lease").Result(); n != 1 || err != nil {
+		t.Fatalf("removed %d leases: %v", n, err)
+	}
+}
+
+// What a waiting reader gets is judged as any entry: here the holder publishes a
+// row that an event, which only the reader has received, has ended.
+func TestWaitingReaderWhoMustSeeMoreLoads(t *testing.T) {
+	t.Parallel()
+	d, members := fleet(t, 2, own(t))
+	behind, reader := members[0], members[1]
+	release := make(chan struct{})
+	behind.during = func() { <-release }
+	behind.still.Store(true)
+	var readers sync.WaitGroup
+	readers.Go(func() { get(t, t.Context(), behind.get) })
+	until(t, "the holder loads", func() bool { return behind.loads.Load() == 1 })
+	want := d.commit()
+	readers.Go(func() {
+		var s fence.Session
+		s.Received(fence.Now())
+		n, err := reader.get(WithSession(t.Context(), &s), 1)
+		if err != nil || n.Value != want {
+			t.Errorf("the session reads %d, %v, and wrote %d", n.Value, err, want)
+		}
+	})
+	until(t, "the reader waits", func() bool { return reader.store.Stats().Leases >= 3 })
+	close(release)
+	readers.Wait()
+	if behind.cache.Stats().Published != 1 || reader.cache.Stats().Unusable == 0 {
+		t.Fatalf("the old row was not there to be refused: %+v", reader.cache.Stats())
+	}
+}
+
+func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*Cache) error{
+		"error":     func(*Cache) error { return errors.New("no such server") },
+		"too large": func(*Cache) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := own(t)
+			d := newDatabase()
+			first := d.join(t, connect(t, o), func(o *Options) { o.EntryMax = 4 << 10 })
+			second := d.join(t, connect(t, o), nil)
+			load := func(context.Context, int) (string, error) {
+				return strings.Repeat("x", 1<<16), fail(first.cache)
+			}
+			get := Wrap(first.cache, "text", load, Policy[int, string]{TagsFromKey: dependsOnNumber})
+			_, _ = get(t.Context(), 1)
+			if st := first.cache.Stats(); st.Leases != 1 {
+				t.Fatalf("stats %+v", st)
+			}
+			began := time.Now()
+			good := func(context.Context, int) (string, error) { return "good", nil }
+			if got, err := Wrap(second.cache, "text", good, Policy[int, string]{TagsFromKey: dependsOnNumber})(t.Context(), 1); got != "good" || err != nil {
+				t.Fatal(got, err)
+			}
+			if took := time.Since(began); took > leaseSlack || second.cache.Stats().Leases != 1 {
+				t.Fatalf("the next one waited %v", took)
+			}
+		})
+	}
+}
+
+// Cheap loads do not pay for a lease, not even a longer question.
+func TestShortLoadsTakeNoLease(t *testing.T) {
+	t.Parallel()
+	m := newDatabase().join(t, connect(t, own(t)), func(o *Options) { o.LeaseMin = time.Minute })
+	for range 10 {
+		get(t, t.Context(), m.get)
+		m.database.commit()
+		m.look()
+	}
+	// Of the first nothing was known.
+	if st := m.store.Stats(); st.Leases != 1 || st.Gets != 9 {
+		t.Fatalf("stats %+v", st)
+	}
+}
+
+func TestLoadTimes(t *testing.T) {
+	t.Parallel()
+	var times loadTimes
+	if times.expect(7) != 0 {
+		t.Fatal("a time is known of the unknown")
+	}
+	times.note(7, time.Second)
+	times.note(7, time.Millisecond)
+	if got := times.expect(7); got != time.Second/2 {
+		t.Fatalf("%v after a long and a short load", got)
+	}
+	for range 20 {
+		times.note(7, time.Millisecond)
+	}
+	if got := times.expect(7); got != time.Millisecond {
+		t.Fatalf("%v after many short loads", got)
+	}
+	times.belittle(7)
+	if got := times.expect(7); got == 0 || got > time.Microsecond {
+		t.Fatalf("%v", got)
+	}
+	if times.expect(8) != 0 {
+		t.Fatal("shapes are mixed up")
+	}
+}
+
+// liar gives back, and takes, whatever it likes.
+type liar struct{ *bag }
+
+func (l liar) Contend(_ context.Context, key string, _ []byte, _ string, _ time.Duration) ([]byte, time.Duration, bool, bool) {
+	// A value that is never the same and never right.
+	return []byte(rand.Text()), time.Hour, false, true
+}
+
+func (l liar) Yield(context.Context, string, string) {}
+
+func TestLyingLeaserHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	m := newDatabase().join(t, liar{newBag()}, nil)
+	began := time.Now()
+	get(t, t.Context(), m.get)
+	if took := time.Since(began); took > leaseSlack || m.loads.Load() != 1 {
+		t.Fatalf("%d loads after %v", m.loads.Load(), took)
+	}
+}
