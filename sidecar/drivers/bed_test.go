@@ -45,15 +45,25 @@ func newBed(t *testing.T, schema string) *bed {
 	t.Helper()
 	pg := servers.SharedPostgres(t)
 	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
-	var err error
-	if b.direct, err = pgx.Connect(t.Context(), pg.DSN(b.database)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.direct.Close(context.Background()) })
 	if schema != "" {
+		// A session reports late what it scanned, here for an index: this one ends.
+		b.direct = b.connect()
 		b.execFile(schema)
+		b.direct.Close(context.Background())
 	}
+	b.direct = b.connect()
 	return b
+}
+
+// connect opens a session with Postgres itself.
+func (b *bed) connect() *pgx.Conn {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), b.postgres.DSN(b.database))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
 }
 
 // at is Postgres itself.

@@ -81,7 +81,8 @@ func skewed(mode string, seed int) []string {
 }
 
 // skewedReads reads as -S does, with keys of which some are far more frequent.
-// Each form of the protocol has answers of its own and begins with none.
+// Answers to simple queries are kept apart from those of the extended protocol,
+// which both its forms share: the last mode begins with a warm cache.
 func (p pgbench) skewedReads(mode string) {
 	p.t.Helper()
 	counted, scanned := p.sidecar.stats(), p.scans("pgbench_accounts")
