@@ -38,19 +38,34 @@ type RedisOptions struct {
 // until Close.
 type Redis struct {
 	options RedisOptions
+	role    redisRole
 	run     *runDir
 	dir     string
 	path    string // of the program
 	port    int    // 0 without TCP
+	busPort int    // of a node of a Cluster
 
 	mu     sync.Mutex
 	server *process // nil before the first start
 	closed bool
 }
 
+// redisRole is what a server is started as.
+type redisRole int
+
+const (
+	roleAlone redisRole = iota
+	roleClusterNode
+	roleSentinel
+)
+
 // LaunchRedis starts a server and returns when it answers. ctx bounds the start
 // only. The caller must Close it.
 func LaunchRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
+	return launchRedis(ctx, options, roleAlone)
+}
+
+func launchRedis(ctx context.Context, options RedisOptions, role redisRole) (*Redis, error) {
 	path, err := FindRedis()
 	if err != nil {
 		return nil, err
@@ -59,7 +74,7 @@ func LaunchRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{options: options, run: run, path: path}
+	r := &Redis{options: options, role: role, run: run, path: path}
 	if err := r.launch(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -71,9 +86,19 @@ func (r *Redis) launch(ctx context.Context) error {
 	if r.dir, err = r.run.newServerDir(); err != nil {
 		return err
 	}
+	if r.role == roleSentinel {
+		if err := r.writeSentinelFile(); err != nil {
+			return err
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		if r.options.TCP {
 			if r.port, err = freePort(); err != nil {
+				return err
+			}
+		}
+		if r.role == roleClusterNode {
+			if r.busPort, err = freePort(); err != nil {
 				return err
 			}
 		}
@@ -108,12 +133,22 @@ func (r *Redis) arguments() []string {
 	arguments := []string{
 		"--port", strconv.Itoa(r.port), "--bind", loopback,
 		"--unixsocket", r.SocketPath(), "--unixsocketperm", "777",
-		"--dir", r.dir, "--daemonize", "no", "--save", "",
+		"--dir", r.dir, "--daemonize", "no",
 	}
-	if r.options.Persist {
-		arguments = append(arguments, "--appendonly", "yes", "--appendfsync", "always")
-	} else {
-		arguments = append(arguments, "--appendonly", "no")
+	switch r.role {
+	case roleSentinel:
+		// Sentinels keep their state in their configuration file.
+		arguments = append([]string{r.sentinelFile(), "--sentinel"}, arguments...)
+	case roleClusterNode:
+		arguments = append(arguments, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(r.busPort),
+			"--cluster-announce-ip", loopback)
+	}
+	switch {
+	case r.role == roleSentinel:
+	case r.options.Persist:
+		arguments = append(arguments, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	default:
+		arguments = append(arguments, "--save", "", "--appendonly", "no")
 	}
 	for name, value := range r.options.Settings {
 		arguments = append(arguments, "--"+name, value)
