@@ -215,7 +215,7 @@ func (p *sqlProgram) pqOnly(dsn string) {
 		p.printError(err)
 		return
 	}
-	statement, err := tx.PrepareContext(p.ctx, pq.CopyIn("sale", "item", "amount"))
+	statement, err := tx.PrepareContext(p.ctx, "COPY sale (item, amount) FROM STDIN")
 	if err != nil {
 		p.printError(err)
 		return
