@@ -12,6 +12,8 @@ const (
 	failuresMax = 5
 	// probeDelay is how long it stays open before the next probe.
 	probeDelay = time.Second
+	// forgottenAfter is how long an open breaker is remembered that nobody asks.
+	forgottenAfter = time.Minute
 )
 
 const (
@@ -96,6 +98,12 @@ func (b *breaker) open(from int32) {
 	if b.state.CompareAndSwap(from, stateOpen) && from == stateClosed {
 		b.opened.Add(1)
 	}
+}
+
+// forgotten reports whether nobody has asked for a while since the breaker
+// opened: the first to ask would have started a probe.
+func (b *breaker) forgotten() bool {
+	return b.state.Load() == stateOpen && time.Since(b.began)-time.Duration(b.retryAt.Load()) > forgottenAfter
 }
 
 func (b *breaker) name() string {

@@ -51,7 +51,18 @@ func TestBreakerOpensProbesAndCloses(t *testing.T) {
 		if probes != 2 || !b.allow() {
 			t.Fatalf("%d probes, %s after a successful probe", probes, b.name())
 		}
-		if b.opened.Load() != 1 {
+		for range failuresMax {
+			b.failed("k")
+		}
+		time.Sleep(probeDelay + forgottenAfter)
+		if b.forgotten() {
+			t.Fatal("forgotten too early")
+		}
+		time.Sleep(time.Millisecond)
+		if !b.forgotten() {
+			t.Fatal("not forgotten although nobody asks")
+		}
+		if b.opened.Load() != 2 {
 			t.Fatalf("counted %d openings", b.opened.Load())
 		}
 	})

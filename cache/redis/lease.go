@@ -46,9 +46,8 @@ return 0
 // key, under token and for at most life, unless somebody holds it. ok is false
 // if Redis could not say; there may be a value still.
 func (s *Store) Contend(ctx context.Context, key string, seen []byte, token string, life time.Duration) (value []byte, left time.Duration, leased, ok bool) {
-	part := s.part(key)
-	if !part.allow() {
-		s.skipped.Add(1)
+	part := s.admit(ctx, key)
+	if part == nil {
 		return nil, 0, false, false
 	}
 	s.leases.Add(1)
@@ -81,9 +80,8 @@ func (s *Store) Contend(ctx context.Context, key string, seen []byte, token stri
 
 // Yield ends the lease of key if it is still that of token.
 func (s *Store) Yield(ctx context.Context, key, token string) {
-	part := s.part(key)
-	if !part.allow() {
-		s.skipped.Add(1)
+	part := s.admit(ctx, key)
+	if part == nil {
 		return
 	}
 	call, cancel := context.WithTimeout(ctx, s.timeout)

@@ -43,10 +43,10 @@ type Options struct {
 
 // Store is a client of one Redis. New makes one.
 type Store struct {
-	client   goredis.UniversalClient
-	timeout  time.Duration
-	prefix   string
-	breakers []*breaker // one for each part of the keys
+	client  goredis.UniversalClient
+	timeout time.Duration
+	prefix  string
+	health  *health
 
 	gets, hits, sets, leases, errors, refused, skipped atomic.Uint64
 	lastError                                          atomic.Pointer[string]
@@ -66,9 +66,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		o.Timeout = timeoutDefault
 	}
 	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix}
-	for range p.parts() {
-		s.breakers = append(s.breakers, newBreaker(ctx, s.probe))
-	}
+	s.health = newHealth(ctx, s.client, s.timeout, s.probe)
 	return s, nil
 }
 
@@ -76,9 +74,18 @@ func New(ctx context.Context, o Options) (*Store, error) {
 // error, for the whole process: a program that shows Stats calls it once.
 func SilenceClient() { logging.Disable() }
 
-// part returns the breaker of a key.
-func (s *Store) part(key string) *breaker {
-	return s.breakers[partOf(s.prefix+key, len(s.breakers))]
+// admit returns the breaker that is to be told how a call about key ended, or
+// nil if none may be made.
+func (s *Store) admit(ctx context.Context, key string) *breaker {
+	part, err := s.health.admit(ctx, s.prefix+key)
+	if err != nil {
+		s.settle(ctx, part, key, err)
+		return nil
+	}
+	if part == nil {
+		s.skipped.Add(1)
+	}
+	return part
 }
 
 // probe asks for something of a key that could not be had.
@@ -94,9 +101,8 @@ func (s *Store) probe(ctx context.Context, key string) error {
 // value that is empty, larger than ValueMax or kept for ever, and any failure
 // are a miss. The bytes must not be changed.
 func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Duration, ok bool) {
-	part := s.part(key)
-	if !part.allow() {
-		s.skipped.Add(1)
+	part := s.admit(ctx, key)
+	if part == nil {
 		return nil, 0, false
 	}
 	s.gets.Add(1)
@@ -133,9 +139,8 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		s.refused.Add(1)
 		return false
 	}
-	part := s.part(key)
-	if !part.allow() {
-		s.skipped.Add(1)
+	part := s.admit(ctx, key)
+	if part == nil {
 		return false
 	}
 	s.sets.Add(1)
@@ -192,8 +197,8 @@ type Stats struct {
 	Refused uint64 // values that are not for Redis: empty, too large, no life left
 	Skipped uint64 // calls that the open breaker answered
 	Opened  uint64 // times the breaker opened
-	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose parts
-	// have one each, the worst.
+	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose nodes
+	// have one each, the worst of those that were asked within a minute.
 	State string
 	// LastError is the text of the latest failure, empty if there was none.
 	LastError string
@@ -204,14 +209,8 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Gets: s.gets.Load(), Hits: s.hits.Load(), Sets: s.sets.Load(), Errors: s.errors.Load(),
 		Refused: s.refused.Load(), Skipped: s.skipped.Load(), Leases: s.leases.Load(),
-		State: s.breakers[0].name(),
 	}
-	for _, b := range s.breakers {
-		st.Opened += b.opened.Load()
-		if name := b.name(); name == "open" || st.State == "closed" {
-			st.State = name
-		}
-	}
+	st.Opened, st.State = s.health.summary()
 	if text := s.lastError.Load(); text != nil {
 		st.LastError = *text
 	}
@@ -221,9 +220,7 @@ func (s *Store) Stats() Stats {
 // Close ends background work and closes the connections. Calls made afterwards
 // are misses. It may be called more than once.
 func (s *Store) Close() error {
-	for _, b := range s.breakers {
-		b.close()
-	}
+	s.health.close()
 	if err := s.client.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) {
 		return fmt.Errorf("close Redis connections: %w", err)
 	}

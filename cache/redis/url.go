@@ -177,11 +177,3 @@ func (p place) connect(timeout time.Duration) goredis.UniversalClient {
 		})
 	}
 }
-
-// parts is how many parts of the keys may fail by themselves.
-func (p place) parts() int {
-	if p.single == nil && p.master == "" {
-		return clusterParts
-	}
-	return 1
-}

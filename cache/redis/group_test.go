@@ -1,0 +1,168 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// manyKeys is enough for every node of a Cluster to have some.
+const manyKeys = 60
+
+func keyNumber(i int) string { return fmt.Sprintf("freshet:{%d}", i) }
+
+// setAll waits until a store has every key.
+func setAll(t *testing.T, s *redis.Store, value string) {
+	t.Helper()
+	for i := range manyKeys {
+		until(t, keyNumber(i)+" is set", func() bool {
+			return s.Set(t.Context(), keyNumber(i), []byte(value), time.Hour)
+		})
+	}
+}
+
+// served returns which keys a store has.
+func served(s *redis.Store, value string) (keys []int) {
+	for i := range manyKeys {
+		if v, _, ok := s.Get(context.Background(), keyNumber(i)); ok && string(v) == value {
+			keys = append(keys, i)
+		}
+	}
+	return keys
+}
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster := servers.StartCluster(t, 3)
+	s := connect(t, redis.Options{URL: cluster.URL()})
+	setAll(t, s, "v")
+	if got := served(s, "v"); len(got) != manyKeys {
+		t.Fatalf("%d keys of %d", len(got), manyKeys)
+	}
+	contends(t, connect(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
+	slotsMove(t, cluster, s)
+	nodeHangs(t, cluster)
+	nodeDies(t, cluster, s)
+}
+
+// slotsMove moves the slot of a key and checks that it is found, with its lease.
+func slotsMove(t *testing.T, cluster *servers.RedisCluster, s *redis.Store) {
+	t.Helper()
+	const key = "freshet:{1}"
+	if _, _, leased, ok := s.Contend(t.Context(), key, []byte("v"), "token", time.Minute); !leased || !ok {
+		t.Fatal("no lease")
+	}
+	from, slot, err := cluster.Owner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.MoveSlot(slot, from, (from+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, ok := s.Get(t.Context(), key); !ok || string(v) != "v" {
+		t.Fatalf("after its slot moved %s is %q: %+v", key, v, s.Stats())
+	}
+	if _, _, leased, ok := s.Contend(t.Context(), key, []byte("v"), "other", time.Minute); leased || !ok {
+		t.Fatalf("the lease did not move with its key: %v, %v", leased, ok)
+	}
+	if !s.Set(t.Context(), key, []byte("v"), time.Minute) {
+		t.Fatal("set refused")
+	}
+}
+
+// nodeHangs stops a node and checks that readers of its keys soon pay nothing,
+// and that readers of the others go on.
+func nodeHangs(t *testing.T, cluster *servers.RedisCluster) {
+	t.Helper()
+	const timeout = 100 * time.Millisecond
+	s := connect(t, redis.Options{URL: cluster.URL(), Timeout: timeout})
+	setAll(t, s, "w")
+	if err := cluster.Nodes()[2].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "every breaker of the hanging node is open", func() bool {
+		began := time.Now()
+		served(s, "w")
+		return time.Since(began) < timeout
+	})
+	if got := len(served(s, "w")); got == 0 || got == manyKeys {
+		t.Fatalf("%d keys of %d with one node of three hanging", got, manyKeys)
+	}
+	if st := s.Stats(); st.State == "closed" || st.Opened == 0 || st.Skipped == 0 {
+		t.Fatalf("stats %+v", st)
+	}
+	if err := cluster.Nodes()[2].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all keys are back", func() bool { return len(served(s, "w")) == manyKeys && s.Stats().State == "closed" })
+}
+
+func nodeDies(t *testing.T, cluster *servers.RedisCluster, s *redis.Store) {
+	t.Helper()
+	setAll(t, s, "x")
+	cluster.Nodes()[0].Kill()
+	if got := len(served(s, "x")); got == 0 || got == manyKeys {
+		t.Fatalf("%d keys of %d with one node of three dead", got, manyKeys)
+	}
+	until(t, "dead keys cost nothing", func() bool {
+		began := time.Now()
+		served(s, "x")
+		return time.Since(began) < 500*time.Millisecond
+	})
+	if err := cluster.Nodes()[0].Start(); err != nil {
+		t.Fatal(err)
+	}
+	setAll(t, s, "y")
+	if got := served(s, "y"); len(got) != manyKeys {
+		t.Fatalf("%d keys of %d after the node came back", len(got), manyKeys)
+	}
+}
+
+func TestClusterDownAtStart(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{TCP: true})
+	url := fmt.Sprintf("redis-cluster://127.0.0.1:%d,127.0.0.1:%d", server.Port(), server.Port())
+	server.Kill()
+	s := connect(t, redis.Options{URL: url, Timeout: 50 * time.Millisecond})
+	began := time.Now()
+	if _, _, ok := s.Get(t.Context(), "k"); ok || s.Set(t.Context(), "k", []byte("v"), time.Minute) {
+		t.Fatal("nobody answered")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Fatalf("two calls took %v with a timeout of 50 ms", took)
+	}
+}
+
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	group := servers.StartSentinel(t)
+	s := connect(t, redis.Options{URL: group.URL()})
+	ctx := t.Context()
+	if !s.Set(ctx, "k", []byte("old"), time.Hour) {
+		t.Fatal("set refused: ", s.Stats())
+	}
+	contends(t, connect(t, redis.Options{URL: group.URL(), Prefix: prefix(t)}))
+	replica := connect(t, redis.Options{URL: group.Replica().URL()})
+	until(t, "the replica has it", func() bool { _, _, ok := replica.Get(ctx, "k"); return ok })
+	if err := group.Sever(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Set(ctx, "k", []byte("new"), time.Hour) {
+		t.Fatal("set refused: ", s.Stats())
+	}
+	group.Master().Kill()
+	for range 20 {
+		if v, _, ok := s.Get(ctx, "k"); ok {
+			t.Fatalf("%q without a master", v)
+		}
+	}
+	if err := group.Failover(ctx); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the promoted replica answers", func() bool { v, _, ok := s.Get(ctx, "k"); return ok && string(v) == "old" })
+	until(t, "it takes writes", func() bool { return s.Set(ctx, "k", []byte("newer"), time.Hour) })
+}
