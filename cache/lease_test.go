@@ -94,9 +94,11 @@ func deadHolder(t *testing.T, o redis.Options, m *member, life time.Duration) {
 
 // numberName is the name of the wrapped number 1 in the remote tier.
 func numberName(m *member) string {
-	w := &wrapped[int, number]{cache: m.cache, prefix: wrapPrefix("number", reflect.TypeFor[int](), reflect.TypeFor[number]())}
-	return remoteKey("first", w.key(1))
+	return remoteKey("first", (&wrapped[int, number]{cache: m.cache, prefix: numberPrefix}).key(1))
 }
+
+// numberPrefix begins the keys of the wrapped number.
+var numberPrefix = wrapPrefix("number", reflect.TypeFor[int](), reflect.TypeFor[number]())
 
 func TestDeadHolderCostsTheLease(t *testing.T) {
 	t.Parallel()
