@@ -330,7 +330,7 @@ func TestShortLoadsTakeNoLease(t *testing.T) {
 		m.look()
 	}
 	// Of the first nothing was known.
-	if st := m.store.Stats(); st.Leases != 1 || st.Gets != 9 {
+	if st := m.store.Stats(); st.Leases != 1 || st.Gets != 10 {
 		t.Fatalf("stats %+v", st)
 	}
 }

@@ -50,6 +50,7 @@ func (s *Store) Contend(ctx context.Context, key string, seen []byte, token stri
 	if part == nil {
 		return nil, 0, false, false
 	}
+	s.gets.Add(1)
 	s.leases.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

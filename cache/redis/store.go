@@ -192,7 +192,7 @@ type Stats struct {
 	Gets    uint64 // reads sent to Redis
 	Hits    uint64 // those that brought a value
 	Sets    uint64 // writes sent to Redis
-	Leases  uint64 // reads that asked for a lease too
+	Leases  uint64 // those of Gets that asked for a lease too
 	Errors  uint64 // calls and probes that failed
 	Refused uint64 // values that are not for Redis: empty, too large, no life left
 	Skipped uint64 // calls that the open breaker answered

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/redis"
 )
 
 // config says what one sidecar does. Each field is a flag, a key of the
@@ -22,7 +24,11 @@ type config struct {
 	SocketDir string        `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
 	Port      int           `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
 	ListenTCP string        `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
-	Redis     string        `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, rediss://… (TLS) or unix:///path/redis.sock. Default: none, one tier."`
+	Redis     string        `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
+
+	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
+	RedisKeyFile  string `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
+
 	Watch     watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
 	Admin     string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
 	Memory    byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
@@ -103,8 +109,11 @@ func (c *config) validate() error {
 			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
 		}
 	}
-	if c.Redis != "" && !hasScheme(c.Redis, "redis", "rediss", "unix") {
-		wrong("--redis does not begin with a known scheme: write redis://host:6379/0, rediss://… for TLS, or unix:///path/redis.sock")
+	if c.Redis != "" && !hasScheme(c.Redis, redis.Schemes...) {
+		wrong("--redis does not begin with a known scheme: write %s", redis.URLForms)
+	}
+	if c.Redis == "" && (c.RedisKeyFile != "" || c.RedisCompress) {
+		wrong("--redis-key-file and --redis-compress say how Redis is used, and there is none: add --redis, or leave them out")
 	}
 	if c.Memory < memoryMin {
 		wrong("--memory %s is too little: give at least %s", c.Memory, byteSize(memoryMin))

@@ -122,7 +122,17 @@ func TestAdminOff(t *testing.T) {
 }
 
 func TestTwoSidecarsInOneProcessShareRedis(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"plain":                 nil,
+		"compressed and sealed": {"--redis-compress", "--redis-key-file", keyFile(t, oneKey)},
+	} {
+		t.Run(name, func(t *testing.T) { twoSidecarsShareRedis(t, flags) })
+	}
+}
+
+func twoSidecarsShareRedis(t *testing.T, flags []string) {
 	pg, rd := servers.SharedPostgres(t), servers.SharedRedis(t)
+	flags = append(flags, "--redis", rd.URL(), "--watch", "public.*")
 	dsn := pg.DSN(pg.CreateDatabase(t))
 	direct, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -132,8 +142,8 @@ func TestTwoSidecarsInOneProcessShareRedis(t *testing.T) {
 	if _, err := direct.Exec(t.Context(), "CREATE TABLE fruit (id int PRIMARY KEY, name text); INSERT INTO fruit VALUES (1, 'apple')"); err != nil {
 		t.Fatal(err)
 	}
-	first := start(t, testConfig(t, dsn, "--redis", rd.URL(), "--watch", "public.*"))
-	second := start(t, testConfig(t, dsn, "--redis", rd.URL(), "--watch", "public.*"))
+	first := start(t, testConfig(t, dsn, flags...))
+	second := start(t, testConfig(t, dsn, flags...))
 	eventually(t, func() string {
 		if n := second.Report().WatchedTables; n != 1 {
 			return "the table is not watched by the second sidecar"

@@ -118,7 +118,10 @@ func (s *sidecar) buildCache() (err error) {
 		if s.remote, err = redis.New(context.Background(), redis.Options{URL: s.config.Redis}); err != nil {
 			return usage("read --redis: %w", err)
 		}
-		options.Remote = s.remote
+		options.Remote, options.Compress = s.remote, s.config.RedisCompress
+		if options.Keys, err = readKeyFile(s.config.RedisKeyFile); err != nil {
+			return err
+		}
 	}
 	s.cache, err = cache.New(options)
 	return err
