@@ -11,7 +11,8 @@
 //	Lookup   the hit: no allocation, no I/O
 //	Prove    after Unproven: makes the newest head new enough, then Lookup again
 //	Join     after Miss: one of all who miss the key leads, the others Wait
-//	Fetch    the leader asks the second tier
+//	Fetch    the leader asks the second tier; as a method of Flight it also takes
+//	         care that of all processes one loads, if loads are long
 //	Begin    the leader takes the label, and then loads
 //	Store    the leader gives the entry to both tiers
 //	Finish   the leader hands the entry to those who wait
@@ -19,8 +20,10 @@
 // It guarantees that whatever Lookup, Wait and Serve hand out was admitted by
 // the fence after the reader came, or was loaded after the reader came: no
 // order of loads, writes, events and forgotten messages makes a stale answer.
-// The tiers are trusted with nothing but bytes. It does not watch the database
-// (package invalidation does, and feeds the fence) and does not know SQL.
+// The tiers are trusted with nothing but bytes; and with Options.Keys the second
+// one not even with those: what others write there is not used. It does not
+// watch the database (package invalidation does, and feeds the fence) and does
+// not know SQL.
 //
 // All functions and methods may be called concurrently, except where a type
 // says otherwise.

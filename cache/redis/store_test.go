@@ -212,10 +212,63 @@ func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	if st := s.Stats(); st.State == "closed" {
 		t.Fatalf("stats %+v after 200 timeouts", st)
 	}
+	// From now on it costs nothing, while probes in the background find out.
+	began := time.Now()
+	for range 1000 {
+		s.Get(t.Context(), "k")
+		s.Set(t.Context(), "k", []byte("w"), time.Minute)
+		s.Contend(t.Context(), "k", nil, "token", time.Minute)
+		s.Yield(t.Context(), "k", "token")
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Fatalf("4000 calls took %v while the server hung", took)
+	}
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the value comes back", func() bool { _, _, ok := s.Get(t.Context(), "k"); return ok })
+}
+
+// However many read at once, Redis sees a bounded number of connections, and a
+// reader waits for one no longer than for an answer.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	const connectionsMax, readers = 16, 500
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	o, err := goredis.ParseURL(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := goredis.NewClient(o)
+	defer admin.Close()
+	connections := func() (n int) {
+		info, err := admin.Info(t.Context(), "stats").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(info, "total_connections_received:")
+		if _, err := fmt.Sscan(rest, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := connections()
+	s := connect(t, redis.Options{URL: server.URL()})
+	if !s.Set(t.Context(), "k", make([]byte, 100_000), time.Minute) {
+		t.Fatal("set refused")
+	}
+	var together sync.WaitGroup
+	for range readers {
+		together.Go(func() {
+			if _, _, ok := s.Get(t.Context(), "k"); !ok {
+				t.Error("a miss")
+			}
+		})
+	}
+	together.Wait()
+	if n := connections() - before; n < 1 || n > connectionsMax {
+		t.Fatalf("%d connections were made", n)
+	}
 }
 
 func TestCallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
