@@ -15,7 +15,8 @@ import (
 const fingerprintSQL = `SELECT md5(concat_ws('/',
 	(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles r),
 	(SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
-	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s),
+	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
 	(SELECT d.datacl::text FROM pg_database d WHERE d.datname = current_database()),
 	(SELECT string_agg(g.name || '=' || g.setting, ',' ORDER BY g.name) FROM pg_settings g WHERE g.source = 'configuration file')))`
 
@@ -28,6 +29,10 @@ const recordSQL = `WITH changed AS (
 	RETURNING reader
 )
 INSERT INTO freshet.outbox (tags) SELECT ARRAY[$2] FROM changed`
+
+// reloadedSQL makes a reload of the configuration an event. Changing a file uses
+// no transaction id, so without one a head after it is equal to the head before.
+const reloadedSQL = `INSERT INTO freshet.outbox (tags) VALUES (ARRAY[$1])`
 
 // audit is what events may fail to report, read anew.
 type audit struct {

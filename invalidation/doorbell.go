@@ -57,6 +57,10 @@ func (v *vigil) after(ctx context.Context, conn *pgx.Conn, events bool, began fe
 	return false, nil
 }
 
+// announceSQL rings unless the queue grows: a full one fails the commits of all
+// who notify.
+const announceSQL = "SELECT pg_notify('" + doorbellChannel + "', '') WHERE pg_notification_queue_usage() < 0.25"
+
 // doorbell listens for writers that ring, and rings for the other followers. It
 // has a connection of its own. Without it, or with one that hears nothing, looks
 // are made at every poll.
@@ -131,7 +135,7 @@ func (d *doorbell) wait(ctx context.Context, conn *pgx.Conn) error {
 	case err != nil && conn.IsClosed():
 		return fmt.Errorf("wait for a notification: %w", err)
 	}
-	statement := "SELECT pg_notify('" + doorbellChannel + "', '')"
+	statement := announceSQL
 	if !wanted {
 		if err == nil {
 			return nil

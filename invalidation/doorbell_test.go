@@ -37,7 +37,7 @@ func TestWriterRingsASleepingFollower(t *testing.T) {
 	db.install("public.*")
 	f := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
 	until(t, "the follower listens", func() bool {
-		return db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query IN ('LISTEN freshet', 'SELECT pg_notify(''freshet'', '''')')") == "1"
+		return db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query IN ('LISTEN freshet', $1)", announceSQL) == "1"
 	})
 	f.asleep()
 	before := f.Stats().Events

@@ -169,13 +169,16 @@ func TestRolesAndSettingsAreNoticed(t *testing.T) {
 		{"a new role", "CREATE ROLE someone", resetRoles},
 		{"a role's setting", "ALTER ROLE someone SET search_path = elsewhere", resetRoles},
 		{"a membership", "CREATE ROLE other; GRANT other TO someone", resetRoles},
-		{"a database's setting", "ALTER DATABASE postgres SET work_mem = '5MB'", resetRoles},
+		{"a database's setting", "ALTER DATABASE " + db.value("SELECT current_database()") + " SET work_mem = '5MB'", resetRoles},
 		{"a configuration reload", "SELECT pg_reload_conf()", resetSettings},
+		{"a changed configuration", "ALTER SYSTEM SET work_mem = '6MB'; SELECT pg_reload_conf()", resetSettings},
 	} {
 		f.confirmNow()
 		old := f.load(fence.SchemaText)
 		resets := f.Stats().Resets[c.cause]
-		db.run(c.statement)
+		for statement := range strings.SplitSeq(c.statement, ";") {
+			db.run(statement)
+		}
 		until(t, c.what+" is noticed", func() bool { return f.Stats().Resets[c.cause] > resets })
 		f.wantAdmitted(old, false, "an entry from before "+c.what)
 	}

@@ -82,7 +82,7 @@ func install(ctx context.Context, conn *pgx.Conn, o Options, extend bool) (Repor
 		return Report{}, err
 	}
 	if len(p.base) > 0 {
-		if err := runSteps(ctx, conn, baseSQL, eventsSQL); err != nil {
+		if err := runLocking(ctx, conn, baseSQL, eventsSQL); err != nil {
 			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
 		}
 	}

@@ -151,10 +151,16 @@ func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed boo
 	if err != nil {
 		return false, 0, err
 	}
+	reloaded := l.reloaded(s, began)
+	if reloaded {
+		if s, err = l.lookPastReload(ctx); err != nil {
+			return false, 0, err
+		}
+	}
 	if s.token != l.greet.token || s.incarnation != l.greet.incarnation {
 		return false, 0, errChanged
 	}
-	cause := l.resetCause(s, began)
+	cause := l.resetCause(s, reloaded)
 	if s.schema || cause == resetSettings || cause == resetStart {
 		// Only now is it known what the events were about: the look does not count
 		// before what is watched was verified again, at a later snapshot.
@@ -168,17 +174,32 @@ func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed boo
 	return changed, len(s.events), nil
 }
 
-// resetCause says why the fence must trust nothing older, "" if it need not.
-func (l *looker) resetCause(s *sighting, began fence.Instant) string {
-	reloaded := l.settingsLoaded != 0 && s.settingsLoaded != l.settingsLoaded
+// reloaded reports whether the configuration was loaded again, now or so short
+// a time ago that some process had not heard of it until now.
+func (l *looker) reloaded(s *sighting, began fence.Instant) bool {
+	now := l.settingsLoaded != 0 && s.settingsLoaded != l.settingsLoaded
 	settled := l.settleAt != 0 && began >= l.settleAt
 	l.settingsLoaded = s.settingsLoaded
 	switch {
-	case reloaded:
+	case now:
 		l.settleAt = began.Add(settleWait)
 	case settled:
 		l.settleAt = 0
 	}
+	return now || settled
+}
+
+// lookPastReload looks once more, at a head that no label from before the reload
+// can include.
+func (l *looker) lookPastReload(ctx context.Context) (*sighting, error) {
+	if _, err := l.conn.Exec(ctx, reloadedSQL, fence.SchemaText); err != nil {
+		return nil, fmt.Errorf("report the reload of the configuration: %w", err)
+	}
+	return look(ctx, l.conn, l.head)
+}
+
+// resetCause says why the fence must trust nothing older, "" if it need not.
+func (l *looker) resetCause(s *sighting, reloaded bool) string {
 	switch {
 	case s.overflow:
 		return resetOverflow
@@ -188,7 +209,7 @@ func (l *looker) resetCause(s *sighting, began fence.Instant) string {
 		return resetBackward
 	case l.f.unreported.Swap(false) && l.known:
 		return resetRoles
-	case (reloaded || settled) && l.known:
+	case reloaded && l.known:
 		return resetSettings
 	case !l.known:
 		return resetStart

@@ -53,6 +53,7 @@ func TestDamageIsNoticed(t *testing.T) {
 		{"event trigger disabled", "ALTER EVENT TRIGGER freshet_drop DISABLE", all},
 		{"event trigger not always", "ALTER EVENT TRIGGER freshet_ddl_end ENABLE", all},
 		{"event trigger dropped", "DROP EVENT TRIGGER freshet_ddl_start", all},
+		{"outbox that a crash would empty", "ALTER TABLE freshet.outbox SET UNLOGGED", all},
 		{"event function rewritten", "CREATE OR REPLACE FUNCTION freshet.on_drop() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", all},
 	}
 	for _, c := range cases {

@@ -63,6 +63,23 @@ CREATE TABLE IF NOT EXISTS freshet.fingerprint (
 	value text NOT NULL
 );
 
+-- Repairs what somebody altered: a crash must empty the token's table and no
+-- other. Nothing is locked where nothing is wrong.
+DO $freshet$
+DECLARE
+	wrong record;
+BEGIN
+	FOR wrong IN
+		SELECT c.relname, CASE c.relname WHEN 'incarnation' THEN 'UNLOGGED' ELSE 'LOGGED' END AS wanted
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'freshet' AND c.relkind = 'r'
+		AND c.relpersistence <> CASE c.relname WHEN 'incarnation' THEN 'u' ELSE 'p' END
+	LOOP
+		EXECUTE format('ALTER TABLE freshet.%I SET %s', wrong.relname, wrong.wanted);
+	END LOOP;
+END
+$freshet$;
+
 REVOKE ALL ON ALL TABLES IN SCHEMA freshet FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA freshet FROM PUBLIC;
 
