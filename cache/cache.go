@@ -249,10 +249,12 @@ func (c *Cache) keep(e *Entry) {
 }
 
 // The longest wait for a look that a reader needs, and how long readers do not
-// wait again after one waited in vain. A look takes well below a millisecond; a
-// reader that waits long would have been faster with Postgres.
+// wait again after one waited in vain. A look takes well below a millisecond. If
+// it takes longer, Postgres or the machine is busy, and to send all readers
+// there at once would make that worse; a follower without a connection says so at
+// once.
 const (
-	proveMax   = 100 * time.Millisecond
+	proveMax   = time.Second
 	provePause = time.Second
 )
 

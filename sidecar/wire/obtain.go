@@ -39,7 +39,7 @@ func (s *session) lookup() *cache.Entry {
 	if !s.sameServer() {
 		return nil
 	}
-	entry, outcome := c.Lookup(s.key, c.Hash(s.key), s.now, &s.reads)
+	entry, outcome := c.Lookup(s.key, c.Hash(s.key), s.arrival(), &s.reads)
 	if outcome != cache.Hit {
 		return nil
 	}
@@ -71,10 +71,24 @@ func (s *session) hopeless(sql string, paramTypes []uint32) string {
 	return ""
 }
 
+// refused is hopeless for a prepared statement, which remembers the answer.
+func (s *session) refused(statement *statement) string {
+	r := &statement.refusal
+	generation := s.server.verdicts.generation.Load()
+	if r.reason != "" && s.state != nil && r.state == s.state.id && r.generation == generation {
+		return r.reason
+	}
+	reason := s.hopeless(statement.sql, statement.paramTypes)
+	if reason != "" && s.state != nil {
+		*r = refusal{s.state.id, generation, reason}
+	}
+	return reason
+}
+
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
-	if !s.understood() {
+	if !s.clean {
 		// The look that this read will need anyway runs while the probe does.
 		s.server.follower.Wake()
 		if !s.probe() {
@@ -89,6 +103,7 @@ func (s *session) understand() string {
 	case !s.sameServer():
 		return reasonIncarnation
 	}
+	s.reads.Begin(s.arrival())
 	return ""
 }
 
@@ -188,11 +203,21 @@ func (s *session) fetch() (*cache.Entry, Outcome) {
 func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
 	c := s.server.cache
 	start, ok := c.Begin()
-	if !ok || start.Label.Incarnation != s.state.incarnation || !s.server.verdicts.current(r.slot) ||
+	if !ok || !s.stillClean() || start.Label.Incarnation != s.state.incarnation || !s.server.verdicts.current(r.slot) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
 	return &capture{
 		key: append([]byte(nil), s.key...), start: start, tags: r.tags, flight: flight, sizeMax: c.EntryMax(),
 	}
+}
+
+// stillClean reports whether nothing became known that may have changed the
+// session's settings. The follower says so before it publishes a head that
+// includes a reload of the configuration, so who took a label from that head and
+// finds the session clean has probed it since.
+func (s *session) stillClean() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dirty
 }

@@ -22,7 +22,7 @@ const versionAtLength = `SELECT item.version, repeat('x', 1000) FROM item, gener
 var versionSibling = strings.Replace(versionAtLength, "id = 7", "id = 8", 1)
 
 // withLargeEntries lets the answer to versionAtLength be kept.
-func withLargeEntries(c *cache.Options, _ *invalidation.FollowerOptions) { c.EntryMax = 16 << 20 }
+func withLargeEntries(c *cache.Options, _ *invalidation.FollowerOptions) { c.EntryMax = 6 << 20 }
 
 // heldLoad is a load whose snapshot is taken and whose answer is held back.
 type heldLoad struct {

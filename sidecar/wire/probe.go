@@ -30,7 +30,7 @@ func (s *session) adopt(state *sessionState) {
 		s.mu.Unlock()
 		return
 	}
-	s.state = state
+	s.state, s.clean = state, true
 	d := &state.demands
 	s.reads.SetLevel(d.level)
 	s.reads.SetStaleness(d.staleness)

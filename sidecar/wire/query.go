@@ -2,10 +2,12 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/analysis"
 )
 
-// obstacle says why nothing can be served at this moment, whatever is asked.
+// obstacle says why nothing can be served at this moment, whatever is asked. If
+// there is nothing in the way, it also takes in what is known of the session.
 func (s *session) obstacle() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,17 +23,32 @@ func (s *session) obstacle() string {
 	case s.status != statusIdle:
 		return reasonInTransaction
 	}
+	s.clean = s.state != nil && !s.dirty
+	if s.shown {
+		// Everything that the client was shown by Postgres was shown before now.
+		s.shown = false
+		s.now = fence.Now()
+		s.reads.Received(s.now)
+	}
 	return ""
 }
 
-// understood reports whether the session's state is known for certain.
-func (s *session) understood() bool {
-	if s.state == nil {
+// arrival is when the client's last message had arrived, or a little later.
+func (s *session) arrival() fence.Instant {
+	if s.now == 0 {
+		s.now = fence.Now()
+	}
+	return s.now
+}
+
+// servable reports whether a read may be answered without asking anybody first.
+// The read begins here.
+func (s *session) servable() bool {
+	if !s.clean || s.state.reason != "" {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.dirty
+	s.reads.Begin(s.arrival())
+	return true
 }
 
 // bypass counts statements that go to Postgres for a reason.
@@ -52,8 +69,7 @@ func (s *session) handleQuery(unit []byte) error {
 		s.bypass(reasonNotSelect, 1)
 		return s.forwardQuery(unit, false, nil)
 	}
-	s.reads.Begin(s.now)
-	if s.understood() && s.state.reason == "" {
+	if s.servable() {
 		s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
@@ -162,8 +178,7 @@ func (s *session) handleGroup(unit []byte) error {
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
 	}
-	s.reads.Begin(s.now)
-	if s.understood() && s.state.reason == "" && s.lookupAll() {
+	if s.servable() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
 	return s.obtainGroup(unit)
@@ -189,8 +204,7 @@ func (s *session) obtainGroup(unit []byte) error {
 		return s.forwardGroup(unit, p.executions == 0)
 	}
 	for i := range p.wants {
-		statement := p.wants[i].prepared.statement
-		if reason := s.hopeless(statement.sql, statement.paramTypes); reason != "" {
+		if reason := s.refused(p.wants[i].prepared.statement); reason != "" {
 			return pass(reason)
 		}
 	}

@@ -144,9 +144,10 @@ func (c *rawClient) ask(messages ...[]byte) []byte {
 	return c.until("Z")
 }
 
-// rest reads until the connection is closed.
+// rest reads until the connection is closed, and closes this end.
 func (c *rawClient) rest() []byte {
 	c.t.Helper()
+	defer c.conn.Close()
 	if err := c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
 		c.t.Fatal(err)
 	}

@@ -55,9 +55,11 @@ type Server struct {
 	fence    *fence.Fence
 	follower Follower
 	drainFor time.Duration
-	logger   *slog.Logger
-	verdicts *verdicts
-	counters counters
+	// startupWait is how long a client may take to be authenticated.
+	startupWait time.Duration
+	logger      *slog.Logger
+	verdicts    *verdicts
+	counters    counters
 
 	listeners []net.Listener
 	socket    *socket
@@ -90,7 +92,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
-		drainFor: o.Drain, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
+		drainFor: o.Drain, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},
 	}
@@ -251,13 +253,15 @@ const goodbyeWaitMax = 10 * time.Millisecond
 
 // endIfIdle ends a session to which nothing is owed.
 func (s *session) endIfIdle() {
+	if !s.writeMu.TryLock() {
+		return // it is being written to, perhaps for long
+	}
+	defer s.writeMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pending.len() > 0 || s.status != statusIdle {
 		return
 	}
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))
 	_, _ = s.client.Write(shutdownResponse) // the client may be gone
 	s.client.Close()

@@ -38,8 +38,10 @@ type session struct {
 	// The fields down to mu belong to the downstream goroutine.
 
 	in buffer
-	// now is the time of the last read from the client.
+	// now is when what the client sent last had arrived, 0 while nobody asked.
 	now fence.Instant
+	// clean is set if the session's state is known for certain.
+	clean bool
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp []byte
 	prepared  map[string]*prepared
@@ -61,7 +63,7 @@ type session struct {
 	// fromUp belongs to the upstream goroutine.
 	fromUp buffer
 
-	writeMu sync.Mutex // held while writing to the client
+	writeMu sync.Mutex // held while writing to the client; taken before mu
 
 	mu      sync.Mutex
 	pending expectations
@@ -76,8 +78,9 @@ type session struct {
 	room sync.Cond
 	// status is the transaction state of the last ReadyForQuery.
 	status byte
-	// dirty is set when something may have changed the session's state.
-	dirty bool
+	// dirty is set when something may have changed the session's state, shown when
+	// the client was told something by Postgres that reads does not know of yet.
+	dirty, shown bool
 	// confused is set when Postgres answered something that was not expected;
 	// from then on everything is passed through.
 	confused bool
@@ -152,7 +155,7 @@ func (s *session) readClient() {
 			return
 		}
 		err := s.in.fill()
-		s.now = fence.Now()
+		s.now = 0
 		if errors.Is(err, errBufferFull) {
 			err = s.passLong()
 		}

@@ -10,9 +10,9 @@ import (
 // slowRead keeps Postgres busy for a while and depends on table item.
 const slowRead = `SELECT count(*) FROM item, generate_series(1, 60000) g WHERE item.version + g > 0`
 
-// TestColdStampede lets 500 clients ask at once for what nobody asked before.
+// TestColdStampede lets 500 clients ask at once for what nobody asked before. It
+// runs alone, because it takes the whole machine.
 func TestColdStampede(t *testing.T) {
-	t.Parallel()
 	const clients = 500
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()

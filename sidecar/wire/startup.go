@@ -19,7 +19,7 @@ const (
 const (
 	// startupLengthMax is Postgres' own limit for a start-up message, in bytes.
 	startupLengthMax = 10000
-	// startupWaitMax is how long a client may take to be authenticated.
+	// startupWaitMax is Server.startupWait.
 	startupWaitMax = time.Minute
 	// negotiationsMax bounds the requests for encryption before the start-up.
 	negotiationsMax = 2
@@ -48,7 +48,7 @@ func startupCode(message []byte) uint32 { return binary.BigEndian.Uint32(message
 // start brings a session to the point where the client may send its first
 // statement. It reports false if there is nothing (more) to serve.
 func (s *session) start() bool {
-	deadline := time.Now().Add(startupWaitMax)
+	deadline := time.Now().Add(s.server.startupWait)
 	_ = s.client.SetDeadline(deadline) // a socket that cannot is already closed
 	message, ok := s.readClientStartup()
 	if !ok {
@@ -262,5 +262,9 @@ func (s *session) probeAtStart(in *buffer) error {
 		in.drop(n)
 	}
 	s.adopt(<-s.probed)
+	// Whoever connects may come from a write on another connection: what was
+	// acknowledged before now is demanded from the first read on.
+	s.shown = true
+	s.server.follower.Wake()
 	return nil
 }

@@ -6,12 +6,21 @@ import (
 )
 
 // statement is the text and the declared parameter types of a Parse message:
-// what a prepared statement means under given settings. It is immutable.
+// what a prepared statement means under given settings. It belongs to one session.
 type statement struct {
 	id         digest
 	sql        string
 	paramTypes []uint32
 	token      bool // it may ask for freshet.token
+	refusal    refusal
+}
+
+// refusal remembers why a statement is not cacheable, under one state and until
+// the schema changes.
+type refusal struct {
+	state      digest
+	generation uint64
+	reason     string
 }
 
 // parseStatement reads the body of a Parse message behind the statement name.

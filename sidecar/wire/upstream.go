@@ -29,11 +29,13 @@ func (s *session) readUpstream() {
 			return
 		}
 		held := in.held()
+		// Who holds mu may find that nothing is owed any more: the client's turn to
+		// be written to is taken before, so that these bytes stay ahead of it. Only in
+		// this order, or a client that does not read would hold up those who need mu,
+		// the follower among them.
+		s.writeMu.Lock()
 		s.mu.Lock()
 		n, shown := s.take(held, &partial, show[:0])
-		// Who holds mu may find that nothing is owed any more: the client's turn to
-		// be written to is taken before, so that these bytes stay ahead of it.
-		s.writeMu.Lock()
 		s.mu.Unlock()
 		if len(shown) > 0 {
 			_, err = s.client.Write(shown)
@@ -236,7 +238,6 @@ func (s *session) noteReady(due *expect, body []byte) {
 		return
 	}
 	s.status = body[0]
-	now := fence.Now()
 	group := s.group
 	s.group = answeredGroup{captures: group.captures[:0]}
 	if due.probe {
@@ -247,6 +248,21 @@ func (s *session) noteReady(due *expect, body []byte) {
 	if due.capture != nil {
 		group.captures = append(group.captures, due.capture)
 	}
+	s.storeCaptures(group)
+	if !due.proven || group.unproven {
+		s.dirty = true
+	}
+	// Even a refused statement may have committed something before it failed.
+	s.shown = true
+	s.pending.pop()
+}
+
+// storeCaptures ends the captures of a unit.
+func (s *session) storeCaptures(group answeredGroup) {
+	if len(group.captures) == 0 {
+		return
+	}
+	now := fence.Now()
 	for _, c := range group.captures {
 		if group.failed || group.noticed || s.status != statusIdle {
 			c.spoil()
@@ -254,14 +270,6 @@ func (s *session) noteReady(due *expect, body []byte) {
 		c.store(s.server.cache, now)
 	}
 	clear(group.captures)
-	if !due.proven || group.unproven {
-		s.dirty = true
-	}
-	// Even a refused statement may have committed something before it failed.
-	s.reads.Received(now)
-	s.pending.pop()
-	if len(group.captures) > 0 {
-		// The client's next read has to be proven newer than this answer.
-		s.server.follower.Wake()
-	}
+	// The client's next read has to be proven newer than this answer.
+	s.server.follower.Wake()
 }
