@@ -1,0 +1,146 @@
+package check
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// anySidecar draws one.
+func (w *world) anySidecar(random *rand.Rand) *sidecar {
+	return w.fleet.sidecars[random.IntN(len(w.fleet.sidecars))]
+}
+
+// killSidecar kills a sidecar and starts it again.
+func killSidecar(ctx context.Context, w *world, random *rand.Rand) error {
+	s := w.anySidecar(random)
+	s.kill()
+	pause(ctx, between(random, 0, 300*time.Millisecond))
+	return s.start()
+}
+
+// restartSidecar ends a sidecar politely and starts it again.
+func restartSidecar(ctx context.Context, w *world, random *rand.Rand) error {
+	s := w.anySidecar(random)
+	s.stop()
+	pause(ctx, between(random, 0, 100*time.Millisecond))
+	return s.start()
+}
+
+// freezeSidecar stops a sidecar's process for up to three seconds, shortly
+// more often than long.
+func freezeSidecar(ctx context.Context, w *world, random *rand.Rand) error {
+	s := w.anySidecar(random)
+	for _, most := range []time.Duration{300 * time.Millisecond, 800 * time.Millisecond, 3 * time.Second} {
+		s.freeze()
+		pause(ctx, between(random, 100*time.Millisecond, most))
+		s.thaw()
+		pause(ctx, 100*time.Millisecond)
+	}
+	return nil
+}
+
+// cutFollowers ends the connections with which sidecars follow, on the server.
+func cutFollowers(ctx context.Context, w *world, random *rand.Rand) error {
+	for range 3 {
+		if err := w.terminate(ctx, "application_name = '"+followerName+"'"); err != nil {
+			return err
+		}
+		pause(ctx, between(random, 50*time.Millisecond, 400*time.Millisecond))
+	}
+	return nil
+}
+
+// terminate ends backends of the database that a condition holds for.
+func (w *world) terminate(ctx context.Context, condition string) error {
+	return execute(ctx, w.fleet.dsn(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() AND "+condition)
+}
+
+// cutClients ends a third of the clients' connections on the server, and then a
+// third of them at their own end.
+func cutClients(ctx context.Context, w *world, random *rand.Rand) error {
+	for range 2 {
+		if err := w.terminate(ctx, "application_name <> '"+followerName+"' AND random() < 0.3"); err != nil {
+			return err
+		}
+		pause(ctx, between(random, 50*time.Millisecond, 300*time.Millisecond))
+		w.clients.cut(0.3, random)
+		pause(ctx, between(random, 50*time.Millisecond, 300*time.Millisecond))
+	}
+	return nil
+}
+
+// freezeFollowers holds the bytes of one sidecar's followers, then of all, for
+// shorter and for longer than the bound.
+func freezeFollowers(ctx context.Context, w *world, random *rand.Rand) error {
+	bound := w.options.Bound
+	one := w.fleet.links[random.IntN(len(w.fleet.links))]
+	for _, l := range [][]*link{{one}, {one}, w.fleet.links} {
+		freezeFor(ctx, l, followerClass, 1, between(random, bound/5, bound*9/10))
+		pause(ctx, 50*time.Millisecond)
+	}
+	freezeFor(ctx, []*link{one}, followerClass, 1, between(random, bound, 3*bound))
+	return nil
+}
+
+func freezeFor(ctx context.Context, links []*link, c class, share float64, d time.Duration) {
+	for _, l := range links {
+		l.freeze(c, share, nil)
+	}
+	pause(ctx, d)
+	for _, l := range links {
+		l.thaw()
+	}
+}
+
+// freezeLinks holds the bytes of half of the clients' connections behind a
+// sidecar, so that loads stay under way while others write, and then of all.
+func freezeLinks(ctx context.Context, w *world, random *rand.Rand) error {
+	for range 3 {
+		l := w.fleet.links[random.IntN(len(w.fleet.links))]
+		l.freeze(clientClass, 0.5, random)
+		pause(ctx, between(random, 50*time.Millisecond, 500*time.Millisecond))
+		l.thaw()
+		pause(ctx, 50*time.Millisecond)
+	}
+	freezeFor(ctx, w.fleet.links, everyClass, 1, between(random, 100*time.Millisecond, time.Second))
+	return nil
+}
+
+// loseBytes swallows what a part of the connections behind a sidecar say, both
+// ways, and then cuts them.
+func loseBytes(ctx context.Context, w *world, random *rand.Rand) error {
+	l := w.fleet.links[random.IntN(len(w.fleet.links))]
+	l.swallow(everyClass, 0.5, random)
+	pause(ctx, between(random, 200*time.Millisecond, time.Second))
+	l.cutSwallowing()
+	return nil
+}
+
+// pauseEverything stops all sidecars, Redis and every link at once, and lets
+// them go on one after the other.
+func pauseEverything(ctx context.Context, w *world, random *rand.Rand) error {
+	for range 2 {
+		for _, s := range w.fleet.sidecars {
+			s.freeze()
+		}
+		for _, l := range w.fleet.links {
+			l.freeze(everyClass, 1, nil)
+		}
+		err := w.fleet.redis.Pause()
+		pause(ctx, between(random, 100*time.Millisecond, 900*time.Millisecond))
+		for _, i := range random.Perm(len(w.fleet.sidecars)) {
+			w.fleet.sidecars[i].thaw()
+			pause(ctx, between(random, 0, 50*time.Millisecond))
+			w.fleet.links[i].thaw()
+		}
+		if resume := w.fleet.redis.Resume(); err == nil {
+			err = resume
+		}
+		if err != nil {
+			return err
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	return nil
+}

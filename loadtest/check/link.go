@@ -1,0 +1,263 @@
+package check
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+)
+
+// upstreamPort is the port in the name of a link's socket.
+const upstreamPort = 5432
+
+// followerName is in the start-up message of the connections with which a
+// sidecar follows the database: it is their application_name.
+const followerName = "freshet follower"
+
+// class tells the connections of one sidecar apart.
+type class uint8
+
+const (
+	clientClass class = 1 << iota
+	followerClass
+	everyClass = clientClass | followerClass
+)
+
+// link stands between one sidecar and PostgreSQL. It passes bytes on, unless it
+// is told to hold, to swallow or to cut them, and can be turned to another
+// server. Its methods may be called concurrently.
+type link struct {
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	moved  sync.Cond // something below changed
+	target string    // path of a server's socket
+	pipes  map[*pipe]struct{}
+	// held is the class of which no new connection is passed on.
+	held   class
+	closed bool
+}
+
+// pipe is one connection through a link. The fields are guarded by the link.
+type pipe struct {
+	link             *link
+	client, upstream net.Conn
+	class            class
+	frozen, swallows bool
+}
+
+// socketPath is where libpq looks for a server.
+func socketPath(dir string, port int) string {
+	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
+}
+
+// newLink listens in a directory, for connections to the server of a socket.
+func newLink(dir, target string) (*link, error) {
+	listener, err := net.Listen("unix", socketPath(dir, upstreamPort))
+	if err != nil {
+		return nil, fmt.Errorf("make a link: %w", err)
+	}
+	l := &link{listener: listener, target: target, pipes: map[*pipe]struct{}{}}
+	l.moved.L = &l.mu
+	l.running.Go(l.accept)
+	return l, nil
+}
+
+func (l *link) accept() {
+	for {
+		client, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		l.running.Go(func() { l.serve(client) })
+	}
+}
+
+// close cuts everything and waits for the end.
+func (l *link) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.listener.Close()
+	l.cut(everyClass, 1, nil)
+	l.running.Wait()
+}
+
+// startupMax bounds a start-up message, as PostgreSQL does.
+const startupMax = 10000
+
+// readStartup reads the first message, which has no type.
+func readStartup(from io.Reader) ([]byte, error) {
+	length := make([]byte, 4)
+	if _, err := io.ReadFull(from, length); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(length)
+	if n < 8 || n > startupMax {
+		return nil, errors.New("read start-up message: impossible length")
+	}
+	message := append(length, make([]byte, n-4)...)
+	_, err := io.ReadFull(from, message[4:])
+	return message, err
+}
+
+// serve passes one connection on.
+func (l *link) serve(client net.Conn) {
+	defer client.Close()
+	p := &pipe{link: l, client: client, class: clientClass}
+	// From here on a cut reaches it, even while the first message is awaited.
+	if !l.enter(p) {
+		return
+	}
+	defer l.leave(p)
+	startup, err := readStartup(client)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	if bytes.Contains(startup, []byte(followerName)) {
+		p.class = followerClass
+	}
+	for l.held&p.class != 0 && !l.closed {
+		l.moved.Wait()
+	}
+	target := l.target
+	l.mu.Unlock()
+	upstream, err := net.Dial("unix", target)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	l.mu.Lock()
+	p.upstream = upstream
+	alive := !l.closed && l.target == target
+	l.mu.Unlock()
+	if !alive {
+		return
+	}
+	if _, err := upstream.Write(startup); err != nil {
+		return
+	}
+	var back sync.WaitGroup
+	back.Go(func() { p.pass(client, upstream) })
+	p.pass(upstream, client)
+	back.Wait()
+}
+
+func (l *link) enter(p *pipe) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.pipes[p] = struct{}{}
+	return true
+}
+
+func (l *link) leave(p *pipe) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pipes, p)
+}
+
+// pass copies in one direction until either end is gone, and then ends the other
+// direction too.
+func (p *pipe) pass(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 && p.mayPass() {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// mayPass waits while the pipe is frozen, and reports whether it swallows what
+// it is given.
+func (p *pipe) mayPass() bool {
+	p.link.mu.Lock()
+	defer p.link.mu.Unlock()
+	for p.frozen && !p.link.closed {
+		p.link.moved.Wait()
+	}
+	return !p.swallows
+}
+
+// each calls do for a share of the pipes of a class, nil for all of them.
+func (l *link) each(c class, share float64, random *rand.Rand, do func(*pipe)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.pipes {
+		if p.class&c != 0 && (random == nil || random.Float64() < share) {
+			do(p)
+		}
+	}
+	l.moved.Broadcast()
+}
+
+// freeze holds the bytes of a share of the connections, both ways.
+func (l *link) freeze(c class, share float64, random *rand.Rand) {
+	l.each(c, share, random, func(p *pipe) { p.frozen = true })
+}
+
+// thaw lets all bytes go on.
+func (l *link) thaw() {
+	l.each(everyClass, 1, nil, func(p *pipe) { p.frozen = false })
+}
+
+// swallow loses all further bytes of a share of the connections.
+func (l *link) swallow(c class, share float64, random *rand.Rand) {
+	l.each(c, share, random, func(p *pipe) { p.swallows = true })
+}
+
+// cut closes a share of the connections.
+func (l *link) cut(c class, share float64, random *rand.Rand) {
+	l.each(c, share, random, (*pipe).endLocked)
+}
+
+// endLocked closes both ends; link.mu is held.
+func (p *pipe) endLocked() {
+	p.frozen = false
+	p.client.Close()
+	if p.upstream != nil {
+		p.upstream.Close()
+	}
+}
+
+// cutSwallowing closes the connections that lose bytes.
+func (l *link) cutSwallowing() {
+	l.each(everyClass, 1, nil, func(p *pipe) {
+		if p.swallows {
+			p.endLocked()
+		}
+	})
+}
+
+// hold keeps new connections of a class waiting; 0 lets all go on.
+func (l *link) hold(c class) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = c
+	l.moved.Broadcast()
+}
+
+// turn leads new connections to another server.
+func (l *link) turn(target string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = target
+}

@@ -1,0 +1,95 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Options say what to check. Program is required.
+type Options struct {
+	// Program is the path of the built freshet.
+	Program string
+	// Duration is how long readers and writers run at least; the first round of
+	// faults is always completed. 0 means a minute.
+	Duration time.Duration
+	// ReadsMin makes the run go on until as many reads were judged. 0: no matter.
+	ReadsMin int64
+	// Seed decides the order of faults, their lengths and the clients' choices; the
+	// machine decides how they interleave.
+	Seed uint64
+	// Faults are names of the catalogue (see FaultNames). Empty: none.
+	Faults []string
+	// Promises to judge; what only they need is left out if they are not among
+	// these. Empty: all.
+	Promises []Promise
+	// Sidecars is how many are started. 0 means 3.
+	Sidecars int
+	// Bound is the sidecars' --staleness. 0 means half a second.
+	Bound time.Duration
+	// ReadsPerSecond and WritesPerSecond are the pace of all readers and writers
+	// together. 0 means 3000 and 150.
+	ReadsPerSecond, WritesPerSecond int
+	// StopAtViolation ends the run soon after the first violation.
+	StopAtViolation bool
+	// Log is told what happens; nil means nobody is.
+	Log io.Writer
+}
+
+// Defaults of Options.
+const (
+	durationDefault = time.Minute
+	sidecarsDefault = 3
+	boundDefault    = 500 * time.Millisecond
+	readsDefault    = 3000
+	writesDefault   = 150
+	sidecarsMax     = 16
+	boundMin        = 40 * time.Millisecond
+)
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Program == "" {
+		return o, errors.New("check: Options.Program is empty, name the built freshet, such as bin/freshet")
+	}
+	if o.Duration < 0 || o.ReadsMin < 0 || o.Sidecars < 0 || o.Bound < 0 || o.ReadsPerSecond < 0 || o.WritesPerSecond < 0 {
+		return o, errors.New("check: an option is negative, use 0 for its default")
+	}
+	orDefault(&o.Duration, durationDefault)
+	orDefault(&o.Sidecars, sidecarsDefault)
+	orDefault(&o.Bound, boundDefault)
+	orDefault(&o.ReadsPerSecond, readsDefault)
+	orDefault(&o.WritesPerSecond, writesDefault)
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	if o.Sidecars > sidecarsMax {
+		return o, fmt.Errorf("check: %d sidecars are too many for one PostgreSQL, at most %d", o.Sidecars, sidecarsMax)
+	}
+	if o.Bound < boundMin {
+		return o, fmt.Errorf("check: a bound of %v is too short for sidecars that look every fifth of it, at least %v", o.Bound, boundMin)
+	}
+	for _, name := range o.Faults {
+		if !slices.Contains(FaultNames(), name) {
+			return o, fmt.Errorf("check: there is no fault %q; there are %v", name, FaultNames())
+		}
+	}
+	for _, p := range o.Promises {
+		if !slices.Contains(Promises, p) {
+			return o, fmt.Errorf("check: there is no promise %q; there are %q", p, Promises)
+		}
+	}
+	return o, nil
+}
+
+func orDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// wants reports whether a promise is to be judged.
+func (o Options) wants(p Promise) bool {
+	return len(o.Promises) == 0 || slices.Contains(o.Promises, p)
+}

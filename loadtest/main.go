@@ -1,0 +1,116 @@
+// Command loadtest puts Freshet under load and says what it found. Its check
+// judges the promises while everything around the sidecars fails.
+//
+// It exits with 0 if all is well, with 1 if a promise was broken, and with 2 if
+// it could not find out.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/freshet/freshet/loadtest/check"
+)
+
+const (
+	exitBroken  = 1
+	exitUnknown = 2
+)
+
+// commandLine is the whole command line.
+type commandLine struct {
+	Check checkCommand `cmd:"" help:"Check the promises of freshness under faults."`
+}
+
+// checkCommand runs package check.
+type checkCommand struct {
+	Program  string        `default:"bin/freshet" placeholder:"PATH" help:"The built freshet."`
+	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long to run at least; a round of faults is always completed."`
+	Reads    int64         `placeholder:"N" help:"Go on until as many reads were checked."`
+	Seed     uint64        `default:"1" placeholder:"N" help:"Decides the order and the length of faults."`
+	Faults   string        `default:"all" placeholder:"LIST" help:"all, none, or names with commas between: ${faults}."`
+	Sidecars int           `default:"3" placeholder:"N" help:"How many sidecars to start."`
+	Bound    time.Duration `default:"500ms" placeholder:"DURATION" help:"The sidecars' --staleness."`
+	Pace     int           `default:"3000" placeholder:"N" help:"Reads a second of all readers together."`
+	Writes   int           `default:"150" placeholder:"N" help:"Writes a second of all writers together."`
+	JSON     string        `name:"json" placeholder:"FILE" help:"Write the report as JSON too."`
+	Stop     bool          `help:"Stop at the first violation."`
+	Quiet    bool          `help:"Print nothing but the report."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	var c commandLine
+	parsed := kong.Parse(&c, kong.Name("loadtest"), kong.UsageOnError(),
+		kong.Vars{"faults": strings.Join(check.FaultNames(), ", ")})
+	switch parsed.Command() {
+	case "check":
+		os.Exit(c.Check.run(ctx, os.Stdout, os.Stderr))
+	}
+}
+
+// run checks and returns the exit code.
+func (c checkCommand) run(ctx context.Context, out, log io.Writer) int {
+	report, err := check.Run(ctx, c.options(log))
+	if err != nil {
+		fmt.Fprintf(log, "loadtest: %v\n", err)
+	}
+	if report.Reads > 0 {
+		if err := c.write(report, out); err != nil {
+			fmt.Fprintf(log, "loadtest: %v\n", err)
+			return exitUnknown
+		}
+	}
+	switch {
+	case report.Violations > 0:
+		return exitBroken
+	case err != nil:
+		return exitUnknown
+	}
+	return 0
+}
+
+func (c checkCommand) options(log io.Writer) check.Options {
+	o := check.Options{
+		Program: c.Program, Duration: c.Duration, ReadsMin: c.Reads, Seed: c.Seed, Sidecars: c.Sidecars, Bound: c.Bound,
+		ReadsPerSecond: c.Pace, WritesPerSecond: c.Writes, StopAtViolation: c.Stop, Log: log,
+	}
+	if c.Quiet {
+		o.Log = io.Discard
+	}
+	switch c.Faults {
+	case "all":
+		o.Faults = check.FaultNames()
+	case "none":
+	default:
+		o.Faults = strings.Split(c.Faults, ",")
+	}
+	return o
+}
+
+func (c checkCommand) write(report check.Report, out io.Writer) error {
+	if err := report.WriteTable(out); err != nil {
+		return err
+	}
+	if c.JSON == "" {
+		return nil
+	}
+	file, err := os.Create(c.JSON)
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := report.WriteJSON(file); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
