@@ -218,7 +218,8 @@ func TestPublisherNeverMakesReadersWait(t *testing.T) {
 	for range many {
 		c.Store(entry(c, "k", start, "one"))
 	}
-	if took := time.Since(began); took > publishConfirmMax {
+	// Had each waited for a look, it would have been thousands of times that.
+	if took := time.Since(began); took > 10*publishConfirmMax {
 		t.Fatalf("%d entries took %v", many, took)
 	}
 	if st := c.Stats(); st.Dropped < 100 {
@@ -226,9 +227,7 @@ func TestPublisherNeverMakesReadersWait(t *testing.T) {
 	}
 	close(stuck)
 	until(t, "the queue drains", func() bool { return c.Stats().Dropped == many })
-	if held := c.publisher.bytes.Load(); held != 0 {
-		t.Fatalf("%d bytes are still counted", held)
-	}
+	until(t, "no bytes are counted", func() bool { return c.publisher.bytes.Load() == 0 })
 }
 
 func TestALookFollowsALoadWithoutARemoteTier(t *testing.T) {
