@@ -16,8 +16,9 @@ const (
 	awakePause = 3 * time.Millisecond
 	// awakeIdleMax is how long an awake follower looks on without an event.
 	awakeIdleMax = 50 * time.Millisecond
-	// vigilPause is the least time between two attempts to be the one awake.
-	vigilPause = 50 * time.Millisecond
+	// vigilPause is the least time between two attempts to be the one awake. A
+	// writer that tests the lock at that moment makes one fail, too.
+	vigilPause = 15 * time.Millisecond
 	// announcePause is the least time between two notifications of ours.
 	announcePause = 5 * time.Millisecond
 	// listenCheck is how long a silent LISTEN connection is believed to live.
@@ -111,8 +112,8 @@ func (d *doorbell) session(ctx context.Context) error {
 
 // wait waits for one notification, or for the need to send one.
 func (d *doorbell) wait(ctx context.Context, conn *pgx.Conn) error {
-	waitCtx, cancel := context.WithTimeout(ctx, listenCheck)
-	defer cancel()
+	waitCtx, stop := context.WithTimeout(ctx, listenCheck)
+	defer stop()
 	announce := make(chan bool, 1)
 	go func() {
 		select {
@@ -121,10 +122,10 @@ func (d *doorbell) wait(ctx context.Context, conn *pgx.Conn) error {
 		case <-waitCtx.Done():
 			announce <- false
 		}
-		cancel()
+		stop()
 	}()
 	n, err := conn.WaitForNotification(waitCtx)
-	cancel()
+	stop()
 	wanted := <-announce
 	switch {
 	case ctx.Err() != nil:
