@@ -21,10 +21,10 @@ import (
 // its help text says what it means, its unit and its special values.
 type config struct {
 	upstreamFlag
-	SocketDir string        `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
-	Port      int           `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
-	ListenTCP string        `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
-	Redis     string        `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
+	SocketDir string `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
+	Port      int    `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
+	ListenTCP string `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
+	Redis     string `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
 	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
 	RedisKeyFile  string `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`

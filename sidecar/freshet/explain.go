@@ -13,6 +13,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/sidecar/wire"
 )
 
 type explainCommand struct {
@@ -59,7 +60,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return watched{state} }})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return wire.Watched(state) }})
 	if err != nil {
 		return nil, nil, err
 	}

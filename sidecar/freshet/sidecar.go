@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -130,7 +129,7 @@ func (s *sidecar) buildCache() (err error) {
 func (s *sidecar) buildServer() (err error) {
 	s.analyzer, err = analysis.New(analysis.Options{
 		ConnConfig: s.upstream,
-		Watch:      func() analysis.Watch { return watched{s.follower.State()} },
+		Watch:      wire.Watch(s.follower),
 	})
 	if err != nil {
 		return err
@@ -142,7 +141,7 @@ func (s *sidecar) buildServer() (err error) {
 		ListenTCP: s.config.ListenTCP,
 		Cache:     s.cache,
 		Fence:     s.fence,
-		Follower:  following{s.follower},
+		Follower:  s.follower,
 		Analyzer:  s.analyzer,
 		Logger:    s.logger.With("part", "wire"),
 	})
@@ -227,26 +226,4 @@ func (s *sidecar) logListening() {
 		attributes = append(attributes, "page", "http://"+s.admin.Address()+"/")
 	}
 	s.logger.Info("listening", attributes...)
-}
-
-// following is the follower as package wire wants it.
-type following struct{ *invalidation.Follower }
-
-// WatchedSince returns the snapshot at which what is watched was verified.
-func (f following) WatchedSince() fence.Snapshot { return f.State().Since() }
-
-// watched is what is watched, as package analysis wants it.
-type watched struct{ state *invalidation.State }
-
-// Table returns a watched table with the name of its root.
-func (w watched) Table(oid uint32) (analysis.WatchedTable, bool) {
-	t, ok := w.state.Table(oid)
-	if !ok {
-		return analysis.WatchedTable{}, false
-	}
-	root, ok := w.state.Table(t.Root)
-	if !ok {
-		return analysis.WatchedTable{}, false
-	}
-	return analysis.WatchedTable{Root: t.Root, Name: root.Schema + "." + root.Name, Columns: slices.Clone(t.Columns)}, true
 }

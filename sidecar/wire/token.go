@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"bytes"
-
-	"github.com/freshet/freshet/cache/fence"
-)
+import "bytes"
 
 // tokenUnavailable is the token when none can be had. Nobody can use it by
 // mistake: it is no token.
@@ -30,10 +26,9 @@ func (s *session) provideToken() error {
 }
 
 func (s *session) token() string {
-	var reader fence.Session
-	reader.Received(fence.Now())
-	if !s.server.cache.Prove(s.ctx, &reader) || s.state == nil || !s.sameServer() {
+	token, err := s.server.cache.Token(s.ctx)
+	if err != nil || s.state == nil || !s.sameServer() {
 		return tokenUnavailable
 	}
-	return s.server.fence.Head().String()
+	return token
 }

@@ -8,8 +8,11 @@ import (
 // Watch tells an Analyzer what a follower says is watched at this moment. It is
 // the Watch function of analysis.Options.
 func Watch(f Follower) func() analysis.Watch {
-	return func() analysis.Watch { return watched{f.State()} }
+	return func() analysis.Watch { return Watched(f.State()) }
 }
+
+// Watched is one state of what is watched, as the analysis wants it.
+func Watched(s *invalidation.State) analysis.Watch { return watched{s} }
 
 type watched struct{ state *invalidation.State }
 
