@@ -137,19 +137,12 @@ func (s *session) obtain(r request) obtained {
 	}
 	flight := s.server.cache.Join(s.key)
 	ctx, done := s.interruptible()
-	entry, shared := flight.Wait(ctx, &s.reads)
-	interrupted := ctx.Err() != nil
+	got := s.share(ctx, flight, r.slot.shape)
+	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()
-	switch {
-	case interrupted:
-		flight.Finish(nil)
-		return obtained{interrupted: true}
-	case shared && s.sameServer():
-		return obtained{entry: entry, outcome: Coalesced}
-	}
-	if entry, tier := s.fetch(); entry != nil {
-		flight.Finish(entry)
-		return obtained{entry: entry, outcome: tier}
+	if got.entry != nil || got.interrupted {
+		flight.Finish(got.entry)
+		return got
 	}
 	if c := s.beginCapture(r, flight); c != nil {
 		return obtained{capture: c}
@@ -173,17 +166,26 @@ func (s *session) interruptible() (ctx context.Context, done func()) {
 	}
 }
 
-// fetch looks where another process may have left the answer of s.key.
-func (s *session) fetch() (*cache.Entry, Outcome) {
-	c := s.server.cache
-	entry, tier := c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer)
-	if entry == nil || !s.prove() || !s.sameServer() || c.Serve(entry, fence.Now(), &s.reads) != cache.Hit {
-		return nil, 0
+// share takes the answer of s.key from another client's load, from Redis, or
+// from another process that is loading it, if it may be served to this session.
+func (s *session) share(ctx context.Context, flight *cache.Flight, shape uint64) obtained {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() {
+		return obtained{entry: entry, outcome: Coalesced}
 	}
-	if tier == cache.Shared {
-		return entry, HitL2
+	entry, tier := flight.Fetch(ctx, shape, decodeAnswer)
+	return s.served(entry, tier)
+}
+
+// served is what became of looking in the tiers.
+func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
+	switch {
+	case entry == nil || !s.prove() || !s.sameServer() || s.server.cache.Serve(entry, fence.Now(), &s.reads) != cache.Hit:
+		return obtained{}
+	case tier == cache.Shared:
+		return obtained{entry: entry, outcome: HitL2}
+	default:
+		return obtained{entry: entry, outcome: HitL1}
 	}
-	return entry, HitL1
 }
 
 // beginCapture labels a load whose query is about to be sent. It returns nil if

@@ -188,7 +188,7 @@ func (s *session) handleGroup(unit []byte) error {
 func (s *session) lookupAll() bool {
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
-		s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+		s.keyOf(w)
 		if w.entry = s.lookup(); w.entry == nil {
 			return false
 		}
@@ -223,7 +223,7 @@ func (s *session) obtainGroup(unit []byte) error {
 		return s.obtainMany(unit, requests)
 	}
 	w := &p.wants[0]
-	s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+	s.keyOf(w)
 	got := s.obtain(requests[0])
 	if got.interrupted {
 		return s.answerCancelled(false)
@@ -241,21 +241,46 @@ func (s *session) obtainGroup(unit []byte) error {
 	return s.forwardGroup(unit, true)
 }
 
-// obtainMany serves a group that wants more than one answer: all from memory, or
-// all from Postgres. It waits for nobody's load: two sessions that each led a
+// obtainMany serves a group that wants more than one answer: all from the tiers,
+// or all from Postgres. It waits for nobody's load: two sessions that each led a
 // load that the other waits for would wait for ever.
 func (s *session) obtainMany(unit []byte, requests []request) error {
 	p := &s.plan
-	if s.prove() && s.lookupAll() {
-		return s.answerGroup(unit, HitL1)
+	if s.prove() {
+		if how, ok := s.fetchAll(); ok {
+			return s.answerGroup(unit, how)
+		}
 	}
 	for i := range p.wants {
-		w := &p.wants[i]
-		s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
-		w.capture = s.beginCapture(requests[i], nil)
+		s.keyOf(&p.wants[i])
+		p.wants[i].capture = s.beginCapture(requests[i], nil)
 	}
 	s.server.counters.queries[Miss].Add(uint64(p.executions))
 	return s.forwardGroup(unit, true)
+}
+
+// fetchAll finds what a group wants in memory or in Redis, all or nothing, and
+// says where the farthest was found.
+func (s *session) fetchAll() (how Outcome, ok bool) {
+	c := s.server.cache
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		s.keyOf(w)
+		if w.entry = s.lookup(); w.entry != nil {
+			continue
+		}
+		got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer))
+		if got.entry == nil {
+			return 0, false
+		}
+		w.entry, how = got.entry, max(how, got.outcome)
+	}
+	return how, true
+}
+
+// keyOf makes s.key that of a want.
+func (s *session) keyOf(w *want) {
+	s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
 }
 
 // requestOf judges one want.

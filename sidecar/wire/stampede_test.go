@@ -1,21 +1,38 @@
 package wire
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // slowRead keeps Postgres busy for a while and depends on table item.
 const slowRead = `SELECT count(*) FROM item, generate_series(1, 60000) g WHERE item.version + g > 0`
 
+// slowSibling has the shape of slowRead, and takes as long.
+var slowSibling = strings.Replace(slowRead, "60000", "59999", 1)
+
 // TestColdStampede lets 500 clients ask at once for what nobody asked before. It
 // runs alone, because it takes the whole machine.
 func TestColdStampede(t *testing.T) {
-	const clients = 500
 	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	stampede(t, 500, bed.sidecar())
+}
+
+// TestColdStampedeOverAFleet does the same at three sidecars that share Redis.
+func TestColdStampedeOverAFleet(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	rd := servers.SharedRedis(t)
+	stampede(t, 150, bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())))
+}
+
+// stampede lets clients, dealt out to sidecars, ask the same at once, and checks
+// that one query reaches Postgres.
+func stampede(t *testing.T, clients int, sides ...*side) {
 	conns := make([]*pgx.Conn, clients)
 	var connecting sync.WaitGroup
 	gate := make(chan struct{}, 16)
@@ -23,10 +40,15 @@ func TestColdStampede(t *testing.T) {
 		connecting.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			conns[i], _ = pgx.Connect(t.Context(), s.dsn())
+			conns[i], _ = pgx.Connect(t.Context(), sides[i%len(sides)].dsn())
 		})
 	}
 	connecting.Wait()
+	before := make([]Report, len(sides))
+	for i, s := range sides {
+		s.learn(slowSibling)
+		before[i] = s.Report()
+	}
 	start := make(chan struct{})
 	var asking sync.WaitGroup
 	for _, conn := range conns {
@@ -41,16 +63,21 @@ func TestColdStampede(t *testing.T) {
 			}
 		})
 	}
-	s.learn("SELECT count(*) FROM item, generate_series(1, 2) g WHERE item.version + g > 0")
-	before := s.Report().UpstreamQueries
 	close(start)
 	asking.Wait()
-	r := s.Report()
-	if n := r.UpstreamQueries - before; n != 1 {
-		t.Errorf("%d queries reached Postgres, want 1: %+v", n, r)
+	var upstream, shared uint64
+	for i, s := range sides {
+		r := s.Report()
+		upstream += r.UpstreamQueries - before[i].UpstreamQueries
+		for _, how := range []Outcome{HitL1, HitL2, Coalesced} {
+			shared += r.Queries[how.String()] - before[i].Queries[how.String()]
+		}
 	}
-	if shared := r.Queries["coalesced"] + r.Queries["hit_l1"]; shared != clients-1 {
-		t.Errorf("%d clients shared the answer, want %d: %+v", shared, clients-1, r)
+	if upstream != 1 {
+		t.Errorf("%d queries reached Postgres, want 1", upstream)
+	}
+	if shared != uint64(clients-1) {
+		t.Errorf("%d clients shared the answer, want %d", shared, clients-1)
 	}
 	for _, conn := range conns {
 		conn.Close(t.Context())

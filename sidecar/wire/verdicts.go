@@ -34,6 +34,8 @@ type Analyzer interface {
 
 // verdictSlot is the place of one verdict: of one shape under one state.
 type verdictSlot struct {
+	// shape is the same for all statements of this slot, in this process.
+	shape      uint64
 	request    analysis.Request
 	generation uint64
 	// done is closed when verdict is set; nil means that the analysis failed, at
@@ -86,6 +88,8 @@ type verdicts struct {
 
 	mu    sync.Mutex
 	slots map[string]*verdictSlot
+	// shapes counts the slots ever made.
+	shapes uint64
 }
 
 func newVerdicts(a Analyzer, logger *slog.Logger) *verdicts {
@@ -218,7 +222,9 @@ func (v *verdicts) at(key []byte, state *sessionState, sql string, paramTypes []
 	if !create {
 		return nil
 	}
+	v.shapes++
 	slot = &verdictSlot{
+		shape: v.shapes,
 		request: analysis.Request{
 			SQL: sql, ParamTypes: paramTypes, SearchPath: state.searchPath, Settings: state.settings,
 		},
