@@ -49,6 +49,8 @@ type member struct {
 	seen int        // events received
 	// still makes Confirm claim looks that do not happen.
 	still atomic.Bool
+	// held, unless nil, keeps Confirm from returning until it is closed.
+	held chan struct{}
 
 	loads atomic.Int64
 	// during, unless nil, runs between a load's query and its end.
@@ -76,6 +78,9 @@ func (m *member) look() {
 }
 
 func (m *member) Confirm(_ context.Context, at fence.Instant) error {
+	if m.held != nil {
+		<-m.held
+	}
 	if !m.still.Load() && m.fence.LookBegan() < at {
 		m.look()
 	}

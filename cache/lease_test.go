@@ -199,6 +199,24 @@ func TestRedisHangsWhileOthersWait(t *testing.T) {
 	}
 }
 
+// A lease outlives the load until the entry is published: given back before,
+// others would find neither.
+func TestLeaseIsHeldUntilPublication(t *testing.T) {
+	t.Parallel()
+	_, members := fleet(t, 2, own(t))
+	first, second := members[0], members[1]
+	first.held = make(chan struct{})
+	get(t, t.Context(), first.get)
+	var readers sync.WaitGroup
+	readers.Go(func() { get(t, t.Context(), second.get) })
+	until(t, "the second asks again and again", func() bool { return second.store.Stats().Leases >= 5 })
+	close(first.held)
+	readers.Wait()
+	if loadsOf(members) != 1 || second.cache.Stats().LeasesAwaited != 1 {
+		t.Fatalf("%d loads; the second: %+v", loadsOf(members), second.cache.Stats())
+	}
+}
+
 // A lease ends while its holder still loads:
 //
 //  1. the first process takes the lease, and its query reads the row;
