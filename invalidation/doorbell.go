@@ -76,17 +76,19 @@ func newDoorbell(f *Follower) *doorbell {
 	return &doorbell{f: f, announcements: make(chan struct{}, 1)}
 }
 
-// announce asks for a notification to the other followers, unless there was one
-// just now; the next look with events asks again.
-func (d *doorbell) announce(now fence.Instant) {
+// announce asks for a notification to the other followers. It reports false if
+// there was one just now, and the caller has to ask again: that one may have come
+// too early for what is to be announced.
+func (d *doorbell) announce(now fence.Instant) bool {
 	if now.Sub(fence.Instant(d.announced.Load())) < announcePause {
-		return
+		return false
 	}
 	d.announced.Store(int64(now))
 	select {
 	case d.announcements <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // session listens until something fails.

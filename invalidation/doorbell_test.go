@@ -82,6 +82,37 @@ func TestAwakeFollowerSparesWriters(t *testing.T) {
 	awake.asleep()
 }
 
+// A write that follows another so closely that its announcement would come too
+// soon after the last one is announced later, not never:
+//
+//  1. a follower is awake, so writers do not ring;
+//  2. it receives an event and tells the others;
+//  3. it receives another within announcePause, and must not tell them yet;
+//  4. no event follows that would make it tell them.
+func TestLastOfABurstIsAnnounced(t *testing.T) {
+	t.Parallel()
+	const bursts, writes = 30, 3
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	patient := func(o *FollowerOptions) { o.Poll = pollLong }
+	followers := []*followed{db.follow(patient), db.follow(patient)}
+	before := make([]uint64, len(followers))
+	for i, f := range followers {
+		f.asleep()
+		before[i] = f.Stats().Events
+	}
+	for burst := 1; burst <= bursts; burst++ {
+		for range writes {
+			db.run("UPDATE users SET name = 'x' WHERE id = 1")
+		}
+		for i, f := range followers {
+			until(t, fmt.Sprintf("follower %d receives all of burst %d", i, burst), func() bool {
+				return f.Stats().Events-before[i] == uint64(burst*writes)
+			})
+		}
+	}
+}
+
 // received counts the notifications that have come, from one writer and others.
 func received(t *testing.T, listener *pgx.Conn, writer uint32) (rings, others int) {
 	t.Helper()

@@ -45,6 +45,8 @@ type looker struct {
 	// finds.
 	settingsLoaded int64
 	vigil          *vigil
+	// untold is set while the other followers were not told of the last events.
+	untold bool
 }
 
 // session connects and looks until something fails.
@@ -134,8 +136,9 @@ func (l *looker) step(ctx context.Context) (again bool, err error) {
 	defer cancel()
 	slept, err := l.vigil.after(ctx, l.conn, events > 0, began)
 	l.f.stats.awake.Store(l.vigil.awake)
-	if events > 0 && l.vigil.awake {
-		l.f.bell.announce(began)
+	l.untold = l.untold || events > 0
+	if l.untold && (l.vigil.awake || slept) && l.f.bell.announce(began) {
+		l.untold = false
 	}
 	// A changed state can be relied on only by loads labelled with a later head. And
 	// who went to sleep looks once more, for writers who found it awake.
