@@ -334,6 +334,10 @@ func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 			if took := time.Since(began); took > leaseSlack || second.cache.Stats().Leases != 1 {
 				t.Fatalf("the next one waited %v", took)
 			}
+			// Loads that bring nothing for others take no lease until one does.
+			if shape := first.cache.Hash(wrapPrefix("text", reflect.TypeFor[int](), reflect.TypeFor[string]())); first.cache.loadTimes.expect(shape) != 1 {
+				t.Fatal("the next load of the kind would be leased again")
+			}
 		})
 	}
 }
