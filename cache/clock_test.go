@@ -15,7 +15,7 @@ func TestClocksThatJump(t *testing.T) {
 	const (
 		life    = time.Hour
 		elapsed = 40 * time.Minute
-		// millisecond is what an encoded moment is rounded to.
+		// tolerance is what an encoded moment is rounded to.
 		tolerance = time.Millisecond
 	)
 	w, b, first, second := pair(t)
