@@ -36,8 +36,9 @@ help: ## Print this help
 	done < Makefile
 
 .PHONY: build
-build: ## Build bin/freshet
+build: ## Build bin/freshet and bin/loadtest
 	go build $(LDFLAGS) -o bin/freshet ./sidecar/freshet
+	go build -o bin/loadtest ./loadtest
 
 .PHONY: demo
 demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)

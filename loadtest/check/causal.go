@@ -68,7 +68,7 @@ func (s *session) readAfter(written reading, token string) {
 
 // startCausal starts a hand-over from every sidecar to the next.
 func (w *world) startCausal(ctx context.Context, start func(func())) {
-	if !w.options.wants(Causal) || w.options.Sidecars < 2 {
+	if w.options.Sidecars < 2 {
 		return
 	}
 	const each = 20 * time.Millisecond

@@ -100,7 +100,7 @@ func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Du
 	if err != nil {
 		return err
 	}
-	w.tally.note("transaction ids given out twice", max(0, next-again))
+	w.tally.note(noteReused, max(0, next-again))
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (w *world) loseIn(ctx context.Context, blow func() error) error {
 	if err := w.beginEpoch(ctx); err != nil {
 		return err
 	}
-	w.tally.note("acknowledged versions that the database lost", before.lostIn(w.epoch.Load()))
+	w.tally.note(noteLost, before.lostIn(w.epoch.Load()))
 	return nil
 }
 
@@ -214,7 +214,7 @@ func trimOutbox(ctx context.Context, w *world, random *rand.Rand) error {
 	n := len(w.fleet.sidecars)
 	deaf := random.IntN(n)
 	l := w.fleet.links[deaf]
-	l.freeze(followerClass, 1, nil)
+	l.freeze(followerClass, bothWays, 1, nil)
 	defer l.thaw()
 	pause(ctx, 200*time.Millisecond) // for writes that it misses
 	for i := range 2 {

@@ -76,16 +76,16 @@ func freezeFollowers(ctx context.Context, w *world, random *rand.Rand) error {
 	bound := w.options.Bound
 	one := w.fleet.links[random.IntN(len(w.fleet.links))]
 	for _, l := range [][]*link{{one}, {one}, w.fleet.links} {
-		freezeFor(ctx, l, followerClass, 1, between(random, bound/5, bound*9/10))
+		freezeFor(ctx, l, followerClass, between(random, bound/5, bound*9/10))
 		pause(ctx, 50*time.Millisecond)
 	}
-	freezeFor(ctx, []*link{one}, followerClass, 1, between(random, bound, 3*bound))
+	freezeFor(ctx, []*link{one}, followerClass, between(random, bound, 3*bound))
 	return nil
 }
 
-func freezeFor(ctx context.Context, links []*link, c class, share float64, d time.Duration) {
+func freezeFor(ctx context.Context, links []*link, c class, d time.Duration) {
 	for _, l := range links {
-		l.freeze(c, share, nil)
+		l.freeze(c, bothWays, 1, nil)
 	}
 	pause(ctx, d)
 	for _, l := range links {
@@ -93,17 +93,18 @@ func freezeFor(ctx context.Context, links []*link, c class, share float64, d tim
 	}
 }
 
-// freezeLinks holds the bytes of half of the clients' connections behind a
-// sidecar, so that loads stay under way while others write, and then of all.
+// freezeLinks holds what the server answers to half of the clients behind a
+// sidecar, so that loads stay under way while others write, and then all bytes
+// of everybody.
 func freezeLinks(ctx context.Context, w *world, random *rand.Rand) error {
-	for range 3 {
+	for range 10 {
 		l := w.fleet.links[random.IntN(len(w.fleet.links))]
-		l.freeze(clientClass, 0.5, random)
-		pause(ctx, between(random, 50*time.Millisecond, 500*time.Millisecond))
+		l.freeze(clientClass, answers, 0.5, random)
+		pause(ctx, between(random, 30*time.Millisecond, 200*time.Millisecond))
 		l.thaw()
 		pause(ctx, 50*time.Millisecond)
 	}
-	freezeFor(ctx, w.fleet.links, everyClass, 1, between(random, 100*time.Millisecond, time.Second))
+	freezeFor(ctx, w.fleet.links, everyClass, between(random, 100*time.Millisecond, time.Second))
 	return nil
 }
 
@@ -125,7 +126,7 @@ func pauseEverything(ctx context.Context, w *world, random *rand.Rand) error {
 			s.freeze()
 		}
 		for _, l := range w.fleet.links {
-			l.freeze(everyClass, 1, nil)
+			l.freeze(everyClass, bothWays, 1, nil)
 		}
 		err := w.fleet.redis.Pause()
 		pause(ctx, between(random, 100*time.Millisecond, 900*time.Millisecond))

@@ -171,10 +171,10 @@ func (w *world) judgeHistory(history []porcupine.Operation, own int, label strin
 	case porcupine.Illegal:
 		broken = "a history has no linear order"
 	case porcupine.Unknown:
-		w.tally.note("histories that porcupine did not decide in time", 1)
+		w.tally.note(noteUndecided, 1)
 		return
 	}
-	w.tally.note("histories judged by porcupine", 1)
+	w.tally.note(noteHistories, 1)
 	for range own {
 		w.tally.read(label)
 		w.tally.count(Linear, label, 0, broken, "linear group")
@@ -185,9 +185,6 @@ func (w *world) judgeHistory(history []porcupine.Operation, own int, label strin
 // startLinear starts the group whose histories are judged: strong sessions on
 // every sidecar and one on PostgreSQL itself.
 func (w *world) startLinear(ctx context.Context, start func(func())) {
-	if !w.options.wants(Linear) {
-		return
-	}
 	var clients []*session
 	for door := range w.options.Sidecars {
 		number := firstLinear + 2*door

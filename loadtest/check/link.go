@@ -29,6 +29,15 @@ const (
 	everyClass = clientClass | followerClass
 )
 
+// direction is a way that bytes go through a pipe.
+type direction uint8
+
+const (
+	questions direction = 1 << iota
+	answers
+	bothWays = questions | answers
+)
+
 // link stands between one sidecar and PostgreSQL. It passes bytes on, unless it
 // is told to hold, to swallow or to cut them, and can be turned to another
 // server. Its methods may be called concurrently.
@@ -50,7 +59,8 @@ type pipe struct {
 	link             *link
 	client, upstream net.Conn
 	class            class
-	frozen, swallows bool
+	frozen           direction
+	swallows         bool
 }
 
 // socketPath is where libpq looks for a server.
@@ -146,8 +156,8 @@ func (l *link) serve(client net.Conn) {
 		return
 	}
 	var back sync.WaitGroup
-	back.Go(func() { p.pass(client, upstream) })
-	p.pass(upstream, client)
+	back.Go(func() { p.pass(client, upstream, answers) })
+	p.pass(upstream, client, questions)
 	back.Wait()
 }
 
@@ -169,13 +179,13 @@ func (l *link) leave(p *pipe) {
 
 // pass copies in one direction until either end is gone, and then ends the other
 // direction too.
-func (p *pipe) pass(to, from net.Conn) {
+func (p *pipe) pass(to, from net.Conn, way direction) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 && p.mayPass() {
+		if n > 0 && p.mayPass(way) {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -186,12 +196,12 @@ func (p *pipe) pass(to, from net.Conn) {
 	}
 }
 
-// mayPass waits while the pipe is frozen, and reports whether it swallows what
-// it is given.
-func (p *pipe) mayPass() bool {
+// mayPass waits while the pipe is frozen that way, and reports whether it
+// swallows what it is given.
+func (p *pipe) mayPass(way direction) bool {
 	p.link.mu.Lock()
 	defer p.link.mu.Unlock()
-	for p.frozen && !p.link.closed {
+	for p.frozen&way != 0 && !p.link.closed {
 		p.link.moved.Wait()
 	}
 	return !p.swallows
@@ -209,14 +219,14 @@ func (l *link) each(c class, share float64, random *rand.Rand, do func(*pipe)) {
 	l.moved.Broadcast()
 }
 
-// freeze holds the bytes of a share of the connections, both ways.
-func (l *link) freeze(c class, share float64, random *rand.Rand) {
-	l.each(c, share, random, func(p *pipe) { p.frozen = true })
+// freeze holds the bytes of a share of the connections that go a way.
+func (l *link) freeze(c class, way direction, share float64, random *rand.Rand) {
+	l.each(c, share, random, func(p *pipe) { p.frozen = way })
 }
 
 // thaw lets all bytes go on.
 func (l *link) thaw() {
-	l.each(everyClass, 1, nil, func(p *pipe) { p.frozen = false })
+	l.each(everyClass, 1, nil, func(p *pipe) { p.frozen = 0 })
 }
 
 // swallow loses all further bytes of a share of the connections.
@@ -231,7 +241,7 @@ func (l *link) cut(c class, share float64, random *rand.Rand) {
 
 // endLocked closes both ends; link.mu is held.
 func (p *pipe) endLocked() {
-	p.frozen = false
+	p.frozen = 0
 	p.client.Close()
 	if p.upstream != nil {
 		p.upstream.Close()

@@ -22,10 +22,7 @@ type Options struct {
 	Seed uint64
 	// Faults are names of the catalogue (see FaultNames). Empty: none.
 	Faults []string
-	// Promises to judge; what only they need is left out if they are not among
-	// these. Empty: all.
-	Promises []Promise
-	// Sidecars is how many are started. 0 means 3.
+	// Sidecars is how many are started. Tokens need two. 0 means 3.
 	Sidecars int
 	// Bound is the sidecars' --staleness. 0 means half a second.
 	Bound time.Duration
@@ -75,11 +72,6 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("check: there is no fault %q; there are %v", name, FaultNames())
 		}
 	}
-	for _, p := range o.Promises {
-		if !slices.Contains(Promises, p) {
-			return o, fmt.Errorf("check: there is no promise %q; there are %q", p, Promises)
-		}
-	}
 	return o, nil
 }
 
@@ -87,9 +79,4 @@ func orDefault[T int | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
-}
-
-// wants reports whether a promise is to be judged.
-func (o Options) wants(p Promise) bool {
-	return len(o.Promises) == 0 || slices.Contains(o.Promises, p)
 }

@@ -99,7 +99,7 @@ func (s *session) readRow(k key) {
 }
 
 func (s *session) readRowAnew(k key) {
-	s.readOneAnew(k, readRowAnewSQL)
+	s.readOneAnew(k, readRowAnewSQL, sharedText())
 }
 
 // readOne reads the version and the mark of a key.
@@ -110,10 +110,10 @@ func (s *session) readOne(k key, sql string, arguments ...any) {
 	s.judgeOne(q, r, err)
 }
 
-func (s *session) readOneAnew(k key, sql string) {
+// readOneAnew is readOne in a text that holds a number.
+func (s *session) readOneAnew(k key, sql string, text int64) {
 	q := s.ask(k)
 	r := reading{key: k}
-	text := sharedText()
 	err := s.one(sql, []any{k.id, text}, &r.version, &r.mark, &text)
 	s.judgeOne(q, r, err)
 }
@@ -138,7 +138,7 @@ func (s *session) readHalves() {
 		first, second = second, first
 	}
 	if s.random.IntN(2) == 0 {
-		s.readOneAnew(first, readHalfAnewSQL[first.kind])
+		s.readOneAnew(first, readHalfAnewSQL[first.kind], sharedText())
 	} else {
 		s.readOne(first, readHalfSQL[first.kind], id)
 	}
@@ -265,9 +265,6 @@ func (s *session) judgeTotal(q question, balance, versions, count int64) {
 // default one twice, and two on PostgreSQL itself.
 func (w *world) startReaders(ctx context.Context, start func(func())) {
 	levels := []level{levelSession, levelBounded, levelStrong, levelSession}
-	if !w.options.wants(Strong) {
-		levels[2] = levelSession
-	}
 	clients := len(levels)*w.options.Sidecars + 2
 	pace := time.Duration(clients) * time.Second / time.Duration(w.options.ReadsPerSecond)
 	number := 0

@@ -229,6 +229,6 @@ func resurrectRedis(ctx context.Context, w *world, random *rand.Rand) error {
 			return err
 		}
 	}
-	w.tally.note("entries of Redis brought back", int64(len(old)))
+	w.tally.note(noteRestored, int64(len(old)))
 	return nil
 }

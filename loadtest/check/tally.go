@@ -19,6 +19,15 @@ const (
 	calm = "none"
 )
 
+// What is noted beside the promises.
+const (
+	noteReused    = "transaction ids given out twice"
+	noteLost      = "acknowledged versions that the database lost"
+	noteRestored  = "entries of Redis brought back"
+	noteHistories = "histories judged by porcupine"
+	noteUndecided = "histories that porcupine did not decide in time"
+)
+
 // cell counts the reads of one promise near one fault.
 type cell struct {
 	checked    int64

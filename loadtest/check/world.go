@@ -109,6 +109,7 @@ func (w *world) play(ctx context.Context) error {
 	w.startWriters(ctx, start)
 	w.startCausal(ctx, start)
 	w.startLinear(ctx, start)
+	w.startCompanions(ctx, start)
 
 	faulting, stopFaults := context.WithCancel(ctx)
 	defer stopFaults()

@@ -356,7 +356,8 @@ func (w *world) startWriters(ctx context.Context, start func(func())) {
 
 // Sessions draw from generators of their own, told apart by their numbers.
 const (
-	firstWriter = 1000
-	firstCausal = 2000
-	firstLinear = 3000
+	firstWriter    = 1000
+	firstCausal    = 2000
+	firstLinear    = 3000
+	firstCompanion = 4000
 )
