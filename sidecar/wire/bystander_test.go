@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// bystanderWaitMax is how long a client that does nothing wrong may wait for
+// one answer while others misbehave. A blocked one waits for ever.
+const bystanderWaitMax = 5 * time.Second
+
+// bystander is a client that asks for the same row all the time, and must not
+// notice what others do.
+type bystander struct {
+	stop    chan struct{}
+	done    sync.WaitGroup
+	mu      sync.Mutex
+	answers int
+	slowest time.Duration
+}
+
+// watch starts a bystander on a sidecar whose database has item.
+func watch(t *testing.T, s *side) *bystander {
+	t.Helper()
+	b := &bystander{stop: make(chan struct{})}
+	ask := msgQuery("SELECT id, name FROM item WHERE id = 42")
+	want := dialRaw(t, s.bed.postgres.DSN(s.bed.database)).ask(ask)
+	c := dialRaw(t, s.dsn())
+	c.ask(ask)
+	hits := s.count(HitL1)
+	b.done.Go(func() {
+		for {
+			select {
+			case <-b.stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			began := time.Now()
+			if err := c.trySend(ask); err != nil {
+				t.Errorf("a bystander cannot send: %v", err)
+				return
+			}
+			var got []byte
+			for !bytes.HasSuffix(got, []byte(readyIdle)) {
+				m, err := c.tryMessage()
+				if err != nil {
+					t.Errorf("a bystander was hurt: %v", err)
+					return
+				}
+				got = append(got, m...)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("a bystander got\n%s\nwant\n%s", show(got), show(want))
+				return
+			}
+			b.mu.Lock()
+			b.answers++
+			b.slowest = max(b.slowest, time.Since(began))
+			b.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		close(b.stop)
+		b.done.Wait()
+		if b.slowest > bystanderWaitMax {
+			t.Errorf("a bystander waited %v for one answer", b.slowest)
+		}
+		if got := s.count(HitL1) - hits; b.answers == 0 || got < uint64(b.answers)/2 {
+			t.Errorf("%d answers to a bystander, %d hits", b.answers, got)
+		}
+	})
+	return b
+}
+
+// mustGoOn waits for more answers to the bystander.
+func (b *bystander) mustGoOn(t *testing.T) {
+	t.Helper()
+	count := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.answers
+	}
+	before := count()
+	eventually(t, "answers to a bystander", func() bool { return count() > before+5 })
+}
+
+// resources are what a leak would take.
+type resources struct{ goroutines, descriptors int }
+
+func measure(t *testing.T) resources {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resources{runtime.NumGoroutine(), len(open)}
+}
+
+// mustReturnTo waits until no more is held than before.
+func (before resources) mustReturnTo(t *testing.T) {
+	t.Helper()
+	var now resources
+	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		now = measure(t)
+		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors {
+			return
+		}
+	}
+	stacks := make([]byte, 1<<20)
+	t.Errorf("%+v are held, %+v were before:\n%s", now, before, stacks[:runtime.Stack(stacks, true)])
+}

@@ -1,0 +1,241 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+func uint32s(values ...uint32) []byte {
+	var b []byte
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+// mustRefuse reads to the end of the connection; before it there must be one
+// protocol error.
+func mustRefuse(t *testing.T, c *rawClient) {
+	t.Helper()
+	got := c.rest()
+	if len(got) == 0 || got[0] != 'E' || !bytes.Contains(got, []byte("\x00C08P01\x00")) || !bytes.Contains(got, []byte("SFATAL\x00")) {
+		t.Errorf("want a protocol error, got\n%s", show(got))
+	}
+}
+
+// greetings are what no client of Postgres begins with.
+var greetings = map[string][]byte{
+	"http":            []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+	"tls":             append([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, bytes.Repeat([]byte{7}, 500)...),
+	"high bytes":      bytes.Repeat([]byte{0xff}, 64),
+	"zeros":           make([]byte, 64),
+	"huge length":     append(uint32s(1<<31-1, 3<<16), "user\x00postgres\x00\x00"...),
+	"negative length": append(uint32s(1<<32-1, 3<<16), "user\x00postgres\x00\x00"...),
+	"length 4":        append(uint32s(4, 3<<16), "user\x00postgres\x00\x00"...),
+	"length 7":        append(uint32s(7, 3<<16), "user\x00postgres\x00\x00"...),
+	"over the limit":  append(uint32s(startupLengthMax+1, 3<<16), "user\x00postgres\x00\x00"...),
+	"thrice SSL":      uint32s(8, sslCode, 8, gssCode, 8, sslCode),
+	"only GSS":        uint32s(8, gssCode, 8, gssCode, 8, gssCode),
+}
+
+// interruptions are what no client sends once it is connected.
+var interruptions = map[string][]byte{
+	"high bytes":       bytes.Repeat([]byte{0xff}, 64),
+	"zeros":            make([]byte, 64),
+	"text":             []byte("get / http/1.1\r\n"),
+	"unknown type":     appendMessage(nil, 'z'),
+	"backend's type":   appendMessage(nil, 'T', []byte("\x00\x00")),
+	"password":         appendMessage(nil, 'p', []byte("secret\x00")),
+	"length 0":         append([]byte{'Q'}, uint32s(0)...),
+	"length 3":         append([]byte{'Q'}, uint32s(3)...),
+	"negative length":  append([]byte{'Q'}, uint32s(1<<32-1)...),
+	"over the limit":   append([]byte{'Q'}, uint32s(1<<30)...),
+	"behind a Parse":   append(msgParse("", "SELECT 1"), 'B', 0, 0, 0, 1),
+	"behind a group":   join(read("3"), msgSync, []byte{'E', 0, 0, 0, 2}),
+	"unknown in group": join(read("3"), appendMessage(nil, 'y')),
+}
+
+func TestMalformedMessagesAreRefusedAndHurtNobody(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	b := watch(t, s)
+	before := measure(t)
+	for name, greeting := range greetings {
+		t.Run("start-up/"+name, func(t *testing.T) {
+			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+			c.send(greeting)
+			for n := bytes.Count(greeting, uint32s(sslCode)) + bytes.Count(greeting, uint32s(gssCode)); n > 0; n-- {
+				var no [1]byte
+				if _, err := io.ReadFull(c.conn, no[:]); err != nil || no[0] != 'N' {
+					t.Fatalf("encryption asked for: %q, %v", no, err)
+				}
+			}
+			mustRefuse(t, c)
+		})
+	}
+	for name, bytes := range interruptions {
+		t.Run("later/"+name, func(t *testing.T) {
+			c := dialRaw(t, s.dsn())
+			c.send(bytes)
+			mustRefuse(t, c)
+		})
+	}
+	t.Run("random", func(t *testing.T) {
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 200 {
+			c := dialRaw(t, s.dsn())
+			noise := make([]byte, 1+random.IntN(200))
+			for i := range noise {
+				noise[i] = byte(random.Uint32())
+			}
+			_ = c.trySend(noise)
+			c.conn.Close()
+		}
+	})
+	b.mustGoOn(t)
+	before.mustReturnTo(t)
+	if got := s.Report().ProtocolErrors; got < uint64(len(greetings)+len(interruptions)) {
+		t.Errorf("%d protocol errors were counted, want %d at least", got, len(greetings)+len(interruptions))
+	}
+}
+
+// TestUnfinishedMessagesHurtNobody leaves messages unfinished, with silence or
+// with the end of the connection behind them.
+func TestUnfinishedMessagesHurtNobody(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	b := watch(t, s)
+	before := measure(t)
+	startup := startupMessage(bed.database)
+	var silent []net.Conn
+	leave := func(c net.Conn, sent []byte) {
+		t.Helper()
+		if _, err := c.Write(sent); err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, c)
+	}
+	for n := 0; n < len(startup); n += 3 {
+		leave(dialOnly(t, s.dsn()), startup[:n])
+	}
+	for _, m := range [][]byte{
+		msgQuery("SELECT name FROM item"), join(read("3"), msgSync), msgCopyData("x"), msgCall(1317, "four"),
+	} {
+		for n := 1; n < len(m); n += 5 {
+			leave(dialRaw(t, s.dsn()).conn, m[:n])
+		}
+	}
+	for _, kind := range "QPBDECdcfFSHX" {
+		// A length that Postgres allows or not, of which almost nothing comes.
+		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, uint32s(1<<30-1, 0, 0)...))
+		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, append(uint32s(1<<20), make([]byte, bufferLengthMax+100)...)...))
+	}
+	b.mustGoOn(t)
+	if got := s.psql("SELECT name FROM item WHERE id = 7"); got != "item 7\n" {
+		t.Errorf("a new client reads %q", got)
+	}
+	for _, c := range silent {
+		c.Close()
+	}
+	b.mustGoOn(t)
+	before.mustReturnTo(t)
+}
+
+func TestSilentClientMeetsTheStartupDeadline(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer near.Close()
+	s := newSession(&Server{background: t.Context(), startupWait: 50 * time.Millisecond}, far)
+	defer s.end()
+	began := time.Now()
+	ended := make(chan bool)
+	go func() { ended <- s.start() }()
+	if <-ended {
+		t.Error("a client that said nothing was let in")
+	}
+	if took := time.Since(began); took < 50*time.Millisecond || took > bystanderWaitMax {
+		t.Errorf("it was waited for %v", took)
+	}
+}
+
+func TestCancelWithAnUnknownKey(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	b := watch(t, s)
+	before := measure(t)
+	for _, request := range [][]byte{
+		uint32s(16, cancelCode, 4711, 4712), uint32s(8, cancelCode), append(uint32s(2008, cancelCode), make([]byte, 2000)...),
+	} {
+		c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+		c.send(request)
+		if got := c.rest(); len(got) > 0 {
+			t.Errorf("a cancel request is answered with\n%s", show(got))
+		}
+	}
+	b.mustGoOn(t)
+	before.mustReturnTo(t)
+}
+
+// TestThousandConnectionsDropped opens and drops connections in every stage.
+func TestThousandConnectionsDropped(t *testing.T) {
+	bed := newTestbed(t, wideSchema)
+	s := bed.sidecar()
+	b := watch(t, s)
+	for range 2 {
+		s.psql("SELECT * FROM wide")
+	}
+	before := measure(t)
+	startup := startupMessage(bed.database)
+	stages := map[string]func(){
+		"before start-up":  func() { dialOnly(t, s.dsn()).Close() },
+		"within start-up":  func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup[:20]); c.Close() },
+		"behind start-up":  func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup); c.Close() },
+		"connected":        func() { dialRaw(t, s.dsn()).conn.Close() },
+		"connected, half":  func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT 1")[:7]); c.conn.Close() },
+		"in a slow query":  func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT pg_sleep(0.02)")); c.conn.Close() },
+		"in a transaction": func() { c := dialRaw(t, s.dsn()); c.ask(msgQuery("BEGIN")); c.conn.Close() },
+		"unread hits": func() {
+			c := dialRaw(t, s.dsn())
+			c.send(bytes.Repeat(msgQuery("SELECT * FROM wide"), 8))
+			c.conn.Close()
+		},
+		"unread from server": func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT *, random() FROM wide")); c.conn.Close() },
+		"while copying in": func() {
+			c := dialRaw(t, s.dsn())
+			c.send(msgQuery("COPY wide FROM STDIN"))
+			c.until("G")
+			c.conn.Close()
+		},
+		"while loading a key": func() {
+			c := dialRaw(t, s.dsn())
+			c.send(msgQuery("SELECT count(*) FROM wide, item, item i"))
+			c.conn.Close()
+		},
+		"said goodbye": func() { c := dialRaw(t, s.dsn()); c.send(msgTerminate); c.rest() },
+	}
+	const clients = 8
+	for name, stage := range stages {
+		var all sync.WaitGroup
+		for range clients {
+			all.Go(func() {
+				for range 1000/len(stages)/clients + 1 {
+					stage()
+				}
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			t.Fatalf("failed: %s", name)
+		}
+	}
+	b.mustGoOn(t)
+	before.mustReturnTo(t)
+	eventually(t, "the sessions to end", func() bool { return s.Report().Sessions == 1 })
+	s.psql("SELECT count(*) FROM wide, item, item i") // nobody waits for a load that was dropped
+}

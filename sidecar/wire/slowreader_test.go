@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// TestBigResultToASlowReader streams 100 MB to a client that takes its time.
+func TestBigResultToASlowReader(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	b := watch(t, s)
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	slow := dialRaw(t, s.dsn())
+	before := heap()
+	var grown uint64
+	slow.send(msgQuery("SELECT i, repeat('x', 1000000) FROM generate_series(1, 100) i, item WHERE item.id = 1"))
+	b.mustGoOn(t) // nothing is read yet
+	received := 0
+	for kind := byte(0); kind != 'Z'; {
+		m := slow.message()
+		kind = m[0]
+		if received += len(m); kind == 'D' && received%7 == 0 {
+			b.mustGoOn(t)
+		}
+		if now := heap(); now > before {
+			grown = max(grown, now-before)
+		}
+	}
+	if received < 100e6 {
+		t.Errorf("%d bytes of 100 MB came", received)
+	}
+	const grownMax = 12 << 20 // the buffers of both directions, one message here, a capture up to the largest entry
+	if grown > grownMax {
+		t.Errorf("the heap grew by %d bytes for a result that streams", grown)
+	}
+}
+
+// stuck brings a session to where the sidecar cannot write to its client, which
+// reads nothing, and cannot pass on a notification either.
+func stuck(t *testing.T, s *side) *rawClient {
+	t.Helper()
+	ask := msgQuery("SELECT * FROM wide")
+	c := dialRaw(t, s.dsn())
+	c.ask(msgQuery("LISTEN news"))
+	c.ask(ask)
+	c.ask(ask)
+	before := s.count(HitL1)
+	c.send(bytes.Repeat(ask, 100)) // the sidecar's buffer takes them
+	for last := before; ; time.Sleep(100 * time.Millisecond) {
+		now := s.count(HitL1)
+		if now > before && now == last {
+			break // no more answers fit into the socket
+		}
+		last = now
+	}
+	s.bed.exec("NOTIFY news")
+	return c
+}
+
+const wideSchema = itemSchema + `
+CREATE TABLE wide (id int PRIMARY KEY, body text NOT NULL);
+INSERT INTO wide SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 8000) i;`
+
+// TestStuckClientHoldsUpNobody: a schema change has to reach all sessions, and
+// one of them belongs to a client that does not read.
+func TestStuckClientHoldsUpNobody(t *testing.T) {
+	bed := newTestbed(t, wideSchema)
+	s := bed.sidecar()
+	stuck(t, s)
+	for round := range 3 {
+		bed.exec("ALTER TABLE item ADD COLUMN IF NOT EXISTS extra int DEFAULT 1")
+		bed.exec("ALTER TABLE item DROP COLUMN extra")
+		bed.exec("UPDATE item SET version = $1 WHERE id = 7", round)
+		eventually(t, "hits beside a stuck client", func() bool {
+			before := s.count(HitL1)
+			for range 2 {
+				s.psql("SELECT version FROM item WHERE id = 7")
+			}
+			return s.count(HitL1) > before
+		})
+	}
+}
+
+func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
+	bed := newTestbed(t, wideSchema)
+	first := bed.sidecar()
+	config, err := pgx.ParseConfig(bed.postgres.DSN(bed.database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &side{bed: bed, dir: socketDir(t)}
+	s.Server, err = New(Options{
+		Upstream: &config.Config, SocketDir: s.dir, Port: testPort, Drain: time.Second,
+		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	stuck(t, s)
+	began := time.Now()
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > bystanderWaitMax {
+			t.Errorf("the end took %v, its limit is %v", took, time.Second)
+		}
+	case <-time.After(eventuallyMax):
+		t.Fatal("the sidecar does not end")
+	}
+}
