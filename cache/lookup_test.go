@@ -109,7 +109,7 @@ func TestSessionSeesItsOwnWrite(t *testing.T) {
 
 // A session that was shown a new entry must not be shown, next, an older state
 // of something else.
-func TestSessionDoesNotGoBack(t *testing.T) {
+func TestF3SessionDoesNotGoBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := open(t, w, func(o *Options) { o.Confirm = nil })

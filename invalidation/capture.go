@@ -22,66 +22,125 @@ const valueBytesMax = 64
 //go:embed schema/capture.sql
 var captureTemplate string
 
+// rowTemplate is the function for tables that a subscription writes to.
+//
+//go:embed schema/capture_row.sql
+var rowTemplate string
+
+// ringTemplate ends both functions.
+//
+//go:embed schema/ring.sql
+var ringTemplate string
+
 // bodyQuote delimits function bodies in our SQL.
 const bodyQuote = "$freshet$"
 
-// capture is the trigger function of one watched tree, and its triggers. The
-// function's name holds what it was made for, so a trigger's function tells
-// whether it is the right one.
+// capture is what is put on the tables of one watched tree: trigger functions and
+// their triggers. A function's name holds what it was made for, so a trigger's
+// function tells whether it is the right one.
 type capture struct {
 	root    uint32
 	columns []string
+	// applied says that a subscription writes to a table of the tree.
+	applied bool
 }
 
-// captureTrigger is one of the four triggers of a watched table.
+// captureTrigger is one of the triggers of a watched table.
 type captureTrigger struct {
 	name     string
 	event    string
-	typeBits int16 // pg_trigger.tgtype: AFTER, FOR EACH STATEMENT, this event
+	typeBits int16  // pg_trigger.tgtype: AFTER, for each row or statement, the events
+	enabled  string // pg_trigger.tgenabled
 	oldTable string
 	newTable string
 }
 
 var captureTriggers = [...]captureTrigger{
-	{triggerPrefix + "insert", "INSERT", 1 << 2, "", "freshet_new"},
-	{triggerPrefix + "update", "UPDATE", 1 << 4, "freshet_old", "freshet_new"},
-	{triggerPrefix + "delete", "DELETE", 1 << 3, "freshet_old", ""},
-	{triggerPrefix + "truncate", "TRUNCATE", 1 << 5, "", ""},
+	{triggerPrefix + "insert", "INSERT", 1 << 2, "A", "", "freshet_new"},
+	{triggerPrefix + "update", "UPDATE", 1 << 4, "A", "freshet_old", "freshet_new"},
+	{triggerPrefix + "delete", "DELETE", 1 << 3, "A", "freshet_old", ""},
+	{triggerPrefix + "truncate", "TRUNCATE", 1 << 5, "A", "", ""},
 }
 
-// functionName is unique for the root, the columns and this version of the code.
-func (c capture) functionName() string {
-	sum := md5.Sum([]byte(captureTemplate + c.rowsSQL("freshet_old", "freshet_new") + "\x00" + strings.Join(c.columns, "\x00")))
-	return fmt.Sprintf("capture_%d_%s", c.root, hex.EncodeToString(sum[:8]))
+// rowTrigger fires where changes are applied, and nowhere else. Partitioned tables
+// hold no rows and would hand it down to their partitions, which have their own.
+var rowTrigger = captureTrigger{triggerPrefix + "row", "INSERT OR UPDATE OR DELETE", 1<<0 | 1<<2 | 1<<3 | 1<<4, "R", "", ""}
+
+// triggers are those of a table of this kind (pg_class.relkind).
+func (c capture) triggers(kind string) []captureTrigger {
+	if c.applied && kind != "p" {
+		return append(captureTriggers[:], rowTrigger)
+	}
+	return captureTriggers[:]
 }
 
-// functionSQL creates the function.
-func (c capture) functionSQL() string {
-	wholesale := fmt.Sprintf("{%s,%s}", fence.TableText(c.root), fence.WholesaleText(c.root))
-	create := strings.NewReplacer(
-		"{{function}}", "freshet."+identifier(c.functionName()),
-		"{{insert}}", c.rowsSQL("freshet_new"),
-		"{{update}}", c.rowsSQL("freshet_old", "freshet_new"),
-		"{{delete}}", c.rowsSQL("freshet_old"),
-		"{{wholesale}}", wholesale,
-		"{{doorbell}}", strconv.FormatInt(doorbellLock, 10),
-	).Replace(captureTemplate)
-	return strings.TrimSuffix(create, "\n") + "\nREVOKE ALL ON FUNCTION freshet." + identifier(c.functionName()) + "() FROM PUBLIC;\n"
+// captureFunction is the function of statement triggers, or of the row trigger.
+type captureFunction struct {
+	name   string
+	sql    string // creates it
+	source string // MD5 of its body, pg_proc.prosrc
 }
 
-// sourceMD5 is the MD5 of the function's body as pg_proc.prosrc holds it.
-func (c capture) sourceMD5() string {
-	return md5Hex(strings.Split(c.functionSQL(), bodyQuote)[1])
+// function makes the function that a trigger calls. Its name is unique for the
+// root, the columns and this version of the code.
+func (c capture) function(t captureTrigger) captureFunction {
+	name, template := "capture", captureTemplate
+	write := c.statementSQL
+	older, newer := "freshet_old", "freshet_new"
+	if t == rowTrigger {
+		name, template = "capture_row", rowTemplate
+		write = c.rowSQL
+		older, newer = "(SELECT OLD.*)", "(SELECT NEW.*)"
+	}
+	text := strings.NewReplacer(
+		"{{insert}}", write(newer),
+		"{{update}}", write(older, newer),
+		"{{delete}}", write(older),
+		"{{wholesale}}", fmt.Sprintf("{%s,%s}", fence.TableText(c.root), fence.WholesaleText(c.root)),
+		"{{counter}}", fmt.Sprintf("freshet.rows_%d", c.root),
+		"{{rows}}", strconv.Itoa(rowsPerStatementMax),
+		"{{ring}}", strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(ringTemplate, "\n", "\n\t"), "{{doorbell}}", strconv.FormatInt(doorbellLock, 10))),
+	).Replace(template)
+	sum := md5.Sum([]byte(text + "\x00" + strings.Join(c.columns, "\x00")))
+	name = fmt.Sprintf("%s_%d_%s", name, c.root, hex.EncodeToString(sum[:8]))
+	sql := strings.Replace(text, "{{function}}", "freshet."+identifier(name), 1)
+	sql += "REVOKE ALL ON FUNCTION freshet." + identifier(name) + "() FROM PUBLIC;\n"
+	return captureFunction{name, sql, md5Hex(strings.Split(sql, bodyQuote)[1])}
 }
 
-// rowsSQL writes the tags of the changed rows, which the transition tables hold.
-// Their numbers are equal where there are two. The statement is static, so that
-// its plan is kept, and reads no more rows than it needs.
-func (c capture) rowsSQL(tables ...string) string {
+// captureFunctions are the functions of a tree.
+type captureFunctions struct {
+	statement, row captureFunction
+}
+
+func (c capture) functions() captureFunctions {
+	return captureFunctions{c.function(captureTriggers[0]), c.function(rowTrigger)}
+}
+
+// of is the function that a trigger calls.
+func (f captureFunctions) of(t captureTrigger) captureFunction {
+	if t == rowTrigger {
+		return f.row
+	}
+	return f.statement
+}
+
+// functionsSQL creates the functions.
+func (c capture) functionsSQL() string {
+	functions := c.functions()
+	if c.applied {
+		return functions.statement.sql + functions.row.sql
+	}
+	return functions.statement.sql
+}
+
+// tagsSQL selects the tags of the rows in the tables.
+func (c capture) tagsSQL(tables []string) string {
 	table := literal(fence.TableText(c.root))
-	tags := "SELECT " + table
-	if len(c.columns) > 0 {
-		tags = fmt.Sprintf(`SELECT DISTINCT t.tag COLLATE "C" FROM (
+	if len(c.columns) == 0 {
+		return "SELECT " + table
+	}
+	return fmt.Sprintf(`SELECT DISTINCT t.tag COLLATE "C" FROM (
 				SELECT %s AS tag
 				UNION ALL
 				SELECT v.prefix || CASE WHEN octet_length(v.value) > %d THEN 'md5:' || md5(v.value) ELSE v.value END
@@ -89,14 +148,24 @@ func (c capture) rowsSQL(tables ...string) string {
 				CROSS JOIN LATERAL (VALUES %s) v(prefix, value)
 				WHERE v.value IS NOT NULL
 			) t`, table, valueBytesMax, c.unionSQL(tables), c.valuesSQL())
-	}
+}
+
+// rowSQL writes the tags of one changed row.
+func (c capture) rowSQL(tables ...string) string {
+	return fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY(\n\t\t\t%s\n\t\t);", c.tagsSQL(tables))
+}
+
+// statementSQL writes the tags of the changed rows, which the transition tables
+// hold. Their numbers are equal where there are two. The statement is static, so
+// that its plan is kept, and reads no more rows than it needs.
+func (c capture) statementSQL(tables ...string) string {
 	return fmt.Sprintf(`INSERT INTO freshet.outbox (tags)
 		SELECT CASE WHEN c.n > %[1]d THEN ARRAY[%[2]s, %[3]s] ELSE ARRAY(
 			%[4]s
 		) END
 		FROM (SELECT count(*) AS n FROM (SELECT FROM %[5]s LIMIT %[6]d) l) c
 		WHERE c.n > 0;`,
-		rowsPerStatementMax, table, literal(fence.WholesaleText(c.root)), tags, tables[0], rowsPerStatementMax+1)
+		rowsPerStatementMax, literal(fence.TableText(c.root)), literal(fence.WholesaleText(c.root)), c.tagsSQL(tables), tables[0], rowsPerStatementMax+1)
 }
 
 // unionSQL selects the watched columns as text c0, c1, … from the tables. One
@@ -122,16 +191,18 @@ func (c capture) valuesSQL() string {
 	return strings.Join(items, ", ")
 }
 
-// triggersSQL puts the four triggers on a table, replacing older ones.
-func (c capture) triggersSQL(table relationName) string {
+// triggersSQL puts the triggers on a table of a kind, replacing older ones.
+func (c capture) triggersSQL(table relationName, kind string) string {
 	var b strings.Builder
+	functions := c.functions()
 	arguments := make([]string, len(c.columns))
 	for i, column := range c.columns {
 		arguments[i] = literal(column)
 	}
-	enables := make([]string, len(captureTriggers))
-	for i, t := range captureTriggers {
-		referencing := ""
+	triggers := c.triggers(kind)
+	enables := make([]string, len(triggers))
+	for i, t := range triggers {
+		referencing, each := "", "STATEMENT"
 		if t.oldTable != "" {
 			referencing += " OLD TABLE AS " + t.oldTable
 		}
@@ -141,9 +212,12 @@ func (c capture) triggersSQL(table relationName) string {
 		if referencing != "" {
 			referencing = "\n\tREFERENCING" + referencing
 		}
-		fmt.Fprintf(&b, "CREATE OR REPLACE TRIGGER %s AFTER %s ON %s%s\n\tFOR EACH STATEMENT EXECUTE FUNCTION freshet.%s(%s);\n",
-			t.name, t.event, table.sql(), referencing, identifier(c.functionName()), strings.Join(arguments, ", "))
-		enables[i] = "ENABLE ALWAYS TRIGGER " + t.name
+		if t == rowTrigger {
+			each = "ROW"
+		}
+		fmt.Fprintf(&b, "CREATE OR REPLACE TRIGGER %s AFTER %s ON %s%s\n\tFOR EACH %s EXECUTE FUNCTION freshet.%s(%s);\n",
+			t.name, t.event, table.sql(), referencing, each, identifier(functions.of(t).name), strings.Join(arguments, ", "))
+		enables[i] = map[string]string{"A": "ENABLE ALWAYS TRIGGER ", "R": "ENABLE REPLICA TRIGGER "}[t.enabled] + t.name
 	}
 	fmt.Fprintf(&b, "ALTER TABLE ONLY %s\n\t%s;\n", table.sql(), strings.Join(enables, ",\n\t"))
 	return b.String()

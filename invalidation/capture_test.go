@@ -194,7 +194,7 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 
 // This test makes a role, which every follower on the server notices; so it is
 // not parallel.
-func TestOrdinaryRoleNeedsNoRights(t *testing.T) {
+func TestPointHOrdinaryRoleNeedsNoRights(t *testing.T) {
 	db := newDatabase(t, shop)
 	role := "writer_" + db.value("SELECT current_database()")
 	db.run("CREATE ROLE "+role, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+role)
@@ -238,8 +238,8 @@ func TestTemporaryNamesDoNotCapture(t *testing.T) {
 func TestFunctionNameFollowsContent(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{}
-	for _, c := range []capture{{1, nil}, {2, nil}, {1, []string{"a"}}, {1, []string{"a", "b"}}, {1, []string{"b", "a"}}, {1, []string{"ab"}}} {
-		name := c.functionName()
+	for _, c := range []capture{{root: 1}, {root: 2}, {root: 1, columns: []string{"a"}}, {root: 1, columns: []string{"a", "b"}}, {root: 1, columns: []string{"b", "a"}}, {root: 1, columns: []string{"ab"}}} {
+		name := c.function(captureTriggers[0]).name
 		if other, ok := names[name]; ok {
 			t.Errorf("%v and %s share the name %s", c, other, name)
 		}

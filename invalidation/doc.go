@@ -12,8 +12,7 @@
 // and on all its partitions and children, is not in the follower's State.
 //
 // It does not see: what a superuser changes behind the triggers' back (reported
-// within the verification interval, if it is still so by then), writes of a
-// logical-replication subscription (such tables are refused), foreign tables.
+// within the verification interval, if it is still so by then), foreign tables.
 //
 // Install, Script and Uninstall use one connection and must not share it. A
 // Follower may be used by any number of goroutines.

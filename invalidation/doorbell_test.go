@@ -161,7 +161,7 @@ func TestDeafFollowerPolls(t *testing.T) {
 
 // The test of the lock must not leave it taken: a long transaction would keep
 // the follower from being awake.
-func TestRingingKeepsNoLock(t *testing.T) {
+func TestF7RingingKeepsNoLock(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -68,7 +68,7 @@ func TestCommandsAreEvents(t *testing.T) {
 
 // DETACH CONCURRENTLY hides the rows in its first transaction and ends in its
 // second; an open reader makes it wait in between.
-func TestDetachConcurrentlyIsAnEventWhenRowsVanish(t *testing.T) {
+func TestCase18DetachConcurrentlyIsAnEventWhenRowsVanish(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.run("DROP TABLE parted_high")

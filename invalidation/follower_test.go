@@ -145,7 +145,7 @@ func TestLateCommitOfAnEarlyTransaction(t *testing.T) {
 
 // Every row of the outbox is one event, none is lost and none comes twice, in
 // whatever order the transactions end.
-func TestNoEventIsLostUnderLoad(t *testing.T) {
+func TestPointANoEventIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
 	const writersMax, roundsMax = 6, 60
 	db := newDatabase(t, shop, "INSERT INTO plain SELECT g FROM generate_series(1, 50) g")
@@ -249,7 +249,7 @@ func TestTerminatedConnections(t *testing.T) {
 	}
 }
 
-func TestHostileDefaults(t *testing.T) {
+func TestF10HostileDefaults(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -311,7 +311,7 @@ func TestDifferentPatternsAgree(t *testing.T) {
 }
 
 // When the head includes a DDL command, the state has been verified after it.
-func TestStateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
+func TestF6StateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -127,9 +127,9 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 		if len(t.missing) == 0 {
 			continue
 		}
-		step(fmt.Sprintf("Watch %q", t.root), t.functionSQL())
-		for _, name := range t.missing {
-			step(fmt.Sprintf("Triggers on %q: again, if the lock timeout hits", name), t.triggersSQL(name))
+		step(fmt.Sprintf("Watch %q", t.root), t.functionsSQL())
+		for _, table := range t.missing {
+			step(fmt.Sprintf("Triggers on %q: again, if the lock timeout hits", table), t.triggersSQL(table.relationName, table.kind))
 		}
 	}
 	for _, s := range p.skipped {
@@ -222,11 +222,11 @@ func installTree(ctx context.Context, conn *pgx.Conn, t treePlan) error {
 	if len(t.missing) == 0 {
 		return nil
 	}
-	if err := runSteps(ctx, conn, t.functionSQL()); err != nil {
+	if err := runSteps(ctx, conn, t.functionsSQL()); err != nil {
 		return err
 	}
-	for _, name := range t.missing {
-		if err := runLocking(ctx, conn, t.triggersSQL(name)); err != nil {
+	for _, table := range t.missing {
+		if err := runLocking(ctx, conn, t.triggersSQL(table.relationName, table.kind)); err != nil {
 			return err
 		}
 	}

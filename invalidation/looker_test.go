@@ -64,7 +64,7 @@ func (s *stepped) wantReset(cause string) {
 	}
 }
 
-func TestTrimmedOutboxResets(t *testing.T) {
+func TestF8TrimmedOutboxResets(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -83,7 +83,7 @@ func TestTrimmedOutboxResets(t *testing.T) {
 	s.wantAdmitted(entry, false, "an entry whose event was trimmed away unseen")
 }
 
-func TestTooManyEventsReset(t *testing.T) {
+func TestF8TooManyEventsReset(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -127,7 +127,7 @@ func TestSnapshotThatWentBackwardsResets(t *testing.T) {
 }
 
 // Rows that came from another server bear ids that mean nothing here.
-func TestForeignRows(t *testing.T) {
+func TestF11ForeignRows(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -164,7 +164,7 @@ func TestChangedIncarnationEndsTheSession(t *testing.T) {
 
 // A publication FOR ALL TABLES includes ours: without a replica identity their
 // rows could not be deleted.
-func TestPublicationForAllTables(t *testing.T) {
+func TestF11PublicationForAllTables(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

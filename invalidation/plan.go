@@ -63,7 +63,13 @@ type treePlan struct {
 	capture
 	root    relationName
 	members []relationName // all, the root first
-	missing []relationName // those without the right triggers
+	missing []unarmed      // those without the right triggers
+}
+
+// unarmed is a table without the right triggers.
+type unarmed struct {
+	relationName
+	kind string // pg_class.relkind
 }
 
 // changes reports whether there is anything to do.
@@ -134,8 +140,8 @@ func (r candidate) unfit() string {
 // planTree decides about the columns and the work of one tree.
 func planTree(patterns []pattern, root candidate, members []candidate, c *catalog, extend bool) (treePlan, string) {
 	for _, m := range members {
-		if m.Persistence == "t" || m.Kind == "f" || m.Subscribed {
-			return treePlan{}, fmt.Sprintf("%s, which belongs to it, is temporary, foreign or written by a subscription", m.name())
+		if m.Persistence == "t" || m.Kind == "f" {
+			return treePlan{}, fmt.Sprintf("%s, which belongs to it, is temporary or foreign", m.name())
 		}
 		if len(m.Parents) > 1 {
 			return treePlan{}, fmt.Sprintf("%s, which belongs to it, inherits from several tables", m.name())
@@ -149,12 +155,12 @@ func planTree(patterns []pattern, root candidate, members []candidate, c *catalo
 	if reason != "" {
 		return treePlan{}, reason
 	}
-	t := treePlan{capture: capture{root.OID, columns}, root: root.name()}
-	functions := map[uint32]catalogFunction{}
+	applied := slices.ContainsFunc(members, func(m candidate) bool { return m.Subscribed })
+	t := treePlan{capture: capture{root.OID, columns, applied}, root: root.name()}
+	made, functions := t.functions(), map[uint32]catalogFunction{}
 	for _, f := range c.Functions {
 		functions[f.OID] = f
 	}
-	source := t.sourceMD5()
 	slices.SortStableFunc(members, func(a, b candidate) int {
 		return strings.Compare(boolOrder(a.OID != root.OID)+a.name().String(), boolOrder(b.OID != root.OID)+b.name().String())
 	})
@@ -166,8 +172,8 @@ func planTree(patterns []pattern, root candidate, members []candidate, c *catalo
 				there.triggers = append(there.triggers, trigger)
 			}
 		}
-		if there.verify(t.capture, source, functions) != nil {
-			t.missing = append(t.missing, m.name())
+		if there.verify(t.capture, made, functions) != nil {
+			t.missing = append(t.missing, unarmed{m.name(), m.Kind})
 		}
 	}
 	return t, ""

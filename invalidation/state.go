@@ -180,48 +180,39 @@ func (t tree) verify(functions map[uint32]catalogFunction) ([]string, error) {
 	if t.tangled {
 		return nil, fmt.Errorf("%s.%s: a table in its tree inherits from several tables", root.Schema, root.Name)
 	}
-	want := capture{root: t.root, columns: root.triggers[0].columns()}
-	source := want.sourceMD5()
+	applied := slices.ContainsFunc(t.members, func(m member) bool { return m.Subscribed })
+	want := capture{t.root, root.triggers[0].columns(), applied}
+	made := want.functions()
 	for _, m := range t.members {
-		if err := m.refusal(); err != nil {
-			return nil, err
+		if m.Kind == "f" {
+			return nil, fmt.Errorf("%s.%s: a foreign table changes elsewhere", m.Schema, m.Name)
 		}
-		if err := m.verify(want, source, functions); err != nil {
+		if err := m.verify(want, made, functions); err != nil {
 			return nil, err
 		}
 	}
 	return usable(root.triggers), nil
 }
 
-// refusal says why the changes of a table cannot be seen by triggers.
-func (r catalogRelation) refusal() error {
-	switch {
-	case r.Kind == "f":
-		return fmt.Errorf("%s.%s: a foreign table changes elsewhere", r.Schema, r.Name)
-	case r.Subscribed:
-		return fmt.Errorf("%s.%s: a subscription writes to it, which fires no statement triggers", r.Schema, r.Name)
-	}
-	return nil
-}
-
 // verify compares the triggers of one table with those it should have.
-func (m member) verify(want capture, source string, functions map[uint32]catalogFunction) error {
+func (m member) verify(want capture, made captureFunctions, functions map[uint32]catalogFunction) error {
 	arguments := ""
 	for _, column := range want.columns {
 		arguments += fmt.Sprintf("%x00", column)
 	}
-	for _, trigger := range captureTriggers {
+	for _, trigger := range want.triggers(m.Kind) {
 		i := slices.IndexFunc(m.triggers, func(t catalogTrigger) bool { return t.Name == trigger.name })
 		if i < 0 {
 			return fmt.Errorf("%s.%s: trigger %s is missing; install again", m.Schema, m.Name, trigger.name)
 		}
 		t, f := m.triggers[i], functions[m.triggers[i].Function]
+		function := made.of(trigger)
 		switch {
-		case t.Enabled != "A":
-			return fmt.Errorf("%s.%s: trigger %s is not enabled always; install again", m.Schema, m.Name, trigger.name)
+		case t.Enabled != trigger.enabled:
+			return fmt.Errorf("%s.%s: trigger %s is not enabled as it was installed; install again", m.Schema, m.Name, trigger.name)
 		case t.Type != trigger.typeBits || t.Old != trigger.oldTable || t.New != trigger.newTable || t.Conditional || t.Arguments != arguments:
 			return fmt.Errorf("%s.%s: trigger %s is not as it was installed; install again", m.Schema, m.Name, trigger.name)
-		case f.Name != want.functionName() || f.Source != source || !f.Definer || !slices.Equal(f.Settings, []string{functionSearchPath}):
+		case f.Name != function.name || f.Source != function.source || !f.Definer || !slices.Equal(f.Settings, []string{functionSearchPath}):
 			return fmt.Errorf("%s.%s: the function of trigger %s is of another table or version; install again", m.Schema, m.Name, trigger.name)
 		}
 	}

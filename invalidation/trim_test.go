@@ -8,7 +8,7 @@ import (
 
 // By its age, the row of a transaction that took long would be deleted before
 // any follower could read it.
-func TestTrimKeepsRowsOfLateCommits(t *testing.T) {
+func TestF8TrimKeepsRowsOfLateCommits(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -56,7 +56,7 @@ func armedTables(ctx context.Context, conn *pgx.Conn) ([]relationName, error) {
 
 func dropTriggersSQL(table relationName) string {
 	sql := "SET LOCAL client_min_messages = warning;\n"
-	for _, t := range captureTriggers {
+	for _, t := range append(captureTriggers[:], rowTrigger) {
 		sql += fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s;\n", t.name, table.sql())
 	}
 	return sql
