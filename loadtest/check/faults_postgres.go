@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -208,40 +209,63 @@ func restartPostgres(ctx context.Context, w *world, random *rand.Rand) error {
 	return w.fleet.postgres().Start()
 }
 
+// trimAttempts bounds how often it is tried to have the outbox trimmed: the
+// sidecar that is frozen may just hold the lock that trimming takes.
+const trimAttempts = 5
+
 // trimOutbox makes one sidecar's follower miss what is then deleted from the
 // outbox: hours pass by the database's clock while it hears nothing.
 func trimOutbox(ctx context.Context, w *world, random *rand.Rand) error {
+	for range trimAttempts {
+		trimmed, err := w.trimBehind(ctx, random.IntN(len(w.fleet.sidecars)))
+		if trimmed || err != nil {
+			return err
+		}
+		pause(ctx, faultTail)
+	}
+	return errors.New("the outbox is not trimmed")
+}
+
+// trimBehind has the outbox trimmed behind a sidecar, and reports whether it was.
+func (w *world) trimBehind(ctx context.Context, deaf int) (trimmed bool, err error) {
 	n := len(w.fleet.sidecars)
-	deaf := random.IntN(n)
 	l := w.fleet.links[deaf]
 	l.freeze(followerClass, bothWays, 1, nil)
 	defer l.thaw()
 	pause(ctx, 200*time.Millisecond) // for writes that it misses
+	// The first time makes what the mark may become, the second makes it the mark.
 	for i := range 2 {
 		if err := execute(ctx, w.fleet.dsn(), "UPDATE freshet.trim SET candidate_at = candidate_at - interval '3 hours'"); err != nil {
-			return err
+			return false, err
 		}
 		// A sidecar that starts trims at once.
-		if err := w.restartToTrim(ctx, w.fleet.sidecars[(deaf+1+i%max(1, n-1))%n]); err != nil {
-			return err
+		s := w.fleet.sidecars[(deaf+1+i%max(1, n-1))%n]
+		s.kill()
+		if err := s.start(); err != nil {
+			return false, err
+		}
+		if !w.trimmed(ctx) {
+			return false, nil
 		}
 	}
-	return nil
+	return true, nil
 }
 
-// trimmedSQL is 1 once the trim mark has moved after hours passed.
-const trimmedSQL = "SELECT (now() - candidate_at < interval '1 hour')::int FROM freshet.trim"
+const (
+	// trimmedSQL is 1 once the trim mark has moved after hours passed.
+	trimmedSQL = "SELECT (now() - candidate_at < interval '1 hour')::int FROM freshet.trim"
+	// trimWaitMax bounds the wait for it.
+	trimWaitMax = 2 * time.Second
+)
 
-// restartToTrim starts a sidecar anew and waits until the trim mark has moved.
-func (w *world) restartToTrim(ctx context.Context, s *sidecar) error {
-	s.kill()
-	if err := s.start(); err != nil {
-		return err
-	}
+// trimmed waits a while for the trim mark to move.
+func (w *world) trimmed(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, trimWaitMax)
+	defer cancel()
 	return until(ctx, "the outbox to be trimmed", func() bool {
-		trimmed, err := number(ctx, w.fleet.dsn(), trimmedSQL)
-		return err == nil && trimmed == 1
-	})
+		moved, err := number(ctx, w.fleet.dsn(), trimmedSQL)
+		return err == nil && moved == 1
+	}) == nil
 }
 
 // changeSchema changes what readers read: columns come and go, rights are given.

@@ -101,17 +101,16 @@ func give(tree string, uid, gid int) error {
 // promoteStandby kills the primary and promotes a standby that lacks its last
 // commits.
 func promoteStandby(ctx context.Context, w *world, random *rand.Rand) error {
-	return w.failOver(ctx, random, func() error {
+	err := w.failOver(ctx, random, func() error {
 		w.fleet.postgres().Kill()
 		return nil
 	})
+	return errors.Join(err, w.fleet.retire())
 }
 
 // splitBrain promotes a standby that lacks the last commits while the primary
 // lives on for a while, with the followers still connected to it.
 func splitBrain(ctx context.Context, w *world, random *rand.Rand) error {
-	old := w.fleet.postgres()
-	defer old.Kill()
 	err := w.failOver(ctx, random, func() error {
 		for _, l := range w.fleet.links {
 			l.cut(clientClass, 1, nil)
@@ -119,11 +118,11 @@ func splitBrain(ctx context.Context, w *world, random *rand.Rand) error {
 		w.clients.cut(1, nil)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	pause(ctx, w.options.Bound+between(random, 100*time.Millisecond, 700*time.Millisecond))
-	return nil
+	// One sidecar finds the new primary, which nobody has named before; for the
+	// others everything is as it was.
+	w.fleet.links[random.IntN(len(w.fleet.links))].cut(followerClass, 1, nil)
+	pause(ctx, 2*w.options.Bound+between(random, 0, 700*time.Millisecond))
+	return errors.Join(err, w.fleet.retire())
 }
 
 // streamingSQL is 1 if a standby has received everything up to now.

@@ -77,6 +77,17 @@ var mutants = []mutant{
 		faults: "follower-freeze",
 	},
 	{
+		name:   "a look is dated by its end",
+		edits:  []edit{{"invalidation/looker.go", "l.publish(s, cause, began)", "l.publish(s, cause, fence.Now())"}},
+		faults: "none",
+	},
+	{
+		name:   "the staleness that a session sets is ignored",
+		edits:  []edit{{"cache/fence/session.go", "if own := s.staleness.Load(); own > 0 {", "if own := s.staleness.Load(); own < 0 {"}},
+		faults: "follower-freeze",
+		breaks: []Promise{Bounded},
+	},
+	{
 		name:   "what a session needs is ignored",
 		edits:  []edit{{"cache/fence/session.go", "return max(s.Need(), now.Add(-staleness))", "return now.Add(-staleness)"}},
 		faults: "none",

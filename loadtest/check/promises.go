@@ -129,9 +129,9 @@ func (s *session) answer(q question, readings ...reading) *verdicts {
 func (v *verdicts) judge(i int, r reading) {
 	s := v.session
 	register := v.q.epoch.register(r.key)
-	f := register.facts(r, v.q.began, s.world.options.Bound)
+	f := register.facts(r, v.q.began, s.bound)
 	v.age = max(v.age, f.age)
-	v.check(Bounded, r.atLeast(f.required, f.started), "%v, %d was acknowledged more than %v before", r, f.required, s.world.options.Bound)
+	v.check(Bounded, r.atLeast(f.required, f.started), "%v, %d was acknowledged more than %v before", r, f.required, s.bound)
 	lowest := f.required
 	if s.level != levelBounded {
 		lowest = max(lowest, v.judgeMemory(r, f))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,7 +55,10 @@ type session struct {
 	door     int // a sidecar, or direct
 	level    level
 	protocol protocol
-	random   *rand.Rand
+	// bound is the staleness that it allows: that of the sidecars, or less if it
+	// says so.
+	bound  time.Duration
+	random *rand.Rand
 
 	conn *pgx.Conn // nil while not connected
 	// epoch is the one in which the connection was opened; memory is of the
@@ -73,7 +77,7 @@ func (w *world) newSession(role string, number, door int, l level, p protocol) *
 		name += fmt.Sprintf("sidecar %d", door)
 	}
 	return &session{
-		world: w, name: name, door: door, level: l, protocol: p,
+		world: w, name: name, door: door, level: l, protocol: p, bound: w.options.Bound,
 		random: rand.New(rand.NewPCG(w.options.Seed, uint64(number))),
 	}
 }
@@ -105,10 +109,14 @@ func (s *session) connect(ctx context.Context, e *epoch) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	config.DefaultQueryExecMode = s.protocol.mode()
-	set := s.level == levelStrong || s.level == levelBounded
-	atStart := set && s.random.IntN(2) == 0
-	if atStart {
-		config.RuntimeParams["options"] = "-c freshet.consistency=" + s.level.String()
+	settings := s.settings()
+	atStart := s.random.IntN(2) == 0
+	if atStart && len(settings) > 0 {
+		var options strings.Builder
+		for _, setting := range settings {
+			fmt.Fprintf(&options, " -c %s=%s", setting.name, setting.value)
+		}
+		config.RuntimeParams["options"] = options.String()
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
@@ -118,10 +126,32 @@ func (s *session) connect(ctx context.Context, e *epoch) error {
 	}
 	s.conn, s.epoch, s.memory = conn, e, newMemory()
 	s.world.clients.add(s.conn)
-	if set && !atStart {
-		return s.exec("SET freshet.consistency = '" + s.level.String() + "'")
+	if atStart {
+		return nil
+	}
+	for _, setting := range settings {
+		if err := s.exec("SET " + setting.name + " = '" + setting.value + "'"); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// setting is one of the sidecar's, which SET and the start-up options take.
+type setting struct{ name, value string }
+
+// settings are what the session asks its sidecar for, beside the defaults.
+func (s *session) settings() (all []setting) {
+	if s.door == direct {
+		return nil
+	}
+	if s.level != levelSession {
+		all = append(all, setting{"freshet.consistency", s.level.String()})
+	}
+	if s.bound != s.world.options.Bound {
+		all = append(all, setting{"freshet.staleness", s.bound.String()})
+	}
+	return all
 }
 
 // close gives the connection up.
