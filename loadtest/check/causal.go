@@ -42,7 +42,7 @@ func (s *session) writeWithToken() (written reading, token string, ok bool) {
 	if s.world.epoch.Load() != s.epoch {
 		return reading{}, "", false
 	}
-	s.epoch.register(k).acknowledge(written.version, at)
+	s.epoch.register(k).acknowledge(written.version, written.mark, at)
 	s.world.tally.wrote()
 	if s.failedUnlessClosed(s.one("SHOW freshet.token", nil, &token)) != nil {
 		return reading{}, "", false

@@ -14,9 +14,11 @@ const (
 	historyMax = 4096
 )
 
-// ack says that a version was known to be committed at a moment.
+// ack says that a version was known to be committed at a moment. mark names the
+// write that made it, 0 if that is not known.
 type ack struct {
 	version int64
+	mark    int64
 	at      time.Time
 }
 
@@ -28,7 +30,7 @@ type history struct {
 
 // add notes an acknowledgement. One that is overtaken by a higher version says
 // nothing new: the higher version includes it.
-func (h *history) add(version int64, at time.Time) {
+func (h *history) add(version, mark int64, at time.Time) {
 	if n := len(h.acks); n > 0 {
 		last := h.acks[n-1]
 		if version <= last.version {
@@ -38,7 +40,7 @@ func (h *history) add(version int64, at time.Time) {
 			at = last.at // later is safe: less is required
 		}
 	}
-	h.acks = append(h.acks, ack{version, at})
+	h.acks = append(h.acks, ack{version, mark, at})
 	h.forget(at)
 }
 
@@ -70,6 +72,15 @@ func (h *history) requiredAt(moment time.Time) int64 {
 		return 0
 	}
 	return h.acks[after-1].version
+}
+
+// markOf is the mark of the write that made a version, 0 if that is not known.
+func (h *history) markOf(version int64) int64 {
+	i := sort.Search(len(h.acks), func(i int) bool { return h.acks[i].version >= version })
+	if i == len(h.acks) || h.acks[i].version != version {
+		return 0
+	}
+	return h.acks[i].mark
 }
 
 // age is for how long, at a moment, a version had been out of date: since a

@@ -154,7 +154,7 @@ func (s *session) operate() (o porcupine.Operation, ok bool) {
 	}
 	o.Return = s.world.clock()
 	if s.world.epoch.Load() == s.epoch {
-		s.epoch.register(r.key).acknowledge(r.version, time.Now())
+		s.epoch.register(r.key).acknowledge(r.version, r.mark, time.Now())
 		s.world.tally.wrote()
 	}
 	return o, true

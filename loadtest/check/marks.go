@@ -23,6 +23,11 @@ func (m *marks) nextDoomed(e *epoch) int64 {
 	return mark
 }
 
+// given reports whether a mark can be one of these.
+func (m *marks) given(mark int64) bool {
+	return mark > 0 && mark&(1<<markEpochShift-1) <= m.last.Load()
+}
+
 // doomed reports whether the write of a mark was never to be seen.
 func (m *marks) doomed(mark int64) bool {
 	_, found := m.refused.Load(mark)

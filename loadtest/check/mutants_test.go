@@ -111,6 +111,16 @@ var mutants = []mutant{
 		breaks: []Promise{Monotonic, Across},
 	},
 	{
+		name:   "Redis is believed about the key",
+		edits:  []edit{{"cache/remote.go", "if !ok || string(r.key) != string(key) {", "if !ok {"}},
+		faults: "redis-garbage",
+	},
+	{
+		name:   "Redis is believed about the bytes",
+		edits:  []edit{{"cache/envelope.go", "binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:])", "false"}},
+		faults: "redis-garbage",
+	},
+	{
 		name:   "a flight is shared with who came too late",
 		edits:  []edit{{"cache/flight.go", "if present && e.began != 0 && e.began >= f.arrived {", "if present && e.began != 0 {"}},
 		faults: "link-freeze",

@@ -174,7 +174,8 @@ func (v *verdicts) judgeMark(r reading, f facts) {
 	if r.mark == 0 || r.absent {
 		return
 	}
-	v.check(Committed, !v.session.world.marks.doomed(r.mark), "%v was never committed", r)
+	v.check(Committed, v.session.world.marks.given(r.mark) && !v.session.world.marks.doomed(r.mark), "%v was never committed", r)
+	v.check(Committed, f.mark == 0 || f.mark == r.mark, "%v is another write's than the one that made the version", r)
 	lost := r.version > f.base && epochOf(r.mark) < v.q.epoch.number
 	v.check(Committed, !lost, "%v is of a commit that the database lost", r)
 }

@@ -111,7 +111,7 @@ func (r *register) begin(version int64, at time.Time) {
 	defer r.mu.Unlock()
 	r.base = version
 	r.startedLocked(version)
-	r.history.add(version, at)
+	r.history.add(version, 0, at)
 	r.floor = max(r.floor, version)
 }
 
@@ -124,12 +124,13 @@ func (r *register) start(version int64) {
 
 func (r *register) startedLocked(version int64) { r.started = max(r.started, version) }
 
-// acknowledge notes that a version was known to be committed at a moment.
-func (r *register) acknowledge(version int64, at time.Time) {
+// acknowledge notes that a version was known to be committed at a moment, and
+// the mark of its write, 0 if that is not known.
+func (r *register) acknowledge(version, mark int64, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.startedLocked(version)
-	r.history.add(version, at)
+	r.history.add(version, mark, at)
 	r.floor = max(r.floor, version)
 }
 
@@ -140,7 +141,7 @@ func (r *register) acknowledgeOne(at time.Time) {
 	defer r.mu.Unlock()
 	count := r.history.newest() + 1
 	r.startedLocked(count)
-	r.history.add(count, at)
+	r.history.add(count, 0, at)
 	r.floor = max(r.floor, count)
 }
 
@@ -170,6 +171,7 @@ type facts struct {
 	required int64 // what the bound demands
 	started  int64
 	base     int64
+	mark     int64         // of the write that made the version, 0 if unknown
 	age      time.Duration // for how long the version had been out of date
 }
 
@@ -181,6 +183,7 @@ func (r *register) facts(got reading, began time.Time, bound time.Duration) fact
 		required: r.history.requiredAt(began.Add(-bound)),
 		started:  r.started,
 		base:     r.base,
+		mark:     r.history.markOf(got.version),
 		age:      r.history.age(got.highest(r.started), began),
 	}
 }

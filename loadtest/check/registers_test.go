@@ -53,7 +53,7 @@ func at(k key, version int64) reading { return reading{key: k, version: version}
 
 func TestReadWithinTheBoundIsNoViolation(t *testing.T) {
 	w, s := setup(t, levelBounded)
-	s.epoch.register(subject).acknowledge(11, time.Now().Add(-testBound+50*time.Millisecond))
+	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound+50*time.Millisecond))
 	s.plant(0, at(subject, 10))
 	wantBroken(t, w)
 	r := w.tally.report(w.options).Row(Bounded, calm)
@@ -64,7 +64,7 @@ func TestReadWithinTheBoundIsNoViolation(t *testing.T) {
 
 func TestReadBeyondTheBoundIsCaught(t *testing.T) {
 	w, s := setup(t, levelBounded)
-	s.epoch.register(subject).acknowledge(11, time.Now().Add(-testBound-20*time.Millisecond))
+	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound-20*time.Millisecond))
 	s.plant(0, at(subject, 10))
 	wantBroken(t, w, Bounded)
 	select {
@@ -77,7 +77,7 @@ func TestReadBeyondTheBoundIsCaught(t *testing.T) {
 // A read that began early enough need not know what was acknowledged since.
 func TestReadIsJudgedByItsBeginning(t *testing.T) {
 	w, s := setup(t, levelBounded)
-	s.epoch.register(subject).acknowledge(11, time.Now().Add(-testBound-20*time.Millisecond))
+	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound-20*time.Millisecond))
 	s.plant(100*time.Millisecond, at(subject, 10))
 	wantBroken(t, w)
 }
@@ -125,7 +125,7 @@ func TestBoundedSessionMayGoBackWithinTheBound(t *testing.T) {
 
 func TestStrongReadWithoutAnAcknowledgedWriteIsCaught(t *testing.T) {
 	w, s := setup(t, levelStrong)
-	s.epoch.register(subject).acknowledge(11, time.Now())
+	s.epoch.register(subject).acknowledge(11, 0, time.Now())
 	s.plant(0, at(subject, 10))
 	wantBroken(t, w, Strong)
 }
@@ -144,7 +144,7 @@ func TestNewOldInversionIsCaught(t *testing.T) {
 func TestStrongReadMayOverlapAWrite(t *testing.T) {
 	w, s := setup(t, levelStrong)
 	q := s.ask(subject)
-	s.epoch.register(subject).acknowledge(11, time.Now())
+	s.epoch.register(subject).acknowledge(11, 0, time.Now())
 	s.answer(q, at(subject, 10)).count()
 	wantBroken(t, w)
 }
@@ -157,11 +157,24 @@ func TestRolledBackWriteIsCaught(t *testing.T) {
 	wantBroken(t, w, Committed)
 }
 
+func TestWrongAnswersAreCaught(t *testing.T) {
+	w, s := setup(t, levelSession)
+	mark := w.marks.next(s.epoch)
+	s.epoch.register(subject).acknowledge(11, mark, time.Now())
+	s.plant(0, reading{key: subject, version: 11, mark: mark})
+	wantBroken(t, w)
+	s.plant(0, reading{key: subject, version: 11, mark: w.marks.next(s.epoch)}) // another row's
+	wantBroken(t, w, Committed)
+	other, o := setup(t, levelSession)
+	o.plant(0, reading{key: subject, version: 12, mark: o.epoch.number<<markEpochShift | 1}) // nobody's
+	wantBroken(t, other, Committed)
+}
+
 func TestWriteThatTheDatabaseLostIsCaught(t *testing.T) {
 	w, s := setup(t, levelSession)
 	lost := reading{key: subject, version: 11, mark: w.marks.next(s.epoch)}
 	kept := reading{key: key{row, 4}, version: 10, mark: w.marks.next(s.epoch)}
-	s.epoch.register(subject).acknowledge(11, time.Now().Add(-time.Second))
+	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-time.Second))
 	before := s.epoch
 	truth := []reading{at(subject, 10), at(key{row, 4}, 10)}
 	w.epoch.Store(newEpoch(2, truth, time.Now()))
@@ -198,7 +211,7 @@ func TestAbsentRowIsGivenTheBenefitOfTheDoubt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, s := setup(t, levelBounded)
 			register := s.epoch.register(gone.key)
-			register.acknowledge(c.acknowledged, time.Now().Add(-time.Second))
+			register.acknowledge(c.acknowledged, 0, time.Now().Add(-time.Second))
 			register.start(c.started)
 			s.plant(0, gone)
 			wantBroken(t, w, c.broken...)
@@ -209,7 +222,7 @@ func TestAbsentRowIsGivenTheBenefitOfTheDoubt(t *testing.T) {
 func TestPresentRowAfterItsDeletionIsCaught(t *testing.T) {
 	w, s := setup(t, levelSession)
 	k := key{flicker, 1}
-	s.epoch.register(k).acknowledge(11, time.Now())
+	s.epoch.register(k).acknowledge(11, 0, time.Now())
 	s.memory.wrote[k] = 11
 	s.plant(0, at(k, 10))
 	wantBroken(t, w, OwnWrites)
@@ -239,7 +252,7 @@ func TestTornResultsAreCaught(t *testing.T) {
 
 func TestDirectSessionsAreTheControl(t *testing.T) {
 	w, s := setup(t, levelDirect)
-	s.epoch.register(subject).acknowledge(11, time.Now())
+	s.epoch.register(subject).acknowledge(11, 0, time.Now())
 	s.plant(0, at(subject, 10))
 	wantBroken(t, w, Control)
 }
@@ -268,9 +281,9 @@ func TestHistoryAgreesWithAListThatForgetsNothing(t *testing.T) {
 	version := int64(0)
 	for range 20000 {
 		now = now.Add(time.Duration(random.IntN(int(10 * time.Millisecond))))
-		a := ack{version + random.Int64N(4) - 1, now} // overtaken ones too
+		a := ack{version + random.Int64N(4) - 1, 0, now} // overtaken ones too
 		version = max(version, a.version)
-		h.add(a.version, a.at)
+		h.add(a.version, a.mark, a.at)
 		all = append(all, a)
 		back := now.Add(-time.Duration(random.Int64N(int64(historyAge / 2))))
 		want := int64(0)

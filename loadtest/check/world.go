@@ -96,6 +96,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	w.logf("started: %v", w)
 	err = w.play(ctx)
 	report := w.tally.report(w.options)
+	if report.Violations > 0 {
+		for _, s := range w.fleet.sidecars {
+			w.logf("sidecar %d last said:\n%s", s.number, s.lastWords())
+		}
+	}
 	return report, errors.Join(err, w.fleet.close())
 }
 

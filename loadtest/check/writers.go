@@ -91,7 +91,7 @@ func (s *session) committed(written ...reading) {
 		return
 	}
 	for _, r := range written {
-		s.epoch.register(r.key).acknowledge(r.version, at)
+		s.epoch.register(r.key).acknowledge(r.version, r.mark, at)
 		s.memory.wrote[r.key] = max(s.memory.wrote[r.key], r.version)
 	}
 	s.world.tally.wrote()
