@@ -1,0 +1,207 @@
+package wire
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// The tests of this file each force one flaw that a review of the protocol found
+// in an earlier draft, and carry its number there.
+
+// promoteCopy starts a server with a copy of another's data, as a standby, and
+// promotes it. The other lives on.
+func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
+	t.Helper()
+	promoted := servers.StartPostgres(t, servers.PostgresOptions{})
+	settings := filepath.Join(promoted.DataDir(), "postgresql.conf")
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pg := range []*servers.Postgres{primary, promoted} {
+		if err := pg.Stop(servers.Fast); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(promoted.DataDir()); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", primary.DataDir(), promoted.DataDir()).CombinedOutput(); err != nil {
+		t.Fatalf("copy the primary: %v\n%s", err, out)
+	}
+	// In place of the copied file, so that the owner stays.
+	for name, content := range map[string][]byte{settings: text, filepath.Join(promoted.DataDir(), "standby.signal"): nil} {
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pg := range []*servers.Postgres{primary, promoted} {
+		if err := pg.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, promoted, "psql", "-XqAt", "-c", "SELECT pg_promote()", promoted.DSN("postgres"))
+	return promoted
+}
+
+// After a promotion the old primary may live on, and with it a follower's
+// connection, while the clients reach the new one: the looks go on, and say
+// nothing about what the clients write.
+func TestF2ClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
+	t.Parallel()
+	old := servers.StartPostgres(t, servers.PostgresOptions{})
+	before := newTestbedOn(t, old, itemSchema)
+	before.direct.Close(context.Background())
+	promoted := promoteCopy(t, old)
+	bed := &testbed{t: t, postgres: promoted, database: before.database}
+	bed.direct = bed.connect(promoted.DSN(bed.database))
+	s := bed.sidecar(func(_ *cache.Options, f *invalidation.FollowerOptions) {
+		config, err := pgx.ParseConfig(old.DSN(bed.database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.ConnConfig = config
+	})
+	bed.sidecar() // one that follows the new primary, where no incarnation has a name before
+	conn := s.connect()
+	for version := 1; version <= 20; version++ {
+		if _, err := conn.Exec(t.Context(), "UPDATE item SET version = $1 WHERE id = 7", version); err != nil {
+			t.Fatal(err)
+		}
+		s.received()
+		for range 3 {
+			if got := versionOf7(t, conn); got != version {
+				t.Fatalf("version %d was acknowledged by the new primary, and %d is read", version, got)
+			}
+		}
+	}
+	report := s.Report()
+	if report.Bypasses[reasonIncarnation] == 0 || s.count(HitL1)+s.count(HitL2)+s.count(Coalesced) > 0 {
+		t.Errorf("reads were not passed through because of the other server: %+v", report)
+	}
+}
+
+// learnExtended makes the sidecar analyse readItem as raw clients send it.
+func (s *side) learnExtended(c *rawClient) {
+	s.bed.t.Helper()
+	eventually(s.bed.t, "the shape to be known", func() bool {
+		before := s.count(Bypass)
+		c.ask(read("8"), msgSync)
+		return s.count(Bypass) == before
+	})
+}
+
+// wantVersionFromCache reads item 7 until it is answered from the cache, and
+// requires every answer to be the version.
+func (s *side) wantVersionFromCache(c *rawClient, version string) {
+	s.bed.t.Helper()
+	eventually(s.bed.t, "a hit", func() bool {
+		hits := s.count(HitL1)
+		answer := c.ask(read("7"), msgSync)
+		if !strings.Contains(string(answer), "\x00\x00\x00"+string(rune(len(version)))+version+"C") {
+			s.bed.t.Fatalf("want version %s, got\n%s", version, show(answer))
+		}
+		return s.count(HitL1) > hits
+	})
+}
+
+// The snapshot of a portal is taken at Bind: a write between Bind and Execute is
+// not in the answer, and a label taken at Execute would claim that it is.
+func TestF4LabelIsTakenBeforeBind(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	slow, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
+	s.learnExtended(other)
+	for _, version := range []string{"111", "112", "113"} {
+		slow.send(join(msgParse("", readItem), msgBind("", "7"), msgFlush))
+		slow.until("12")
+		bed.exec("UPDATE item SET version = " + version + " WHERE id = 7")
+		s.received()
+		slow.ask(msgDescribe('P', ""), msgExecute("", 0), msgSync)
+		s.wantVersionFromCache(other, version)
+	}
+}
+
+// Messages up to a Sync are one transaction: what a read in it answers may be
+// rolled back by an error that comes later, without any event.
+func TestF4FailedGroupIsNotCaptured(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	writer, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
+	s.learnExtended(other)
+	execute := func(sql string) []byte { return join(msgParse("", sql), msgBind(""), msgExecute("", 0)) }
+	for range 3 {
+		answer := string(writer.ask(execute("UPDATE item SET version = 222 WHERE id = 7"), read("7"), execute("SELECT 1/0"), msgSync))
+		if !strings.Contains(answer, "222") || !strings.Contains(answer, "22012") {
+			t.Fatalf("the group read no dirty row or did not fail: %q", answer)
+		}
+		s.wantVersionFromCache(other, "0")
+		// Without an error, in a transaction that is not over, it is no better.
+		writer.ask(msgQuery("BEGIN"))
+		writer.ask(execute("UPDATE item SET version = 333 WHERE id = 7"), read("7"), msgSync)
+		s.wantVersionFromCache(other, "0")
+		writer.ask(msgQuery("ROLLBACK"))
+	}
+}
+
+// In another isolation than READ COMMITTED, statements share a snapshot that is
+// older than any label; Postgres does not report that setting.
+func TestF4OtherIsolationsPassThrough(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			bed := newTestbed(t, itemSchema)
+			s := bed.sidecar()
+			ordinary := s.connect()
+			bed.exec("ALTER DATABASE " + bed.database + " SET " + setting)
+			other := s.connect() // its default comes from the database
+			var here string
+			if err := other.QueryRow(t.Context(), "SELECT current_setting($1)", strings.Fields(setting)[0]).Scan(&here); err != nil || !strings.Contains(setting, here) {
+				t.Fatalf("the session's setting is %q (%v)", here, err)
+			}
+			s.warm(ordinary)
+			report := s.Report()
+			for range 5 {
+				versionOf7(t, other)
+			}
+			after := s.Report()
+			if passed := after.Queries[Bypass.String()] - report.Queries[Bypass.String()]; passed != 5 {
+				t.Errorf("%d of 5 reads were passed through: %+v", passed, after.Bypasses)
+			}
+		})
+	}
+}
+
+// An error does not mean that nothing was committed.
+func TestPointLFailedStatementsMayHaveCommitted(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	bed.exec("CREATE PROCEDURE commits_and_fails(v int) LANGUAGE plpgsql AS 'BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION $$x$$; END'")
+	s := bed.sidecar(lazy)
+	conn := s.connect()
+	for want, statement := range map[int]string{
+		1: "BEGIN; UPDATE item SET version = 1 WHERE id = 7; COMMIT; SELECT 1/0",
+		2: "CALL commits_and_fails(2)",
+	} {
+		s.warm(conn)
+		if _, err := conn.PgConn().Exec(t.Context(), statement).ReadAll(); err == nil {
+			t.Fatalf("%s succeeded", statement)
+		}
+		if got := versionOf7(t, conn); got != want {
+			t.Errorf("%s: version %d, want %d, which was committed", statement, got, want)
+		}
+	}
+}
