@@ -10,8 +10,11 @@ LDFLAGS := $(if $(VERSION),-ldflags '-X main.version=$(VERSION)')
 
 # How long the demo runs.
 DURATION ?= 30s
+# How many reads soak checks, and the seed of its faults.
+READS ?= 1000000
+SEED ?= 1
 # Which packages to test; and how many at once, as each may start servers.
-PACKAGES ?= ./... ./.ci/imports
+PACKAGES ?= ./... ./.ci/imports ./.ci/docs
 TEST_PROCESSES ?= 2
 # The longest one package's tests may take before they are taken to hang.
 TEST_TIMEOUT ?= 10m
@@ -46,13 +49,19 @@ demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
 	@$(MAKE) --no-print-directory build
 	bin/freshet demo --duration $(DURATION)
 
+.PHONY: soak
+soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1)
+	@.ci/install-packages servers
+	@$(MAKE) --no-print-directory build
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest check --reads $(READS) --seed $(SEED)
+
 .PHONY: test
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 go test -race -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: check
-check: format vet lint imports ## Check format, vet, lint and import directions
+check: format vet lint imports docs ## Check format, vet, lint, import directions and what the docs name
 
 # One layout for all, so that no change is about layout.
 .PHONY: format
@@ -66,7 +75,7 @@ format:
 # The second run is for macOS, where nobody's tests run before a user's.
 .PHONY: vet
 vet:
-	go vet ./... ./.ci/imports
+	go vet ./... ./.ci/imports ./.ci/docs
 	GOOS=darwin CGO_ENABLED=0 go vet ./...
 
 # staticcheck, its default checks and
@@ -75,13 +84,19 @@ vet:
 # It runs at a fixed version from outside go.mod: a linter is no dependency.
 .PHONY: lint
 lint:
-	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports
+	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports ./.ci/docs
 
 # The arrows of the architecture: who may import whom, and which technology
 # stands in which package.
 .PHONY: imports
 imports:
 	go run ./.ci/imports
+
+# The tests and files that the documents name must be there: a claim whose test is
+# gone is no claim any more.
+.PHONY: docs
+docs:
+	go run ./.ci/docs
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ const (
 
 // operation is the input of one call, and its output: the version read or made.
 type operation struct {
-	key   int
-	write bool
+	key    int
+	write  bool
+	direct bool // not through a sidecar
 	// doubtful is set for a write whose commit was not acknowledged.
 	doubtful bool
 }
@@ -78,7 +80,7 @@ func (w *world) linear(ctx context.Context, clients []*session) {
 			}
 			continue
 		}
-		w.judgeHistory(append(history, doubts...), len(history), label)
+		w.judgeHistory(history, doubts, label)
 		doubts = appendDoubts(doubts, history)
 	}
 }
@@ -128,7 +130,7 @@ func (w *world) round(ctx context.Context, clients []*session) []porcupine.Opera
 
 // operate makes one operation. ok is false if it cannot have had an effect.
 func (s *session) operate() (o porcupine.Operation, ok bool) {
-	in := operation{key: s.random.IntN(linearRows), write: s.random.IntN(8) == 0}
+	in := operation{key: s.random.IntN(linearRows), write: s.random.IntN(8) == 0, direct: s.door == direct}
 	id := rowCount - linearRows + in.key
 	var version, mark int64
 	o = porcupine.Operation{Input: in, Call: s.world.clock()}
@@ -160,14 +162,14 @@ func (s *session) operate() (o porcupine.Operation, ok bool) {
 	return o, true
 }
 
-// judgeHistory counts the operations of a history, of which some may be left
-// from earlier ones.
-func (w *world) judgeHistory(history []porcupine.Operation, own int, label string) {
-	if own == 0 {
+// judgeHistory judges a history with the doubtful writes of earlier ones, and
+// counts its operations.
+func (w *world) judgeHistory(history, doubts []porcupine.Operation, label string) {
+	if len(history) == 0 {
 		return
 	}
 	broken := ""
-	switch porcupine.CheckOperationsTimeout(versions, history, judgeMax) {
+	switch porcupine.CheckOperationsTimeout(versions, slices.Concat(history, doubts), judgeMax) {
 	case porcupine.Illegal:
 		broken = "a history has no linear order"
 	case porcupine.Unknown:
@@ -175,8 +177,11 @@ func (w *world) judgeHistory(history []porcupine.Operation, own int, label strin
 		return
 	}
 	w.tally.note(noteHistories, 1)
-	for range own {
-		w.tally.read(label)
+	for _, o := range history {
+		in := o.Input.(operation)
+		if !in.direct && !in.write {
+			w.tally.read(label)
+		}
 		w.tally.count(Linear, label, 0, broken, "linear group")
 		broken = "" // one history, one violation
 	}

@@ -195,7 +195,9 @@ func (v *verdicts) count() {
 		s.world.tally.exclude(label)
 		return
 	}
-	s.world.tally.read(label)
+	if s.level != levelDirect {
+		s.world.tally.read(label)
+	}
 	for _, p := range v.checked {
 		broken := ""
 		for _, b := range v.broken {

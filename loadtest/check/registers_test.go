@@ -336,7 +336,7 @@ func TestIllegalHistoryIsOneViolation(t *testing.T) {
 	w.judgeHistory([]porcupine.Operation{
 		{Input: operation{}, Output: int64(5), Call: 0, Return: 1},
 		{Input: operation{}, Output: int64(4), Call: 2, Return: 3},
-	}, 2, calm)
+	}, nil, calm)
 	if r := w.tally.report(w.options).Row(Linear, All); r.Checked != 2 || r.Violations != 1 {
 		t.Errorf("%+v", r)
 	}

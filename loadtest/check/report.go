@@ -19,8 +19,8 @@ type Report struct {
 	Bound    time.Duration `json:"bound_nanoseconds"`
 	Sidecars int           `json:"sidecars"`
 	Faults   []string      `json:"faults"`
-	// Reads is how many reads were judged, each once, whatever the number of
-	// promises it was judged by.
+	// Reads is how many reads through sidecars were judged, each once, whatever the
+	// number of promises it was judged by.
 	Reads    int64 `json:"reads_checked"`
 	Excluded int64 `json:"reads_excluded"`
 	// Failed is how many calls brought no answer: faults cut connections.
