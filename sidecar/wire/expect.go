@@ -27,7 +27,8 @@ type expect struct {
 	probe bool
 	// statement is set on the Describe of a statement, not of a portal.
 	statement bool
-	prepared  *prepared // of a Parse
+	prepared  *prepared // of a Parse or a Bind
+	meaning   *meaning  // that a Parse or a Bind is sent under, if it is certain
 	change    *change   // of the names of statements, unless nil
 	capture   *capture  // of an Execute, a Describe or a Query
 }

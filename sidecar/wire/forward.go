@@ -49,16 +49,21 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		}
 	}
 	wants := s.plan.wants
+	var m *meaning
+	if proven {
+		m = s.certain()
+	}
 	ended := false
 	for kind, message := range messages(unit) {
 		body := message[headerLength:]
 		var err error
 		switch kind {
 		case 'P':
-			err = s.forwardParse(message, body)
+			err = s.forwardParse(message, body, m)
 		case 'B':
-			if err = s.provideUnnamed(statementOfBind(body)); err == nil {
-				s.expectPart(expect{kind: expectBind})
+			name, ok := statementOfBind(body)
+			if err = s.provideUnnamed(name, ok); err == nil {
+				s.expectPart(expect{kind: expectBind, prepared: s.prepared[string(name)], meaning: m})
 				err = s.sendUpstream(message)
 			}
 		case 'D':
@@ -130,7 +135,7 @@ func executeCapture(wants *[]want) *capture {
 	return c
 }
 
-func (s *session) forwardParse(message, body []byte) error {
+func (s *session) forwardParse(message, body []byte, m *meaning) error {
 	name, rest, ok := cutString(body)
 	if !ok {
 		name = nil // Postgres will say what is wrong with it
@@ -140,7 +145,7 @@ func (s *session) forwardParse(message, body []byte) error {
 	if len(name) == 0 {
 		p.parse = append([]byte(nil), message...)
 	}
-	s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
+	s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p), meaning: m})
 	return s.sendUpstream(message)
 }
 

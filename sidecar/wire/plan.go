@@ -16,6 +16,8 @@ type want struct {
 	described bool
 	// describes is set if it is the statement's description that is wanted.
 	describes bool
+	// parsed is set if the statement was parsed in the same group.
+	parsed bool
 
 	entry   *cache.Entry // what it is answered with
 	capture *capture     // what it is captured into
@@ -42,6 +44,8 @@ type plan struct {
 	executions int
 	// unnamed is the unnamed statement as the group leaves it.
 	unnamed *prepared
+	// parsed is set if the group parses unnamed.
+	parsed bool
 	// portal is the index in wants of the unnamed portal that is bound and not yet
 	// executed, -1 if there is none.
 	portal int
@@ -93,13 +97,14 @@ func (s *session) planParse(message, body []byte) {
 		p.refuse(reasonUnknownStatement) // a named one is sent at once, so that SQL can name it too
 		return
 	}
+	p.parsed = true
 	statement, ok := s.interned.intern(rest)
 	if !ok {
 		p.refuse(reasonUnknownStatement)
 		p.unnamed = nil
 		return
 	}
-	if p.unnamed != nil && p.unnamed.statement == statement && !p.unnamed.failed.Load() {
+	if p.unnamed != nil && p.unnamed.statement == statement && !p.unnamed.failed.Load() && s.means(p.unnamed) {
 		return
 	}
 	p.unnamed = &prepared{statement: statement, parse: append([]byte(nil), message...)}
@@ -134,7 +139,7 @@ func (s *session) planBind(body []byte) {
 		p.refuse(reasonPortalReused)
 	}
 	p.portal = len(p.wants)
-	p.wants = append(p.wants, want{prepared: prepared, bound: rest})
+	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
 }
 
 func (s *session) planDescribe(body []byte) {
@@ -157,7 +162,7 @@ func (s *session) planDescribe(body []byte) {
 		if prepared == nil || prepared.statement == nil || p.portal >= 0 {
 			p.refuse(reasonUnknownStatement)
 		}
-		p.wants = append(p.wants, want{prepared: prepared, describes: true})
+		p.wants = append(p.wants, want{prepared: prepared, describes: true, parsed: p.parsed && len(name) == 0})
 	}
 }
 

@@ -178,7 +178,7 @@ func (s *session) handleGroup(unit []byte) error {
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
 	}
-	if s.servable() && s.lookupAll() {
+	if s.servable() && s.holds() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
 	return s.obtainGroup(unit)
@@ -218,6 +218,10 @@ func (s *session) obtainGroup(unit []byte) error {
 			return pass(reason)
 		}
 		requests = append(requests, r)
+	}
+	if !s.holds() {
+		s.bypass(reasonRevalidated, p.executions)
+		return s.forwardGroup(unit, true)
 	}
 	if len(requests) > 1 {
 		return s.obtainMany(unit, requests)
@@ -333,6 +337,9 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 	}
 	if p.unnamed != nil {
 		s.prepared[""] = p.unnamed
+		if p.parsed && !s.means(p.unnamed) {
+			p.unnamed.meaning.Store(s.meaning())
+		}
 	}
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	return s.limitOut()

@@ -26,6 +26,7 @@ const (
 	reasonAnalysisPending  = "analysis_pending"
 	reasonValue            = "parameter_not_understood"
 	reasonFunctionCall     = "function_call"
+	reasonRevalidated      = "statement_revalidated"
 	reasonMalformed        = "malformed_message"
 	reasonConfused         = "protocol_not_understood"
 	reasonAnalysisFailed   = "analysis_failed"
@@ -55,6 +56,7 @@ var advice = map[string]string{
 	reasonAnalysisPending:  "The shape of the statement is being analysed: the next time it may hit.",
 	reasonValue:            "A bound value cannot be read in its canonical form, or is a clock word such as 'now'.",
 	reasonFunctionCall:     "The function call protocol goes to Postgres.",
+	reasonRevalidated:      "The schema, the role or the search path has changed since the statement was prepared: Postgres checks it once.",
 	reasonMalformed:        "The message is not one that Postgres accepts: Postgres says what is wrong with it.",
 	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
 	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",

@@ -50,6 +50,8 @@ type session struct {
 	upUnnamed *prepared
 	// state is what the last probe found; nil before the first.
 	state *sessionState
+	// meant is the last result of meaning.
+	meant *meaning
 	reads fence.Session
 	// after is the token that reads was told of last, complained the last warning
 	// about a demand that is not understood.
@@ -97,7 +99,6 @@ type answeredGroup struct {
 	failed   bool // an ErrorResponse: the rest up to the Sync is skipped
 	noticed  bool // a notice, which a hit could not repeat
 	unproven bool // a Sync that Postgres ignored ended something unproven
-	executed int
 	captures []*capture
 	row      []byte // the DataRow of a probe
 }

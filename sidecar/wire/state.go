@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -13,6 +14,8 @@ import (
 type sessionState struct {
 	// id names the role, the database, the search path and the settings.
 	id digest
+	// names is of the part that decides what the names in a statement mean.
+	names digest
 	// reason, unless empty, says why this session must not be served.
 	reason      string
 	incarnation fence.Incarnation
@@ -81,6 +84,7 @@ func parseProbe(row []byte) *sessionState {
 	}
 	s := &sessionState{
 		id:          digestOf(keyedColumns(row)),
+		names:       digestOf(bytes.Join(columns[probeTemporary:probeSettings], []byte{0})),
 		incarnation: fence.Incarnation(columns[probeIncarnation]),
 		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
 		searchPath:  strings.Split(string(columns[probeSearchPath]), schemaSeparator),

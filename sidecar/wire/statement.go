@@ -48,8 +48,11 @@ type prepared struct {
 	// sent later. Named statements are always sent at once.
 	parse []byte
 	// accepted becomes true when Postgres has acknowledged the Parse, failed when
-	// it has refused or skipped it.
+	// it has refused it.
 	accepted, failed atomic.Bool
+	// meaning is that under which Postgres accepted it last; nil if that is not
+	// certain.
+	meaning atomic.Pointer[meaning]
 }
 
 // statementsMax bounds the statements interned by one session: more distinct

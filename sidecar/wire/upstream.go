@@ -142,9 +142,11 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	case '1':
 		if due.kind == expectParse {
 			due.prepared.accepted.Store(true)
+			due.noteMeaning()
 		}
 		s.finish(due, expectParse)
 	case '2':
+		due.noteMeaning()
 		s.finish(due, expectBind)
 	case '3':
 		s.finish(due, expectClose)
