@@ -98,3 +98,46 @@ func TestFollowerTrims(t *testing.T) {
 		t.Errorf("a follower that keeps up was reset %d times by trimming", n)
 	}
 }
+
+// What is deleted is used again, and deleting takes no longer after a VACUUM that
+// found the outbox empty: after any number of rounds the outbox with its
+// indexes is as large as after the first ones. VACUUM stands for autovacuum, which
+// the table's own settings call often and never let cut the file.
+func TestF8TrimmingDoesNotBloat(t *testing.T) {
+	t.Parallel()
+	const rounds, rows = 8, 20_000
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	trimmer := db.step().looker.conn // as the keeper's session
+	for _, option := range []string{"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=5000", "vacuum_truncate=off"} {
+		if db.value("SELECT $1 = ANY (reloptions) FROM pg_class WHERE oid = 'freshet.outbox'::regclass", option) != "true" {
+			t.Errorf("the outbox lacks %s", option)
+		}
+	}
+	size := func() (bytes int64) {
+		t.Helper()
+		if err := db.QueryRow(t.Context(), "SELECT pg_total_relation_size('freshet.outbox')").Scan(&bytes); err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	var early int64
+	for round := range rounds {
+		db.run(fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY['16400', '16400/id=' || g] FROM generate_series(1, %d) g", rows))
+		for range 2 {
+			if _, err := trim(t.Context(), trimmer, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := db.value("SELECT count(*) FROM freshet.outbox"); n != "0" {
+			t.Fatalf("round %d leaves %s rows", round, n)
+		}
+		db.run("VACUUM freshet.outbox")
+		if round == 2 {
+			early = size()
+		}
+	}
+	if late := size(); late > early*5/4 {
+		t.Errorf("after %d rounds the outbox has %d bytes, after three it had %d", rounds, late, early)
+	}
+}
