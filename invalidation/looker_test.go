@@ -169,9 +169,9 @@ func TestF11PublicationForAllTables(t *testing.T) {
 	db := newDatabase(t, shop)
 	db.install("public.*")
 	db.run("CREATE PUBLICATION everything FOR ALL TABLES")
-	s := db.step()
+	db.step()
 	db.run("UPDATE users SET name = 'x' WHERE id = 1", "UPDATE freshet.trim SET incarnation = 'other'")
-	s = db.step()
+	s := db.step()
 	for range 2 {
 		if _, err := trim(t.Context(), db.Conn, 0); err != nil {
 			t.Error(err)

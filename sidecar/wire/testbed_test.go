@@ -86,10 +86,6 @@ func withRedis(url string) sideOption {
 	}
 }
 
-func withPoll(d time.Duration) sideOption {
-	return func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Poll = d }
-}
-
 const testPort = 6432
 
 // sidecar starts a sidecar and waits until it follows.
