@@ -18,7 +18,8 @@ type replicated struct {
 }
 
 // newReplicated begins with equal data on both sides, and no triggers for rows.
-func newReplicated(t *testing.T) *replicated {
+// change, unless nil, alters the follower's options.
+func newReplicated(t *testing.T, change func(*FollowerOptions)) *replicated {
 	t.Helper()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"wal_level": "logical"}})
 	publisher := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop, "ALTER TABLE plain REPLICA IDENTITY FULL", "ALTER TABLE kid REPLICA IDENTITY FULL",
@@ -26,7 +27,7 @@ func newReplicated(t *testing.T) *replicated {
 		"SELECT pg_create_logical_replication_slot('shop', 'pgoutput')")
 	subscriber := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop)
 	subscriber.install("public.*")
-	r := &replicated{subscriber.follow(nil), publisher}
+	r := &replicated{subscriber.follow(change), publisher}
 	r.run(fmt.Sprintf("CREATE SUBSCRIPTION shop CONNECTION %s PUBLICATION shop WITH (create_slot = false, slot_name = 'shop', copy_data = false)", literal(publisher.dsn)))
 	t.Cleanup(func() { // databases with a subscription or its slot cannot be dropped
 		if _, err := subscriber.Exec(context.Background(), "DROP SUBSCRIPTION shop"); err != nil {
@@ -50,7 +51,7 @@ func (r *replicated) apply(statement string) {
 // rows they are not watched; with them every change that is applied is an event.
 func TestCase23LogicalReplicationApply(t *testing.T) {
 	t.Parallel()
-	r := newReplicated(t)
+	r := newReplicated(t, nil)
 	before := r.load(fence.SchemaText)
 	r.confirmNow()
 	for _, table := range []string{"users", "parted_leaf", "kid"} {
@@ -106,7 +107,7 @@ func TestCase23LogicalReplicationApply(t *testing.T) {
 // directly never fires it; and it is gone with the rest.
 func TestCase23RowTriggerIsVerifiedAndQuiet(t *testing.T) {
 	t.Parallel()
-	r := newReplicated(t)
+	r := newReplicated(t, nil)
 	r.install("public.*")
 	if got := r.outboxTags("INSERT INTO users VALUES (3)"); len(got) != 1 {
 		t.Errorf("a direct insert wrote %d events, want 1", len(got))
@@ -155,17 +156,30 @@ func (r *replicated) rowFunction(table string) string {
 	return "freshet." + r.value("SELECT p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = $1::text::regclass AND t.tgname = 'zz_freshet_row'", table)
 }
 
-// A table's first copy is made by workers of the subscription, too.
+// A table's first copy is made by workers of the subscription, too. A follower that
+// knows what to watch puts the trigger on by itself.
 func TestCase23InitialCopyOfASubscription(t *testing.T) {
 	t.Parallel()
-	r := newReplicated(t)
+	r := newReplicated(t, func(o *FollowerOptions) { o.Watch = []string{"public.*"} })
 	r.publisher.run("CREATE TABLE late (id int PRIMARY KEY)", "INSERT INTO late VALUES (1), (2)", "ALTER PUBLICATION shop ADD TABLE late")
 	r.run("CREATE TABLE late (id int PRIMARY KEY)")
-	r.install("public.*")
+	watched := func() bool { _, ok := r.State().ByName("public.late"); return ok }
+	until(t, "the new table is watched", watched)
 	r.run("ALTER SUBSCRIPTION shop REFRESH PUBLICATION")
 	until(t, "the rows are copied", func() bool { return r.value("SELECT count(*) FROM late") == "2" })
 	want := strings.Join(r.spell("late"), "")
 	if n := r.value("SELECT count(*) FROM freshet.outbox WHERE $1 = ANY (tags)", want); n == "0" {
 		t.Error("the rows were copied without an event")
 	}
+	until(t, "the table is watched again", func() bool {
+		r.confirmNow()
+		return watched() && r.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'zz_freshet_row' AND tgrelid = 'late'::regclass") == "1"
+	})
+	until(t, "changes are applied, not copied, from now on", func() bool {
+		return r.value("SELECT srsubstate FROM pg_subscription_rel WHERE srrelid = 'late'::regclass") == "r"
+	})
+	entry := r.reads("late/id=1")
+	r.apply("UPDATE late SET id = 3 WHERE id = 1")
+	r.confirmNow()
+	r.wantAdmitted(entry, false, "an entry from before a change that was applied")
 }
