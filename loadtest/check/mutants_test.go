@@ -19,6 +19,9 @@ type mutant struct {
 	// breaks are the promises of which one at least must be found broken. Empty:
 	// any of them, as the first violation ends the run.
 	breaks []Promise
+	// invents is set if answers may be served that never were in the database. The
+	// registers then expect what is not there of sessions on PostgreSQL itself.
+	invents bool
 }
 
 // edit replaces text that stands exactly once in a file of the product.
@@ -113,12 +116,12 @@ var mutants = []mutant{
 	{
 		name:   "Redis is believed about the key",
 		edits:  []edit{{"cache/remote.go", "if !ok || string(r.key) != string(key) {", "if !ok {"}},
-		faults: "redis-garbage",
+		faults: "redis-garbage", invents: true,
 	},
 	{
 		name:   "Redis is believed about the bytes",
 		edits:  []edit{{"cache/envelope.go", "binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:])", "false"}},
-		faults: "redis-garbage",
+		faults: "redis-garbage", invents: true,
 	},
 	{
 		name:   "a flight is shared with who came too late",
@@ -199,7 +202,7 @@ func TestMutantsAreCaught(t *testing.T) {
 			if len(m.breaks) > 0 && !slices.ContainsFunc(broken, func(p Promise) bool { return slices.Contains(m.breaks, p) }) {
 				t.Errorf("broken are %q, want one of %q", broken, m.breaks)
 			}
-			if report.Row(Control, All).Violations > 0 {
+			if !m.invents && report.Row(Control, All).Violations > 0 {
 				t.Errorf("sessions on PostgreSQL itself are found wrong: %q", report.Examples)
 			}
 			t.Logf("caught after %v and %d reads: %q", report.Duration, report.Reads, report.Examples[:min(1, len(report.Examples))])

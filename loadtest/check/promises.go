@@ -141,7 +141,9 @@ func (v *verdicts) judge(i int, r reading) {
 		v.check(Strong, r.atLeast(floor, f.started), "%v, %d was acknowledged or read before the call", r, floor)
 		lowest = max(lowest, floor)
 	}
-	v.judgeMark(r, f)
+	if !v.judgeMark(r, f) {
+		return // what was never there must not be expected of others
+	}
 	s.remember(r, r.lowest(lowest))
 	if v.q.floors != nil {
 		register.observe(r.lowest(lowest))
@@ -169,15 +171,17 @@ func (v *verdicts) judgeMemory(r reading, f facts) int64 {
 	return lowest
 }
 
-// judgeMark asks whether the write that was read can have been committed.
-func (v *verdicts) judgeMark(r reading, f facts) {
+// judgeMark reports whether the write that was read can have been committed.
+func (v *verdicts) judgeMark(r reading, f facts) bool {
 	if r.mark == 0 || r.absent {
-		return
+		return true
 	}
+	before := len(v.broken)
 	v.check(Committed, v.session.world.marks.given(r.mark) && !v.session.world.marks.doomed(r.mark), "%v was never committed", r)
 	v.check(Committed, f.mark == 0 || f.mark == r.mark, "%v is another write's than the one that made the version", r)
 	lost := r.version > f.base && epochOf(r.mark) < v.q.epoch.number
 	v.check(Committed, !lost, "%v is of a commit that the database lost", r)
+	return len(v.broken) == before
 }
 
 // remember notes what the connection was shown.
