@@ -146,7 +146,7 @@ func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Sess
 		return nil, Unproven
 	}
 	e, ok := c.held(key, hash, now)
-	if !ok {
+	if !ok || !s.Accepts(e.Ticket) {
 		counted.misses.Add(1)
 		return nil, Miss
 	}
@@ -157,13 +157,20 @@ func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Sess
 	return e, Hit
 }
 
+// Has reports whether the first tier holds an entry of a key, whether or not it
+// may be served: if not, there is nothing that a look could prove good.
+func (c *Cache) Has(key []byte, hash uint64) bool {
+	e, ok := c.memory.Get(hash)
+	return ok && e.is(key)
+}
+
 // Serve answers for an entry that came another way what Lookup answers for the
 // entries it finds.
 func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	if !c.proven(now, s) {
 		return Unproven
 	}
-	if !c.admitted(e, now) {
+	if !s.Accepts(e.Ticket) || !c.admitted(e, now) {
 		return Miss
 	}
 	if s != nil {

@@ -159,7 +159,8 @@ func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool 
 	// the present incarnation speaks for the database.
 	head := f.cache.fence.Head()
 	present := head != nil && head.Incarnation == e.Ticket.Label().Incarnation
-	if present && e.began != 0 && e.began >= f.arrived {
+	// What a replica showed may be old, whenever it was loaded.
+	if present && !e.Ticket.Label().Replica && e.began != 0 && e.began >= f.arrived {
 		if s != nil {
 			s.Received(e.Ticket.Loaded())
 		}

@@ -65,6 +65,10 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *Flight, 
 		f.Finish(e)
 		return w.answer(ctx, k, s, e)
 	}
+	if e, ok := w.obtainReplica(ctx, k, key, s); ok {
+		f.Finish(e)
+		return w.answer(ctx, k, s, e)
+	}
 	start, labelled := w.cache.Begin()
 	v, err := w.call(ctx, k, s)
 	end := fence.Now()

@@ -137,7 +137,9 @@ func (c *Cache) publishOne(ctx context.Context, e *Entry, head *fence.Head, buff
 		return buffer
 	}
 	left := e.Expires.Sub(fence.Now())
-	label.Upper = head.Snapshot
+	if !label.Replica {
+		label.Upper = head.Snapshot
+	}
 	name := remoteKey(label.Incarnation, e.Key)
 	value, err := c.envelopes.append(buffer, e, label, name)
 	if err != nil || left <= 0 || !c.options.Remote.Set(ctx, name, value, left) {

@@ -11,7 +11,8 @@ import (
 //
 //	born       uvarint, milliseconds since 1970
 //	life       uvarint, milliseconds
-//	label      incarnation, lower bound, upper bound
+//	label      1 byte: 1 read from a replica, else 0; incarnation, lower bound,
+//	           upper bound
 //	tags       uvarint count, 8 bytes each
 //	key        uvarint length, bytes
 //	payload    the rest

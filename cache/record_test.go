@@ -34,7 +34,7 @@ func sample(t testing.TB) (*Entry, fence.Label) {
 // sampleRecord is the sample as a record.
 const sampleRecord = "80d095ffbc31" + // born
 	"e0d403" + // life
-	"03616263" + // incarnation
+	"00" + "03616263" + // read from the primary; incarnation
 	"e807030101" + // lower: xmin, xmax-xmin, count, step
 	"ed070000" + // upper
 	"02" + "0100000000000000" + "feffffffffffffff" + // tags

@@ -19,6 +19,7 @@ type counters struct {
 	published, dropped                  atomic.Uint64
 	leases, leasesAwaited, leasesVain   atomic.Uint64
 	loads, loadErrors, unwatched        atomic.Uint64
+	replicaLoads, replicaRefused        atomic.Uint64
 }
 
 // lookupCounters fill a cache line and its neighbour.
@@ -56,6 +57,9 @@ type Stats struct {
 	LoadErrors uint64 // those that failed
 	Unwatched  uint64 // those whose answer depends on what is not watched
 
+	ReplicaLoads   uint64 // answers that came from Policy.Replica
+	ReplicaRefused uint64 // attempts that the primary had to answer: lag, an error, not vouched for
+
 	// Memory is the first tier.
 	Memory memory.Stats
 }
@@ -69,6 +73,7 @@ func (c *Cache) Stats() Stats {
 		Published: n.published.Load(), Dropped: n.dropped.Load(),
 		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
+		ReplicaLoads: n.replicaLoads.Load(), ReplicaRefused: n.replicaRefused.Load(),
 		Memory: c.memory.Stats(),
 	}
 	for i := range n.lookups {

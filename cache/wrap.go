@@ -33,6 +33,14 @@ type Policy[K comparable, V any] struct {
 	// Wrap refuses for types that do not come back from it whole. JSON keeps text
 	// only if it is UTF-8; for other bytes use []byte.
 	Codec Codec[V]
+	// Replica, unless nil, lets the function read a standby where that is as good:
+	// it does so if OnReplica says so of its context, and reads the primary if not.
+	// Only readers that demand bounded staleness alone cause such loads, and are
+	// shown them; and only what is proven to lack no known commit is used at all.
+	// Otherwise, and after an error, the function is called again for the primary: a
+	// standby that lags costs time. It needs TagsFromKey or TagsFromValue to tell
+	// everything, as without it.
+	Replica Replica
 	// KeyBytes returns bytes that differ for different keys. It is needed for keys
 	// with pointers and interfaces, time.Time among them.
 	KeyBytes func(K) []byte
@@ -71,8 +79,8 @@ type wrapped[K comparable, V any] struct {
 // Values are shared between callers and must not be changed by them. load is
 // called with the values of one caller's context but without its deadline: that
 // caller may leave while others wait, and the load then has Options.LoadMax. It
-// must read committed data, on the primary; not in its caller's transaction (see
-// Bypass). What it returns to those who waited is the same value; errors are for
+// must read committed data, on the primary (but see Policy.Replica); not in its
+// caller's transaction (see Bypass). What it returns to those who waited is the same value; errors are for
 // the caller alone, and the next one tries again.
 //
 // Wrap panics if the policy contradicts itself or the types, with what to do.

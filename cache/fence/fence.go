@@ -244,5 +244,5 @@ func (f *Fence) checkSlot(tag Tag, label *Snapshot) (counter uint64, ok bool) {
 // included in the head, so that serving it shows nothing of the future.
 func (f *Fence) Settled(l Label) bool {
 	head := f.head.Load()
-	return head != nil && !l.Upper.IsZero() && l.Incarnation == head.Incarnation && head.Snapshot.Includes(l.Upper)
+	return head != nil && !l.Replica && !l.Upper.IsZero() && l.Incarnation == head.Incarnation && head.Snapshot.Includes(l.Upper)
 }

@@ -30,7 +30,7 @@ func TestNothingIsAdmittedBeforeTheFirstLook(t *testing.T) {
 	if f.Admits(labelled(100, 1)) || f.Admits(NewTicket(Label{}, nil, 0)) {
 		t.Error("admitted")
 	}
-	if f.Head() != nil || f.LookBegan() != 0 || f.Fresh(0, time.Hour) || f.Settled(Label{one, at(1), at(1)}) {
+	if f.Head() != nil || f.LookBegan() != 0 || f.Fresh(0, time.Hour) || f.Settled(Label{Incarnation: one, Lower: at(1), Upper: at(1)}) {
 		t.Error("it claims to know something")
 	}
 }
@@ -219,12 +219,12 @@ func TestSettled(t *testing.T) {
 		label Label
 		want  bool
 	}{
-		{Label{one, at(90), parse(t, "90:105:90")}, true},
-		{Label{one, at(90), parse(t, "90:104:90")}, true},
-		{Label{one, at(90), parse(t, "91:105:")}, false},
-		{Label{one, at(90), parse(t, "90:106:90")}, false},
-		{Label{one, at(90), Snapshot{}}, false},
-		{Label{"two", at(90), parse(t, "90:104:90")}, false},
+		{Label{Incarnation: one, Lower: at(90), Upper: parse(t, "90:105:90")}, true},
+		{Label{Incarnation: one, Lower: at(90), Upper: parse(t, "90:104:90")}, true},
+		{Label{Incarnation: one, Lower: at(90), Upper: parse(t, "91:105:")}, false},
+		{Label{Incarnation: one, Lower: at(90), Upper: parse(t, "90:106:90")}, false},
+		{Label{Incarnation: one, Lower: at(90), Upper: Snapshot{}}, false},
+		{Label{Incarnation: "two", Lower: at(90), Upper: parse(t, "90:104:90")}, false},
 	} {
 		if got := f.Settled(c.label); got != c.want {
 			t.Errorf("%+v settled: %v, want %v", c.label, got, c.want)
@@ -233,7 +233,7 @@ func TestSettled(t *testing.T) {
 }
 
 func TestTicketParts(t *testing.T) {
-	label := Label{one, at(3), at(5)}
+	label := Label{Incarnation: one, Lower: at(3), Upper: at(5)}
 	ticket := NewTicket(label, []Tag{1, 2}, 7)
 	if !sameLabel(ticket.Label(), label) || !slices.Equal(ticket.Tags(), []Tag{1, 2}) || ticket.Loaded() != 7 {
 		t.Errorf("got %+v, %v, %d", ticket.Label(), ticket.Tags(), ticket.Loaded())

@@ -132,7 +132,7 @@ func TestReaderWithOldClockDuringReset(t *testing.T) {
 
 	nothingIsKnown := func(stage string) {
 		t.Helper()
-		if f.Fresh(100, 1000) || f.LookBegan() != 0 || f.Head() != nil || f.Settled(Label{one, at(1), at(1)}) {
+		if f.Fresh(100, 1000) || f.LookBegan() != 0 || f.Head() != nil || f.Settled(Label{Incarnation: one, Lower: at(1), Upper: at(1)}) {
 			t.Fatalf("%s, the fence claims to know something", stage)
 		}
 		if f.Admits(ticket) {

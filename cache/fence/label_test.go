@@ -8,7 +8,7 @@ import (
 )
 
 func sameLabel(a, b Label) bool {
-	return a.Incarnation == b.Incarnation && sameSnapshot(a.Lower, b.Lower) && sameSnapshot(a.Upper, b.Upper)
+	return a.Incarnation == b.Incarnation && a.Replica == b.Replica && sameSnapshot(a.Lower, b.Lower) && sameSnapshot(a.Upper, b.Upper)
 }
 
 func TestLabelRoundTrip(t *testing.T) {
@@ -18,6 +18,7 @@ func TestLabelRoundTrip(t *testing.T) {
 		if length%2 == 0 {
 			want.Upper = drawSnapshot(pick, 1<<40, 20)
 		}
+		want.Replica = length%3 == 0
 		got, rest, err := DecodeLabel(append(want.AppendBinary([]byte("before"))[len("before"):], "rest"...))
 		if err != nil || !sameLabel(got, want) || string(rest) != "rest" {
 			t.Fatalf("%d bytes of name: %+v became %+v with %q left, %v", length, want, got, rest, err)

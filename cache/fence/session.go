@@ -32,6 +32,15 @@ type Session struct {
 // SetLevel changes what the session demands from now on.
 func (s *Session) SetLevel(l Level) { s.level.Store(uint32(l)) }
 
+// Accepts reports whether the state that ticket t shows is one that the session
+// may be shown, however fresh: what a replica showed is for bounded staleness
+// alone. A nil session demands no more than that.
+func (s *Session) Accepts(t *Ticket) bool { return !t.label.Replica || s.Bounded() }
+
+// Bounded reports whether the session demands bounded staleness alone, as a nil
+// session does.
+func (s *Session) Bounded() bool { return s == nil || Level(s.level.Load()) == Bounded }
+
 // SetStaleness replaces the staleness bound of the cache for this session. 0
 // means that of the cache.
 func (s *Session) SetStaleness(d time.Duration) { s.staleness.Store(int64(d)) }

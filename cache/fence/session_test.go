@@ -118,3 +118,33 @@ func mustSnapshot(t *testing.T, xmin, xmax XID, inProgress ...XID) Snapshot {
 	}
 	return s
 }
+
+func TestOnlyBoundedSessionsAcceptWhatAReplicaShowed(t *testing.T) {
+	t.Parallel()
+	primary := NewTicket(Label{Incarnation: one, Lower: at(1)}, nil, 0)
+	replica := NewTicket(Label{Incarnation: one, Lower: at(1), Replica: true}, nil, 0)
+	bounded, own, strong := &Session{}, &Session{}, &Session{}
+	bounded.SetLevel(Bounded)
+	strong.SetLevel(Strong)
+	for s, want := range map[*Session]bool{nil: true, bounded: true, own: false, strong: false} {
+		if got := s.Accepts(replica); got != want {
+			t.Errorf("level %v: accepts %v, want %v", s, got, want)
+		}
+		if !s.Accepts(primary) {
+			t.Error("an entry from the primary was not accepted")
+		}
+	}
+}
+
+func TestReplicaLabelNeverSettles(t *testing.T) {
+	t.Parallel()
+	f := New(Options{Slots: 1})
+	f.Reset(&Head{one, at(5)}, at(1), nil, 1)
+	l := Label{Incarnation: one, Lower: at(2), Upper: at(3)}
+	if !f.Settled(l) {
+		t.Fatal("the label of the primary is not settled")
+	}
+	if l.Replica = true; f.Settled(l) {
+		t.Error("what a replica showed is called settled")
+	}
+}
