@@ -77,6 +77,7 @@ type Follower struct {
 	audience *audience
 	bell     *doorbell
 	stats    counters
+	heads    heads
 	state    atomic.Pointer[State]
 	// audited is what the state was made from, and auditedAt when that was last
 	// found to be still so.

@@ -233,6 +233,8 @@ func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
 	default:
 		l.f.fence.Reset(head, s.snapshot, nil, began)
 	}
+	// A head is remembered for standbys only once the fence holds what it includes.
+	l.f.heads.note(head, s.position, l.greet.token, cause != "")
 	l.known, l.head = true, s.snapshot
 	l.f.stats.looked(s, cause)
 	if cause != "" {
