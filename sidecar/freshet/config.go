@@ -24,6 +24,7 @@ type config struct {
 	SocketDir string `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
 	Port      int    `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
 	ListenTCP string `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
+	Primary   string `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
 	Redis     string `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
 	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
@@ -51,6 +52,18 @@ func (u upstreamFlag) connConfig() (*pgx.ConnConfig, error) {
 		return nil, usage("read --upstream: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", err)
 	}
 	return c, nil
+}
+
+// primaryConfig reads where the primary is.
+func (c *config) primaryConfig() (*pgx.ConnConfig, error) {
+	if c.Primary == "" {
+		return c.connConfig()
+	}
+	primary, err := pgx.ParseConfig(c.Primary)
+	if err != nil {
+		return nil, usage("read --primary: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", err)
+	}
+	return primary, nil
 }
 
 // connectMax bounds the wait for a connection of a command.

@@ -29,12 +29,14 @@ const firstLookWaitMax = 3 * time.Second
 type sidecar struct {
 	config   config
 	upstream *pgx.ConnConfig
+	primary  *pgx.ConnConfig // upstream's equal, unless upstream is a standby
 	logger   *slog.Logger
 	began    time.Time
 
 	fence    *fence.Fence
 	follower *invalidation.Follower
-	remote   *redis.Store // nil: one tier
+	standby  *invalidation.Standby // nil: upstream is the primary
+	remote   *redis.Store          // nil: one tier
 	cache    *cache.Cache
 	analyzer *analysis.Analyzer
 	server   *wire.Server
@@ -70,7 +72,13 @@ func (s *sidecar) build() (err error) {
 	if s.upstream, err = s.config.connConfig(); err != nil {
 		return err
 	}
-	if s.upstreamIsItself() {
+	if s.primary, err = s.config.primaryConfig(); err != nil {
+		return err
+	}
+	if s.isItself(s.primary) && s.config.Primary != "" {
+		return usage("--primary leads to the sidecar's own socket %s: name Postgres itself", socketPath(s.config.SocketDir, s.config.Port))
+	}
+	if s.isItself(s.upstream) {
 		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", socketPath(s.config.SocketDir, s.config.Port))
 	}
 	if err := s.buildCache(); err != nil {
@@ -85,14 +93,14 @@ func (s *sidecar) build() (err error) {
 	return s.buildServer()
 }
 
-// upstreamIsItself reports whether a client would be sent in circles.
-func (s *sidecar) upstreamIsItself() bool {
-	return filepath.Clean(s.upstream.Host) == s.config.SocketDir && int(s.upstream.Port) == s.config.Port
+// isItself reports whether a connection would be sent in circles.
+func (s *sidecar) isItself(c *pgx.ConnConfig) bool {
+	return filepath.Clean(c.Host) == s.config.SocketDir && int(c.Port) == s.config.Port
 }
 
 func (s *sidecar) buildCache() (err error) {
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
-		ConnConfig: s.upstream,
+		ConnConfig: s.primary,
 		Fence:      s.fence,
 		Poll:       s.config.Poll,
 		Watch:      s.config.Watch,
@@ -104,6 +112,17 @@ func (s *sidecar) buildCache() (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if s.config.Primary != "" {
+		s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
+			ConnConfig: s.upstream,
+			Follower:   s.follower,
+			OnReload:   func() { s.server.SchemaChanged() },
+			Logger:     s.logger.With("part", "standby"),
+		})
+		if err != nil {
+			return usage("use --upstream as a replica of --primary: %w", err)
+		}
 	}
 	options := cache.Options{
 		Fence:       s.fence,
@@ -128,13 +147,13 @@ func (s *sidecar) buildCache() (err error) {
 
 func (s *sidecar) buildServer() (err error) {
 	s.analyzer, err = analysis.New(analysis.Options{
-		ConnConfig: s.upstream,
+		ConnConfig: s.primary,
 		Watch:      wire.Watch(s.follower),
 	})
 	if err != nil {
 		return err
 	}
-	s.server, err = wire.New(wire.Options{
+	options := wire.Options{
 		Upstream:  &s.upstream.Config,
 		SocketDir: s.config.SocketDir,
 		Port:      s.config.Port,
@@ -144,7 +163,11 @@ func (s *sidecar) buildServer() (err error) {
 		Follower:  s.follower,
 		Analyzer:  s.analyzer,
 		Logger:    s.logger.With("part", "wire"),
-	})
+	}
+	if s.standby != nil {
+		options.Replica = s.standby
+	}
+	s.server, err = wire.New(options)
 	return err
 }
 
@@ -155,6 +178,9 @@ func (s *sidecar) Run(ctx context.Context) error {
 	defer s.close()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.follower.Run(ctx) })
+	if s.standby != nil {
+		parts.Go(func() error { return s.standby.Run(ctx) })
+	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
 	parts.Go(func() error { return s.server.Run(ctx) })
 	if s.admin != nil {

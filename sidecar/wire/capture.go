@@ -16,6 +16,9 @@ type capture struct {
 	tags  []fence.Tag
 	// flight, unless nil, is waited for by others who want the same answer.
 	flight *cache.Flight
+	// confirming, unless nil, has to confirm the load, made on a replica, before it
+	// is stored.
+	confirming *Server
 
 	answer   answer
 	sizeMax  int
@@ -65,6 +68,11 @@ func (c *capture) store(to *cache.Cache, loaded fence.Instant) {
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &answer{description: bytes.Clone(c.answer.description), body: bytes.Clone(c.answer.body)}
 	entry := to.NewEntry(cache.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Payload: stored})
+	if c.confirming != nil {
+		c.confirming.confirmReplica(entry, c.start, loaded, c.flight)
+		c.flight = nil
+		return
+	}
 	to.Store(entry)
 	c.release(entry)
 }

@@ -50,6 +50,10 @@ func (s *session) lookup() *cache.Entry {
 // that the follower looks at. After a failover the old primary may live on, and
 // sessions and follower may be on different sides.
 func (s *session) sameServer() bool {
+	if s.state.standby != "" {
+		r := s.server.replica
+		return r != nil && r.Serves(s.state.standby)
+	}
 	head := s.server.fence.Head()
 	return head != nil && head.Incarnation == s.state.incarnation
 }
@@ -100,6 +104,8 @@ func (s *session) understand() string {
 		return s.state.reason
 	case s.server.fence.Head() == nil:
 		return reasonNotFollowing
+	case !s.sameServer() && s.state.standby != "":
+		return reasonReplicaBehind
 	case !s.sameServer():
 		return reasonIncarnation
 	}
@@ -204,14 +210,31 @@ func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
 	c := s.server.cache
-	start, ok := c.Begin()
-	if !ok || !s.stillClean() || start.Label.Incarnation != s.state.incarnation || !s.server.verdicts.current(r.slot) ||
+	start, ok := s.label()
+	if !ok || !s.stillClean() || !s.server.verdicts.current(r.slot) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
-	return &capture{
+	loading := &capture{
 		key: append([]byte(nil), s.key...), start: start, tags: r.tags, flight: flight, sizeMax: c.EntryMax(),
 	}
+	if start.Label.Replica {
+		loading.confirming = s.server
+	}
+	return loading
+}
+
+// label takes the label of a load on this session's connection.
+func (s *session) label() (cache.Start, bool) {
+	if s.state.standby == "" {
+		start, ok := s.server.cache.Begin()
+		return start, ok && start.Label.Incarnation == s.state.incarnation
+	}
+	if s.server.replica == nil {
+		return cache.Start{}, false
+	}
+	start, ok := s.server.cache.StartReplica(s.server.replica)
+	return start, ok && s.sameServer()
 }
 
 // stillClean reports whether nothing became known that may have changed the

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/freshet/freshet/cache/fence"
+
 // probe asks Postgres for the session's state, on the session's own connection,
 // and waits for the answer. Nothing else may be owed. It reports false if the
 // state could not be read.
@@ -39,10 +41,14 @@ func (s *session) adopt(state *sessionState) {
 		s.after = token
 		s.reads.SetAfter(d.after)
 	}
-	if d.complaint != "" && d.complaint != s.complained {
-		s.out = append(s.out, warning(d.complaint, "Until then the reads of this session go to Postgres.")...)
+	complaint := d.complaint
+	if complaint == "" && state.standby != "" && d.level == fence.Strong {
+		complaint = "freshet.consistency is strong, and this connection leads to a replica, which lags: connect to the primary"
 	}
-	s.complained = d.complaint
+	if complaint != "" && complaint != s.complained {
+		s.out = append(s.out, warning(complaint, "Until then the reads of this session go to Postgres.")...)
+	}
+	s.complained = complaint
 }
 
 // noteProbed ends a probe.

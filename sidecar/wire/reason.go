@@ -31,6 +31,8 @@ const (
 	reasonConfused         = "protocol_not_understood"
 	reasonAnalysisFailed   = "analysis_failed"
 	reasonSchemaMoving     = "schema_changing"
+	reasonReplicaLevel     = "replica_not_bounded"
+	reasonReplicaBehind    = "replica_not_vouched_for"
 )
 
 var advice = map[string]string{
@@ -60,6 +62,8 @@ var advice = map[string]string{
 	reasonMalformed:        "The message is not one that Postgres accepts: Postgres says what is wrong with it.",
 	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
 	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",
+	reasonReplicaLevel:     "The connection leads to a replica, and the session demands more than bounded staleness: SET freshet.consistency = 'bounded', or connect to the primary.",
+	reasonReplicaBehind:    "The replica is not known to follow the primary of --primary, is too far behind it, or is out of reach.",
 	reasonSchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 

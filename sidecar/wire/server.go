@@ -41,6 +41,9 @@ type Options struct {
 	Fence     *fence.Fence
 	Follower  Follower
 	Analyzer  Analyzer
+	// Replica vouches for the server at Upstream if that is a hot standby. nil: it
+	// is not, or nothing that it answers is kept.
+	Replica Replica
 	// Drain is how long clients that are in the middle of something may go on after
 	// Run was told to end. 0 means 5 s.
 	Drain time.Duration
@@ -54,6 +57,9 @@ type Server struct {
 	cache    *cache.Cache
 	fence    *fence.Fence
 	follower Follower
+	replica  Replica // nil: none
+	// confirms holds an element for each load on the replica that is being confirmed.
+	confirms chan struct{}
 	drainFor time.Duration
 	// startupWait is how long a client may take to be authenticated.
 	startupWait time.Duration
@@ -92,6 +98,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
+		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
 		drainFor: o.Drain, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
 )
 
 // sessionState is what a probe found on one upstream connection: everything
@@ -19,9 +20,11 @@ type sessionState struct {
 	// reason, unless empty, says why this session must not be served.
 	reason      string
 	incarnation fence.Incarnation
-	demands     demands
-	searchPath  []string
-	settings    map[string]string
+	// standby names the server if it is a hot standby; empty otherwise.
+	standby    string
+	demands    demands
+	searchPath []string
+	settings   map[string]string
 }
 
 // keyedSettings can change the result of a statement that the analysis accepts,
@@ -48,10 +51,11 @@ var parseSettings = []string{
 const (
 	// The columns of a probe: first those that are no part of the key.
 	probeIncarnation = 0
-	probeDemands     = 1 // three of them
-	probeTemporary   = 4
-	probeSearchPath  = 8
-	probeSettings    = 9
+	probeStandby     = 1
+	probeDemands     = 2 // three of them
+	probeTemporary   = 5
+	probeSearchPath  = 9
+	probeSettings    = 10
 
 	schemaSeparator    = "\x01" // between the schemas of the search path
 	utf8Encoding       = "UTF8"
@@ -62,7 +66,7 @@ const (
 // qualified: the search path is the client's.
 var probeQuery = func() []byte {
 	var b strings.Builder
-	b.WriteString("SELECT freshet.incarnation()")
+	b.WriteString("SELECT freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END")
 	for _, name := range demandSettings {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
 	}
@@ -86,6 +90,7 @@ func parseProbe(row []byte) *sessionState {
 		id:          digestOf(keyedColumns(row)),
 		names:       digestOf(bytes.Join(columns[probeTemporary:probeSettings], []byte{0})),
 		incarnation: fence.Incarnation(columns[probeIncarnation]),
+		standby:     string(columns[probeStandby]),
 		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
 		searchPath:  strings.Split(string(columns[probeSearchPath]), schemaSeparator),
 		settings:    make(map[string]string, len(parseSettings)),
@@ -102,10 +107,12 @@ func parseProbe(row []byte) *sessionState {
 		}
 	}
 	switch {
-	case len(s.incarnation) == 0:
+	case len(s.incarnation) == 0 && s.standby == "":
 		s.reason = reasonProbeFailed
 	case s.demands.complaint != "":
 		s.reason = reasonDemands
+	case s.standby != "" && s.demands.level != fence.Bounded:
+		s.reason = reasonReplicaLevel
 	case string(columns[probeTemporary]) != "f":
 		s.reason = reasonTemporary
 	case all["default_transaction_isolation"] != isolationCommitted:
