@@ -12,14 +12,19 @@ import (
 // errNotRunning is the reason before Run and after it.
 var errNotRunning = errors.New("the follower is not running")
 
-// audience holds those who wait for a look. They share the next one, never one
-// that is under way, because that one's snapshot may be older than their wish.
+// audience holds those who wait for a look. They share the next one, or the one
+// under way if it began after their wish; an older one's snapshot may lack what
+// they have to see.
 type audience struct {
 	wake chan struct{} // holds one element if somebody wants a look
 
 	mu sync.Mutex
-	// next is the group that the next look answers, nil if nobody waits.
+	// next is the group that the next look answers, nil if nobody waits for it.
 	next *group
+	// flying is the group of the look under way, which began at flyingSince; nil
+	// between looks.
+	flying      *group
+	flyingSince fence.Instant
 	// down says why no look can be made now, nil while looks are being made.
 	down error
 }
@@ -42,12 +47,16 @@ func (a *audience) ring() {
 	}
 }
 
-// join returns the group of the next look.
-func (a *audience) join() (*group, error) {
+// join returns the group of the first look that begins, or began, at or after a
+// moment that is not in the future.
+func (a *audience) join(at fence.Instant) (*group, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.down != nil {
 		return nil, a.down
+	}
+	if a.flying != nil && a.flyingSince >= at {
+		return a.flying, nil
 	}
 	if a.next == nil {
 		a.next = &group{done: make(chan struct{})}
@@ -56,14 +65,26 @@ func (a *audience) join() (*group, error) {
 	return a.next, nil
 }
 
-// begin returns the group that the look now beginning answers. The look's time
-// is read after this, so it is not before any member's wish.
-func (a *audience) begin() *group {
+// begin returns the moment at which a look begins: not before the wish of any who
+// waited for it. finish must be called.
+func (a *audience) begin() fence.Instant {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.next
+	if g == nil {
+		g = &group{done: make(chan struct{})}
+	}
 	a.next = nil
-	return g
+	a.flying, a.flyingSince = g, fence.Now()
+	return a.flyingSince
+}
+
+// finish ends the look under way.
+func (a *audience) finish(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.flying.finish(err)
+	a.flying = nil
 }
 
 // open lets waiters in; shut turns them away, those who wait already too.
@@ -96,7 +117,7 @@ func (g *group) finish(err error) {
 // A moment in the future is waited for.
 func (f *Follower) Confirm(ctx context.Context, at fence.Instant) error {
 	for f.fence.LookBegan() < at {
-		g, err := f.audience.join()
+		g, err := f.audience.join(at)
 		if err != nil {
 			return fmt.Errorf("confirm freshness: %w", err)
 		}

@@ -14,25 +14,34 @@ func TestWaitersShareTheNextLook(t *testing.T) {
 	t.Parallel()
 	a := newAudience()
 	a.open()
-	first, err := a.join()
+	wish := fence.Now()
+	first, err := a.join(wish)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := a.join(); again != first {
+	if again, _ := a.join(fence.Now()); again != first {
 		t.Error("two who wait before the look wait for different looks")
 	}
-	if a.begin() != first {
-		t.Fatal("the look answers somebody else")
+	began := a.begin()
+	if began < wish {
+		t.Error("the look began before the wish that it answers")
 	}
-	late, err := a.join()
+	late, err := a.join(began + 1)
 	if err != nil || late == first {
-		t.Fatalf("who came during the look waits for it (%v)", err)
+		t.Fatalf("whose wish is younger than the look waits for it (%v)", err)
 	}
-	first.finish(nil)
+	if old, _ := a.join(began); old != first {
+		t.Error("whose wish is older than the look under way waits for another one")
+	}
+	a.finish(nil)
+	<-first.done
 	select {
 	case <-late.done:
-		t.Error("who came during the look was answered by it")
+		t.Error("whose wish is younger than the look was answered by it")
 	default:
+	}
+	if next, _ := a.join(began); next != late {
+		t.Error("a look that has ended is waited for")
 	}
 	failure := errors.New("no connection")
 	a.shut(failure)
@@ -40,7 +49,7 @@ func TestWaitersShareTheNextLook(t *testing.T) {
 	if !errors.Is(late.err, failure) {
 		t.Errorf("who waited got %v, want the reason", late.err)
 	}
-	if _, err := a.join(); !errors.Is(err, failure) {
+	if _, err := a.join(fence.Now()); !errors.Is(err, failure) {
 		t.Errorf("who comes later gets %v, want the reason at once", err)
 	}
 }

@@ -123,15 +123,14 @@ func (l *looker) loop(ctx context.Context) error {
 // step makes one look for all who wait for it. again says that another one
 // should follow at once.
 func (l *looker) step(ctx context.Context) (again bool, err error) {
-	waiting := l.f.audience.begin()
-	began := fence.Now()
+	began := l.f.audience.begin()
 	changed, events, err := l.lookOnce(ctx, began)
 	if err != nil {
-		waiting.finish(err)
+		l.f.audience.finish(err)
 		return false, err
 	}
 	l.f.audience.open()
-	waiting.finish(nil)
+	l.f.audience.finish(nil)
 	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
 	defer cancel()
 	slept, err := l.vigil.after(ctx, l.conn, events > 0, began)

@@ -135,11 +135,15 @@ func (s *session) prove() bool { return s.server.cache.Prove(s.ctx, &s.reads) }
 // obtain looks for the answer of s.key in memory, in loads under way and in
 // Redis, and otherwise begins a load.
 func (s *session) obtain(r request) obtained {
-	if !s.prove() {
-		return obtained{reason: reasonUnproven}
-	}
-	if entry := s.lookup(); entry != nil {
-		return obtained{entry: entry, outcome: HitL1}
+	if c := s.server.cache; c.Has(s.key, c.Hash(s.key)) {
+		// A look may prove it good. Without it, or if that fails, what follows asks
+		// for proof itself, and a load needs none.
+		if !s.prove() {
+			return obtained{reason: reasonUnproven}
+		}
+		if entry := s.lookup(); entry != nil {
+			return obtained{entry: entry, outcome: HitL1}
+		}
 	}
 	flight := s.server.cache.Join(s.key)
 	ctx, done := s.interruptible()

@@ -250,21 +250,21 @@ func (s *session) noteReady(due *expect, body []byte) {
 	if due.capture != nil {
 		group.captures = append(group.captures, due.capture)
 	}
-	s.storeCaptures(group)
+	if len(group.captures) > 0 {
+		s.storeCaptures(group)
+	} else {
+		s.shown = true
+	}
 	if !due.proven || group.unproven {
 		s.dirty = true
 	}
-	// Even a refused statement may have committed something before it failed.
-	s.shown = true
 	s.pending.pop()
 }
 
 // storeCaptures ends the captures of a unit.
 func (s *session) storeCaptures(group answeredGroup) {
-	if len(group.captures) == 0 {
-		return
-	}
 	now := fence.Now()
+	s.reads.Received(now)
 	for _, c := range group.captures {
 		if group.failed || group.noticed || s.status != statusIdle {
 			c.spoil()
