@@ -81,7 +81,7 @@ func run(ctx context.Context, arguments []string, out output) (code int) {
 	}
 	parsed, err := parser.Parse(arguments)
 	if err != nil {
-		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options.", err, chosenCommand(err)))
+		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options", err, chosenCommand(err)))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))

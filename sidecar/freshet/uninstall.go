@@ -20,7 +20,7 @@ func (c *uninstallCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer closeConnection(conn)
 	if err := invalidation.Uninstall(ctx, conn); err != nil {
-		return fmt.Errorf("%w\nWhat is left is removed by running freshet uninstall again.", err)
+		return fmt.Errorf("%w\nWhat is left is removed by running freshet uninstall again", err)
 	}
 	_, err = fmt.Fprintf(out.stdout, "removed the triggers, the event triggers and the schema freshet from database %s\n", conn.Config().Database)
 	return err
