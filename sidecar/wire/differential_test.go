@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -296,6 +297,10 @@ var differentials = []differential{
 		synced(msgBind("s", "3"), msgExecute("", 0)), synced(msgBind("t", "3"), msgExecute("", 0)),
 		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "4"), msgExecute("", 0)),
 	}},
+	{name: "deallocate one of many", hits: 2, steps: []step{
+		synced(manyStatements(2000)), synced(msgBind("s1999", "3"), msgExecute("", 0)), query("DEALLOCATE s7"),
+		synced(msgBind("s1999", "3"), msgExecute("", 0)), synced(msgBind("s7", "3"), msgExecute("", 0)),
+	}},
 	{name: "deallocate all", steps: []step{
 		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "3"), msgExecute("", 0)),
 		query("DEALLOCATE ALL"), synced(msgBind("s", "3"), msgExecute("", 0)),
@@ -362,6 +367,16 @@ var differentials = []differential{
 		query("SHOW TimeZone"), query("VALUES (1), (2)"), query("TABLE scratch"), query("SELECT"), query("LISTEN x"), query("UNLISTEN x"),
 	}},
 	{name: "listen and notify", steps: []step{query("LISTEN x"), query("SELECT 1"), query("UNLISTEN *")}},
+}
+
+// manyStatements parses one text under the names s0, s1, …, and under one of 60
+// bytes.
+func manyStatements(n int) []byte {
+	var all []byte
+	for i := range n {
+		all = append(all, msgParse(fmt.Sprintf("s%d", i), readItem, oidInt4)...)
+	}
+	return append(all, msgParse(strings.Repeat("n", 60), readItem, oidInt4)...)
 }
 
 func TestSidecarAnswersAsPostgresDoes(t *testing.T) {

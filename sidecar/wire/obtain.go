@@ -93,10 +93,8 @@ func (s *session) refused(statement *statement) string {
 // otherwise.
 func (s *session) understand() string {
 	if !s.clean {
-		// The look that this read will need anyway runs while the probe does.
-		s.server.follower.Wake()
-		if !s.probe() {
-			return reasonProbeFailed
+		if reason := s.learn(); reason != "" {
+			return reason
 		}
 	}
 	switch {

@@ -46,6 +46,8 @@ type plan struct {
 	unnamed *prepared
 	// parsed is set if the group parses unnamed.
 	parsed bool
+	// named is set if the group uses a named statement that is known.
+	named bool
 	// portal is the index in wants of the unnamed portal that is bound and not yet
 	// executed, -1 if there is none.
 	portal int
@@ -120,6 +122,7 @@ func (s *session) planned(name []byte) *prepared {
 		return nil
 	}
 	if p := s.prepared[string(name)]; p != nil && p.accepted.Load() {
+		s.plan.named = true
 		return p
 	}
 	return nil

@@ -12,7 +12,11 @@ func (s *session) probe() bool {
 	s.mu.Unlock()
 	s.upUnnamed = nil // a simple query ends it
 	s.server.counters.upstreamProbes.Add(1)
-	if s.sendUpstream(probeQuery) != nil || s.flushUpstream() != nil {
+	query := probeQuery
+	if s.namesDoubtful.Load() {
+		query = probeQueryNames
+	}
+	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
 		return false
 	}
 	select {
@@ -24,6 +28,28 @@ func (s *session) probe() bool {
 	}
 }
 
+// learn probes, and says why the state is not known afterwards. The probe would
+// end an unnamed statement that is too long to have been kept, so it has to wait.
+func (s *session) learn() string {
+	if !s.mayProbe() {
+		return reasonTooLong
+	}
+	// The look that this read will need anyway runs while the probe does.
+	s.server.follower.Wake()
+	if !s.probe() {
+		return reasonProbeFailed
+	}
+	return ""
+}
+
+// mayProbe reports whether a simple query can be put before the client's next
+// message without its notice: Postgres' unnamed statement ends then, and must be
+// one that can be sent again.
+func (s *session) mayProbe() bool {
+	p := s.prepared[""]
+	return p == nil || p.parse != nil || p != s.upUnnamed
+}
+
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *sessionState) {
 	if state == nil {
@@ -33,6 +59,7 @@ func (s *session) adopt(state *sessionState) {
 		return
 	}
 	s.state, s.clean = state, true
+	s.adoptNames(state.statements)
 	d := &state.demands
 	s.reads.SetLevel(d.level)
 	s.reads.SetStaleness(d.staleness)

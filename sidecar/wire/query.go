@@ -171,6 +171,9 @@ func (s *session) handleGroup(unit []byte) error {
 	if reason == "" {
 		reason = p.reason
 	}
+	if reason == "" {
+		reason = s.checkNames(unit)
+	}
 	switch {
 	case reason != "":
 		s.bypass(reason, p.executions)

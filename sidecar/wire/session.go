@@ -76,6 +76,8 @@ type session struct {
 	// without mu, is set if there are any.
 	undone     []*change
 	someUndone atomic.Bool
+	// namesDoubtful is set when SQL may have ended prepared statements.
+	namesDoubtful atomic.Bool
 	// room is signalled when pending shrinks.
 	room sync.Cond
 	// status is the transaction state of the last ReadyForQuery.

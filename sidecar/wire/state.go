@@ -17,6 +17,9 @@ type sessionState struct {
 	id digest
 	// names is of the part that decides what the names in a statement mean.
 	names digest
+	// statements are the names of those that the protocol made, nil if they were
+	// not asked for.
+	statements map[string]bool
 	// reason, unless empty, says why this session must not be served.
 	reason      string
 	incarnation fence.Incarnation
@@ -64,7 +67,12 @@ const (
 
 // probeQuery asks one upstream connection for its state. Everything is
 // qualified: the search path is the client's.
-var probeQuery = func() []byte {
+var probeQuery = newProbe("")
+
+// probeQueryNames also asks for the names of prepared statements.
+var probeQueryNames = newProbe(probeNames)
+
+func newProbe(more string) []byte {
 	var b strings.Builder
 	b.WriteString("SELECT freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END")
 	for _, name := range demandSettings {
@@ -76,17 +84,29 @@ var probeQuery = func() []byte {
 	for _, name := range keyedSettings {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
 	}
-	return appendMessage(nil, 'Q', []byte(b.String()), []byte{0})
-}()
+	return appendMessage(nil, 'Q', []byte(b.String()), []byte(more), []byte{0})
+}
 
-// parseProbe reads the one DataRow (without its header) that answers
-// probeQuery. nil means that it is not understood.
+// parseProbe reads the one DataRow (without its header) that answers a probe.
+// nil means that it is not understood.
 func parseProbe(row []byte) *sessionState {
 	columns, ok := dataRow(row)
-	if !ok || len(columns) != probeSettings+len(keyedSettings) {
+	if !ok || len(columns) < probeSettings+len(keyedSettings) {
+		return nil
+	}
+	var statements map[string]bool
+	switch more := columns[probeSettings+len(keyedSettings):]; len(more) {
+	case 0:
+	case 1:
+		if statements, ok = parseNames(more[0]); !ok {
+			return nil
+		}
+		row = row[:len(row)-4-len(more[0])]
+	default:
 		return nil
 	}
 	s := &sessionState{
+		statements:  statements,
 		id:          digestOf(keyedColumns(row)),
 		names:       digestOf(bytes.Join(columns[probeTemporary:probeSettings], []byte{0})),
 		incarnation: fence.Incarnation(columns[probeIncarnation]),

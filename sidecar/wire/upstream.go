@@ -101,7 +101,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	case length < 0 || s.confused:
 		s.confused = true
 		return held, held[0], nil, false
-	case length > len(held) && length <= wholeMessageMax:
+	case length > len(held) && length <= s.waitedFor():
 		return nil, 0, nil, false
 	}
 	message := held[:min(length, len(held))]
@@ -110,6 +110,15 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 		*partial = relayed{left: length - len(message), kind: message[0], capture: c, hidden: hidden}
 	}
 	return message, message[0], c, hidden
+}
+
+// waitedFor is the longest message that is waited for as a whole. The row of a
+// probe always is, if it fits into the buffer.
+func (s *session) waitedFor() int {
+	if due := s.pending.head(); due != nil && due.probe {
+		return bufferLengthMax
+	}
+	return wholeMessageMax
 }
 
 // note updates what is known by one message from Postgres. body may be cut off
@@ -160,6 +169,9 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			s.group.row = append([]byte(nil), body...)
 		}
 	case 'C', 'I', 's':
+		if kind == 'C' && endsStatements(body) {
+			s.namesDoubtful.Store(true)
+		}
 		if c != nil {
 			c.complete = kind == 'C' && !c.complete
 			c.spoiled = c.spoiled || !c.complete

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+)
+
+// SQL can end the prepared statements that a client made by the protocol, and
+// give their names to others. Postgres says so in the tag of the command; then
+// the names are asked for before one of them is used. A DEALLOCATE inside a
+// function goes unnoticed.
+
+// probeNames is the column that a probe ends with if the names have to be known:
+// those of the statements made by the protocol.
+const probeNames = `, (SELECT pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ',')` +
+	` FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)`
+
+// endsStatements reports whether a command of this tag ends prepared statements.
+func endsStatements(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("DEALLOCATE")) || bytes.HasPrefix(tag, []byte("DISCARD ALL"))
+}
+
+// parseNames reads the column.
+func parseNames(column []byte) (names map[string]bool, ok bool) {
+	names = map[string]bool{}
+	if len(column) == 0 {
+		return names, true
+	}
+	for _, coded := range bytes.Split(column, []byte{','}) {
+		name, err := hex.DecodeString(string(coded))
+		if err != nil {
+			return nil, false
+		}
+		names[string(name)] = true
+	}
+	return names, true
+}
+
+// checkNames makes known which names still stand, before a group that uses one
+// is answered. It says why the group cannot be answered.
+func (s *session) checkNames(unit []byte) string {
+	if !s.plan.named || !s.namesDoubtful.Load() {
+		return ""
+	}
+	if reason := s.learn(); reason != "" {
+		return reason
+	}
+	s.planGroup(unit)
+	return s.plan.reason
+}
+
+// adoptNames forgets the statements that are gone.
+func (s *session) adoptNames(names map[string]bool) {
+	if names == nil {
+		return
+	}
+	for name := range s.prepared {
+		if name != "" && !names[name] {
+			delete(s.prepared, name)
+		}
+	}
+	s.namesDoubtful.Store(false)
+}
