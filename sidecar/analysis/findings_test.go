@@ -23,3 +23,21 @@ func TestF12TimesAndRolesBehindTexts(t *testing.T) {
 		}
 	}
 }
+
+// Finding F5 of a review: the row that a join leads to may change between the
+// load and a look at which row that is. So the table joined to is depended on as
+// a whole, whatever the join, as long as only the values bound tell its rows.
+func TestF5TableJoinedToIsDependedOnAsAWhole(t *testing.T) {
+	b := setup(t)
+	for _, sql := range []string{
+		`SELECT o.*, u.name FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id = $1`,
+		`SELECT o.*, u.name FROM orders o LEFT JOIN users u ON u.id = o.user_id WHERE o.id = $1`,
+		`SELECT o.*, (SELECT u.name FROM users u WHERE u.id = o.user_id) FROM orders o WHERE o.id = $1`,
+		`SELECT o.* FROM orders o WHERE o.id = $1 AND EXISTS (SELECT FROM users u WHERE u.id = o.user_id)`,
+	} {
+		v := b.analyze(t, request(sql))
+		if got := b.show(v); got != "orders/id=$1 users" {
+			t.Errorf("%s\n got %s", sql, got)
+		}
+	}
+}
