@@ -63,6 +63,22 @@ const (
 	statusFailed = 'E'
 )
 
+// endsConnection reports whether the body of an ErrorResponse is of a severity
+// after which the server leaves.
+func endsConnection(body []byte) bool {
+	for len(body) > 1 {
+		text, rest, ok := cutString(body[1:])
+		if !ok {
+			return false
+		}
+		if body[0] == 'V' {
+			return string(text) != "ERROR"
+		}
+		body = rest
+	}
+	return false
+}
+
 // errorResponse builds an ErrorResponse. severity is ERROR or FATAL, code a
 // SQLSTATE; hint may be empty.
 func errorResponse(severity, code, message, hint string) []byte {

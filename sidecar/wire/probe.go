@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/freshet/freshet/cache/fence"
+import (
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
 
 // probe asks Postgres for the session's state, on the session's own connection,
 // and waits for the answer. Nothing else may be owed. It reports false if the
@@ -31,16 +35,30 @@ func (s *session) probe() bool {
 // learn probes, and says why the state is not known afterwards. The probe would
 // end an unnamed statement that is too long to have been kept, so it has to wait.
 func (s *session) learn() string {
-	if !s.mayProbe() {
+	switch {
+	case !s.mayProbe():
 		return reasonTooLong
+	case time.Now().Before(s.probeAfter):
+		return reasonProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
 	s.server.follower.Wake()
 	if !s.probe() {
+		s.probeWait = min(max(2*s.probeWait, probeWaitMin), probeWaitMax)
+		s.probeAfter = time.Now().Add(s.probeWait)
 		return reasonProbeFailed
 	}
+	s.probeWait = 0
 	return ""
 }
+
+// After a failed probe the session passes through for probeWaitMin, and after
+// each further one twice as long, up to probeWaitMax: where Freshet is not
+// installed, each is an error in Postgres' log.
+const (
+	probeWaitMin = time.Second
+	probeWaitMax = time.Minute
+)
 
 // mayProbe reports whether a simple query can be put before the client's next
 // message without its notice: Postgres' unnamed statement ends then, and must be

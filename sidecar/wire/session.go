@@ -50,6 +50,9 @@ type session struct {
 	upUnnamed *prepared
 	// state is what the last probe found; nil before the first.
 	state *sessionState
+	// probeAfter is when a probe may be tried again, probeWait the last wait.
+	probeAfter time.Time
+	probeWait  time.Duration
 	// meant is the last result of meaning.
 	meant *meaning
 	reads fence.Session
@@ -120,12 +123,18 @@ func newSession(s *Server, client net.Conn) *session {
 func (s *session) run() {
 	defer s.end()
 	defer s.client.Close()
+	generation := s.server.verdicts.generation.Load()
 	if !s.start() {
 		return
 	}
 	defer s.up.Close()
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
+	if s.server.verdicts.generation.Load() != generation {
+		s.mu.Lock()
+		s.dirty = true // SchemaChanged could not reach this session yet
+		s.mu.Unlock()
+	}
 
 	var upstream sync.WaitGroup
 	upstream.Go(func() {

@@ -135,9 +135,12 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 		s.reads.Received(fence.Now())
 		return nil, false
 	case 'S':
-		return nil, false // ParameterStatus, at any time
+		// A setting changed, perhaps by a reload of the configuration: before the rows
+		// that are coming, and after the probe that their key is made of.
+		s.group.noticed, s.dirty = true, true
+		return nil, false
 	case 'E':
-		return nil, s.noteError(due)
+		return nil, s.noteError(due, body)
 	}
 	if due == nil {
 		s.confused = true
@@ -229,10 +232,11 @@ func (s *session) noteExecuted(due *expect) {
 	}
 }
 
-// noteError handles an ErrorResponse.
-func (s *session) noteError(due *expect) (hidden bool) {
-	if due == nil {
-		return false // the server ends the connection
+// noteError handles an ErrorResponse. One that ends the connection is for the
+// client, whoever asked.
+func (s *session) noteError(due *expect, body []byte) (hidden bool) {
+	if due == nil || endsConnection(body) {
+		return false
 	}
 	if due.hides() {
 		s.group.failed = true

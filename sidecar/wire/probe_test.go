@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
+)
+
+// unconnected is a session that has neither client nor upstream: for what is
+// decided without them.
+func unconnected(t testing.TB) *session {
+	t.Helper()
+	server := &Server{
+		background: t.Context(), fence: fence.New(fence.Options{}), follower: idleFollower{},
+		verdicts: newVerdicts(nil, nil),
+	}
+	s := newSession(server, silent{})
+	t.Cleanup(s.end)
+	s.status = statusIdle
+	return s
+}
+
+// idleFollower has nothing to follow.
+type idleFollower struct{}
+
+func (idleFollower) Wake() {}
+
+func (idleFollower) State() *invalidation.State { return &invalidation.State{} }
+
+// receive gives a session what Postgres sent, and returns what the client sees.
+func (s *session) receive(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var partial relayed
+	n, shown := s.take(b, &partial, nil)
+	if n != len(b) {
+		t.Fatalf("%d of %d bytes were taken", n, len(b))
+	}
+	return shown
+}
+
+func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t)
+	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	fatal := errorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
+	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
+		t.Errorf("the client sees %q", shown)
+	}
+	s = unconnected(t)
+	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	refused := join(errorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(readyIdle))
+	if shown := s.receive(t, refused); len(shown) > 0 {
+		t.Errorf("the client sees a failed probe: %s", show(shown))
+	}
+	if state := <-s.probed; state != nil || s.pending.len() > 0 {
+		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.pending.len())
+	}
+}
+
+// A reload of the configuration takes effect between two messages: the answer
+// that follows is of other settings than its key says.
+func TestAnswerBehindAChangedSettingIsNotKept(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t)
+	c := &capture{sizeMax: 1 << 20}
+	s.pending.push(expect{kind: expectQuery, proven: true, capture: c})
+	answer := join(appendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
+		appendMessage(nil, 'T', []byte{0, 0}), appendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(readyIdle))
+	if shown := s.receive(t, answer); string(shown) != string(answer) {
+		t.Errorf("the client sees %s", show(shown))
+	}
+	if !c.spoiled || !s.dirty {
+		t.Errorf("the answer was kept: %v, the session counts as known: %v", !c.spoiled, !s.dirty)
+	}
+}
+
+func TestDatabaseWithoutFreshetIsNotProbedForEveryRead(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	bare := bed.postgres.CreateDatabase(t)
+	before := s.Report()
+	c := bed.connect(fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.dir, testPort, bare))
+	for i := range 100 {
+		var got int
+		if err := c.QueryRow(t.Context(), "SELECT oid::int - oid::int + $1 FROM pg_class LIMIT 1", i).Scan(&got); err != nil || got != i {
+			t.Fatalf("read %d: %v", got, err)
+		}
+	}
+	after := s.Report()
+	if n := after.UpstreamProbes - before.UpstreamProbes; n > 10 {
+		t.Errorf("%d probes for 100 reads of a database that has no Freshet", n)
+	}
+	if after.Bypasses[reasonProbeFailed] == before.Bypasses[reasonProbeFailed] {
+		t.Errorf("no read was passed through for %s: %v", reasonProbeFailed, after.Bypasses)
+	}
+}
