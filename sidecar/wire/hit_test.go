@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"net"
 	"testing"
 	"time"
@@ -79,6 +80,21 @@ func TestHitAllocatesNothing(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("a %s hit allocates %v times", name, n)
 		}
+	}
+}
+
+// One group can ask for an answer many times: they are not gathered in memory.
+func TestAnswersOfOneGroupAreWrittenAsTheyCome(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	c, _, prepared := warmSession(t, bed.sidecar())
+	ask := prepared[:len(prepared)-headerLength]
+	unit := append(bytes.Repeat(ask, 4000), msgSync...)
+	if kind, n := nextUnit(unit); !c.handle(kind, unit[:n]) || len(c.toUp) > 0 {
+		t.Fatal("not answered from the cache")
+	}
+	if held := cap(c.out); held > 4*answersHeldMax {
+		t.Errorf("%d bytes were held for one write", held)
 	}
 }
 

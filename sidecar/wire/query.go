@@ -337,6 +337,9 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'S':
 			s.out = append(s.out, readyIdle...)
 		}
+		if err := s.limitOut(); err != nil { // a group may ask for one answer very often
+			return err
+		}
 	}
 	if p.unnamed != nil {
 		s.prepared[""] = p.unnamed

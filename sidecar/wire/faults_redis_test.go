@@ -1,0 +1,242 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// redisClient speaks just enough of Redis' protocol to do it harm.
+type redisClient struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dialRedis(t *testing.T, r *servers.Redis) *redisClient {
+	t.Helper()
+	conn, err := net.Dial("unix", r.SocketPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &redisClient{t, conn, bufio.NewReader(conn)}
+}
+
+// do runs a command. The reply is flat: strings, nil for what is missing.
+func (c *redisClient) do(args ...string) [][]byte {
+	c.t.Helper()
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	if _, err := c.conn.Write(b.Bytes()); err != nil {
+		c.t.Fatalf("redis %s: %v", args[0], err)
+	}
+	reply, err := c.reply()
+	if err != nil {
+		c.t.Fatalf("redis %s: %v", args[0], err)
+	}
+	return reply
+}
+
+func (c *redisClient) reply() ([][]byte, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	kind, rest := line[0], string(bytes.TrimSpace(line[1:]))
+	switch kind {
+	case '+', ':':
+		return [][]byte{[]byte(rest)}, nil
+	case '$':
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 0 {
+			return [][]byte{nil}, err
+		}
+		value := make([]byte, n+2)
+		_, err = io.ReadFull(c.in, value)
+		return [][]byte{value[:n]}, err
+	case '*':
+		n, err := strconv.Atoi(rest)
+		var all [][]byte
+		for range n {
+			one, err := c.reply()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, one...)
+		}
+		return all, err
+	}
+	return nil, fmt.Errorf("reply %q", line)
+}
+
+// values reads everything that Redis holds.
+func (c *redisClient) values() map[string]string {
+	c.t.Helper()
+	all := map[string]string{}
+	for _, key := range c.do("KEYS", "*") {
+		if value := c.do("GET", string(key)); value[0] != nil {
+			all[string(key)] = string(value[0])
+		}
+	}
+	return all
+}
+
+// overwrite replaces every value, by what change makes of it.
+func (c *redisClient) overwrite(change func(value string) string) {
+	c.t.Helper()
+	for key, value := range c.values() {
+		c.do("SET", key, change(value), "KEEPTTL")
+	}
+}
+
+// rotate gives every key the value of another.
+func (c *redisClient) rotate() {
+	c.t.Helper()
+	all := c.values()
+	var keys []string
+	for key := range all {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for i, key := range keys {
+		c.do("SET", key, all[keys[(i+1)%len(keys)]], "KEEPTTL")
+	}
+}
+
+func noise(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return string(b)
+}
+
+func flipBit(value string) string {
+	b := []byte(value)
+	if len(b) > 0 {
+		b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
+	}
+	return string(b)
+}
+
+func TestRedisFaults(t *testing.T) {
+	t.Parallel()
+	const rounds = 5
+	must := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises){
+		"none": func(*testing.T, *servers.Redis, *promises) {},
+		"killed": func(t *testing.T, r *servers.Redis, p *promises) {
+			r.Kill()
+			p.goOn()
+			must(t, r.Start())
+		},
+		"restarted": func(t *testing.T, r *servers.Redis, p *promises) { must(t, r.Restart()) },
+		"flushed": func(t *testing.T, r *servers.Redis, p *promises) {
+			c := dialRedis(t, r)
+			for range 4 * rounds {
+				c.do("FLUSHALL")
+				time.Sleep(5 * time.Millisecond)
+			}
+		},
+		"paused": func(t *testing.T, r *servers.Redis, p *promises) {
+			must(t, r.Pause())
+			p.goOn()
+			must(t, r.Resume())
+		},
+		"garbage": func(t *testing.T, r *servers.Redis, p *promises) {
+			for range rounds {
+				dialRedis(t, r).overwrite(func(value string) string { return noise(rand.IntN(2*len(value) + 1)) })
+				p.goOn()
+			}
+		},
+		"truncated": func(t *testing.T, r *servers.Redis, p *promises) {
+			for range rounds {
+				dialRedis(t, r).overwrite(func(value string) string { return value[:rand.IntN(len(value)+1)] })
+				p.goOn()
+			}
+		},
+		"longer": func(t *testing.T, r *servers.Redis, p *promises) {
+			dialRedis(t, r).overwrite(func(value string) string { return value + noise(100) })
+			p.goOn()
+		},
+		"bits flipped": func(t *testing.T, r *servers.Redis, p *promises) {
+			for range 2 * rounds {
+				dialRedis(t, r).overwrite(flipBit)
+				time.Sleep(promiseInterval / 3)
+			}
+		},
+		"values of other keys": func(t *testing.T, r *servers.Redis, p *promises) {
+			for range rounds {
+				dialRedis(t, r).rotate()
+				p.goOn()
+			}
+		},
+		"old values resurrected": func(t *testing.T, r *servers.Redis, p *promises) {
+			for range rounds {
+				c := dialRedis(t, r)
+				old := c.values()
+				p.goOn() // the writer writes
+				for key, value := range old {
+					c.do("SET", key, value)
+				}
+				p.goOn()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bed := newTestbed(t, itemSchema)
+			r := servers.StartRedis(t, servers.RedisOptions{})
+			first, second := bed.sidecar(withRedis(r.URL())), bed.sidecar(withRedis(r.URL()))
+			mustShare(t, bed, first, second)
+			p := hold(t, bed, nil, first, second)
+			p.goOn()
+			fault(t, r, p)
+			p.goOn()
+			p.end()
+			mustShare(t, bed, first, second)
+			mustShare(t, bed, second, first)
+		})
+	}
+}
+
+// mustShare waits until what one sidecar has loaded is served by the other.
+func mustShare(t *testing.T, bed *testbed, from, to *side) {
+	t.Helper()
+	loads, takes := from.connect(), to.connect()
+	defer loads.Close(context.Background())
+	defer takes.Close(context.Background())
+	eventually(t, "a hit on what the other sidecar loaded", func() bool {
+		bed.exec("UPDATE item SET version = version + 1 WHERE id = 99")
+		before := to.count(HitL2)
+		for _, conn := range []*pgx.Conn{loads, takes} {
+			var version int
+			if err := conn.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 99").Scan(&version); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond) // it is published when a look has confirmed it
+		}
+		return to.count(HitL2) > before
+	})
+}
