@@ -65,7 +65,6 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = 
 }
 
 func TestPostgresFaults(t *testing.T) {
-	t.Parallel()
 	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string){
 		"restarted": func(t *testing.T, pg *servers.Postgres, _ string) {
 			if err := pg.Restart(); err != nil {
@@ -86,7 +85,6 @@ func TestPostgresFaults(t *testing.T) {
 		"backend killed": crash,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			pg := servers.StartPostgres(t, servers.PostgresOptions{})
 			bed := newTestbedOn(t, pg, itemSchema)
 			r := servers.StartRedis(t, servers.RedisOptions{})
@@ -126,7 +124,6 @@ func mustHit(t *testing.T, s *side) {
 }
 
 func TestConnectWhilePostgresIsDown(t *testing.T) {
-	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	bed := newTestbedOn(t, pg, itemSchema)
 	s := bed.sidecar()

@@ -136,7 +136,6 @@ func flipBit(value string) string {
 }
 
 func TestRedisFaults(t *testing.T) {
-	t.Parallel()
 	const rounds = 5
 	must := func(t *testing.T, err error) {
 		t.Helper()
@@ -205,7 +204,6 @@ func TestRedisFaults(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			bed := newTestbed(t, itemSchema)
 			r := servers.StartRedis(t, servers.RedisOptions{})
 			first, second := bed.sidecar(withRedis(r.URL())), bed.sidecar(withRedis(r.URL()))
