@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 )
@@ -29,4 +30,16 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 		s.mu.Unlock()
 		<-waited
 	})
+}
+
+// A connection that is passed through unread, such as one for replication, gets
+// every byte as it comes, wherever the reads end.
+func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t)
+	s.confused = true
+	sent := bytes.Repeat(appendMessage(nil, 'W', []byte("0123456789")), 50)
+	if got := s.pass(t, sent, 7); !bytes.Equal(got, sent) {
+		t.Errorf("%d of %d bytes reached the client", len(got), len(sent))
+	}
 }

@@ -96,7 +96,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	}
 	length := messageLength(held)
 	switch {
-	case length == 0:
+	case length == 0 && !s.confused:
 		return nil, 0, nil, false
 	case length < 0 || s.confused:
 		s.confused = true

@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/freshet/freshet/cache"
+)
+
+// fuzzed is a session without connections that knows an unnamed statement and
+// one named s.
+func fuzzed(t *testing.T) *session {
+	s := unconnected(t)
+	s.up = silent{}
+	s.state = &sessionState{}
+	text, ok := parseStatement([]byte("SELECT 1\x00\x00\x00"))
+	if !ok {
+		t.Fatal("a statement is not understood")
+	}
+	for _, name := range []string{"", "s"} {
+		s.prepared[name] = &prepared{statement: text, parse: msgParse(name, "SELECT 1")}
+		s.prepared[name].accepted.Store(true)
+	}
+	return s
+}
+
+// FuzzFrontend: whatever a client sends is cut into units, planned, answered and
+// forwarded without a panic, and no byte is lost or invented on the way up.
+func FuzzFrontend(f *testing.F) {
+	for _, d := range differentials {
+		for _, step := range d.steps {
+			if len(step.send) < 4<<10 {
+				f.Add(step.send)
+			}
+		}
+	}
+	for _, seed := range interruptions {
+		f.Add(seed)
+	}
+	f.Add(join(msgBind("s", "1"), msgDescribe('P', ""), msgExecute("", 0), msgDescribe('S', "s"), msgSync))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		for held := sent; ; {
+			kind, n := nextUnit(held)
+			if n < 0 || n > len(held) || (n == 0) != (kind == unitMalformed || kind == unitIncomplete && n == 0) {
+				t.Fatalf("unit of kind %d has %d bytes of %d", kind, n, len(held))
+			}
+			if n == 0 {
+				break
+			}
+			unit := held[:n]
+			if whole := 0; kind != unitIncomplete {
+				for _, m := range messages(unit) {
+					whole += len(m)
+				}
+				if whole != n {
+					t.Fatalf("the messages of a unit have %d bytes of %d", whole, n)
+				}
+			}
+			fuzzGroup(t, kind, unit)
+			held = held[n:]
+		}
+		_, _ = parseStatement(sent)
+		_, _ = boundValues(sent)
+		_, _ = statementOfBind(sent)
+		_, _ = statementOfDescribe(sent)
+		if columns, ok := dataRow(sent); ok && len(columns) > len(sent)/4 {
+			t.Fatalf("%d columns in %d bytes", len(columns), len(sent))
+		}
+		_ = parseProbe(sent)
+		_, _ = parseNames(sent)
+		_ = endsConnection(sent)
+		_ = messageLength(sent)
+	})
+}
+
+func fuzzGroup(t *testing.T, kind unitKind, unit []byte) {
+	s := fuzzed(t)
+	defer s.end()
+	s.planGroup(unit)
+	if p := &s.plan; p.reason == "" && kind == unitGroup && len(p.wants) > 0 {
+		for i := range p.wants {
+			if w := &p.wants[i]; w.prepared == nil || w.prepared.statement == nil {
+				t.Fatalf("a statement that is not known would be answered: %q", unit)
+			}
+			p.wants[i].entry = &cache.Entry{Payload: &answer{body: []byte("body"), description: []byte("description")}}
+			s.keyOf(&p.wants[i])
+		}
+		_ = s.holds()
+		if err := s.answerGroup(unit, HitL1); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasSuffix(s.out, []byte(readyIdle)) {
+			t.Fatalf("a group is answered with %q", s.out)
+		}
+	}
+	s = fuzzed(t)
+	defer s.end()
+	s.planGroup(unit)
+	if kind == unitGroup || kind == unitPart {
+		if err := s.forwardGroup(unit, false); err != nil {
+			t.Fatal(err)
+		}
+		if !mentionsToken(unit) && !s.namesUnnamed(unit) && len(unit) < answersHeldMax && !bytes.Equal(s.toUp, unit) {
+			t.Fatalf("sent to Postgres\n%q\nof\n%q", s.toUp, unit)
+		}
+	}
+}
+
+// namesUnnamed reports whether Postgres may have to be given the unnamed
+// statement before a unit.
+func (s *session) namesUnnamed(unit []byte) bool {
+	for kind, m := range messages(unit) {
+		name, ok := []byte("other"), false
+		switch kind {
+		case 'B':
+			name, ok = statementOfBind(m[headerLength:])
+		case 'D':
+			name, ok = statementOfDescribe(m[headerLength:])
+		}
+		if ok && len(name) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// FuzzAnswer: entries from Redis may hold anything.
+func FuzzAnswer(f *testing.F) {
+	whole, _ := (&answer{description: appendMessage(nil, 'T', []byte{0, 0}), body: appendMessage(nil, 'C', []byte("SELECT 0\x00"))}).AppendBinary(nil)
+	f.Add(whole)
+	f.Add(whole[:len(whole)-1])
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{0xff}, 20))
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		payload, err := decodeAnswer(stored)
+		if err != nil {
+			return
+		}
+		a := payload.(*answer)
+		if !wholeMessages(a.description) || !wholeMessages(a.body) {
+			t.Fatal("a client would be sent a part of a message")
+		}
+		again, err := a.AppendBinary(nil)
+		if back, err2 := decodeAnswer(again); err != nil || err2 != nil || !bytes.Equal(back.(*answer).body, a.body) {
+			t.Fatalf("%v, %v: an answer does not survive being stored", err, err2)
+		}
+	})
+}
+
+// FuzzBackend: whatever Postgres sends, in whatever pieces it comes, is passed on
+// the same.
+func FuzzBackend(f *testing.F) {
+	for _, seed := range [][]byte{
+		join([]byte(parseComplete), []byte(bindComplete), appendMessage(nil, 'D', make([]byte, 20<<10)), appendMessage(nil, 'C', []byte("SELECT 1\x00")), []byte(readyIdle)),
+		join([]byte(parseComplete), errorResponse("ERROR", "42601", "no", ""), []byte(readyIdle), []byte(readyIdle)),
+		join([]byte(bindComplete), appendMessage(nil, 'G', []byte{0, 0, 0}), appendMessage(nil, 'C', []byte("COPY 0\x00"))),
+		join(appendMessage(nil, 'S', []byte("a\x00b\x00")), appendMessage(nil, 'A', make([]byte, 10)), warning("so", "what")),
+		join(appendMessage(nil, 'T', []byte{0, 0}), appendMessage(nil, 'I'), appendMessage(nil, 's'), appendMessage(nil, 't', []byte{0, 0}), appendMessage(nil, 'n')),
+		append([]byte{'D'}, 0xff, 0xff, 0xff, 0xff), appendMessage(nil, 'Z'), appendMessage(nil, 'C', []byte("DEALLOCATE ALL\x00")),
+	} {
+		for queue := range uint8(4) {
+			f.Add(seed, queue, uint16(7))
+		}
+	}
+	f.Fuzz(func(t *testing.T, sent []byte, queue uint8, pieces uint16) {
+		for rest := sent; len(rest) > 0; {
+			n := messageLength(rest)
+			if n > wholeMessageMax && rest[0] == 'E' {
+				return // an error is judged by the part that has come, and none is that long
+			}
+			rest = rest[min(max(n, 1), len(rest)):]
+		}
+		s := fuzzReceiver(t, queue)
+		defer s.end()
+		whole := s.pass(t, sent, len(sent))
+		s = fuzzReceiver(t, queue)
+		defer s.end()
+		if inPieces := s.pass(t, sent, int(pieces)+1); !bytes.Equal(whole, inPieces) {
+			t.Fatalf("the client sees\n%q\nor, in pieces,\n%q", whole, inPieces)
+		}
+	})
+}
+
+// fuzzReceiver is a session to which different things are owed.
+func fuzzReceiver(t *testing.T, queue uint8) *session {
+	s := fuzzed(t)
+	c := &capture{sizeMax: 64 << 10}
+	p := s.prepared["s"]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch queue % 4 {
+	case 0:
+		s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	case 1:
+		for _, e := range []expect{
+			{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)}, {kind: expectParse, prepared: p, change: s.bindName("s", p)},
+			{kind: expectBind, prepared: p}, {kind: expectDescribe, capture: c}, {kind: expectExecute, capture: c}, {kind: expectSync},
+		} {
+			s.owe(e)
+		}
+	case 2:
+		s.owe(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
+		s.owe(expect{kind: expectBind})
+		s.owe(expect{kind: expectExecute})
+		s.owe(expect{kind: expectSync})
+		s.owe(expect{kind: expectCopyEnd})
+		s.owe(expect{kind: expectQuery})
+	}
+	return s
+}
+
+// pass gives a session what Postgres sent, at most n bytes a read, and returns
+// what the client sees.
+func (s *session) pass(t *testing.T, sent []byte, n int) (seen []byte) {
+	var partial relayed
+	var held []byte
+	for len(sent) > 0 {
+		piece := sent[:min(n, len(sent))]
+		sent = sent[len(piece):]
+		held = append(held, piece...)
+		taken, shown := s.take(held, &partial, nil)
+		if taken > len(held) || len(shown) > taken {
+			t.Fatalf("%d bytes taken and %d shown of %d", taken, len(shown), len(held))
+		}
+		seen = append(seen, shown...)
+		held = held[taken:]
+		if len(held) >= bufferLengthMax {
+			t.Fatal("a full buffer is not passed on")
+		}
+	}
+	return seen
+}
