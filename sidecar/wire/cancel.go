@@ -63,6 +63,7 @@ func (s *Server) passCancel(ctx context.Context, request []byte) {
 		return
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(cancelWaitMax)) // a dead connection shows below
 	if _, err := conn.Write(request); err != nil {
 		return

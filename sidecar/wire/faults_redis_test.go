@@ -219,6 +219,9 @@ func TestRedisFaults(t *testing.T) {
 	}
 }
 
+// publishWaitMax is how long mustShare waits for one load to reach Redis.
+const publishWaitMax = 500 * time.Millisecond
+
 // mustShare waits until what one sidecar has loaded is served by the other.
 func mustShare(t *testing.T, bed *testbed, from, to *side) {
 	t.Helper()
@@ -227,13 +230,16 @@ func mustShare(t *testing.T, bed *testbed, from, to *side) {
 	defer takes.Close(context.Background())
 	eventually(t, "a hit on what the other sidecar loaded", func() bool {
 		bed.exec("UPDATE item SET version = version + 1 WHERE id = 99")
-		before := to.count(HitL2)
+		before, published := to.count(HitL2), from.cache.Stats().Published
 		for _, conn := range []*pgx.Conn{loads, takes} {
 			var version int
 			if err := conn.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 99").Scan(&version); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(20 * time.Millisecond) // it is published when a look has confirmed it
+			// A look has to confirm it first. While Redis is avoided nothing comes: again.
+			for limit := time.Now().Add(publishWaitMax); from.cache.Stats().Published == published && time.Now().Before(limit); {
+				time.Sleep(time.Millisecond)
+			}
 		}
 		return to.count(HitL2) > before
 	})

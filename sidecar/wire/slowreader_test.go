@@ -3,11 +3,14 @@ package wire
 import (
 	"bytes"
 	"context"
+	"net"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // TestBigResultToASlowReader streams 100 MB to a client that takes its time.
@@ -123,5 +126,48 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 		}
 	case <-time.After(eventuallyMax):
 		t.Fatal("the sidecar does not end")
+	}
+}
+
+// TestSilentPostgresDoesNotHoldUpTheEnd: a session that waits for the answer to
+// its start-up ends with the others.
+func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	first := bed.sidecar()
+	silent, err := net.Listen("unix", socketDir(t)+"/.s.PGSQL.5432")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := &side{bed: bed, dir: socketDir(t)}
+	s.Server, err = New(Options{
+		Upstream: &pgconn.Config{Host: filepath.Dir(silent.Addr().String()), Port: 5432}, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
+		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	c := dialOnly(t, s.dsn())
+	if _, err := c.Write(startupMessage(bed.database)); err != nil {
+		t.Fatal(err)
+	}
+	up, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(eventuallyMax):
+		t.Error("the sidecar does not end")
+		up.Close()
+		<-ended
 	}
 }

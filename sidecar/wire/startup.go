@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ func (s *session) start() bool {
 		return false
 	}
 	s.up = up
+	defer context.AfterFunc(s.ctx, func() { up.Close() })() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
