@@ -68,13 +68,13 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			}
 		case 'D':
 			if err = s.provideUnnamed(statementOfDescribe(body)); err == nil {
-				s.expectPart(expect{
-					kind: expectDescribe, statement: len(body) > 0 && body[0] == 'S', capture: describeCapture(body, &wants),
-				})
+				// A portal's description belongs to the execution that follows.
+				statement := len(body) > 0 && body[0] == 'S'
+				s.expectPart(expect{kind: expectDescribe, statement: statement, capture: nextCapture(&wants, statement)})
 				err = s.sendUpstream(message)
 			}
 		case 'E':
-			s.expectPart(expect{kind: expectExecute, capture: executeCapture(&wants)})
+			s.expectPart(expect{kind: expectExecute, capture: nextCapture(&wants, true)})
 			err = s.sendUpstream(message)
 		case 'C':
 			s.forwardClose(body)
@@ -113,25 +113,16 @@ func (s *session) leaveOpen(proven bool) {
 	s.groupUnproven = s.groupUnproven || !proven
 }
 
-// describeCapture returns the capture that a Describe contributes to: that of
-// the statement described, or of the execution that follows.
-func describeCapture(body []byte, wants *[]want) *capture {
+// nextCapture returns what the message at hand contributes to, the capture of the
+// first want; done says that the message is the want's last.
+func nextCapture(wants *[]want, done bool) *capture {
 	if len(*wants) == 0 {
 		return nil
 	}
 	c := (*wants)[0].capture
-	if len(body) > 0 && body[0] == 'S' {
+	if done {
 		*wants = (*wants)[1:]
 	}
-	return c
-}
-
-func executeCapture(wants *[]want) *capture {
-	if len(*wants) == 0 {
-		return nil
-	}
-	c := (*wants)[0].capture
-	*wants = (*wants)[1:]
 	return c
 }
 

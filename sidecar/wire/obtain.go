@@ -134,8 +134,8 @@ func (s *session) prove() bool { return s.server.cache.Prove(s.ctx, &s.reads) }
 // Redis, and otherwise begins a load.
 func (s *session) obtain(r request) obtained {
 	if c := s.server.cache; c.Has(s.key, c.Hash(s.key)) {
-		// A look may prove it good. Without it, or if that fails, what follows asks
-		// for proof itself, and a load needs none.
+		// A look may prove it good. Where there is none, what follows asks for proof
+		// of what it finds itself, and a load needs none.
 		if !s.prove() {
 			return obtained{reason: reasonUnproven}
 		}
