@@ -35,7 +35,7 @@ func frame(elapsed time.Duration, asked uint64) Frame {
 		Sidecars: []Sidecar{
 			{Name: "A", Outcomes: Outcomes{Memory: asked / 2, Redis: 10, Joined: 5, Missed: asked / 50}, Events: 310, FollowerAge: 3 * time.Millisecond},
 			{Name: "B", Outcomes: Outcomes{Memory: asked / 4, Passed: asked / 20}, Events: 312, FollowerAge: -1,
-				Reasons: map[string]uint64{"analysis_pending": 4, "row_limit": 1900}},
+				Reasons: map[string]uint64{"analysis_pending": 4, "portal_reused": 1900}},
 		},
 	}
 }
@@ -97,7 +97,7 @@ func TestPlainWhereNothingCanBeDrawn(t *testing.T) {
 		"stale reads: 0 of 40 000 checked",
 		"In 12s",
 		"stale reads: 0 of 48 000 checked   4 800 of them of something changed in the second before",
-		"passed on because of: row_limit 1 900, analysis_pending 4",
+		"passed on because of: portal_reused 1 900, analysis_pending 4",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())

@@ -12,7 +12,7 @@ type answer struct {
 	// description is the RowDescription, or for a described statement the
 	// ParameterDescription and the RowDescription or NoData. It may be empty.
 	description []byte
-	// body is the rows and the CommandComplete.
+	// body is the rows and the CommandComplete or PortalSuspended.
 	body []byte
 }
 

@@ -22,7 +22,7 @@ type capture struct {
 
 	answer   answer
 	sizeMax  int
-	complete bool // the CommandComplete, or the whole description, was seen
+	complete bool // the CommandComplete, the PortalSuspended or the whole description, was seen
 	spoiled  bool // too large, or not an answer that can be repeated
 }
 

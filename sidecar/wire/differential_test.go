@@ -55,6 +55,12 @@ func read(id string) []byte {
 	return join(msgParse("", readItem), msgBind("", id), msgDescribe('P', ""), msgExecute("", 0))
 }
 
+// allItems is an unnamed extended read of all items, at most limit at once,
+// without its Sync.
+func allItems(limit uint32) []byte {
+	return join(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", limit))
+}
+
 var differentials = []differential{
 	{name: "simple query", hits: 2, steps: []step{
 		query("SELECT * FROM item WHERE id = 3"), query("SELECT id FROM item WHERE id = -1"),
@@ -120,7 +126,7 @@ var differentials = []differential{
 		synced(msgBind(""), msgExecute("", 0)), synced(msgDescribe('S', "")),
 	}},
 	{name: "described after a parse answered locally", hits: 2, steps: []step{
-		synced(read("3")), synced(msgBind("", "3"), msgExecute("", 1)), synced(msgDescribe('S', "")),
+		synced(read("3")), synced(msgBind("", "3"), msgExecute("", 1), msgExecute("", 1)), synced(msgDescribe('S', "")),
 		synced(read("4")), {join(msgDescribe('S', ""), msgFlush), "T"}, synced(),
 	}},
 	{name: "simple query between parse and bind", hits: 3, steps: []step{
@@ -152,6 +158,28 @@ var differentials = []differential{
 		synced(read("3")),
 		synced(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", 2), msgExecute("", 3), msgExecute("", 0), msgExecute("", 0)),
 		synced(msgParse("", readItem), msgBind("", "3"), msgExecute("", 1), msgExecute("", 1)),
+	}},
+	{name: "row limit", hits: 15, steps: []step{
+		synced(allItems(2)), synced(allItems(3)), synced(allItems(0)), synced(allItems(2), msgClose('P', "")),
+		synced(allItems(1 << 20)), synced(allItems(1<<32 - 1)),
+		synced(msgParse("", readItem), msgBind("", "3"), msgExecute("", 1)), synced(msgBind("", "3"), msgExecute("", 2)),
+		synced(msgBind("", "-3"), msgExecute("", 1)), synced(msgBind("", "3"), msgExecute("", 0)),
+		synced(msgBind("", "3"), msgDescribe('P', ""), msgExecute("", 1)), synced(msgExecute("", 1)),
+		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "4"), msgExecute("", 1)), synced(msgBind("s", "4"), msgDescribe('P', ""), msgExecute("", 1)),
+		synced(allItems(2), allItems(1), allItems(4)),
+	}},
+	{name: "row limit in a pipeline", hits: 2, steps: []step{
+		{join(allItems(2), msgSync, allItems(3), msgSync, allItems(2), msgExecute("", 1), msgSync, msgExecute("", 1), msgSync), "ZZZZ"},
+		synced(allItems(2)), synced(allItems(3)),
+	}},
+	{name: "row limit in a transaction", hits: 1, steps: []step{
+		synced(allItems(2)), query("BEGIN"), synced(allItems(2)), synced(msgExecute("", 2)), synced(msgExecute("", 0)), query("COMMIT"),
+		synced(msgExecute("", 2)), synced(allItems(2)),
+	}},
+	{name: "error before the row limit and behind it", hits: 2, steps: []step{
+		synced(msgParse("", "SELECT 6 / (4 - id) FROM item ORDER BY id"), msgBind(""), msgExecute("", 3)),
+		synced(msgBind(""), msgExecute("", 4)), synced(msgBind(""), msgExecute("", 0)),
+		synced(msgParse("", "SELECT 6 / (4 - id) FROM item ORDER BY id"), msgBind(""), msgExecute("", 2)),
 	}},
 	{name: "named portals", steps: []step{
 		synced(msgParse("", "SELECT id FROM item ORDER BY id"), binding{portal: "p"}.message(), msgDescribe('P', "p"),

@@ -21,6 +21,10 @@ const (
 	shapeExecute     = 'E' // Bind, Execute: rows, tag
 	shapeDescribed   = 'D' // Bind, Describe portal, Execute: description, rows, tag
 	shapeDescription = 'S' // Describe statement: parameters and description
+
+	// With a row limit, which ends the key: rows, then a tag or PortalSuspended.
+	shapeLimited          = 'e'
+	shapeDescribedLimited = 'd'
 )
 
 // A key is everything that determines an answer: the settings, role and

@@ -12,6 +12,8 @@ type want struct {
 	prepared *prepared
 	// bound is the Bind message behind the names: formats, values, formats.
 	bound []byte
+	// limit is the most rows that the Execute asks for, 0 for all of them.
+	limit uint32
 	// described is set if the portal's description is asked for too.
 	described bool
 	// describes is set if it is the statement's description that is wanted.
@@ -27,11 +29,24 @@ func (w *want) shape() byte {
 	switch {
 	case w.describes:
 		return shapeDescription
+	case w.described && w.limit != 0:
+		return shapeDescribedLimited
+	case w.limit != 0:
+		return shapeLimited
 	case w.described:
 		return shapeDescribed
 	default:
 		return shapeExecute
 	}
+}
+
+// appendKey makes the key of a want's answer under a session's state.
+func (w *want) appendKey(dst []byte, state *digest) []byte {
+	dst = appendKey(dst, state, w.shape(), &w.prepared.statement.id, w.bound)
+	if w.limit != 0 {
+		dst = binary.BigEndian.AppendUint32(dst, w.limit)
+	}
+	return dst
 }
 
 // plan is what a group asks for. It holds slices of the group's bytes.
@@ -169,17 +184,21 @@ func (s *session) planDescribe(body []byte) {
 	}
 }
 
-// planExecute accepts an Execute that runs the portal just bound to its end.
+// planExecute accepts the one Execute of the portal just bound. With a row limit
+// the portal may be left suspended, but not for long: the Sync of the group ends
+// it, and another Execute before that is refused.
 func (p *plan) planExecute(body []byte) {
 	p.executions++
 	portal, rest, ok := cutString(body)
 	switch {
 	case !ok || len(portal) > 0:
 		p.refuse(reasonNamedPortal)
-	case len(rest) != 4 || binary.BigEndian.Uint32(rest) != 0:
-		p.refuse(reasonRowLimit)
+	case len(rest) != 4:
+		p.refuse(reasonMalformed)
 	case p.portal < 0:
 		p.refuse(reasonPortalReused)
+	default:
+		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)
 	}
 	p.portal = -1
 }

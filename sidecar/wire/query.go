@@ -287,7 +287,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 
 // keyOf makes s.key that of a want.
 func (s *session) keyOf(w *want) {
-	s.key = appendKey(s.key[:0], &s.state.id, w.shape(), &w.prepared.statement.id, w.bound)
+	s.key = w.appendKey(s.key[:0], &s.state.id)
 }
 
 // requestOf judges one want.

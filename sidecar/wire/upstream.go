@@ -176,7 +176,8 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			s.namesDoubtful.Store(true)
 		}
 		if c != nil {
-			c.complete = kind == 'C' && !c.complete
+			// The portal of a row limit may be left suspended: that is the answer then.
+			c.complete = kind != 'I' && !c.complete
 			c.spoiled = c.spoiled || !c.complete
 		}
 		s.noteExecuted(due)
