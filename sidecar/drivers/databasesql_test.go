@@ -15,19 +15,20 @@ import (
 )
 
 func TestDatabaseSQL(t *testing.T) {
+	const pqModule, pgxModule = "github.com/lib/pq", "github.com/jackc/pgx/v5"
 	for name, driver := range map[string]struct {
-		name, flags string
-		more        func(p *sqlProgram, dsn string)
+		module, name, flags string
+		more                func(p *sqlProgram, dsn string)
 	}{
-		"lib_pq":        {"postgres", " sslmode=disable", (*sqlProgram).pqOnly},
-		"lib_pq_binary": {"postgres", " sslmode=disable binary_parameters=yes", (*sqlProgram).pqOnly},
-		"pgx_stdlib":    {"pgx", "", (*sqlProgram).pgxOnly},
-		"pgx_stdlib_simple_protocol": {
-			"pgx", " default_query_exec_mode=simple_protocol", (*sqlProgram).pgxOnly,
+		"lib/pq":            {pqModule, "postgres", " sslmode=disable", (*sqlProgram).pqOnly},
+		"lib/pq, binary":    {pqModule, "postgres", " sslmode=disable binary_parameters=yes", (*sqlProgram).pqOnly},
+		"database/sql, pgx": {pgxModule, "pgx", "", (*sqlProgram).pgxOnly},
+		"database/sql, pgx, simple protocol": {
+			pgxModule, "pgx", " default_query_exec_mode=simple_protocol", (*sqlProgram).pgxOnly,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			prove(t, client{run: func(t *testing.T, at endpoint) string {
+			prove(t, client{name: name, run: func(t *testing.T, at endpoint) string {
 				t.Helper()
 				dsn := at.dsn() + driver.flags
 				db, err := sql.Open(driver.name, dsn)
@@ -36,6 +37,7 @@ func TestDatabaseSQL(t *testing.T) {
 				}
 				defer db.Close()
 				p := &sqlProgram{ctx: t.Context(), db: db}
+				p.start(t, driver.module)
 				p.run()
 				driver.more(p, dsn)
 				return p.text.String()

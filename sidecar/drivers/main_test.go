@@ -22,10 +22,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(cleaning{servers.Shared(m, servers.Needs{Postgres: true, Redis: true})})
 }
 
-// cleaning removes the scratch directory after the tests.
+// cleaning removes the scratch directory after the tests, and prints what they
+// measured.
 type cleaning struct{ servers.M }
 
 func (c cleaning) Run() int {
 	defer os.RemoveAll(scratch)
+	defer printMeasured(os.Stdout)
 	return c.M.Run()
 }

@@ -37,7 +37,7 @@ var nodeProgram = sync.OnceValues(func() (string, error) {
 })
 
 func TestNodePostgres(t *testing.T) {
-	prove(t, client{run: func(t *testing.T, at endpoint) string {
+	prove(t, client{name: "node-postgres", run: func(t *testing.T, at endpoint) string {
 		t.Helper()
 		program, err := nodeProgram()
 		if err != nil {

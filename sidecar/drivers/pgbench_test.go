@@ -92,6 +92,8 @@ func (p pgbench) skewedReads(mode string) {
 	const total = clients * skewedPerClient
 	ratio := float64(counted.hits()) / total
 	p.t.Logf("skewed reads, %s: hit ratio %.1f %%, %d of %d reads reached Postgres; %s", mode, 100*ratio, scanned, total, counted)
+	version := firstLine(p.run(p.sidecar.at, "--version"))
+	record(measured{client: "pgbench, " + mode, version: version, stats: counted, reads: total, scanned: scanned})
 	if ratio < hitRatioMin {
 		p.t.Errorf("skewed reads, %s: hit ratio %.3f, want at least %.2f", mode, ratio, hitRatioMin)
 	}

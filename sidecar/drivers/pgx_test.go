@@ -14,20 +14,17 @@ import (
 
 func TestPgx(t *testing.T) {
 	for name, mode := range map[string]pgx.QueryExecMode{
-		"default":         pgx.QueryExecModeCacheStatement,
-		"cache_describe":  pgx.QueryExecModeCacheDescribe,
-		"describe_exec":   pgx.QueryExecModeDescribeExec,
-		"exec":            pgx.QueryExecModeExec,
-		"simple_protocol": pgx.QueryExecModeSimpleProtocol,
+		"pgx":                  pgx.QueryExecModeCacheStatement,
+		"pgx, cache_describe":  pgx.QueryExecModeCacheDescribe,
+		"pgx, describe_exec":   pgx.QueryExecModeDescribeExec,
+		"pgx, exec":            pgx.QueryExecModeExec,
+		"pgx, simple_protocol": pgx.QueryExecModeSimpleProtocol,
 	} {
 		t.Run(name, func(t *testing.T) {
-			var bundled int64
-			if mode == pgx.QueryExecModeSimpleProtocol {
-				bundled = batchesOfReads * readsPerBatch
-			}
-			prove(t, client{bundled: bundled, run: func(t *testing.T, at endpoint) string {
+			prove(t, client{name: name, run: func(t *testing.T, at endpoint) string {
 				t.Helper()
 				p := &pgxProgram{ctx: t.Context()}
+				p.start(t, "github.com/jackc/pgx/v5")
 				config, err := pgx.ParseConfig(at.dsn())
 				if err != nil {
 					t.Fatal(err)
@@ -104,15 +101,10 @@ func (p *pgxProgram) exec(text string, args ...any) {
 	p.printOr(err, tag)
 }
 
-const (
-	batchesOfReads = 3
-	readsPerBatch  = 3
-)
-
 func (p *pgxProgram) batches() {
-	for range batchesOfReads {
+	for range 3 {
 		reads := &pgx.Batch{}
-		for _, name := range [readsPerBatch]string{"currency", "motto", "vat"} {
+		for _, name := range []string{"currency", "motto", "vat"} {
 			reads.Queue("SELECT value FROM setting WHERE name = $1", name)
 		}
 		p.send(reads)

@@ -24,9 +24,10 @@ func psqlProgram(t *testing.T) string {
 }
 
 func TestPsql(t *testing.T) {
-	prove(t, client{run: func(t *testing.T, at endpoint) string {
+	prove(t, client{name: "psql", run: func(t *testing.T, at endpoint) string {
 		psql := psqlProgram(t)
-		text := output(t, at, "", psql, "-X", "-a", "-f", filepath.Join("testdata", "psql", "session.sql"))
+		version := firstLine(output(t, at, "", psql, "--version"))
+		text := version + "\n" + output(t, at, "", psql, "-X", "-a", "-f", filepath.Join("testdata", "psql", "session.sql"))
 		return processID.ReplaceAllString(text, "with PID some") + psqlCommands(t, at, psql)
 	}})
 }

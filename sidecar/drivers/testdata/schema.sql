@@ -15,7 +15,8 @@ CREATE TABLE item (
     hue     color,
     weight  float8,
     made    date,
-    changed timestamptz
+    changed timestamptz,
+    active  boolean
 );
 CREATE TABLE sale (
     id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -94,6 +94,7 @@ async function pool() {
 }
 
 async function main() {
+  console.log('pg', require('pg/package.json').version)
   const client = new Client()
   await client.connect()
   await repeatedReads(client)

@@ -174,6 +174,7 @@ def cancelled(conn):
     conn.commit()
 
 
+print("psycopg2", psycopg2.__version__.split()[0])
 with closing(connect()) as conn:
     print(conn.server_version, conn.encoding, conn.get_parameter_status("TimeZone"))
     repeated_reads(conn)

@@ -222,6 +222,7 @@ def cancelled(conn):
     conn.commit()
 
 
+print("psycopg", psycopg.__version__)
 with connect() as conn:
     print(conn.info.server_version, conn.info.encoding, conn.info.timezone)
     repeated_reads(conn)
