@@ -51,6 +51,8 @@ func newCollector(statsFunc func() Stats) *collector {
 
 	counter("freshet_upstream_queries_total", "Statements sent to Postgres for clients.", func(s *Stats) uint64 { return s.UpstreamQueries })
 	counter("freshet_upstream_probes_total", "Questions that the sidecar asked Postgres on clients' connections.", func(s *Stats) uint64 { return s.UpstreamProbes })
+	counter("freshet_transactions_held_total", "Transactions whose BEGIN was held back.", func(s *Stats) uint64 { return s.TransactionsHeld })
+	counter("freshet_transactions_opened_total", "Transactions held back of which Postgres was told later.", func(s *Stats) uint64 { return s.TransactionsOpened })
 	gauge("freshet_sessions_open", "Clients connected now.", func(s *Stats) float64 { return float64(s.Sessions) })
 	counter("freshet_sessions_started_total", "Clients that ever connected.", func(s *Stats) uint64 { return s.SessionsTotal })
 	counter("freshet_sessions_refused_total", "Clients that got no upstream connection.", func(s *Stats) uint64 { return s.SessionsRefused })

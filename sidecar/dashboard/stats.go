@@ -39,6 +39,10 @@ type Stats struct {
 	// UpstreamProbes the sidecar's own questions on clients' connections.
 	UpstreamQueries uint64 `json:"upstream_queries"`
 	UpstreamProbes  uint64 `json:"upstream_probes"`
+	// TransactionsHeld counts transactions whose BEGIN was held back, and
+	// TransactionsOpened those of them that Postgres was told of later.
+	TransactionsHeld   uint64 `json:"transactions_held"`
+	TransactionsOpened uint64 `json:"transactions_opened"`
 
 	// Sessions is the number of clients connected now, SessionsTotal all that ever
 	// were, SessionsRefused those that got no upstream connection.

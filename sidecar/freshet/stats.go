@@ -34,6 +34,8 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	}
 	stats.UpstreamQueries = r.UpstreamQueries
 	stats.UpstreamProbes = r.UpstreamProbes
+	stats.TransactionsHeld = r.TransactionsHeld
+	stats.TransactionsOpened = r.TransactionsOpened
 	stats.Sessions = r.Sessions
 	stats.SessionsTotal = r.SessionsTotal
 	stats.SessionsRefused = r.SessionsRefused

@@ -407,33 +407,38 @@ func manyStatements(n int) []byte {
 	return append(all, msgParse(strings.Repeat("n", 60), readItem, oidInt4)...)
 }
 
-func TestSidecarAnswersAsPostgresDoes(t *testing.T) {
+func TestSidecarAnswersAsPostgresDoes(t *testing.T) { compareAll(t, differentials) }
+
+// compareAll runs scripts directly and through a sidecar.
+func compareAll(t *testing.T, scripts []differential) {
 	t.Parallel()
 	bed := newTestbed(t, differentialSchema)
 	s := bed.sidecar()
-	for _, d := range differentials {
-		t.Run(d.name, func(t *testing.T) {
-			play := func(dsn string) [][]byte {
-				if d.reset != "" {
-					bed.exec(d.reset)
-				}
-				return d.play(t, dsn)
+	for _, d := range scripts {
+		t.Run(d.name, func(t *testing.T) { d.compare(t, bed, s) })
+	}
+}
+
+func (d *differential) compare(t *testing.T, bed *testbed, s *side) {
+	play := func(dsn string) [][]byte {
+		if d.reset != "" {
+			bed.exec(d.reset)
+		}
+		return d.play(t, dsn)
+	}
+	want := play(bed.postgres.DSN(bed.database))
+	for _, run := range []string{"cold", "warm", "warm again"} {
+		before := s.count(HitL1)
+		got := play(s.dsn())
+		hits := s.count(HitL1) - before
+		for i := range want { // the first is what came at start-up
+			if !bytes.Equal(got[i], want[i]) {
+				t.Errorf("%s: answer %d differs: Postgres says\n%s\nthe sidecar says\n%s", run, i+1, show(want[i]), show(got[i]))
 			}
-			want := play(bed.postgres.DSN(bed.database))
-			for _, run := range []string{"cold", "warm", "warm again"} {
-				before := s.count(HitL1)
-				got := play(s.dsn())
-				hits := s.count(HitL1) - before
-				for i := range want { // the first is what came at start-up
-					if !bytes.Equal(got[i], want[i]) {
-						t.Errorf("%s: answer %d differs: Postgres says\n%s\nthe sidecar says\n%s", run, i+1, show(want[i]), show(got[i]))
-					}
-				}
-				if run == "warm again" && hits < d.hits {
-					t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
-				}
-			}
-		})
+		}
+		if run == "warm again" && hits < d.hits {
+			t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ type expect struct {
 	// proven is set on what ends in ReadyForQuery if everything before it was
 	// known to change nothing.
 	proven bool
+	// inBlock is set on what ends in ReadyForQuery if the client is in a block whose
+	// BEGIN is held back.
+	inBlock bool
 	// probe is set on the hidden query that reads the session's state.
 	probe bool
 	// statement is set on the Describe of a statement, not of a portal.

@@ -2,6 +2,11 @@ package wire
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+	if s.block.held && c == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
 	if !proven && mentionsToken(unit) {
 		if err := s.provideToken(); err != nil {
 			return err
@@ -23,6 +28,7 @@ const pendingMax = 1 << 16
 // expectUnit notes that Postgres owes the answer to a whole unit.
 func (s *session) expectUnit(e expect) {
 	e.proven = e.proven && !s.groupUnproven
+	e.inBlock = s.block.held
 	s.groupOpen, s.groupUnproven = false, false
 	s.mu.Lock()
 	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
@@ -42,6 +48,11 @@ func (s *session) expectPart(e expect) {
 // plan's wants hold. Statements that the client believes to be there, because
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
+	if s.block.held && !s.outsideBlock(unit) {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
 	s.server.counters.upstreamQueries.Add(uint64(s.plan.executions))
 	if mentionsToken(unit) || s.executesToken() {
 		if err := s.provideToken(); err != nil {
@@ -94,6 +105,20 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		s.leaveOpen(proven)
 	}
 	return nil
+}
+
+// outsideBlock reports whether a group may go to Postgres before the BEGIN that is
+// held back: a read that is to be captured, and what only prepares statements.
+func (s *session) outsideBlock(unit []byte) bool {
+	if kind, _ := nextUnit(unit); kind != unitGroup || s.failedBlock() {
+		return false
+	}
+	for i := range s.plan.wants {
+		if s.plan.wants[i].capture != nil {
+			return true
+		}
+	}
+	return s.plan.executions == 0 && s.plan.binds == 0
 }
 
 // executesToken reports whether a group executes a statement, prepared before,

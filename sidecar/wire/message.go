@@ -54,14 +54,26 @@ const (
 	parseComplete = "1\x00\x00\x00\x04"
 	bindComplete  = "2\x00\x00\x00\x04"
 	closeComplete = "3\x00\x00\x00\x04"
+	noData        = "n\x00\x00\x00\x04"
 	readyIdle     = "Z\x00\x00\x00\x05I"
+	readyInBlock  = "Z\x00\x00\x00\x05T"
+	readyFailed   = "Z\x00\x00\x00\x05E"
 )
 
 // Transaction states of ReadyForQuery.
 const (
-	statusIdle   = 'I'
-	statusFailed = 'E'
+	statusIdle    = 'I'
+	statusInBlock = 'T'
+	statusFailed  = 'E'
 )
+
+// appendComplete appends a CommandComplete.
+func appendComplete(dst []byte, tag string) []byte {
+	dst = append(dst, 'C')
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(tag)+1))
+	dst = append(dst, tag...)
+	return append(dst, 0)
+}
 
 // endsConnection reports whether the body of an ErrorResponse is of a severity
 // after which the server leaves.

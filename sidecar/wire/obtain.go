@@ -107,7 +107,7 @@ func (s *session) understand() string {
 	case !s.sameServer():
 		return reasonIncarnation
 	}
-	s.reads.Begin(s.arrival())
+	s.beginRead()
 	return ""
 }
 

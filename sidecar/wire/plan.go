@@ -57,6 +57,10 @@ type plan struct {
 	// wants are in the order of the messages.
 	wants      []want
 	executions int
+	// binds is the number of portals that are made.
+	binds int
+	// controls is set if a control statement is among what is bound.
+	controls bool
 	// unnamed is the unnamed statement as the group leaves it.
 	unnamed *prepared
 	// parsed is set if the group parses unnamed.
@@ -145,6 +149,7 @@ func (s *session) planned(name []byte) *prepared {
 
 func (s *session) planBind(body []byte) {
 	p := &s.plan
+	p.binds++
 	portal, rest, ok1 := cutString(body)
 	name, rest, ok2 := cutString(rest)
 	prepared := s.planned(name)
@@ -155,6 +160,8 @@ func (s *session) planBind(body []byte) {
 		p.refuse(reasonUnknownStatement)
 	case p.portal >= 0:
 		p.refuse(reasonPortalReused)
+	default:
+		p.controls = p.controls || prepared.statement.control.kind != controlNone
 	}
 	p.portal = len(p.wants)
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})

@@ -14,6 +14,8 @@ func (s *session) obstacle() string {
 	switch {
 	case s.confused:
 		return reasonConfused
+	case s.blockFailed:
+		return reasonFailed
 	case s.groupOpen:
 		return reasonOpenGroup
 	case s.pending.len() > 0:
@@ -47,7 +49,7 @@ func (s *session) servable() bool {
 	if !s.clean || s.state.reason != "" {
 		return false
 	}
-	s.reads.Begin(s.arrival())
+	s.beginRead()
 	return true
 }
 
@@ -60,29 +62,39 @@ func (s *session) bypass(reason string, statements int) {
 
 // handleQuery answers a simple Query or passes it on.
 func (s *session) handleQuery(unit []byte) error {
-	if reason := s.obstacle(); reason != "" {
+	reason := s.obstacle()
+	text, rest, ok := cutString(unit[headerLength:])
+	malformed := !ok || len(rest) > 0
+	if malformed && reason == "" {
+		reason = reasonMalformed
+	}
+	if reason != "" && (malformed || !s.block.held) {
 		s.bypass(reason, 1)
 		return s.forwardQuery(unit, false, nil)
 	}
-	text, rest, ok := cutString(unit[headerLength:])
-	if !ok || len(rest) > 0 {
-		s.bypass(reasonNotSelect, 1)
-		return s.forwardQuery(unit, false, nil)
-	}
-	if s.servable() {
+	if reason == "" && s.servable() {
 		s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
 		}
 	}
-	return s.obtainQuery(unit, string(text))
+	return s.obtainQuery(unit, string(text), reason)
 }
 
-// obtainQuery is the slow path of handleQuery.
-func (s *session) obtainQuery(unit []byte, text string) error {
+// obtainQuery is the slow path of handleQuery. reason, unless empty, says why
+// nothing but the end of a block can be answered.
+func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	pass := func(reason string) error {
 		s.bypass(reason, 1)
 		return s.forwardQuery(unit, false, nil)
+	}
+	if tag, ok := s.perform(parseControl(text), text); ok {
+		delete(s.prepared, "") // a simple query ends the unnamed statement
+		s.out = s.appendReady(appendComplete(s.out, tag))
+		return s.limitOut()
+	}
+	if reason != "" {
+		return pass(reason)
 	}
 	if reason := s.hopeless(text, nil); reason != "" {
 		return pass(reason)
@@ -122,8 +134,16 @@ func (s *session) answerQuery(entry *cache.Entry, how Outcome) error {
 	if err := s.appendBody(a.body); err != nil {
 		return err
 	}
-	s.out = append(s.out, readyIdle...)
+	s.out = s.appendReady(s.out)
 	return s.limitOut()
+}
+
+// appendReady appends a ReadyForQuery, for a transaction that has not failed.
+func (s *session) appendReady(dst []byte) []byte {
+	if s.block.held {
+		return append(dst, readyInBlock...)
+	}
+	return append(dst, readyIdle...)
 }
 
 // answerCancelled says what Postgres says of a statement that its client
@@ -134,7 +154,12 @@ func (s *session) answerCancelled(simple bool) error {
 		delete(s.prepared, "")
 	}
 	s.out = append(s.out, cancelledResponse...)
-	s.out = append(s.out, readyIdle...)
+	if s.block.held {
+		s.setFailedBlock(true)
+		s.out = append(s.out, readyFailed...)
+	} else {
+		s.out = append(s.out, readyIdle...)
+	}
 	return s.limitOut()
 }
 
@@ -168,6 +193,11 @@ func (s *session) handleGroup(unit []byte) error {
 	s.planGroup(unit)
 	p := &s.plan
 	reason := s.obstacle()
+	if p.controls && (reason == "" || s.block.held) {
+		if handled, err := s.handleControl(unit); handled {
+			return err
+		}
+	}
 	if reason == "" {
 		reason = p.reason
 	}
@@ -335,7 +365,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'C':
 			s.out = append(s.out, closeComplete...)
 		case 'S':
-			s.out = append(s.out, readyIdle...)
+			s.out = s.appendReady(s.out)
 		}
 		if err := s.limitOut(); err != nil { // a group may ask for one answer very often
 			return err

@@ -36,7 +36,7 @@ const (
 
 var advice = map[string]string{
 	reasonNotSelect:        "Only SELECT, WITH, VALUES and TABLE can be answered from the cache.",
-	reasonInTransaction:    "Statements inside an explicit transaction go to Postgres: use autocommit for reads that may be cached.",
+	reasonInTransaction:    "Statements go to Postgres from the first one on that has to run in the transaction (a write, a lock, SET), and from BEGIN on in other isolation levels than READ COMMITTED: put cached reads first, or before the transaction.",
 	reasonFailed:           "The transaction has failed: Postgres says so itself until it is rolled back.",
 	reasonPipelined:        "Earlier statements of the same connection were still unanswered: answers keep their order.",
 	reasonOpenGroup:        "The client asked for part of the answer before its Sync (Flush): the rest follows from Postgres.",

@@ -266,7 +266,7 @@ func (s *session) endIfIdle() {
 	defer s.writeMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending.len() > 0 || s.status != statusIdle {
+	if s.pending.len() > 0 || s.status != statusIdle || s.holding.Load() {
 		return
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

@@ -64,6 +64,7 @@ type session struct {
 	groupOpen, groupUnproven bool
 	plan                     plan
 	key                      []byte
+	block                    block
 
 	// fromUp belongs to the upstream goroutine.
 	fromUp buffer
@@ -81,7 +82,7 @@ type session struct {
 	someUndone atomic.Bool
 	// namesDoubtful is set when SQL may have ended prepared statements.
 	namesDoubtful atomic.Bool
-	// room is signalled when pending shrinks.
+	// room is signalled when pending shrinks, and broadcast when the session ends.
 	room sync.Cond
 	// status is the transaction state of the last ReadyForQuery.
 	status byte
@@ -97,6 +98,11 @@ type session struct {
 	probed chan *sessionState
 	// interrupt, unless nil, ends the wait for another's load.
 	interrupt context.CancelFunc
+	// blockFailed is set when a statement has failed in the block held back.
+	blockFailed bool
+
+	// holding is set while a block is held back: for those who may not look at it.
+	holding atomic.Bool
 }
 
 // answeredGroup is what was seen of a unit's answers so far.
@@ -128,6 +134,7 @@ func (s *session) run() {
 		return
 	}
 	defer s.up.Close()
+	defer context.AfterFunc(s.ctx, s.wakeAll)()
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
 	if s.server.verdicts.generation.Load() != generation {
@@ -140,7 +147,6 @@ func (s *session) run() {
 	upstream.Go(func() {
 		s.readUpstream()
 		s.end()
-		s.room.Broadcast()
 		// Whatever the client sends now has nobody to answer it.
 		s.client.Close()
 	})
@@ -148,6 +154,13 @@ func (s *session) run() {
 	s.up.Close()
 	upstream.Wait()
 	s.abandonCaptures()
+}
+
+// wakeAll lets go whoever waits for answers that will not come.
+func (s *session) wakeAll() {
+	s.mu.Lock()
+	s.room.Broadcast()
+	s.mu.Unlock()
 }
 
 // readClient handles what the client sends until it leaves.
@@ -179,6 +192,9 @@ func (s *session) readClient() {
 
 // handle deals with one unit. It reports false if the session is to end.
 func (s *session) handle(kind unitKind, unit []byte) bool {
+	if s.block.held && s.awaitAnswers() != nil {
+		return false // a block held back is decided on with nothing owed
+	}
 	s.takeBack()
 	switch kind {
 	case unitQuery:
@@ -257,6 +273,15 @@ func (s *session) sendUpstream(message []byte) error {
 // passLong sends on a message that is longer than the buffer, or a group whose
 // messages together are.
 func (s *session) passLong() error {
+	if s.block.held {
+		if err := s.awaitAnswers(); err != nil {
+			return err
+		}
+		s.takeBack()
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
 	held := s.in.held()
 	if _, n := nextUnit(held); n > 0 {
 		// Whole messages come first: they go as a part of their group.

@@ -12,6 +12,7 @@ type statement struct {
 	sql        string
 	paramTypes []uint32
 	token      bool // it may ask for freshet.token
+	control    control
 	refusal    refusal
 }
 
@@ -37,6 +38,9 @@ func parseStatement(body []byte) (*statement, bool) {
 	s := &statement{id: digestOf(body), sql: string(sql), paramTypes: make([]uint32, n), token: mentionsToken(sql)}
 	for i := range s.paramTypes {
 		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
+	}
+	if n == 0 {
+		s.control = parseControl(s.sql)
 	}
 	return s, true
 }

@@ -34,6 +34,10 @@ type Report struct {
 	// clients, and UpstreamProbes the questions that the sidecar asked of its own.
 	UpstreamQueries uint64 `json:"upstream_queries"`
 	UpstreamProbes  uint64 `json:"upstream_probes"`
+	// TransactionsHeld counts the transactions whose BEGIN was held back, and
+	// TransactionsOpened those of them that Postgres was told of later.
+	TransactionsHeld   uint64 `json:"transactions_held"`
+	TransactionsOpened uint64 `json:"transactions_opened"`
 	// Sessions is the number of clients connected now, SessionsTotal since the
 	// beginning, SessionsRefused those that never got an upstream connection.
 	Sessions        int64  `json:"sessions"`
@@ -51,6 +55,8 @@ type counters struct {
 	bypasses        sync.Map // reason name → *atomic.Uint64
 	upstreamQueries atomic.Uint64
 	upstreamProbes  atomic.Uint64
+	blocksHeld      atomic.Uint64
+	blocksOpened    atomic.Uint64
 	sessions        atomic.Int64
 	sessionsTotal   atomic.Uint64
 	sessionsRefused atomic.Uint64
@@ -73,6 +79,10 @@ func (c *counters) report() Report {
 		Bypasses:        map[string]uint64{},
 		UpstreamQueries: c.upstreamQueries.Load(),
 		UpstreamProbes:  c.upstreamProbes.Load(),
+
+		TransactionsHeld:   c.blocksHeld.Load(),
+		TransactionsOpened: c.blocksOpened.Load(),
+
 		Sessions:        c.sessions.Load(),
 		SessionsTotal:   c.sessionsTotal.Load(),
 		SessionsRefused: c.sessionsRefused.Load(),

@@ -152,7 +152,9 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 			closer.Close()
 		}
 	})
-	eventually(b.t, "the follower to look", func() bool { return s.fence.Head() != nil && len(s.follower.State().Tables()) > 0 })
+	eventually(b.t, "the follower to look", func() bool {
+		return s.follower.Confirm(context.Background(), fence.Now()) == nil && len(s.follower.State().Tables()) > 0
+	})
 	return s
 }
 

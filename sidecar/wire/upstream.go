@@ -256,7 +256,14 @@ func (s *session) noteReady(due *expect, body []byte) {
 		s.confused = true
 		return
 	}
-	s.status = body[0]
+	s.status = body[0] // of the transaction that Postgres knows of; the client is told of its own
+	if due.inBlock {
+		s.blockFailed = s.group.failed
+		body[0] = statusInBlock
+		if s.blockFailed {
+			body[0] = statusFailed
+		}
+	}
 	group := s.group
 	s.group = answeredGroup{captures: group.captures[:0]}
 	if due.probe {
@@ -269,7 +276,7 @@ func (s *session) noteReady(due *expect, body []byte) {
 	}
 	if len(group.captures) > 0 {
 		s.storeCaptures(group)
-	} else {
+	} else if !due.hidden {
 		s.shown = true
 	}
 	if !due.proven || group.unproven {

@@ -1,0 +1,353 @@
+package wire
+
+import (
+	"errors"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// Many drivers open a transaction before every read. In READ COMMITTED each
+// statement sees what was committed before it began, inside a transaction or
+// not, so BEGIN is answered here and held back: reads are served and captured as
+// they are outside of a transaction, and Postgres hears of the BEGIN only before
+// the first statement that has to run in it. A block that ends before was never
+// a transaction.
+
+// block is a transaction block of the client whose BEGIN is held back. It
+// belongs to the downstream goroutine.
+type block struct {
+	held bool
+	// begin is the statement that begins it, as the client wrote it.
+	begin []byte
+	// chained is set if it was COMMIT AND CHAIN that began it.
+	chained bool
+	// savepoints are those that stand, the oldest first.
+	savepoints []savepoint
+	// began is when the BEGIN had arrived.
+	began    fence.Instant
+	readOnly bool
+	// read is set when something was read in it.
+	read bool
+}
+
+type savepoint struct{ name, text string }
+
+// savepointsMax bounds the savepoints held back; with more, the block is opened.
+const savepointsMax = 64
+
+func (b *block) find(name string) int {
+	for i := len(b.savepoints) - 1; i >= 0; i-- {
+		if b.savepoints[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// perform does what a control statement says to the block that is held back, or
+// begins one. It reports false if Postgres has to do it.
+func (s *session) perform(c control, text string) (tag string, ok bool) {
+	b := &s.block
+	if c.kind == controlBegin {
+		if b.held || s.state == nil || s.state.reason != "" || !s.mayProbe() {
+			return "", false
+		}
+		s.hold(text, c.readOnly)
+		return c.tag, true
+	}
+	if !b.held {
+		return "", false
+	}
+	failed := s.failedBlock()
+	switch c.kind {
+	case controlCommit, controlRollback:
+		if failed {
+			c.tag = "ROLLBACK"
+		}
+		s.letGo()
+		if c.chain {
+			s.hold(string(b.begin), b.readOnly)
+			b.chained = true
+		}
+		return c.tag, true
+	case controlSavepoint:
+		if failed || len(b.savepoints) >= savepointsMax {
+			return "", false
+		}
+		b.savepoints = append(b.savepoints, savepoint{c.savepoint, text})
+		return c.tag, true
+	case controlRelease, controlRollbackTo:
+		i := b.find(c.savepoint)
+		if i < 0 || failed && c.kind == controlRelease {
+			return "", false // Postgres says what is wrong
+		}
+		if c.kind == controlRollbackTo {
+			i++
+			s.setFailedBlock(false)
+		}
+		b.savepoints = b.savepoints[:i]
+		return c.tag, true
+	default:
+		return "", false
+	}
+}
+
+// hold begins a block.
+func (s *session) hold(text string, readOnly bool) {
+	b := &s.block
+	if b.read {
+		s.server.follower.Wake() // a client that read in its last block will need this look
+	}
+	*b = block{held: true, begin: append(b.begin[:0], text...), savepoints: b.savepoints[:0], began: s.arrival(), readOnly: readOnly}
+	s.holding.Store(true)
+	s.server.counters.blocksHeld.Add(1)
+}
+
+// letGo ends the block that is held back, as far as the sidecar is concerned.
+func (s *session) letGo() {
+	s.block.held = false
+	s.holding.Store(false)
+	s.setFailedBlock(false)
+}
+
+func (s *session) failedBlock() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blockFailed
+}
+
+func (s *session) setFailedBlock(failed bool) {
+	s.mu.Lock()
+	s.blockFailed = failed
+	s.mu.Unlock()
+}
+
+// beginRead notes that a read begins which may be answered from the cache.
+//
+// The first one of a block demands everything that was acknowledged before its
+// BEGIN, or a transaction that reads, computes and writes would be shown what is
+// older than anything that it could have been shown by Postgres:
+//
+//  1. an entry is stored;
+//  2. another client's commit changes the row; its event is not received yet;
+//  3. BEGIN is held back, and the entry, still within the staleness bound, is served;
+//  4. the block is opened and writes what it computed from the old row.
+//
+// Forced by TestBlockReadsWhatWasCommittedBeforeIt. Who asked for bounded
+// staleness alone, or cannot write, gets what it gets outside of a block.
+func (s *session) beginRead() {
+	if b := &s.block; b.held && !b.read {
+		b.read = true
+		if !b.readOnly && !s.reads.Bounded() {
+			s.reads.Received(b.began)
+		}
+	}
+	s.reads.Begin(s.arrival())
+}
+
+// controlPrefix finds out whether a group begins with a control statement alone:
+// Parse of the unnamed statement if need be, Bind, Describe if need be, Execute.
+// n is the length of these messages, 0 if it does not. A driver may send its
+// BEGIN before the first statement, in one group with it.
+func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
+	bound, described := false, false
+	for kind, message := range messages(unit) {
+		body := message[headerLength:]
+		switch {
+		case kind == 'P' && n == 0:
+			name, rest, ok := cutString(body)
+			if !ok || len(name) > 0 {
+				return nil, 0
+			}
+			statement, _ = s.interned.intern(rest)
+		case kind == 'B' && !bound:
+			if statement, bound = s.bindsControl(body, statement); !bound {
+				return nil, 0
+			}
+		case kind == 'D' && bound && !described && string(body) == "P\x00":
+			described = true
+		case kind == 'E' && bound && string(body) == "\x00\x00\x00\x00\x00":
+			return statement, n + len(message)
+		default:
+			return nil, 0
+		}
+		if statement != nil && statement.control.kind == controlNone {
+			return nil, 0
+		}
+		n += len(message)
+	}
+	return nil, 0
+}
+
+// bindsControl reports whether a Bind is that of a control statement, without
+// parameters, to the unnamed portal. parsed is what was parsed just before it.
+func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool) {
+	portal, rest, ok := cutString(body)
+	if !ok || len(portal) > 0 {
+		return nil, false
+	}
+	name, rest, ok := cutString(rest)
+	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.namesDoubtful.Load() {
+		return nil, false
+	}
+	if parsed == nil {
+		p := s.prepared[string(name)]
+		if p == nil || p.statement == nil || p.failed.Load() || len(name) > 0 && !p.accepted.Load() {
+			return nil, false
+		}
+		parsed = p.statement
+	}
+	values, ok := boundValues(rest)
+	if !ok || len(values) > 0 {
+		return nil, false
+	}
+	_, rest, _ = int16s(rest)
+	results, _, _ := int16s(rest[2:]) // behind the number of values
+	return parsed, len(results) <= 1
+}
+
+// answerControl answers the messages of a control statement, without a Sync.
+func (s *session) answerControl(prefix []byte, tag string) {
+	s.planGroup(prefix)
+	for kind := range messages(prefix) {
+		switch kind {
+		case 'P':
+			s.out = append(s.out, parseComplete...)
+			s.prepared[""] = s.plan.unnamed
+		case 'B':
+			s.out = append(s.out, bindComplete...)
+		case 'D':
+			s.out = append(s.out, noData...)
+		case 'E':
+			s.out = appendComplete(s.out, tag)
+		}
+	}
+}
+
+// handleControl answers the control statement that a group begins with, and goes
+// on with the rest. It reports false if there is none, or none that can be
+// answered here.
+func (s *session) handleControl(unit []byte) (handled bool, err error) {
+	statement, n := s.controlPrefix(unit)
+	if n == 0 {
+		return false, nil
+	}
+	rest := unit[n:]
+	alone := rest[0] == 'S' && messageLength(rest) == headerLength
+	if !alone && statement.control.kind != controlBegin {
+		return false, nil
+	}
+	tag, ok := s.perform(statement.control, statement.sql)
+	if !ok {
+		return false, nil
+	}
+	s.answerControl(unit[:n], tag)
+	if !alone {
+		return true, s.handleGroup(rest)
+	}
+	s.out = s.appendReady(s.out)
+	return true, s.limitOut()
+}
+
+// openAttemptsMax is how often it is tried to open a block: a cancel request may
+// have met the BEGIN instead of the statement that it was meant for.
+const openAttemptsMax = 3
+
+// beganInVain is what Postgres is told to fail at if a statement of the block has
+// failed that ran before its BEGIN. It is for who reads Postgres' log.
+const beganInVain = "SELECT 'a statement of this transaction has failed before its BEGIN arrived'::pg_catalog.int4"
+
+var errNotOpened = errors.New("open transaction: Postgres did not begin it")
+
+// open has Postgres begin the block that was held back, and waits until it has:
+// what comes next must not run outside of it, whatever happens to the BEGIN.
+func (s *session) open() error {
+	failed := s.failedBlock()
+	s.letGo()
+	s.server.counters.blocksOpened.Add(1)
+	wanted := byte(statusInBlock)
+	if failed {
+		wanted = statusFailed
+	}
+	for range openAttemptsMax {
+		if err := s.begin(failed); err != nil {
+			return err
+		}
+		switch status := s.upstreamStatus(); {
+		case status == wanted:
+			return nil
+		case status != statusIdle:
+			if err := s.ask("ROLLBACK"); err != nil {
+				return err
+			}
+			if err := s.awaitAnswers(); err != nil {
+				return err
+			}
+		}
+	}
+	s.refuse("25000", "the transaction could not be begun", "Its BEGIN was held back until now. Connect again.")
+	return errNotOpened
+}
+
+// begin asks Postgres for everything that the block consists of, and waits.
+func (s *session) begin(failed bool) error {
+	b := &s.block
+	if err := s.ask(string(b.begin)); err != nil {
+		return err
+	}
+	if b.chained {
+		// Postgres keeps the modes of a transaction that was chained to another
+		// differently: a ROLLBACK AND CHAIN after an error shows it.
+		if err := s.ask("COMMIT AND CHAIN"); err != nil {
+			return err
+		}
+	}
+	for i := range b.savepoints {
+		if err := s.ask(b.savepoints[i].text); err != nil {
+			return err
+		}
+	}
+	if b.read {
+		// A transaction that has read takes no other isolation level any more.
+		if err := s.ask("SELECT 1"); err != nil {
+			return err
+		}
+	}
+	if failed {
+		if err := s.ask(beganInVain); err != nil {
+			return err
+		}
+	}
+	return s.awaitAnswers()
+}
+
+// ask sends a query of the sidecar's own, whose answer the client does not see.
+func (s *session) ask(sql string) error {
+	s.expectUnit(expect{kind: expectQuery, hidden: true, proven: true, change: s.provide(nil)})
+	return s.sendUpstream(appendMessage(nil, 'Q', []byte(sql), []byte{0}))
+}
+
+// awaitAnswers waits until Postgres owes nothing.
+func (s *session) awaitAnswers() error {
+	if !s.owed() {
+		return nil
+	}
+	if err := s.flushUpstream(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pending.len() > 0 && s.ctx.Err() == nil {
+		s.room.Wait()
+	}
+	return s.ctx.Err()
+}
+
+func (s *session) upstreamStatus() byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.confused {
+		return 0
+	}
+	return s.status
+}
