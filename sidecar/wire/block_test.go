@@ -124,6 +124,8 @@ var blockDifferentials = []differential{
 	{name: "portals live as long as the transaction", steps: []step{
 		query("BEGIN"), synced(msgParse("", readItem), msgBind("", "3")), synced(msgExecute("", 0)), query("COMMIT"),
 		query("BEGIN"), synced(msgParse("", readItem), msgBind("", "3"), msgDescribe('P', "")), synced(msgExecute("", 1)), query("COMMIT"),
+		query("SELECT name FROM item WHERE id = 1"),
+		query("BEGIN"), synced(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", 2)), synced(msgExecute("", 3)), query("COMMIT"),
 	}},
 	{name: "a message longer than the buffer inside", reset: "TRUNCATE scratch", hits: 1, steps: []step{
 		query("BEGIN"), query("SELECT * FROM scratch"), query("INSERT INTO scratch VALUES (1, '" + strings.Repeat("y", 2<<20) + "')"),

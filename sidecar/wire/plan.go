@@ -92,7 +92,7 @@ func (s *session) planGroup(unit []byte) {
 		case 'D':
 			s.planDescribe(body)
 		case 'E':
-			p.planExecute(body)
+			s.planExecute(body)
 		case 'C':
 			if string(body) != "P\x00" {
 				p.refuse(reasonNamedPortal)
@@ -193,8 +193,10 @@ func (s *session) planDescribe(body []byte) {
 
 // planExecute accepts the one Execute of the portal just bound. With a row limit
 // the portal may be left suspended, but not for long: the Sync of the group ends
-// it, and another Execute before that is refused.
-func (p *plan) planExecute(body []byte) {
+// it, and another Execute before that is refused. In a transaction it would outlive
+// the Sync.
+func (s *session) planExecute(body []byte) {
+	p := &s.plan
 	p.executions++
 	portal, rest, ok := cutString(body)
 	switch {
@@ -204,6 +206,8 @@ func (p *plan) planExecute(body []byte) {
 		p.refuse(reasonMalformed)
 	case p.portal < 0:
 		p.refuse(reasonPortalReused)
+	case s.block.held && binary.BigEndian.Uint32(rest) != 0:
+		p.refuse(reasonRowLimit)
 	default:
 		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)
 	}

@@ -10,6 +10,7 @@ const (
 	reasonPipelined        = "behind_unanswered"
 	reasonOpenGroup        = "open_group"
 	reasonNamedPortal      = "named_portal"
+	reasonRowLimit         = "row_limit"
 	reasonPortalReused     = "portal_reused"
 	reasonUnknownStatement = "unknown_statement"
 	reasonTooLong          = "message_too_long"
@@ -41,6 +42,7 @@ var advice = map[string]string{
 	reasonPipelined:        "Earlier statements of the same connection were still unanswered: answers keep their order.",
 	reasonOpenGroup:        "The client asked for part of the answer before its Sync (Flush): the rest follows from Postgres.",
 	reasonNamedPortal:      "Cursors and named portals belong to the server: run the statement without one.",
+	reasonRowLimit:         "The client may fetch the rest of the result later (a row limit in Execute, in a transaction): fetch it whole, or outside of transactions.",
 	reasonPortalReused:     "A portal was executed twice, as when a result is fetched in pieces, or executed without being bound.",
 	reasonUnknownStatement: "The statement was prepared in a way that the sidecar did not see (PREPARE, a failed Parse).",
 	reasonTooLong:          "The statement or its parameters are longer than 256 KiB.",
