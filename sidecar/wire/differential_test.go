@@ -9,7 +9,7 @@ import (
 )
 
 // A differential test runs one script of frontend messages directly and, three
-// times, through a sidecar (cold, warm, warm), each on a new connection, and
+// times or more, through a sidecar (cold, warm, warm), each on a new connection, and
 // compares every byte that comes back.
 
 const differentialSchema = itemSchema + `
@@ -224,6 +224,15 @@ var differentials = []differential{
 		query("SELECT noisy()"), query("SELECT noisy()"), query("DROP TABLE IF EXISTS nowhere"),
 		synced(msgParse("", "SELECT noisy()"), msgBind(""), msgExecute("", 0)), query(`SELECT 'a\\b' FROM item WHERE id = 1`),
 	}},
+	{name: "notices when a plan is made", hits: 1, steps: []step{
+		synced(msgParse("s", "SELECT to_tsquery('english', 'the') FROM item WHERE id = 3"), msgDescribe('S', "s")),
+		synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("s"), msgExecute("", 0)),
+		query("SET standard_conforming_strings = off"),
+		synced(msgParse("", `SELECT 'a\\b' FROM item WHERE id = 3`), msgDescribe('S', "")),
+		synced(msgBind(""), msgExecute("", 0)), synced(msgBind(""), msgExecute("", 0)),
+		synced(msgParse("", `SELECT 'a\\b' FROM item WHERE id = 3`), msgBind(""), msgExecute("", 0)),
+		query("SELECT name FROM item WHERE id = 3"),
+	}},
 	{name: "settings", hits: 2, steps: []step{
 		query("SELECT ts FROM kinds WHERE id = 1"), query("SET TimeZone = 'Asia/Tokyo'"), query("SELECT ts FROM kinds WHERE id = 1"),
 		query("SET bytea_output = 'escape'; SET extra_float_digits = -10"), query("SELECT b, f FROM kinds WHERE id = 1"),
@@ -427,20 +436,31 @@ func (d *differential) compare(t *testing.T, bed *testbed, s *side) {
 		return d.play(t, dsn)
 	}
 	want := play(bed.postgres.DSN(bed.database))
-	for _, run := range []string{"cold", "warm", "warm again"} {
+	hits := uint64(0)
+	again := func() {
 		before := s.count(HitL1)
 		got := play(s.dsn())
-		hits := s.count(HitL1) - before
+		hits = s.count(HitL1) - before
 		for i := range want { // the first is what came at start-up
 			if !bytes.Equal(got[i], want[i]) {
-				t.Errorf("%s: answer %d differs: Postgres says\n%s\nthe sidecar says\n%s", run, i+1, show(want[i]), show(got[i]))
+				t.Errorf("answer %d differs: Postgres says\n%s\nthe sidecar says\n%s", i+1, show(want[i]), show(got[i]))
 			}
 		}
-		if run == "warm again" && hits < d.hits {
-			t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
+	}
+	again()
+	again()
+	// Tests beside this one change roles, which are the whole server's: what was
+	// brought in may be out again.
+	for range differentialRunsMax {
+		if again(); hits >= d.hits {
+			return
 		}
 	}
+	t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
 }
+
+// differentialRunsMax bounds the warm runs.
+const differentialRunsMax = 5
 
 // play runs the script on a new connection. The last element is what came after
 // the end of the script.

@@ -237,7 +237,11 @@ func (s *session) obtainGroup(unit []byte) error {
 		return s.forwardGroup(unit, p.executions == 0)
 	}
 	for i := range p.wants {
-		if reason := s.refused(p.wants[i].prepared.statement); reason != "" {
+		prepared := p.wants[i].prepared
+		if prepared.noticed.Load() {
+			return pass(reasonNoticed)
+		}
+		if reason := s.refused(prepared.statement); reason != "" {
 			return pass(reason)
 		}
 	}

@@ -15,6 +15,7 @@ const (
 	reasonUnknownStatement = "unknown_statement"
 	reasonTooLong          = "message_too_long"
 	reasonNotDescribed     = "not_described"
+	reasonNoticed          = "notice"
 	reasonProbeFailed      = "session_not_understood"
 	reasonIsolation        = "isolation"
 	reasonTemporary        = "temporary_tables"
@@ -47,6 +48,7 @@ var advice = map[string]string{
 	reasonUnknownStatement: "The statement was prepared in a way that the sidecar did not see (PREPARE, a failed Parse).",
 	reasonTooLong:          "The statement or its parameters are longer than 256 KiB.",
 	reasonNotDescribed:     "The description of the statement is not known yet: the next time it will be.",
+	reasonNoticed:          "Postgres said something about the statement when it was prepared (a notice or warning), which the cache could not repeat: see what it says.",
 	reasonProbeFailed:      "The session's settings could not be read: is Freshet installed in this database (freshet install)?",
 	reasonIsolation:        "The session's default isolation is not READ COMMITTED: its reads belong to Postgres.",
 	reasonTemporary:        "The session has temporary tables, which may hide others.",

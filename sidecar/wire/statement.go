@@ -54,6 +54,9 @@ type prepared struct {
 	// accepted becomes true when Postgres has acknowledged the Parse, failed when
 	// it has refused it.
 	accepted, failed atomic.Bool
+	// noticed becomes true when a notice came with its Parse or a Bind. Who binds it
+	// anew, with the plan made, gets none: that answer is not everybody's.
+	noticed atomic.Bool
 	// meaning is that under which Postgres accepted it last; nil if that is not
 	// certain.
 	meaning atomic.Pointer[meaning]

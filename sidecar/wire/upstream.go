@@ -129,6 +129,9 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	switch kind {
 	case 'N':
 		s.group.noticed = true
+		if due != nil && due.prepared != nil {
+			due.prepared.noticed.Store(true)
+		}
 		return nil, due.hides()
 	case 'A':
 		// Who was notified of a commit must not be shown what was before it.

@@ -1,0 +1,173 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// The byte oracle. Two servers are made alike, file by file and identifier by
+// identifier. One gets a corpus of statements directly, the other the same
+// statements in the same order through a sidecar, and each time twice. Every byte
+// that comes back must be the same: nothing is left out of the comparison but
+// what maskUnequal names.
+
+const (
+	// oracleStatementsMin is how many statements the corpus has at least.
+	oracleStatementsMin = 3500
+	// oracleStatesMin is how many kinds of errors and notices they meet.
+	oracleStatesMin = 100
+)
+
+// twin is one of the two servers.
+type twin struct {
+	bed *testbed
+	dsn string // directly, or through the sidecar
+}
+
+// newTwinBed starts a server whose answers depend on nothing but the statements
+// that it gets.
+func newTwinBed(t *testing.T) *testbed {
+	t.Helper()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{
+		// Both would act at moments of their own, with effects on plans and on the
+		// order of rows.
+		"autovacuum": "off", "max_parallel_workers_per_gather": "0",
+		"max_prepared_transactions": "5", "wal_level": "logical",
+	}})
+	b := &testbed{t: t, postgres: pg, database: "oracle"}
+	admin := b.connect(pg.DSN("postgres"))
+	if _, err := admin.Exec(context.Background(), "CREATE DATABASE oracle TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	b.direct = b.connect(pg.DSN(b.database))
+	schema, err := os.ReadFile("testdata/corpus/schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{string(schema), kindsSchema()} {
+		if _, err := b.direct.Exec(context.Background(), sql); err != nil {
+			t.Fatalf("make the tables of the corpus: %v", err)
+		}
+	}
+	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.makeTemporarySchemas()
+	return b
+}
+
+// makeTemporarySchemas makes the schemas that Postgres makes when one of its
+// backends first has a temporary table: which backend a session gets may differ,
+// and a new schema takes identifiers.
+func (b *testbed) makeTemporarySchemas() {
+	b.t.Helper()
+	const backends = 40
+	for range backends {
+		conn := b.connect(b.postgres.DSN(b.database))
+		if _, err := conn.Exec(context.Background(), "CREATE TEMP TABLE first (id int)"); err != nil {
+			b.t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+	}
+}
+
+func TestOracle(t *testing.T) {
+	t.Parallel()
+	plain, cached := newTwinBed(t), newTwinBed(t)
+	// New tables are not watched: their triggers would take identifiers.
+	s := cached.sidecar(func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Watch = nil })
+	twins := [2]twin{{plain, plain.postgres.DSN(plain.database)}, {cached, s.dsn()}}
+	encoder := &binaryEncoder{conn: plain.connect(plain.postgres.DSN(plain.database)), known: map[encoderKey][]byte{}}
+	statements, states := 0, map[string]bool{}
+	for _, script := range readCorpus(t) {
+		statements += len(script.statements)
+		t.Run(script.name, func(t *testing.T) {
+			hits := uint64(0)
+			for _, mode := range oracleModes {
+				for _, run := range []string{"first", "second"} {
+					before := s.count(HitL1)
+					play := playback{script: script, mode: mode, encoder: encoder}
+					answers := playTwins(t, twins, play)
+					if run == "second" {
+						hits += s.count(HitL1) - before
+					}
+					compareAnswers(t, play.mode.name+", "+run+" run", answers)
+					for _, a := range answers[0] {
+						noteStates(states, a.bytes)
+					}
+				}
+			}
+			t.Logf("%d statements, %d hits in the second runs", len(script.statements), hits)
+			if hits < script.hitsMin {
+				t.Errorf("%d hits in the second runs, want %d at least: %v", hits, script.hitsMin, s.Report().Bypasses)
+			}
+		})
+	}
+	t.Logf("%d statements, %d hits, %d SQLSTATEs", statements, s.count(HitL1), len(states))
+	if statements < oracleStatementsMin || len(states) < oracleStatesMin {
+		t.Errorf("the corpus has %d statements and meets %d SQLSTATEs, want %d and %d at least",
+			statements, len(states), oracleStatementsMin, oracleStatesMin)
+	}
+}
+
+// answered is what came back for one piece of a script.
+type answered struct {
+	statement string
+	bytes     []byte
+}
+
+// playTwins plays one script on both servers at once.
+func playTwins(t *testing.T, twins [2]twin, play playback) (answers [2][]answered) {
+	t.Helper()
+	var both sync.WaitGroup
+	var errs [2]error
+	for i, twin := range twins {
+		client := dialRaw(t, twin.dsn)
+		both.Go(func() { answers[i], errs[i] = play.on(client) })
+	}
+	both.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Fatalf("%s: %s: %v", play.mode.name, []string{"Postgres", "the sidecar"}[i], err)
+		}
+	}
+	return answers
+}
+
+func compareAnswers(t *testing.T, when string, answers [2][]answered) {
+	t.Helper()
+	if len(answers[0]) != len(answers[1]) {
+		t.Fatalf("%s: Postgres gave %d answers and the sidecar %d", when, len(answers[0]), len(answers[1]))
+	}
+	for i, want := range answers[0] {
+		if got := answers[1][i]; !bytes.Equal(want.bytes, got.bytes) {
+			t.Errorf("%s:\n%s\nPostgres says\n%s\nthe sidecar says\n%s", when, want.statement, show(want.bytes), show(got.bytes))
+		}
+	}
+}
+
+// noteStates collects the SQLSTATEs of errors and notices.
+func noteStates(states map[string]bool, answer []byte) {
+	for kind, message := range messages(answer) {
+		if kind != 'E' && kind != 'N' {
+			continue
+		}
+		for body := message[headerLength:]; len(body) > 1; {
+			text, rest, ok := cutString(body[1:])
+			if !ok {
+				break
+			}
+			if body[0] == 'C' {
+				states[string(text)] = true
+			}
+			body = rest
+		}
+	}
+}
