@@ -89,6 +89,8 @@ type Follower struct {
 	unreported atomic.Bool
 	// installs holds one element if new tables should be looked for.
 	installs chan struct{}
+	// attempted is closed when the keeper has tried to install for the first time.
+	attempted chan struct{}
 }
 
 // NewFollower returns a follower that has not begun: until Run has made the
@@ -113,7 +115,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		config: o.ConnConfig.Copy(), fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
-		audience: newAudience(), installs: make(chan struct{}, 1),
+		audience: newAudience(), installs: make(chan struct{}, 1), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {
 		f.onSchema = func() {}

@@ -1,6 +1,7 @@
 package invalidation
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -288,6 +289,23 @@ func TestNewTablesAreWatched(t *testing.T) {
 }
 
 // Two processes with different patterns for one table must come to rest.
+// TestNewDatabaseIsInstalledWithoutComplaint starts a follower where nothing is
+// installed yet: its look waits for its keeper.
+func TestNewDatabaseIsInstalledWithoutComplaint(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, "CREATE TABLE users (id int PRIMARY KEY)")
+	var log bytes.Buffer
+	f := db.follow(func(o *FollowerOptions) {
+		o.Watch = []string{"public.*"}
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	until(t, "the table to be watched", func() bool { return len(f.State().Tables()) == 1 })
+	f.stop()
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("a new database causes warnings:\n%s", &log)
+	}
+}
+
 func TestDifferentPatternsAgree(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)

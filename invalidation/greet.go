@@ -118,11 +118,20 @@ func greet(ctx context.Context, conn *pgx.Conn) (greeting, error) {
 
 // explainMissing says what to do when our tables are not there.
 func explainMissing(err error) error {
-	switch sqlState(err) {
-	case "42P01", "42883", "3F000":
+	switch {
+	case notInstalled(err):
 		return fmt.Errorf("%w; run freshet install", err)
-	case "42501":
+	case sqlState(err) == "42501":
 		return fmt.Errorf("%w; follow as the role that installed", err)
 	}
 	return err
+}
+
+// notInstalled reports whether a statement failed because our tables are not there.
+func notInstalled(err error) bool {
+	switch sqlState(err) {
+	case "42P01", "42883", "3F000":
+		return true
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package invalidation
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,27 @@ type keeper struct {
 	// trimAt and installAt are when the next trimming and the next search for new
 	// tables are due.
 	trimAt, installAt fence.Instant
+	attempted         sync.Once
+}
+
+// awaitInstall waits until the keeper has tried to install what a new database
+// lacks. It reports false if that was no hope: it has tried before, or has nothing
+// to install.
+func (f *Follower) awaitInstall(ctx context.Context) bool {
+	select {
+	case <-f.attempted:
+		return false
+	default:
+	}
+	if len(f.watch) == 0 {
+		return false
+	}
+	select {
+	case <-f.attempted:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // session works until something fails.
@@ -42,7 +64,9 @@ func (k *keeper) session(ctx context.Context) error {
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()
 	for {
-		if err := k.install(ctx, conn); err != nil {
+		err := k.install(ctx, conn)
+		k.attempted.Do(func() { close(k.f.attempted) })
+		if err != nil {
 			if conn.IsClosed() {
 				return err
 			}

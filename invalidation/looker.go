@@ -62,7 +62,11 @@ func (l *looker) session(ctx context.Context) error {
 	// for each statement.
 	stop := context.AfterFunc(ctx, func() { _ = conn.PgConn().Conn().Close() })
 	defer stop()
-	if err := l.greetOn(connectCtx, conn); err != nil {
+	err = l.greetOn(connectCtx, conn)
+	if notInstalled(err) && l.f.awaitInstall(connectCtx) {
+		err = l.greetOn(connectCtx, conn)
+	}
+	if err != nil {
 		return err
 	}
 	defer func() { l.f.stats.awake.Store(false) }()
