@@ -135,6 +135,9 @@ func (s *session) answerQuery(entry *cache.Entry, how Outcome) error {
 		return err
 	}
 	s.out = s.appendReady(s.out)
+	if err := s.keepAlive(); err != nil {
+		return err
+	}
 	return s.limitOut()
 }
 
@@ -382,5 +385,8 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		}
 	}
 	s.server.counters.queries[how].Add(uint64(p.executions))
+	if err := s.keepAlive(); err != nil {
+		return err
+	}
 	return s.limitOut()
 }

@@ -65,6 +65,9 @@ type session struct {
 	plan                     plan
 	key                      []byte
 	block                    block
+	// upstreamAt is when Postgres was last sent something, kept only where
+	// idle_session_timeout is set.
+	upstreamAt fence.Instant
 
 	// fromUp belongs to the upstream goroutine.
 	fromUp buffer
@@ -252,6 +255,7 @@ func (s *session) flushUpstream() error {
 	if len(s.toUp) == 0 {
 		return nil
 	}
+	s.spoke()
 	_, err := s.up.Write(s.toUp)
 	s.toUp = s.toUp[:0]
 	return err

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
@@ -24,8 +25,10 @@ type sessionState struct {
 	reason      string
 	incarnation fence.Incarnation
 	// standby names the server if it is a hot standby; empty otherwise.
-	standby    string
-	demands    demands
+	standby string
+	demands demands
+	// idleMax is how long Postgres lets the connection be idle, 0 for ever.
+	idleMax    time.Duration
 	searchPath []string
 	settings   map[string]string
 }
@@ -56,9 +59,10 @@ const (
 	probeIncarnation = 0
 	probeStandby     = 1
 	probeDemands     = 2 // three of them
-	probeTemporary   = 5
-	probeSearchPath  = 9
-	probeSettings    = 10
+	probeIdle        = 5
+	probeTemporary   = 6
+	probeSearchPath  = 10
+	probeSettings    = 11
 
 	schemaSeparator    = "\x01" // between the schemas of the search path
 	utf8Encoding       = "UTF8"
@@ -78,6 +82,7 @@ func newProbe(more string) []byte {
 	for _, name := range demandSettings {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
 	}
+	b.WriteString(", pg_catalog.current_setting('idle_session_timeout', true)")
 	b.WriteString(", pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
 		" CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
 		" pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))")
@@ -112,6 +117,7 @@ func parseProbe(row []byte) *sessionState {
 		incarnation: fence.Incarnation(columns[probeIncarnation]),
 		standby:     string(columns[probeStandby]),
 		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
+		idleMax:     parseIdleMax(string(columns[probeIdle])),
 		searchPath:  strings.Split(string(columns[probeSearchPath]), schemaSeparator),
 		settings:    make(map[string]string, len(parseSettings)),
 	}

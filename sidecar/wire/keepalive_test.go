@@ -1,0 +1,38 @@
+package wire
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParseIdleMax(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"0": 0, "": 0, "500ms": 500 * time.Millisecond, "30s": 30 * time.Second, "5min": 5 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour, "soon": 0,
+	} {
+		if got := parseIdleMax(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestHitsAreNotIdle reads from the cache for longer than Postgres lets a
+// connection be idle.
+func TestHitsAreNotIdle(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	const limit = time.Second
+	conn := bed.connect(s.dsn() + " options='-c idle_session_timeout=1s'")
+	s.warm(conn)
+	before := s.Report()
+	hits := 0
+	for began := time.Now(); time.Since(began) < 2*limit; time.Sleep(limit / 50) {
+		versionOf7(t, conn)
+		hits++
+	}
+	after := s.Report()
+	if n := after.UpstreamQueries + after.UpstreamProbes - before.UpstreamQueries - before.UpstreamProbes; n > uint64(hits/2) {
+		t.Errorf("%d of %d reads reached Postgres: this test shows nothing", n, hits)
+	}
+}
