@@ -135,6 +135,12 @@ var mutants = []mutant{
 		breaks: []Promise{Strong, Linear},
 	},
 	{
+		name:   "a transaction may read what is older than its BEGIN",
+		edits:  []edit{{"sidecar/wire/block.go", "\t\t\ts.reads.Received(b.began)\n", ""}},
+		faults: "none",
+		breaks: []Promise{Block},
+	},
+	{
 		name:   "a token demands nothing",
 		edits:  []edit{{"cache/fence/session.go", "if !after.sameIncarnation(h) || !h.Snapshot.Includes(after.Snapshot) {", "if false {"}},
 		faults: "follower-freeze",

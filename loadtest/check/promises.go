@@ -33,13 +33,16 @@ const (
 	Atomic Promise = "atomic results"
 	// Committed: what is read was committed, and the database did not lose it.
 	Committed Promise = "committed only"
+	// Block: what is read in a transaction that may write reflects every commit
+	// acknowledged before its BEGIN.
+	Block Promise = "transactions, from BEGIN"
 	// Control: all of the above for sessions connected to PostgreSQL itself. A
 	// violation here is a fault of the checker, or a discovery.
 	Control Promise = "control: direct"
 )
 
 // Promises lists them all, in the order of the report.
-var Promises = []Promise{Bounded, OwnWrites, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Control}
+var Promises = []Promise{Bounded, OwnWrites, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
 
 // level is what a session asks the sidecar for.
 type level uint8
@@ -135,6 +138,11 @@ func (v *verdicts) judge(i int, r reading) {
 	lowest := f.required
 	if s.level != levelBounded {
 		lowest = max(lowest, v.judgeMemory(r, f))
+	}
+	if !s.block.IsZero() {
+		before := register.facts(r, s.block, 0).required
+		v.check(Block, r.atLeast(before, f.started), "%v, %d was acknowledged before the BEGIN", r, before)
+		lowest = max(lowest, before)
 	}
 	if v.q.floors != nil {
 		floor := v.q.floors[i]

@@ -31,9 +31,45 @@ func (w *world) reader(ctx context.Context, s *session, pace time.Duration) {
 		}
 		p.wait(ctx)
 		left--
-		s.readSomething()
+		if s.random.IntN(100) < blockShare {
+			s.readInBlock()
+		} else {
+			s.readSomething()
+		}
 	}
 }
+
+// blockShare is how many of a hundred turns of a reader are transactions, as
+// drivers make them that begin one before every read.
+const blockShare = 15
+
+// readInBlock makes a few reads in a transaction.
+func (s *session) readInBlock() {
+	begin := blockBegins[s.random.IntN(len(blockBegins))]
+	began := time.Now()
+	if s.exec(begin) != nil {
+		return
+	}
+	if s.level != levelBounded && begin != beginReadOnly {
+		s.block = began
+	}
+	for range 1 + s.random.IntN(3) {
+		if s.conn != nil {
+			s.readSomething()
+		}
+	}
+	s.block = time.Time{}
+	if s.conn != nil {
+		_ = s.exec(blockEnds[s.random.IntN(len(blockEnds))]) // counted, and a new connection is made
+	}
+}
+
+const beginReadOnly = "BEGIN READ ONLY"
+
+var (
+	blockBegins = []string{"BEGIN", "START TRANSACTION ISOLATION LEVEL READ COMMITTED", beginReadOnly}
+	blockEnds   = []string{"COMMIT", "ROLLBACK"}
+)
 
 // readSomething makes one read or a few that belong together. Errors are counted
 // where they happen.

@@ -65,6 +65,9 @@ type session struct {
 	// connection.
 	epoch  *epoch
 	memory memory
+	// block is when the BEGIN was sent of the transaction that it is in, if reads in
+	// it promise to reflect what was acknowledged before; otherwise zero.
+	block time.Time
 }
 
 // newSession makes a client that has yet to connect. number makes its choices
