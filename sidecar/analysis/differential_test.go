@@ -1,49 +1,51 @@
 package analysis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/invalidation"
 )
 
 var (
-	differentialFor  = flag.Duration("differential", 8*time.Second, "how long the differential test runs")
+	differentialFor  = flag.Duration("differential", 15*time.Second, "how long the differential test runs")
 	differentialSeed = flag.Uint64("differential-seed", 0, "seed of the differential test; 0 = from the clock")
 )
 
-// mutationsPerQuery changes are tried on the same rows.
-const mutationsPerQuery = 40
+const (
+	// queriesPerSchema are asked before the tables are made anew.
+	queriesPerSchema = 40
+	// mutationsPerQuery changes are tried on the same rows.
+	mutationsPerQuery = 40
+	// randomSchema is where the tables are.
+	randomSchema = "random"
+)
 
-// TestDifferential asks the only question that matters: random query, random
-// rows, random change. If the answer changed, did the change move a tag that the
-// answer carries? The model of the trigger stands below and shares nothing with
-// the analysis.
+// TestDifferential asks the only question that matters: random tables, random
+// query, random rows, random change. If the answer changed, did the change move
+// a tag that the answer carries? Which tags it moved, the installed triggers say.
 func TestDifferential(t *testing.T) {
 	duration := *differentialFor
 	if testing.Short() {
 		duration = min(duration, 2*time.Second)
 	}
-	seed := *differentialSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	d := newDifferential(t, seed)
+	d := newDifferential(t, cmp.Or(*differentialSeed, uint64(time.Now().UnixNano())))
 	for end := time.Now().Add(duration); time.Now().Before(end) && !t.Failed(); {
-		d.oneQuery()
+		d.oneSchema(end)
 	}
-	quiet := d.trials - d.announced - d.needless
-	t.Logf("seed %d: %d queries (%d by a shared verdict, %d refused by the server); %d changes that moved no tag; of %d that did, %d changed the answer",
-		seed, d.queries, d.shared, d.broken, quiet, d.announced+d.needless, d.announced)
-	if !t.Failed() && (quiet == 0 || d.announced == 0 || d.shared == 0) {
+	d.report()
+	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0) {
 		t.Error("the test tested nothing")
 	}
 }
@@ -51,270 +53,238 @@ func TestDifferential(t *testing.T) {
 type differential struct {
 	t        *testing.T
 	bench    *bench
-	random   *rand.Rand
 	generate *generator
-	verdicts map[string][]*Verdict  // by template key
-	rows     map[string]map[int]row // by table and k
+	verdicts map[string][]*Verdict // by parameter types and template key
 
-	queries, shared, trials, announced, needless, broken int
+	seed                              uint64
+	schemas, queries, shared, refused int
+	precise, binary, broken           int
+	quiet, announced, needless        int
+	misses                            int
 }
 
 func newDifferential(t *testing.T, seed uint64) *differential {
-	random := rand.New(rand.NewPCG(seed, 0))
-	d := &differential{t: t, bench: setup(t), random: random, generate: &generator{random: random}, verdicts: map[string][]*Verdict{}}
-	d.bench.exec(t, `SET max_parallel_workers_per_gather = 0; SET statement_timeout = '5s'`)
+	d := &differential{t: t, bench: setup(t), generate: &generator{random: rand.New(rand.NewPCG(seed, 0))}, seed: seed}
+	d.bench.exec(t, `SET max_parallel_workers_per_gather = 0; SET statement_timeout = '5s'; SET TimeZone = 'UTC'`)
 	return d
 }
 
-// verdict analyses a statement, or takes a verdict that covers it.
-func (d *differential) verdict(sql string) (*Verdict, Template) {
-	template, ok := NewTemplate(sql, true)
-	if !ok {
-		d.t.Fatalf("no template of %s", sql)
+func (d *differential) report() {
+	d.t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
+		"%d changes moved no tag, %d moved one and changed the answer, %d moved one needlessly",
+		d.seed, d.quiet+d.announced+d.needless, d.misses, d.schemas, d.queries, d.precise, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
+}
+
+// oneSchema makes tables, has them watched, and asks queries of them.
+func (d *differential) oneSchema(end time.Time) {
+	b, g := d.bench, d.generate
+	b.exec(d.t, "DROP SCHEMA IF EXISTS "+randomSchema+" CASCADE; CREATE SCHEMA "+randomSchema+"; SET search_path = "+randomSchema)
+	sql := g.newSchema()
+	if _, err := b.conn.Exec(d.t.Context(), sql); err != nil {
+		d.broken++ // a view that cannot be
+		return
 	}
-	for _, v := range d.verdicts[template.Key] {
-		if v.Covers(template) {
-			d.shared++
-			return v, template
+	var patterns []string
+	for _, t := range g.tables {
+		patterns = append(patterns, t.pattern(randomSchema))
+	}
+	report, err := invalidation.Install(d.t.Context(), b.conn, invalidation.Options{Watch: patterns})
+	if err != nil || len(report.Watched) != len(g.tables) {
+		d.t.Fatalf("watch the random tables: %v %+v", err, report)
+	}
+	columns := map[string][]string{}
+	for _, w := range report.Watched {
+		columns[w.Schema+"."+w.Name] = w.Columns
+	}
+	b.watch = readWatch(d.t, b.conn, columns)
+	b.analyzer.Forget()
+	d.verdicts = map[string][]*Verdict{}
+	d.schemas++
+	for range queriesPerSchema {
+		if d.t.Failed() || time.Now().After(end) {
+			return
 		}
+		d.oneQuery()
 	}
-	v := d.bench.analyze(d.t, request(sql))
-	d.verdicts[template.Key] = append(d.verdicts[template.Key], v)
-	return v, template
+}
+
+func (d *differential) root(t *randomTable) uint32 {
+	return d.bench.watch.roots[randomSchema+"."+t.name]
 }
 
 // oneQuery analyses a query twice over: as generated, and with its literals
 // changed, so that the second is likely to use the verdict of the first.
 func (d *differential) oneQuery() {
 	sql := d.generate.query()
-	d.one(sql, d.generate.params)
-	d.one(d.otherLiterals(sql), d.generate.params)
+	d.one(sql)
+	d.one(d.otherLiterals(sql))
 }
 
-// otherLiterals changes single-digit literals at random.
+// otherLiterals puts other values of the same family in the place of some.
 func (d *differential) otherLiterals(sql string) string {
-	template, _ := NewTemplate(sql, true)
-	b := []byte(sql)
-	for _, l := range template.Literals {
-		at := l.Offset
-		if l.Kind == LiteralString {
-			at++
+	g := d.generate
+	scanned := scan(sql, true)
+	for i, l := range slices.Backward(scanned.literals) {
+		if g.chance(60) {
+			continue
 		}
-		if d.random.IntN(3) == 0 {
-			b[at] = byte('0' + d.random.IntN(4))
+		for _, f := range families {
+			if slices.ContainsFunc(f.values, func(s sample) bool { return s.text == l.Text }) {
+				other := strings.TrimPrefix(choose(g, f.values...).text, "-")
+				if l.Kind == LiteralString {
+					other = quoted(other)
+				}
+				sql = sql[:l.Offset] + other + sql[scanned.ends[i]:]
+				break
+			}
 		}
 	}
-	return string(b)
+	return sql
 }
 
-func (d *differential) one(sql string, params []*string) {
-	v, template := d.verdict(sql)
+// verdict analyses a statement, or takes a verdict that covers it. The literals
+// are nil if it was analysed by its exact text.
+func (d *differential) verdict(sql string) (*Verdict, []Literal) {
+	r := Request{SQL: sql, SearchPath: []string{"pg_catalog", randomSchema}, Settings: map[string]string{"TimeZone": "UTC"}}
+	for _, p := range d.generate.params {
+		r.ParamTypes = append(r.ParamTypes, p.typ)
+	}
+	template, ok := NewTemplate(sql, true)
+	if !ok {
+		return d.bench.analyze(d.t, r), nil
+	}
+	if template.Literals == nil {
+		template.Literals = []Literal{}
+	}
+	key := fmt.Sprint(r.ParamTypes, template.Key)
+	for _, v := range d.verdicts[key] {
+		if v.Covers(template) {
+			d.shared++
+			return v, template.Literals
+		}
+	}
+	v := d.bench.analyze(d.t, r)
+	d.verdicts[key] = append(d.verdicts[key], v)
+	return v, template.Literals
+}
+
+func (d *differential) one(sql string) {
+	v, literals := d.verdict(sql)
 	if !v.Cacheable {
-		if v.Reason != ReasonSQLError {
+		// A text that the lexer cannot read may name the clock, for all it knows.
+		if v.Reason != ReasonSQLError && (v.Reason != ReasonClockLiteral || literals != nil) {
 			d.t.Errorf("refused as %s [%s]: %s", v.Reason, v.Detail, sql)
 		}
-		d.broken++
+		d.refused++
 		return
 	}
-	p := Params{Literals: template.Literals}
-	if p.Literals == nil {
-		p.Literals = []Literal{}
-	}
-	for _, text := range params {
-		value := Value{Null: text == nil}
-		if text != nil {
-			value.Data = []byte(*text)
-		}
-		p.Bound = append(p.Bound, value)
+	p := Params{Literals: literals}
+	binary := false
+	for i, b := range d.generate.params {
+		p.Bound = append(p.Bound, b.value(d.bench.conn.TypeMap(), v.ParamTypes[i]))
+		binary = binary || p.Bound[i].Binary
 	}
 	tags, ok := v.AppendTags(nil, p)
 	if !ok {
-		d.t.Fatalf("no tags for %s", sql)
+		d.t.Errorf("no tags for %s", sql)
+		return
 	}
-	d.tryChanges(sql, params, tags)
+	if d.try(question{sql, v.ParamTypes, p.Bound, tags}) {
+		d.queries++
+		if binary {
+			d.binary++
+		}
+		if slices.ContainsFunc(v.Tags, func(t TagTemplate) bool { return t.Column != "" }) {
+			d.precise++
+		}
+	}
 }
 
-// tryChanges fills the tables, asks, and then changes, asks and rolls back again
-// and again, all in one pipeline. Most changes are such that no tag of the answer
-// moves: only they can tell of a miss.
-func (d *differential) tryChanges(sql string, params []*string, tags []string) {
-	b := d.bench
-	b.exec(d.t, "BEGIN; TRUNCATE fa, fb, fc")
+// question is a query as it is asked, and the tags of its answer.
+type question struct {
+	sql   string
+	types []uint32
+	bound []Value
+	tags  []string
+}
+
+// try fills the tables, asks, and then changes, asks and rolls back again and
+// again, all in one pipeline. Most changes are such that no tag of the answer
+// moves: only they can tell of a miss. It reports whether the server answered.
+func (d *differential) try(q question) bool {
+	b, g := d.bench, d.generate
+	b.exec(d.t, "BEGIN")
 	defer b.exec(d.t, "ROLLBACK")
-	d.fill()
+	rows, statements := g.fill()
+	b.exec(d.t, strings.Join(statements, ";")+"; DELETE FROM freshet.outbox")
 	var trials []trial
 	for range mutationsPerQuery {
-		quiet := d.random.IntN(10) > 0
-		if t := d.plan(tags, quiet); len(t.statements) > 0 {
+		if t := g.trial(rows, q.tags, !g.chance(10), d.root); len(t.statements) > 0 {
 			trials = append(trials, t)
 		}
 	}
-	before, after, err := d.answers(sql, params, trials)
+	before, outcomes, err := d.answers(q, trials)
 	if err != nil {
 		d.broken++
-		return
+		return false
 	}
-	d.queries++
-	for i, answer := range after {
-		changed, moved := !slices.Equal(before, answer), trials[i].moves(tags)
-		d.trials++
+	for i, o := range outcomes {
+		changed, moved := !slices.Equal(before, o.answer), moves(o.moved, q.tags)
 		switch {
 		case moved && changed:
 			d.announced++
 		case moved:
 			d.needless++
 		case changed:
-			d.missed(sql, params, tags, trials[i].statements)
-			return
+			d.missed(q, statements, trials[i].statements, o.moved)
+			return true
+		default:
+			d.quiet++
 		}
 	}
+	return true
 }
 
-func (d *differential) missed(sql string, params []*string, tags, log []string) {
-	var bound []string
-	for _, p := range params {
-		if p == nil {
-			bound = append(bound, "NULL")
-		} else {
-			bound = append(bound, *p)
+func (d *differential) missed(q question, rows, changes, moved []string) {
+	d.misses++
+	var values []string
+	for _, p := range q.bound {
+		values = append(values, fmt.Sprintf("%q (binary %v, null %v)", p.Data, p.Binary, p.Null))
+	}
+	named := func(tags []string) (out []string) {
+		for _, t := range tags {
+			out = append(out, d.bench.named(t))
 		}
+		return out
 	}
-	var named []string
-	for _, t := range tags {
-		named = append(named, d.bench.named(t))
-	}
-	d.t.Errorf("the answer changed and no tag moved\n query   %s\n bound   %q\n tags    %q\n changes %s", sql, bound, named, strings.Join(log, "; "))
+	d.t.Errorf("the answer changed and no tag moved\n query   %s\n bound   %s\n tags    %q\n rows    %s\n changes %s\n moved   %q",
+		q.sql, values, named(q.tags), strings.Join(rows, ";\n         "), strings.Join(changes, "; "), named(moved))
 }
 
-var fuzzTables = []string{"fa", "fb", "fc"}
+// outcome is the answer after a trial, and the tags that it moved.
+type outcome struct{ answer, moved []string }
 
-func (d *differential) literal() string {
-	if d.random.IntN(6) == 0 {
-		return "NULL"
-	}
-	return fmt.Sprint(d.random.IntN(4))
-}
+const movedSQL = `SELECT DISTINCT unnest(tags) FROM freshet.outbox WHERE xid = pg_current_xact_id()`
 
-// row is a row of the model: id, x, y, s as SQL values.
-type row [4]string
-
-var rowColumns = [4]string{"id", "x", "y", "s"}
-
-func (r row) sql() string {
-	text := r[3]
-	if text != "NULL" {
-		text = "'" + text + "'"
-	}
-	return strings.Join(r[:3], ", ") + ", " + text
-}
-
-func (d *differential) row() row {
-	return row{d.literal(), d.literal(), d.literal(), d.literal()}
-}
-
-// fill puts rows into the tables, and into the model.
-func (d *differential) fill() {
-	d.rows = map[string]map[int]row{}
-	for _, table := range fuzzTables {
-		d.rows[table] = map[int]row{}
-		var values []string
-		for k := range 3 + d.random.IntN(6) {
-			r := d.row()
-			d.rows[table][k] = r
-			values = append(values, fmt.Sprintf("(%s, %d)", r.sql(), k))
-		}
-		d.bench.exec(d.t, "INSERT INTO "+table+" VALUES "+strings.Join(values, ", "))
-	}
-}
-
-// trial is a few changes and the tags that a trigger moves for them.
-type trial struct {
-	statements []string
-	moved      []string
-}
-
-func (t *trial) moves(tags []string) bool {
-	return slices.ContainsFunc(t.moved, func(tag string) bool { return slices.Contains(tags, tag) })
-}
-
-// plan makes up to three changes, quiet ones if asked: then none moves a tag,
-// and there may be none at all.
-func (d *differential) plan(tags []string, quiet bool) trial {
-	var t trial
-	rows := map[string]map[int]row{}
-	for _, table := range fuzzTables {
-		rows[table] = maps.Clone(d.rows[table])
-	}
-	for wanted, tries := 1+d.random.IntN(3), 0; len(t.statements) < wanted && tries < 20; tries++ {
-		c := d.planChange(rows, len(t.statements))
-		if quiet && (&trial{moved: c.moved}).moves(tags) {
-			continue
-		}
-		t.statements, t.moved = append(t.statements, c.statement), append(t.moved, c.moved...)
-		if c.after == nil {
-			delete(rows[c.table], c.key)
-		} else {
-			rows[c.table][c.key] = *c.after
-		}
-	}
-	return t
-}
-
-// change is one statement, and what it does to the model.
-type change struct {
-	statement string
-	table     string
-	key       int
-	after     *row // nil after a DELETE
-	moved     []string
-}
-
-func (d *differential) planChange(rows map[string]map[int]row, serial int) change {
-	table := fuzzTables[d.random.IntN(len(fuzzTables))]
-	keys := slices.Sorted(maps.Keys(rows[table]))
-	if len(keys) == 0 || d.random.IntN(3) == 0 {
-		fresh, k := d.row(), 100+serial
-		return change{fmt.Sprintf("INSERT INTO %s VALUES (%s, %d)", table, fresh.sql(), k), table, k, &fresh, d.movedBy(table, fresh)}
-	}
-	k := keys[d.random.IntN(len(keys))]
-	old := rows[table][k]
-	if d.random.IntN(2) == 0 {
-		return change{fmt.Sprintf("DELETE FROM %s WHERE k = %d /* (%s) */", table, k, old.sql()), table, k, nil, d.movedBy(table, old)}
-	}
-	fresh := old
-	fresh[d.random.IntN(len(fresh))] = d.literal()
-	return change{
-		fmt.Sprintf("UPDATE %s SET (id, x, y, s) = ROW(%s) WHERE k = %d /* (%s) */", table, fresh.sql(), k, old.sql()),
-		table, k, &fresh, append(d.movedBy(table, old), d.movedBy(table, fresh)...),
-	}
-}
-
-// movedBy is the model of the trigger for one image of a row: the table's tag,
-// and one for each watched column that is not NULL.
-func (d *differential) movedBy(table string, r row) []string {
-	root := fmt.Sprint(d.bench.watch.roots["public."+table])
-	moved := []string{root}
-	for i, column := range rowColumns {
-		if r[i] != "NULL" && slices.Contains(columnsWatched["public."+table], column) {
-			moved = append(moved, root+"/"+column+"="+r[i])
-		}
-	}
-	return moved
-}
-
-// answers returns the query's answer before, and after each trial.
-func (d *differential) answers(sql string, params []*string, trials []trial) (before []string, after [][]string, err error) {
+// answers returns the query's answer before, and the outcome of each trial.
+func (d *differential) answers(q question, trials []trial) (before []string, outcomes []outcome, err error) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
-	values := make([][]byte, len(params))
-	for i, p := range params {
-		if p != nil {
-			values[i] = []byte(*p)
+	values, formats := make([][]byte, len(q.bound)), make([]int16, len(q.bound))
+	for i, v := range q.bound {
+		if !v.Null {
+			values[i] = v.Data
+			if v.Data == nil {
+				values[i] = []byte{}
+			}
+		}
+		if v.Binary {
+			formats[i] = 1
 		}
 	}
 	pipeline := d.bench.conn.PgConn().StartPipeline(ctx)
 	send := func(statement string) { pipeline.SendQueryParams(statement, nil, nil, nil, nil) }
-	ask := func() { pipeline.SendQueryParams(sql, values, nil, nil, nil) }
+	ask := func() { pipeline.SendQueryParams(q.sql, values, q.types, formats, nil) }
 	ask()
 	send("SAVEPOINT filled")
 	for _, t := range trials {
@@ -322,37 +292,52 @@ func (d *differential) answers(sql string, params []*string, trials []trial) (be
 			send(s)
 		}
 		ask()
+		send(movedSQL)
 		send("ROLLBACK TO filled")
 	}
-	err = errors.Join(pipeline.Sync(), func() error {
-		if before, err = readAnswer(pipeline); err != nil {
-			return err
+	err = pipeline.Sync()
+	read := func() (rows []string) {
+		if err == nil {
+			rows, err = readAnswer(pipeline)
 		}
-		if _, err = readAnswer(pipeline); err != nil {
-			return err
+		return rows
+	}
+	before = d.fold(read())
+	read()
+	for _, t := range trials {
+		for range t.statements {
+			read()
 		}
-		for _, t := range trials {
-			for range t.statements {
-				if _, err = readAnswer(pipeline); err != nil {
-					return err
-				}
-			}
-			answer, err := readAnswer(pipeline)
-			if err != nil {
-				return err
-			}
-			after = append(after, answer)
-			if _, err = readAnswer(pipeline); err != nil {
-				return err
-			}
+		o := outcome{answer: d.fold(read())}
+		for _, tag := range read() {
+			o.moved = append(o.moved, strings.TrimSuffix(tag, "|"))
 		}
-		return nil
-	}())
+		outcomes = append(outcomes, o)
+		read()
+	}
 	// What was not read because of an error says the same error again.
 	if closed := pipeline.Close(); err == nil {
 		err = closed
 	}
-	return before, after, err
+	return before, outcomes, err
+}
+
+var (
+	trailingZeros = regexp.MustCompile(`(\d)\.0*\b`)
+	negativeZero  = regexp.MustCompile(`-0\b`)
+)
+
+// fold makes values that are equal print alike, where the query shows such: which
+// of them stands for the others is the server's choice, anew each time.
+func (d *differential) fold(rows []string) []string {
+	if !d.generate.fuzzy {
+		return rows
+	}
+	for i := range rows {
+		rows[i] = negativeZero.ReplaceAllString(trailingZeros.ReplaceAllString(strings.ToLower(rows[i]), "$1"), "0")
+	}
+	slices.Sort(rows)
+	return rows
 }
 
 // readAnswer reads one result's rows, in no order: what the order says is for
@@ -364,7 +349,7 @@ func readAnswer(pipeline *pgconn.Pipeline) ([]string, error) {
 	}
 	reader, ok := results.(*pgconn.ResultReader)
 	if !ok {
-		return nil, fmt.Errorf("unexpected %T in the pipeline", results)
+		return nil, errors.New("read an answer: the pipeline holds something else")
 	}
 	result := reader.Read()
 	if result.Err != nil {

@@ -3,26 +3,37 @@ package analysis
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// generator makes random queries over the tables fa, fb and fc and the views on
-// them: joins of every kind, subqueries, set operations, CTEs, grouping, windows,
-// limits. Values are few, so that rows meet and miss each other often. Some stand
-// in the text, some become parameters.
+// generator makes random schemas and random queries on them: joins of every kind,
+// subqueries, set operations, CTEs, views, grouping, windows, limits. Some values
+// stand in the text, some become parameters.
 type generator struct {
 	random  *rand.Rand
 	aliases int
-	params  []*string // bound text values; nil is NULL
-	ctes    []string
+	tables  []*randomTable
+	views   []source
+	params  []bound
+	ctes    []source
+	// literalsOnly is set where there can be no parameters.
+	literalsOnly bool
+	// fuzzy is set once a query shows values whose equals print differently.
+	fuzzy bool
 }
 
-// source is something in FROM: an alias with integer columns, and perhaps the
-// text column s.
+// source is something in FROM, under its alias.
 type source struct {
 	alias   string
-	columns []string
-	text    bool
+	columns []sourceColumn
+}
+
+type sourceColumn struct {
+	name   string
+	family *family
 }
 
 func (g *generator) chance(percent int) bool { return g.random.IntN(100) < percent }
@@ -34,61 +45,135 @@ func (g *generator) alias() string {
 	return fmt.Sprintf("t%d", g.aliases)
 }
 
-// number is a value: mostly a literal, sometimes a parameter, rarely NULL.
-func (g *generator) number() string { return g.value(fmt.Sprint(g.random.IntN(4))) }
-
-func (g *generator) text() string {
-	v := fmt.Sprint(g.random.IntN(4))
-	if g.chance(50) {
-		return g.parameter(v)
+// shownFamily draws what a column of an answer is of: mostly what columns can be
+// watched of.
+func (g *generator) shownFamily() *family {
+	if g.chance(75) {
+		return choose(g, wholeNumbers, wholeNumbers, wholeNumbers, texts)
 	}
-	return "'" + v + "'"
+	for {
+		if f := choose(g, families...); f.shown {
+			return f
+		}
+	}
 }
 
-func (g *generator) value(v string) string {
-	if g.chance(25) {
-		return g.parameter(v)
+// value is one of a family: a literal, sometimes a parameter, rarely NULL.
+func (g *generator) value(f *family) string {
+	v := choose(g, f.values...)
+	switch {
+	case !g.literalsOnly && g.chance(35):
+		return g.parameter(f, v)
+	case g.chance(3):
+		return "NULL::" + baseType(f.types[0])
 	}
-	if g.chance(3) {
-		return "NULL"
+	text := v.text
+	if len(v.forms) > 0 && g.chance(25) {
+		text = choose(g, v.forms...)
 	}
-	return v
+	switch {
+	case f.bare && g.chance(70):
+		return v.text
+	case f == texts && g.chance(10):
+		return "E" + quoted(text)
+	case g.chance(20):
+		return quoted(text) + "::" + baseType(choose(g, f.types...))
+	}
+	return quoted(text)
 }
 
-func (g *generator) parameter(v string) string {
-	bound := &v
+func (g *generator) parameter(f *family, v sample) string {
+	text := v.text
+	if len(v.forms) > 0 && g.chance(40) {
+		text = choose(g, v.forms...)
+	}
+	b := bound{text: &text, binary: g.chance(50)}
 	if g.chance(5) {
-		bound = nil
+		b.text = nil
 	}
-	g.params = append(g.params, bound)
-	return fmt.Sprintf("$%d", len(g.params))
+	if len(f.declare) > 0 && g.chance(30) {
+		b.typ = choose(g, f.declare...)
+	}
+	g.params = append(g.params, b)
+	name := fmt.Sprintf("$%d", len(g.params))
+	if b.typ == 0 && g.chance(20) {
+		name += "::" + baseType(choose(g, f.types...))
+	}
+	return name
 }
 
-func (g *generator) array() string {
-	v := fmt.Sprintf("{%d,%d,NULL}", g.random.IntN(4), g.random.IntN(4))
-	g.params = append(g.params, &v)
-	return fmt.Sprintf("$%d", len(g.params))
+// array is a parameter of a few values, one of which may be NULL.
+func (g *generator) array(f *family) string {
+	var items []string
+	for range g.random.IntN(4) {
+		v := choose(g, f.values...)
+		item := v.text
+		if len(v.forms) > 0 && g.chance(30) {
+			item = choose(g, v.forms...)
+		}
+		if item == "" || strings.ContainsAny(item, `{}" `) || g.chance(20) {
+			item = `"` + item + `"`
+		}
+		items = append(items, item)
+	}
+	if g.chance(30) {
+		items = append(items, "NULL")
+	}
+	text := "{" + strings.Join(items, ",") + "}"
+	g.params = append(g.params, bound{text: &text, binary: g.chance(50)})
+	name := fmt.Sprintf("$%d", len(g.params))
+	if g.chance(30) {
+		name += "::" + f.array
+	}
+	return name
 }
 
-func (g *generator) column(of []source) string {
+// column is one of the sources' columns, with its family.
+func (g *generator) column(of []source) (string, *family) {
 	s := choose(g, of...)
-	return s.alias + "." + choose(g, s.columns...)
+	c := choose(g, s.columns...)
+	return s.alias + "." + c.name, c.family
+}
+
+// columnOf is a column of the family; a value, if the sources have none.
+func (g *generator) columnOf(f *family, of []source) string {
+	var all []string
+	for _, s := range of {
+		for _, c := range s.columns {
+			if c.family == f {
+				all = append(all, s.alias+"."+c.name)
+			}
+		}
+	}
+	if len(all) == 0 {
+		_, collation, collated := strings.Cut(f.types[0], " COLLATE ")
+		cast := "CAST(" + quoted(choose(g, f.values...).text) + " AS " + baseType(f.types[0]) + ")"
+		if collated {
+			cast += " COLLATE " + collation
+		}
+		return cast
+	}
+	return choose(g, all...)
 }
 
 // predicate is a condition over the local sources; outer ones may take part.
 func (g *generator) predicate(local, outer []source, depth int) string {
-	c := g.column(local)
+	c, f := g.column(local)
+	if g.chance(40) { // most guards are on these
+		f = choose(g, wholeNumbers, wholeNumbers, texts)
+		c = g.columnOf(f, local)
+	}
 	switch n := g.random.IntN(26); {
 	case n < 6:
-		return c + " = " + g.number()
+		return c + " = " + g.value(f)
 	case n < 9:
-		return c + " = " + g.column(local)
+		return c + " = " + g.columnOf(f, local)
 	case n < 11 && len(outer) > 0:
-		return c + " = " + g.column(outer)
+		return c + " = " + g.columnOf(f, outer)
 	case n == 11:
-		return c + " IN (" + g.number() + ", " + g.number() + ")"
+		return c + choose(g, " IN (", " IN (", " NOT IN (") + g.value(f) + ", " + g.value(f) + ")"
 	case n == 12:
-		return g.number() + " = " + c
+		return g.value(f) + " = " + c
 	case n == 13:
 		return "(" + g.predicate(local, outer, 0) + " OR " + g.predicate(local, outer, 0) + ")"
 	case n == 14:
@@ -96,57 +181,60 @@ func (g *generator) predicate(local, outer []source, depth int) string {
 	case n == 15:
 		return c + choose(g, " IS NULL", " IS NOT NULL")
 	case n == 16:
-		return c + choose(g, " < ", " <> ", " IS DISTINCT FROM ", " IS NOT DISTINCT FROM ") + fmt.Sprint(g.random.IntN(4))
+		return c + choose(g, " < ", " <> ", " IS DISTINCT FROM ", " IS NOT DISTINCT FROM ") + g.value(f)
 	case n == 17:
-		return "coalesce(" + c + ", 0) = " + g.number()
-	case n == 18:
-		return c + " = ANY (" + g.array() + ")"
+		return "coalesce(" + c + ", " + g.value(f) + ") = " + g.value(f)
+	case n == 18 && f.array != "" && !g.literalsOnly:
+		return c + choose(g, " = ANY (", " = ANY (", " = ALL (", " <> ALL (") + g.array(f) + ")"
 	case n == 19:
-		return "(" + c + " = 1 AND " + g.predicate(local, outer, 0) + " OR " + c + " = " + g.number() + ")"
-	case n < 22:
-		return g.textPredicate(local, outer)
+		return "(" + c + " = " + g.value(f) + " AND " + g.predicate(local, outer, 0) + " OR " + c + " = " + g.value(f) + ")"
+	case n < 23:
+		return g.typedPredicate(c, f)
 	case depth > 0:
-		return g.subqueryPredicate(c, local, outer, depth-1)
+		return g.subqueryPredicate(c, f, local, outer, depth-1)
 	}
-	return c + " = " + g.number()
+	return c + " = " + g.value(f)
 }
 
-func (g *generator) textPredicate(local, outer []source) string {
-	texts := func(of []source) (out []string) {
-		for _, s := range of {
-			if s.text {
-				out = append(out, s.alias+".s")
-			}
-		}
-		return out
+// typedPredicate is a condition that only columns of this family can have: above
+// all those that look like an equality of texts, and are not.
+func (g *generator) typedPredicate(c string, f *family) string {
+	switch f.name {
+	case "int":
+		return choose(g,
+			c+"::text = "+quoted(choose(g, f.values...).text),
+			c+" = "+choose(g, "1.0", "2.0", "1.5"),
+			c+"::bigint = "+g.value(f), c+" + 0 = "+g.value(f),
+			"- "+c+" = "+g.value(f))
+	case "text":
+		v := quoted(choose(g, "a", "A", "b", "a "))
+		return choose(g,
+			c+" = "+v+" COLLATE loose", c+" COLLATE loose = "+v, c+" COLLATE \"C\" = "+v,
+			c+"::varchar(1) = "+v, c+"::bpchar = "+v, c+" = "+v+"::bpchar", "upper("+c+") = 'A'", c+" LIKE 'a%'")
+	case "bool":
+		return choose(g, c, "NOT "+c, c+" IS TRUE", c+" IS FALSE", c+" IS NOT TRUE", c+" IS NOT FALSE", c+" IS UNKNOWN", c+"::int = 1")
+	case "date":
+		return choose(g, c+" = timestamp '2024-01-01'", c+"::text = '2024-01-01'")
+	case "ints":
+		return choose(g, "1 = ANY ("+c+")", c+" @> '{1}'", "cardinality("+c+") = 2")
 	}
-	mine := texts(local)
-	if len(mine) == 0 {
-		return g.column(local) + " = " + g.number()
-	}
-	all := append(mine, texts(outer)...)
-	switch g.random.IntN(4) {
-	case 0:
-		return choose(g, mine...) + " = " + choose(g, all...)
-	case 1:
-		return choose(g, mine...) + " IN (" + g.text() + ", " + g.text() + ")"
-	}
-	return choose(g, mine...) + " = " + g.text()
+	return c + " = " + g.value(f)
 }
 
-func (g *generator) subqueryPredicate(c string, local, outer []source, depth int) string {
-	all := append(append([]source{}, local...), outer...)
+func (g *generator) subqueryPredicate(c string, f *family, local, outer []source, depth int) string {
+	all := slices.Concat(local, outer)
 	not := choose(g, "", "", "NOT ")
+	one := []*family{f}
 	switch g.random.IntN(6) {
 	case 0, 1:
-		return not + "EXISTS (" + g.selectQuery(depth, all, 1) + ")"
+		return not + "EXISTS (" + g.selectQuery(depth, all, one) + ")"
 	case 2, 3:
-		return c + " " + not + "IN (" + g.selectQuery(depth, all, 1) + ")"
+		return c + " " + not + "IN (" + g.selectQuery(depth, all, one) + ")"
 	case 4:
-		return c + choose(g, " = ALL (", " <> ALL (", " = ANY (", " < ANY (") + g.selectQuery(depth, all, 1) + ")"
+		return c + choose(g, " = ALL (", " <> ALL (", " = ANY (", " < ANY (") + g.selectQuery(depth, all, one) + ")"
 	}
 	from, inner := g.from(0)
-	return c + " = (SELECT " + choose(g, "max", "count", "min") + "(" + g.column(inner) + ") FROM " + from +
+	return g.columnOf(wholeNumbers, local) + " = (SELECT " + choose(g, "max", "count", "min") + "(" + g.columnOf(wholeNumbers, inner) + ") FROM " + from +
 		g.where(inner, all, 0) + ")"
 }
 
@@ -161,21 +249,44 @@ func (g *generator) where(local, outer []source, depth int) string {
 	return " WHERE " + strings.Join(parts, " AND ")
 }
 
+// table is a table of the schema under an alias, or a part of one.
+func (g *generator) table() (string, source) {
+	t, a := choose(g, g.tables...), g.alias()
+	s := source{alias: a}
+	for _, c := range t.columns {
+		s.columns = append(s.columns, sourceColumn{c.name, c.family})
+	}
+	name := t.name
+	switch {
+	case t.tree == "partitions" && g.chance(20):
+		name += choose(g, "_1", "_2")
+	case t.tree == "children" && g.chance(20):
+		name = choose(g, name+"_2", "ONLY "+name)
+	}
+	return name + " " + a, s
+}
+
 // item is one thing in FROM.
 func (g *generator) item(depth int) (string, source) {
 	a := g.alias()
 	switch {
 	case depth > 0 && g.chance(25):
-		return "(" + g.selectQuery(depth-1, nil, 2) + ") " + a + "(c1, c2)", source{a, []string{"c1", "c2"}, false}
-	case len(g.ctes) > 0 && g.chance(25):
-		return choose(g, g.ctes...) + " " + a, source{a, []string{"c1", "c2"}, false}
-	case g.chance(15):
-		return choose(g, "fv1", "fv2", "fv3") + " " + a, source{a, []string{"id", "x"}, true}
+		want := []*family{wholeNumbers, g.shownFamily()}
+		return "(" + g.selectQuery(depth-1, nil, want) + ") " + a + "(c1, c2)", source{a, outputs(want)}
+	case len(g.ctes) > 0 && g.chance(30):
+		cte := choose(g, g.ctes...)
+		return cte.alias + " " + a, source{a, cte.columns}
+	case len(g.views) > 0 && g.chance(15):
+		view := choose(g, g.views...)
+		return view.alias + " " + a, source{a, view.columns}
 	}
-	return choose(g, "fa", "fb", "fc") + " " + a, source{a, []string{"id", "x", "y"}, true}
+	return g.table()
 }
 
 func (g *generator) from(depth int) (string, []source) {
+	if g.chance(10) {
+		return g.merged()
+	}
 	text, first := g.item(depth)
 	sources := []source{first}
 	for range choose(g, 0, 0, 1, 1, 2) {
@@ -184,9 +295,9 @@ func (g *generator) from(depth int) (string, []source) {
 		kind := choose(g, "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
 		switch {
 		case depth > 0 && g.chance(15):
-			a := g.alias()
-			more = "LATERAL (" + g.selectQuery(depth-1, sources, 1) + ") " + a + "(c1)"
-			added = []source{{a, []string{"c1"}, false}}
+			a, want := g.alias(), []*family{wholeNumbers}
+			more = "LATERAL (" + g.selectQuery(depth-1, sources, want) + ") " + a + "(c1)"
+			added = []source{{a, outputs(want)}}
 			kind = choose(g, "JOIN", "LEFT JOIN")
 		case g.chance(25):
 			left, l := g.item(depth)
@@ -198,20 +309,36 @@ func (g *generator) from(depth int) (string, []source) {
 			more, one = g.item(depth)
 			added = []source{one}
 		}
-		on := g.joinCondition(kind, sources, added)
-		text += " " + kind + " " + more + " ON " + on
+		text += " " + kind + " " + more + " ON " + g.joinCondition(kind, sources, added)
 		sources = append(sources, added...)
 	}
 	return text, sources
 }
 
+// merged joins two tables with USING, whose columns are of neither side alone.
+func (g *generator) merged() (string, []source) {
+	left, l := g.table()
+	right, r := g.table()
+	using := choose(g, "i1", "s1")
+	f := wholeNumbers
+	if using == "s1" {
+		f = texts
+	}
+	a := g.alias()
+	text := "(" + left + choose(g, " JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ") + right + " USING (" + using + ") AS " + a + ")"
+	return text, []source{{a, []sourceColumn{{using, f}}}, l, r}
+}
+
 // joinCondition keeps to what a full join can be planned with.
 func (g *generator) joinCondition(kind string, left, right []source) string {
-	on := g.column(right) + " = " + g.column(left)
-	all := append(append([]source{}, left...), right...)
+	f := choose(g, wholeNumbers, wholeNumbers, wholeNumbers, texts)
+	on := g.columnOf(f, right) + " = " + g.columnOf(f, left)
+	all := slices.Concat(left, right)
 	switch {
 	case kind == "FULL JOIN" && g.chance(50):
-		on += " AND " + g.column(right) + " = " + g.column(left)
+		on += " AND " + g.columnOf(wholeNumbers, right) + " = " + g.columnOf(wholeNumbers, left)
+	case kind == "FULL JOIN" && g.chance(30):
+		on += " AND " + g.columnOf(wholeNumbers, choose(g, left, right)) + " = " + g.value(wholeNumbers)
 	case kind != "FULL JOIN" && g.chance(30):
 		on = g.predicate(all, nil, 0)
 	case kind != "FULL JOIN" && g.chance(50):
@@ -220,19 +347,25 @@ func (g *generator) joinCondition(kind string, left, right []source) string {
 	return on
 }
 
-// selectQuery makes a query with integer columns c1, or c1 and c2.
-func (g *generator) selectQuery(depth int, outer []source, width int) string {
+// selectQuery makes a query whose columns c1, or c1 and c2, are of the wanted
+// families.
+func (g *generator) selectQuery(depth int, outer []source, want []*family) string {
+	order := " ORDER BY " + []string{"", "1", "1, 2"}[len(want)]
 	if depth > 0 && g.chance(18) {
 		op := choose(g, "UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL")
-		q := "(" + g.selectQuery(depth-1, outer, width) + ") " + op + " (" + g.selectQuery(depth-1, outer, width) + ")"
+		q := "(" + g.selectQuery(depth-1, outer, want) + ") " + op + " (" + g.selectQuery(depth-1, outer, want) + ")"
 		if g.chance(15) {
-			q += " ORDER BY " + []string{"", "1", "1, 2"}[width] + " LIMIT 2"
+			q += order + " LIMIT 2"
 		}
 		return q
 	}
 	from, sources := g.from(depth)
 	tail := from + g.where(sources, outer, depth)
-	e := []string{g.column(sources), g.column(sources)}[:width]
+	e := make([]string, len(want))
+	for i, f := range want {
+		g.fuzzy = g.fuzzy || f.loose
+		e[i] = g.columnOf(f, sources)
+	}
 	list := func() string {
 		var out []string
 		for i := range e {
@@ -240,112 +373,148 @@ func (g *generator) selectQuery(depth int, outer []source, width int) string {
 		}
 		return strings.Join(out, ", ")
 	}
-	order := " ORDER BY " + []string{"", "1", "1, 2"}[width]
+	last := len(want) - 1
+	number := want[last] == wholeNumbers
 	switch n := g.random.IntN(12); {
 	case n == 0:
 		return "SELECT DISTINCT " + list() + " FROM " + tail
-	case n == 1 && width == 2:
-		return g.grouped(e[0], e[1], tail)
-	case n == 1:
+	case n == 1 && last == 1 && number:
+		return g.grouped(e[0], e[1], g.value(want[0]), tail)
+	case n == 1 && want[0] == wholeNumbers && last == 0:
 		e[0] = "count(*)::int"
-		return "SELECT " + list() + " FROM " + tail
 	case n == 2:
 		return "SELECT " + list() + " FROM " + tail + order + " LIMIT " + fmt.Sprint(1+g.random.IntN(3))
 	case n == 3:
 		return "SELECT " + list() + " FROM " + tail + order + " OFFSET 1"
-	case n == 4 && width == 2:
-		return "SELECT DISTINCT ON (" + choose(g, e...) + ") " + list() + " FROM " + tail + " ORDER BY " + e[0] + ", " + e[1]
-	case n == 5 && width == 2:
+	case n == 4 && last == 1:
+		first := g.random.IntN(2)
+		return "SELECT DISTINCT ON (" + e[first] + ") " + list() + " FROM " + tail + " ORDER BY " + e[first] + ", " + e[1-first]
+	case n == 5 && last == 1 && number:
 		e[1] = choose(g, "sum("+e[1]+") OVER (PARTITION BY "+e[0]+")", "count(*) OVER ()",
 			"rank() OVER (ORDER BY "+e[0]+", "+e[1]+")") + "::int"
-	case n == 6 && depth > 0:
+	case n == 6 && depth > 0 && number:
 		f, s := g.from(0)
-		e[width-1] = "(SELECT max(" + g.column(s) + ")::int FROM " + f + g.where(s, sources, 0) + ")"
+		e[last] = "(SELECT max(" + g.columnOf(wholeNumbers, s) + ")::int FROM " + f + g.where(s, sources, 0) + ")"
 	case n == 7:
-		e[width-1] = "CASE WHEN " + g.predicate(sources, nil, depth) + " THEN " + e[width-1] + " END"
+		e[last] = "CASE WHEN " + g.predicate(sources, nil, depth) + " THEN " + e[last] + " END"
 	}
 	return "SELECT " + list() + " FROM " + tail
 }
 
-func (g *generator) grouped(key, value, tail string) string {
-	aggregate := choose(g, "count(*)::int", "max("+value+")", "sum("+value+")::int")
-	having := choose(g, "", "", " HAVING count(*) > 1", " HAVING "+key+" = "+fmt.Sprint(g.random.IntN(4)))
+func (g *generator) grouped(key, number, value, tail string) string {
+	aggregate := choose(g, "count(*)::int", "max("+number+")", "sum("+number+")::int")
+	having := choose(g, "", "", " HAVING count(*) > 1", " HAVING "+key+" = "+value)
 	by := choose(g, key, key, key, "ROLLUP ("+key+")", "GROUPING SETS (("+key+"), ())")
 	return "SELECT " + key + " AS c1, " + aggregate + " AS c2 FROM " + tail + " GROUP BY " + by + having
 }
 
 // query makes a whole statement.
 func (g *generator) query() string {
-	g.aliases, g.params, g.ctes = 0, nil, nil
+	g.aliases, g.params, g.ctes, g.fuzzy = 0, nil, nil, false
 	with := ""
 	switch n := g.random.IntN(100); {
 	case n < 10:
 		with = "WITH RECURSIVE w1(c1, c2) AS (" + g.recursive() + ") "
-		g.ctes = []string{"w1"}
+		g.ctes = []source{{"w1", outputs([]*family{wholeNumbers, wholeNumbers})}}
 	case n < 40:
-		with = "WITH w1 AS (" + g.selectQuery(1, nil, 2) + ")"
-		names := []string{"w1"}
+		want := []*family{wholeNumbers, g.shownFamily()}
+		with = "WITH w1 AS" + choose(g, "", "", " MATERIALIZED", " NOT MATERIALIZED") + " (" + g.selectQuery(1, nil, want) + ")"
+		ctes := []source{{"w1", outputs(want)}}
 		if g.chance(35) {
-			g.ctes = names
-			with += ", w2 AS (" + g.selectQuery(1, nil, 2) + ")"
-			names = append(names, "w2")
+			g.ctes = ctes
+			want = []*family{wholeNumbers, g.shownFamily()}
+			with += ", w2 AS (" + g.selectQuery(1, nil, want) + ")"
+			ctes = append(ctes, source{"w2", outputs(want)})
 		}
-		g.ctes = names
+		g.ctes = ctes
 		with += " "
 	}
 	if g.chance(45) {
-		return with + g.wrapped()
+		return g.numbered(with + g.wrapped())
 	}
-	return with + g.selectQuery(1+g.random.IntN(2), nil, 1+g.random.IntN(2))
+	want := []*family{g.shownFamily(), g.shownFamily()}[:1+g.random.IntN(2)]
+	return g.numbered(with + g.selectQuery(1+g.random.IntN(2), nil, want))
+}
+
+var parameterForm = regexp.MustCompile(`\$\d+`)
+
+// numbered leaves out the parameters that were drawn and then not used.
+func (g *generator) numbered(sql string) string {
+	drawn := g.params
+	g.params = nil
+	number := map[string]int{}
+	return parameterForm.ReplaceAllStringFunc(sql, func(name string) string {
+		if number[name] == 0 {
+			i, err := strconv.Atoi(name[1:])
+			if err != nil {
+				panic(err)
+			}
+			g.params = append(g.params, drawn[i-1])
+			number[name] = len(g.params)
+		}
+		return fmt.Sprintf("$%d", number[name])
+	})
 }
 
 // recursive makes the two arms of w1. UNION and values that are only handed on
 // make it end.
 func (g *generator) recursive() string {
-	where := choose(g, "", " WHERE a.id = 1", " WHERE a.x = 2")
-	column := func(alias string) string { return alias + "." + choose(g, "id", "x", "y") + "::int8" }
-	step := choose(g, "r.c1", "r.c2", "s."+choose(g, "id", "x", "y")+"::int8")
-	return "SELECT " + column("a") + ", " + column("a") + " FROM " + choose(g, "fa", "fb", "fc") + " a" + where +
-		" UNION SELECT " + column("s") + ", " + step + " FROM " + choose(g, "fa", "fb", "fc") + " s JOIN w1 r ON s." +
-		choose(g, "id", "x", "y") + " = r." + choose(g, "c1", "c2") + choose(g, "", "", " WHERE s.y = 1", " WHERE r.c1 = 2")
+	first, a := g.table()
+	second, s := g.table()
+	number := func(of source) string { return of.alias + "." + choose(g, "i1", "i2") }
+	where := choose(g, "", " WHERE "+a.alias+".i1 = 1", " WHERE "+a.alias+".i2 = 2")
+	step := choose(g, "r.c1", "r.c2", number(s)+"::int8")
+	return "SELECT " + number(a) + "::int8, " + number(a) + "::int8 FROM " + first + where +
+		" UNION SELECT " + number(s) + "::int8, " + step + " FROM " + second + " JOIN w1 r ON " + number(s) + " = r." +
+		choose(g, "c1", "c2") + choose(g, "", "", " WHERE "+s.alias+".i2 = 1", " WHERE r.c1 = 2")
 }
 
 // wrapped puts conditions around a query whose shape decides whether they may
 // be pushed into it.
 func (g *generator) wrapped() string {
+	want := []*family{wholeNumbers, wholeNumbers}
+	if g.chance(25) {
+		want[1] = texts
+	}
 	var inner string
-	if g.chance(70) {
+	if want[1] == wholeNumbers && g.chance(70) {
 		inner = g.shaped()
 	} else {
-		inner = g.selectQuery(1, nil, 2)
+		inner = g.selectQuery(1, nil, want)
 	}
-	c := "s." + choose(g, "c1", "c2")
+	i := g.random.IntN(2)
+	c, f := fmt.Sprintf("s.c%d", i+1), want[i]
+	table, k := g.table()
+	key := k.alias + "." + map[*family]string{wholeNumbers: choose(g, "i1", "i2"), texts: "s1"}[f]
 	switch g.random.IntN(6) {
 	case 0, 4, 5:
-		return "SELECT s.c1, s.c2 FROM (" + inner + ") s(c1, c2) WHERE " + c + " = " + g.number()
+		return "SELECT s.c1, s.c2 FROM (" + inner + ") s(c1, c2) WHERE " + c + " = " + g.value(f)
 	case 1:
 		kind := choose(g, "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
-		return "SELECT s.c1, k.y FROM (" + inner + ") s(c1, c2) " + kind + " fb k ON k.id = " + c + " WHERE " +
-			choose(g, c, "k.id", "k.x") + " = " + g.number()
+		return "SELECT s.c1, " + k.alias + ".i2 FROM (" + inner + ") s(c1, c2) " + kind + " " + table + " ON " + key + " = " + c + " WHERE " +
+			choose(g, c, key) + " = " + g.value(f)
 	case 2:
-		return "SELECT k.id, k.x FROM fb k WHERE k.id = " + g.number() + " AND k.id " +
+		key = k.alias + ".i1"
+		return "SELECT " + key + ", " + k.alias + ".i2 FROM " + table + " WHERE " + key + " = " + g.value(wholeNumbers) + " AND " + key + " " +
 			choose(g, "IN", "NOT IN", "= ALL", "< ANY") + " (SELECT s.c1 FROM (" + inner + ") s(c1, c2))"
 	}
-	return "SELECT a.c1, b.c2 FROM (" + inner + ") a(c1, c2), LATERAL (SELECT * FROM fc WHERE fc.x = a." +
-		choose(g, "c1", "c2") + ") b(c1, c2) WHERE a.c1 = " + g.number()
+	return "SELECT a.c1, b.c2 FROM (" + inner + ") a(c1, c2), LATERAL (SELECT i1, i2 FROM " + table + " WHERE " + key + " = a." +
+		fmt.Sprintf("c%d", i+1) + ") b(c1, c2) WHERE a.c1 = " + g.value(wholeNumbers)
 }
 
 // shaped makes a small query on one table, or two, of a shape through which
 // conditions pass only in part or not at all.
 func (g *generator) shaped() string {
-	table := choose(g, "fa", "fb", "fc") + " i"
+	table, i := g.table()
+	number := func(of source) string { return of.alias + "." + choose(g, "i1", "i2") }
 	if g.chance(25) {
-		table += choose(g, " JOIN ", " LEFT JOIN ", " FULL JOIN ") + choose(g, "fa", "fb", "fc") + " j ON j.id = i." + choose(g, "id", "x", "y")
+		other, j := g.table()
+		table += choose(g, " JOIN ", " LEFT JOIN ", " FULL JOIN ") + other + " ON " + j.alias + ".i1 = " + number(i)
 	}
-	a, b := "i."+choose(g, "id", "x", "y"), "i."+choose(g, "id", "x", "y")
+	a, b := number(i), number(i)
 	where := ""
 	if g.chance(25) {
-		where = " WHERE i." + choose(g, "id", "x", "y") + " = " + g.number()
+		where = " WHERE " + number(i) + " = " + g.value(wholeNumbers)
 	}
 	tail := " FROM " + table + where
 	list := "SELECT " + a + " AS c1, " + b + " AS c2" + tail
@@ -362,11 +531,12 @@ func (g *generator) shaped() string {
 		return "SELECT max(" + a + ") AS c1, count(*)::int AS c2" + tail + choose(g, "", " GROUP BY "+b)
 	case 5:
 		return "SELECT " + a + " AS c1, count(*)::int AS c2" + tail + " GROUP BY " +
-			choose(g, a, "ROLLUP ("+a+")", "GROUPING SETS (("+a+"), ())")
+			choose(g, a, "1", "ROLLUP ("+a+")", "GROUPING SETS (("+a+"), ())")
 	case 6:
 		return "SELECT DISTINCT ON (" + a + ") " + a + " AS c1, " + b + " AS c2" + tail + " ORDER BY 1, 2"
 	case 7:
 		return "SELECT DISTINCT " + a + " AS c1, " + b + " AS c2" + tail
 	}
-	return list + " " + choose(g, "UNION", "EXCEPT", "INTERSECT", "EXCEPT ALL") + " SELECT id, x FROM " + choose(g, "fa", "fb", "fc")
+	other, j := g.table()
+	return list + " " + choose(g, "UNION", "EXCEPT", "INTERSECT", "EXCEPT ALL") + " SELECT " + number(j) + ", " + number(j) + " FROM " + other
 }

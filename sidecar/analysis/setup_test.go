@@ -45,8 +45,9 @@ func (w *fixedWatch) Table(oid uint32) (WatchedTable, bool) {
 	return t, ok
 }
 
-// readWatch watches columnsWatched, with partitions and inheritance children.
-func readWatch(t testing.TB, conn *pgx.Conn) *fixedWatch {
+// readWatch watches tables, with partitions and inheritance children; the columns
+// are by table.
+func readWatch(t testing.TB, conn *pgx.Conn, watched map[string][]string) *fixedWatch {
 	t.Helper()
 	w := &fixedWatch{tables: map[uint32]WatchedTable{}, roots: map[string]uint32{}}
 	rows, err := conn.Query(t.Context(), `
@@ -62,7 +63,7 @@ func readWatch(t testing.TB, conn *pgx.Conn) *fixedWatch {
 	var oid, root uint32
 	var name string
 	if _, err := pgx.ForEachRow(rows, []any{&oid, &root, &name}, func() error {
-		if columns, ok := columnsWatched[name]; ok {
+		if columns, ok := watched[name]; ok {
 			w.tables[oid] = WatchedTable{Root: root, Name: name, Columns: columns}
 			w.roots[name] = root
 		}
@@ -91,7 +92,7 @@ func setupOn(t testing.TB, pg *servers.Postgres) *bench {
 	b := &bench{dsn: pg.DSN(pg.CreateDatabase(t))}
 	b.conn = b.connect(t)
 	b.exec(t, schemaSQL)
-	b.watch = readWatch(t, b.conn)
+	b.watch = readWatch(t, b.conn, columnsWatched)
 	b.analyzer = b.newAnalyzer(t)
 	return b
 }
@@ -162,7 +163,7 @@ func (b *bench) named(tag string) string {
 	oid, rest, _ := strings.Cut(tag, "/")
 	for name, root := range b.watch.roots {
 		if fmt.Sprint(root) == oid {
-			oid = strings.TrimPrefix(name, "public.")
+			oid = strings.TrimPrefix(strings.TrimPrefix(name, "public."), randomSchema+".")
 		}
 	}
 	if rest == "" {

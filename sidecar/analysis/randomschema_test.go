@@ -1,0 +1,120 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// leafFrom is the key from which on rows lie in the second table of a tree.
+const leafFrom = 50
+
+// randomTable is a table of a random schema. Besides its columns it has k, which
+// names a row and stands in no query.
+type randomTable struct {
+	name    string
+	columns []randomColumn
+	watched []string
+	// tree says what the table is the root of: "", "partitions" or "children". The
+	// rows from leafFrom on lie in name_2; those below it in name_1, or of a table
+	// with children in itself.
+	tree string
+}
+
+type randomColumn struct {
+	name   string
+	typ    string
+	family *family
+}
+
+func (t *randomTable) column(name string) *randomColumn {
+	i := slices.IndexFunc(t.columns, func(c randomColumn) bool { return c.name == name })
+	return &t.columns[i]
+}
+
+// place returns the table that holds the row with key k.
+func (t *randomTable) place(k int) string {
+	switch {
+	case t.tree == "":
+		return t.name
+	case k >= leafFrom:
+		return t.name + "_2"
+	case t.tree == "partitions":
+		return t.name + "_1"
+	}
+	return t.name
+}
+
+// randomTable makes a table with two whole numbers and a text, which all tables
+// have, and a few others.
+func (g *generator) randomTable(name string) *randomTable {
+	t := &randomTable{name: name, tree: choose(g, "", "", "partitions", "children")}
+	add := func(column string, f *family) {
+		t.columns = append(t.columns, randomColumn{column, choose(g, f.types...), f})
+	}
+	add("i1", wholeNumbers)
+	add("i2", wholeNumbers)
+	add("s1", texts)
+	for _, i := range g.random.Perm(len(families) - 2)[:3] {
+		add(families[i+2].name+"1", families[i+2])
+	}
+	for _, i := range g.random.Perm(len(t.columns)) {
+		c := t.columns[i]
+		if slices.Contains([]string{"int", "text", "uuid", "bool"}, c.family.name) && g.chance(75) {
+			t.watched = append(t.watched, c.name)
+		}
+	}
+	return t
+}
+
+func (t *randomTable) sql() string {
+	var columns []string
+	for _, c := range t.columns {
+		columns = append(columns, c.name+" "+c.typ)
+	}
+	body := "(" + strings.Join(columns, ", ") + ", k int)"
+	switch t.tree {
+	case "partitions":
+		return fmt.Sprintf("CREATE TABLE %[1]s %[2]s PARTITION BY RANGE (k); CREATE TABLE %[1]s_1 PARTITION OF %[1]s FOR VALUES FROM (MINVALUE) TO (%[3]d); "+
+			"CREATE TABLE %[1]s_2 PARTITION OF %[1]s FOR VALUES FROM (%[3]d) TO (MAXVALUE); ", t.name, body, leafFrom)
+	case "children":
+		return fmt.Sprintf("CREATE TABLE %[1]s %[2]s; CREATE TABLE %[1]s_2 (more int) INHERITS (%[1]s); ", t.name, body)
+	}
+	return "CREATE TABLE " + t.name + " " + body + "; "
+}
+
+// pattern is what freshet install takes.
+func (t *randomTable) pattern(schema string) string {
+	return schema + "." + t.name + "(" + strings.Join(t.watched, ", ") + ")"
+}
+
+// newSchema makes tables and views for the queries that follow, and returns the
+// statements that create them.
+func (g *generator) newSchema() string {
+	g.tables, g.views = nil, nil
+	g.aliases, g.params, g.ctes = 0, nil, nil
+	sql := "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+	for _, name := range []string{"fa", "fb", "fc"} {
+		t := g.randomTable(name)
+		g.tables = append(g.tables, t)
+		sql += t.sql()
+	}
+	g.literalsOnly = true
+	for i := range 3 {
+		want := []*family{wholeNumbers, g.shownFamily()}
+		name := fmt.Sprintf("fv%d", i+1)
+		sql += fmt.Sprintf("CREATE VIEW %s(c1, c2)%s AS %s; ", name, choose(g, "", "", " WITH (security_barrier)"), g.selectQuery(i%2, nil, want))
+		g.views = append(g.views, source{alias: name, columns: outputs(want)})
+	}
+	g.literalsOnly = false
+	return sql
+}
+
+// outputs are the columns of a query made with selectQuery.
+func outputs(want []*family) []sourceColumn {
+	var out []sourceColumn
+	for i, f := range want {
+		out = append(out, sourceColumn{fmt.Sprintf("c%d", i+1), f})
+	}
+	return out
+}
