@@ -269,6 +269,15 @@ func (a *Analyzer) attempt(ctx context.Context, s *session, c *catalog, r *Reque
 }
 
 func (a *Analyzer) examine(ctx context.Context, s *session, c *catalog, r *Request) (*Verdict, error) {
+	parsed, err := a.parse(ctx, s, c, r)
+	if err != nil {
+		return nil, err
+	}
+	return conclude(parsed)
+}
+
+// parse asks the server for all that the verdict depends on.
+func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request) (*statement, error) {
 	if s.unfit != nil {
 		return nil, s.unfit
 	}
@@ -300,10 +309,10 @@ func (a *Analyzer) examine(ctx context.Context, s *session, c *catalog, r *Reque
 	if err := c.load(ctx, s.conn, wanted); err != nil {
 		return nil, err
 	}
-	return conclude(&statement{
+	return &statement{
 		query: query, catalog: c, watch: a.watch(),
 		text: scan(r.SQL, r.standardConforming()), request: r, description: description,
-	})
+	}, nil
 }
 
 // serverSaid tells the server's refusal of a statement, which is a verdict, from

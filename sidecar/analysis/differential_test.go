@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/freshet/freshet/invalidation"
 )
@@ -24,8 +25,6 @@ var (
 )
 
 const (
-	// queriesPerSchema are asked before the tables are made anew.
-	queriesPerSchema = 40
 	// mutationsPerQuery changes are tried on the same rows.
 	mutationsPerQuery = 40
 	// randomSchema is where the tables are.
@@ -44,7 +43,13 @@ func TestDifferential(t *testing.T) {
 	for end := time.Now().Add(duration); time.Now().Before(end) && !t.Failed(); {
 		d.oneSchema(end)
 	}
-	d.report()
+	misses := 0
+	if d.miss != "" {
+		misses = 1
+	}
+	t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
+		"%d changes moved no tag, %d moved one and changed the answer, %d moved one needlessly",
+		d.seed, d.trials(), misses, d.schemas, d.queries, d.precise, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
 	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0) {
 		t.Error("the test tested nothing")
 	}
@@ -55,25 +60,27 @@ type differential struct {
 	bench    *bench
 	generate *generator
 	verdicts map[string][]*Verdict // by parameter types and template key
+	// queriesPerSchema are asked before the tables are made anew.
+	queriesPerSchema int
+	// ask is handed a query, and the same with other literals.
+	ask func(sql, other string)
+	// miss describes a change of an answer that no tag told of.
+	miss string
 
 	seed                              uint64
 	schemas, queries, shared, refused int
 	precise, binary, broken           int
 	quiet, announced, needless        int
-	misses                            int
 }
 
 func newDifferential(t *testing.T, seed uint64) *differential {
-	d := &differential{t: t, bench: setup(t), generate: &generator{random: rand.New(rand.NewPCG(seed, 0))}, seed: seed}
+	d := &differential{t: t, bench: setup(t), generate: &generator{random: rand.New(rand.NewPCG(seed, 0))}, seed: seed, queriesPerSchema: 60}
+	d.ask = d.askBoth
 	d.bench.exec(t, `SET max_parallel_workers_per_gather = 0; SET statement_timeout = '5s'; SET TimeZone = 'UTC'`)
 	return d
 }
 
-func (d *differential) report() {
-	d.t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
-		"%d changes moved no tag, %d moved one and changed the answer, %d moved one needlessly",
-		d.seed, d.quiet+d.announced+d.needless, d.misses, d.schemas, d.queries, d.precise, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
-}
+func (d *differential) trials() int { return d.quiet + d.announced + d.needless }
 
 // oneSchema makes tables, has them watched, and asks queries of them.
 func (d *differential) oneSchema(end time.Time) {
@@ -100,24 +107,17 @@ func (d *differential) oneSchema(end time.Time) {
 	b.analyzer.Forget()
 	d.verdicts = map[string][]*Verdict{}
 	d.schemas++
-	for range queriesPerSchema {
+	for range d.queriesPerSchema {
 		if d.t.Failed() || time.Now().After(end) {
 			return
 		}
-		d.oneQuery()
+		sql := d.generate.query()
+		d.ask(sql, d.otherLiterals(sql))
 	}
 }
 
 func (d *differential) root(t *randomTable) uint32 {
 	return d.bench.watch.roots[randomSchema+"."+t.name]
-}
-
-// oneQuery analyses a query twice over: as generated, and with its literals
-// changed, so that the second is likely to use the verdict of the first.
-func (d *differential) oneQuery() {
-	sql := d.generate.query()
-	d.one(sql)
-	d.one(d.otherLiterals(sql))
 }
 
 // otherLiterals puts other values of the same family in the place of some.
@@ -142,62 +142,84 @@ func (d *differential) otherLiterals(sql string) string {
 	return sql
 }
 
-// verdict analyses a statement, or takes a verdict that covers it. The literals
-// are nil if it was analysed by its exact text.
-func (d *differential) verdict(sql string) (*Verdict, []Literal) {
+func (d *differential) request(sql string) Request {
 	r := Request{SQL: sql, SearchPath: []string{"pg_catalog", randomSchema}, Settings: map[string]string{"TimeZone": "UTC"}}
 	for _, p := range d.generate.params {
 		r.ParamTypes = append(r.ParamTypes, p.typ)
 	}
+	return r
+}
+
+// askBoth tries a query twice over: as generated, and with other literals, so
+// that the second is likely to use the verdict of the first.
+func (d *differential) askBoth(sql, other string) {
+	d.one(sql)
+	d.one(other)
+}
+
+// verdict analyses a statement, or takes a verdict that covers it.
+func (d *differential) verdict(sql string) *Verdict {
+	r := d.request(sql)
 	template, ok := NewTemplate(sql, true)
 	if !ok {
-		return d.bench.analyze(d.t, r), nil
-	}
-	if template.Literals == nil {
-		template.Literals = []Literal{}
+		return d.bench.analyze(d.t, r)
 	}
 	key := fmt.Sprint(r.ParamTypes, template.Key)
 	for _, v := range d.verdicts[key] {
 		if v.Covers(template) {
 			d.shared++
-			return v, template.Literals
+			return v
 		}
 	}
 	v := d.bench.analyze(d.t, r)
 	d.verdicts[key] = append(d.verdicts[key], v)
-	return v, template.Literals
+	return v
 }
 
 func (d *differential) one(sql string) {
-	v, literals := d.verdict(sql)
+	v := d.verdict(sql)
 	if !v.Cacheable {
 		// A text that the lexer cannot read may name the clock, for all it knows.
-		if v.Reason != ReasonSQLError && (v.Reason != ReasonClockLiteral || literals != nil) {
+		_, read := NewTemplate(sql, true)
+		if v.Reason != ReasonSQLError && (v.Reason != ReasonClockLiteral || read) {
 			d.t.Errorf("refused as %s [%s]: %s", v.Reason, v.Detail, sql)
 		}
 		d.refused++
 		return
 	}
-	p := Params{Literals: literals}
-	binary := false
-	for i, b := range d.generate.params {
-		p.Bound = append(p.Bound, b.value(d.bench.conn.TypeMap(), v.ParamTypes[i]))
-		binary = binary || p.Bound[i].Binary
-	}
-	tags, ok := v.AppendTags(nil, p)
+	q, ok := d.question(v, sql)
 	if !ok {
 		d.t.Errorf("no tags for %s", sql)
 		return
 	}
-	if d.try(question{sql, v.ParamTypes, p.Bound, tags}) {
+	if d.try(*q) {
 		d.queries++
-		if binary {
+		if slices.ContainsFunc(q.bound, func(v Value) bool { return v.Binary }) {
 			d.binary++
 		}
-		if slices.ContainsFunc(v.Tags, func(t TagTemplate) bool { return t.Column != "" }) {
+		if q.precise {
 			d.precise++
 		}
 	}
+	if d.miss != "" {
+		d.t.Error(d.miss)
+	}
+}
+
+// question binds values to a statement and asks its verdict for the tags.
+func (d *differential) question(v *Verdict, sql string) (*question, bool) {
+	q := &question{sql: sql, types: v.ParamTypes}
+	for i, b := range d.generate.params {
+		q.bound = append(q.bound, b.value(d.bench.conn.TypeMap(), v.ParamTypes[i]))
+	}
+	p := Params{Bound: q.bound}
+	if template, ok := NewTemplate(sql, true); ok {
+		p.Literals = append([]Literal{}, template.Literals...)
+	}
+	q.precise = slices.ContainsFunc(v.Tags, func(t TagTemplate) bool { return t.Column != "" })
+	var ok bool
+	q.tags, ok = v.AppendTags(nil, p)
+	return q, ok
 }
 
 // question is a query as it is asked, and the tags of its answer.
@@ -206,6 +228,10 @@ type question struct {
 	types []uint32
 	bound []Value
 	tags  []string
+	// precise is set if a tag is of values; if not, only forgotten tables can show.
+	precise bool
+	// must are tags of which every change has to move one; nil if any change will do.
+	must []string
 }
 
 // try fills the tables, asks, and then changes, asks and rolls back again and
@@ -216,83 +242,80 @@ func (d *differential) try(q question) bool {
 	b.exec(d.t, "BEGIN")
 	defer b.exec(d.t, "ROLLBACK")
 	rows, statements := g.fill()
-	b.exec(d.t, strings.Join(statements, ";")+"; DELETE FROM freshet.outbox")
+	b.exec(d.t, strings.Join(statements, ";"))
 	var trials []trial
-	for range mutationsPerQuery {
-		if t := g.trial(rows, q.tags, !g.chance(10), d.root); len(t.statements) > 0 {
+	wanted := mutationsPerQuery
+	if !q.precise && q.must == nil {
+		wanted = mutationsPerQuery / 4
+	}
+	for range wanted {
+		if t := g.trial(rows, q.tags, q.must, q.must != nil || !g.chance(10), d.root); len(t.statements) > 0 {
 			trials = append(trials, t)
 		}
 	}
-	before, outcomes, err := d.answers(q, trials)
+	b.exec(d.t, "SAVEPOINT filled")
+	before, answers, err := d.answers(q, trials)
 	if err != nil {
 		d.broken++
 		return false
 	}
-	for i, o := range outcomes {
-		changed, moved := !slices.Equal(before, o.answer), moves(o.moved, q.tags)
+	for i, answer := range answers {
+		changed, moved := !slices.Equal(before, answer), moves(trials[i].expected, q.tags)
 		switch {
 		case moved && changed:
 			d.announced++
 		case moved:
 			d.needless++
 		case changed:
-			d.missed(q, statements, trials[i].statements, o.moved)
-			return true
+			d.changed(q, statements, trials[i])
 		default:
 			d.quiet++
+		}
+		if d.miss != "" {
+			return true
 		}
 	}
 	return true
 }
 
-func (d *differential) missed(q question, rows, changes, moved []string) {
-	d.misses++
+// changed runs a trial again whose change of the answer was not expected, to hear
+// from the triggers whether a tag moved.
+func (d *differential) changed(q question, rows []string, t trial) {
+	b := d.bench
+	b.exec(d.t, "DELETE FROM freshet.outbox;"+strings.Join(t.statements, ";"))
+	var moved []string
+	if err := b.conn.QueryRow(d.t.Context(), movedSQL).Scan(&moved); err != nil {
+		d.t.Fatal(err)
+	}
+	b.exec(d.t, "ROLLBACK TO filled")
+	if moves(moved, q.tags) {
+		d.announced++
+		return
+	}
 	var values []string
 	for _, p := range q.bound {
 		values = append(values, fmt.Sprintf("%q (binary %v, null %v)", p.Data, p.Binary, p.Null))
 	}
-	named := func(tags []string) (out []string) {
-		for _, t := range tags {
-			out = append(out, d.bench.named(t))
-		}
-		return out
-	}
-	d.t.Errorf("the answer changed and no tag moved\n query   %s\n bound   %s\n tags    %q\n rows    %s\n changes %s\n moved   %q",
-		q.sql, values, named(q.tags), strings.Join(rows, ";\n         "), strings.Join(changes, "; "), named(moved))
+	d.miss = fmt.Sprintf("the answer changed and no tag moved\n query   %s\n bound   %s\n tags    %q\n rows    %s\n changes %s\n moved   %q",
+		q.sql, values, b.namedAll(q.tags), strings.Join(rows, ";\n         "), strings.Join(t.statements, "; "), b.namedAll(moved))
 }
 
-// outcome is the answer after a trial, and the tags that it moved.
-type outcome struct{ answer, moved []string }
+const movedSQL = `SELECT coalesce(array_agg(DISTINCT tag), '{}') FROM freshet.outbox, unnest(tags) tag WHERE xid = pg_current_xact_id()`
 
-const movedSQL = `SELECT DISTINCT unnest(tags) FROM freshet.outbox WHERE xid = pg_current_xact_id()`
-
-// answers returns the query's answer before, and the outcome of each trial.
-func (d *differential) answers(q question, trials []trial) (before []string, outcomes []outcome, err error) {
+// answers returns the query's answer before, and after each trial.
+func (d *differential) answers(q question, trials []trial) (before []string, after [][]string, err error) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
-	values, formats := make([][]byte, len(q.bound)), make([]int16, len(q.bound))
-	for i, v := range q.bound {
-		if !v.Null {
-			values[i] = v.Data
-			if v.Data == nil {
-				values[i] = []byte{}
-			}
-		}
-		if v.Binary {
-			formats[i] = 1
-		}
-	}
+	values, formats := wireForm(q.bound)
 	pipeline := d.bench.conn.PgConn().StartPipeline(ctx)
 	send := func(statement string) { pipeline.SendQueryParams(statement, nil, nil, nil, nil) }
 	ask := func() { pipeline.SendQueryParams(q.sql, values, q.types, formats, nil) }
 	ask()
-	send("SAVEPOINT filled")
 	for _, t := range trials {
 		for _, s := range t.statements {
 			send(s)
 		}
 		ask()
-		send(movedSQL)
 		send("ROLLBACK TO filled")
 	}
 	err = pipeline.Sync()
@@ -300,26 +323,36 @@ func (d *differential) answers(q question, trials []trial) (before []string, out
 		if err == nil {
 			rows, err = readAnswer(pipeline)
 		}
-		return rows
+		return d.fold(rows)
 	}
-	before = d.fold(read())
-	read()
+	before = read()
 	for _, t := range trials {
 		for range t.statements {
 			read()
 		}
-		o := outcome{answer: d.fold(read())}
-		for _, tag := range read() {
-			o.moved = append(o.moved, strings.TrimSuffix(tag, "|"))
-		}
-		outcomes = append(outcomes, o)
+		after = append(after, read())
 		read()
 	}
 	// What was not read because of an error says the same error again.
 	if closed := pipeline.Close(); err == nil {
 		err = closed
 	}
-	return before, outcomes, err
+	return before, after, err
+}
+
+// wireForm splits values as they are bound.
+func wireForm(bound []Value) (values [][]byte, formats []int16) {
+	for _, v := range bound {
+		format, data := int16(pgtype.TextFormatCode), v.Data
+		if v.Binary {
+			format = pgtype.BinaryFormatCode
+		}
+		if !v.Null && data == nil {
+			data = []byte{}
+		}
+		values, formats = append(values, data), append(formats, format)
+	}
+	return values, formats
 }
 
 var (

@@ -19,6 +19,9 @@ type generator struct {
 	views   []source
 	params  []bound
 	ctes    []source
+	// usual are the values that rows and queries of this schema mostly have, so
+	// that they meet.
+	usual map[*family][]sample
 	// literalsOnly is set where there can be no parameters.
 	literalsOnly bool
 	// fuzzy is set once a query shows values whose equals print differently.
@@ -58,9 +61,16 @@ func (g *generator) shownFamily() *family {
 	}
 }
 
+func (g *generator) sample(f *family) sample {
+	if g.chance(85) {
+		return choose(g, g.usual[f]...)
+	}
+	return choose(g, f.values...)
+}
+
 // value is one of a family: a literal, sometimes a parameter, rarely NULL.
 func (g *generator) value(f *family) string {
-	v := choose(g, f.values...)
+	v := g.sample(f)
 	switch {
 	case !g.literalsOnly && g.chance(35):
 		return g.parameter(f, v)
@@ -106,7 +116,7 @@ func (g *generator) parameter(f *family, v sample) string {
 func (g *generator) array(f *family) string {
 	var items []string
 	for range g.random.IntN(4) {
-		v := choose(g, f.values...)
+		v := g.sample(f)
 		item := v.text
 		if len(v.forms) > 0 && g.chance(30) {
 			item = choose(g, v.forms...)
@@ -170,6 +180,8 @@ func (g *generator) predicate(local, outer []source, depth int) string {
 		return c + " = " + g.columnOf(f, local)
 	case n < 11 && len(outer) > 0:
 		return c + " = " + g.columnOf(f, outer)
+	case n == 11 && len(outer) > 0:
+		return g.columnOf(f, outer) + " = " + g.value(f)
 	case n == 11:
 		return c + choose(g, " IN (", " IN (", " NOT IN (") + g.value(f) + ", " + g.value(f) + ")"
 	case n == 12:
@@ -207,10 +219,10 @@ func (g *generator) typedPredicate(c string, f *family) string {
 			c+"::bigint = "+g.value(f), c+" + 0 = "+g.value(f),
 			"- "+c+" = "+g.value(f))
 	case "text":
-		v := quoted(choose(g, "a", "A", "b", "a "))
+		v := quoted(choose(g, "a", "a", "A", "a "))
 		return choose(g,
-			c+" = "+v+" COLLATE loose", c+" COLLATE loose = "+v, c+" COLLATE \"C\" = "+v,
-			c+"::varchar(1) = "+v, c+"::bpchar = "+v, c+" = "+v+"::bpchar", "upper("+c+") = 'A'", c+" LIKE 'a%'")
+			c+" = "+v+" COLLATE loose", c+" = "+v+" COLLATE loose", c+" COLLATE loose = "+v, c+" COLLATE \"C\" = "+v,
+			c+"::varchar(1) = "+v, c+"::varchar(1) = "+v, c+"::bpchar = "+v, c+" = "+v+"::bpchar", "upper("+c+") = 'A'", c+" LIKE 'a%'")
 	case "bool":
 		return choose(g, c, "NOT "+c, c+" IS TRUE", c+" IS FALSE", c+" IS NOT TRUE", c+" IS NOT FALSE", c+" IS UNKNOWN", c+"::int = 1")
 	case "date":
@@ -240,7 +252,7 @@ func (g *generator) subqueryPredicate(c string, f *family, local, outer []source
 
 func (g *generator) where(local, outer []source, depth int) string {
 	var parts []string
-	for range g.random.IntN(4) {
+	for range choose(g, 0, 1, 1, 1, 2, 3) {
 		parts = append(parts, g.predicate(local, outer, depth))
 	}
 	if len(parts) == 0 {
@@ -326,7 +338,7 @@ func (g *generator) merged() (string, []source) {
 	}
 	a := g.alias()
 	text := "(" + left + choose(g, " JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ") + right + " USING (" + using + ") AS " + a + ")"
-	return text, []source{{a, []sourceColumn{{using, f}}}, l, r}
+	return text, []source{{a, []sourceColumn{{using, f}}}, {a, []sourceColumn{{using, f}}}, l, r}
 }
 
 // joinCondition keeps to what a full join can be planned with.
@@ -394,7 +406,7 @@ func (g *generator) selectQuery(depth int, outer []source, want []*family) strin
 			"rank() OVER (ORDER BY "+e[0]+", "+e[1]+")") + "::int"
 	case n == 6 && depth > 0 && number:
 		f, s := g.from(0)
-		e[last] = "(SELECT max(" + g.columnOf(wholeNumbers, s) + ")::int FROM " + f + g.where(s, sources, 0) + ")"
+		e[last] = "(SELECT " + choose(g, "max("+g.columnOf(wholeNumbers, s)+")", "count(*)") + "::int FROM " + f + g.where(s, sources, 0) + ")"
 	case n == 7:
 		e[last] = "CASE WHEN " + g.predicate(sources, nil, depth) + " THEN " + e[last] + " END"
 	}
@@ -403,8 +415,8 @@ func (g *generator) selectQuery(depth int, outer []source, want []*family) strin
 
 func (g *generator) grouped(key, number, value, tail string) string {
 	aggregate := choose(g, "count(*)::int", "max("+number+")", "sum("+number+")::int")
-	having := choose(g, "", "", " HAVING count(*) > 1", " HAVING "+key+" = "+value)
-	by := choose(g, key, key, key, "ROLLUP ("+key+")", "GROUPING SETS (("+key+"), ())")
+	having := choose(g, "", " HAVING count(*) > 1", " HAVING "+key+" = "+value)
+	by := choose(g, key, key, "ROLLUP ("+key+")", "GROUPING SETS (("+key+"), ())")
 	return "SELECT " + key + " AS c1, " + aggregate + " AS c2 FROM " + tail + " GROUP BY " + by + having
 }
 
@@ -413,10 +425,10 @@ func (g *generator) query() string {
 	g.aliases, g.params, g.ctes, g.fuzzy = 0, nil, nil, false
 	with := ""
 	switch n := g.random.IntN(100); {
-	case n < 10:
+	case n < 6:
 		with = "WITH RECURSIVE w1(c1, c2) AS (" + g.recursive() + ") "
 		g.ctes = []source{{"w1", outputs([]*family{wholeNumbers, wholeNumbers})}}
-	case n < 40:
+	case n < 30:
 		want := []*family{wholeNumbers, g.shownFamily()}
 		with = "WITH w1 AS" + choose(g, "", "", " MATERIALIZED", " NOT MATERIALIZED") + " (" + g.selectQuery(1, nil, want) + ")"
 		ctes := []source{{"w1", outputs(want)}}
@@ -429,11 +441,14 @@ func (g *generator) query() string {
 		g.ctes = ctes
 		with += " "
 	}
-	if g.chance(45) {
+	switch {
+	case g.chance(35):
 		return g.numbered(with + g.wrapped())
+	case g.chance(20):
+		return g.numbered(with + g.correlated())
 	}
 	want := []*family{g.shownFamily(), g.shownFamily()}[:1+g.random.IntN(2)]
-	return g.numbered(with + g.selectQuery(1+g.random.IntN(2), nil, want))
+	return g.numbered(with + g.selectQuery(choose(g, 0, 0, 1, 2), nil, want))
 }
 
 var parameterForm = regexp.MustCompile(`\$\d+`)
@@ -502,6 +517,33 @@ func (g *generator) wrapped() string {
 		fmt.Sprintf("c%d", i+1) + ") b(c1, c2) WHERE a.c1 = " + g.value(wholeNumbers)
 }
 
+// correlated makes a small query whose rows decide each what a second query says,
+// as those of object mappers do.
+func (g *generator) correlated() string {
+	first, a := g.table()
+	second, b := g.table()
+	outer, inner := []source{a}, []source{b}
+	where := second + " WHERE " + g.predicate(inner, outer, 0)
+	if g.chance(40) {
+		where += " AND " + g.predicate(inner, outer, 0)
+	}
+	tail := " FROM " + first + g.where(outer, nil, 0)
+	if !strings.Contains(tail, " WHERE ") {
+		tail += " WHERE true"
+	}
+	list := "SELECT " + a.alias + ".i1, " + a.alias + ".s1"
+	switch g.random.IntN(4) {
+	case 0:
+		return list + tail + " AND " + choose(g, "", "NOT ") + "EXISTS (SELECT FROM " + where + ")"
+	case 1:
+		return list + ", (SELECT count(*) FROM " + where + ")" + tail
+	case 2:
+		return list + tail + " AND " + a.alias + ".i1 " + choose(g, "IN", "NOT IN") + " (SELECT " + b.alias + ".i1 FROM " + where + ")"
+	}
+	return list + ", l.i2 FROM " + first + choose(g, " LEFT JOIN", " JOIN") + " LATERAL (SELECT " + b.alias + ".i1, " + b.alias + ".i2 FROM " + where +
+		choose(g, "", " ORDER BY 1, 2 LIMIT 1") + ") l ON " + choose(g, "true", "l.i2 = "+a.alias+".i2") + g.where(outer, nil, 0)
+}
+
 // shaped makes a small query on one table, or two, of a shape through which
 // conditions pass only in part or not at all.
 func (g *generator) shaped() string {
@@ -531,7 +573,7 @@ func (g *generator) shaped() string {
 		return "SELECT max(" + a + ") AS c1, count(*)::int AS c2" + tail + choose(g, "", " GROUP BY "+b)
 	case 5:
 		return "SELECT " + a + " AS c1, count(*)::int AS c2" + tail + " GROUP BY " +
-			choose(g, a, "1", "ROLLUP ("+a+")", "GROUPING SETS (("+a+"), ())")
+			choose(g, a, "1", "ROLLUP ("+a+")", "ROLLUP ("+a+")", "GROUPING SETS (("+a+"), ())")
 	case 6:
 		return "SELECT DISTINCT ON (" + a + ") " + a + " AS c1, " + b + " AS c2" + tail + " ORDER BY 1, 2"
 	case 7:

@@ -55,8 +55,14 @@ func (g *generator) randomTable(name string) *randomTable {
 	add("i1", wholeNumbers)
 	add("i2", wholeNumbers)
 	add("s1", texts)
-	for _, i := range g.random.Perm(len(families) - 2)[:3] {
-		add(families[i+2].name+"1", families[i+2])
+	others := families[2:]
+	for _, i := range g.random.Perm(len(others))[:3] {
+		add(others[i].name+"1", others[i])
+	}
+	for _, f := range families {
+		if (f.name == "uuid" || f.name == "bool") && g.chance(50) && !slices.ContainsFunc(t.columns, func(c randomColumn) bool { return c.family == f }) {
+			add(f.name+"1", f)
+		}
 	}
 	for _, i := range g.random.Perm(len(t.columns)) {
 		c := t.columns[i]
@@ -92,6 +98,12 @@ func (t *randomTable) pattern(schema string) string {
 // statements that create them.
 func (g *generator) newSchema() string {
 	g.tables, g.views = nil, nil
+	g.usual = map[*family][]sample{}
+	for _, f := range families {
+		for _, i := range g.random.Perm(len(f.values))[:min(3, len(f.values))] {
+			g.usual[f] = append(g.usual[f], f.values[i])
+		}
+	}
 	g.aliases, g.params, g.ctes = 0, nil, nil
 	sql := "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
 	for _, name := range []string{"fa", "fb", "fc"} {

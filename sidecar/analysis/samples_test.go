@@ -40,12 +40,12 @@ var (
 	wholeNumbers = &family{
 		name: "int", types: []string{"smallint", "integer", "bigint"}, array: "int8[]", bare: true, shown: true,
 		declare: []uint32{typeInt2, typeInt4, typeInt8},
-		values:  []sample{{"0", []string{"-0", "00"}}, {"1", []string{" 1", "+1"}}, {"2", []string{"02", "2 "}}, {"-1", []string{" -1"}}},
+		values:  []sample{{"0", []string{"-0", "00"}}, {"1", []string{" 1", "+1"}}, {"2", []string{"02", "2 "}}, {"-1", []string{" -1"}}, {"3", nil}},
 	}
 	texts = &family{
 		name: "text", types: []string{"text", "varchar(99)", `text COLLATE "C"`}, array: "text[]", shown: true,
 		declare: []uint32{typeText, typeVarchar},
-		values:  samples("a", "A", "b", "", "O'x", strings.Repeat("long ", 14)),
+		values:  samples("a", "A", "ab", "", "O'x", strings.Repeat("long ", 14)),
 	}
 )
 

@@ -171,3 +171,10 @@ func (b *bench) named(tag string) string {
 	}
 	return oid + "/" + rest
 }
+
+func (b *bench) namedAll(tags []string) (out []string) {
+	for _, t := range tags {
+		out = append(out, b.named(t))
+	}
+	return out
+}
