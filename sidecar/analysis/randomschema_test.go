@@ -27,11 +27,6 @@ type randomColumn struct {
 	family *family
 }
 
-func (t *randomTable) column(name string) *randomColumn {
-	i := slices.IndexFunc(t.columns, func(c randomColumn) bool { return c.name == name })
-	return &t.columns[i]
-}
-
 // place returns the table that holds the row with key k.
 func (t *randomTable) place(k int) string {
 	switch {
