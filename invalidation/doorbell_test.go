@@ -133,7 +133,7 @@ func received(t *testing.T, listener *pgx.Conn, writer uint32) (rings, others in
 
 // A writer that finds the lock taken does not ring; whoever holds it may be
 // anybody, so the poll is what bounds the wait.
-func TestDeafFollowerPolls(t *testing.T) {
+func TestCase41DeafFollowerPolls(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -227,7 +227,7 @@ func TestWarmStart(t *testing.T) {
 	}
 }
 
-func TestTerminatedConnections(t *testing.T) {
+func TestCase40TerminatedConnections(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

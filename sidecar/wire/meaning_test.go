@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// TestPreparedStatementsAfterChanges: a statement that was prepared before its
+// TestCase26PreparedStatementsAfterChanges: a statement that was prepared before its
 // table, role or search path changed answers as it does on Postgres itself, even
 // if other clients have brought the new rows into the cache.
-func TestPreparedStatementsAfterChanges(t *testing.T) {
+func TestCase26PreparedStatementsAfterChanges(t *testing.T) {
 	t.Parallel()
 	use := synced(msgBind("s", "3"), msgExecute("", 0))
 	describe := synced(msgDescribe('S', "s"))

@@ -76,14 +76,14 @@ func (s *side) received() {
 	}
 }
 
-// TestOvertakenLoad forces this, with one sidecar and with two that share Redis:
+// TestCase39OvertakenLoad forces this, with one sidecar and with two that share Redis:
 //
 //  1. a client's read takes its snapshot in Postgres;
 //  2. a commit changes the row, and the sidecars receive the event;
 //  3. the read ends with the old row, is answered to its client and offered to
 //     both tiers;
 //  4. everybody who comes after the event must be shown the new row.
-func TestOvertakenLoad(t *testing.T) {
+func TestCase39OvertakenLoad(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	rd := servers.SharedRedis(t)
@@ -114,13 +114,13 @@ func TestOvertakenLoad(t *testing.T) {
 	})
 }
 
-// TestLateComerDoesNotShareAnOvertakenLoad forces this:
+// TestCase39LateComerDoesNotShareAnOvertakenLoad forces this:
 //
 //  1. a client's read takes its snapshot, others may join its load;
 //  2. a commit changes the row, and the sidecar receives the event;
 //  3. another client asks the same and joins the load under way;
 //  4. the load ends with the old row, which is no answer for the second client.
-func TestLateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
+func TestCase39LateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(withLargeEntries)
@@ -187,9 +187,9 @@ func TestOwnWritesAreSeen(t *testing.T) {
 	}
 }
 
-// TestCancelWhileWaiting cancels a client that waits for another's load: it gets
+// TestCase38CancelWhileWaiting cancels a client that waits for another's load: it gets
 // Postgres' own error, and the load goes on.
-func TestCancelWhileWaiting(t *testing.T) {
+func TestCase38CancelWhileWaiting(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(withLargeEntries)

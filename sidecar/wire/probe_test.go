@@ -61,7 +61,7 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 
 // A reload of the configuration takes effect between two messages: the answer
 // that follows is of other settings than its key says.
-func TestAnswerBehindAChangedSettingIsNotKept(t *testing.T) {
+func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &capture{sizeMax: 1 << 20}

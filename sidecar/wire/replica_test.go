@@ -121,7 +121,7 @@ func TestF9SidecarBeforeALaggingStandby(t *testing.T) {
 	}
 }
 
-func TestReplicaPassesThroughWhatIsNotBounded(t *testing.T) {
+func TestCase41ReplicaPassesThroughWhatIsNotBounded(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, nil)
 	var notices []string

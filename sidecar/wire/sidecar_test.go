@@ -25,7 +25,7 @@ func (b *testbed) scans(table string) int64 {
 	return n
 }
 
-func TestSecondReadDoesNotReachPostgres(t *testing.T) {
+func TestCase43SecondReadDoesNotReachPostgres(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
