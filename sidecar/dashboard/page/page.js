@@ -137,6 +137,7 @@ function showFacts(stats, history) {
   const facts = [
     ["Reached Postgres", `${perSecond(history.upstream_queries_per_second.at(-1) ?? 0)} /s`, `${count(stats.upstream_queries)} in total`],
     ["Changes received", `${perSecond(history.invalidation_events_per_second.at(-1) ?? 0)} /s`, `${count(stats.invalidation_events)} in total`],
+    ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
     ["Clients", count(stats.sessions), `${count(stats.sessions_total)} ever, ${count(stats.sessions_refused)} refused`],
     ["Memory", bytes(stats.l1.bytes), `of ${bytes(stats.l1.limit_bytes)}, ${count(stats.l1.items)} entries`],
     ["Redis", redis, redisNote, stats.redis.state === "down"],
