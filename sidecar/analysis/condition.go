@@ -175,12 +175,35 @@ func (d *deriver) anyOf(scopes []*scope, n *node, learn func(column, guard)) {
 			g = append(g, one...)
 		}
 		learn(c, g)
+	case "CONST":
+		if g, ok := d.arrayConstant(array); ok {
+			learn(c, g)
+		}
 	case "PARAM":
 		element, ok := elementOf[array.oid("paramtype")]
 		if ok && array.int("paramkind") == paramExtern {
 			learn(c, guard{{Origin: Array, Index: array.int("paramid") - 1, Type: element}})
 		}
 	}
+}
+
+// arrayConstant reads '{1,2}' from the statement's text, which is all there is to
+// such a constant. Statements with other texts there do not share the verdict.
+func (d *deriver) arrayConstant(n *node) (guard, bool) {
+	element, known := elementOf[n.oid("consttype")]
+	text, ok := d.text(n.int("location"))
+	if !known || !ok || n.bool("constisnull") {
+		return nil, false
+	}
+	items, ok := textArray(element, text, guardValuesMax)
+	if !ok {
+		return nil, false
+	}
+	g := guard{}
+	for _, item := range items {
+		g = append(g, ValueSource{Origin: Fixed, Type: element, Text: item})
+	}
+	return g, true
 }
 
 // member notes column IN (SELECT …): what is known of the column restricts the

@@ -130,6 +130,9 @@ func (g *generator) array(f *family) string {
 		items = append(items, "NULL")
 	}
 	text := "{" + strings.Join(items, ",") + "}"
+	if g.chance(25) {
+		return quoted(text)
+	}
 	g.params = append(g.params, bound{text: &text, binary: g.chance(50)})
 	name := fmt.Sprintf("$%d", len(g.params))
 	if g.chance(30) {

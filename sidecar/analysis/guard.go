@@ -74,6 +74,7 @@ func (s *scope) propagate() {
 type deriver struct {
 	found         map[*node][]map[int]guard                 // by occurrence, for each visit: guards by column number
 	literal       func(location int) (ordinal int, ok bool) // the variable literal at an offset
+	text          func(location int) (string, bool)         // the plain string at an offset
 	deterministic func(collation uint32) bool
 	visits        int
 	dry           int // above 0: only facts are wanted, occurrences do not count
@@ -149,6 +150,9 @@ func union(a, b guard) guard { return slices.Concat(a, b) }
 func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]guard {
 	d.listen(me, scopes, told)
 	used := d.from(scopes, me.query.child("jointree"))
+	// A column in HAVING is one that is grouped by, so a group is kept or dropped
+	// with all its rows.
+	d.conjuncts(scopes, me.query.field("havingQual"), anyEntry)
 	sort.Ints(used)
 	me.propagate()
 	d.dry++

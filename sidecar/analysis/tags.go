@@ -54,6 +54,13 @@ func (s *statement) deriveTags(v *Verdict) {
 			i := s.text.literalAt(location)
 			return i, i >= 0 && v.shared && v.variable[i]
 		},
+		text: func(location int) (string, bool) {
+			i := s.text.literalAt(location)
+			if i < 0 || s.text.odd || s.text.literals[i].Kind != LiteralString {
+				return "", false
+			}
+			return s.text.literals[i].Text, true
+		},
 		deterministic: s.catalog.deterministic,
 	}
 	d.query(s.query, nil, nil)

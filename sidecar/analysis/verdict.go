@@ -9,7 +9,7 @@ import (
 
 // Limits of the tags of one read. Beyond them a whole-table tag takes over.
 const (
-	guardValuesMax = 64  // values one occurrence of a table may be guarded by
+	guardValuesMax = 256 // values one occurrence of a table may be guarded by
 	arrayValuesMax = 256 // elements of one bound array
 	plainValueMax  = 64  // bytes of a value that stand in a tag as they are
 )
