@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,6 +75,9 @@ type Options struct {
 	// Watch returns what is watched now. Required; called for every analysis that
 	// reaches the server, and must not call Analyze or Close.
 	Watch func() Watch
+	// Functions are the functions of the database that the operator vouches for.
+	// Default: none.
+	Functions []Function
 }
 
 // Analyzer turns statements into verdicts, on a few side sessions of its own. It
@@ -82,6 +86,8 @@ type Options struct {
 type Analyzer struct {
 	config *pgx.ConnConfig
 	watch  func() Watch
+	// functions are what the operator says of functions.
+	functions []Function
 
 	current  atomic.Pointer[catalog]
 	sessions chan *session // sessionsMax slots; a nil stands for one not connected
@@ -96,16 +102,22 @@ func New(o Options) (*Analyzer, error) {
 	if o.ConnConfig == nil || o.Watch == nil {
 		return nil, errors.New("create analyser: ConnConfig and Watch are required")
 	}
+	for _, f := range o.Functions {
+		if !signatureForm.MatchString(f.Signature) {
+			return nil, fmt.Errorf("create analyser: function %q is not of the form schema.name(types)", f.Signature)
+		}
+	}
 	a := &Analyzer{
-		config:   o.ConnConfig.Copy(),
-		watch:    o.Watch,
-		sessions: make(chan *session, sessionsMax),
+		config:    o.ConnConfig.Copy(),
+		watch:     o.Watch,
+		functions: slices.Clone(o.Functions),
+		sessions:  make(chan *session, sessionsMax),
 	}
 	a.open, a.close = context.WithCancel(context.Background())
 	for range sessionsMax {
 		a.sessions <- nil
 	}
-	a.current.Store(newCatalog())
+	a.Forget()
 	return a, nil
 }
 
@@ -113,7 +125,7 @@ func New(o Options) (*Analyzer, error) {
 // schema event, after what is watched was verified again. From then on
 // [Analyzer.Current] is false for every verdict made before, and analyses in
 // progress begin again.
-func (a *Analyzer) Forget() { a.current.Store(newCatalog()) }
+func (a *Analyzer) Forget() { a.current.Store(newCatalog(a.functions)) }
 
 // Current tells whether no schema event came since the verdict's analysis began.
 // A verdict that is not current must be dropped. Ask before each use: one atomic

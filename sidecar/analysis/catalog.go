@@ -20,6 +20,10 @@ type catalog struct {
 	functions  map[uint32]*function
 	types      map[uint32]*typeInfo
 	collations map[uint32]bool // deterministic?
+	// functionsDeclared are what the operator says; declared are those found, nil
+	// until they were looked for.
+	functionsDeclared []Function
+	declared          map[uint32]*declaration
 }
 
 type relation struct {
@@ -43,8 +47,10 @@ type typeInfo struct {
 	parts []uint32
 }
 
-func newCatalog() *catalog {
+func newCatalog(declared []Function) *catalog {
 	return &catalog{
+		functionsDeclared: declared,
+
 		relations:  map[uint32]*relation{},
 		functions:  map[uint32]*function{},
 		types:      map[uint32]*typeInfo{},
@@ -71,6 +77,9 @@ func (c *catalog) load(ctx context.Context, conn *pgx.Conn, n needs) error {
 	}
 	if err := c.loadFunctions(ctx, conn, missing(c.functions, n.functions)); err != nil {
 		return fmt.Errorf("read functions: %w", err)
+	}
+	if err := c.loadDeclared(ctx, conn); err != nil {
+		return fmt.Errorf("find declared functions: %w", err)
 	}
 	if err := c.loadCollations(ctx, conn, missing(c.collations, n.collations)); err != nil {
 		return fmt.Errorf("read collations: %w", err)

@@ -53,7 +53,7 @@ var advice = map[Reason]string{
 	ReasonSettingDependent:   "Pass the setting's value as a parameter instead of reading it in the statement.",
 	ReasonVolatileFunction:   "The function may give another answer at each call; compute its value in the application.",
 	ReasonStableFunction:     "The function's answer depends on more than its arguments and the tables; compute it in the application.",
-	ReasonUserFunction:       "What a user-defined function reads cannot be seen; inline its query, or use a view.",
+	ReasonUserFunction:       "What a user-defined function reads cannot be seen: declare it with --function if it changes nothing, inline its query, or use a view.",
 	ReasonClock:              "Pass the time as a parameter, rounded as coarsely as the page allows.",
 	ReasonClockLiteral:       "Write a date instead of now, today, tomorrow or yesterday.",
 	ReasonSequence:           "Sequences change without telling; they are never cached.",

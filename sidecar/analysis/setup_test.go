@@ -107,13 +107,13 @@ func (b *bench) connect(t testing.TB) *pgx.Conn {
 	return conn
 }
 
-func (b *bench) newAnalyzer(t testing.TB) *Analyzer {
+func (b *bench) newAnalyzer(t testing.TB, functions ...Function) *Analyzer {
 	t.Helper()
 	config, err := pgx.ParseConfig(b.dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Options{ConnConfig: config, Watch: func() Watch { return b.watch }})
+	a, err := New(Options{ConnConfig: config, Watch: func() Watch { return b.watch }, Functions: functions})
 	if err != nil {
 		t.Fatal(err)
 	}

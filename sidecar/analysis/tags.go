@@ -87,6 +87,14 @@ func (s *statement) deriveTags(v *Verdict) {
 		}
 		return true
 	})
+	for _, oid := range s.vouchedTables {
+		table, ok := s.watch.Table(oid)
+		if !ok {
+			panic(refuse(ReasonUnwatchedTable, s.catalog.relation(oid).name))
+		}
+		names[table.Name] = true
+		templates = append(templates, TagTemplate{Root: table.Root})
+	}
 	v.Tags = compact(templates)
 	for name := range names {
 		v.Tables = append(v.Tables, name)
@@ -104,7 +112,7 @@ func (s *statement) deriveTags(v *Verdict) {
 // it still: beside its own query, or (before version 16) as what the query calls
 // its old and new row.
 func (s *statement) mentioned() []uint32 {
-	var oids []uint32
+	oids := slices.Clone(s.vouchedTables)
 	walk(s.query, func(n *node) bool {
 		if n.tag == "RANGETBLENTRY" {
 			if a, ok := n.optional("relid").(atom); ok {

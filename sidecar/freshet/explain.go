@@ -18,8 +18,9 @@ import (
 
 type explainCommand struct {
 	upstreamFlag
-	Config    configFile `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
-	Statement string     `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+	Config    configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
+	Function  functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
+	Statement string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
 
 const (
@@ -60,7 +61,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return wire.Watched(state) }})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return wire.Watched(state) }, Functions: c.Function})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -149,6 +149,7 @@ func (s *sidecar) buildServer() (err error) {
 	s.analyzer, err = analysis.New(analysis.Options{
 		ConnConfig: s.primary,
 		Watch:      wire.Watch(s.follower),
+		Functions:  s.config.Function,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// functionList holds what the operator says about functions of the database:
+// shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items. As text they are
+// separated by commas outside of parentheses.
+type functionList []analysis.Function
+
+// UnmarshalText adds the functions in text, so that a flag may be repeated.
+func (l *functionList) UnmarshalText(text []byte) error {
+	rest := string(text)
+	for rest != "" {
+		var item string
+		item, rest = cutPattern(rest)
+		at := strings.LastIndex(item, ")")
+		signature := strings.TrimSpace(item[:at+1])
+		tables, found := strings.CutPrefix(strings.TrimSpace(item[at+1:]), "=")
+		if signature == "" || !found {
+			return fmt.Errorf("%q is no function: write schema.name(types)=pure, or schema.name(types)=schema.table+schema.table for the tables that it reads", strings.TrimSpace(item))
+		}
+		f := analysis.Function{Signature: signature}
+		if tables = strings.TrimSpace(tables); tables != "pure" {
+			for table := range strings.SplitSeq(tables, "+") {
+				if table = strings.TrimSpace(table); !strings.Contains(table, ".") {
+					return fmt.Errorf("function %s reads %q: write tables with their schema, such as shop.orders", signature, table)
+				}
+				f.Tables = append(f.Tables, table)
+			}
+		}
+		*l = append(*l, f)
+	}
+	return nil
+}
