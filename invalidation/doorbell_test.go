@@ -172,3 +172,23 @@ func TestF7RingingKeepsNoLock(t *testing.T) {
 	}
 	runOn(t, writer, "COMMIT")
 }
+
+// A listener that is idle in a transaction keeps the queue of notifications from
+// being emptied, until it is full and commits fail: the follower's own never is.
+func TestCase42ListenerIsNeverInATransaction(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	f := db.follow(func(o *FollowerOptions) { o.Poll = time.Millisecond })
+	const inTransaction = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+		AND application_name = 'freshet follower' AND state LIKE 'idle in transaction%'`
+	writer := db.connect()
+	for range 100 {
+		runOn(t, writer, "UPDATE users SET name = 'x' WHERE id = 1")
+		if n := db.value(inTransaction); n != "0" {
+			t.Fatalf("%s of the follower's sessions are idle in a transaction", n)
+		}
+	}
+	f.confirmNow()
+	until(t, "the queue is as good as empty", func() bool { return db.value("SELECT pg_notification_queue_usage() < 0.01") == "true" })
+}

@@ -1,0 +1,260 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// encryptedBed is a server that demands passwords, in several ways, and TLS, and a
+// sidecar before it.
+type encryptedBed struct {
+	*testbed
+	side *side
+	// certificate is the file of the certificate that the server shows.
+	certificate string
+}
+
+// certificateFor writes a certificate for addresses or names, signed by itself, and
+// its key.
+func certificateFor(t *testing.T, dir string, addresses []net.IP, names []string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "throwaway"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: addresses, DNSNames: names, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key = filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
+	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: signed}, key: {Type: "PRIVATE KEY", Bytes: encoded}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certificate, key
+}
+
+// password is that of all users of the bed.
+const password = "correct horse"
+
+// encryptionUsers are the users of the bed, by how they show who they are.
+var encryptionUsers = []string{"by_scram", "by_md5", "by_password", "by_trust", "by_reject"}
+
+func newEncryptedBed(t *testing.T, addresses []net.IP, names []string) *encryptedBed {
+	t.Helper()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{TCP: true, HBA: []string{
+		"hostssl all by_scram 127.0.0.1/32 scram-sha-256", "hostssl all by_md5 127.0.0.1/32 md5",
+		"hostssl all by_password 127.0.0.1/32 password", "hostssl all by_trust 127.0.0.1/32 trust", "hostssl all by_reject 127.0.0.1/32 reject",
+		"hostnossl all all 127.0.0.1/32 reject",
+	}})
+	b := &encryptedBed{testbed: newTestbedOn(t, pg, itemSchema+`
+		SET password_encryption = 'scram-sha-256'; CREATE ROLE by_scram LOGIN PASSWORD '`+password+`';
+		CREATE ROLE by_password LOGIN PASSWORD '`+password+`'; CREATE ROLE by_trust LOGIN; CREATE ROLE by_reject LOGIN;
+		SET password_encryption = 'md5'; CREATE ROLE by_md5 LOGIN PASSWORD '`+password+`';
+		GRANT SELECT ON item TO PUBLIC`)}
+	b.certificate = b.encrypt(addresses, names)
+	b.side = b.sidecar()
+	b.through("verify-full", b.certificate)
+	return b
+}
+
+// encrypt makes the server offer TLS, and returns the certificate that it shows.
+func (b *encryptedBed) encrypt(addresses []net.IP, names []string) string {
+	b.t.Helper()
+	certificate, key := certificateFor(b.t.(*testing.T), b.postgres.DataDir(), addresses, names)
+	owner, err := os.Stat(b.postgres.DataDir())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	who := owner.Sys().(*syscall.Stat_t)
+	if err := errors.Join(os.Chown(certificate, int(who.Uid), int(who.Gid)), os.Chown(key, int(who.Uid), int(who.Gid))); err != nil {
+		b.t.Fatal(err)
+	}
+	b.exec("ALTER SYSTEM SET ssl = on")
+	b.exec("SELECT pg_reload_conf()")
+	eventually(b.t, "TLS to be on", func() bool {
+		var ssl string
+		return b.connect(b.postgres.DSN(b.database)).QueryRow(b.t.Context(), "SHOW ssl").Scan(&ssl) == nil && ssl == "on"
+	})
+	return certificate
+}
+
+// through makes the sidecar's clients reach the server by TCP.
+func (b *encryptedBed) through(sslmode, rootCertificate string) {
+	b.t.Helper()
+	config, err := pgx.ParseConfig(b.encryptedDSN("by_trust", sslmode, rootCertificate))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.side.Server.upstream = newUpstream(&config.Config)
+}
+
+func (b *encryptedBed) encryptedDSN(user, sslmode, rootCertificate string) string {
+	dsn := fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=%s", b.postgres.Port(), user, b.database, sslmode)
+	if rootCertificate != "" {
+		dsn += " sslrootcert=" + rootCertificate
+	}
+	return dsn
+}
+
+// sideDSN leads through the sidecar.
+func (b *encryptedBed) sideDSN(user string) string {
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", b.side.dir, testPort, user, b.database)
+}
+
+// login connects with a password and reads an item; it returns the error that
+// there is.
+func (b *encryptedBed) login(dsn, password string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return err
+	}
+	config.Password = password
+	conn, err := pgx.ConnectConfig(b.t.Context(), config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(b.t.Context())
+	var name string
+	for range 2 {
+		if err := conn.QueryRow(b.t.Context(), "SELECT name FROM item WHERE id = $1", 3).Scan(&name); err != nil || name != "item 3" {
+			return fmt.Errorf("read %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Between sidecar and Postgres there is TLS, between client and sidecar there is
+// none: what binds to the one cannot work on the other, and libpq ends a connection
+// on which it is offered. Everything else of the authentication is Postgres' own.
+func TestCase44ChannelBindingIsNotOffered(t *testing.T) {
+	t.Parallel()
+	b := newEncryptedBed(t, []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+	t.Run("offer", func(t *testing.T) {
+		c := &rawClient{t: t, conn: dialOnly(t, b.side.dsn())}
+		c.send(bytes.Replace(startupMessage(b.database), []byte("postgres"), []byte("by_scram"), 1))
+		want := appendMessage(nil, 'R', uint32s(authenticationSASL), []byte("SCRAM-SHA-256\x00\x00"))
+		if offer := c.message(); !bytes.Equal(offer, want) {
+			t.Errorf("the client is offered\n%s", show(offer))
+		}
+	})
+	for _, user := range encryptionUsers {
+		t.Run(user, func(t *testing.T) {
+			for _, secret := range []string{password, "wrong", ""} {
+				direct, through := b.login(b.encryptedDSN(user, "verify-full", b.certificate), secret), b.login(b.sideDSN(user), secret)
+				if !sameEnd(direct, through) {
+					t.Errorf("with the password %q the client gets\n%v\nfrom Postgres, and through the sidecar\n%v", secret, direct, through)
+				}
+				if secret == password && user != "by_reject" && through != nil {
+					t.Errorf("the right password is refused: %v", through)
+				}
+			}
+		})
+	}
+	t.Run("libpq", func(t *testing.T) {
+		psql := func(dsn, secret string) (string, error) {
+			tool, err := b.postgres.Tool("psql")
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := exec.CommandContext(t.Context(), tool, "-XqAt", "-c", "SELECT name FROM item WHERE id = 3", dsn)
+			command.Env = append(os.Environ(), "PGPASSWORD="+secret)
+			out, err := command.CombinedOutput()
+			return strings.TrimSpace(string(out)), err
+		}
+		for _, user := range []string{"by_scram", "by_md5", "by_password", "by_trust"} {
+			if got, err := psql(b.sideDSN(user), password); err != nil || got != "item 3" {
+				t.Errorf("%s: %v: %s", user, err, got)
+			}
+		}
+		if got, err := psql(b.sideDSN("by_scram"), "wrong"); err == nil || !strings.Contains(got, "password authentication failed") {
+			t.Errorf("the wrong password: %v: %s", err, got)
+		}
+		if got, err := psql(b.sideDSN("by_scram")+" channel_binding=require", password); err == nil || !strings.Contains(got, "channel binding") {
+			t.Errorf("channel binding required: %v: %s", err, got)
+		}
+	})
+	if hits := b.side.count(HitL1); hits == 0 {
+		t.Error("no read of theirs was a hit")
+	}
+}
+
+// sameEnd reports whether two connections ended alike.
+func sameEnd(a, b error) bool {
+	var saidA, saidB *pgconn.PgError
+	if errors.As(a, &saidA) && errors.As(b, &saidB) {
+		return fmt.Sprint(withoutAddress(*saidA)) == fmt.Sprint(withoutAddress(*saidB))
+	}
+	return a == nil && b == nil
+}
+
+// withoutAddress takes out what names the connection itself.
+func withoutAddress(e pgconn.PgError) pgconn.PgError {
+	e.Message = strings.NewReplacer("SSL encryption", "", "no encryption", "").Replace(e.Message)
+	return e
+}
+
+// A server whose certificate does not hold is not connected to, and the client is
+// told so; neither is one that offers no TLS where it is demanded.
+func TestCertificatesAreVerified(t *testing.T) {
+	t.Parallel()
+	b := newEncryptedBed(t, nil, []string{"another.example"})
+	other, _ := certificateFor(t, t.TempDir(), []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+	refused := func(what, word string) {
+		t.Helper()
+		var said *pgconn.PgError
+		if err := b.login(b.sideDSN("by_trust"), ""); !errors.As(err, &said) || said.Code != "08006" || !strings.Contains(said.Message, word) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	b.through("verify-full", b.certificate)
+	refused("another name in the certificate", "certificate")
+	b.through("verify-ca", other)
+	refused("another authority", "certificate")
+	for _, mode := range []string{"require", "verify-ca"} {
+		root := map[string]string{"verify-ca": b.certificate}[mode]
+		b.through(mode, root)
+		if err := b.login(b.sideDSN("by_trust"), ""); err != nil {
+			t.Errorf("sslmode=%s: %v", mode, err)
+		}
+	}
+	b.exec("ALTER SYSTEM SET ssl = off")
+	b.exec("SELECT pg_reload_conf()")
+	eventually(t, "TLS to be off", func() bool {
+		var ssl string
+		return b.connect(b.postgres.DSN(b.database)).QueryRow(t.Context(), "SHOW ssl").Scan(&ssl) == nil && ssl == "off"
+	})
+	refused("no TLS at all", "does not offer TLS")
+}

@@ -1,0 +1,78 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// In whatever state a session is when Postgres ends it, its client hears what
+// Postgres' own client would have heard, and no more.
+func TestUpstreamLostInEveryState(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, casesSchema+"INSERT INTO later VALUES (1);")
+	s := bed.sidecar()
+	dialRaw(t, s.dsn()).ask(msgQuery(readItem3))
+	lock := bed.connect(bed.postgres.DSN(bed.database))
+	if _, err := lock.Exec(t.Context(), "BEGIN; UPDATE later SET id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range sessionStates {
+		t.Run(state.name, func(t *testing.T) {
+			play := func(dsn string) []byte {
+				bed.exec("TRUNCATE scratch")
+				c := dialRaw(t, dsn)
+				c.send(state.enter)
+				all := c.until(state.until)
+				c.reaches(bed, state.there)
+				bed.exec("SELECT pg_terminate_backend($1)", binary.BigEndian.Uint32(c.key))
+				return append(all, c.rest()...)
+			}
+			want := play(bed.postgres.DSN(bed.database))
+			for range 2 {
+				if got := play(s.dsn()); !bytes.Equal(want, got) {
+					t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
+				}
+			}
+		})
+	}
+}
+
+// When the whole server goes, the connections end as they end directly.
+func TestServerLostInEveryState(t *testing.T) {
+	t.Parallel()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{})
+	bed := newTestbedOn(t, pg, casesSchema)
+	s := bed.sidecar()
+	for _, mode := range []servers.StopMode{servers.Fast, servers.Immediate} {
+		var clients [2][]*rawClient
+		for i, dsn := range []string{pg.DSN(bed.database), s.dsn()} {
+			for _, state := range sessionStates {
+				if state.name == "waiting for a lock" || state.name == "in an open transaction" {
+					continue // it would wait for its twin's lock
+				}
+				c := dialRaw(t, dsn)
+				c.send(state.enter)
+				c.until(state.until)
+				c.reaches(bed, state.there)
+				clients[i] = append(clients[i], c)
+			}
+		}
+		if err := pg.Stop(mode); err != nil {
+			t.Fatal(err)
+		}
+		for n, direct := range clients[0] {
+			want, got := direct.rest(), clients[1][n].rest()
+			if !bytes.Equal(want, got) {
+				t.Errorf("%s stop: client %d: Postgres says\n%s\nthe sidecar says\n%s", mode, n, show(want), show(got))
+			}
+		}
+		if err := pg.Start(); err != nil {
+			t.Fatal(err)
+		}
+		bed.direct = bed.connect(pg.DSN(bed.database))
+		mustHit(t, s)
+	}
+}

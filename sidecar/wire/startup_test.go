@@ -1,0 +1,206 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// startupOf is a start-up message of some version, with options beside user and
+// database.
+func startupOf(version uint32, database string, options ...string) []byte {
+	body := binary.BigEndian.AppendUint32(nil, version)
+	for _, text := range append([]string{"user", "postgres", "database", database}, options...) {
+		body = append(append(body, text...), 0)
+	}
+	body = append(body, 0)
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
+}
+
+// greet sends a start-up message and reads up to ReadyForQuery or the end.
+func greet(t *testing.T, dsn string, startup []byte) *rawClient {
+	t.Helper()
+	c := &rawClient{t: t, conn: dialOnly(t, dsn)}
+	c.send(startup)
+	c.readGreeting()
+	return c
+}
+
+func (c *rawClient) readGreeting() {
+	for {
+		m, err := c.tryMessage()
+		if err != nil {
+			return // Postgres refused, and said why
+		}
+		switch m[0] {
+		case 'K':
+			c.key = m[headerLength:]
+			continue
+		case 'Z':
+			return
+		}
+		c.greeting = append(c.greeting, m...)
+	}
+}
+
+// On a socket there is nothing to encrypt: libpq and others ask, hear no, and go on.
+func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for name, codes := range map[string][]uint32{
+		"SSL": {sslCode}, "GSS": {gssCode}, "GSS, then SSL": {gssCode, sslCode}, "SSL, then GSS": {sslCode, gssCode},
+	} {
+		var answers [2][]byte
+		for i, dsn := range []string{bed.postgres.DSN(bed.database), s.dsn()} {
+			c := &rawClient{t: t, conn: dialOnly(t, dsn)}
+			for _, code := range codes {
+				c.send(uint32s(8, code))
+				reply := make([]byte, 1)
+				if _, err := io.ReadFull(c.conn, reply); err != nil {
+					t.Fatal(err)
+				}
+				answers[i] = append(answers[i], reply...)
+			}
+			c.send(startupMessage(bed.database))
+			c.readGreeting()
+			answers[i] = append(append(answers[i], c.greeting...), c.ask(msgQuery("SELECT name FROM item WHERE id = 3"))...)
+		}
+		if !bytes.Equal(answers[0], answers[1]) || bytes.Count(answers[1][:len(codes)], []byte("N")) != len(codes) {
+			t.Errorf("%s: Postgres says %q, the sidecar %q", name, answers[0], answers[1])
+		}
+	}
+}
+
+// Postgres itself negotiates the version and the options of the protocol, and a
+// key to cancel with may be of any length.
+func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for name, startup := range map[string][]byte{
+		"3.0":                      startupOf(3<<16, bed.database),
+		"3.0 with an option":       startupOf(3<<16, bed.database, "_pq_.unknown", "1"),
+		"3.2":                      startupOf(3<<16|2, bed.database),
+		"3.2 with options":         startupOf(3<<16|2, bed.database, "_pq_.one", "1", "_pq_.two", "x", "application_name", "me"),
+		"3.9999":                   startupOf(3<<16|9999, bed.database),
+		"2.0":                      startupOf(2<<16, bed.database),
+		"4.0":                      startupOf(4<<16, bed.database),
+		"unknown database":         startupOf(3<<16, "nowhere"),
+		"unknown setting":          startupOf(3<<16, bed.database, "nonsense", "1"),
+		"options":                  startupOf(3<<16|2, bed.database, "options", "-c TimeZone=Asia/Tokyo -c extra_float_digits=0"),
+		"options that are refused": startupOf(3<<16, bed.database, "options", "-c work_mem=lots"),
+		"setting of start-up":      startupOf(3<<16, bed.database, "DateStyle", "German", "client_encoding", "LATIN1"),
+		"replication":              startupOf(3<<16, bed.database, "replication", "database"),
+		"not terminated":           uint32s(13, 3<<16, 0x75736572, 0)[:13],
+	} {
+		t.Run(name, func(t *testing.T) {
+			direct, through := greet(t, bed.postgres.DSN(bed.database), startup), greet(t, s.dsn(), startup)
+			if !bytes.Equal(direct.greeting, through.greeting) {
+				t.Fatalf("Postgres says\n%s\nthe sidecar says\n%s", show(direct.greeting), show(through.greeting))
+			}
+			if len(direct.key) != len(through.key) {
+				t.Errorf("the key to cancel with has %d bytes, and through the sidecar %d", len(direct.key), len(through.key))
+			}
+			if through.key == nil {
+				return
+			}
+			ask := msgQuery("SELECT 1.0::float8 / 3, timestamptz '2024-01-01 00:00:00+00'")
+			if want, got := direct.ask(ask), through.ask(ask); !bytes.Equal(want, got) {
+				t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
+			}
+		})
+	}
+}
+
+// scriptedUpstream is a server that says something to whoever connects, when a
+// start-up message has come, and leaves.
+func scriptedUpstream(t *testing.T, say []byte) upstream {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.SetDeadline(time.Now().Add(rawWait))
+			if _, err := readStartup(conn); err == nil {
+				_, _ = conn.Write(say) // the sidecar may leave first
+			}
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { listener.Close(); <-done })
+	return upstream{{network: "tcp", address: listener.Addr().String()}}
+}
+
+// What Postgres says before it leaves during the start-up reaches the client, and
+// the connection ends as it would have.
+func TestUpstreamLostDuringStartup(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	authenticated := appendMessage(nil, 'R', uint32s(authenticationOK))
+	setting := appendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
+	for name, say := range map[string][]byte{
+		"silently":                  nil,
+		"with an error":             errorResponse("FATAL", "57P03", "the database system is starting up", ""),
+		"asking for a password":     appendMessage(nil, 'R', uint32s(3)),
+		"behind the authentication": authenticated,
+		"between settings":          join(authenticated, setting),
+		"with the error in the end": join(authenticated, setting, errorResponse("FATAL", "53300", "sorry, too many clients already", "")),
+		"before it is ready":        join(authenticated, setting, appendMessage(nil, 'K', uint32s(1, 2))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := bed.sidecar()
+			s.Server.upstream = scriptedUpstream(t, say)
+			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+			c.send(startupMessage(bed.database))
+			if name == "asking for a password" {
+				m := c.message()
+				c.send(appendMessage(nil, 'p', []byte("secret\x00")))
+				if got := append(m, c.rest()...); !bytes.Equal(got, say) {
+					t.Errorf("the client sees\n%s", show(got))
+				}
+				return
+			}
+			if got := c.rest(); !bytes.Equal(got, say) {
+				t.Errorf("the client sees\n%s\nPostgres said\n%s", show(got), show(say))
+			}
+		})
+	}
+}
+
+// A message of the start-up that comes in pieces is put together again.
+func TestStartupInPieces(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+	for _, b := range append(uint32s(8, sslCode), startupMessage(bed.database)...) {
+		c.send([]byte{b})
+	}
+	reply := make([]byte, 1)
+	if _, err := io.ReadFull(c.conn, reply); err != nil || reply[0] != 'N' {
+		t.Fatalf("encryption asked for: %q, %v", reply, err)
+	}
+	c.readGreeting()
+	config, err := pgx.ParseConfig(s.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := dialRaw(t, bed.postgres.DSN(config.Database)).greeting; !bytes.Equal(c.greeting, want) {
+		t.Errorf("the greeting is\n%s\nand directly\n%s", show(c.greeting), show(want))
+	}
+}
