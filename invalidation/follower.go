@@ -89,6 +89,8 @@ type Follower struct {
 	unreported atomic.Bool
 	// installs holds one element if new tables should be looked for.
 	installs chan struct{}
+	// lessons are columns to watch too.
+	lessons chan lesson
 	// attempted is closed when the keeper has tried to install for the first time.
 	attempted chan struct{}
 }
@@ -115,7 +117,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		config: o.ConnConfig.Copy(), fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
-		audience: newAudience(), installs: make(chan struct{}, 1), attempted: make(chan struct{}),
+		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {
 		f.onSchema = func() {}

@@ -64,14 +64,16 @@ type Report struct {
 // waits for its lock 100 ms at most and is tried again a few times; a table that
 // stays locked is reported as skipped. A cancelled ctx closes conn.
 func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
-	return install(ctx, conn, o, false)
-}
-
-func install(ctx context.Context, conn *pgx.Conn, o Options, extend bool) (Report, error) {
 	patterns, err := parsePatterns(o.Watch)
 	if err != nil {
 		return Report{}, err
 	}
+	return install(ctx, conn, patterns, false)
+}
+
+// install is Install for patterns. With extend, nothing that is watched is given
+// up.
+func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend bool) (Report, error) {
 	unlock, err := lockInstallers(ctx, conn)
 	if err != nil {
 		return Report{}, err

@@ -29,6 +29,10 @@ type keeper struct {
 	// tables are due.
 	trimAt, installAt fence.Instant
 	attempted         sync.Once
+	// learnAfter is when a column that was tried may be tried again, and
+	// mayNotInstall is set once Postgres said that we have no right to add any.
+	learnAfter    map[lesson]fence.Instant
+	mayNotInstall bool
 }
 
 // awaitInstall waits until the keeper has tried to install what a new database
@@ -88,6 +92,14 @@ func (k *keeper) session(ctx context.Context) error {
 			return ctx.Err()
 		case <-k.f.installs:
 			k.installAt = 0
+		case l := <-k.f.lessons:
+			if err := k.learn(ctx, conn, l); err != nil {
+				if conn.IsClosed() {
+					return err
+				}
+				k.f.stats.noted(err)
+				k.f.logger.Warn("cannot watch another column", "error", err)
+			}
 		case <-ticker.C:
 		}
 	}
@@ -135,7 +147,7 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 	if !p.changes() {
 		return nil
 	}
-	report, err := install(ctx, conn, Options{Watch: k.f.watch}, true)
+	report, err := install(ctx, conn, patterns, true)
 	if err != nil {
 		return fmt.Errorf("watch new tables: %w", err)
 	}

@@ -66,6 +66,7 @@ func (s *statement) deriveTags(v *Verdict) {
 	d.query(s.query, nil, nil)
 
 	var templates []TagTemplate
+	hopes := wishes{}
 	names := map[string]bool{}
 	walk(s.query, func(n *node) bool {
 		if n.tag != "RANGETBLENTRY" || n.int("rtekind") != rteRelation || n.atom("relkind") == "v" {
@@ -81,9 +82,14 @@ func (s *statement) deriveTags(v *Verdict) {
 		if len(visits) == 0 || !s.precise {
 			// Not reached on any way the guards know: any change may matter.
 			templates = append(templates, TagTemplate{Root: table.Root})
+			hopes.add(table, "")
 		}
 		for _, guards := range visits {
-			templates = append(templates, s.template(oid, table, guards))
+			t := s.template(oid, table, guards)
+			templates = append(templates, t)
+			if t.Column == "" {
+				hopes.add(table, s.wish(oid, table, guards))
+			}
 		}
 		return true
 	})
@@ -94,8 +100,9 @@ func (s *statement) deriveTags(v *Verdict) {
 		}
 		names[table.Name] = true
 		templates = append(templates, TagTemplate{Root: table.Root})
+		hopes.add(table, "")
 	}
-	v.Tags = compact(templates)
+	v.Tags, v.Wishes = compact(templates), hopes.list()
 	for name := range names {
 		v.Tables = append(v.Tables, name)
 	}

@@ -25,6 +25,7 @@ type Verdict struct {
 	Mentioned  []uint32 // OIDs of every relation in the tree, views and partitions too, sorted: a change of their definition changes the answer
 	ParamTypes []uint32 // as the server resolved them
 	Tags       []TagTemplate
+	Wishes     []Wish // columns that, watched, would give precise tags where Tags has whole tables
 
 	template   Template
 	shared     bool   // the statement could be made a template of

@@ -30,15 +30,16 @@ type config struct {
 	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
 	RedisKeyFile  string `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
 
-	Watch     watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
-	Function  functionList  `placeholder:"FUNCTION" help:"Functions of the database that statements may call and be cached, with what they read: shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items. They must change nothing, and depend on nothing else but their arguments, the role and the usual settings. Default: none."`
-	Admin     string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
-	Memory    byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
-	MaxEntry  byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
-	Staleness time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
-	Poll      time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
-	TTL       time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
-	LogLevel  logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
+	Watch        watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
+	LearnColumns bool          `default:"true" negatable:"" help:"Watch further columns of the tables of --watch whose pattern names none, up to twelve, when statements often look rows up by them."`
+	Function     functionList  `placeholder:"FUNCTION" help:"Functions of the database that statements may call and be cached, with what they read: shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items. They must change nothing, and depend on nothing else but their arguments, the role and the usual settings. Default: none."`
+	Admin        string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
+	Memory       byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
+	MaxEntry     byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
+	Staleness    time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
+	Poll         time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
+	TTL          time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
+	LogLevel     logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
 }
 
 // upstreamFlag is the one option that every command with a database has.

@@ -54,6 +54,19 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+func TestLearnColumnsCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	off := writeConfig(t, "learn-columns: false\n")
+	for _, c := range []struct {
+		arguments []string
+		want      bool
+	}{{nil, true}, {[]string{"--no-learn-columns"}, false}, {[]string{"--config", off}, false}, {[]string{"--config", off, "--learn-columns"}, true}} {
+		if got, err := parseServe(t, c.arguments...); err != nil || got.LearnColumns != c.want {
+			t.Errorf("%q: learn columns %v, want %v; error %v", c.arguments, got.LearnColumns, c.want, err)
+		}
+	}
+}
+
 func TestConfigFileFromTheEnvironment(t *testing.T) {
 	t.Setenv("FRESHET_CONFIG", writeConfig(t, "socket-dir: /run/x"))
 	got, err := parseServe(t)

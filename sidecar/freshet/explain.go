@@ -18,7 +18,7 @@ import (
 
 type explainCommand struct {
 	upstreamFlag
-	Config    configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
+	Config    configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream and function are taken from it. Default: none."`
 	Function  functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
 	Statement string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
@@ -141,6 +141,11 @@ func printVerdict(w io.Writer, v *analysis.Verdict, state *invalidation.State) {
 	for _, t := range v.Tags {
 		name, meaning := describeTag(t, state)
 		_, _ = fmt.Fprintf(lines, "%s%s\t%s\n", heading, name, meaning)
+		heading = "           "
+	}
+	heading = "watch:     "
+	for _, wish := range v.Wishes {
+		_, _ = fmt.Fprintf(lines, "%s%s(%s)\tnot watched yet: would give tags of its values, not of the table\n", heading, wish.Table, wish.Column)
 		heading = "           "
 	}
 	_ = lines.Flush()

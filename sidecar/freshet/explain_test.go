@@ -23,6 +23,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{"SELECT name FROM fruit WHERE id = $1", exitOK, []string{"cacheable: yes", "tables:    public.fruit", "public.fruit/id=$1  changes of rows"}},
 		{"SELECT count(*) FROM fruit", exitOK, []string{"cacheable: yes", "public.fruit  any change of the table"}},
+		{"SELECT * FROM fruit WHERE name = 'fig'", exitOK, []string{"any change of the table", "watch:     public.fruit(name)", "would give tags of its values"}},
 		{"SELECT 1", exitOK, []string{"cacheable: yes", "tables:    none"}},
 		{"SELECT random() FROM fruit", exitFailure, []string{"cacheable: no", "reason:    volatile_function (random)", "advice:    "}},
 		{"SELECT * FROM other.secret_garden", exitFailure, []string{"reason:    unwatched_table", "freshet install --watch"}},

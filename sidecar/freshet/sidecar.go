@@ -168,6 +168,9 @@ func (s *sidecar) buildServer() (err error) {
 	if s.standby != nil {
 		options.Replica = s.standby
 	}
+	if s.config.LearnColumns {
+		options.Learn = s.follower.Learn
+	}
 	s.server, err = wire.New(options)
 	return err
 }

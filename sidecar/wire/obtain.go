@@ -217,6 +217,7 @@ func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
+	s.server.missed(r.slot)
 	loading := &capture{
 		key: append([]byte(nil), s.key...), start: start, tags: r.tags, flight: flight, sizeMax: c.EntryMax(),
 	}

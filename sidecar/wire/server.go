@@ -44,6 +44,9 @@ type Options struct {
 	// Replica vouches for the server at Upstream if that is a hot standby. nil: it
 	// is not, or nothing that it answers is kept.
 	Replica Replica
+	// Learn, unless nil, is asked to have a column watched, by its table's root and
+	// its name, once a shape has missed often for want of it. It must return at once.
+	Learn func(root uint32, column string)
 	// Drain is how long clients that are in the middle of something may go on after
 	// Run was told to end. 0 means 5 s.
 	Drain time.Duration
@@ -58,6 +61,8 @@ type Server struct {
 	fence    *fence.Fence
 	follower Follower
 	replica  Replica // nil: none
+	// learnFunc is Options.Learn.
+	learnFunc func(root uint32, column string)
 	// confirms holds an element for each load on the replica that is being confirmed.
 	confirms chan struct{}
 	drainFor time.Duration
@@ -97,7 +102,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower,
+		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
 		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
 		drainFor: o.Drain, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,

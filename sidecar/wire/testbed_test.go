@@ -129,6 +129,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	s.Server, err = New(Options{
 		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: analyzer, Logger: log, Drain: time.Second,
+		Learn: s.follower.Learn,
 	})
 	if err != nil {
 		b.t.Fatal(err)

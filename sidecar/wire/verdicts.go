@@ -43,6 +43,8 @@ type verdictSlot struct {
 	done    chan struct{}
 	verdict *analysis.Verdict
 	failed  time.Time
+	// misses counts loads by this verdict that a wish could have spared.
+	misses atomic.Uint64
 }
 
 // ready returns the verdict if it is known. pending is false if it will not
