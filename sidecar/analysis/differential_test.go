@@ -47,10 +47,10 @@ func TestDifferential(t *testing.T) {
 	if d.miss != "" {
 		misses = 1
 	}
-	t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
+	t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with tags looked up, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
 		"%d changes moved no tag, %d moved one and changed the answer, %d moved one needlessly",
-		d.seed, d.trials(), misses, d.schemas, d.queries, d.precise, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
-	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0) {
+		d.seed, d.trials(), misses, d.schemas, d.queries, d.precise, d.joined, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
+	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0 || d.joined == 0) {
 		t.Error("the test tested nothing")
 	}
 }
@@ -69,7 +69,7 @@ type differential struct {
 
 	seed                              uint64
 	schemas, queries, shared, refused int
-	precise, binary, broken           int
+	precise, binary, joined, broken   int
 	quiet, announced, needless        int
 }
 
@@ -208,17 +208,18 @@ func (d *differential) one(sql string) {
 
 // question binds values to a statement and asks its verdict for the tags.
 func (d *differential) question(v *Verdict, sql string) (*question, bool) {
-	q := &question{sql: sql, types: v.ParamTypes}
+	q := &question{sql: sql, types: v.ParamTypes, verdict: v}
 	for i, b := range d.generate.params {
 		q.bound = append(q.bound, b.value(d.bench.conn.TypeMap(), v.ParamTypes[i]))
 	}
-	p := Params{Bound: q.bound}
+	p := &q.params
+	p.Bound = q.bound
 	if template, ok := NewTemplate(sql, true); ok {
 		p.Literals = append([]Literal{}, template.Literals...)
 	}
 	q.precise = slices.ContainsFunc(v.Tags, func(t TagTemplate) bool { return t.Column != "" })
 	var ok bool
-	q.tags, ok = v.AppendTags(nil, p)
+	q.tags, ok = v.AppendTags(nil, *p)
 	return q, ok
 }
 
@@ -228,6 +229,12 @@ type question struct {
 	types []uint32
 	bound []Value
 	tags  []string
+	// lookup is the statement that finds the tags which only the rows tell; empty if
+	// there are none, or if it is yet to be made.
+	lookup string
+	// verdict and params are what the tags were made of.
+	verdict *Verdict
+	params  Params
 	// precise is set if a tag is of values; if not, only forgotten tables can show.
 	precise bool
 	// must are tags of which every change has to move one; nil if any change will do.
@@ -243,6 +250,7 @@ func (d *differential) try(q question) bool {
 	defer b.exec(d.t, "ROLLBACK")
 	rows, statements := g.fill()
 	b.exec(d.t, strings.Join(statements, ";"))
+	d.lookUp(&q)
 	var trials []trial
 	wanted := mutationsPerQuery
 	if !q.precise && q.must == nil {
@@ -276,6 +284,32 @@ func (d *differential) try(q question) bool {
 		}
 	}
 	return true
+}
+
+// lookUp finds the tags that only the rows tell, as they are before the load.
+func (d *differential) lookUp(q *question) {
+	if !q.verdict.Joins() {
+		return
+	}
+	sql, ok := q.lookup, true
+	if sql == "" {
+		sql, ok = q.verdict.LookupSQL(q.params)
+	}
+	if !ok {
+		return
+	}
+	results, err := d.bench.conn.PgConn().Exec(d.t.Context(), sql).ReadAll()
+	if err != nil || len(results[0].Rows) != 1 {
+		d.t.Fatalf("%v, looking up %s", err, sql)
+	}
+	q.params.Joined, ok = q.verdict.ReadLookup(results[0].Rows[0])
+	if ok {
+		q.tags, ok = q.verdict.AppendTags(nil, q.params)
+	}
+	if !ok {
+		d.t.Fatalf("no tags from %s", sql)
+	}
+	d.joined++
 }
 
 // changed runs a trial again whose change of the answer was not expected, to hear

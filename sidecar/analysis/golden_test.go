@@ -97,11 +97,11 @@ var golden = []struct{ name, sql, want string }{
 
 	// Joins.
 	{"join, known through the edge", `SELECT o.*, u.name FROM orders o JOIN users u ON o.user_id = u.id WHERE u.id = $1`, `orders/user_id=$1 users/id=$1`},
-	{"join, many to one", `SELECT o.*, u.* FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, `orders/id=$1 users`},
+	{"join, many to one", `SELECT o.*, u.* FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, `orders/id=$1 users/id=public.orders.user_id`},
 	{"comma join", `SELECT count(*) FROM orders o, users u WHERE o.user_id = u.id AND u.id = $1`, `orders/user_id=$1 users/id=$1`},
 	{"join USING", `SELECT * FROM items JOIN (SELECT id AS order_id FROM orders) o USING (order_id) WHERE order_id = $1`, `items/order_id=$1 orders/id=$1`},
 	{"NATURAL LEFT JOIN", `SELECT * FROM items NATURAL LEFT JOIN (SELECT id AS order_id FROM orders) o WHERE order_id = $1`, `items/order_id=$1 orders/id=$1`},
-	{"three tables, one value", `SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id JOIN items i ON i.order_id = o.id WHERE i.order_id = $1`, `items/order_id=$1 orders/id=$1 users`},
+	{"three tables, one value", `SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id JOIN items i ON i.order_id = o.id WHERE i.order_id = $1`, `items/order_id=$1 orders/id=$1 users/id=public.orders.user_id`},
 	{"left join, left known", `SELECT * FROM users u LEFT JOIN orders o ON o.user_id = u.id WHERE u.id = $1`, `orders/user_id=$1 users/id=$1`},
 	{"left join, ON guards the right", `SELECT * FROM users u LEFT JOIN orders o ON o.user_id = u.id AND o.status = 'x'`, `orders/status='x' users`},
 	{"left join, ON does not guard the left", `SELECT * FROM users u LEFT JOIN orders o ON o.user_id = u.id AND u.id = $1`, `orders users`},

@@ -76,6 +76,8 @@ type deriver struct {
 	literal       func(location int) (ordinal int, ok bool) // the variable literal at an offset
 	text          func(location int) (string, bool)         // the plain string at an offset
 	deterministic func(collation uint32) bool
+	lookupFor     func(relation uint32, guards map[int]guard, column int) (lookup, bool)
+	lookups       []lookup
 	visits        int
 	dry           int // above 0: only facts are wanted, occurrences do not count
 }
@@ -166,6 +168,8 @@ func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]
 	d.dry--
 	me.propagate()
 	if d.dry == 0 {
+		d.join(me)
+		me.propagate()
 		for _, i := range used {
 			d.visit(me, scopes, i)
 		}

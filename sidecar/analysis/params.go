@@ -9,10 +9,13 @@ import (
 
 // Params gives the values of one execution. Bound[i] is $i+1. Literals are those
 // of the execution's own [Template], in order; nil means that the statement is,
-// byte for byte, the one that was analysed.
+// byte for byte, the one that was analysed. Joined are the values that lookups
+// found (see [Verdict.LookupSQL]); nil, or nil for one of them, means the whole
+// table joined to.
 type Params struct {
 	Bound    []Value
 	Literals []Literal
+	Joined   [][]string
 }
 
 // Value is one bound parameter as it came over the wire.

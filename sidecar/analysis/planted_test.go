@@ -66,10 +66,14 @@ var plantedBugs = []plantedBug{
 	{"a literal that is not all of its constant", "tags.go", "\t\tv.variable[i] = seen[i] && !bad[i]", "\t\tv.variable[i] = seen[i] && !bad[i] || PLANTED"},
 	{"the literals of the statement that was analysed", "verdict.go", "\t\tif p.Literals == nil {\n\t\t\treturn []string{s.Text}", "\t\tif p.Literals == nil || PLANTED {\n\t\t\treturn []string{s.Text}"},
 
+	{"a lookup by the first value of a guard", "lookup.go", "\tif len(values) > arrayValuesMax {\n", "\tif PLANTED && len(values) > 1 {\n\t\tvalues = values[:1]\n\t}\n\tif len(values) > arrayValuesMax {\n"},
+	{"one value of those looked up", "lookup.go", "\tnames := quoteIdentifiers(", "\tlimit := arrayValuesMax + 1\n\tif PLANTED {\n\t\tlimit = 1\n\t}\n\tnames := quoteIdentifiers("},
+	{"one value of those looked up", "lookup.go", "names, arrayValuesMax+1)", "names, limit)"},
+
 	// Tables forgotten, or called otherwise.
 	{"tables of subqueries in FROM and of views forgotten", "tags.go", "\twalk(s.query, func(n *node) bool {\n\t\tif n.tag != \"RANGETBLENTRY\"", "\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"RANGETBLENTRY\" && n.int(\"rtekind\") == rteSubquery {\n\t\t\treturn false\n\t\t}\n\t\tif n.tag != \"RANGETBLENTRY\""},
 	{"tables of CTEs forgotten", "tags.go", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"COMMONTABLEEXPR\" {\n\t\t\treturn false\n\t\t}\n"},
-	{"tables of EXISTS and IN forgotten", "tags.go", "\tvar templates []TagTemplate\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tvar templates []TagTemplate\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"SUBLINK\" {\n\t\t\treturn false\n\t\t}\n"},
+	{"tables of EXISTS and IN forgotten", "tags.go", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"SUBLINK\" {\n\t\t\treturn false\n\t\t}\n"},
 	{"a partition under its own name", "tags.go", "\tbest := TagTemplate{Root: table.Root}\n", "\tif PLANTED {\n\t\ttable.Root = oid\n\t}\n\tbest := TagTemplate{Root: table.Root}\n"},
 	{"no tag for wholesale changes", "verdict.go", "\treturn appendNew(dst, from, root+\"/*\")", "\tif PLANTED {\n\t\treturn dst\n\t}\n\treturn appendNew(dst, from, root+\"/*\")"},
 }
@@ -201,8 +205,13 @@ func (p *plantedSearch) ask(sql, other string) {
 			if wrong == nil || right[i] == nil {
 				continue
 			}
-			if wrong.must = lacking(wrong.tags, right[i].tags); len(wrong.must) == 0 {
+			wrong.must = lacking(wrong.tags, right[i].tags)
+			switch {
+			case len(wrong.must) > 0:
+			case wrong.lookup == right[i].lookup:
 				continue
+			default:
+				wrong.must = nil
 			}
 			p.tries[bug]++
 			if p.try(*wrong); p.miss != "" {
@@ -259,5 +268,8 @@ func (p *plantedSearch) under(bug string, first, second *statement) []*question 
 
 func (p *plantedSearch) question(v *Verdict, s *statement) *question {
 	q, _ := p.differential.question(v, s.request.SQL)
+	if v.Joins() {
+		q.lookup, _ = v.LookupSQL(q.params)
+	}
 	return q
 }

@@ -62,6 +62,7 @@ func (s *statement) deriveTags(v *Verdict) {
 			return s.text.literals[i].Text, true
 		},
 		deterministic: s.catalog.deterministic,
+		lookupFor:     s.lookupFor,
 	}
 	d.query(s.query, nil, nil)
 
@@ -103,6 +104,7 @@ func (s *statement) deriveTags(v *Verdict) {
 		hopes.add(table, "")
 	}
 	v.Tags, v.Wishes = compact(templates), hopes.list()
+	v.lookups = usedLookups(v.Tags, d.lookups)
 	for name := range names {
 		v.Tables = append(v.Tables, name)
 	}
@@ -161,8 +163,11 @@ func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guar
 func (g guard) cost() int {
 	cost := len(g)
 	for _, v := range g {
-		if v.Origin == Array {
+		switch v.Origin {
+		case Array:
 			cost += guardValuesMax / 2
+		case Joined: // and a round trip
+			cost += guardValuesMax/2 + 1
 		}
 	}
 	return max(cost, 1)

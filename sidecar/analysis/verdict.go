@@ -31,6 +31,7 @@ type Verdict struct {
 	shared     bool   // the statement could be made a template of
 	variable   []bool // by ordinal of the template's literals
 	clockParam []bool // by parameter: its text form could name the current time
+	lookups    []lookup
 	generation *catalog
 }
 
@@ -45,20 +46,22 @@ type TagTemplate struct {
 // ValueSource says where the value of a tag comes from.
 type ValueSource struct {
 	Origin Origin
-	Index  int    // of the parameter or the literal, from 0
+	Index  int    // of the parameter, the literal or the lookup, from 0
 	Type   uint32 // how to read it; for an array, the element's type
-	Text   string // the analysed statement's own value: canonical, for Fixed and Literal
+	Text   string // the analysed statement's own value: canonical, for Fixed and Literal; for Joined, the column looked up
 }
 
 // Origin is a kind of source.
 type Origin byte
 
-// The kinds. An Array's elements are values each.
+// The kinds. An Array's elements are values each, and so are those that a lookup
+// finds.
 const (
 	Fixed Origin = iota
 	Literals
 	Parameter
 	Array
+	Joined // found by a lookup before the load
 )
 
 // String shows a template as a person reads it: 16384/id=$1, 16384/status='paid'.
@@ -77,6 +80,8 @@ func (t TagTemplate) String() string {
 			s += "$" + strconv.Itoa(v.Index+1)
 		case Array:
 			s += "any($" + strconv.Itoa(v.Index+1) + ")"
+		case Joined:
+			s += v.Text
 		default:
 			s += "'" + v.Text + "'"
 		}
@@ -129,6 +134,9 @@ func (v *Verdict) fits(p Params) bool {
 		return false
 	}
 	if p.Literals != nil && len(p.Literals) != len(v.template.Literals) {
+		return false
+	}
+	if p.Joined != nil && len(p.Joined) != len(v.lookups) {
 		return false
 	}
 	for i, b := range p.Bound {
@@ -187,6 +195,11 @@ func (s ValueSource) texts(p Params) ([]string, bool) {
 		}
 		text, ok := canonicalInput(s.Type, p.Literals[s.Index].Text)
 		return []string{text}, ok
+	case Joined:
+		if p.Joined == nil || p.Joined[s.Index] == nil {
+			return nil, false
+		}
+		return p.Joined[s.Index], true
 	}
 	v := p.Bound[s.Index]
 	if v.Null {
