@@ -189,6 +189,7 @@ func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.warm(conn)
+		s.received() // the look that follows a load is over
 		bed.exec("UPDATE item SET version = 1 WHERE id = 7")
 		if got := versionOf7(t, conn); got != 0 {
 			t.Fatalf("version %d outside of a transaction, though nobody looked: this test shows nothing", got)

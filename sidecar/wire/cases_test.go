@@ -379,6 +379,29 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	}
 }
 
+// A session that sleeps is told at once of what others notify, between its own
+// statements, and what it reads then is not older than the notification.
+func TestNotificationsReachIdleSessions(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, casesSchema)
+	s := bed.sidecar()
+	c := dialRaw(t, s.dsn())
+	s.learnExtended(c)
+	c.ask(msgQuery("LISTEN news"))
+	for _, version := range []string{"1", "2", "3"} {
+		s.wantVersionFromCache(c, string(version[0]-1))
+		bed.exec("UPDATE item SET version = " + version + " WHERE id = 7")
+		bed.exec("NOTIFY news, 'version " + version + "'")
+		want := appendMessage(nil, 'A', uint32s(bed.direct.PgConn().PID()), []byte("news\x00version "+version+"\x00"))
+		if got := c.until("A"); !bytes.Equal(got, want) {
+			t.Errorf("the session is told\n%s", show(got))
+		}
+		if answer := string(c.ask(read("7"), msgSync)); !strings.Contains(answer, "\x00\x00\x00\x01"+version+"C") {
+			t.Errorf("behind the notification of version %s it reads\n%s", version, show([]byte(answer)))
+		}
+	}
+}
+
 func TestCase36LargeResultsAreNotKept(t *testing.T) {
 	t.Parallel()
 	const entryMax = 64 << 10

@@ -137,7 +137,10 @@ var kindWrites = []string{
 	"INSERT INTO written (id, C) VALUES ($1, $2) RETURNING *;\n\\bind 5 | A\n\\bind 6 | \\N\n\\bind 7 | X",
 	`COPY (SELECT id, C FROM kinds ORDER BY id) TO STDOUT`,
 	`COPY (SELECT id, C FROM kinds ORDER BY id) TO STDOUT (FORMAT binary)`,
-	`DELETE FROM written RETURNING id, C`,
+	`DELETE FROM written WHERE id = 2 RETURNING id, C`,
+	// From an empty page on, rows lie in the order in which they were written,
+	// however long others may need the old ones.
+	`TRUNCATE written`,
 }
 
 func column(k kind) string { return "c_" + k.name }

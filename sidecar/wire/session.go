@@ -153,7 +153,9 @@ func (s *session) run() {
 		// Whatever the client sends now has nobody to answer it.
 		s.client.Close()
 	})
-	s.readClient()
+	if s.readClient() {
+		s.letFinish(&upstream)
+	}
 	s.up.Close()
 	upstream.Wait()
 	s.abandonCaptures()
@@ -166,8 +168,9 @@ func (s *session) wakeAll() {
 	s.mu.Unlock()
 }
 
-// readClient handles what the client sends until it leaves.
-func (s *session) readClient() {
+// readClient handles what the client sends until it leaves. It reports whether the
+// client left in an orderly way, and may still read.
+func (s *session) readClient() (orderly bool) {
 	for {
 		for {
 			kind, n := nextUnit(s.in.held())
@@ -175,12 +178,12 @@ func (s *session) readClient() {
 				break
 			}
 			if !s.handle(kind, s.in.held()[:n]) {
-				return
+				return kind == unitTerminate
 			}
 			s.in.drop(n)
 		}
 		if s.flushClient() != nil || s.flushUpstream() != nil {
-			return
+			return false
 		}
 		err := s.in.fill()
 		s.now = 0
@@ -188,9 +191,21 @@ func (s *session) readClient() {
 			err = s.passLong()
 		}
 		if err != nil {
-			return
+			return errors.Is(err, io.EOF)
 		}
 	}
+}
+
+// letFinish tells Postgres that nothing more will come, and waits until it has
+// answered what came and has left: a client may say goodbye behind statements
+// that are not answered yet.
+func (s *session) letFinish(upstream *sync.WaitGroup) {
+	half, ok := s.up.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	defer context.AfterFunc(s.ctx, func() { s.up.Close() })()
+	upstream.Wait()
 }
 
 // handle deals with one unit. It reports false if the session is to end.

@@ -110,9 +110,15 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 			if through.key == nil {
 				return
 			}
-			ask := msgQuery("SELECT 1.0::float8 / 3, timestamptz '2024-01-01 00:00:00+00'")
+			ask, sleep := msgQuery("SELECT 1.0::float8 / 3, timestamptz '2024-01-01 00:00:00+00'"), msgQuery("SELECT pg_sleep(60)")
 			if want, got := direct.ask(ask), through.ask(ask); !bytes.Equal(want, got) {
 				t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
+			}
+			through.send(sleep)
+			through.reaches(bed, "wait_event = 'PgSleep'")
+			through.cancel(s.dsn())
+			if got := through.until("Z"); !bytes.Contains(got, []byte("\x00C57014\x00")) {
+				t.Errorf("the cancelled statement ended with\n%s", show(got))
 			}
 		})
 	}

@@ -271,7 +271,7 @@ SELECT name FROM item WHERE id = 1;
 SELECT 1 FROM item WHERE id = 1 AND name = 7;
 SELECT name FROM item WHERE id = 'x';
 SELECT name FROM item WHERE id = 1;
-SET statement_timeout = 1;
+SET statement_timeout = '100ms';
 SELECT pg_sleep(10);
 RESET statement_timeout;
 SET lock_timeout = 'x';
