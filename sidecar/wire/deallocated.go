@@ -6,18 +6,20 @@ import (
 )
 
 // SQL can end the prepared statements that a client made by the protocol, and
-// give their names to others. Postgres says so in the tag of the command; then
+// give their names to others. The tag of a command tells that it may have; then
 // the names are asked for before one of them is used. A DEALLOCATE inside a
-// function goes unnoticed.
+// function that a SELECT calls, or in a trigger, goes unnoticed: to ask after
+// each of those would cost sessions that are passed through a question a read.
 
 // probeNames is the column that a probe ends with if the names have to be known:
 // those of the statements made by the protocol.
 const probeNames = `, (SELECT pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ',')` +
 	` FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)`
 
-// endsStatements reports whether a command of this tag ends prepared statements.
+// endsStatements reports whether a command of this tag may end prepared statements.
 func endsStatements(tag []byte) bool {
-	return bytes.HasPrefix(tag, []byte("DEALLOCATE")) || bytes.HasPrefix(tag, []byte("DISCARD ALL"))
+	return bytes.HasPrefix(tag, []byte("DEALLOCATE")) || bytes.HasPrefix(tag, []byte("DISCARD ALL")) ||
+		bytes.HasPrefix(tag, []byte("DO\x00")) || bytes.HasPrefix(tag, []byte("CALL\x00"))
 }
 
 // parseNames reads the column.

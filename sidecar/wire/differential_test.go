@@ -20,6 +20,7 @@ INSERT INTO kinds VALUES (1, 7, 'seven', '\x07ff', 7.25, '2024-03-01 12:00:00+00
 	(2, NULL, NULL, NULL, NULL, NULL, NULL);
 CREATE TABLE scratch (id int PRIMARY KEY, t text);
 CREATE TABLE later (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);
+CREATE PROCEDURE forgets() LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE t'; END $$;
 CREATE FUNCTION noisy() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'ahem'; RETURN 1; END $$;`
 
 // step sends messages and then reads up to a message of each kind in until.
@@ -348,6 +349,12 @@ var differentials = []differential{
 		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "3"), msgExecute("", 0)),
 		synced(msgParse("", "DEALLOCATE s"), msgBind(""), msgExecute("", 0)), synced(msgBind("s", "3"), msgExecute("", 0)),
 		synced(msgDescribe('S', "s")),
+	}},
+	{name: "deallocate by a block of code", hits: 1, steps: []step{
+		synced(msgParse("s", readItem, oidInt4)), synced(msgParse("t", readItem, oidInt4)), synced(msgBind("s", "3"), msgExecute("", 0)),
+		query("DO $$ BEGIN EXECUTE 'DEALLOCATE s'; END $$"), synced(msgBind("s", "3"), msgExecute("", 0)), synced(msgBind("t", "3"), msgExecute("", 0)),
+		query("DO $$ BEGIN NULL; END $$"), synced(msgBind("t", "3"), msgExecute("", 0)), synced(msgBind("t", "3"), msgExecute("", 0)),
+		synced(msgParse("", "CALL forgets()"), msgBind(""), msgExecute("", 0)), synced(msgBind("t", "3"), msgExecute("", 0)),
 	}},
 	{name: "name prepared again by SQL", steps: []step{
 		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "3"), msgExecute("", 0)),

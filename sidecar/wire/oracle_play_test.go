@@ -14,14 +14,16 @@ import (
 type oracleMode struct {
 	name string
 	send func(p *player, s *corpusStatement) error
+	// elsewhere is set if the other sidecar gets its statements too.
+	elsewhere bool
 }
 
 var oracleModes = []oracleMode{
-	{"simple", (*player).simple},
-	{"unnamed", (*player).unnamed},
-	{"named", (*player).named},
-	{"binary", (*player).binary},
-	{"pipelined", (*player).pipelined},
+	{"simple", (*player).simple, true},
+	{"unnamed", (*player).unnamed, true},
+	{"named", (*player).named, false},
+	{"binary", (*player).binary, true},
+	{"pipelined", (*player).pipelined, false},
 }
 
 // playback is a script to be sent in one way.

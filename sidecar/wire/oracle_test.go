@@ -21,6 +21,8 @@ import (
 const (
 	// oracleStatementsMin is how many statements the corpus has at least.
 	oracleStatementsMin = 3500
+	// oracleSharedHitsMin is how many answers come out of Redis at least.
+	oracleSharedHitsMin = 2000
 	// oracleStatesMin is how many kinds of errors and notices they meet.
 	oracleStatesMin = 100
 )
@@ -82,7 +84,9 @@ func TestOracle(t *testing.T) {
 	t.Parallel()
 	plain, cached := newTwinBed(t), newTwinBed(t)
 	// New tables are not watched: their triggers would take identifiers.
-	s := cached.sidecar(func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Watch = nil })
+	unwatching := func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Watch = nil }
+	shared := withRedis(servers.SharedRedis(t).URL())
+	s, other := cached.sidecar(unwatching, shared), cached.sidecar(unwatching, shared)
 	twins := [2]twin{{plain, plain.postgres.DSN(plain.database)}, {cached, s.dsn()}}
 	encoder := &binaryEncoder{conn: plain.connect(plain.postgres.DSN(plain.database)), known: map[encoderKey][]byte{}}
 	statements, states := 0, map[string]bool{}
@@ -105,12 +109,23 @@ func TestOracle(t *testing.T) {
 				}
 			}
 			t.Logf("%d statements, %d hits in the second runs", len(script.statements), hits)
+			for _, mode := range oracleModes {
+				// What one process loaded, another one answers.
+				if script.hitsMin > 0 && mode.elsewhere {
+					twins := [2]twin{twins[0], {cached, other.dsn()}}
+					answers := playTwins(t, twins, playback{script: script, mode: mode, encoder: encoder})
+					compareAnswers(t, mode.name+", through the other sidecar", answers)
+				}
+			}
 			if hits < script.hitsMin {
 				t.Errorf("%d hits in the second runs, want %d at least: %v", hits, script.hitsMin, s.Report().Bypasses)
 			}
 		})
 	}
-	t.Logf("%d statements, %d hits, %d SQLSTATEs", statements, s.count(HitL1), len(states))
+	t.Logf("%d statements, %d hits, %d of another process's answers, %d SQLSTATEs", statements, s.count(HitL1), other.count(HitL2), len(states))
+	if hits := other.count(HitL2); hits < oracleSharedHitsMin {
+		t.Errorf("%d hits of what another process loaded, want %d at least: %v", hits, oracleSharedHitsMin, other.Report().Bypasses)
+	}
 	if statements < oracleStatementsMin || len(states) < oracleStatesMin {
 		t.Errorf("the corpus has %d statements and meets %d SQLSTATEs, want %d and %d at least",
 			statements, len(states), oracleStatementsMin, oracleStatesMin)
