@@ -32,11 +32,11 @@ func TestLearnAddsAColumn(t *testing.T) {
 	if got := f.columns("public.users"); !slices.Equal(got, []string{"id", "email", "name"}) {
 		t.Errorf("watched columns %q, want the old ones and the new", got)
 	}
+	f.confirmNow()
 	state := f.State()
 	if label := fence.LabelAt(f.fence.Head()); !label.Lower.Includes(state.Since()) {
 		t.Error("a label taken now does not include the hand-over")
 	}
-	f.confirmNow()
 	byName, byID := f.load(db.spell("users/name=A", "users/*")...), f.load(db.spell("users/id=2", "users/*")...)
 	runOn(t, older, "UPDATE users SET email = 'late' WHERE id = 1", "COMMIT")
 	f.confirmNow()

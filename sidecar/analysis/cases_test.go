@@ -200,7 +200,7 @@ func TestCase16ViewsAreWhatTheyRead(t *testing.T) {
 		CREATE RECURSIVE VIEW v_numbers (n) AS VALUES (1) UNION ALL SELECT n + 1 FROM v_numbers WHERE n < 3`)
 	b.wantVerdicts(t, map[string]string{
 		`SELECT * FROM v_order WHERE uid = $1`:   "orders/user_id=$1 users/id=$1",
-		`SELECT * FROM v_nested WHERE id = $1`:   "orders/id=$1 users",
+		`SELECT * FROM v_nested WHERE id = $1`:   "orders/id=$1 users/id=public.orders.user_id",
 		`SELECT * FROM v_agg WHERE user_id = $1`: "orders/user_id=$1",
 		`SELECT * FROM v_top WHERE user_id = $1`: "orders",
 		`SELECT * FROM v_barrier WHERE id = $1`:  "orders/id=$1",

@@ -57,6 +57,9 @@ func (s *Server) passCancel(ctx context.Context, request []byte) {
 	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.interruptWait() {
 		return
 	}
+	if target := s.sessions.find(cancelKey(request[8:])); target != nil {
+		target.cancelled.Store(true)
+	}
 	conn, err := s.upstream.dial(ctx)
 	if err != nil {
 		s.logger.Warn("cannot pass a cancel request on", "error", err)

@@ -12,6 +12,10 @@ import (
 type request struct {
 	slot *verdictSlot
 	tags []fence.Tag
+	// params are the values of the answer, and joins is set if the rows that its
+	// joins lead to can be looked up with them.
+	params analysis.Params
+	joins  bool
 }
 
 // obtained is how a request ended: with an entry, with a capture for the answer
@@ -152,8 +156,15 @@ func (s *session) obtain(r request) obtained {
 		flight.Finish(got.entry)
 		return got
 	}
-	if c := s.beginCapture(r, flight); c != nil {
-		return obtained{capture: c}
+	start, labelled := s.label()
+	if labelled {
+		if s.lookUp(&r) {
+			flight.Finish(nil)
+			return obtained{interrupted: true}
+		}
+		if c := s.beginCapture(r, start, flight); c != nil {
+			return obtained{capture: c}
+		}
 	}
 	flight.Finish(nil)
 	return obtained{reason: reasonSchemaMoving}
@@ -196,8 +207,8 @@ func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
 	}
 }
 
-// beginCapture labels a load whose query is about to be sent. It returns nil if
-// what would be captured could not be stored.
+// beginCapture prepares a load that has its label and whose query is about to be
+// sent. It returns nil if what would be captured could not be stored.
 //
 // The interleaving it defends against:
 //
@@ -210,10 +221,9 @@ func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r request, flight *cache.Flight) *capture {
+func (s *session) beginCapture(r request, start cache.Start, flight *cache.Flight) *capture {
 	c := s.server.cache
-	start, ok := s.label()
-	if !ok || !s.stillClean() || !s.server.verdicts.current(r.slot) ||
+	if !s.stillClean() || !s.server.verdicts.current(r.slot) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}

@@ -106,12 +106,12 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	if j.reason != "" {
 		return pass(j.reason)
 	}
-	tags, ok := tagsOf(j.verdict, analysis.Params{Literals: j.literals})
+	r, ok := j.request(analysis.Params{Literals: j.literals})
 	if !ok {
 		return pass(reasonValue)
 	}
 	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, []byte(text))
-	got := s.obtain(request{slot: j.slot, tags: tags})
+	got := s.obtain(r)
 	switch {
 	case got.interrupted:
 		return s.answerCancelled(true)
@@ -297,7 +297,9 @@ func (s *session) obtainMany(unit []byte, requests []request) error {
 	}
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])
-		p.wants[i].capture = s.beginCapture(requests[i], nil)
+		if start, ok := s.label(); ok {
+			p.wants[i].capture = s.beginCapture(requests[i], start, nil)
+		}
 	}
 	s.server.counters.queries[Miss].Add(uint64(p.executions))
 	return s.forwardGroup(unit, true)
@@ -334,19 +336,25 @@ func (s *session) requestOf(w *want) (request, string) {
 	if j.reason != "" {
 		return request{}, j.reason
 	}
-	r := request{slot: j.slot}
 	if w.describes {
-		r.tags = schemaTags(j.verdict)
-		return r, ""
+		return request{slot: j.slot, tags: schemaTags(j.verdict)}, ""
 	}
 	values, ok := boundValues(w.bound)
 	if !ok {
 		return request{}, reasonValue
 	}
-	if r.tags, ok = tagsOf(j.verdict, analysis.Params{Bound: values, Literals: j.literals}); !ok {
+	r, ok := j.request(analysis.Params{Bound: values, Literals: j.literals})
+	if !ok {
 		return request{}, reasonValue
 	}
 	return r, ""
+}
+
+// request makes the wish for a statement's answer with these values; ok is false
+// if they cannot be told.
+func (j *judgement) request(p analysis.Params) (r request, ok bool) {
+	tags, ok := tagsOf(j.verdict, p)
+	return request{slot: j.slot, tags: tags, params: p, joins: j.verdict.Joins()}, ok
 }
 
 // answerGroup answers every message of a group; each want has its entry.

@@ -99,11 +99,15 @@ type session struct {
 	group answeredGroup
 	// probed receives the result of a probe, nil if it failed.
 	probed chan *sessionState
+	// found receives the row of a lookup, nil if it failed.
+	found chan []byte
 	// interrupt, unless nil, ends the wait for another's load.
 	interrupt context.CancelFunc
 	// blockFailed is set when a statement has failed in the block held back.
 	blockFailed bool
 
+	// cancelled is set when a cancel request was handed to Postgres.
+	cancelled atomic.Bool
 	// holding is set while a block is held back: for those who may not look at it.
 	holding atomic.Bool
 }
@@ -114,7 +118,7 @@ type answeredGroup struct {
 	noticed  bool // a notice, which a hit could not repeat
 	unproven bool // a Sync that Postgres ignored ended something unproven
 	captures []*capture
-	row      []byte // the DataRow of a probe
+	row      []byte // the DataRow of a probe or a lookup
 }
 
 func newSession(s *Server, client net.Conn) *session {
@@ -122,7 +126,7 @@ func newSession(s *Server, client net.Conn) *session {
 	c := &session{
 		server: s, client: client, ctx: ctx, end: end,
 		in: newBuffer(client), prepared: map[string]*prepared{},
-		probed: make(chan *sessionState, 1),
+		probed: make(chan *sessionState, 1), found: make(chan []byte, 1),
 	}
 	c.room.L = &c.mu
 	return c

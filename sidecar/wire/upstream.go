@@ -112,10 +112,10 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	return message, message[0], c, hidden
 }
 
-// waitedFor is the longest message that is waited for as a whole. The row of a
-// probe always is, if it fits into the buffer.
+// waitedFor is the longest message that is waited for as a whole. A row that the
+// sidecar reads itself always is, if it fits into the buffer.
 func (s *session) waitedFor() int {
-	if due := s.pending.head(); due != nil && due.probe {
+	if s.pending.head().rowWanted() {
 		return bufferLengthMax
 	}
 	return wholeMessageMax
@@ -171,7 +171,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			s.noteDescribed(due)
 		}
 	case 'D':
-		if due.probe {
+		if due.rowWanted() {
 			s.group.row = append([]byte(nil), body...)
 		}
 	case 'C', 'I', 's':
@@ -271,6 +271,11 @@ func (s *session) noteReady(due *expect, body []byte) {
 	s.group = answeredGroup{captures: group.captures[:0]}
 	if due.probe {
 		s.noteProbed(group)
+		s.pending.pop()
+		return
+	}
+	if due.lookup {
+		s.noteFound(group)
 		s.pending.pop()
 		return
 	}

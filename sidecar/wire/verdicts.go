@@ -45,6 +45,10 @@ type verdictSlot struct {
 	failed  time.Time
 	// misses counts loads by this verdict that a wish could have spared.
 	misses atomic.Uint64
+	// loads counts those whose joins could be looked up.
+	loads atomic.Uint64
+	// vain counts lookups that failed.
+	vain atomic.Uint64
 }
 
 // ready returns the verdict if it is known. pending is false if it will not

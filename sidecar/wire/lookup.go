@@ -1,0 +1,73 @@
+package wire
+
+import "github.com/freshet/freshet/sidecar/analysis"
+
+// lookupLoadsMin is from which load of a shape on the rows joined to are looked
+// up: a lookup is a round trip more, and a shape that is loaded once has no use
+// for tags that are more precise.
+const lookupLoadsMin = 2
+
+// lookupVainMax is after how many failures a shape is looked up no more, until the
+// schema changes: each may be an error in Postgres' log. A role may have no right
+// to read by itself what a view shows it.
+const lookupVainMax = 3
+
+// lookUp makes the tags of a load precise whose joins lead to rows that only the
+// data tell: it asks for them on the load's own connection, and so with the
+// client's rights, after the label was taken and before the load is sent. What
+// cannot be found out is depended on as a whole, as the tags of r already say.
+// It reports true if the client cancelled its statement meanwhile.
+func (s *session) lookUp(r *request) (interrupted bool) {
+	v := r.slot.verdict
+	if v == nil || !r.joins || r.slot.loads.Add(1) < lookupLoadsMin || r.slot.vain.Load() >= lookupVainMax || s.owed() || !s.mayProbe() {
+		return false
+	}
+	sql, ok := v.LookupSQL(r.params)
+	if !ok {
+		return false
+	}
+	s.cancelled.Store(false)
+	s.mu.Lock()
+	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, lookup: true})
+	s.mu.Unlock()
+	s.upUnnamed = nil // a simple query ends it
+	s.server.counters.upstreamProbes.Add(1)
+	if s.sendUpstream(appendMessage(nil, 'Q', []byte(sql), []byte{0})) != nil || s.flushUpstream() != nil {
+		return false
+	}
+	select {
+	case row := <-s.found:
+		if row != nil {
+			r.precise(v, row)
+			return false
+		}
+		r.slot.vain.Add(1)
+		// The request was for the client's statement, and has hit this one.
+		return s.cancelled.Load()
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// precise takes over what a lookup found; nil is nothing.
+func (r *request) precise(v *analysis.Verdict, row []byte) {
+	columns, ok := dataRow(row)
+	if !ok {
+		return
+	}
+	p := r.params
+	if p.Joined, ok = v.ReadLookup(columns); !ok {
+		return
+	}
+	if tags, ok := tagsOf(v, p); ok {
+		r.tags = tags
+	}
+}
+
+// noteFound ends a lookup.
+func (s *session) noteFound(group answeredGroup) {
+	if group.failed {
+		group.row = nil
+	}
+	s.found <- group.row
+}

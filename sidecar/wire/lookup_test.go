@@ -1,0 +1,221 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const joinSchema = `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE TABLE purchase (id int PRIMARY KEY, person_id int, note text);
+	INSERT INTO person SELECT n, 'person ' || n FROM generate_series(1, 50) n;
+	INSERT INTO purchase SELECT n, n, '' FROM generate_series(1, 50) n`
+
+const joinSQL = "SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id WHERE p.id = $1"
+
+// joinBed is a sidecar that looks up the rows joined to, and a way to ask it.
+type joinBed struct {
+	*testbed
+	side *side
+	conn *pgx.Conn
+	t    *testing.T
+}
+
+func newJoinBed(t *testing.T) *joinBed {
+	b := newTestbed(t, joinSchema)
+	j := &joinBed{testbed: b, side: b.sidecar(), t: t}
+	j.conn = j.side.connect()
+	// The first loads know of no lookup.
+	for id := 40; j.side.count(Miss) < lookupLoadsMin; id++ {
+		if id > 50 {
+			t.Fatal("the statement is not captured")
+		}
+		j.ask(id)
+	}
+	return j
+}
+
+func (j *joinBed) ask(id int) (name string) {
+	j.t.Helper()
+	if err := j.conn.QueryRow(context.Background(), joinSQL, id).Scan(new(int), &name); err != nil {
+		j.t.Fatal(err)
+	}
+	return name
+}
+
+// want asks and checks the answer and where it came from.
+func (j *joinBed) want(id int, name string, how Outcome) {
+	j.t.Helper()
+	j.side.received()
+	before := j.side.count(how)
+	if got := j.ask(id); got != name {
+		j.t.Errorf("purchase %d is of %q, want %q", id, got, name)
+	}
+	if j.side.count(how) != before+1 {
+		j.t.Errorf("purchase %d: not a %s; %v", id, how, j.side.Report().Queries)
+	}
+}
+
+// What a join leads to ends the answer, and what it does not lead to leaves it.
+func TestRowsJoinedToAreLookedUp(t *testing.T) {
+	t.Parallel()
+	j := newJoinBed(t)
+	j.want(3, "person 3", Miss)
+	j.want(3, "person 3", HitL1)
+	j.exec("UPDATE person SET name = 'other' WHERE id = 4")
+	j.want(3, "person 3", HitL1)
+	j.exec("UPDATE person SET name = 'third' WHERE id = 3")
+	j.want(3, "third", Miss)
+	j.want(3, "third", HitL1)
+	j.exec("UPDATE purchase SET person_id = 5 WHERE id = 3")
+	j.want(3, "person 5", Miss)
+	j.exec("UPDATE person SET name = 'fifth' WHERE id = 5")
+	j.want(3, "fifth", Miss)
+	j.exec("UPDATE person SET name = 'nobody' WHERE id = 3")
+	j.want(3, "fifth", HitL1)
+	j.exec("TRUNCATE person; INSERT INTO person SELECT n, 'new ' || n FROM generate_series(1, 50) n")
+	j.want(3, "new 5", Miss)
+}
+
+// A statement that is parsed in one group and run in another survives the lookup
+// in between, which ends Postgres' unnamed statement; and so does a block that is
+// held back.
+func TestLookupDisturbsNothing(t *testing.T) {
+	t.Parallel()
+	j := newJoinBed(t)
+	ctx := context.Background()
+	description, err := j.conn.PgConn().Prepare(ctx, "", joinSQL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"11", "12", "11"} {
+		result := j.conn.PgConn().ExecPrepared(ctx, "", [][]byte{[]byte(id)}, nil, nil).Read()
+		if result.Err != nil || len(result.Rows) != 1 || string(result.Rows[0][1]) != "person "+id {
+			t.Errorf("purchase %s: %q, error %v", id, result.Rows, result.Err)
+		}
+	}
+	if len(description.ParamOIDs) != 1 {
+		t.Errorf("parameters %v", description.ParamOIDs)
+	}
+	before := j.side.count(Miss)
+	err = pgx.BeginFunc(ctx, j.conn, func(tx pgx.Tx) error {
+		var name string
+		if err := tx.QueryRow(ctx, joinSQL, 21).Scan(new(int), &name); err != nil || name != "person 21" {
+			t.Errorf("in a block: %q, error %v", name, err)
+		}
+		if status := j.conn.PgConn().TxStatus(); status != 'T' {
+			t.Errorf("the client is told that its transaction is %c", status)
+		}
+		return nil
+	})
+	if err != nil || j.side.count(Miss) != before+1 {
+		t.Errorf("error %v; %v", err, j.side.Report().Queries)
+	}
+	j.exec("UPDATE person SET name = 'other' WHERE id = 22")
+	j.want(21, "person 21", HitL1)
+}
+
+// A role that may not read by itself what a view shows it gets no lookup, and its
+// answers depend on the whole table.
+func TestLookupWithoutRights(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, joinSchema+`; CREATE VIEW bought AS SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id`)
+	role := "viewer_" + b.database
+	b.exec("CREATE ROLE " + role + " LOGIN; GRANT SELECT ON bought TO " + role)
+	t.Cleanup(func() { b.exec("DROP OWNED BY " + role + "; DROP ROLE " + role) })
+	s := b.sidecar()
+	c := b.connect(s.dsn() + " user=" + role)
+	ask := func(id int) (name string) {
+		t.Helper()
+		if err := c.QueryRow(context.Background(), "SELECT name FROM bought WHERE id = $1", id).Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for id := 1; s.count(Miss) < 4; id++ {
+		ask(id)
+	}
+	ask(30)
+	s.received()
+	hits := s.count(HitL1)
+	if ask(30); s.count(HitL1) != hits+1 {
+		t.Errorf("no hit; %v", s.Report().Queries)
+	}
+	b.exec("UPDATE person SET name = 'changed' WHERE id = 30")
+	s.received()
+	if got := ask(30); got != "changed" {
+		t.Errorf("got %q after the change", got)
+	}
+}
+
+// TestF5LookupBeforeTheLoad forces this:
+//
+//  1. the lookup reads that purchase 7 is of person 7;
+//  2. the load waits for a lock, before its snapshot;
+//  3. a commit gives purchase 7 to person 8;
+//  4. the load reads person 8, and is stored with the tag of person 7;
+//  5. a commit changes person 8: the answer must not be served to who comes then.
+func TestF5LookupBeforeTheLoad(t *testing.T) {
+	t.Parallel()
+	j := newJoinBed(t)
+	ctx := context.Background()
+	locker := j.connect(j.postgres.DSN(j.database))
+	if _, err := locker.Exec(ctx, "BEGIN; LOCK TABLE person"); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan string, 1)
+	go func() {
+		var name string
+		if err := j.conn.QueryRow(ctx, joinSQL, 7).Scan(new(int), &name); err != nil {
+			name = err.Error()
+		}
+		answered <- name
+	}()
+	eventually(t, "the load to wait for the lock", func() bool {
+		var n int
+		err := j.direct.QueryRow(ctx, `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE NOT l.granted AND l.relation = 'person'::regclass AND a.datname = current_database()`).Scan(&n)
+		return err == nil && n == 1
+	})
+	j.exec("UPDATE purchase SET person_id = 8 WHERE id = 7")
+	if _, err := locker.Exec(ctx, "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answered; got != "person 8" {
+		t.Fatalf("the load answered %q, want person 8", got)
+	}
+	j.exec("UPDATE person SET name = 'eighth' WHERE id = 8")
+	j.want(7, "eighth", Miss)
+	j.want(7, "eighth", HitL1)
+}
+
+// A cancel request that hits the lookup ends the statement that it was meant for.
+func TestCancelDuringALookup(t *testing.T) {
+	t.Parallel()
+	j := newJoinBed(t)
+	query := func(id string) []byte {
+		return msgQuery("SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id WHERE p.id = " + id)
+	}
+	c := dialRaw(t, j.side.dsn())
+	for id := 10; id < 10+2*lookupLoadsMin; id++ { // the shape of the text is another one
+		c.ask(query(strconv.Itoa(id)))
+	}
+	locker := j.connect(j.postgres.DSN(j.database))
+	if _, err := locker.Exec(context.Background(), "BEGIN; LOCK TABLE purchase"); err != nil {
+		t.Fatal(err)
+	}
+	c.send(query("9"))
+	c.reaches(j.testbed, "wait_event_type = 'Lock' AND query LIKE '%json_agg%'")
+	c.cancel(j.side.dsn())
+	if got := c.until("Z"); !bytes.Contains(got, []byte("57014")) {
+		t.Errorf("the statement is answered with\n%s", show(got))
+	}
+	if _, err := locker.Exec(context.Background(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ask(query("9")); !bytes.Contains(got, []byte("person 9")) {
+		t.Errorf("after the cancel:\n%s", show(got))
+	}
+}
