@@ -34,6 +34,12 @@ var repeatedHitMin = map[string]float64{
 	"pgx, describe_exec":                 1,
 	"pgx, exec":                          1,
 	"pgx, simple_protocol":               0.91, // a batch is one message of several statements
+	"PDO, prepares":                      0.35, // each statement is named anew, and deallocated by a simple query
+	"PDO, no prepares":                   0.99,
+	"Ruby pg":                            1,
+	"DBD::Pg":                            1,
+	"JDBC, autocommit":                   0.9,
+	"JDBC, transactions":                 insideTransactions,
 	"node-postgres":                      0.95, // a name and its first use come in one group
 }
 
