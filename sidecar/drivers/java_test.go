@@ -16,7 +16,7 @@ var javaLibraries = []string{"/usr/share/java/postgresql.jar", "/usr/share/java/
 // junixsocketNative is where Debian has junixsocket's part in C.
 const junixsocketNative = "/usr/lib/*/jni/libjunixsocket-native-system.so"
 
-const javaPackages = "default-jdk-headless libpostgresql-jdbc-java libjunixsocket-java libjunixsocket-jni"
+const javaPackages = "default-jdk-headless libpostgresql-jdbc-java libjunixsocket-java"
 
 // javaProgram compiles the program, once, and returns the arguments that run it.
 var javaProgram = sync.OnceValues(func() ([]string, error) {

@@ -94,7 +94,7 @@ async function pool() {
 }
 
 async function main() {
-  console.log('pg', require('pg/package.json').version)
+  console.log('pg', require('./package.json').dependencies.pg)
   const client = new Client()
   await client.connect()
   await repeatedReads(client)
