@@ -40,7 +40,7 @@ var repeatedHitMin = map[string]float64{
 	"DBD::Pg":                            1,
 	"JDBC, autocommit":                   0.9,
 	"JDBC, transactions":                 insideTransactions,
-	"postgres.js":                        0.6, // unsafe with parameters: a Flush before each Bind; a pipeline
+	"postgres.js":                        0.6,  // unsafe with parameters: a Flush before each Bind; a pipeline
 	"Drizzle":                            0.96, // names as node-postgres does
 	"node-postgres":                      0.95, // a name and its first use come in one group
 }
