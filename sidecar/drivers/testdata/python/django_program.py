@@ -5,6 +5,10 @@ where to connect is in the environment."""
 import os
 import sys
 
+# From 4.2 on Django prefers psycopg 3 where that is installed too; the dates,
+# the errors and the COPY here are psycopg2's.
+sys.modules["psycopg"] = None
+
 import django
 import psycopg2
 from django.apps import AppConfig
