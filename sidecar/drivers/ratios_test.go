@@ -34,6 +34,9 @@ var repeatedHitMin = map[string]float64{
 	"pgx, describe_exec":                 1,
 	"pgx, exec":                          1,
 	"pgx, simple_protocol":               0.91, // a batch is one message of several statements
+	"GORM":                               0.99,
+	"bun":                                0.98,
+	"sqlc":                               0.98,
 	"PDO, prepares":                      0.35, // each statement is named anew, and deallocated by a simple query
 	"PDO, no prepares":                   0.99,
 	"Ruby pg":                            1,
