@@ -214,7 +214,9 @@ func (p *plantedSearch) ask(sql, other string) {
 				wrong.must = nil
 			}
 			p.tries[bug]++
-			if p.try(*wrong); p.miss != "" {
+			planted = bug // for what is looked up
+			p.try(*wrong)
+			if planted = ""; p.miss != "" {
 				p.t.Logf("found after %d queries: %s; %s", p.queries, bug, p.miss)
 				p.miss = ""
 				return true
