@@ -64,7 +64,7 @@ async function types() {
 
 async function related() {
   for (let i = 0; i < 3; i++) {
-    print(await db.query.item.findMany({ columns: { name: true }, with: { sales: true }, orderBy: item.id }))
+    print(await db.query.item.findMany({ columns: { name: true }, with: { sales: { orderBy: sale.id } }, orderBy: item.id }))
     print(await db.select({ name: item.name, sold: sum(sale.amount) }).from(item)
       .leftJoin(sale, eq(sale.item, item.id)).groupBy(item.name).orderBy(item.name))
   }

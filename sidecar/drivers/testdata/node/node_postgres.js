@@ -26,7 +26,7 @@ async function repeatedReads(client) {
   for (let i = 0; i < 3; i++) {
     show(await client.query('SELECT * FROM item ORDER BY id'))
     show(await client.query('SELECT * FROM item WHERE id = $1', [1]))
-    show(await client.query({ text: 'SELECT id, name, photo, price FROM item WHERE id = ANY($1)', values: [[1, 2]], rowMode: 'array' }))
+    show(await client.query({ text: 'SELECT id, name, photo, price FROM item WHERE id = ANY($1) ORDER BY id', values: [[1, 2]], rowMode: 'array' }))
     show(await client.query({ text: 'SELECT id, name, stock FROM item WHERE id = $1', values: [1], binary: true }))
     show(await client.query('SELECT id FROM item WHERE false'))
     show(await client.query('TABLE sold ORDER BY name'))

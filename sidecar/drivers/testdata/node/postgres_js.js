@@ -32,7 +32,7 @@ async function types() {
   for (let i = 0; i < 3; i++) {
     show(await sql`SELECT * FROM item ORDER BY id`)
     show(await sql`SELECT name FROM item WHERE id IN ${sql([1, 2, 3])} AND active`)
-    show(await sql`SELECT name FROM item WHERE id = ANY (${[1, 2, 3]}) AND price < ${'99.5'}`)
+    show(await sql`SELECT name FROM item WHERE id = ANY (${[1, 2, 3]}) AND price < ${'99.5'} ORDER BY id`)
     show(await sql`SELECT name FROM item WHERE details @> ${sql.json({ a: [1] })}`)
     show(await sql`SELECT name FROM item WHERE photo = ${Buffer.from([0, 255, 16])}`)
     show(await sql`SELECT id FROM item WHERE changed > ${new Date('2024-01-01')}`)
