@@ -42,7 +42,7 @@ var repeatedHitMin = map[string]float64{
 	"Ruby pg":                            1,
 	"DBD::Pg":                            1,
 	"JDBC, autocommit":                   0.95, // names on the server from the fifth run on
-	"JDBC, transactions":                 0.38, // BEGIN comes with a row limit of 1, in one group with the read
+	"JDBC, transactions":                 0.88, // names on the server, BEGIN among them
 	"postgres.js":                        0.6,  // unsafe with parameters: a Flush before each Bind; a pipeline
 	"Drizzle":                            0.96, // names as node-postgres does
 	"node-postgres":                      0.95, // a name and its first use come in one group
