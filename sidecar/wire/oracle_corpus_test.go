@@ -38,6 +38,7 @@ type corpusStatement struct {
 type copyIn struct {
 	rows []string
 	fail string // unless empty, the client gives up with these words
+	sent bool   // it went with the statement
 }
 
 // data are the messages of the data, without a Sync.
@@ -60,6 +61,9 @@ func (c *copyIn) data() []byte {
 func (c *copyIn) messages(extended bool) []byte {
 	if c == nil {
 		c = &copyIn{fail: "there is no data"}
+	}
+	if c.sent {
+		return nil
 	}
 	all := c.data()
 	if extended {

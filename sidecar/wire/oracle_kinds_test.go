@@ -138,10 +138,13 @@ var kindWrites = []string{
 	`COPY (SELECT id, C FROM kinds ORDER BY id) TO STDOUT`,
 	`COPY (SELECT id, C FROM kinds ORDER BY id) TO STDOUT (FORMAT binary)`,
 	`DELETE FROM written WHERE id = 2 RETURNING id, C`,
-	// From an empty page on, rows lie in the order in which they were written,
-	// however long others may need the old ones.
-	`TRUNCATE written`,
+	`DELETE FROM written`,
 }
+
+// kindsPerPage is how many types' rows, dead ones included, leave room on a page. As
+// long as there is room, rows lie in the order in which they were written, however
+// long others may need the old ones; then Postgres may make room.
+const kindsPerPage = 4
 
 func column(k kind) string { return "c_" + k.name }
 
@@ -177,7 +180,10 @@ func kindsScripts(t *testing.T) []*corpusScript {
 		hitsMin   uint64
 	}{{"types, read", kindReads, 4500}, {"types, written", kindWrites, 0}} {
 		var text strings.Builder
-		for _, k := range kinds {
+		for i, k := range kinds {
+			if part.name == "types, written" && i%kindsPerPage == 0 {
+				fmt.Fprintln(&text, "TRUNCATE written;")
+			}
 			for _, template := range part.templates {
 				fmt.Fprintln(&text, instance(template, k))
 			}

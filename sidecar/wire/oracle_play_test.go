@@ -1,11 +1,15 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,7 +24,7 @@ type oracleMode struct {
 
 var oracleModes = []oracleMode{
 	{"simple", (*player).simple, true},
-	{"unnamed", (*player).unnamed, true},
+	{"unnamed", (*player).unnamed, false},
 	{"named", (*player).named, false},
 	{"binary", (*player).binary, true},
 	{"pipelined", (*player).pipelined, false},
@@ -37,6 +41,7 @@ type playback struct {
 type player struct {
 	playback
 	c       *rawClient
+	in      *bufio.Reader // of what comes
 	answers []answered
 	named_  int
 	batch   batch
@@ -45,7 +50,7 @@ type player struct {
 // on plays the script on a new connection. The first answer is the greeting, the
 // last what came after the end of the script.
 func (p playback) on(c *rawClient) ([]answered, error) {
-	on := &player{playback: p, c: c}
+	on := &player{playback: p, c: c, in: bufio.NewReaderSize(c.conn, 64<<10)}
 	on.keep("(start-up)", c.greeting)
 	for i := range p.script.statements {
 		s := &p.script.statements[i]
@@ -59,8 +64,39 @@ func (p playback) on(c *rawClient) ([]answered, error) {
 	if err := c.trySend(msgTerminate); err != nil {
 		return nil, err
 	}
-	on.keep("(end)", c.rest())
-	return on.answers, nil
+	rest, err := io.ReadAll(on.in)
+	on.keep("(end)", rest)
+	return on.answers, errors.Join(err, c.conn.Close())
+}
+
+// message reads one message, through a buffer.
+func (p *player) message() ([]byte, error) {
+	header, err := p.in.Peek(headerLength)
+	if err != nil {
+		return nil, err
+	}
+	n := messageLength(header)
+	if n < 0 {
+		return nil, fmt.Errorf("malformed header %x", header)
+	}
+	m := make([]byte, n)
+	_, err = io.ReadFull(p.in, m)
+	return m, err
+}
+
+// sentAtOnceMax is so little, in bytes, that it can be written before anything is
+// read.
+const sentAtOnceMax = 32 << 10
+
+// send sends messages while their answer is read, if they are many.
+func (p *player) send(messages []byte) <-chan error {
+	sent := make(chan error, 1)
+	if len(messages) <= sentAtOnceMax {
+		sent <- p.c.trySend(messages)
+	} else {
+		go func() { sent <- p.c.trySend(messages) }()
+	}
+	return sent
 }
 
 func (p *player) keep(statement string, answer []byte) {
@@ -83,11 +119,13 @@ func (p *player) maskUnequal(answer []byte) []byte {
 // Postgres asks to be copied in is sent when it asks; extended says that a Sync
 // must follow it.
 func (p *player) exchange(send []byte, ready int, in *copyIn, extended bool) ([]byte, error) {
-	sent := make(chan error, 1)
-	go func() { sent <- p.c.trySend(send) }() // the answer may have to be read meanwhile
+	if err := p.c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
+		return nil, err
+	}
+	sent := p.send(send)
 	var got []byte
 	for ready > 0 {
-		m, err := p.c.tryMessage()
+		m, err := p.message()
 		if err != nil {
 			return got, fmt.Errorf("%w, after\n%s", err, show(got))
 		}
@@ -99,7 +137,7 @@ func (p *player) exchange(send []byte, ready int, in *copyIn, extended bool) ([]
 			if err := <-sent; err != nil {
 				return got, err
 			}
-			go func() { sent <- p.c.trySend(in.messages(extended)) }()
+			sent = p.send(in.messages(extended))
 		}
 	}
 	return got, <-sent
@@ -232,21 +270,12 @@ func (p *player) sendBatch() error {
 		return nil
 	}
 	p.batch = batch{number: b.number + 1}
-	sent := make(chan error, 1)
-	go func() { sent <- p.c.trySend(b.send) }()
-	var got []byte
-	for ready := 0; ready < b.ready; {
-		m, err := p.c.tryMessage()
-		if err != nil {
-			return fmt.Errorf("batch of\n%s: %w, after\n%s", b.sql, err, show(got))
-		}
-		got = append(got, m...)
-		if m[0] == 'Z' {
-			ready++
-		}
+	got, err := p.exchange(b.send, b.ready, &copyIn{sent: true}, false)
+	if err != nil {
+		return fmt.Errorf("batch of\n%s: %w", b.sql, err)
 	}
 	p.keep(b.sql, got)
-	return <-sent
+	return nil
 }
 
 // binaryEncoder asks Postgres for the binary form of values.

@@ -22,7 +22,7 @@ const (
 	// oracleStatementsMin is how many statements the corpus has at least.
 	oracleStatementsMin = 3500
 	// oracleSharedHitsMin is how many answers come out of Redis at least.
-	oracleSharedHitsMin = 2000
+	oracleSharedHitsMin = 1500
 	// oracleStatesMin is how many kinds of errors and notices they meet.
 	oracleStatesMin = 100
 )
