@@ -48,6 +48,18 @@ func StartRedis(t TB, options RedisOptions) *Redis {
 	return r
 }
 
+// StartPgBouncer is LaunchPgBouncer for a test, as StartPostgres is
+// LaunchPostgres.
+func StartPgBouncer(t TB, before *Postgres) *PgBouncer {
+	t.Helper()
+	p, err := LaunchPgBouncer(context.Background(), before)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtCleanup(t, "PgBouncer", p)
+	return p
+}
+
 type server interface {
 	LogTail(n int) string
 	Close() error

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // The scripts read the accounts of pgbench by their key, as its own -S does, from
@@ -18,48 +20,65 @@ const (
 )
 
 // BenchmarkPgbench compares pgbench through a sidecar with pgbench at Postgres
-// itself, in turns: the ratio of transactions per second, median of the rounds.
-// b.N is the number of rounds.
+// itself, and what is not cached also with pgbench through PgBouncer, which only
+// relays. They take turns: the ratios of transactions per second are medians of
+// the rounds. b.N is the number of rounds.
 func BenchmarkPgbench(b *testing.B) {
 	bed := newTestbed(b, "")
-	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(bed.postgres.SocketDir(), bed.postgres.Port(), "-i", "-q")...)
+	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
+	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
 	s := bed.sidecar()
 	eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
-	for _, script := range []struct{ name, text string }{{"cached", cachedScript}, {"uncached", uncachedScript}} {
+	bouncer := servers.StartPgBouncer(b, bed.postgres)
+	through, relayed := place{s.dir, testPort}, place{bouncer.SocketDir(), bouncer.Port()}
+	for _, script := range []struct {
+		name, text string
+		against    map[string]place
+	}{
+		{"cached", cachedScript, map[string]place{"x-direct": direct}},
+		{"uncached", uncachedScript, map[string]place{"x-direct": direct, "x-pgbouncer": relayed}},
+	} {
 		file := filepath.Join(b.TempDir(), script.name+".sql")
 		if err := os.WriteFile(file, []byte(script.text), 0o600); err != nil {
 			b.Fatal(err)
 		}
 		for _, mode := range []string{"simple", "extended", "prepared"} {
 			b.Run(script.name+"/"+mode, func(b *testing.B) {
-				args := []string{"-n", "-M", mode, "-c", "8", "-j", "2", "-f", file}
-				through := func(seconds int) float64 {
-					return bed.pgbench(s.dir, testPort, append(args, "-T", strconv.Itoa(seconds))...)
-				}
-				through(1) // warms the cache
-				var ratios []float64
+				args := []string{"-n", "-M", mode, "-c", "8", "-j", "2", "-f", file, "-T"}
+				bed.pgbench(through, append(args, "1")...) // warms the cache
+				ratios := map[string][]float64{}
 				for b.Loop() {
-					direct := bed.pgbench(bed.postgres.SocketDir(), bed.postgres.Port(), append(args, "-T", "3")...)
-					ratios = append(ratios, through(3)/direct)
+					own := bed.pgbench(through, append(args, "3")...)
+					for name, other := range script.against {
+						ratios[name] = append(ratios[name], own/bed.pgbench(other, append(args, "3")...))
+					}
 				}
-				slices.Sort(ratios)
-				b.ReportMetric(ratios[len(ratios)/2], "x-direct")
+				for name, all := range ratios {
+					slices.Sort(all)
+					b.ReportMetric(all[len(all)/2], name)
+				}
 				b.ReportMetric(0, "ns/op")
 			})
 		}
 	}
 }
 
-func (b *testbed) pgbenchArgs(dir string, port int, more ...string) []string {
-	return append([]string{"-h", dir, "-p", fmt.Sprint(port), "-U", "postgres"}, append(more, b.database)...)
+// place is where pgbench connects to.
+type place struct {
+	dir  string
+	port int
+}
+
+func (b *testbed) pgbenchArgs(at place, more ...string) []string {
+	return append([]string{"-h", at.dir, "-p", fmt.Sprint(at.port), "-U", "postgres"}, append(more, b.database)...)
 }
 
 var pgbenchTPS = regexp.MustCompile(`tps = ([0-9.]+)`)
 
 // pgbench runs pgbench and returns its transactions per second.
-func (b *testbed) pgbench(dir string, port int, more ...string) float64 {
+func (b *testbed) pgbench(at place, more ...string) float64 {
 	b.t.Helper()
-	out := run(b.t, b.postgres, "pgbench", b.pgbenchArgs(dir, port, more...)...)
+	out := run(b.t, b.postgres, "pgbench", b.pgbenchArgs(at, more...)...)
 	match := pgbenchTPS.FindStringSubmatch(out)
 	if match == nil {
 		b.t.Fatalf("pgbench printed no rate:\n%s", out)

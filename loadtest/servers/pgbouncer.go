@@ -1,0 +1,129 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+const (
+	pgbouncerPort       = 6432
+	pgbouncerClientsMax = 100
+)
+
+// PgBouncer is a running throwaway PgBouncer in session mode, the pooler that
+// does the least: what a relay costs is measured against it.
+type PgBouncer struct {
+	run    *runDir
+	dir    string
+	server *process
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// LaunchPgBouncer starts a pooler before a server and returns when it accepts
+// connections. It lets everyone in, to any database, as the superuser. ctx bounds
+// the start only. The caller must Close it.
+func LaunchPgBouncer(ctx context.Context, before *Postgres) (*PgBouncer, error) {
+	path, err := findPgBouncer()
+	if err != nil {
+		return nil, err
+	}
+	run, err := acquireRunDir()
+	if err != nil {
+		return nil, err
+	}
+	p := &PgBouncer{run: run}
+	if err := p.start(ctx, path, before); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func findPgBouncer() (string, error) {
+	for _, place := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
+		if path, err := exec.LookPath(place); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find PgBouncer: %w: the package is called pgbouncer in Debian, Fedora and Homebrew", ErrNotInstalled)
+}
+
+func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) error {
+	var err error
+	if p.dir, err = p.run.newServerDir(); err != nil {
+		return err
+	}
+	file := filepath.Join(p.dir, "pgbouncer.ini")
+	if err := os.WriteFile(file, []byte(p.settings(before)), 0o600); err != nil {
+		return fmt.Errorf("write PgBouncer's settings: %w", err)
+	}
+	if err := p.run.account.own(file); err != nil {
+		return err
+	}
+	p.server, err = startProcess(command{path: path, args: []string{file}, dir: p.dir, logPath: p.logPath(), account: p.run.account})
+	if err != nil {
+		return err
+	}
+	err = awaitReady(ctx, p.server, func() bool {
+		conn, err := net.DialTimeout("unix", fmt.Sprintf("%s/.s.PGSQL.%d", p.dir, pgbouncerPort), probeWaitMax)
+		return err == nil && conn.Close() == nil
+	})
+	if err != nil {
+		return fmt.Errorf("start PgBouncer %s: %w; the end of its log:\n%s", path, err, p.LogTail(10))
+	}
+	return nil
+}
+
+// settings are those of a pooler that looks at nothing: each client has a
+// connection of its own for as long as it stays.
+func (p *PgBouncer) settings(before *Postgres) string {
+	return strings.Join([]string{
+		"[databases]",
+		fmt.Sprintf("* = host=%s port=%d user=%s", before.SocketDir(), before.Port(), superuser),
+		"[pgbouncer]",
+		"pool_mode = session",
+		"auth_type = any",
+		"listen_addr =",
+		"unix_socket_dir = " + p.dir,
+		fmt.Sprintf("listen_port = %d", pgbouncerPort),
+		fmt.Sprintf("max_client_conn = %d", pgbouncerClientsMax),
+		fmt.Sprintf("default_pool_size = %d", pgbouncerClientsMax),
+		"ignore_startup_parameters = extra_float_digits",
+		"",
+	}, "\n")
+}
+
+// SocketDir is the directory of the Unix socket, as libpq takes it for a host.
+func (p *PgBouncer) SocketDir() string { return p.dir }
+
+// Port is the number in the name of the Unix socket.
+func (p *PgBouncer) Port() int { return pgbouncerPort }
+
+// LogTail returns the last lines of the pooler's log, at most n.
+func (p *PgBouncer) LogTail(n int) string { return logTail(p.logPath(), n) }
+
+func (p *PgBouncer) logPath() string { return filepath.Join(p.dir, "server.log") }
+
+// Close ends the pooler and removes its files. It may be called more than once.
+func (p *PgBouncer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	killTree(p.server)
+	var err error
+	if p.dir != "" {
+		err = removeTree(p.dir)
+	}
+	return errors.Join(err, p.run.release())
+}
