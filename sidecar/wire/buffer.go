@@ -37,9 +37,12 @@ func (b *buffer) drop(n int) {
 	}
 }
 
-// fill reads once, making room before. It returns errBufferFull if
-// bufferLengthMax bytes are held. Slices of held() are void afterwards.
-func (b *buffer) fill() error {
+// full reports whether as much is held as may be.
+func (b *buffer) full() bool { return len(b.held()) == bufferLengthMax }
+
+// room returns where the next bytes belong, behind end. It returns errBufferFull
+// if bufferLengthMax bytes are held. Slices of held() are void afterwards.
+func (b *buffer) room() ([]byte, error) {
 	if b.end == len(b.data) {
 		switch {
 		case b.start > 0:
@@ -50,10 +53,19 @@ func (b *buffer) fill() error {
 			b.end = copy(grown, b.held())
 			b.data = grown
 		default:
-			return errBufferFull
+			return nil, errBufferFull
 		}
 	}
-	n, err := b.source.Read(b.data[b.end:])
+	return b.data[b.end:], nil
+}
+
+// fill reads once.
+func (b *buffer) fill() error {
+	room, err := b.room()
+	if err != nil {
+		return err
+	}
+	n, err := b.source.Read(room)
 	b.end += n
 	if n > 0 {
 		return nil

@@ -11,7 +11,7 @@ import (
 // one named s.
 func fuzzed(t *testing.T) *session {
 	s := unconnected(t)
-	s.up = silent{}
+	s.up = newStream(silent{}, nil)
 	s.state = &sessionState{}
 	text, ok := parseStatement([]byte("SELECT 1\x00\x00\x00"))
 	if !ok {

@@ -75,13 +75,13 @@ type Server struct {
 	listeners []net.Listener
 	socket    *socket
 	sessions  sessions
+	ends      *lostEnds
 	// background is the context of all sessions; stop ends it.
 	background context.Context
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
 	mu      sync.Mutex
-	clients map[net.Conn]struct{}
 	closing bool
 }
 
@@ -106,7 +106,7 @@ func New(o Options) (*Server, error) {
 		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
 		drainFor: o.Drain, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,
-		sessions: sessions{byKey: map[cancelKey]*session{}}, clients: map[net.Conn]struct{}{},
+		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: newLostEnds(),
 	}
 	s.background, s.stop = context.WithCancel(context.Background())
 	if o.ListenTCP != "" {
@@ -152,9 +152,10 @@ const drainDefault = 5 * time.Second
 // Run serves clients until ctx ends, then lets those finish that wait for an
 // answer, for at most Options.Drain, and closes all.
 func (s *Server) Run(ctx context.Context) error {
-	analyses, stopAnalyses := context.WithCancel(context.Background())
-	var analysing sync.WaitGroup
-	analysing.Go(func() { s.verdicts.run(analyses) })
+	serving, stopServing := context.WithCancel(context.Background())
+	var services sync.WaitGroup
+	services.Go(func() { s.verdicts.run(serving) })
+	services.Go(func() { s.ends.run(serving) })
 
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -166,8 +167,8 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	s.drain()
-	stopAnalyses()
-	analysing.Wait()
+	stopServing()
+	services.Wait()
 	return err
 }
 
@@ -186,34 +187,26 @@ func (s *Server) accept(l net.Listener) error {
 			time.Sleep(acceptRetryAfter)
 			continue
 		}
-		if !s.enter(client) {
+		if !s.enter() {
 			client.Close()
 			return nil
 		}
 		s.running.Go(func() {
-			defer s.leave(client)
+			defer s.counters.sessions.Add(-1)
 			newSession(s, client).run()
 		})
 	}
 }
 
-func (s *Server) enter(client net.Conn) bool {
+func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
-	s.clients[client] = struct{}{}
 	s.counters.sessions.Add(1)
 	s.counters.sessionsTotal.Add(1)
 	return true
-}
-
-func (s *Server) leave(client net.Conn) {
-	s.mu.Lock()
-	delete(s.clients, client)
-	s.mu.Unlock()
-	s.counters.sessions.Add(-1)
 }
 
 // drain stops accepting, ends idle sessions at once and the others when they
@@ -247,13 +240,8 @@ func (s *Server) drain() {
 		}
 		break
 	}
-	s.mu.Lock()
-	s.logger.Warn("closing clients that were still busy", "clients", len(s.clients))
-	for client := range s.clients {
-		client.Close()
-	}
-	s.mu.Unlock()
-	s.stop()
+	s.logger.Warn("closing clients that were still busy", "clients", s.counters.sessions.Load())
+	s.stop() // and so hangs up
 	<-done
 }
 
@@ -276,5 +264,5 @@ func (s *session) endIfIdle() {
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))
 	_, _ = s.client.Write(shutdownResponse) // the client may be gone
-	s.client.Close()
+	s.client.hangUp()
 }

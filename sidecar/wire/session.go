@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -28,8 +27,8 @@ const (
 // which that was decided.
 type session struct {
 	server *Server
-	client net.Conn
-	up     net.Conn
+	client *stream
+	up     *stream
 	cancel cancelKey
 	// ctx ends with the session, at the latest when Postgres is gone.
 	ctx context.Context
@@ -38,6 +37,9 @@ type session struct {
 	// The fields down to mu belong to the downstream goroutine.
 
 	in buffer
+	// passing is how many bytes of a message longer than the buffer are still to
+	// come and be sent on as they are.
+	passing int
 	// now is when what the client sent last had arrived, 0 while nobody asked.
 	now fence.Instant
 	// clean is set if the session's state is known for certain.
@@ -69,8 +71,13 @@ type session struct {
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
 
-	// fromUp belongs to the upstream goroutine.
-	fromUp buffer
+	// The fields down to writeMu belong to the upstream goroutine.
+
+	fromUp  buffer
+	partial relayed
+	show    []byte // what the client gets of one read, where it is not one piece
+	// leaving is set when Postgres has said that it ends the connection.
+	leaving bool
 
 	writeMu sync.Mutex // held while writing to the client; taken before mu
 
@@ -124,7 +131,7 @@ type answeredGroup struct {
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	c := &session{
-		server: s, client: client, ctx: ctx, end: end,
+		server: s, client: newStream(client, s.ends), ctx: ctx, end: end,
 		in: newBuffer(client), prepared: map[string]*prepared{},
 		probed: make(chan *sessionState, 1), found: make(chan []byte, 1),
 	}
@@ -141,7 +148,7 @@ func (s *session) run() {
 		return
 	}
 	defer s.up.Close()
-	defer context.AfterFunc(s.ctx, s.wakeAll)()
+	defer context.AfterFunc(s.ctx, s.hangUp)()
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
 	if s.server.verdicts.generation.Load() != generation {
@@ -152,50 +159,63 @@ func (s *session) run() {
 
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
-		s.readUpstream()
-		s.end()
+		_ = s.up.receive(&s.fromUp, s.relayHeld) // however it ends, it has ended
 		// Whatever the client sends now has nobody to answer it.
-		s.client.Close()
+		s.end()
 	})
-	if s.readClient() {
+	if err := s.client.receive(&s.in, s.handleHeld); errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
 		s.letFinish(&upstream)
 	}
-	s.up.Close()
+	s.up.hangUp()
 	upstream.Wait()
 	s.abandonCaptures()
 }
 
-// wakeAll lets go whoever waits for answers that will not come.
-func (s *session) wakeAll() {
-	s.mu.Lock()
+// hangUp ends both connections, and with them whatever is blocked in a read or a
+// write, and lets go whoever waits for answers that will not come.
+func (s *session) hangUp() {
+	s.client.hangUp()
+	s.up.hangUp()
+	s.mu.Lock() // who has seen that ctx goes on, waits by now
 	s.room.Broadcast()
 	s.mu.Unlock()
 }
 
-// readClient handles what the client sends until it leaves. It reports whether the
-// client left in an orderly way, and may still read.
-func (s *session) readClient() (orderly bool) {
+// Ends of a session: errLeft if its client has said goodbye, and may still read,
+// errDone if there is nothing left to do for it.
+var (
+	errLeft = errors.New("the client has left")
+	errDone = errors.New("the session is done")
+)
+
+// handleHeld handles what the client has sent, and leaves room for more.
+func (s *session) handleHeld() (more bool, err error) {
+	s.now = 0
 	for {
-		for {
+		if err := s.passOn(); err != nil {
+			return false, err
+		}
+		for s.passing == 0 {
 			kind, n := nextUnit(s.in.held())
 			if kind == unitIncomplete {
 				break
 			}
 			if !s.handle(kind, s.in.held()[:n]) {
-				return kind == unitTerminate
+				if kind == unitTerminate {
+					return false, errLeft
+				}
+				return false, errDone
 			}
 			s.in.drop(n)
 		}
-		if s.flushClient() != nil || s.flushUpstream() != nil {
-			return false
+		if err := s.flush(); err != nil {
+			return false, err
 		}
-		err := s.in.fill()
-		s.now = 0
-		if errors.Is(err, errBufferFull) {
-			err = s.passLong()
+		if !s.in.full() {
+			return len(s.in.held()) > 0 || s.passing > 0, nil
 		}
-		if err != nil {
-			return errors.Is(err, io.EOF)
+		if err := s.passLong(); err != nil {
+			return false, err
 		}
 	}
 }
@@ -204,12 +224,10 @@ func (s *session) readClient() (orderly bool) {
 // answered what came and has left: a client may say goodbye behind statements
 // that are not answered yet.
 func (s *session) letFinish(upstream *sync.WaitGroup) {
-	half, ok := s.up.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
+	half, ok := s.up.Conn.(interface{ CloseWrite() error })
+	if ok && half.CloseWrite() == nil {
+		upstream.Wait()
 	}
-	defer context.AfterFunc(s.ctx, func() { s.up.Close() })()
-	upstream.Wait()
 }
 
 // handle deals with one unit. It reports false if the session is to end.
@@ -255,6 +273,14 @@ func (s *session) refuse(code, message, hint string) {
 	defer s.writeMu.Unlock()
 	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint))
+}
+
+// flush writes what is gathered, for the client first.
+func (s *session) flush() error {
+	if err := s.flushClient(); err != nil {
+		return err
+	}
+	return s.flushUpstream()
 }
 
 // flushClient writes the gathered answers.
@@ -316,16 +342,26 @@ func (s *session) passLong() error {
 		s.in.drop(n)
 		return nil
 	}
-	rest := int64(messageLength(held) - len(held))
+	s.passing = messageLength(held) - len(held)
 	if err := s.forwardLong(held); err != nil {
 		return err
 	}
 	s.in.drop(len(held))
-	if err := s.flushUpstream(); err != nil {
+	return s.flushUpstream()
+}
+
+// passOn sends on what came of a message whose beginning was sent already.
+func (s *session) passOn() error {
+	n := min(s.passing, len(s.in.held()))
+	if n == 0 {
+		return nil
+	}
+	if _, err := s.up.Write(s.in.held()[:n]); err != nil {
 		return err
 	}
-	_, err := io.CopyN(s.up, s.client, rest)
-	return err
+	s.in.drop(n)
+	s.passing -= n
+	return nil
 }
 
 // abandonCaptures lets go whoever waits for this session's loads. Those of the

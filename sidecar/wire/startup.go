@@ -49,6 +49,7 @@ func startupCode(message []byte) uint32 { return binary.BigEndian.Uint32(message
 // start brings a session to the point where the client may send its first
 // statement. It reports false if there is nothing (more) to serve.
 func (s *session) start() bool {
+	defer context.AfterFunc(s.ctx, s.client.hangUp)() // nor for the client
 	deadline := time.Now().Add(s.server.startupWait)
 	_ = s.client.SetDeadline(deadline) // a socket that cannot is already closed
 	message, ok := s.readClientStartup()
@@ -63,8 +64,8 @@ func (s *session) start() bool {
 			"Is Postgres running, and is the sidecar's --upstream right?")
 		return false
 	}
-	s.up = up
-	defer context.AfterFunc(s.ctx, func() { up.Close() })() // the end does not wait for Postgres
+	s.up = newStream(up, s.server.ends)
+	defer context.AfterFunc(s.ctx, s.up.hangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
 	if err := s.relayStartup(message); err != nil {
 		up.Close()

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"errors"
-
 	"github.com/freshet/freshet/cache/fence"
 )
 
@@ -18,37 +16,32 @@ type relayed struct {
 	hidden  bool
 }
 
-// readUpstream passes on what Postgres sends until the connection ends.
-func (s *session) readUpstream() {
-	in := &s.fromUp
-	var partial relayed
-	var show []byte // what the client gets of one read, where it is not one piece
-	for {
-		err := in.fill()
-		if err != nil && !errors.Is(err, errBufferFull) {
-			return
-		}
-		held := in.held()
-		// Who holds mu may find that nothing is owed any more: the client's turn to
-		// be written to is taken before, so that these bytes stay ahead of it. Only in
-		// this order, or a client that does not read would hold up those who need mu,
-		// the follower among them.
-		s.writeMu.Lock()
-		s.mu.Lock()
-		n, shown := s.take(held, &partial, show[:0])
-		s.mu.Unlock()
-		if len(shown) > 0 {
-			_, err = s.client.Write(shown)
-		}
-		s.writeMu.Unlock()
-		if err != nil && !errors.Is(err, errBufferFull) {
-			return
-		}
-		in.drop(n)
-		if cap(shown) <= answersHeldMax && n > 0 && len(shown) > 0 && &shown[0] != &held[0] {
-			show = shown
-		}
+// relayHeld passes on what Postgres has sent.
+func (s *session) relayHeld() (more bool, err error) {
+	held := s.fromUp.held()
+	if len(held) == 0 {
+		return false, nil
 	}
+	// Who holds mu may find that nothing is owed any more: the client's turn to
+	// be written to is taken before, so that these bytes stay ahead of it. Only in
+	// this order, or a client that does not read would hold up those who need mu,
+	// the follower among them.
+	s.writeMu.Lock()
+	s.mu.Lock()
+	n, shown := s.take(held, &s.partial, s.show[:0])
+	s.mu.Unlock()
+	if len(shown) > 0 {
+		_, err = s.client.Write(shown)
+	}
+	s.writeMu.Unlock()
+	if err != nil {
+		return false, err
+	}
+	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
+		s.show = shown
+	}
+	s.fromUp.drop(n)
+	return n < len(held) || s.partial.left > 0 || s.leaving, nil
 }
 
 // take deals with the messages in held: it reports how many bytes it took and
@@ -239,7 +232,11 @@ func (s *session) noteExecuted(due *expect) {
 // noteError handles an ErrorResponse. One that ends the connection is for the
 // client, whoever asked.
 func (s *session) noteError(due *expect, body []byte) (hidden bool) {
-	if due == nil || endsConnection(body) {
+	if endsConnection(body) {
+		s.leaving = true
+		return false
+	}
+	if due == nil {
 		return false
 	}
 	if due.hides() {

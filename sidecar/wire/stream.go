@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// stream is a connection of a session, to its client or to Postgres. One
+// goroutine receives, one at a time writes, any may hang up.
+//
+// A socket of Linux is read until it is drained and written to without handing
+// the processor to another thread around each system call, which is most of what
+// a relay costs. Three things are relied on. Reads and writes do not block: Go
+// puts every socket into non-blocking mode. Readiness is edge-triggered, and
+// Go's poller remembers an edge that comes while nobody waits; it forgets edges
+// when RawConn.Read begins, so one such call spans the whole life of a receiver.
+// And a stream socket that gave less than there was room for had no more: what
+// comes later is a new edge (epoll(7) says both). The end of a connection is the
+// exception; see lostEnds. Everything else, TLS above all, is read and written as
+// usual.
+type stream struct {
+	net.Conn
+	raw  syscall.RawConn // nil: as usual
+	ends *lostEnds
+	// noted is set while ends has this stream on its list.
+	noted atomic.Bool
+	// gone is set when somebody has hung up.
+	gone atomic.Bool
+
+	// The fields down here belong to who writes. writeStep is made once, so that a
+	// write allocates nothing.
+	writeStep func(fd uintptr) bool
+	unsent    []byte
+	sent      int
+}
+
+func newStream(conn net.Conn, ends *lostEnds) *stream {
+	s := &stream{Conn: conn, ends: ends}
+	if !readsUntilDrained {
+		return s
+	}
+	switch socket := conn.(type) {
+	case *net.UnixConn:
+		s.raw, _ = socket.SyscallConn() // fails only for no socket at all
+	case *net.TCPConn:
+		s.raw, _ = socket.SyscallConn()
+	}
+	s.writeStep = s.tryWrite
+	return s
+}
+
+// received deals with what a buffer holds, and leaves room in it. It reports
+// whether more is certain to come, or the end: then that is looked for at once.
+type received func() (more bool, err error)
+
+// receive reads into a buffer and has deal look at it, first at what it holds
+// already. It ends with the connection, or with an error of deal.
+//
+// Within deal nobody may read the stream or close it: both would wait for deal to
+// return. Who wants it to end hangs up.
+func (s *stream) receive(in *buffer, deal received) error {
+	if _, err := deal(); err != nil {
+		return err
+	}
+	if s.raw != nil {
+		return s.receiveDrained(in, deal)
+	}
+	for {
+		if err := in.fill(); err != nil {
+			return err
+		}
+		if _, err := deal(); err != nil {
+			return err
+		}
+	}
+}
+
+// receiveDrained is receive for a socket.
+func (s *stream) receiveDrained(in *buffer, deal received) error {
+	var ended error
+	step := func(fd uintptr) (done bool) {
+		done, ended = s.readUntilDrained(int(fd), in, deal)
+		return done
+	}
+	for {
+		err := s.raw.Read(step)
+		switch {
+		case err == nil:
+			return ended
+		case s.gone.Load() || !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		}
+		// Woken by lostEnds: the next call reads before it waits.
+		if err := s.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+}
+
+// readUntilDrained reads and deals until there is nothing to read for now, or,
+// if done, for ever.
+func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool, ended error) {
+	for {
+		room, err := in.room()
+		if err != nil {
+			return true, err
+		}
+		n, err := readNow(fd, room)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return false, nil
+		case err != nil:
+			return true, os.NewSyscallError("read", err)
+		case n == 0:
+			return true, io.EOF
+		case s.gone.Load():
+			return true, net.ErrClosed
+		}
+		in.end += n
+		more, err := deal()
+		if err != nil {
+			return true, err
+		}
+		if n < len(room) && !more {
+			s.ends.note(s)
+			return false, nil
+		}
+	}
+}
+
+// Write writes all of b.
+func (s *stream) Write(b []byte) (int, error) {
+	n := 0
+	if s.raw != nil {
+		n = s.writeNow(b)
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	rest, err := s.Conn.Write(b[n:])
+	return n + rest, err
+}
+
+// writeNow writes what there is room for. Whatever goes wrong shows again when
+// the rest is written as usual.
+func (s *stream) writeNow(b []byte) int {
+	s.unsent, s.sent = b, 0
+	_ = s.raw.Write(s.writeStep)
+	s.unsent = nil
+	return s.sent
+}
+
+// tryWrite never asks to be called again.
+func (s *stream) tryWrite(fd uintptr) bool {
+	if n, err := writeNow(int(fd), s.unsent); err == nil {
+		s.sent = n
+	}
+	return true
+}
+
+// hangUp ends a connection for both sides: who reads it or is blocked in a write
+// finds it ended. In contrast to Close it waits for nobody, and the descriptor
+// stays until Close.
+func (s *stream) hangUp() {
+	s.gone.Store(true)
+	socket, ok := s.Conn.(interface {
+		CloseRead() error
+		CloseWrite() error
+	})
+	if !ok {
+		s.Close()
+		return
+	}
+	_ = socket.CloseRead() // fails if the connection has ended
+	_ = socket.CloseWrite()
+}
