@@ -110,7 +110,7 @@ func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool,
 		if err != nil {
 			return true, err
 		}
-		n, err := readNow(fd, room)
+		n, err := readFD(fd, room)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -159,7 +159,7 @@ func (s *stream) writeNow(b []byte) int {
 
 // tryWrite never asks to be called again.
 func (s *stream) tryWrite(fd uintptr) bool {
-	if n, err := writeNow(int(fd), s.unsent); err == nil {
+	if n, err := writeFD(int(fd), s.unsent); err == nil {
 		s.sent = n
 	}
 	return true

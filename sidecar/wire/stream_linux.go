@@ -7,9 +7,9 @@ import (
 
 const readsUntilDrained = true
 
-// readNow reads from a non-blocking descriptor. b is not empty. The scheduler is
+// readFD reads from a non-blocking descriptor. b is not empty. The scheduler is
 // not told, which syscall.Read would do: the call returns at once.
-func readNow(fd int, b []byte) (int, error) {
+func readFD(fd int, b []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	if errno != 0 {
 		return 0, errno
@@ -17,8 +17,8 @@ func readNow(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
-// writeNow writes to a non-blocking descriptor. b is not empty.
-func writeNow(fd int, b []byte) (int, error) {
+// writeFD writes to a non-blocking descriptor. b is not empty.
+func writeFD(fd int, b []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	if errno != 0 {
 		return 0, errno

@@ -8,6 +8,6 @@ import "syscall"
 // anything else is cheaper.
 const readsUntilDrained = false
 
-func readNow(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }
+func readFD(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }
 
-func writeNow(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
+func writeFD(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
