@@ -182,8 +182,8 @@ func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t)
 	s := bed.sidecar(lazy)
-	conn := s.connect()
 	for begin, want := range map[string]int{"BEGIN": 1, "BEGIN READ ONLY": 0} {
+		conn := s.connect() // the next BEGIN of one that has read in a block starts a look
 		bed.exec("UPDATE item SET version = 0 WHERE id = 7")
 		if err := s.follower.Confirm(t.Context(), fence.Now()); err != nil {
 			t.Fatal(err)
