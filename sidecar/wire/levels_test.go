@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -48,6 +49,11 @@ func (s *side) warm(conn *pgx.Conn) {
 		}
 		return s.count(HitL1) > before
 	})
+	// A look that the reads have asked for, and that nobody waited for, must not come
+	// later than what the test does next.
+	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
+		s.bed.t.Fatal(err)
+	}
 }
 
 func TestLevels(t *testing.T) {
