@@ -166,7 +166,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 			}
 		case kind == 'D' && bound && !described && string(body) == "P\x00":
 			described = true
-		case kind == 'E' && bound && string(body) == "\x00\x00\x00\x00\x00":
+		case kind == 'E' && bound && len(body) == 5 && body[0] == 0: // whatever its row limit
 			return statement, n + len(message)
 		default:
 			return nil, 0

@@ -53,6 +53,16 @@ var blockDifferentials = []differential{
 		synced(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 1)), query("COMMIT"),
 		{appendMessage(nil, 'Q', []byte("BEGIN\x00more\x00")), "Z"}, query("BEGIN"), {appendMessage(nil, 'Q', []byte("COMMIT\x00more\x00")), "Z"}, query("COMMIT"),
 	}},
+	{name: "BEGIN with a row limit, as JDBC sends it", hits: 3, steps: []step{
+		synced(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 1), read("3")), synced(read("4")),
+		synced(msgParse("", "COMMIT"), msgBind(""), msgExecute("", 1)), synced(read("3")),
+	}},
+	{name: "deallocate inside", hits: 2, steps: []step{
+		query("BEGIN"), synced(msgParse("s1", readItem, oidInt4)), synced(msgBind("s1", "3"), msgExecute("", 0)), query("DEALLOCATE s1"),
+		synced(msgParse("s1", readItem, oidInt4)), synced(msgBind("s1", "3"), msgExecute("", 0)), query("DEALLOCATE s1"), query("COMMIT"),
+		query("BEGIN"), query("DEALLOCATE s1"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
+		query("BEGIN"), query("SELECT nothing"), query("DEALLOCATE s1"), query("ROLLBACK"),
+	}},
 	{name: "prepare inside", hits: 1, steps: []step{
 		query("BEGIN"), synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(msgBind("s", "3"), msgExecute("", 0)),
 		synced(msgClose('S', "s")), query("COMMIT"),

@@ -39,3 +39,15 @@ func TestParseControl(t *testing.T) {
 		}
 	}
 }
+
+func TestParseDeallocate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"DEALLOCATE pdo_stmt_00000001": "pdo_stmt_00000001", `deallocate prepare "S 1" ;`: "S 1", "DEALLOCATE S1": "s1",
+		"DEALLOCATE ALL": "", "DEALLOCATE PREPARE ALL": "", "DEALLOCATE s": "", "DEALLOCATE s1; SELECT 1": "", "DEALLOCATE": "", "DEALLOCATE s1 s2": "", "SELECT 1": "",
+	} {
+		if name, ok := parseDeallocate(text); ok != (want != "") || ok && name != want {
+			t.Errorf("%q: %q, %v", text, name, ok)
+		}
+	}
+}

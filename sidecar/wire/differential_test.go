@@ -335,6 +335,13 @@ var differentials = []differential{
 		synced(msgBind("s", "3"), msgExecute("", 0)), synced(msgBind("t", "3"), msgExecute("", 0)),
 		synced(msgParse("s", readItem, oidInt4)), synced(msgBind("s", "4"), msgExecute("", 0)),
 	}},
+	{name: "deallocate after each use, as PDO does", hits: 3, steps: []step{
+		synced(msgParse("pdo_1", readItem, oidInt4)), synced(msgBind("pdo_1", "3"), msgDescribe('P', ""), msgExecute("", 0)), query("DEALLOCATE pdo_1"),
+		synced(msgParse("pdo_2", readItem, oidInt4)), synced(msgBind("pdo_2", "3"), msgDescribe('P', ""), msgExecute("", 0)), query("DEALLOCATE pdo_2"),
+		synced(msgParse("Pdo_3", readItem, oidInt4)), synced(msgBind("Pdo_3", "3"), msgDescribe('P', ""), msgExecute("", 0)),
+		query("DEALLOCATE Pdo_3"), query(`DEALLOCATE PREPARE "Pdo_3"; `), synced(msgBind("Pdo_3", "3"), msgExecute("", 0)),
+		query("PREPARE q1 AS SELECT 1"), query("DEALLOCATE q1"), query("DEALLOCATE q1"),
+	}},
 	{name: "deallocate one of many", hits: 2, steps: []step{
 		synced(manyStatements(2000)), synced(msgBind("s1999", "3"), msgExecute("", 0)), query("DEALLOCATE s7"),
 		synced(msgBind("s1999", "3"), msgExecute("", 0)), synced(msgBind("s7", "3"), msgExecute("", 0)),

@@ -96,6 +96,9 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	if reason != "" {
 		return pass(reason)
 	}
+	if name, ok := parseDeallocate(text); ok {
+		return s.forwardDeallocate(unit, name)
+	}
 	if reason := s.hopeless(text, nil); reason != "" {
 		return pass(reason)
 	}

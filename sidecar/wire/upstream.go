@@ -168,7 +168,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			s.group.row = append([]byte(nil), body...)
 		}
 	case 'C', 'I', 's':
-		if kind == 'C' && endsStatements(body) {
+		if kind == 'C' && !due.named && endsStatements(body) {
 			s.namesDoubtful.Store(true)
 		}
 		if c != nil {
