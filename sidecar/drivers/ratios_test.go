@@ -37,7 +37,7 @@ var repeatedHitMin = map[string]float64{
 	"GORM":                               0.99,
 	"bun":                                0.98,
 	"sqlc":                               0.98,
-	"PDO, prepares":                      0.35, // each statement is named anew, and deallocated by a simple query
+	"PDO, prepares":                      0.95, // each statement is named anew, and deallocated by a simple query
 	"PDO, no prepares":                   0.99,
 	"Ruby pg":                            1,
 	"DBD::Pg":                            1,
