@@ -32,7 +32,7 @@ const controlLengthMax = 200
 // it does not know is controlNone: other isolation levels than READ COMMITTED,
 // two-phase commit, comments, several statements.
 func parseControl(text string) control {
-	if len(text) > controlLengthMax {
+	if len(text) > controlLengthMax || !beginsLikeControl(text) {
 		return control{}
 	}
 	w := words{rest: text}
@@ -42,6 +42,22 @@ func parseControl(text string) control {
 		return control{}
 	}
 	return c
+}
+
+// beginsLikeControl tells most other statements apart at once.
+func beginsLikeControl(text string) bool {
+	text = strings.TrimLeft(text, sqlSpace)
+	if len(text) < len("END") {
+		return false
+	}
+	switch text[0] | 0x20 { // in lower case, if it is a letter
+	case 'b', 'c', 'e', 'r', 'a':
+		return true
+	case 's': // not SELECT
+		return text[1]|0x20 == 't' || text[1]|0x20 == 'a'
+	default:
+		return false
+	}
 }
 
 // words reads a text word by word. It fails for good at the first word that is
