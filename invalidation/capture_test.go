@@ -34,7 +34,7 @@ func (db *database) outboxTags(statements ...string) [][]string {
 	db.t.Helper()
 	db.run("BEGIN")
 	db.run(statements...)
-	rows, err := db.Query(db.t.Context(), "SELECT tags FROM freshet.outbox WHERE xid = pg_current_xact_id() ORDER BY id")
+	rows, err := db.Query(db.t.Context(), "SELECT tags FROM freshet.outbox WHERE xid = pg_current_xact_id() ORDER BY written")
 	if err != nil {
 		db.t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
-	Tables    []string // name and pg_class.relpersistence
+	Tables    []string // name, pg_class.relpersistence, and whether a sequence fills a column
 }
 
 type catalogRelation struct {
@@ -121,7 +121,8 @@ func functionBodies(files ...string) map[string]string {
 // fixedFunctions are those of the base and event files, by name.
 var fixedFunctions = functionBodies(baseSQL, eventsSQL)
 
-// fixedTables are those that the base file makes, logged or not.
+// fixedTables are those that the base file makes, logged or not, none with a
+// sequence.
 var fixedTables = []string{"fingerprint p", "incarnation u", "incarnation_logged p", "outbox p", "trim p"}
 
 // fixedEvents are the event triggers: their events, functions and filters.
@@ -143,7 +144,7 @@ func (c *catalog) baseProblems() []string {
 	}
 	for _, table := range fixedTables {
 		if !slices.Contains(c.Tables, table) {
-			problems = append(problems, "table freshet."+table[:len(table)-2]+" is missing, or is logged or unlogged wrongly")
+			problems = append(problems, "table freshet."+table[:len(table)-2]+" is missing or not of this version")
 		}
 	}
 	for name, source := range fixedFunctions {

@@ -154,7 +154,7 @@ func TestPointANoEventIsLostUnderLoad(t *testing.T) {
 	f := db.follow(nil)
 	f.confirmNow()
 	seenBefore := f.Stats().Events
-	rowsBefore := db.value("SELECT max(id) FROM freshet.outbox")
+	rowsBefore := db.value("SELECT max(written) FROM freshet.outbox")
 	var looking atomic.Bool
 	looking.Store(true)
 	var watchers, writers sync.WaitGroup
@@ -175,7 +175,7 @@ func TestPointANoEventIsLostUnderLoad(t *testing.T) {
 	looking.Store(false)
 	watchers.Wait()
 	f.confirmNow()
-	want := db.value("SELECT count(*) FROM freshet.outbox WHERE id > $1::text::bigint", rowsBefore)
+	want := db.value("SELECT count(*) FROM freshet.outbox WHERE written > $1::text::pg_lsn", rowsBefore)
 	if got := fmt.Sprint(f.Stats().Events - seenBefore); got != want || want == "0" {
 		t.Errorf("%s events were received, the outbox has %s", got, want)
 	}

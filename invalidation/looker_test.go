@@ -200,7 +200,7 @@ func TestLookUsesTheIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := strings.Join(lines, "\n")
-	if strings.Contains(plan, "Seq Scan on outbox") || !strings.Contains(plan, "outbox_xid") {
+	if strings.Contains(plan, "Seq Scan on outbox") || !strings.Contains(plan, "outbox_pkey") {
 		t.Errorf("the plan does not use the index:\n%s", plan)
 	}
 }

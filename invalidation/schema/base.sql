@@ -12,11 +12,15 @@ GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 -- watched table, written by the statement's own transaction. Logged, because a
 -- prepared transaction survives a crash and its event must survive with it. It
 -- has a primary key because publications FOR ALL TABLES contain it, and without
--- one its rows could not be deleted.
+-- one its rows could not be deleted. No sequence makes the key, because lastval()
+-- belongs to the application. Rows of one transaction differ in where the log of
+-- the database stood, which each row moves on. After a crash both numbers may be
+-- given out again, but then the rows that had them are lost too.
 CREATE TABLE IF NOT EXISTS freshet.outbox (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-	tags text[] NOT NULL
+	written pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn(),
+	tags text[] NOT NULL,
+	PRIMARY KEY (xid, written)
 ) WITH (
 	autovacuum_vacuum_scale_factor = 0,
 	autovacuum_vacuum_threshold = 5000,
@@ -27,7 +31,25 @@ CREATE TABLE IF NOT EXISTS freshet.outbox (
 	-- Truncating the file's end takes a lock that would stop writers.
 	vacuum_truncate = off
 );
-CREATE INDEX IF NOT EXISTS outbox_xid ON freshet.outbox (xid);
+
+-- An outbox of before had a sequence.
+DO $freshet$
+BEGIN
+	IF EXISTS (
+		SELECT FROM pg_attribute a
+		WHERE a.attrelid = 'freshet.outbox'::regclass AND a.attname = 'id' AND NOT a.attisdropped
+	) THEN
+		LOCK TABLE freshet.outbox IN ACCESS EXCLUSIVE MODE;
+		ALTER TABLE freshet.outbox ADD COLUMN written pg_lsn DEFAULT pg_current_wal_insert_lsn();
+		UPDATE freshet.outbox SET written = '0/0'::pg_lsn + id;
+		ALTER TABLE freshet.outbox DROP COLUMN id;
+		DROP INDEX IF EXISTS freshet.outbox_xid;
+		ALTER TABLE freshet.outbox
+			ALTER COLUMN written SET NOT NULL,
+			ADD PRIMARY KEY (xid, written);
+	END IF;
+END
+$freshet$;
 
 -- Transaction ids are reused after a crash. Recovery empties an unlogged table,
 -- so a missing token says that it happened.
@@ -81,7 +103,6 @@ END
 $freshet$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA freshet FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA freshet FROM PUBLIC;
 
 -- Names one uninterrupted life of one database: NULL on a standby and when the
 -- token is missing. Reading the token must see what the calling statement sees,

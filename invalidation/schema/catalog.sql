@@ -42,7 +42,9 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			'enabled', e.evtenabled, 'tags', e.evttags) ORDER BY e.evtname)
 		FROM pg_event_trigger e WHERE starts_with(e.evtname::text, 'freshet_')),
 	'tables', (
-		SELECT json_agg(c.relname || ' ' || c.relpersistence::text ORDER BY c.relname)
+		SELECT json_agg(c.relname || ' ' || c.relpersistence::text || CASE WHEN EXISTS (
+			SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '' AND NOT a.attisdropped
+		) THEN ' sequence' ELSE '' END ORDER BY c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'freshet' AND c.relkind = 'r')
 )::text

@@ -84,7 +84,7 @@ function ownWrites(PDO $db): void
             show(rows($db, 'SELECT stock FROM item WHERE id = ?', 3));
         }
     }
-    show(rows($db, 'INSERT INTO sale (item, amount) VALUES (?, ?) RETURNING id', 1, 5), $db->lastInsertId('sale_id_seq'));
+    show(rows($db, 'INSERT INTO sale (item, amount) VALUES (?, ?) RETURNING id', 1, 5), $db->lastInsertId('sale_id_seq'), $db->lastInsertId());
     show($db->query('SELECT item, amount FROM sale ORDER BY id')->fetchAll(PDO::FETCH_NUM));
 }
 
