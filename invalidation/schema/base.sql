@@ -15,7 +15,9 @@ GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 -- one its rows could not be deleted. No sequence makes the key, because lastval()
 -- belongs to the application. Rows of one transaction differ in where the log of
 -- the database stood, which each row moves on. After a crash both numbers may be
--- given out again, but then the rows that had them are lost too.
+-- given out again, but then the rows that had them are lost too. A row moves the
+-- log on unless the table is made unlogged, which is repaired below, or, with
+-- wal_level = minimal, was made or truncated by the same transaction.
 CREATE TABLE IF NOT EXISTS freshet.outbox (
 	xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	written pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn(),
@@ -32,21 +34,23 @@ CREATE TABLE IF NOT EXISTS freshet.outbox (
 	vacuum_truncate = off
 );
 
--- An outbox of before had a sequence.
+-- An outbox of before had a sequence. Of a transaction's rows the first gets the
+-- position zero, which needs no write, and the numbers tell the others apart. The
+-- table is not made anew, as a default that is no constant would: to readers with
+-- older snapshots it would be empty, and writers would wait longer.
 DO $freshet$
 BEGIN
 	IF EXISTS (
 		SELECT FROM pg_attribute a
 		WHERE a.attrelid = 'freshet.outbox'::regclass AND a.attname = 'id' AND NOT a.attisdropped
 	) THEN
-		LOCK TABLE freshet.outbox IN ACCESS EXCLUSIVE MODE;
-		ALTER TABLE freshet.outbox ADD COLUMN written pg_lsn DEFAULT pg_current_wal_insert_lsn();
-		UPDATE freshet.outbox SET written = '0/0'::pg_lsn + id;
-		ALTER TABLE freshet.outbox DROP COLUMN id;
+		ALTER TABLE freshet.outbox ADD COLUMN written pg_lsn NOT NULL DEFAULT '0/0';
+		UPDATE freshet.outbox o SET written = '0/0'::pg_lsn + o.id
+		FROM (SELECT xid, min(id) AS id FROM freshet.outbox GROUP BY xid HAVING count(*) > 1) AS first
+		WHERE o.xid = first.xid AND o.id > first.id;
+		ALTER TABLE freshet.outbox DROP COLUMN id, ALTER COLUMN written SET DEFAULT pg_current_wal_insert_lsn();
 		DROP INDEX IF EXISTS freshet.outbox_xid;
-		ALTER TABLE freshet.outbox
-			ALTER COLUMN written SET NOT NULL,
-			ADD PRIMARY KEY (xid, written);
+		ALTER TABLE freshet.outbox ADD PRIMARY KEY (xid, written);
 	END IF;
 END
 $freshet$;
