@@ -106,7 +106,7 @@ docs:
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)
-	@.ci/install-packages servers
+	@.ci/install-packages bench
 	@packages=$$(grep -rl --include='*_test.go' '^func Benchmark' cache sidecar invalidation loadtest | sed 's|^|./|; s|/[^/]*$$||' | sort -u || true); \
 	if [[ -z $$packages ]]; then echo 'there are no benchmarks'; exit 0; fi; \
 	set -x; FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -p 1 $$packages

@@ -152,6 +152,23 @@ func TestLookDisturbsNoReceiver(t *testing.T) {
 	}
 }
 
+// TestHungUpIsNoGoodbye: whose connection the sidecar ends is not waited for, as
+// one is that has said all it wanted to.
+func TestHungUpIsNoGoodbye(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"unix", "tcp"} {
+		near, _ := connected(t, network)
+		s := newStream(near, newLostEnds())
+		in := newBuffer(s)
+		ended := make(chan error, 1)
+		go func() { ended <- s.receive(&in, func() (bool, error) { return false, nil }) }()
+		s.hangUp()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: the receiver ended with %v", network, err)
+		}
+	}
+}
+
 // sessionOf waits for the session of a client that has just been let in.
 func (s *side) sessionOf(c *rawClient) (found *session) {
 	c.t.Helper()

@@ -71,7 +71,11 @@ func (s *stream) receive(in *buffer, deal received) error {
 		return s.receiveDrained(in, deal)
 	}
 	for {
-		if err := in.fill(); err != nil {
+		err := in.fill()
+		if s.gone.Load() {
+			return net.ErrClosed
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := deal(); err != nil {
@@ -118,10 +122,10 @@ func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool,
 			return false, nil
 		case err != nil:
 			return true, os.NewSyscallError("read", err)
+		case s.gone.Load():
+			return true, net.ErrClosed // the end that hangUp made is not the peer's
 		case n == 0:
 			return true, io.EOF
-		case s.gone.Load():
-			return true, net.ErrClosed
 		}
 		in.end += n
 		more, err := deal()
