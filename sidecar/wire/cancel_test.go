@@ -62,10 +62,10 @@ var sessionStates = []struct {
 	{name: "waiting for a lock", enter: msgQuery("UPDATE later SET id = 2"), there: "wait_event_type = 'Lock'"},
 }
 
-// The right key cancels what runs in Postgres in every state, with Postgres' own
-// words, and nothing else: afterwards the session goes on as it does directly.
-func TestCase38CancelInEveryState(t *testing.T) {
-	t.Parallel()
+// bedForStates is a database in which sessions can get into each of sessionStates,
+// and a sidecar that has answered a read.
+func bedForStates(t *testing.T) (*testbed, *side) {
+	t.Helper()
 	bed := newTestbed(t, casesSchema+"INSERT INTO later VALUES (1);")
 	s := bed.sidecar()
 	dialRaw(t, s.dsn()).ask(msgQuery(readItem3))
@@ -73,6 +73,14 @@ func TestCase38CancelInEveryState(t *testing.T) {
 	if _, err := lock.Exec(t.Context(), "BEGIN; UPDATE later SET id = 1"); err != nil {
 		t.Fatal(err)
 	}
+	return bed, s
+}
+
+// The right key cancels what runs in Postgres in every state, with Postgres' own
+// words, and nothing else: afterwards the session goes on as it does directly.
+func TestCase38CancelInEveryState(t *testing.T) {
+	t.Parallel()
+	bed, s := bedForStates(t)
 	for _, state := range sessionStates {
 		t.Run(state.name, func(t *testing.T) {
 			play := func(dsn string) (all []byte) {

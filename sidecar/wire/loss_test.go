@@ -13,13 +13,7 @@ import (
 // Postgres' own client would have heard, and no more.
 func TestUpstreamLostInEveryState(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, casesSchema+"INSERT INTO later VALUES (1);")
-	s := bed.sidecar()
-	dialRaw(t, s.dsn()).ask(msgQuery(readItem3))
-	lock := bed.connect(bed.postgres.DSN(bed.database))
-	if _, err := lock.Exec(t.Context(), "BEGIN; UPDATE later SET id = 1"); err != nil {
-		t.Fatal(err)
-	}
+	bed, s := bedForStates(t)
 	for _, state := range sessionStates {
 		t.Run(state.name, func(t *testing.T) {
 			play := func(dsn string) []byte {
