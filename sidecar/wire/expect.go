@@ -28,10 +28,8 @@ type expect struct {
 	// inBlock is set on what ends in ReadyForQuery if the client is in a block whose
 	// BEGIN is held back.
 	inBlock bool
-	// probe is set on the hidden query that reads the session's state.
-	probe bool
-	// lookup is set on the hidden query that finds the rows which a load joins to.
-	lookup bool
+	// row is set on a hidden query whose one row the sidecar reads itself.
+	row bool
 	// statement is set on the Describe of a statement, not of a portal.
 	statement bool
 	prepared  *prepared // of a Parse or a Bind
@@ -46,9 +44,6 @@ func (e *expect) endsUnit() bool { return e.kind == expectSync || e.kind == expe
 // hides reports whether even errors and notices are hidden: those of a query of
 // the sidecar's own.
 func (e *expect) hides() bool { return e != nil && e.hidden && e.kind == expectQuery }
-
-// rowWanted reports whether the answer is one row that the sidecar reads itself.
-func (e *expect) rowWanted() bool { return e != nil && (e.probe || e.lookup) }
 
 // expectations is a queue. The zero value is empty.
 type expectations struct {

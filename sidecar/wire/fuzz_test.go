@@ -190,7 +190,7 @@ func fuzzReceiver(t *testing.T, queue uint8) *session {
 	defer s.mu.Unlock()
 	switch queue % 4 {
 	case 0:
-		s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+		s.pending.push(expectRow)
 	case 1:
 		for _, e := range []expect{
 			{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)}, {kind: expectParse, prepared: p, change: s.bindName("s", p)},

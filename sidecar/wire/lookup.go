@@ -27,26 +27,17 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 		return false
 	}
 	s.cancelled.Store(false)
-	s.mu.Lock()
-	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, lookup: true})
-	s.mu.Unlock()
-	s.upUnnamed = nil // a simple query ends it
-	s.server.counters.upstreamProbes.Add(1)
-	if s.sendUpstream(appendMessage(nil, 'Q', []byte(sql), []byte{0})) != nil || s.flushUpstream() != nil {
+	row, answered := s.askRow(appendMessage(nil, 'Q', []byte(sql), []byte{0}))
+	switch {
+	case !answered:
+		return false
+	case row != nil:
+		r.precise(v, row)
 		return false
 	}
-	select {
-	case row := <-s.found:
-		if row != nil {
-			r.precise(v, row)
-			return false
-		}
-		r.slot.vain.Add(1)
-		// The request was for the client's statement, and has hit this one.
-		return s.cancelled.Load()
-	case <-s.ctx.Done():
-		return false
-	}
+	r.slot.vain.Add(1)
+	// The request was for the client's statement, and has hit this one.
+	return s.cancelled.Load()
 }
 
 // precise takes over what a lookup found; nil is nothing.
@@ -62,12 +53,4 @@ func (r *request) precise(v *analysis.Verdict, row []byte) {
 	if tags, ok := tagsOf(v, p); ok {
 		r.tags = tags
 	}
-}
-
-// noteFound ends a lookup.
-func (s *session) noteFound(group answeredGroup) {
-	if group.failed {
-		group.row = nil
-	}
-	s.found <- group.row
 }

@@ -12,24 +12,18 @@ import (
 func (s *session) probe() bool {
 	s.mu.Lock()
 	s.dirty = false
-	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
 	s.mu.Unlock()
-	s.upUnnamed = nil // a simple query ends it
-	s.server.counters.upstreamProbes.Add(1)
 	query := probeQuery
 	if s.namesDoubtful.Load() {
 		query = probeQueryNames
 	}
-	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
+	row, answered := s.askRow(query)
+	if !answered {
 		return false
 	}
-	select {
-	case state := <-s.probed:
-		s.adopt(state)
-		return state != nil
-	case <-s.ctx.Done():
-		return false
-	}
+	state := parseProbe(row)
+	s.adopt(state)
+	return state != nil
 }
 
 // learn probes, and says why the state is not known afterwards. The probe would
@@ -94,13 +88,4 @@ func (s *session) adopt(state *sessionState) {
 		s.out = append(s.out, warning(complaint, "Until then the reads of this session go to Postgres.")...)
 	}
 	s.complained = complaint
-}
-
-// noteProbed ends a probe.
-func (s *session) noteProbed(group answeredGroup) {
-	var state *sessionState
-	if !group.failed && group.row != nil {
-		state = parseProbe(group.row)
-	}
-	s.probed <- state
 }

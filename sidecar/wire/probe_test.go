@@ -43,18 +43,18 @@ func (s *session) receive(t testing.TB, b []byte) []byte {
 func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	s.pending.push(expectRow)
 	fatal := errorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
 	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
 		t.Errorf("the client sees %q", shown)
 	}
 	s = unconnected(t)
-	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	s.pending.push(expectRow)
 	refused := join(errorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(readyIdle))
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := <-s.probed; state != nil || s.pending.len() > 0 {
+	if state := parseProbe(<-s.found); state != nil || s.pending.len() > 0 {
 		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.pending.len())
 	}
 }

@@ -105,9 +105,7 @@ type session struct {
 	confused bool
 	// group gathers what is known of the answers up to the next ReadyForQuery.
 	group answeredGroup
-	// probed receives the result of a probe, nil if it failed.
-	probed chan *sessionState
-	// found receives the row of a lookup, nil if it failed.
+	// found receives the row that was asked for, nil if that failed.
 	found chan []byte
 	// interrupt, unless nil, ends the wait for another's load.
 	interrupt context.CancelFunc
@@ -134,7 +132,7 @@ func newSession(s *Server, client net.Conn) *session {
 	c := &session{
 		server: s, client: newStream(client, s.ends), ctx: ctx, end: end,
 		in: newBuffer(client), prepared: map[string]*prepared{},
-		probed: make(chan *sessionState, 1), found: make(chan []byte, 1),
+		found: make(chan []byte, 1),
 	}
 	c.room.L = &c.mu
 	return c

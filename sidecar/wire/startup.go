@@ -250,7 +250,7 @@ func (s *session) probeAtStart(in *buffer) error {
 	if _, err := s.up.Write(probeQuery); err != nil {
 		return err
 	}
-	s.pending.push(expect{kind: expectQuery, hidden: true, proven: true, probe: true})
+	s.pending.push(expectRow)
 	var partial relayed
 	for s.pending.len() > 0 {
 		if err := in.fill(); err != nil {
@@ -264,7 +264,7 @@ func (s *session) probeAtStart(in *buffer) error {
 		}
 		in.drop(n)
 	}
-	s.adopt(<-s.probed)
+	s.adopt(parseProbe(<-s.found))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
 	s.shown = true

@@ -108,7 +108,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 // waitedFor is the longest message that is waited for as a whole. A row that the
 // sidecar reads itself always is, if it fits into the buffer.
 func (s *session) waitedFor() int {
-	if s.pending.head().rowWanted() {
+	if due := s.pending.head(); due != nil && due.row {
 		return bufferLengthMax
 	}
 	return wholeMessageMax
@@ -164,7 +164,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			s.noteDescribed(due)
 		}
 	case 'D':
-		if due.rowWanted() {
+		if due.row {
 			s.group.row = append([]byte(nil), body...)
 		}
 	case 'C', 'I', 's':
@@ -266,12 +266,7 @@ func (s *session) noteReady(due *expect, body []byte) {
 	}
 	group := s.group
 	s.group = answeredGroup{captures: group.captures[:0]}
-	if due.probe {
-		s.noteProbed(group)
-		s.pending.pop()
-		return
-	}
-	if due.lookup {
+	if due.row {
 		s.noteFound(group)
 		s.pending.pop()
 		return
