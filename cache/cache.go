@@ -140,21 +140,44 @@ func (c *Cache) Hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
 // now, which is the present or slightly before it. hash is Hash(key). A nil s
 // asks for bounded staleness alone. The key is not kept.
 func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Session) (*Entry, Outcome) {
-	counted := c.counters.stripe(hash)
 	if !c.proven(now, s) {
-		counted.unproven.Add(1)
+		c.counters.stripe(hash).unproven.Add(1)
 		return nil, Unproven
 	}
-	e, ok := c.held(key, hash, now)
-	if !ok || !s.Accepts(e.Ticket) {
-		counted.misses.Add(1)
+	e := c.Find(key, hash)
+	if e == nil {
 		return nil, Miss
 	}
-	if s != nil {
-		s.Received(e.Ticket.Loaded())
+	if outcome := c.ServeFound(e, hash, now, s); outcome != Hit {
+		return nil, outcome
 	}
-	counted.hits.Add(1)
 	return e, Hit
+}
+
+// Find returns the first tier's entry of a key, whether or not it may be served,
+// nil if there is none. With ServeFound it is a Lookup for who looks at the clock
+// only if there is something to serve.
+func (c *Cache) Find(key []byte, hash uint64) *Entry {
+	if e, ok := c.memory.Get(hash); ok && e.is(key) {
+		return e
+	}
+	c.counters.stripe(hash).misses.Add(1)
+	return nil
+}
+
+// ServeFound answers for an entry that Find returned what Lookup answers.
+func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Session) Outcome {
+	outcome := c.Serve(e, now, s)
+	counted := c.counters.stripe(hash)
+	switch outcome {
+	case Hit:
+		counted.hits.Add(1)
+	case Unproven:
+		counted.unproven.Add(1)
+	default:
+		counted.misses.Add(1)
+	}
+	return outcome
 }
 
 // Has reports whether the first tier holds an entry of a key, whether or not it

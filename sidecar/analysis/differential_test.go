@@ -124,7 +124,7 @@ func (d *differential) root(t *randomTable) uint32 {
 func (d *differential) otherLiterals(sql string) string {
 	g := d.generate
 	scanned := scan(sql, true)
-	for i, l := range slices.Backward(scanned.literals) {
+	for _, l := range slices.Backward(scanned.literals) {
 		if g.chance(60) {
 			continue
 		}
@@ -134,7 +134,7 @@ func (d *differential) otherLiterals(sql string) string {
 				if l.Kind == LiteralString {
 					other = quoted(other)
 				}
-				sql = sql[:l.Offset] + other + sql[scanned.ends[i]:]
+				sql = sql[:l.Offset] + other + sql[l.end:]
 				break
 			}
 		}

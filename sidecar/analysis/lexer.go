@@ -27,6 +27,7 @@ type Literal struct {
 	Kind   LiteralKind
 	Text   string // digits, or the string's content with '' read as '
 	Offset int    // byte offset of the token in the statement
+	end    int    // offset behind it
 }
 
 // Template is a statement with its literals taken out. Statements with the same
@@ -45,15 +46,17 @@ func NewTemplate(sql string, standardConforming bool) (Template, bool) {
 	if s.odd || len(s.literals) > templateLiteralsMax {
 		return Template{}, false
 	}
-	key := make([]byte, 0, len(sql)+2*len(s.literals))
+	var key strings.Builder
+	key.Grow(len(sql) + 2*len(s.literals))
 	from := 0
-	for i, l := range s.literals {
-		key = append(key, sql[from:l.Offset]...)
-		key = append(key, 0, byte(l.Kind))
-		from = s.ends[i]
+	for _, l := range s.literals {
+		key.WriteString(sql[from:l.Offset])
+		key.WriteByte(0)
+		key.WriteByte(byte(l.Kind))
+		from = l.end
 	}
-	key = append(key, sql[from:]...)
-	return Template{Key: string(key), Literals: s.literals}, true
+	key.WriteString(sql[from:])
+	return Template{Key: key.String(), Literals: s.literals}, true
 }
 
 // FirstKeyword returns the first word of a statement in upper case, past blanks,
@@ -76,9 +79,7 @@ func FirstKeyword(sql string) string {
 // cacheable: it does not begin like a read, or it is more than one. An empty
 // reason means that it is worth an analysis.
 func Prescreen(sql string, standardConforming bool) Reason {
-	switch FirstKeyword(sql) {
-	case "SELECT", "WITH", "VALUES", "TABLE":
-	default:
+	if !BeginsLikeRead(sql) {
 		return ReasonNotSelect
 	}
 	if !strings.Contains(sql, ";") {
@@ -88,6 +89,17 @@ func Prescreen(sql string, standardConforming bool) Reason {
 		return ReasonMultipleStatements
 	}
 	return ""
+}
+
+// BeginsLikeRead tells whether the first keyword is one that a statement which
+// only reads may begin with.
+func BeginsLikeRead(sql string) bool {
+	switch FirstKeyword(sql) {
+	case "SELECT", "WITH", "VALUES", "TABLE":
+		return true
+	default:
+		return false
+	}
 }
 
 // clockWords are read as the current time wherever a date or time is read.
@@ -113,7 +125,6 @@ func hasClockWord(text string) bool {
 
 type scanned struct {
 	literals   []Literal
-	ends       []int // offset after each literal
 	statements int
 	odd        bool // something no template can be made of
 }
@@ -147,9 +158,8 @@ func scan(sql string, standardConforming bool) scanned {
 		}
 		afterString = isString
 		if ok {
-			lit.Offset = start
+			lit.Offset, lit.end = start, l.at
 			s.literals = append(s.literals, lit)
-			s.ends = append(s.ends, l.at)
 		}
 	}
 }

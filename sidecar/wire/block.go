@@ -122,7 +122,7 @@ func (s *session) setFailedBlock(failed bool) {
 	s.mu.Unlock()
 }
 
-// beginRead notes that a read begins which may be answered from the cache.
+// beginBlockRead notes that a read begins in a block, if there is one.
 //
 // The first one of a block demands everything that was acknowledged before its
 // BEGIN, or a transaction that reads, computes and writes would be shown what is
@@ -135,14 +135,15 @@ func (s *session) setFailedBlock(failed bool) {
 //
 // Forced by TestBlockReadsWhatWasCommittedBeforeIt. Who asked for bounded
 // staleness alone, or cannot write, gets what it gets outside of a block.
-func (s *session) beginRead() {
-	if b := &s.block; b.held && !b.read {
-		b.read = true
-		if !b.readOnly && !s.reads.Bounded() {
-			s.reads.Received(b.began)
-		}
+func (s *session) beginBlockRead() {
+	b := &s.block
+	if !b.held || b.read {
+		return
 	}
-	s.reads.Begin(s.arrival())
+	b.read = true
+	if !b.readOnly && !s.reads.Bounded() {
+		s.reads.Received(b.began)
+	}
 }
 
 // controlPrefix finds out whether a group begins with a control statement alone:

@@ -40,11 +40,13 @@ type judgement struct {
 // lookup finds the entry of s.key in this process's memory, if it may be served.
 func (s *session) lookup() *cache.Entry {
 	c := s.server.cache
-	if !s.sameServer() {
+	hash := c.Hash(s.key)
+	entry := c.Find(s.key, hash)
+	if entry == nil || !s.sameServer() {
 		return nil
 	}
-	entry, outcome := c.Lookup(s.key, c.Hash(s.key), s.arrival(), &s.reads)
-	if outcome != cache.Hit {
+	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
+	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != cache.Hit {
 		return nil
 	}
 	return entry
@@ -66,31 +68,41 @@ func (s *session) sameServer() bool {
 // asking anybody. It judges by the last known state, which may be outdated: to
 // pass through is never wrong.
 func (s *session) hopeless(sql string, paramTypes []uint32) string {
+	if !analysis.BeginsLikeRead(sql) {
+		return string(analysis.ReasonNotSelect)
+	}
+	if s.state != nil {
+		switch _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); {
+		case verdict != nil && verdict.Cacheable:
+			return ""
+		case verdict != nil:
+			return string(verdict.Reason)
+		}
+	}
 	standard := s.state == nil || s.state.settings["standard_conforming_strings"] != "off"
-	if reason := analysis.Prescreen(sql, standard); reason != "" {
-		return string(reason)
-	}
-	if s.state == nil {
-		return ""
-	}
-	if _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); verdict != nil && !verdict.Cacheable {
-		return string(verdict.Reason)
-	}
-	return ""
+	return string(analysis.Prescreen(sql, standard))
 }
 
 // refused is hopeless for a prepared statement, which remembers the answer.
 func (s *session) refused(statement *statement) string {
-	r := &statement.refusal
-	generation := s.server.verdicts.generation.Load()
-	if r.reason != "" && s.state != nil && r.state == s.state.id && r.generation == generation {
-		return r.reason
+	if reason := s.refusedBefore(statement); reason != "" {
+		return reason
 	}
+	generation := s.server.verdicts.generation.Load()
 	reason := s.hopeless(statement.sql, statement.paramTypes)
 	if reason != "" && s.state != nil {
-		*r = refusal{s.state.id, generation, reason}
+		statement.refusal = refusal{s.state.id, generation, reason}
 	}
 	return reason
+}
+
+// refusedBefore is what refused remembers.
+func (s *session) refusedBefore(statement *statement) string {
+	r := &statement.refusal
+	if r.reason != "" && s.state != nil && r.state == s.state.id && r.generation == s.server.verdicts.generation.Load() {
+		return r.reason
+	}
+	return ""
 }
 
 // understand makes the session's state known, and says why it cannot be served

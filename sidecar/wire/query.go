@@ -26,12 +26,8 @@ func (s *session) obstacle() string {
 		return reasonInTransaction
 	}
 	s.clean = s.state != nil && !s.dirty
-	if s.shown {
-		// Everything that the client was shown by Postgres was shown before now.
-		s.shown = false
-		s.now = fence.Now()
-		s.reads.Received(s.now)
-	}
+	s.wasShown = s.wasShown || s.shown
+	s.shown = false
 	return ""
 }
 
@@ -43,15 +39,20 @@ func (s *session) arrival() fence.Instant {
 	return s.now
 }
 
-// servable reports whether a read may be answered without asking anybody first.
-// The read begins here.
-func (s *session) servable() bool {
-	if !s.clean || s.state.reason != "" {
-		return false
+// beginRead notes that a read begins which may be answered from the cache.
+func (s *session) beginRead() {
+	if s.wasShown {
+		// Everything that the client was shown by Postgres was shown before now.
+		s.wasShown = false
+		s.now = fence.Now()
+		s.reads.Received(s.now)
 	}
-	s.beginRead()
-	return true
+	s.beginBlockRead()
+	s.reads.Begin(s.arrival())
 }
+
+// servable reports whether a read may be answered without asking anybody first.
+func (s *session) servable() bool { return s.clean && s.state.reason == "" }
 
 // bypass counts statements that go to Postgres for a reason.
 func (s *session) bypass(reason string, statements int) {
@@ -217,10 +218,24 @@ func (s *session) handleGroup(unit []byte) error {
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
 	}
+	if reason := s.refusedAny(); reason != "" {
+		s.bypass(reason, p.executions)
+		return s.forwardGroup(unit, p.executions == 0)
+	}
 	if s.servable() && s.holds() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
 	return s.obtainGroup(unit)
+}
+
+// refusedAny is why a statement of the group was refused before, empty if none was.
+func (s *session) refusedAny() string {
+	for i := range s.plan.wants {
+		if reason := s.refusedBefore(s.plan.wants[i].prepared.statement); reason != "" {
+			return reason
+		}
+	}
+	return ""
 }
 
 // lookupAll finds what a group wants in this process's memory, all or nothing.

@@ -43,6 +43,9 @@ type session struct {
 	passing int
 	// now is when what the client sent last had arrived, 0 while nobody asked.
 	now fence.Instant
+	// wasShown is set when the client was told something by Postgres that reads does
+	// not know of yet.
+	wasShown bool
 	// clean is set if the session's state is known for certain.
 	clean bool
 	// out holds answers that are not written yet, toUp messages for Postgres.
@@ -98,7 +101,7 @@ type session struct {
 	// status is the transaction state of the last ReadyForQuery.
 	status byte
 	// dirty is set when something may have changed the session's state, shown when
-	// the client was told something by Postgres that reads does not know of yet.
+	// the client was told something by Postgres that wasShown does not say yet.
 	dirty, shown bool
 	// confused is set when Postgres answered something that was not expected;
 	// from then on everything is passed through.

@@ -15,6 +15,9 @@ type change struct {
 // bindName makes p the statement of a name, for the client and for Postgres. A
 // nil p means that there is none.
 func (s *session) bindName(name string, p *prepared) *change {
+	if name == "" && p == nil && s.prepared[""] == nil && s.upUnnamed == nil {
+		return nil // as after every simple query but the first
+	}
 	c := &change{name: name, before: s.prepared[name], after: p, upBefore: s.upUnnamed, upAfter: s.upUnnamed}
 	switch {
 	case p == nil:

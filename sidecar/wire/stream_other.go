@@ -1,11 +1,11 @@
-//go:build !linux
+//go:build !linux || 386 || s390x
 
 package wire
 
 import "syscall"
 
-// Connections are read and written as usual where nobody has measured that
-// anything else is cheaper.
+// Connections are read and written as usual where these calls do not exist, or
+// nobody has measured that they are cheaper.
 const readsUntilDrained = false
 
 func readFD(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }

@@ -150,12 +150,12 @@ func (v *verdicts) current(slot *verdictSlot) bool { return slot.generation == v
 // known returns the slot and the verdict of a text if they are known already,
 // without waiting and without starting an analysis.
 func (v *verdicts) known(state *sessionState, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
-	slot, template := v.slot(state, sql, paramTypes, false)
+	slot, template, shared := v.slot(state, sql, paramTypes, false)
 	if slot == nil {
 		return nil, nil
 	}
 	verdict, _ := slot.ready()
-	if verdict != nil && template != nil && !covers(verdict, template) {
+	if verdict != nil && shared && !covers(verdict, template) {
 		return nil, nil
 	}
 	return slot, verdict
@@ -163,9 +163,9 @@ func (v *verdicts) known(state *sessionState, sql string, paramTypes []uint32) (
 
 // covers reports whether a verdict holds for another statement of its template
 // too. A refusal does unless it may be the literals' fault.
-func covers(v *analysis.Verdict, t *analysis.Template) bool {
+func covers(v *analysis.Verdict, t analysis.Template) bool {
 	if v.Cacheable {
-		return v.Covers(*t)
+		return v.Covers(t)
 	}
 	return v.Reason != analysis.ReasonClockLiteral && v.Reason != analysis.ReasonSQLError
 }
@@ -174,18 +174,18 @@ func covers(v *analysis.Verdict, t *analysis.Template) bool {
 // a moment. The verdict is nil while it is not known. literals are those to
 // fill the verdict's tags with.
 func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, paramTypes []uint32) (slot *verdictSlot, verdict *analysis.Verdict, literals []analysis.Literal) {
-	slot, template := v.slot(state, sql, paramTypes, true)
+	slot, template, shared := v.slot(state, sql, paramTypes, true)
 	if slot == nil {
 		return nil, nil, nil
 	}
 	verdict = slot.wait(ctx)
-	if verdict == nil || template == nil {
+	if verdict == nil || !shared {
 		return slot, verdict, nil
 	}
 	if covers(verdict, template) {
 		return slot, verdict, template.Literals
 	}
-	slot = v.at(appendVerdictKey(nil, state, 'X', paramTypes, sql), state, sql, paramTypes, true)
+	slot = v.at(verdictKey(state, 'X', paramTypes, sql), state, sql, paramTypes, true)
 	if slot == nil {
 		return nil, nil, nil
 	}
@@ -193,17 +193,18 @@ func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, pa
 }
 
 // slot returns the place of the verdict that a text shares with those that
-// differ only in literals, or its own if it has no template. template is set
-// in the first case.
-func (v *verdicts) slot(state *sessionState, sql string, paramTypes []uint32, create bool) (*verdictSlot, *analysis.Template) {
+// differ only in literals, or its own if it has no template. shared is set in the
+// first case.
+func (v *verdicts) slot(state *sessionState, sql string, paramTypes []uint32, create bool) (slot *verdictSlot, t analysis.Template, shared bool) {
 	standard := state.settings["standard_conforming_strings"] != "off"
 	if template, ok := analysis.NewTemplate(sql, standard); ok && len(template.Literals) > 0 {
-		return v.at(appendVerdictKey(nil, state, 'T', paramTypes, template.Key), state, sql, paramTypes, create), &template
+		return v.at(verdictKey(state, 'T', paramTypes, template.Key), state, sql, paramTypes, create), template, true
 	}
-	return v.at(appendVerdictKey(nil, state, 'X', paramTypes, sql), state, sql, paramTypes, create), nil
+	return v.at(verdictKey(state, 'X', paramTypes, sql), state, sql, paramTypes, create), analysis.Template{}, false
 }
 
-func appendVerdictKey(dst []byte, state *sessionState, kind byte, paramTypes []uint32, text string) []byte {
+func verdictKey(state *sessionState, kind byte, paramTypes []uint32, text string) []byte {
+	dst := make([]byte, 0, len(state.id)+3+4*len(paramTypes)+len(text))
 	dst = append(dst, state.id[:]...)
 	dst = append(dst, kind)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(paramTypes)))
