@@ -43,7 +43,7 @@ var repeatedHitMin = map[string]float64{
 	"DBD::Pg":                            1,
 	"JDBC, autocommit":                   0.95, // names on the server from the fifth run on
 	"JDBC, transactions":                 0.88, // names on the server, BEGIN among them
-	"postgres.js":                        0.6,  // unsafe with parameters: a Flush before each Bind; a pipeline
+	"postgres.js":                        0.8,  // it pipelines
 	"Drizzle":                            0.96, // names as node-postgres does
 	"node-postgres":                      0.95, // a name and its first use come in one group
 }

@@ -296,6 +296,21 @@ func TestCase31CursorsAndPortals(t *testing.T) {
 	)
 }
 
+// flushed is how some drivers ask for the description before they bind: with a
+// Flush and no Sync.
+func flushed(name, sql string) step {
+	described := "n"
+	if sql == readItem {
+		described = "T"
+	}
+	return step{join(msgParse(name, sql), msgDescribe('S', name), msgFlush), described}
+}
+
+// runs executes a prepared statement, without its Sync.
+func runs(name, id string) []byte {
+	return join(msgBind(name, id), msgDescribe('P', ""), msgExecute("", 0))
+}
+
 // Hits and misses in one pipeline keep their order, an error in the middle skips to
 // its Sync, and a Flush asks for what there is.
 func TestCase32Pipelines(t *testing.T) {
@@ -320,6 +335,15 @@ func TestCase32Pipelines(t *testing.T) {
 			synced(read("1")), {join(read("1"), msgFlush), "C"}, {join(read("2"), msgFlush), "C"}, {join(miss("7"), msgFlush), "C"}, synced(read("1")),
 			{join(fails, msgFlush), "E"}, synced(read("1")), {msgFlush, ""}, synced(read("1")),
 			{join(msgParse("s", readItem), msgDescribe('S', "s"), msgFlush), "T"}, {join(msgBind("s", "1"), msgFlush), "2"}, {join(msgExecute("", 0), msgFlush), "C"}, synced(),
+		}},
+		differential{name: "flush before bind", hits: 9, reset: "UPDATE item SET name = 'item 1' WHERE id = 1", steps: []step{
+			synced(read("1")), synced(read("2")), flushed("", readItem), synced(runs("", "1")), flushed("", readItem), synced(runs("", "2")),
+			flushed("s", readItem), synced(runs("s", "1")), synced(runs("s", "2")), flushed("r", readItem), synced(runs("s", "1"), msgClose('S', "s")),
+			flushed("", readItem), synced(), flushed("", readItem), synced(read("1")), flushed("", readItem), query("SELECT 1"), synced(runs("r", "2")),
+			flushed("", readItem), synced(runs("", "1"), runs("", "2")), flushed("", readItem), synced(runs("", "x")), synced(runs("", "1")),
+			{join(msgParse("", "SELECT nothing"), msgFlush), "E"}, synced(runs("r", "1")), synced(runs("r", "1")),
+			flushed("u", "UPDATE item SET name = $2 WHERE id = $1"), synced(msgBind("u", "1", "new"), msgExecute("", 0)), flushed("", readItem), synced(runs("r", "1")),
+			flushed("", "BEGIN"), synced(msgBind(""), msgExecute("", 0)), flushed("", readItem), synced(runs("", "1")), query("ROLLBACK"),
 		}},
 		differential{name: "describe and close", hits: 2, steps: []step{
 			synced(msgParse("s", readItem), msgDescribe('S', "s")), synced(msgDescribe('S', "s")), synced(msgBind("s", "1"), msgDescribe('P', ""), msgExecute("", 0)),

@@ -23,6 +23,8 @@ type expect struct {
 	// proven is set on what ends in ReadyForQuery if everything before it was
 	// known to change nothing.
 	proven bool
+	// showsNothing is set on a Sync before which Postgres executed nothing.
+	showsNothing bool
 	// named is set on what ends a prepared statement that it names.
 	named bool
 	// inBlock is set on what ends in ReadyForQuery if the client is in a block whose

@@ -30,6 +30,8 @@ func (s *session) probe() bool {
 // end an unnamed statement that is too long to have been kept, so it has to wait.
 func (s *session) learn() string {
 	switch {
+	case s.groupOpen:
+		return reasonOpenGroup
 	case !s.mayProbe():
 		return reasonTooLong
 	case time.Now().Before(s.probeAfter):
@@ -55,11 +57,11 @@ const (
 )
 
 // mayProbe reports whether a simple query can be put before the client's next
-// message without its notice: Postgres' unnamed statement ends then, and must be
-// one that can be sent again.
+// message without its notice: it must not stand within a group, and Postgres'
+// unnamed statement ends with it, which must be one that can be sent again.
 func (s *session) mayProbe() bool {
 	p := s.prepared[""]
-	return p == nil || p.parse != nil || p != s.upUnnamed
+	return !s.groupOpen && (p == nil || p.parse != nil || p != s.upUnnamed)
 }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.

@@ -16,7 +16,7 @@ func (s *session) obstacle() string {
 		return reasonConfused
 	case s.blockFailed:
 		return reasonFailed
-	case s.groupOpen:
+	case s.groupOpen && (s.groupUnproven || s.skipping || s.pending.len() > 0):
 		return reasonOpenGroup
 	case s.pending.len() > 0:
 		return reasonPipelined
@@ -26,7 +26,8 @@ func (s *session) obstacle() string {
 		return reasonInTransaction
 	}
 	s.clean = s.state != nil && !s.dirty
-	s.wasShown = s.wasShown || s.shown
+	// What a group has shown before its Sync, a description perhaps, counts too.
+	s.wasShown = s.wasShown || s.shown || s.groupOpen
 	s.shown = false
 	return ""
 }
@@ -66,8 +67,12 @@ func (s *session) handleQuery(unit []byte) error {
 	reason := s.obstacle()
 	text, rest, ok := cutString(unit[headerLength:])
 	malformed := !ok || len(rest) > 0
-	if malformed && reason == "" {
+	switch {
+	case reason != "":
+	case malformed:
 		reason = reasonMalformed
+	case s.groupOpen:
+		reason = reasonOpenGroup
 	}
 	if reason != "" && (malformed || !s.block.held) {
 		s.bypass(reason, 1)
@@ -161,10 +166,13 @@ func (s *session) answerCancelled(simple bool) error {
 		delete(s.prepared, "")
 	}
 	s.out = append(s.out, cancelledResponse...)
-	if s.block.held {
+	switch {
+	case s.groupOpen:
+		return s.endOpenGroup()
+	case s.block.held:
 		s.setFailedBlock(true)
 		s.out = append(s.out, readyFailed...)
-	} else {
+	default:
 		s.out = append(s.out, readyIdle...)
 	}
 	return s.limitOut()
@@ -375,6 +383,16 @@ func (j *judgement) request(p analysis.Params) (r request, ok bool) {
 	return request{slot: j.slot, tags: tags, params: p, joins: j.verdict.Joins()}, ok
 }
 
+// endOpenGroup has Postgres end a group whose beginning it was sent, and whose
+// rest was answered here.
+func (s *session) endOpenGroup() error {
+	if err := s.flushClient(); err != nil {
+		return err
+	}
+	s.expectUnit(expect{kind: expectSync, proven: true, showsNothing: true})
+	return s.sendUpstream(syncMessage)
+}
+
 // answerGroup answers every message of a group; each want has its entry.
 func (s *session) answerGroup(unit []byte, how Outcome) error {
 	p := &s.plan
@@ -398,6 +416,12 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'C':
 			s.out = append(s.out, closeComplete...)
 		case 'S':
+			if s.groupOpen {
+				if err := s.endOpenGroup(); err != nil {
+					return err
+				}
+				break
+			}
 			s.out = s.appendReady(s.out)
 		}
 		if err := s.limitOut(); err != nil { // a group may ask for one answer very often

@@ -41,7 +41,7 @@ var advice = map[string]string{
 	reasonInTransaction:    "Statements go to Postgres from the first one on that has to run in the transaction (a write, a lock, SET), and from BEGIN on in other isolation levels than READ COMMITTED: put cached reads first, or before the transaction.",
 	reasonFailed:           "The transaction has failed: Postgres says so itself until it is rolled back.",
 	reasonPipelined:        "Earlier statements of the same connection were still unanswered: answers keep their order.",
-	reasonOpenGroup:        "The client asked for part of the answer before its Sync (Flush): the rest follows from Postgres.",
+	reasonOpenGroup:        "The client asked for part of the answer before its Sync (Flush), and had executed something or did not wait: the rest follows from Postgres.",
 	reasonNamedPortal:      "Cursors and named portals belong to the server: run the statement without one.",
 	reasonRowLimit:         "The client may fetch the rest of the result later (a row limit in Execute, in a transaction): fetch it whole, or outside of transactions.",
 	reasonPortalReused:     "A portal was executed twice, as when a result is fetched in pieces, or executed without being bound.",

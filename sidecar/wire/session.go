@@ -66,7 +66,7 @@ type session struct {
 	// about a demand that is not understood.
 	after, complained string
 	// groupOpen is set while part of a group was sent without its Sync, and
-	// groupUnproven if that part may change something.
+	// groupUnproven if that part may have changed something, or shown data.
 	groupOpen, groupUnproven bool
 	plan                     plan
 	key                      []byte

@@ -16,7 +16,7 @@ func mentionsToken(message []byte) bool {
 // the client asks. The token is a head that includes everything acknowledged
 // before this moment.
 func (s *session) provideToken() error {
-	if s.groupOpen || !s.mayProbe() {
+	if !s.mayProbe() {
 		return nil
 	}
 	set := "SET freshet.token = '" + s.token() + "'"

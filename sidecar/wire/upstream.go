@@ -276,7 +276,7 @@ func (s *session) noteReady(due *expect, body []byte) {
 	}
 	if len(group.captures) > 0 {
 		s.storeCaptures(group)
-	} else if !due.hidden {
+	} else if !due.hidden && !due.showsNothing {
 		s.shown = true
 	}
 	if !due.proven || group.unproven {

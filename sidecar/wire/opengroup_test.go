@@ -1,0 +1,69 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// A driver that waits for the description of a statement before it binds it has
+// been shown the schema of that moment, and gets no rows that are older:
+//
+//  1. an entry is stored;
+//  2. ALTER TABLE adds a column; its event is not received yet;
+//  3. Postgres describes the statement with three columns, behind a Flush;
+//  4. the entry, which has two and is within the staleness bound, is served.
+func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	s := bed.sidecar(lazy)
+	c := dialRaw(t, s.dsn())
+	const all = "SELECT * FROM item WHERE id = 7"
+	describe := join(msgParse("", all), msgDescribe('S', ""), msgFlush)
+	run := join(msgBind(""), msgExecute("", 0), msgSync)
+	ask := func() (columns, fields int) {
+		c.send(describe)
+		c.until("1t")
+		columns = int(c.message()[headerLength+1])
+		for _, m := range messages(c.ask(run)) {
+			if m[0] == 'D' {
+				fields = int(m[headerLength+1])
+			}
+		}
+		return columns, fields
+	}
+	eventually(t, "a hit", func() bool {
+		before := s.count(HitL1)
+		ask()
+		return s.count(HitL1) > before
+	})
+	if err := s.follower.Confirm(t.Context(), fence.Now()); err != nil {
+		t.Fatal(err)
+	}
+	bed.exec("ALTER TABLE item ADD COLUMN added integer")
+	if columns, fields := ask(); columns != fields {
+		t.Errorf("a row of %d fields follows a description of %d columns", fields, columns)
+	}
+}
+
+// The part of a group that Postgres was sent may have failed, and may have
+// executed something: then the rest is Postgres' too.
+func TestOpenGroupThatFailedOrWrotePassesThrough(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	c := dialRaw(t, s.dsn())
+	s.learnExtended(c)
+	s.wantVersionFromCache(c, "0")
+	c.send(join(msgParse("failed", "SELECT nothing"), msgFlush))
+	c.until("E")
+	if got := c.ask(read("7"), msgSync); got[0] != 'Z' {
+		t.Errorf("a group that has failed was answered:\n%s", show(got))
+	}
+	c.send(join(msgParse("", "UPDATE item SET version = 5 WHERE id = 7"), msgBind(""), msgExecute("", 0), msgFlush))
+	c.until("C")
+	if got := string(c.ask(read("7"), msgSync)); !strings.Contains(got, "\x00\x00\x00\x015C") {
+		t.Errorf("the client does not see what its group wrote:\n%s", show([]byte(got)))
+	}
+}
