@@ -56,7 +56,7 @@ var rules = []rule{
 
 // independent is true for the harness and for every checker of the load test.
 func independent(from string) bool {
-	return in("./loadtest/servers")(from) ||
+	return in("./loadtest/servers", "./loadtest/mutant")(from) ||
 		in("./loadtest")(from) && strings.HasPrefix(path.Base(from), "check")
 }
 

@@ -38,6 +38,7 @@ func TestRules(t *testing.T) {
 		{module + "/loadtest", module + "/sidecar/freshet", false},
 		{module + "/loadtest/servers", "github.com/jackc/pgx/v5", true},
 		{module + "/loadtest/servers", module + "/cache/fence", false},
+		{module + "/loadtest/mutant", module + "/sidecar/wire", false},
 		{module + "/loadtest/checker", module + "/invalidation", false},
 		{module + "/loadtest/peers", module + "/cache", true},
 		{module + "/cachet", module + "/sidecar/wire", true},

@@ -3,7 +3,6 @@ package analysis
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/mutant"
 )
 
 var plantedFor = flag.Duration("planted", 150*time.Second, "how long the search for planted bugs may take at most")
@@ -56,7 +57,7 @@ var plantedBugs = []plantedBug{
 	{"a cast that cuts is none", "value.go", "case n.tag == \"FUNCEXPR\" && widening[n.oid(\"funcid\")]:", "case PLANTED && n.tag == \"FUNCEXPR\" && n.oid(\"funcid\") == 669:\n\t\t\tn = n.nodes(\"args\")[0]\n\t\tcase n.tag == \"FUNCEXPR\" && widening[n.oid(\"funcid\")]:"},
 
 	// Values misread.
-	{"a binary integer read from the wrong end", "params.go", "int64(int32(binary.BigEndian.Uint32(b)))", "int64(int32(plantedEndian(PLANTED).Uint32(b)))"},
+	{"a binary integer read from the wrong end", "params.go", "int64(int32(binary.BigEndian.Uint32(b)))", "int64(int32(func() uint32 {\n\t\tif PLANTED {\n\t\t\treturn binary.LittleEndian.Uint32(b)\n\t\t}\n\t\treturn binary.BigEndian.Uint32(b)\n\t}()))"},
 	{"a binary value read as text", "params.go", "\tif v.Binary {\n\t\treturn canonicalBinary(typ, v.Data)", "\tif v.Binary {\n\t\tif PLANTED {\n\t\t\treturn string(v.Data), true\n\t\t}\n\t\treturn canonicalBinary(typ, v.Data)"},
 	{"an integer as it was written", "params.go", "func canonicalInt(text string, bits int) (string, bool) {\n", "func canonicalInt(text string, bits int) (string, bool) {\n\tif PLANTED {\n\t\treturn text, true\n\t}\n"},
 	{"a uuid as it was written", "params.go", "func canonicalUUID(text string) (string, bool) {\n", "func canonicalUUID(text string) (string, bool) {\n\tif PLANTED {\n\t\treturn text, true\n\t}\n"},
@@ -78,57 +79,17 @@ var plantedBugs = []plantedBug{
 	{"no tag for wholesale changes", "verdict.go", "\treturn appendNew(dst, from, root+\"/*\")", "\tif PLANTED {\n\t\treturn dst\n\t}\n\treturn appendNew(dst, from, root+\"/*\")"},
 }
 
-// plantedSource is what the planted bugs need beside their own text.
-const plantedSource = `
-package analysis
-
-import "encoding/binary"
-
-func plantedEndian(show bool) binary.ByteOrder {
-	if show {
-		return binary.LittleEndian
-	}
-	return binary.BigEndian
-}
-`
-
 // plantedOverlay writes the package with all bugs in it, none of which shows by
-// itself, and returns the list of files that go test takes. The source is left
-// alone.
+// itself, and returns the list of files that go test takes.
 func plantedOverlay(t *testing.T) string {
 	t.Helper()
-	here, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sources := map[string]string{"planted.go": plantedSource}
+	var edits []mutant.Edit
 	for _, b := range plantedBugs {
-		if sources[b.file] == "" {
-			text, err := os.ReadFile(b.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources[b.file] = string(text)
-		}
-		if n := strings.Count(sources[b.file], b.old); n != 1 {
-			t.Fatalf("%s holds the text of planted bug %q %d times, want once:\n%s", b.file, b.name, n, b.old)
-		}
 		shows := fmt.Sprintf("(planted == %q)", b.name)
-		sources[b.file] = strings.Replace(sources[b.file], b.old, strings.ReplaceAll(b.new, "PLANTED", shows), 1)
+		edits = append(edits, mutant.Edit{File: b.file, Old: b.old, New: strings.ReplaceAll(b.new, "PLANTED", shows)})
 	}
-	dir, replace := t.TempDir(), map[string]string{}
-	for name, text := range sources {
-		replace[filepath.Join(here, name)] = filepath.Join(dir, name)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
+	path, err := mutant.Overlay(".", t.TempDir(), edits)
 	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(path, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
