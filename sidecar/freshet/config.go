@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/sidecar/wire"
 )
 
 // config says what one sidecar does. Each field is a flag, a key of the
@@ -86,10 +87,6 @@ func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// socketPathMax is how many bytes the path of a Unix socket may have, on Linux
-// and (104) on macOS, the end byte not counted.
-const socketPathMax = 103
-
 // Smallest values that make sense.
 const (
 	memoryMin    = 1 << 20
@@ -108,8 +105,8 @@ func (c *config) validate() error {
 		wrong("--socket-dir is missing: name the directory where clients find the socket, for example --socket-dir /run/freshet")
 	} else if absolute, err := filepath.Abs(c.SocketDir); err != nil {
 		wrong("--socket-dir %q has no absolute path: %w", c.SocketDir, err)
-	} else if path := socketPath(absolute, c.Port); len(path) > socketPathMax {
-		wrong("--socket-dir is too long: %s has %d bytes, and the path of a Unix socket may have %d; choose a shorter directory", path, len(path), socketPathMax)
+	} else if err := wire.CheckSocketPath(wire.SocketPath(absolute, c.Port)); err != nil {
+		wrong("--socket-dir is too long: %w", err)
 	}
 	if c.Port < 1 || c.Port > 65535 {
 		wrong("--port %d is out of range: it is between 1 and 65535, usually 6432", c.Port)
@@ -152,11 +149,6 @@ func (c *config) validate() error {
 		return codedError{errors.Join(problems...), exitUsage}
 	}
 	return nil
-}
-
-// socketPath is where clients connect, by libpq's rule.
-func socketPath(dir string, port int) string {
-	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
 }
 
 // adminOn reports whether there is an admin address at all.

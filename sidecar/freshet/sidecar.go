@@ -76,10 +76,10 @@ func (s *sidecar) build() (err error) {
 		return err
 	}
 	if s.isItself(s.primary) && s.config.Primary != "" {
-		return usage("--primary leads to the sidecar's own socket %s: name Postgres itself", socketPath(s.config.SocketDir, s.config.Port))
+		return usage("--primary leads to the sidecar's own socket %s: name Postgres itself", wire.SocketPath(s.config.SocketDir, s.config.Port))
 	}
 	if s.isItself(s.upstream) {
-		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", socketPath(s.config.SocketDir, s.config.Port))
+		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", wire.SocketPath(s.config.SocketDir, s.config.Port))
 	}
 	if err := s.buildCache(); err != nil {
 		return err

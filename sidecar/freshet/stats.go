@@ -16,7 +16,7 @@ func (s *sidecar) Report() dashboard.Stats {
 		Version:          programVersion(),
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
-		Socket:           socketPath(s.config.SocketDir, s.config.Port),
+		Socket:           wire.SocketPath(s.config.SocketDir, s.config.Port),
 		StalenessSeconds: s.config.Staleness.Seconds(),
 	}
 	addWire(&stats, s.server.Report())

@@ -9,8 +9,24 @@ import (
 	"syscall"
 )
 
-// socketPathMax is the longest path of a Unix socket, in bytes, on Linux.
-const socketPathMax = 107
+// socketPathMax is the longest path of a Unix socket, in bytes. macOS takes no
+// more. Linux, and libpq there, take 107, but a directory that works on one machine
+// should work on the next.
+const socketPathMax = 103
+
+// SocketPath is where clients of a directory and port connect, by libpq's rule.
+func SocketPath(dir string, port int) string {
+	return filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
+}
+
+// CheckSocketPath returns an error, which says what to do, if no socket can have
+// the path because it is too long.
+func CheckSocketPath(path string) error {
+	if len(path) > socketPathMax {
+		return fmt.Errorf("%s has %d bytes, and the path of a Unix socket may have %d; choose a shorter directory", path, len(path), socketPathMax)
+	}
+	return nil
+}
 
 // socket is a Unix socket that one process at a time can listen on.
 type socket struct {
@@ -26,9 +42,9 @@ func listenUnix(dir string, port int) (*socket, error) {
 	if port < 1 || port > 65535 {
 		return nil, fmt.Errorf("listen: port %d is not between 1 and 65535", port)
 	}
-	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
-	if len(path) > socketPathMax {
-		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's may have %d: choose a shorter --socket-dir", path, len(path), socketPathMax)
+	path := SocketPath(dir, port)
+	if err := CheckSocketPath(path); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o770); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
