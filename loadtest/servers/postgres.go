@@ -89,8 +89,14 @@ func (p *Postgres) launch(ctx context.Context) error {
 	if err := p.run.newDataDir(ctx, p.binDir, p.DataDir(), p.options.OwnIdentity); err != nil {
 		return fmt.Errorf("create PostgreSQL cluster: %w", err)
 	}
-	for attempt := 1; ; attempt++ {
+	return p.startFirst(ctx)
+}
+
+// startFirst chooses the port, if there is one, and starts the server with it.
+func (p *Postgres) startFirst(ctx context.Context) error {
+	return onFreePorts(p.LogTail, func() error {
 		if p.options.TCP {
+			var err error
 			if p.port, err = freePort(); err != nil {
 				return err
 			}
@@ -98,14 +104,11 @@ func (p *Postgres) launch(ctx context.Context) error {
 		if err := p.configure(); err != nil {
 			return err
 		}
-		err := p.start(ctx)
-		if err == nil || !p.options.TCP || attempt == portAttemptsMax || !addressTaken(p.LogTail(20)) {
-			return err
-		}
-	}
+		return p.start(ctx)
+	})
 }
 
-// start must not run twice at once; launch and Start see to that.
+// start must not run twice at once; startFirst and Start see to that.
 func (p *Postgres) start(ctx context.Context) error {
 	server, err := startProcess(command{
 		path:    filepath.Join(p.binDir, "postgres"),
@@ -287,19 +290,4 @@ func (p *Postgres) Close() error {
 		err = removeTree(p.dir)
 	}
 	return errors.Join(err, p.run.release())
-}
-
-// freePort returns a port of the loopback address that nobody uses just now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", loopback+":0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// addressTaken reports whether a server's log says that its port was in use.
-func addressTaken(log string) bool {
-	return strings.Contains(strings.ToLower(log), "address already in use")
 }

@@ -91,7 +91,8 @@ func (r *Redis) launch(ctx context.Context) error {
 			return err
 		}
 	}
-	for attempt := 1; ; attempt++ {
+	return onFreePorts(r.LogTail, func() error {
+		var err error
 		if r.options.TCP {
 			if r.port, err = freePort(); err != nil {
 				return err
@@ -102,11 +103,8 @@ func (r *Redis) launch(ctx context.Context) error {
 				return err
 			}
 		}
-		err := r.start(ctx)
-		if err == nil || !r.options.TCP || attempt == portAttemptsMax || !addressTaken(r.LogTail(20)) {
-			return err
-		}
-	}
+		return r.start(ctx)
+	})
 }
 
 func (r *Redis) start(ctx context.Context) error {

@@ -42,9 +42,6 @@ const (
 	closeWaitMax = 5 * time.Second
 	// pollInterval is how often a state without a signal is looked at.
 	pollInterval = 5 * time.Millisecond
-	// portAttemptsMax bounds how many free ports are tried: another process may
-	// take one between our choosing it and the server's binding it.
-	portAttemptsMax = 5
 	// logTailBytesMax bounds how much of a server's log is read back.
 	logTailBytesMax = 64 << 10
 )

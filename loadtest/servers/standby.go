@@ -44,11 +44,6 @@ func (p *Postgres) launchStandby(ctx context.Context, primary *Postgres) (err er
 	if p.dir, err = p.run.newServerDir(); err != nil {
 		return err
 	}
-	if p.options.TCP {
-		if p.port, err = freePort(); err != nil {
-			return err
-		}
-	}
 	tool, err := primary.Tool("pg_basebackup")
 	if err != nil {
 		return err
@@ -66,9 +61,6 @@ func (p *Postgres) launchStandby(ctx context.Context, primary *Postgres) (err er
 	if err != nil {
 		return err
 	}
-	if err := p.configure(); err != nil {
-		return err
-	}
 	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s application_name=%s'\nprimary_slot_name = '%s'\n",
 		primary.SocketDir(), primary.Port(), superuser, slot, slot)
 	for name, text := range map[string]string{"postgresql.auto.conf": conninfo, standbySignal: ""} {
@@ -76,7 +68,7 @@ func (p *Postgres) launchStandby(ctx context.Context, primary *Postgres) (err er
 			return err
 		}
 	}
-	return p.start(ctx)
+	return p.startFirst(ctx)
 }
 
 // PauseReplay stops a standby from showing more of what it receives. It returns
