@@ -131,11 +131,11 @@ func (d *deriver) comparison(scopes []*scope, n *node, may func(int) bool, learn
 		}
 	case lok && rok:
 		// One of an outer level: for each of its rows that matter, the value is known.
-		if g, ok := rs.known[rc]; ok && ls == me {
-			learn(lc, g)
+		if ls == me {
+			d.correlate(rs, rc, func(g guard) { learn(lc, g) })
 		}
-		if g, ok := ls.known[lc]; ok && rs == me {
-			learn(rc, g)
+		if rs == me {
+			d.correlate(ls, lc, func(g guard) { learn(rc, g) })
 		}
 	case lok && ls == me:
 		if g, ok := d.value(args[1]); ok {
@@ -145,6 +145,18 @@ func (d *deriver) comparison(scopes []*scope, n *node, may func(int) bool, learn
 		if g, ok := d.value(args[0]); ok {
 			learn(rc, g)
 		}
+	}
+}
+
+// correlate has a column compared with one of an outer level learn what is known
+// of that, or what a lookup finds.
+func (d *deriver) correlate(outer *scope, c column, learn func(guard)) {
+	if g, ok := outer.known[c]; ok {
+		learn(g)
+		return
+	}
+	if g, ok := d.lookedUp(outer, c); ok {
+		learn(g)
 	}
 }
 

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,8 +46,12 @@ func TestF5RowsJoinedToAreLookedUp(t *testing.T) {
 		{`SELECT * FROM orders o RIGHT JOIN users u ON u.id = o.user_id AND o.id = $1`, "orders/id=$1 users"},
 		{`SELECT * FROM orders o JOIN users u ON u.manager_id = o.user_id WHERE o.id = $1`, "orders/id=$1 users"},
 		{`SELECT * FROM users u JOIN users m ON m.id = u.manager_id JOIN users mm ON mm.id = m.manager_id WHERE u.id = $1`, "users"},
-		{`SELECT o.*, (SELECT u.name FROM users u WHERE u.id = o.user_id) FROM orders o WHERE o.id = $1`, "orders/id=$1 users"},
-		{`SELECT o.* FROM orders o WHERE o.id = $1 AND EXISTS (SELECT FROM users u WHERE u.id = o.user_id)`, "orders/id=$1 users"},
+		{`SELECT o.*, (SELECT u.name FROM users u WHERE u.id = o.user_id) FROM orders o WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
+		{`SELECT o.* FROM orders o WHERE o.id = $1 AND NOT EXISTS (SELECT FROM users u WHERE u.id = o.user_id)`, "orders/id=$1 users/id=public.orders.user_id"},
+		{`SELECT o.* FROM orders o WHERE o.id = $1 AND EXISTS (SELECT FROM users u WHERE u.id = o.user_id OR u.id = 7)`, "orders/id=$1 users/id=public.orders.user_id|'7'"},
+		{`SELECT o.* FROM orders o WHERE o.id = $1 OR EXISTS (SELECT FROM users u WHERE u.id = o.user_id)`, "orders users"},
+		{`SELECT o.id, l.name FROM orders o LEFT JOIN LATERAL (SELECT u.name FROM users u WHERE u.id = o.user_id LIMIT 1) l ON true WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
+		{`SELECT (SELECT u.name FROM users u WHERE u.id = o.user_id AND u.id = $2) FROM orders o WHERE o.id = $1`, "orders/id=$1 users/id=$2"},
 	} {
 		v := b.analyze(t, request(c.sql))
 		if got := b.show(v); got != c.want {
@@ -95,5 +100,20 @@ func TestLookup(t *testing.T) {
 		if tags, ok := v.AppendTags(nil, p); !ok || !slices.Contains(b.namedAll(tags), "orders") {
 			t.Errorf("%s: without a lookup the tags are %q, want the whole table", c.bound, b.namedAll(tags))
 		}
+	}
+}
+
+// What is looked up in the rows of a table guards the table joined to, and says
+// nothing of that table itself: a row with another value may come to be read.
+func TestNoTableIsGuardedByWhatIsLookedUpInIt(t *testing.T) {
+	b := setup(t)
+	ids := make([]string, guardValuesMax)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i + 1)
+	}
+	v := b.analyze(t, request(`SELECT o.*, u.name FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id IN (`+strings.Join(ids, ", ")+`)`))
+	want := "orders/id='" + strings.Join(ids, "'|'") + "' users/id=public.orders.user_id"
+	if got := b.show(v); got != want {
+		t.Errorf("got %s", got)
 	}
 }

@@ -33,13 +33,14 @@ type scope struct {
 	query   *node
 	entries []*node
 	known   map[column]guard
+	looked  map[column]guard // what lookups find
 	edges   []edge
 	members []membership
 	ctes    map[string]*node
 }
 
 func newScope(q *node) *scope {
-	return &scope{query: q, entries: q.nodes("rtable"), known: map[column]guard{}, ctes: map[string]*node{}}
+	return &scope{query: q, entries: q.nodes("rtable"), known: map[column]guard{}, looked: map[column]guard{}, ctes: map[string]*node{}}
 }
 
 func (s *scope) entry(i int) *node {
@@ -49,9 +50,9 @@ func (s *scope) entry(i int) *node {
 	return s.entries[i-1]
 }
 
-// learn notes a guard; of two for the same column the cheaper stays.
+// learn notes a guard; of two for the same column the better stays.
 func (s *scope) learn(c column, g guard) {
-	if have, ok := s.known[c]; !ok || g.cost() < have.cost() {
+	if have, ok := s.known[c]; !ok || g.better(have) {
 		s.known[c] = g
 	}
 }

@@ -119,26 +119,43 @@ func (v *Verdict) ReadLookup(columns [][]byte) (joined [][]string, ok bool) {
 // values that a lookup finds.
 func (d *deriver) join(me *scope) {
 	for _, e := range me.edges {
-		if _, known := me.known[e.to]; known || len(d.lookups) >= lookupsMax {
+		if _, known := me.known[e.to]; known {
 			continue
 		}
-		from := me.entry(e.from.entry)
-		if from.int("rtekind") != rteRelation || from.atom("relkind") == "v" {
-			continue
+		if g, ok := d.lookedUp(me, e.from); ok {
+			me.known[e.to] = g
 		}
-		guards := map[int]guard{}
-		for c, g := range me.known {
-			if c.entry == e.from.entry && !g.joined() {
-				guards[c.number] = g
-			}
-		}
-		l, ok := d.lookupFor(from.oid("relid"), guards, e.from.number)
-		if !ok {
-			continue
-		}
-		me.known[e.to] = guard{{Origin: Joined, Index: len(d.lookups), Text: l.schema + "." + l.table + "." + l.column}}
-		d.lookups = append(d.lookups, l)
 	}
+}
+
+// lookedUp returns the values that a column has in the rows that matter of an
+// occurrence of a table, which are guarded by something else. A guard of the
+// occurrence itself it is not: that would be asked for by itself.
+func (d *deriver) lookedUp(s *scope, c column) (guard, bool) {
+	if g, ok := s.looked[c]; ok {
+		return g, true
+	}
+	if d.dry > 0 || len(d.lookups) >= lookupsMax {
+		return nil, false
+	}
+	from := s.entry(c.entry)
+	if from.int("rtekind") != rteRelation || from.atom("relkind") == "v" {
+		return nil, false
+	}
+	guards := map[int]guard{}
+	for other, g := range s.known {
+		if other.entry == c.entry && !g.joined() {
+			guards[other.number] = g
+		}
+	}
+	l, ok := d.lookupFor(from.oid("relid"), guards, c.number)
+	if !ok {
+		return nil, false
+	}
+	g := guard{{Origin: Joined, Index: len(d.lookups), Text: l.schema + "." + l.table + "." + l.column}}
+	d.lookups = append(d.lookups, l)
+	s.looked[c] = g
+	return g, true
 }
 
 // joined tells whether the values of a guard are those of a lookup.

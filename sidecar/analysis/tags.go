@@ -142,21 +142,34 @@ func (s *statement) mentioned() []uint32 {
 // that is watched first. Any one suffices.
 func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guard) TagTemplate {
 	best := TagTemplate{Root: table.Root}
-	bestCost := guardValuesMax + 1
 	relation := s.catalog.relation(oid)
 	for _, name := range table.Columns {
 		for number, c := range relation.columns {
 			g, ok := guards[number]
-			if !ok || c.name != name || !canonical[c.typ] {
+			if !ok || c.name != name || !canonical[c.typ] || g.cost() > guardValuesMax {
 				continue
 			}
-			if cost := g.cost(); cost < bestCost {
-				bestCost = cost
+			if best.Column == "" || g.better(best.Values) {
 				best = TagTemplate{Root: table.Root, Column: name, Values: g}
 			}
 		}
 	}
 	return best
+}
+
+// better tells whether a guard makes better tags than another. One that is looked
+// up is never better than one that is not, whatever it costs: it may have been
+// looked up in the very rows that it would guard, by the other guard.
+//
+//  1. orders with one of 200 ids are joined to their users; the lookup finds users
+//     5 and 6, and as orders.user_id = users.id, these guard the orders too;
+//  2. an order with another of the ids, of user 7, is inserted;
+//  3. it moves the tag of its id, and none of user 5 or 6.
+func (g guard) better(other guard) bool {
+	if g.joined() != other.joined() {
+		return other.joined()
+	}
+	return g.cost() < other.cost()
 }
 
 // cost orders guards by how many tags they are likely to need.
