@@ -47,10 +47,10 @@ func TestDifferential(t *testing.T) {
 	if d.miss != "" {
 		misses = 1
 	}
-	t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with tags looked up, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
+	t.Logf("seed %d: %d trials, %d misses. %d schemas, %d queries (%d with precise tags, %d with tags looked up, %d through several tables, %d with binary parameters, %d by a shared verdict, %d refused by the server); "+
 		"%d changes moved no tag, %d moved one and changed the answer, %d moved one needlessly",
-		d.seed, d.trials(), misses, d.schemas, d.queries, d.precise, d.joined, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
-	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0 || d.joined == 0) {
+		d.seed, d.trials(), misses, d.schemas, d.queries, d.precise, d.joined, d.chained, d.binary, d.shared, d.refused+d.broken, d.quiet, d.announced, d.needless)
+	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0 || d.joined == 0 || d.chained == 0) {
 		t.Error("the test tested nothing")
 	}
 }
@@ -69,7 +69,8 @@ type differential struct {
 
 	seed                              uint64
 	schemas, queries, shared, refused int
-	precise, binary, joined, broken   int
+	precise, binary, joined, chained  int
+	broken                            int
 	quiet, announced, needless        int
 }
 
@@ -316,6 +317,9 @@ func (d *differential) lookUp(q *question) bool {
 		d.t.Fatalf("no tags from %s", sql)
 	}
 	d.joined++
+	if slices.ContainsFunc(q.verdict.lookups, func(l lookup) bool { return l.through != nil }) {
+		d.chained++
+	}
 	return true
 }
 

@@ -449,6 +449,8 @@ func (g *generator) query() string {
 		return g.numbered(with + g.wrapped())
 	case g.chance(20):
 		return g.numbered(with + g.correlated())
+	case g.chance(20):
+		return g.numbered(with + g.chained())
 	}
 	want := []*family{g.shownFamily(), g.shownFamily()}[:1+g.random.IntN(2)]
 	return g.numbered(with + g.selectQuery(choose(g, 0, 0, 1, 2), nil, want))
@@ -545,6 +547,28 @@ func (g *generator) correlated() string {
 	}
 	return list + ", l.i2 FROM " + first + choose(g, " LEFT JOIN", " JOIN") + " LATERAL (SELECT " + b.alias + ".i1, " + b.alias + ".i2 FROM " + where +
 		choose(g, "", " ORDER BY 1, 2 LIMIT 1") + ") l ON " + choose(g, "true", "l.i2 = "+a.alias+".i2") + g.where(outer, nil, 0)
+}
+
+// chained makes a query whose rows lead from table to table, the last of which a
+// subquery may read.
+func (g *generator) chained() string {
+	from, a := g.table()
+	at := a.alias
+	where := " WHERE " + g.predicate([]source{a}, nil, 0)
+	if g.chance(80) {
+		where = " WHERE " + choose(g, at+".i1", at+".i2") + " = " + g.value(wholeNumbers)
+	}
+	for range choose(g, 2, 2, 3) {
+		next, b := g.table()
+		from += choose(g, " JOIN ", " JOIN ", " LEFT JOIN ") + next + " ON " + b.alias + "." + choose(g, "i1", "i1", "i2") + " = " + at + "." + choose(g, "i2", "i2", "i1")
+		at = b.alias
+	}
+	list := "SELECT " + a.alias + ".i1, " + at + ".i2, " + at + ".s1"
+	if g.chance(30) {
+		last, c := g.table()
+		list += ", (SELECT count(*) FROM " + last + " WHERE " + c.alias + ".i1 = " + at + ".i2)"
+	}
+	return list + " FROM " + from + where
 }
 
 // shaped makes a small query on one table, or two, of a shape through which

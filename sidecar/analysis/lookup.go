@@ -20,21 +20,27 @@ import (
 //
 // Whoever knows of 5 knows of 3, which is no part of the label and moved the tag
 // orders/id=1: the entry is refused. Asked after the load, the lookup could read a
-// user that the load did not. Hence only what is guarded by itself is asked.
-// (TestF5LookupBeforeTheLoad)
+// user that the load did not. Hence only what is guarded by itself is asked, or by
+// what another lookup finds, in the same statement and so in the same snapshot: the
+// country of user 5 is known until users/id=5 moves. (TestF5LookupBeforeTheLoad)
 
 // lookup asks for the values of a column of the rows of a table that a guard
 // leaves.
 type lookup struct {
 	schema, table, column string
+	columnType            uint32
 	guardColumn           string
 	guardType             uint32
 	guard                 guard
+	through               *lookup // finds the values of the guard; nil: the guard has its own
 }
 
 // lookupsMax bounds the lookups of one statement; joins beyond it depend on the
 // whole table.
 const lookupsMax = 8
+
+// lookupLevelsMax bounds the lookups that one goes through, itself included.
+const lookupLevelsMax = 3
 
 // lookupBytesMax bounds the answer of one lookup, so that it can be waited for as
 // a whole.
@@ -63,6 +69,25 @@ func (v *Verdict) LookupSQL(p Params) (sql string, ok bool) {
 
 // sql is a subquery that gives the values as JSON, NULL if they are too many.
 func (l *lookup) sql(p Params) (string, bool) {
+	rows, ok := l.rows(p)
+	if !ok {
+		return "", false
+	}
+	names := quoteIdentifiers([]string{l.column})
+	return fmt.Sprintf(`(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<=) %d AND pg_catalog.octet_length(pg_catalog.string_agg(d.v, ',')) OPERATOR(pg_catalog.<=) %d`+
+		` THEN pg_catalog.json_agg(d.v)::pg_catalog.text WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 THEN '[]' END`+
+		` FROM (SELECT DISTINCT g.%s::pg_catalog.text COLLATE "C" AS v %s AND g.%s IS NOT NULL LIMIT %d) d)`,
+		arrayValuesMax, lookupBytesMax, names, rows, names, arrayValuesMax+1), true
+}
+
+// rows are the FROM and WHERE of the rows g that the guard leaves.
+func (l *lookup) rows(p Params) (string, bool) {
+	from := fmt.Sprintf(`FROM %s.%s g WHERE g.%s OPERATOR(pg_catalog.=) ANY `,
+		quoteIdentifiers([]string{l.schema}), quoteIdentifiers([]string{l.table}), quoteIdentifiers([]string{l.guardColumn}))
+	if l.through != nil {
+		rows, ok := l.through.rows(p)
+		return from + fmt.Sprintf("(SELECT g.%s %s)", quoteIdentifiers([]string{l.through.column}), rows), ok
+	}
 	var values []string
 	for _, s := range l.guard {
 		texts, ok := s.texts(p)
@@ -76,12 +101,7 @@ func (l *lookup) sql(p Params) (string, bool) {
 	if len(values) > arrayValuesMax {
 		return "", false
 	}
-	names := quoteIdentifiers([]string{l.column})
-	return fmt.Sprintf(`(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<=) %d AND pg_catalog.octet_length(pg_catalog.string_agg(d.v, ',')) OPERATOR(pg_catalog.<=) %d`+
-		` THEN pg_catalog.json_agg(d.v)::pg_catalog.text WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 THEN '[]' END`+
-		` FROM (SELECT DISTINCT g.%s::pg_catalog.text COLLATE "C" AS v FROM %s.%s g WHERE g.%s OPERATOR(pg_catalog.=) ANY (%s::%s) AND g.%s IS NOT NULL LIMIT %d) d)`,
-		arrayValuesMax, lookupBytesMax, names, quoteIdentifiers([]string{l.schema}), quoteIdentifiers([]string{l.table}),
-		quoteIdentifiers([]string{l.guardColumn}), quoteLiteral("{"+strings.Join(values, ",")+"}"), arrayTypeOf(l.guardType), names, arrayValuesMax+1), true
+	return from + fmt.Sprintf("(%s::%s)", quoteLiteral("{"+strings.Join(values, ",")+"}"), arrayTypeOf(l.guardType)), true
 }
 
 // arrayTypeOf names the type of values that a column of a canonical type is
@@ -118,13 +138,18 @@ func (v *Verdict) ReadLookup(columns [][]byte) (joined [][]string, ok bool) {
 // join learns, for columns of which nothing is known, that they have one of the
 // values that a lookup finds.
 func (d *deriver) join(me *scope) {
-	for _, e := range me.edges {
-		if _, known := me.known[e.to]; known {
-			continue
+	for again := true; again; {
+		again = false
+		for _, e := range me.edges {
+			if _, known := me.known[e.to]; known {
+				continue
+			}
+			if g, ok := d.lookedUp(me, e.from); ok {
+				me.known[e.to] = g
+				again = true
+			}
 		}
-		if g, ok := d.lookedUp(me, e.from); ok {
-			me.known[e.to] = g
-		}
+		me.propagate()
 	}
 }
 
@@ -144,28 +169,54 @@ func (d *deriver) lookedUp(s *scope, c column) (guard, bool) {
 	}
 	guards := map[int]guard{}
 	for other, g := range s.known {
-		if other.entry == c.entry && !g.joined() {
+		if other.entry == c.entry {
 			guards[other.number] = g
 		}
 	}
 	l, ok := d.lookupFor(from.oid("relid"), guards, c.number)
-	if !ok {
+	if !ok || !d.through(&l) {
 		return nil, false
 	}
-	g := guard{{Origin: Joined, Index: len(d.lookups), Text: l.schema + "." + l.table + "." + l.column}}
+	g := guard{{Origin: Joined, Index: len(d.lookups), Text: l.schema + "." + l.table + "." + l.column, level: l.level()}}
 	d.lookups = append(d.lookups, l)
 	s.looked[c] = g
 	return g, true
 }
 
-// joined tells whether the values of a guard are those of a lookup.
-func (g guard) joined() bool {
-	for _, v := range g {
-		if v.Origin == Joined {
-			return true
-		}
+// through has a lookup that is guarded by what another finds go through that. It
+// reports false if it cannot.
+func (d *deriver) through(l *lookup) bool {
+	if l.guard.level() == 0 {
+		return true
 	}
-	return false
+	if len(l.guard) > 1 {
+		return false
+	}
+	first := d.lookups[l.guard[0].Index]
+	typ := arrayTypeOf(l.guardType)
+	if typ == arrayTypeOf(typeText) || typ != arrayTypeOf(first.columnType) || first.level() == lookupLevelsMax {
+		return false
+	}
+	l.through, l.guard = &first, nil
+	return true
+}
+
+// level is how many lookups a lookup goes through, itself included.
+func (l *lookup) level() int {
+	if l.through == nil {
+		return 1
+	}
+	return 1 + l.through.level()
+}
+
+// level is how many lookups stand one behind another before the values of a guard
+// are known.
+func (g guard) level() int {
+	level := 0
+	for _, v := range g {
+		level = max(level, v.level)
+	}
+	return level
 }
 
 // lookupFor makes the lookup of a column of a table that has a tag of its own.
@@ -179,7 +230,7 @@ func (s *statement) lookupFor(oid uint32, guards map[int]guard, number int) (loo
 	if !ok || t.Column == "" || !canonical[c.typ] {
 		return lookup{}, false
 	}
-	l := lookup{schema: relation.schema, table: relation.name, column: c.name, guardColumn: t.Column, guard: t.Values}
+	l := lookup{schema: relation.schema, table: relation.name, column: c.name, columnType: c.typ, guardColumn: t.Column, guard: t.Values}
 	for _, g := range relation.columns {
 		if g.name == t.Column {
 			l.guardType = g.typ

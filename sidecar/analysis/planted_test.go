@@ -70,6 +70,8 @@ var plantedBugs = []plantedBug{
 	{"a lookup by the first value of a guard", "lookup.go", "\tif len(values) > arrayValuesMax {\n", "\tif PLANTED && len(values) > 1 {\n\t\tvalues = values[:1]\n\t}\n\tif len(values) > arrayValuesMax {\n"},
 	{"one value of those looked up", "lookup.go", "\tnames := quoteIdentifiers(", "\tlimit := arrayValuesMax + 1\n\tif PLANTED {\n\t\tlimit = 1\n\t}\n\tnames := quoteIdentifiers("},
 	{"one value of those looked up", "lookup.go", "names, arrayValuesMax+1)", "names, limit)"},
+	{"a lookup behind another reads one row", "lookup.go", "\t\trows, ok := l.through.rows(p)\n", "\t\trows, ok := l.through.rows(p)\n\t\tif PLANTED {\n\t\t\trows += \" LIMIT 1\"\n\t\t}\n"},
+	{"a table is guarded by what is looked up in it", "tags.go", "\t\treturn g.level() < other.level()", "\t\treturn PLANTED != (g.level() < other.level())"},
 
 	// Tables forgotten, or called otherwise.
 	{"tables of subqueries in FROM and of views forgotten", "tags.go", "\twalk(s.query, func(n *node) bool {\n\t\tif n.tag != \"RANGETBLENTRY\"", "\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"RANGETBLENTRY\" && n.int(\"rtekind\") == rteSubquery {\n\t\t\treturn false\n\t\t}\n\t\tif n.tag != \"RANGETBLENTRY\""},

@@ -157,17 +157,17 @@ func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guar
 	return best
 }
 
-// better tells whether a guard makes better tags than another. One that is looked
-// up is never better than one that is not, whatever it costs: it may have been
-// looked up in the very rows that it would guard, by the other guard.
+// better tells whether a guard makes better tags than another. One that stands
+// behind more lookups never is, whatever it costs: it may have been looked up in
+// the very rows that it would guard, by the other guard.
 //
 //  1. orders with one of 200 ids are joined to their users; the lookup finds users
 //     5 and 6, and as orders.user_id = users.id, these guard the orders too;
 //  2. an order with another of the ids, of user 7, is inserted;
 //  3. it moves the tag of its id, and none of user 5 or 6.
 func (g guard) better(other guard) bool {
-	if g.joined() != other.joined() {
-		return other.joined()
+	if g.level() != other.level() {
+		return g.level() < other.level()
 	}
 	return g.cost() < other.cost()
 }

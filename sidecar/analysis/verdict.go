@@ -49,6 +49,7 @@ type ValueSource struct {
 	Index  int    // of the parameter, the literal or the lookup, from 0
 	Type   uint32 // how to read it; for an array, the element's type
 	Text   string // the analysed statement's own value: canonical, for Fixed and Literal; for Joined, the column looked up
+	level  int    // of the lookup, for Joined; 0 for others
 }
 
 // Origin is a kind of source.
