@@ -30,6 +30,7 @@ var catalogue = []fault{
 	{"sidecar-restart", restartSidecar},
 	{"follower-cut", cutFollowers},
 	{"follower-freeze", freezeFollowers},
+	{"follower-delay", delayFollowers},
 	{"client-cut", cutClients},
 	{"link-freeze", freezeLinks},
 	{"link-loss", loseBytes},

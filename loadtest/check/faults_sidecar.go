@@ -93,6 +93,35 @@ func freezeFor(ctx context.Context, links []*link, c class, d time.Duration) {
 	}
 }
 
+// delayFollowers makes looks slow: what a look saw reaches the sidecar long after
+// the look began, and meanwhile all others go on at full speed. One sidecar's
+// looks take a part of the bound, then everybody's take more than the shorter
+// bound that some readers set: what such a look proves is too old for them when it
+// arrives. Each delay lasts for several looks, and no look in between is quick.
+func delayFollowers(ctx context.Context, w *world, random *rand.Rand) error {
+	bound := w.options.Bound
+	shorter := bound * shorterShare / 100
+	one := w.fleet.links[random.IntN(len(w.fleet.links))]
+	delayFor(ctx, []*link{one}, between(random, bound/20, shorter))
+	pause(ctx, 50*time.Millisecond)
+	delayFor(ctx, w.fleet.links, between(random, shorter, bound*4/5))
+	return nil
+}
+
+// delayedLooks is for how many looks, of which each takes as long as the delay, a
+// delay lasts.
+const delayedLooks = 5
+
+func delayFor(ctx context.Context, links []*link, late time.Duration) {
+	for _, l := range links {
+		l.delay(followerClass, late)
+	}
+	pause(ctx, delayedLooks*late)
+	for _, l := range links {
+		l.thaw()
+	}
+}
+
 // freezeLinks holds what the server answers to half of the clients behind a
 // sidecar, so that loads stay under way while others write, and then all bytes
 // of everybody.

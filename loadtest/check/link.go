@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // upstreamPort is the port in the name of a link's socket.
@@ -39,8 +40,8 @@ const (
 )
 
 // link stands between one sidecar and PostgreSQL. It passes bytes on, unless it
-// is told to hold, to swallow or to cut them, and can be turned to another
-// server. Its methods may be called concurrently.
+// is told to hold, to delay, to swallow or to cut them, and can be turned to
+// another server. Its methods may be called concurrently.
 type link struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -60,7 +61,9 @@ type pipe struct {
 	client, upstream net.Conn
 	class            class
 	frozen           direction
-	swallows         bool
+	// late is how long after their arrival answers are passed on.
+	late     time.Duration
+	swallows bool
 }
 
 // socketPath is where libpq looks for a server.
@@ -196,12 +199,23 @@ func (p *pipe) pass(to, from net.Conn, way direction) {
 	}
 }
 
-// mayPass waits while the pipe is frozen that way, and reports whether it
-// swallows what it is given.
+// mayPass waits while the pipe is frozen that way, or until what has just arrived
+// is late enough, and reports whether the pipe passes on what it is given.
 func (p *pipe) mayPass(way direction) bool {
 	p.link.mu.Lock()
 	defer p.link.mu.Unlock()
-	for p.frozen&way != 0 && !p.link.closed {
+	early := false
+	if way == answers && p.late > 0 {
+		early = true
+		alarm := time.AfterFunc(p.late, func() {
+			p.link.mu.Lock()
+			defer p.link.mu.Unlock()
+			early = false
+			p.link.moved.Broadcast()
+		})
+		defer alarm.Stop()
+	}
+	for (p.frozen&way != 0 || early && p.late > 0) && !p.link.closed {
 		p.link.moved.Wait()
 	}
 	return !p.swallows
@@ -224,10 +238,19 @@ func (l *link) freeze(c class, way direction, share float64, random *rand.Rand) 
 	l.each(c, share, random, func(p *pipe) { p.frozen = way })
 }
 
-// thaw lets all bytes go on.
-func (l *link) thaw() {
-	l.each(everyClass, 1, nil, func(p *pipe) { p.frozen = 0 })
+// delay passes answers on only that long after they arrived, on all connections
+// of a class. Who asks and waits, as followers do, gets each answer that late.
+func (l *link) delay(c class, late time.Duration) {
+	l.each(c, 1, nil, func(p *pipe) { p.late = late })
 }
+
+// thaw lets all bytes go on, at once again.
+func (l *link) thaw() {
+	l.each(everyClass, 1, nil, (*pipe).thawLocked)
+}
+
+// thawLocked undoes freeze and delay; link.mu is held.
+func (p *pipe) thawLocked() { p.frozen, p.late = 0, 0 }
 
 // swallow loses all further bytes of a share of the connections.
 func (l *link) swallow(c class, share float64, random *rand.Rand) {
@@ -241,7 +264,7 @@ func (l *link) cut(c class, share float64, random *rand.Rand) {
 
 // endLocked closes both ends; link.mu is held.
 func (p *pipe) endLocked() {
-	p.frozen = 0
+	p.thawLocked()
 	p.client.Close()
 	if p.upstream != nil {
 		p.upstream.Close()

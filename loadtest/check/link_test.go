@@ -130,6 +130,42 @@ func TestLinkHoldsAnswersOnly(t *testing.T) {
 	client.want("a")
 }
 
+func TestLinkDelaysAnswersOfAClassAndThaws(t *testing.T) {
+	l, dir := linkTo(t)
+	client, follower := call(t, dir, "somebody"), call(t, dir, followerName)
+	client.want("one")
+	follower.want("one")
+	l.delay(followerClass, shortly)
+	began := time.Now()
+	follower.say("a")
+	follower.want("a")
+	if took := time.Since(began); took < shortly {
+		t.Errorf("an answer delayed by %v came after %v", shortly, took)
+	}
+	l.delay(followerClass, time.Hour)
+	client.say("b")
+	follower.say("c")
+	client.want("b")
+	follower.wantSilence()
+	l.thaw()
+	follower.want("c")
+	follower.say("d")
+	follower.want("d")
+}
+
+func TestLinkCutsWhatItDelays(t *testing.T) {
+	l, dir := linkTo(t)
+	client := call(t, dir, "somebody")
+	client.want("one")
+	l.delay(everyClass, time.Hour)
+	client.say("a")
+	client.wantSilence()
+	l.cut(everyClass, 1, nil)
+	if got, err := client.line(5 * time.Second); !errors.Is(err, io.EOF) {
+		t.Errorf("after the cut: %q, %v, want the end", got, err)
+	}
+}
+
 func TestLinkSwallowsAndCuts(t *testing.T) {
 	l, dir := linkTo(t)
 	client := call(t, dir, "somebody")

@@ -80,7 +80,7 @@ var mutants = []omission{
 	{
 		name:   "a look is dated by its end",
 		edits:  []mutant.Edit{{File: "invalidation/looker.go", Old: "l.publish(s, cause, began)", New: "l.publish(s, cause, fence.Now())"}},
-		faults: "none",
+		faults: "follower-delay",
 	},
 	{
 		name:   "the staleness that a session sets is ignored",
