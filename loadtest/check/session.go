@@ -25,13 +25,18 @@ const (
 type protocol uint8
 
 const (
-	prepared protocol = iota // a named statement, described once
-	simple                   // one Query message, values in the text
-	unnamed                  // Parse, Bind and Execute each time
+	prepared          protocol = iota // a named statement, described once
+	simple                            // one Query message, values in the text
+	unnamed                           // Parse, Bind and Execute each time
+	describedOnce                     // a named statement, described behind a Flush at its first use
+	describedEachTime                 // Parse and Describe, a Flush, Bind and Execute
 	protocols
 )
 
-var protocolNames = [...]string{"prepared", "simple", "unnamed"}
+var protocolNames = [...]string{"prepared", "simple", "unnamed", "described once", "described each time"}
+
+// describes tells whether descriptions are asked for behind a Flush.
+func (p protocol) describes() bool { return p == describedOnce || p == describedEachTime }
 
 func (p protocol) mode() pgx.QueryExecMode {
 	switch p {
@@ -61,6 +66,9 @@ type session struct {
 	random *rand.Rand
 
 	conn *pgx.Conn // nil while not connected
+	// named are the names of statements on the connection, where the protocol is
+	// describedOnce.
+	named map[string]string
 	// epoch is the one in which the connection was opened; memory is of the
 	// connection.
 	epoch  *epoch
@@ -127,7 +135,7 @@ func (s *session) connect(ctx context.Context, e *epoch) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	s.conn, s.epoch, s.memory = conn, e, newMemory()
+	s.conn, s.epoch, s.memory, s.named = conn, e, newMemory(), map[string]string{}
 	s.world.clients.add(s.conn)
 	if atStart {
 		return nil
@@ -205,7 +213,12 @@ func (s *session) one(sql string, arguments []any, into ...any) error {
 	if err := s.limit(); err != nil {
 		return err
 	}
-	err := s.conn.QueryRow(context.Background(), sql, arguments...).Scan(into...)
+	var err error
+	if s.protocol.describes() {
+		err = s.describedOne(sql, arguments, into)
+	} else {
+		err = s.conn.QueryRow(context.Background(), sql, arguments...).Scan(into...)
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
@@ -216,6 +229,9 @@ func (s *session) one(sql string, arguments []any, into ...any) error {
 func (s *session) rows(sql string, arguments, into []any, each func()) error {
 	if err := s.limit(); err != nil {
 		return err
+	}
+	if s.protocol.describes() {
+		return s.failed(s.describedQuery(sql, arguments, into, each))
 	}
 	found, err := s.conn.Query(context.Background(), sql, arguments...)
 	if err == nil {
