@@ -39,7 +39,9 @@ func (c *installCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	report, err := invalidation.Install(ctx, conn, options)
-	printInstalled(out.stdout, conn.Config().Database, report)
+	if err == nil || len(report.Watched)+len(report.Skipped) > 0 {
+		printInstalled(out.stdout, conn.Config().Database, report) // an error may have left it half done
+	}
 	if err != nil {
 		return err
 	}
