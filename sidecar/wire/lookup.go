@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/analysis"
+import (
+	"slices"
+
+	"github.com/freshet/freshet/sidecar/analysis"
+)
 
 // lookupLoadsMin is from which load of a shape on the rows joined to are looked
 // up: a lookup is a round trip more, and a shape that is loaded once has no use
@@ -12,6 +16,22 @@ const lookupLoadsMin = 2
 // to read by itself what a view shows it.
 const lookupVainMax = 3
 
+// lookupCrowdedMax is after how many lookups in a row that found more rows than
+// tags are made of only each lookupCrowdedEach-th load is looked up: the statement
+// may always lead to that many, and reading them costs what the load costs.
+const (
+	lookupCrowdedMax  = 3
+	lookupCrowdedEach = 64
+)
+
+// worthLookup counts a load whose joins could be looked up, and reports whether it
+// is to be.
+func (s *verdictSlot) worthLookup() bool {
+	loads := s.loads.Add(1)
+	crowded := s.crowded.Load() >= lookupCrowdedMax && loads%lookupCrowdedEach != 0
+	return loads >= lookupLoadsMin && s.vain.Load() < lookupVainMax && !crowded
+}
+
 // lookUp makes the tags of a load precise whose joins lead to rows that only the
 // data tell: it asks for them on the load's own connection, and so with the
 // client's rights, after the label was taken and before the load is sent. What
@@ -19,7 +39,7 @@ const lookupVainMax = 3
 // It reports true if the client cancelled its statement meanwhile.
 func (s *session) lookUp(r *request) (interrupted bool) {
 	v := r.slot.verdict
-	if v == nil || !r.joins || r.slot.loads.Add(1) < lookupLoadsMin || r.slot.vain.Load() >= lookupVainMax || s.owed() || !s.mayProbe() {
+	if v == nil || !r.joins || !r.slot.worthLookup() || s.owed() || !s.mayProbe() {
 		return false
 	}
 	sql, ok := v.LookupSQL(r.params)
@@ -32,7 +52,11 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 	case !answered:
 		return false
 	case row != nil:
-		r.precise(v, row)
+		if r.precise(v, row) {
+			r.slot.crowded.Store(0)
+		} else {
+			r.slot.crowded.Add(1)
+		}
 		return false
 	}
 	r.slot.vain.Add(1)
@@ -40,17 +64,21 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 	return s.cancelled.Load()
 }
 
-// precise takes over what a lookup found; nil is nothing.
-func (r *request) precise(v *analysis.Verdict, row []byte) {
+// precise takes over what a lookup found. It reports false if that was nothing, or
+// in every table more than tags are made of.
+func (r *request) precise(v *analysis.Verdict, row []byte) bool {
 	columns, ok := dataRow(row)
 	if !ok {
-		return
+		return false
 	}
 	p := r.params
 	if p.Joined, ok = v.ReadLookup(columns); !ok {
-		return
+		return false
 	}
-	if tags, ok := tagsOf(v, p); ok {
-		r.tags = tags
+	tags, ok := tagsOf(v, p)
+	if !ok {
+		return false
 	}
+	r.tags = tags
+	return slices.ContainsFunc(columns, func(c []byte) bool { return c != nil })
 }

@@ -219,3 +219,63 @@ func TestCancelDuringALookup(t *testing.T) {
 		t.Errorf("after the cancel:\n%s", show(got))
 	}
 }
+
+// A statement whose joins lead to more rows than tags are made of is not looked up
+// at every load.
+func TestCrowdedLookupsBecomeRare(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE TABLE basket (id int PRIMARY KEY);
+		CREATE TABLE line (id int PRIMARY KEY, basket_id int REFERENCES basket, person_id int);
+		INSERT INTO person SELECT n, 'person ' || n FROM generate_series(1, 300) n; INSERT INTO basket VALUES (1), (2);
+		INSERT INTO line SELECT n, CASE WHEN n < 300 THEN 1 ELSE 2 END, n FROM generate_series(1, 300) n`)
+	s := b.sidecar()
+	conn := s.connect()
+	load := func(basket int) (looked bool) {
+		t.Helper()
+		b.exec("UPDATE person SET name = name || '.'")
+		s.received()
+		before := s.Report()
+		var n int
+		if err := conn.QueryRow(t.Context(), "SELECT count(q.name) FROM line l JOIN person q ON q.id = l.person_id WHERE l.basket_id = $1", basket).Scan(&n); err != nil || n == 0 {
+			t.Fatalf("%d rows, error %v", n, err)
+		}
+		after := s.Report()
+		return after.UpstreamProbes > before.UpstreamProbes
+	}
+	for s.count(Miss) < lookupLoadsMin-1 {
+		load(1)
+	}
+	const loads = 40
+	looked := 0
+	for range loads {
+		if load(1) {
+			looked++
+		}
+	}
+	if looked < lookupCrowdedMax || looked > loads/2 {
+		t.Errorf("%d of %d loads were looked up", looked, loads)
+	}
+}
+
+func TestWorthLookup(t *testing.T) {
+	t.Parallel()
+	var slot verdictSlot
+	want := func(what string, loads int, want bool) {
+		t.Helper()
+		for range loads {
+			if slot.worthLookup() != want {
+				t.Errorf("%s, load %d: not %v", what, slot.loads.Load(), want)
+			}
+		}
+	}
+	want("the first loads", lookupLoadsMin-1, false)
+	want("those that follow", 10-lookupLoadsMin, true)
+	slot.crowded.Store(lookupCrowdedMax)
+	want("behind crowded ones", lookupCrowdedEach-10, false)
+	want("now and then", 1, true)
+	want("and behind that", lookupCrowdedEach-1, false)
+	slot.crowded.Store(0)
+	want("behind one that fitted", 10, true)
+	slot.vain.Store(lookupVainMax)
+	want("behind failures", 2*lookupCrowdedEach, false)
+}

@@ -47,8 +47,8 @@ type verdictSlot struct {
 	misses atomic.Uint64
 	// loads counts those whose joins could be looked up.
 	loads atomic.Uint64
-	// vain counts lookups that failed.
-	vain atomic.Uint64
+	// vain counts lookups that failed, crowded those in a row that found too much.
+	vain, crowded atomic.Uint64
 }
 
 // ready returns the verdict if it is known. pending is false if it will not
