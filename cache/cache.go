@@ -140,32 +140,35 @@ func (c *Cache) Hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
 // now, which is the present or slightly before it. hash is Hash(key). A nil s
 // asks for bounded staleness alone. The key is not kept.
 func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Session) (*Entry, Outcome) {
-	if !c.proven(now, s) {
-		c.counters.stripe(hash).unproven.Add(1)
-		return nil, Unproven
-	}
-	e := c.Find(key, hash)
-	if e == nil {
-		return nil, Miss
-	}
+	e := c.peek(key, hash)
 	if outcome := c.ServeFound(e, hash, now, s); outcome != Hit {
 		return nil, outcome
 	}
 	return e, Hit
 }
 
+// peek returns the first tier's entry of a key, whether or not it may be served,
+// nil if there is none.
+func (c *Cache) peek(key []byte, hash uint64) *Entry {
+	if e, ok := c.memory.Get(hash); ok && e.is(key) {
+		return e
+	}
+	return nil
+}
+
 // Find returns the first tier's entry of a key, whether or not it may be served,
 // nil if there is none. With ServeFound it is a Lookup for who looks at the clock
 // only if there is something to serve.
 func (c *Cache) Find(key []byte, hash uint64) *Entry {
-	if e, ok := c.memory.Get(hash); ok && e.is(key) {
-		return e
+	e := c.peek(key, hash)
+	if e == nil {
+		c.counters.stripe(hash).misses.Add(1)
 	}
-	c.counters.stripe(hash).misses.Add(1)
-	return nil
+	return e
 }
 
-// ServeFound answers for an entry that Find returned what Lookup answers.
+// ServeFound answers for an entry that Find returned what Lookup answers, and
+// counts it. Nil is none that could be served.
 func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Session) Outcome {
 	outcome := c.Serve(e, now, s)
 	counted := c.counters.stripe(hash)
@@ -182,18 +185,15 @@ func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Se
 
 // Has reports whether the first tier holds an entry of a key, whether or not it
 // may be served: if not, there is nothing that a look could prove good.
-func (c *Cache) Has(key []byte, hash uint64) bool {
-	e, ok := c.memory.Get(hash)
-	return ok && e.is(key)
-}
+func (c *Cache) Has(key []byte, hash uint64) bool { return c.peek(key, hash) != nil }
 
 // Serve answers for an entry that came another way what Lookup answers for the
-// entries it finds.
+// entries it finds, of which nil is none.
 func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	if !c.proven(now, s) {
 		return Unproven
 	}
-	if !s.Accepts(e.Ticket) || !c.admitted(e, now) {
+	if e == nil || !s.Accepts(e.Ticket) || !c.admitted(e, now) {
 		return Miss
 	}
 	if s != nil {
@@ -219,8 +219,8 @@ func (c *Cache) proven(now fence.Instant, s *fence.Session) bool {
 
 // held returns the first tier's entry of a key if the fence admits it.
 func (c *Cache) held(key []byte, hash uint64, now fence.Instant) (*Entry, bool) {
-	e, ok := c.memory.Get(hash)
-	if !ok || !e.is(key) || !c.admitted(e, now) {
+	e := c.peek(key, hash)
+	if e == nil || !c.admitted(e, now) {
 		return nil, false
 	}
 	return e, true
