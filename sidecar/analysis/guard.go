@@ -170,7 +170,6 @@ func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]
 	me.propagate()
 	if d.dry == 0 {
 		d.join(me)
-		me.propagate()
 		for _, i := range used {
 			d.visit(me, scopes, i)
 		}
