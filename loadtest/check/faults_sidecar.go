@@ -84,8 +84,13 @@ func freezeFollowers(ctx context.Context, w *world, random *rand.Rand) error {
 }
 
 func freezeFor(ctx context.Context, links []*link, c class, d time.Duration) {
+	holdFor(ctx, links, d, func(l *link) { l.freeze(c, bothWays, 1, nil) })
+}
+
+// holdFor disturbs links in one way, for a while.
+func holdFor(ctx context.Context, links []*link, d time.Duration, disturb func(*link)) {
 	for _, l := range links {
-		l.freeze(c, bothWays, 1, nil)
+		disturb(l)
 	}
 	pause(ctx, d)
 	for _, l := range links {
@@ -113,13 +118,7 @@ func delayFollowers(ctx context.Context, w *world, random *rand.Rand) error {
 const delayedLooks = 5
 
 func delayFor(ctx context.Context, links []*link, late time.Duration) {
-	for _, l := range links {
-		l.delay(followerClass, late)
-	}
-	pause(ctx, delayedLooks*late)
-	for _, l := range links {
-		l.thaw()
-	}
+	holdFor(ctx, links, delayedLooks*late, func(l *link) { l.delay(followerClass, late) })
 }
 
 // freezeLinks holds what the server answers to half of the clients behind a
