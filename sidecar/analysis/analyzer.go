@@ -318,6 +318,9 @@ func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request
 	for _, p := range description.ParamOIDs {
 		wanted.types[p] = true
 	}
+	if err := s.leaveSearchPath(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.load(ctx, s.conn, wanted); err != nil {
 		return nil, err
 	}

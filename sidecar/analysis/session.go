@@ -179,6 +179,23 @@ func (s *session) adopt(ctx context.Context, r *Request) error {
 	return nil
 }
 
+// ownSearchPath holds nothing that a client can have made.
+const ownSearchPath = "pg_catalog, pg_temp"
+
+// leaveSearchPath must come between the client's statement and a query of ours. In
+// the client's search path the names and operators of that query could be those of
+// the client's functions, which would then run with the rights of this session.
+func (s *session) leaveSearchPath(ctx context.Context) error {
+	if s.searchPath == ownSearchPath {
+		return nil
+	}
+	if _, err := s.conn.PgConn().Exec(ctx, "SET search_path = "+ownSearchPath).ReadAll(); err != nil {
+		return fmt.Errorf("leave the client's search path: %w", err)
+	}
+	s.searchPath = ownSearchPath
+	return nil
+}
+
 func quoteIdentifiers(names []string) string {
 	if len(names) == 0 {
 		return "''"
