@@ -24,7 +24,8 @@ const (
 	joinFull  = 2
 	joinRight = 3
 
-	sublinkAny = 2
+	sublinkAny  = 2
+	sublinkExpr = 4
 
 	paramExtern  = 0
 	paramSublink = 2

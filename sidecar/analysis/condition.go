@@ -38,7 +38,7 @@ func (d *deriver) conjuncts(scopes []*scope, v any, may func(int) bool) {
 	case "SCALARARRAYOPEXPR":
 		d.anyOf(scopes, n, learn)
 	case "SUBLINK":
-		d.member(scopes, n)
+		d.member(scopes, n, may)
 	}
 }
 
@@ -138,13 +138,23 @@ func (d *deriver) comparison(scopes []*scope, n *node, may func(int) bool, learn
 			d.correlate(ls, lc, func(g guard) { learn(rc, g) })
 		}
 	case lok && ls == me:
-		if g, ok := d.value(args[1]); ok {
-			learn(lc, g)
-		}
+		d.equals(me, lc, args[1], may)
 	case rok && rs == me:
-		if g, ok := d.value(args[0]); ok {
-			learn(rc, g)
-		}
+		d.equals(me, rc, args[0], may)
+	}
+}
+
+// equals reads column = value and column = (SELECT …).
+func (d *deriver) equals(me *scope, c column, v *node, may func(int) bool) {
+	if !may(c.entry) {
+		return
+	}
+	if g, ok := d.value(v); ok {
+		me.learn(c, g)
+		return
+	}
+	if v = bare(v); v.tag == "SUBLINK" && v.int("subLinkType") == sublinkExpr {
+		me.members = append(me.members, membership{column: c, query: v.child("subselect"), teaches: true})
 	}
 }
 
@@ -219,8 +229,10 @@ func (d *deriver) arrayConstant(n *node) (guard, bool) {
 }
 
 // member notes column IN (SELECT …): what is known of the column restricts the
-// subquery's output.
-func (d *deriver) member(scopes []*scope, n *node) {
+// subquery's output, and what that can be restricts the column, where the condition
+// restricts its table. Of NOT IN nothing is noted: a NULL in the output decides on
+// every value, and so does a value on those that differ.
+func (d *deriver) member(scopes []*scope, n *node, may func(int) bool) {
 	test, ok := n.field("testexpr").(*node)
 	if n.int("subLinkType") != sublinkAny || !ok || test.tag != "OPEXPR" || !d.isEquality(test) {
 		return
@@ -233,6 +245,6 @@ func (d *deriver) member(scopes []*scope, n *node) {
 	s, c, ok := d.variable(scopes, args[0])
 	p := bare(args[1])
 	if ok && s == me && p.tag == "PARAM" && p.int("paramkind") == paramSublink && p.int("paramid") == 1 {
-		me.members = append(me.members, membership{c, n.child("subselect")})
+		me.members = append(me.members, membership{column: c, query: n.child("subselect"), tells: true, teaches: may(c.entry)})
 	}
 }

@@ -41,7 +41,7 @@ func TestF5RowsJoinedToAreLookedUp(t *testing.T) {
 		{`SELECT * FROM orders o LEFT JOIN items i ON i.order_id = o.id WHERE o.user_id = $1 ORDER BY o.id LIMIT 10`, "items/order_id=public.orders.id orders/user_id=$1"},
 		{`SELECT * FROM orders o JOIN v_agg a ON a.user_id = o.user_id WHERE o.id = $1`, "orders/id=$1 orders/user_id=public.orders.user_id"},
 		{`SELECT * FROM orders o JOIN users u ON u.id = o.user_id JOIN items i ON i.order_id = o.id WHERE o.id IN ($1, 7)`, "items/order_id=$1|'7' orders/id=$1|'7' users/id=public.orders.user_id"},
-		{`SELECT * FROM (SELECT * FROM orders WHERE id = $1) o JOIN users u ON u.id = o.user_id`, "orders/id=$1 users"},
+		{`SELECT * FROM (SELECT * FROM orders WHERE id = $1) o JOIN users u ON u.id = o.user_id`, "orders/id=$1 users/id=public.orders.user_id"},
 		{`SELECT * FROM orders o JOIN users u ON u.id = o.user_id WHERE o.total = $1`, "orders users"},
 		{`SELECT * FROM orders o RIGHT JOIN users u ON u.id = o.user_id AND o.id = $1`, "orders/id=$1 users"},
 		{`SELECT * FROM orders o JOIN users u ON u.manager_id = o.user_id WHERE o.id = $1`, "orders/id=$1 users"},

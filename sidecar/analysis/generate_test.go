@@ -17,8 +17,10 @@ type generator struct {
 	aliases int
 	tables  []*randomTable
 	views   []source
-	params  []bound
-	ctes    []source
+	// rowViews are those of the views that have the columns of a table.
+	rowViews []source
+	params   []bound
+	ctes     []source
 	// usual are the values that rows and queries of this schema mostly have, so
 	// that they meet.
 	usual map[*family][]sample
@@ -449,7 +451,9 @@ func (g *generator) query() string {
 		return g.numbered(with + g.wrapped())
 	case g.chance(20):
 		return g.numbered(with + g.correlated())
-	case g.chance(20):
+	case g.chance(30):
+		return g.numbered(with + g.membership())
+	case g.chance(40):
 		return g.numbered(with + g.chained())
 	}
 	want := []*family{g.shownFamily(), g.shownFamily()}[:1+g.random.IntN(2)]
@@ -552,15 +556,18 @@ func (g *generator) correlated() string {
 // chained makes a query whose rows lead from table to table, the last of which a
 // subquery may read.
 func (g *generator) chained() string {
-	from, a := g.table()
+	from, a := g.rows()
 	at := a.alias
 	where := " WHERE " + g.predicate([]source{a}, nil, 0)
 	if g.chance(80) {
 		where = " WHERE " + choose(g, at+".i1", at+".i2") + " = " + g.value(wholeNumbers)
 	}
-	for range choose(g, 2, 2, 3) {
-		next, b := g.table()
+	for range choose(g, 1, 2, 2, 3) {
+		next, b := g.rows()
 		from += choose(g, " JOIN ", " JOIN ", " LEFT JOIN ") + next + " ON " + b.alias + "." + choose(g, "i1", "i1", "i2") + " = " + at + "." + choose(g, "i2", "i2", "i1")
+		if g.chance(20) {
+			from += " AND " + b.alias + ".i1 = " + at + ".i1"
+		}
 		at = b.alias
 	}
 	list := "SELECT " + a.alias + ".i1, " + at + ".i2, " + at + ".s1"
@@ -569,6 +576,130 @@ func (g *generator) chained() string {
 		list += ", (SELECT count(*) FROM " + last + " WHERE " + c.alias + ".i1 = " + at + ".i2)"
 	}
 	return list + " FROM " + from + where
+}
+
+// rows is a table, or what stands in its place.
+func (g *generator) rows() (string, source) {
+	s := source{g.alias(), rowColumns}
+	switch n := g.random.IntN(10); {
+	case n < 3:
+		return "(" + g.derived() + ") " + s.alias, s
+	case n == 3 && len(g.rowViews) > 0:
+		return choose(g, g.rowViews...).alias + " " + s.alias, s
+	}
+	return g.table()
+}
+
+// rowColumns are those that every table has.
+var rowColumns = []sourceColumn{{"i1", wholeNumbers}, {"i2", wholeNumbers}, {"s1", texts}}
+
+// derived makes a query with the columns of a table, which are those of a table or
+// two behind it, or almost.
+func (g *generator) derived() string {
+	from, a := g.table()
+	of := []source{a, a}
+	if g.chance(40) {
+		other, b := g.table()
+		from += choose(g, " JOIN ", " JOIN ", " LEFT JOIN ", " RIGHT JOIN ") + other + " ON " + b.alias + "." + choose(g, "i1", "i1", "i2") + " = " + a.alias + "." + choose(g, "i2", "i2", "i1")
+		of[1] = b
+	}
+	number := func(usual string) string {
+		s := choose(g, of...).alias + "."
+		return choose(g, s+usual, s+usual, s+"i1", s+"i2")
+	}
+	i1, i2 := number("i1"), number("i2")
+	switch g.random.IntN(12) {
+	case 0:
+		i2 += " + 0"
+	case 1:
+		i1 = "coalesce(" + i1 + ", " + i2 + ")"
+	}
+	where := ""
+	if g.chance(40) {
+		where = " WHERE " + number("i1") + " = " + g.value(wholeNumbers)
+	}
+	list, tail := i1+" AS i1, "+i2+" AS i2, "+choose(g, of...).alias+".s1", " FROM "+from+where
+	switch g.random.IntN(12) {
+	case 0:
+		return "SELECT " + list + tail + " ORDER BY 1, 2, 3 LIMIT 2"
+	case 1:
+		return "SELECT DISTINCT " + list + tail
+	case 2:
+		return "SELECT DISTINCT ON (" + i1 + ") " + list + tail + " ORDER BY 1, 2, 3"
+	case 3:
+		return "SELECT " + i1 + " AS i1, max(" + i2 + ") AS i2, min(" + a.alias + ".s1) AS s1" + tail + " GROUP BY " + choose(g, i1, "ROLLUP ("+i1+")")
+	case 4:
+		return "SELECT " + list + tail + choose(g, " UNION ", " UNION ALL ", " EXCEPT ") + "SELECT i1, i2, s1 FROM " + choose(g, g.tables...).name
+	}
+	return "SELECT " + list + tail
+}
+
+// membership makes a query whose rows are compared with what a subquery returns.
+func (g *generator) membership() string {
+	from, a := g.rows()
+	x := a.alias + "." + choose(g, "i1", "i1", "i2")
+	is := g.compared(x, a)
+	where := ""
+	if g.chance(30) {
+		where = " AND " + choose(g, a.alias+".i1", a.alias+".i2") + " = " + g.value(wholeNumbers)
+	}
+	list := "SELECT " + a.alias + ".i1, " + a.alias + ".i2, " + a.alias + ".s1"
+	other, b := g.rows()
+	on := b.alias + "." + choose(g, "i1", "i1", "i2") + " = " + a.alias + "." + choose(g, "i1", "i2")
+	switch g.random.IntN(6) {
+	case 0:
+		return list + ", " + b.alias + ".s1 FROM " + from + choose(g, " JOIN ", " LEFT JOIN ") + other + " ON " + on + " WHERE " + is + where
+	case 1:
+		return list + ", " + b.alias + ".s1 FROM " + from + choose(g, " LEFT JOIN ", " RIGHT JOIN ") + other + " ON " + on + " AND " + is + " WHERE true" + where
+	case 2:
+		return list + ", " + is + " FROM " + from + " WHERE true" + where
+	}
+	return list + " FROM " + from + " WHERE " + is + where
+}
+
+// compared compares a column of a source with what a subquery returns.
+func (g *generator) compared(x string, outer source) string {
+	from, b := g.rows()
+	y := b.alias + "." + choose(g, "i1", "i2", "i2")
+	where := " WHERE " + b.alias + "." + choose(g, "i1", "i1", "i2") + " = " + g.value(wholeNumbers)
+	if g.chance(25) {
+		third, c := g.rows()
+		from += choose(g, " JOIN ", " LEFT JOIN ") + third + " ON " + c.alias + ".i1 = " + b.alias + ".i2"
+		y = c.alias + "." + choose(g, "i1", "i2")
+	}
+	switch g.random.IntN(10) {
+	case 0:
+		where += " AND " + b.alias + ".i2 = " + outer.alias + ".i2"
+	case 1:
+		where = " WHERE " + g.predicate([]source{b}, []source{outer}, 0)
+	case 2:
+		where = ""
+	case 3:
+		y = choose(g, outer.alias+".i2", y+" + 0")
+	case 4:
+		where = " WHERE " + g.compared(b.alias+".i1", b)
+	}
+	query := "SELECT " + y + " FROM " + from + where
+	if g.chance(10) {
+		query += choose(g, " UNION ", " UNION ALL ", " EXCEPT ") + "SELECT i1 FROM " + choose(g, g.tables...).name
+	}
+	switch n := g.random.IntN(16); {
+	case n < 6:
+		return x + " IN (" + query + ")"
+	case n < 8:
+		return x + " = ANY (" + query + ")"
+	case n < 11:
+		return x + " = (" + query + " ORDER BY 1 LIMIT 1)"
+	case n == 11:
+		return "(" + x + " IN (" + query + ") OR " + g.predicate([]source{outer}, nil, 0) + ")"
+	case n == 12:
+		return "(" + x + " IN (" + query + ")) IS " + choose(g, "NOT TRUE", "TRUE", "NULL")
+	case n == 13:
+		return x + choose(g, " <> ALL (", " = ALL (", " < ANY (") + query + ")"
+	case n == 14:
+		return "NOT (" + x + " IN (" + query + "))"
+	}
+	return x + " NOT IN (" + query + ")"
 }
 
 // shaped makes a small query on one table, or two, of a shape through which

@@ -149,7 +149,7 @@ var golden = []struct{ name, sql, want string }{
 	{"exists", `SELECT * FROM users u WHERE u.id = $1 AND EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)`, `orders/user_id=$1 users/id=$1`},
 	{"not exists", `SELECT * FROM users u WHERE u.id = $1 AND NOT EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)`, `orders/user_id=$1 users/id=$1`},
 	{"exists does not guard the outer", `SELECT * FROM users u WHERE EXISTS (SELECT FROM orders o WHERE o.user_id = u.id AND o.user_id = $1)`, `orders/user_id=$1 users`},
-	{"in subquery", `SELECT * FROM users WHERE id IN (SELECT user_id FROM orders WHERE id = $1)`, `orders/id=$1 users`},
+	{"in subquery", `SELECT * FROM users WHERE id IN (SELECT user_id FROM orders WHERE id = $1)`, `orders/id=$1 users/id=public.orders.user_id`},
 	{"in subquery, told", `SELECT * FROM users WHERE id = $1 AND id IN (SELECT user_id FROM orders)`, `orders/user_id=$1 users/id=$1`},
 	{"not in subquery", `SELECT * FROM users WHERE id = $1 AND id NOT IN (SELECT user_id FROM orders)`, `orders users/id=$1`},
 	{"in subquery with LIMIT", `SELECT * FROM users WHERE id = $1 AND id IN (SELECT user_id FROM orders LIMIT 3)`, `orders users/id=$1`},

@@ -22,16 +22,19 @@ type column struct{ entry, number int }
 // edge says: when the guard of from is known, it holds for to as well.
 type edge struct{ from, to column }
 
-// membership is a conjunct "column IN (SELECT …)".
+// membership is a conjunct "column IN (SELECT …)", or "column = (SELECT …)".
 type membership struct {
-	column column
-	query  *node
+	column  column
+	query   *node
+	tells   bool // what is known of the column restricts the query's output
+	teaches bool // the column has a value that the query returns
 }
 
 // scope is one query level on the way down.
 type scope struct {
 	query   *node
 	entries []*node
+	around  []*scope // the levels around it, and itself
 	known   map[column]guard
 	looked  map[column]guard // what lookups find
 	edges   []edge
@@ -39,8 +42,28 @@ type scope struct {
 	ctes    map[string]*node
 }
 
-func newScope(q *node) *scope {
-	return &scope{query: q, entries: q.nodes("rtable"), known: map[column]guard{}, looked: map[column]guard{}, ctes: map[string]*node{}}
+func newScope(q *node, outer []*scope) *scope {
+	s := &scope{query: q, entries: q.nodes("rtable"), known: map[column]guard{}, looked: map[column]guard{}, ctes: map[string]*node{}}
+	s.around = append(slices.Clone(outer), s)
+	for _, c := range q.nodes("cteList") {
+		name := c.name("ctename")
+		if s.ctes[name] != nil {
+			panic(refuse(ReasonUnknownNode, "two CTE names that read the same"))
+		}
+		s.ctes[name] = c
+	}
+	return s
+}
+
+// of returns what is known of the columns of an entry, by number.
+func (s *scope) of(entry int) map[int]guard {
+	guards := map[int]guard{}
+	for c, g := range s.known {
+		if c.entry == entry {
+			guards[c.number] = g
+		}
+	}
+	return guards
 }
 
 func (s *scope) entry(i int) *node {
@@ -79,7 +102,9 @@ type deriver struct {
 	deterministic func(collation uint32) bool
 	lookupFor     func(relation uint32, guards map[int]guard, column int) (lookup, bool)
 	lookups       []lookup
+	behinds       int // queries that lookups were sought behind
 	visits        int
+	dryVisits     int
 	dry           int // above 0: only facts are wanted, occurrences do not count
 }
 
@@ -88,31 +113,32 @@ type deriver struct {
 // the returned facts are those its reader may rely on: the output column has one
 // of the values, or is NULL.
 func (d *deriver) query(q *node, outer []*scope, told map[int]guard) map[int]guard {
-	if d.visits++; d.visits > queryVisitsMax {
+	visits := &d.visits
+	if d.dry > 0 {
+		visits = &d.dryVisits
+	}
+	if *visits++; *visits > queryVisitsMax {
 		panic(refuse(ReasonTooComplex, "queries nested too deeply"))
 	}
-	me := newScope(q)
-	scopes := append(slices.Clone(outer), me)
-	for _, c := range q.nodes("cteList") {
-		name := c.name("ctename")
-		if me.ctes[name] != nil {
-			panic(refuse(ReasonUnknownNode, "two CTE names that read the same"))
-		}
-		me.ctes[name] = c
-	}
-	if restrictsItself(q) {
-		told = nil
-	}
+	me, told := newScope(q, outer), heard(q, told)
 	var facts map[int]guard
 	if q.field("setOperations") != nil {
-		facts = d.setOperation(me, scopes, told)
+		facts = d.setOperation(me, me.around, told)
 	} else {
-		facts = d.plain(me, scopes, told)
+		facts = d.plain(me, told)
 	}
 	if d.dry == 0 {
-		d.rest(me, scopes)
+		d.rest(me, me.around)
 	}
 	return facts
+}
+
+// heard is what a query may be told.
+func heard(q *node, told map[int]guard) map[int]guard {
+	if restrictsItself(q) {
+		return nil
+	}
+	return told
 }
 
 // restrictsItself tells whether restricting the query's output is not the same
@@ -150,9 +176,23 @@ func (d *deriver) setOperation(me *scope, scopes []*scope, told map[int]guard) m
 func union(a, b guard) guard { return slices.Concat(a, b) }
 
 // plain handles a query level that is no set operation.
-func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]guard {
+func (d *deriver) plain(me *scope, told map[int]guard) map[int]guard {
+	used := d.knowledge(me, told)
+	if d.dry == 0 {
+		d.join(me)
+		for _, i := range used {
+			d.visit(me, me.around, i)
+		}
+	}
+	return d.facts(me, me.around)
+}
+
+// knowledge learns all that one level and the queries below it tell of its columns,
+// without lookups. It returns the range table entries that the join tree uses.
+func (d *deriver) knowledge(me *scope, told map[int]guard) (used []int) {
+	scopes := me.around
 	d.listen(me, scopes, told)
-	used := d.from(scopes, me.query.child("jointree"))
+	used = d.from(scopes, me.query.child("jointree"))
 	// A column in HAVING is one that is grouped by, so a group is kept or dropped
 	// with all its rows.
 	d.conjuncts(scopes, me.query.field("havingQual"), anyEntry)
@@ -166,26 +206,23 @@ func (d *deriver) plain(me *scope, scopes []*scope, told map[int]guard) map[int]
 			}
 		}
 	}
-	d.dry--
 	me.propagate()
-	if d.dry == 0 {
-		d.join(me)
-		for _, i := range used {
-			d.visit(me, scopes, i)
+	for _, m := range me.members {
+		if !m.teaches {
+			continue
+		}
+		if g, ok := d.query(m.query, scopes, nil)[1]; ok {
+			me.learn(m.column, g)
 		}
 	}
-	return d.facts(me, scopes)
+	d.dry--
+	me.propagate()
+	return used
 }
 
 // visit tells one range table entry what is known of its columns.
 func (d *deriver) visit(me *scope, scopes []*scope, i int) {
-	guards := map[int]guard{}
-	for c, g := range me.known {
-		if c.entry == i {
-			guards[c.number] = g
-		}
-	}
-	e := me.entry(i)
+	guards, e := me.of(i), me.entry(i)
 	inner, innerOuter, sole := d.inner(me, scopes, i)
 	switch {
 	case inner != nil && sole:
@@ -340,7 +377,7 @@ func (d *deriver) sublinks(me *scope, scopes []*scope, v any) {
 			q := n.child("subselect")
 			told := map[int]guard{}
 			for _, m := range me.members {
-				if g, ok := me.known[m.column]; ok && m.query == q {
+				if g, ok := me.known[m.column]; ok && m.tells && m.query == q {
 					told[1] = g
 				}
 			}

@@ -3,12 +3,14 @@ package analysis
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // A many-to-one join (orders JOIN users ON users.id = orders.user_id WHERE
 // orders.id = $1) restricts the table joined to by values that only the data
-// tell. They are asked for before the load, on the same server, after its label
+// tell, and so does a subquery (users WHERE id IN (SELECT user_id FROM orders WHERE
+// orders.id = $1)). They are asked for before the load, on the same server, after its label
 // was taken:
 //
 //  1. the label is taken;
@@ -32,7 +34,8 @@ type lookup struct {
 	guardColumn           string
 	guardType             uint32
 	guard                 guard
-	through               *lookup // finds the values of the guard; nil: the guard has its own
+	through               *lookup     // finds the values of the guard; nil: the guard has its own
+	rowsTag               TagTemplate // moves when the rows change that the guard leaves
 }
 
 // lookupsMax bounds the lookups of one statement; joins beyond it depend on the
@@ -41,6 +44,10 @@ const lookupsMax = 8
 
 // lookupLevelsMax bounds the lookups that one goes through, itself included.
 const lookupLevelsMax = 3
+
+// behindMax bounds the queries behind columns that lookups are sought in; columns
+// of others are not looked up.
+const behindMax = 64
 
 // lookupBytesMax bounds the answer of one lookup, so that it can be waited for as
 // a whole.
@@ -144,12 +151,24 @@ func (d *deriver) join(me *scope) {
 			if _, known := me.known[e.to]; known {
 				continue
 			}
-			if g, ok := d.lookedUp(me, e.from); ok {
+			g, ok := me.known[e.from]
+			if !ok {
+				g, ok = d.lookedUp(me, e.from)
+			}
+			if ok {
 				me.known[e.to] = g
 				again = true
 			}
 		}
-		me.propagate()
+		for _, m := range me.members {
+			if _, known := me.known[m.column]; known || !m.teaches {
+				continue
+			}
+			if g, ok := d.behind(m.query, me.around, nil, 1); ok {
+				me.known[m.column] = g
+				again = true
+			}
+		}
 	}
 }
 
@@ -160,27 +179,70 @@ func (d *deriver) lookedUp(s *scope, c column) (guard, bool) {
 	if g, ok := s.looked[c]; ok {
 		return g, true
 	}
-	if d.dry > 0 || len(d.lookups) >= lookupsMax {
+	if d.dry > 0 {
 		return nil, false
 	}
-	from := s.entry(c.entry)
-	if from.int("rtekind") != rteRelation || from.atom("relkind") == "v" {
-		return nil, false
+	from, guards := s.entry(c.entry), s.of(c.entry)
+	var g guard
+	var ok bool
+	if q, outer, _ := d.inner(s, s.around, c.entry); q != nil {
+		// Other readers of a CTE may see other rows, this one does not.
+		g, ok = d.behind(q, outer, guards, c.number)
+	} else if from.int("rtekind") == rteRelation && from.atom("relkind") != "v" {
+		g, ok = d.inTable(from.oid("relid"), guards, c.number)
 	}
-	guards := map[int]guard{}
-	for other, g := range s.known {
-		if other.entry == c.entry {
-			guards[other.number] = g
-		}
+	if ok {
+		s.looked[c] = g
 	}
-	l, ok := d.lookupFor(from.oid("relid"), guards, c.number)
+	return g, ok
+}
+
+// inTable has a column of a table looked up in the rows that the guards leave.
+func (d *deriver) inTable(oid uint32, guards map[int]guard, number int) (guard, bool) {
+	l, ok := d.lookupFor(oid, guards, number)
 	if !ok || !d.through(&l) {
 		return nil, false
 	}
-	g := guard{{Origin: Joined, Index: len(d.lookups), Text: l.schema + "." + l.table + "." + l.column, level: l.level()}}
-	d.lookups = append(d.lookups, l)
-	s.looked[c] = g
-	return g, true
+	i := slices.IndexFunc(d.lookups, l.same)
+	if i < 0 {
+		if len(d.lookups) >= lookupsMax {
+			return nil, false
+		}
+		i = len(d.lookups)
+		d.lookups = append(d.lookups, l)
+	}
+	return guard{{Origin: Joined, Index: i, Text: l.schema + "." + l.table + "." + l.column, level: l.level()}}, true
+}
+
+// behind returns the values that an output column of a query has in the rows that
+// matter to its reader, who tells what is known of them. A plain column of a table
+// has them from the rows that its own guards leave, however the query groups,
+// orders or limits what it returns, or it is NULL.
+func (d *deriver) behind(q *node, outer []*scope, told map[int]guard, number int) (guard, bool) {
+	if d.behinds >= behindMax || q.field("setOperations") != nil {
+		return nil, false
+	}
+	d.behinds++
+	visits := d.dryVisits
+	d.dryVisits = 0
+	me := newScope(q, outer)
+	d.knowledge(me, heard(q, told))
+	d.join(me)
+	d.dryVisits = visits
+	for _, t := range q.nodes("targetList") {
+		if t.int("resno") != number {
+			continue
+		}
+		s, c, ok := d.variable(me.around, t.field("expr"))
+		if !ok || s != me {
+			return nil, false
+		}
+		if g, ok := me.known[c]; ok {
+			return g, true
+		}
+		return d.lookedUp(me, c)
+	}
+	return nil, false
 }
 
 // through has a lookup that is guarded by what another finds go through that. It
@@ -199,6 +261,11 @@ func (d *deriver) through(l *lookup) bool {
 	}
 	l.through, l.guard = &first, nil
 	return true
+}
+
+// same tells whether two lookups find the same.
+func (l *lookup) same(other lookup) bool {
+	return l.schema == other.schema && l.table == other.table && l.column == other.column && l.rowsTag.same(other.rowsTag)
 }
 
 // level is how many lookups a lookup goes through, itself included.
@@ -230,13 +297,34 @@ func (s *statement) lookupFor(oid uint32, guards map[int]guard, number int) (loo
 	if !ok || t.Column == "" || !canonical[c.typ] {
 		return lookup{}, false
 	}
-	l := lookup{schema: relation.schema, table: relation.name, column: c.name, columnType: c.typ, guardColumn: t.Column, guard: t.Values}
+	l := lookup{schema: relation.schema, table: relation.name, column: c.name, columnType: c.typ, guardColumn: t.Column, guard: t.Values, rowsTag: t}
 	for _, g := range relation.columns {
 		if g.name == t.Column {
 			l.guardType = g.typ
 		}
 	}
 	return l, true
+}
+
+// withRowsLookedUp adds the tags of the rows in which the values of others are
+// looked up. Most stand there anyway, but an occurrence may have a guard that is
+// better, or that was told from where its own lookup led:
+//
+//  1. v, which joins a.id = 1 to b by b.x = a.k, is joined to c by c.z = v.y and
+//     c.z = v.x. The lookups find b.x = 5 and, as no such b is there, no b.y;
+//  2. c.z and so v.x and b.x have one of the values of b.y, of which there is none;
+//  3. a row of b with x = 5 is inserted, and y = 5, as c has.
+//
+// Its tag b/x=5 is what the lookup of b.y rests on.
+func withRowsLookedUp(tags []TagTemplate, lookups []lookup) []TagTemplate {
+	// A lookup goes through earlier ones only.
+	for i, l := range slices.Backward(lookups) {
+		uses := func(v ValueSource) bool { return v.Origin == Joined && v.Index == i }
+		if slices.ContainsFunc(tags, func(t TagTemplate) bool { return slices.ContainsFunc(t.Values, uses) }) {
+			tags = compact(append(tags, l.rowsTag))
+		}
+	}
+	return tags
 }
 
 // usedLookups keeps those lookups that tags need.

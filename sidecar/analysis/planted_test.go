@@ -72,6 +72,16 @@ var plantedBugs = []plantedBug{
 	{"one value of those looked up", "lookup.go", "names, arrayValuesMax+1)", "names, limit)"},
 	{"a lookup behind another reads one row", "lookup.go", "\t\trows, ok := l.through.rows(p)\n", "\t\trows, ok := l.through.rows(p)\n\t\tif PLANTED {\n\t\t\trows += \" LIMIT 1\"\n\t\t}\n"},
 	{"a table is guarded by what is looked up in it", "tags.go", "\t\treturn g.level() < other.level()", "\t\treturn PLANTED != (g.level() < other.level())"},
+	{"a table is guarded by what is looked up in it", "lookup.go", "\t// A lookup goes through earlier ones only.\n", "\tif PLANTED {\n\t\treturn tags\n\t}\n\t// A lookup goes through earlier ones only.\n"},
+	{"rows looked up in may change", "lookup.go", "\tfor i, l := range slices.Backward(lookups) {\n", "\tif PLANTED {\n\t\treturn tags\n\t}\n\tfor i, l := range slices.Backward(lookups) {\n"},
+	{"lookups of one column are one", "lookup.go", "l.column == other.column && l.rowsTag.same(other.rowsTag)", "l.column == other.column && (PLANTED || l.rowsTag.same(other.rowsTag))"},
+	{"a lookup behind a set operation reads one arm", "lookup.go", "|| q.field(\"setOperations\") != nil {", "|| (!PLANTED && q.field(\"setOperations\") != nil) {"},
+	{"a column of an outer row is taken for one behind", "lookup.go", "\t\tif !ok || s != me {", "\t\tif !ok || (!PLANTED && s != me) {"},
+
+	// Learned from what is no necessity.
+	{"IN teaches the kept side of an outer join", "condition.go", "teaches: may(c.entry)})", "teaches: PLANTED || may(c.entry)})"},
+	{"a subquery's value teaches the kept side of an outer join", "condition.go", "\tif !may(c.entry) {\n", "\tif !may(c.entry) && !(PLANTED && v.tag == \"SUBLINK\") {\n"},
+	{"IN teaches in one arm of an OR", "condition.go", "\t\td.conjuncts(inArm, arm, may)\n", "\t\td.conjuncts(inArm, arm, may)\n\t\tif PLANTED {\n\t\t\tme.members = append(me.members, alone.members...)\n\t\t}\n"},
 
 	// Tables forgotten, or called otherwise.
 	{"tables of subqueries in FROM and of views forgotten", "tags.go", "\twalk(s.query, func(n *node) bool {\n\t\tif n.tag != \"RANGETBLENTRY\"", "\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"RANGETBLENTRY\" && n.int(\"rtekind\") == rteSubquery {\n\t\t\treturn false\n\t\t}\n\t\tif n.tag != \"RANGETBLENTRY\""},

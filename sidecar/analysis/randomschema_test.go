@@ -92,7 +92,7 @@ func (t *randomTable) pattern(schema string) string {
 // newSchema makes tables and views for the queries that follow, and returns the
 // statements that create them.
 func (g *generator) newSchema() string {
-	g.tables, g.views = nil, nil
+	g.tables, g.views, g.rowViews = nil, nil, nil
 	g.usual = map[*family][]sample{}
 	for _, f := range families {
 		for _, i := range g.random.Perm(len(f.values))[:min(3, len(f.values))] {
@@ -112,6 +112,11 @@ func (g *generator) newSchema() string {
 		name := fmt.Sprintf("fv%d", i+1)
 		sql += fmt.Sprintf("CREATE VIEW %s(c1, c2)%s AS %s; ", name, choose(g, "", "", " WITH (security_barrier)"), g.selectQuery(i%2, nil, want))
 		g.views = append(g.views, source{alias: name, columns: outputs(want)})
+	}
+	for i := range 2 {
+		view := source{fmt.Sprintf("fw%d", i+1), rowColumns}
+		sql += fmt.Sprintf("CREATE VIEW %s%s AS %s; ", view.alias, choose(g, "", " WITH (security_barrier)"), g.derived())
+		g.views, g.rowViews = append(g.views, view), append(g.rowViews, view)
 	}
 	g.literalsOnly = false
 	return sql

@@ -103,7 +103,7 @@ func (s *statement) deriveTags(v *Verdict) {
 		templates = append(templates, TagTemplate{Root: table.Root})
 		hopes.add(table, "")
 	}
-	v.Tags, v.Wishes = compact(templates), hopes.list()
+	v.Tags, v.Wishes = withRowsLookedUp(compact(templates), d.lookups), hopes.list()
 	v.lookups = usedLookups(v.Tags, d.lookups)
 	for name := range names {
 		v.Tables = append(v.Tables, name)
@@ -186,6 +186,10 @@ func (g guard) cost() int {
 	return max(cost, 1)
 }
 
+func (t *TagTemplate) same(other TagTemplate) bool {
+	return t.Root == other.Root && t.Column == other.Column && slices.Equal(t.Values, other.Values)
+}
+
 // compact drops duplicates, and precise templates beside a whole-table one.
 func compact(templates []TagTemplate) []TagTemplate {
 	whole := map[uint32]bool{}
@@ -202,10 +206,7 @@ func compact(templates []TagTemplate) []TagTemplate {
 			}
 			continue
 		}
-		same := func(o TagTemplate) bool {
-			return o.Root == t.Root && o.Column == t.Column && slices.Equal(o.Values, t.Values)
-		}
-		if !slices.ContainsFunc(out, same) {
+		if !slices.ContainsFunc(out, t.same) {
 			out = append(out, t)
 		}
 	}

@@ -79,6 +79,48 @@ func TestRowsJoinedToAreLookedUp(t *testing.T) {
 	j.want(3, "new 5", Miss)
 }
 
+// So does what a subquery names, and what a view or a subquery in FROM leads to.
+func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, joinSchema+`; CREATE VIEW bill AS SELECT id AS bill, person_id AS payer FROM purchase WHERE note <> 'void'`)
+	s := b.sidecar()
+	conn := s.connect()
+	for _, sql := range []string{
+		"SELECT q.name FROM bill b JOIN person q ON q.id = b.payer WHERE b.bill = $1",
+		"SELECT q.name FROM (SELECT * FROM purchase WHERE id = $1 ORDER BY id LIMIT 5) p JOIN person q ON q.id = p.person_id",
+		"SELECT name FROM person WHERE id IN (SELECT payer FROM bill WHERE bill = $1)",
+		"SELECT name FROM person WHERE id = (SELECT person_id FROM purchase WHERE id = $1)",
+	} {
+		b.exec("UPDATE purchase SET person_id = id, note = ''; UPDATE person SET name = 'person ' || id")
+		ask := func(id int, name string, how Outcome) {
+			t.Helper()
+			s.received()
+			before := s.count(how)
+			var got string
+			if err := conn.QueryRow(t.Context(), sql, id).Scan(&got); err != nil || got != name {
+				t.Errorf("%s of %d is %q, want %q; error %v", sql, id, got, name, err)
+			}
+			if s.count(how) != before+1 {
+				t.Errorf("%s of %d: not a %s; %v", sql, id, how, s.Report().Queries)
+			}
+		}
+		for id := 40; id < 40+lookupLoadsMin+1; id++ { // the first loads know of no lookup
+			if _, err := conn.Exec(t.Context(), sql, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask(3, "person 3", Miss)
+		b.exec("UPDATE person SET name = 'other' WHERE id = 4; UPDATE purchase SET person_id = 3 WHERE id = 4")
+		ask(3, "person 3", HitL1)
+		b.exec("UPDATE purchase SET person_id = 5 WHERE id = 3")
+		ask(3, "person 5", Miss)
+		b.exec("UPDATE person SET name = 'fifth' WHERE id = 5")
+		ask(3, "fifth", Miss)
+		b.exec("UPDATE person SET name = 'nobody' WHERE id = 3")
+		ask(3, "fifth", HitL1)
+	}
+}
+
 // A statement that is parsed in one group and run in another survives the lookup
 // in between, which ends Postgres' unnamed statement; and so does a block that is
 // held back.
