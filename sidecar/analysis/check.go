@@ -24,8 +24,9 @@ const (
 	joinFull  = 2
 	joinRight = 3
 
-	sublinkAny  = 2
-	sublinkExpr = 4
+	sublinkExists = 0
+	sublinkAny    = 2
+	sublinkExpr   = 4
 
 	paramExtern  = 0
 	paramSublink = 2

@@ -38,7 +38,7 @@ func (d *deriver) conjuncts(scopes []*scope, v any, may func(int) bool) {
 	case "SCALARARRAYOPEXPR":
 		d.anyOf(scopes, n, learn)
 	case "SUBLINK":
-		d.member(scopes, n, may)
+		d.sublink(scopes, n, may)
 	}
 }
 
@@ -154,7 +154,7 @@ func (d *deriver) equals(me *scope, c column, v *node, may func(int) bool) {
 		return
 	}
 	if v = bare(v); v.tag == "SUBLINK" && v.int("subLinkType") == sublinkExpr {
-		me.members = append(me.members, membership{column: c, query: v.child("subselect"), teaches: true})
+		me.members = append(me.members, membership{query: v.child("subselect"), lessons: []lesson{{c, nil}}})
 	}
 }
 
@@ -163,6 +163,10 @@ func (d *deriver) equals(me *scope, c column, v *node, may func(int) bool) {
 func (d *deriver) correlate(outer *scope, c column, learn func(guard)) {
 	if g, ok := outer.known[c]; ok {
 		learn(g)
+		return
+	}
+	// What is looked up to tell of a level is not to come from it.
+	if outer.asks {
 		return
 	}
 	if g, ok := d.lookedUp(outer, c); ok {
@@ -226,25 +230,4 @@ func (d *deriver) arrayConstant(n *node) (guard, bool) {
 		g = append(g, ValueSource{Origin: Fixed, Type: element, Text: item})
 	}
 	return g, true
-}
-
-// member notes column IN (SELECT …): what is known of the column restricts the
-// subquery's output, and what that can be restricts the column, where the condition
-// restricts its table. Of NOT IN nothing is noted: a NULL in the output decides on
-// every value, and so does a value on those that differ.
-func (d *deriver) member(scopes []*scope, n *node, may func(int) bool) {
-	test, ok := n.field("testexpr").(*node)
-	if n.int("subLinkType") != sublinkAny || !ok || test.tag != "OPEXPR" || !d.isEquality(test) {
-		return
-	}
-	args := test.nodes("args")
-	if len(args) != 2 {
-		return
-	}
-	me := scopes[len(scopes)-1]
-	s, c, ok := d.variable(scopes, args[0])
-	p := bare(args[1])
-	if ok && s == me && p.tag == "PARAM" && p.int("paramkind") == paramSublink && p.int("paramid") == 1 {
-		me.members = append(me.members, membership{column: c, query: n.child("subselect"), tells: true, teaches: may(c.entry)})
-	}
 }

@@ -556,6 +556,9 @@ func (g *generator) correlated() string {
 // chained makes a query whose rows lead from table to table, the last of which a
 // subquery may read.
 func (g *generator) chained() string {
+	if g.chance(15) {
+		return g.looped()
+	}
 	from, a := g.rows()
 	at := a.alias
 	where := " WHERE " + g.predicate([]source{a}, nil, 0)
@@ -576,6 +579,17 @@ func (g *generator) chained() string {
 		list += ", (SELECT count(*) FROM " + last + " WHERE " + c.alias + ".i1 = " + at + ".i2)"
 	}
 	return list + " FROM " + from + where
+}
+
+// looped makes a query whose rows lead from a subquery to a table, and back to
+// another column of what it was reached from.
+func (g *generator) looped() string {
+	first, a := g.table()
+	second, b := g.table()
+	third, c := g.table()
+	return "SELECT v.i1, v.i2, v.i3, " + c.alias + ".s1 FROM (SELECT " + a.alias + ".i1, " + b.alias + ".i1 AS i2, " + b.alias + ".i2 AS i3 FROM " +
+		first + " JOIN " + second + " ON " + b.alias + ".i1 = " + a.alias + ".i2) v JOIN " + third + " ON " + c.alias + ".i1 = v.i3 AND " +
+		c.alias + choose(g, ".i1", ".i1", ".i2") + " = v.i2 WHERE v.i1 = " + g.value(wholeNumbers)
 }
 
 // rows is a table, or what stands in its place.
@@ -679,6 +693,9 @@ func (g *generator) compared(x string, outer source) string {
 	case 4:
 		where = " WHERE " + g.compared(b.alias+".i1", b)
 	}
+	if g.chance(30) {
+		return g.exists(from, where, b, outer)
+	}
 	query := "SELECT " + y + " FROM " + from + where
 	if g.chance(10) {
 		query += choose(g, " UNION ", " UNION ALL ", " EXCEPT ") + "SELECT i1 FROM " + choose(g, g.tables...).name
@@ -700,6 +717,30 @@ func (g *generator) compared(x string, outer source) string {
 		return "NOT (" + x + " IN (" + query + "))"
 	}
 	return x + " NOT IN (" + query + ")"
+}
+
+// exists asks for rows of a source that are told from a row around it.
+func (g *generator) exists(from, where string, of, outer source) string {
+	own := of.alias + "." + choose(g, "i1", "i2", "i2")
+	around := outer.alias + "." + choose(g, "i1", "i1", "i2")
+	is := choose(g, own+" = "+around, own+" = "+around, own+" = "+around, own+" < "+around, "NOT ("+own+" = "+around+")",
+		"("+own+" = "+around+" OR "+g.predicate([]source{of}, nil, 0)+")")
+	if where == "" {
+		where = " WHERE true"
+	}
+	list := choose(g, "", "", "1", own, "count(*)")
+	tail := choose(g, "", "", "", " LIMIT 1", " GROUP BY "+own, " GROUP BY ROLLUP ("+own+")", " GROUP BY GROUPING SETS (())", " HAVING true")
+	if strings.Contains(tail, "SETS") || strings.Contains(tail, "HAVING") {
+		list = choose(g, "1", "count(*)")
+	}
+	query := "EXISTS (SELECT " + list + " FROM " + from + where + " AND " + is + tail + ")"
+	switch g.random.IntN(8) {
+	case 0:
+		return "NOT " + query
+	case 1:
+		return "(" + query + " OR " + g.predicate([]source{outer}, nil, 0) + ")"
+	}
+	return query
 }
 
 // shaped makes a small query on one table, or two, of a shape through which

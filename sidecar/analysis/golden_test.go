@@ -148,7 +148,7 @@ var golden = []struct{ name, sql, want string }{
 	{"scalar subquery as value", `SELECT * FROM users WHERE id = (SELECT max(id) FROM users)`, `users`},
 	{"exists", `SELECT * FROM users u WHERE u.id = $1 AND EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)`, `orders/user_id=$1 users/id=$1`},
 	{"not exists", `SELECT * FROM users u WHERE u.id = $1 AND NOT EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)`, `orders/user_id=$1 users/id=$1`},
-	{"exists does not guard the outer", `SELECT * FROM users u WHERE EXISTS (SELECT FROM orders o WHERE o.user_id = u.id AND o.user_id = $1)`, `orders/user_id=$1 users`},
+	{"exists guards the outer", `SELECT * FROM users u WHERE EXISTS (SELECT FROM orders o WHERE o.user_id = u.id AND o.user_id = $1)`, `orders/user_id=$1 users/id=$1`},
 	{"in subquery", `SELECT * FROM users WHERE id IN (SELECT user_id FROM orders WHERE id = $1)`, `orders/id=$1 users/id=public.orders.user_id`},
 	{"in subquery, told", `SELECT * FROM users WHERE id = $1 AND id IN (SELECT user_id FROM orders)`, `orders/user_id=$1 users/id=$1`},
 	{"not in subquery", `SELECT * FROM users WHERE id = $1 AND id NOT IN (SELECT user_id FROM orders)`, `orders users/id=$1`},

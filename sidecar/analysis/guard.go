@@ -22,12 +22,19 @@ type column struct{ entry, number int }
 // edge says: when the guard of from is known, it holds for to as well.
 type edge struct{ from, to column }
 
-// membership is a conjunct "column IN (SELECT …)", or "column = (SELECT …)".
+// membership is a conjunct that is true only if a query returns a row: "column IN
+// (SELECT …)", "column = (SELECT …)", "EXISTS (SELECT …)".
 type membership struct {
-	column  column
 	query   *node
-	tells   bool // what is known of the column restricts the query's output
-	teaches bool // the column has a value that the query returns
+	tells   []column // what is known of these restricts the query's first column
+	lessons []lesson
+}
+
+// lesson says: the column has a value that this expression has in the rows of a
+// query.
+type lesson struct {
+	column column
+	value  *node
 }
 
 // scope is one query level on the way down.
@@ -40,6 +47,7 @@ type scope struct {
 	edges   []edge
 	members []membership
 	ctes    map[string]*node
+	asks    bool // learns from a subquery what a lookup finds in it
 }
 
 func newScope(q *node, outer []*scope) *scope {
@@ -113,13 +121,7 @@ type deriver struct {
 // the returned facts are those its reader may rely on: the output column has one
 // of the values, or is NULL.
 func (d *deriver) query(q *node, outer []*scope, told map[int]guard) map[int]guard {
-	visits := &d.visits
-	if d.dry > 0 {
-		visits = &d.dryVisits
-	}
-	if *visits++; *visits > queryVisitsMax {
-		panic(refuse(ReasonTooComplex, "queries nested too deeply"))
-	}
+	d.count()
 	me, told := newScope(q, outer), heard(q, told)
 	var facts map[int]guard
 	if q.field("setOperations") != nil {
@@ -131,6 +133,17 @@ func (d *deriver) query(q *node, outer []*scope, told map[int]guard) map[int]gua
 		d.rest(me, me.around)
 	}
 	return facts
+}
+
+// count counts a look at a query.
+func (d *deriver) count() {
+	visits := &d.visits
+	if d.dry > 0 {
+		visits = &d.dryVisits
+	}
+	if *visits++; *visits > queryVisitsMax {
+		panic(refuse(ReasonTooComplex, "queries nested too deeply"))
+	}
 }
 
 // heard is what a query may be told.
@@ -208,11 +221,8 @@ func (d *deriver) knowledge(me *scope, told map[int]guard) (used []int) {
 	}
 	me.propagate()
 	for _, m := range me.members {
-		if !m.teaches {
-			continue
-		}
-		if g, ok := d.query(m.query, scopes, nil)[1]; ok {
-			me.learn(m.column, g)
+		if len(m.lessons) > 0 {
+			d.teach(me, m)
 		}
 	}
 	d.dry--
@@ -377,8 +387,10 @@ func (d *deriver) sublinks(me *scope, scopes []*scope, v any) {
 			q := n.child("subselect")
 			told := map[int]guard{}
 			for _, m := range me.members {
-				if g, ok := me.known[m.column]; ok && m.tells && m.query == q {
-					told[1] = g
+				for _, c := range m.tells {
+					if g, ok := me.known[c]; ok && m.query == q {
+						told[1] = g
+					}
 				}
 			}
 			d.query(q, scopes, told)

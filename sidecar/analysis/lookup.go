@@ -161,13 +161,7 @@ func (d *deriver) join(me *scope) {
 			}
 		}
 		for _, m := range me.members {
-			if _, known := me.known[m.column]; known || !m.teaches {
-				continue
-			}
-			if g, ok := d.behind(m.query, me.around, nil, 1); ok {
-				me.known[m.column] = g
-				again = true
-			}
+			again = d.lookIn(me, m) || again
 		}
 	}
 }
@@ -187,7 +181,9 @@ func (d *deriver) lookedUp(s *scope, c column) (guard, bool) {
 	var ok bool
 	if q, outer, _ := d.inner(s, s.around, c.entry); q != nil {
 		// Other readers of a CTE may see other rows, this one does not.
-		g, ok = d.behind(q, outer, guards, c.number)
+		if inner := d.behind(q, outer, guards); inner != nil {
+			g, ok = d.valuesIn(inner, output(q, c.number))
+		}
 	} else if from.int("rtekind") == rteRelation && from.atom("relkind") != "v" {
 		g, ok = d.inTable(from.oid("relid"), guards, c.number)
 	}
@@ -214,13 +210,12 @@ func (d *deriver) inTable(oid uint32, guards map[int]guard, number int) (guard, 
 	return guard{{Origin: Joined, Index: i, Text: l.schema + "." + l.table + "." + l.column, level: l.level()}}, true
 }
 
-// behind returns the values that an output column of a query has in the rows that
-// matter to its reader, who tells what is known of them. A plain column of a table
-// has them from the rows that its own guards leave, however the query groups,
-// orders or limits what it returns, or it is NULL.
-func (d *deriver) behind(q *node, outer []*scope, told map[int]guard, number int) (guard, bool) {
+// behind returns a query level with all that is known in it, lookups included, to
+// look up what its columns have in the rows that matter to its reader, who tells
+// what is known of them; nil if it cannot be.
+func (d *deriver) behind(q *node, outer []*scope, told map[int]guard) *scope {
 	if d.behinds >= behindMax || q.field("setOperations") != nil {
-		return nil, false
+		return nil
 	}
 	d.behinds++
 	visits := d.dryVisits
@@ -229,20 +224,21 @@ func (d *deriver) behind(q *node, outer []*scope, told map[int]guard, number int
 	d.knowledge(me, heard(q, told))
 	d.join(me)
 	d.dryVisits = visits
-	for _, t := range q.nodes("targetList") {
-		if t.int("resno") != number {
-			continue
-		}
-		s, c, ok := d.variable(me.around, t.field("expr"))
-		if !ok || s != me {
-			return nil, false
-		}
-		if g, ok := me.known[c]; ok {
-			return g, true
-		}
-		return d.lookedUp(me, c)
+	return me
+}
+
+// valuesIn returns the values that a plain column of a query level has. They come
+// from the rows of a table that its own guards leave, however the query groups,
+// orders or limits what it returns, or they are NULL.
+func (d *deriver) valuesIn(s *scope, v any) (guard, bool) {
+	of, c, ok := d.variable(s.around, v)
+	if !ok || of != s {
+		return nil, false
 	}
-	return nil, false
+	if g, ok := s.known[c]; ok {
+		return g, true
+	}
+	return d.lookedUp(s, c)
 }
 
 // through has a lookup that is guarded by what another finds go through that. It

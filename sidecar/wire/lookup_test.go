@@ -90,6 +90,7 @@ func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 		"SELECT q.name FROM (SELECT * FROM purchase WHERE id = $1 ORDER BY id LIMIT 5) p JOIN person q ON q.id = p.person_id",
 		"SELECT name FROM person WHERE id IN (SELECT payer FROM bill WHERE bill = $1)",
 		"SELECT name FROM person WHERE id = (SELECT person_id FROM purchase WHERE id = $1)",
+		"SELECT name FROM person q WHERE EXISTS (SELECT 1 FROM bill b WHERE b.payer = q.id AND b.bill = $1)",
 	} {
 		b.exec("UPDATE purchase SET person_id = id, note = ''; UPDATE person SET name = 'person ' || id")
 		ask := func(id int, name string, how Outcome) {
