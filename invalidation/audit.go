@@ -11,14 +11,36 @@ import (
 )
 
 // fingerprintSQL reads what no event trigger reports: roles, memberships,
-// settings by role and database, the database's own rights, the configuration.
+// settings by role and database, the database's owner and rights, owners of tables
+// and views (REASSIGN OWNED), the configuration. Where rows have versions that
+// everybody may read, these are compared too: see rolesVersionedSQL.
 const fingerprintSQL = `SELECT md5(concat_ws('/',
 	(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles r),
-	(SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
+	(SELECT string_agg(m::text || ' ' || m.xmin, ',' ORDER BY m::text) FROM pg_auth_members m),
 	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
 		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
-	(SELECT d.datacl::text FROM pg_database d WHERE d.datname = current_database()),
+	(SELECT concat_ws(' ', d.xmin, d.datdba, d.datacl) FROM pg_database d WHERE d.datname = current_database()),
+	(SELECT string_agg(concat_ws(' ', o.objid, o.refobjid, o.xmin), ',' ORDER BY o.objid)
+		FROM pg_shdepend o JOIN pg_class c ON c.oid = o.objid AND c.relkind IN ('r', 'p', 'v') AND c.relpersistence <> 't'
+		WHERE o.dbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+		AND o.classid = 'pg_class'::regclass AND o.deptype = 'o'),
 	(SELECT string_agg(g.name || '=' || g.setting, ',' ORDER BY g.name) FROM pg_settings g WHERE g.source = 'configuration file')))`
+
+// rolesVersionedSQL asks whether the versions of roles count, and may be read, and
+// roleVersionsSQL reads them. They count where there is row security:
+//
+//  1. a role is given BYPASSRLS;
+//  2. a read of the role is analysed, and loaded: it shows the rows of everybody;
+//  3. BYPASSRLS is taken away again;
+//  4. what the roles have is compared, and is what it was before 1: nobody would
+//     ever end what was loaded at 2.
+//
+// A row's version is another after each change. Who may not read them must not rely
+// on what can change there; the analysis does not. (TestRolesChangedAndChangedBack)
+const (
+	rolesVersionedSQL = `SELECT has_table_privilege('pg_authid', 'SELECT') AND EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity)`
+	roleVersionsSQL   = `SELECT md5(string_agg(a.oid || ' ' || a.xmin, ',' ORDER BY a.oid)) FROM pg_authid a`
+)
 
 // recordSQL says with an event that the fingerprint is another than the one
 // recorded. Roles see different parts of it, so each has a record of its own.
@@ -46,12 +68,27 @@ func (a *audit) same(b *audit) bool { return a.catalog == b.catalog && a.fingerp
 
 func readAudit(ctx context.Context, conn *pgx.Conn) (*audit, error) {
 	a := &audit{}
-	if err := conn.QueryRow(ctx, fingerprintSQL).Scan(&a.fingerprint); err != nil {
+	var err error
+	if a.fingerprint, err = readFingerprint(ctx, conn); err != nil {
 		return nil, fmt.Errorf("fingerprint roles and settings: %w", err)
 	}
-	var err error
 	a.catalog, a.at, err = readCatalog(ctx, conn)
 	return a, err
+}
+
+func readFingerprint(ctx context.Context, conn *pgx.Conn) (fingerprint string, err error) {
+	var versioned bool
+	if err := conn.QueryRow(ctx, rolesVersionedSQL).Scan(&versioned); err != nil {
+		return "", err
+	}
+	versions := ""
+	if versioned {
+		if err := conn.QueryRow(ctx, roleVersionsSQL).Scan(&versions); err != nil {
+			return "", err
+		}
+	}
+	err = conn.QueryRow(ctx, fingerprintSQL).Scan(&fingerprint)
+	return fingerprint + versions, err
 }
 
 // recordFingerprint tells those who start later, if nobody told them yet.

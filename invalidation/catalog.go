@@ -33,6 +33,7 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
+	Secured   bool     // some table has row security
 	Tables    []string // name, pg_class.relpersistence, and whether a sequence fills a column
 }
 

@@ -171,6 +171,8 @@ func TestF12RolesAndSettingsAreNoticed(t *testing.T) {
 		{"a new role", "CREATE ROLE someone", resetRoles},
 		{"a role's setting", "ALTER ROLE someone SET search_path = elsewhere", resetRoles},
 		{"a membership", "CREATE ROLE other; GRANT other TO someone", resetRoles},
+		{"an owner", "CREATE VIEW v AS SELECT 1 AS one; ALTER VIEW v OWNER TO other", resetRoles},
+		{"an owner of another's tables", "REASSIGN OWNED BY other TO someone", resetRoles},
 		{"a database's setting", "ALTER DATABASE " + db.value("SELECT current_database()") + " SET work_mem = '5MB'", resetRoles},
 		{"a configuration reload", "SELECT pg_reload_conf()", resetSettings},
 		{"a changed configuration", "ALTER SYSTEM SET work_mem = '6MB'; SELECT pg_reload_conf()", resetSettings},

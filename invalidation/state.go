@@ -27,6 +27,7 @@ type State struct {
 	byOID    map[uint32]Table
 	byName   map[string]Table
 	problems []string
+	secured  bool
 }
 
 // Table returns a watched table.
@@ -56,12 +57,15 @@ func (s *State) Tables() []Table {
 // may rely on the state only if its label includes it.
 func (s *State) Since() fence.Snapshot { return s.since }
 
+// Secured reports whether some table of the database has row security.
+func (s *State) Secured() bool { return s.secured }
+
 // Problems says what is installed and cannot be relied on, and why; ordered.
 func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
 // newState decides what is watched.
 func newState(c *catalog, since fence.Snapshot) *State {
-	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems()}
+	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured}
 	if len(s.problems) > 0 {
 		return s
 	}

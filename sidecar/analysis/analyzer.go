@@ -57,6 +57,9 @@ type Request struct {
 	// SearchPath is the client's current_schemas(true): resolved, in order, with
 	// the implicit pg_catalog.
 	SearchPath []string
+	// Role is the OID of the client's current role. 0 = not known: tables with row
+	// security are refused then, unless they are read as the owner of a view.
+	Role uint32
 	// Settings of the client's session by name, in any case. Those that change
 	// how a statement is parsed are adopted (standard_conforming_strings,
 	// backslash_quote, transform_null_equals, array_nulls, DateStyle, TimeZone,
@@ -308,6 +311,7 @@ func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request
 	if err != nil {
 		return nil, err
 	}
+	filtered := dropSecurityQuals(query)
 	wanted, err := collect(query)
 	if err != nil {
 		return nil, err
@@ -324,9 +328,17 @@ func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request
 	if err := c.load(ctx, s.conn, wanted); err != nil {
 		return nil, err
 	}
+	secured, err := c.securedReads(query, filtered)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.loadRoles(ctx, s.conn, secured, r.Role); err != nil {
+		return nil, err
+	}
 	return &statement{
 		query: query, catalog: c, watch: a.watch(),
 		text: scan(r.SQL, r.standardConforming()), request: r, description: description,
+		secured: secured,
 	}, nil
 }
 

@@ -162,35 +162,6 @@ func TestCase09WritesInSelects(t *testing.T) {
 	})
 }
 
-// Row security depends on the role, on settings and on the tables that its
-// policies read: rows of such tables are never cached, for nobody.
-func TestCase15RowSecurity(t *testing.T) {
-	b := setup(t)
-	b.exec(t, `
-		CREATE TABLE letters (id int PRIMARY KEY, reader int8);
-		ALTER TABLE letters ENABLE ROW LEVEL SECURITY;
-		ALTER TABLE letters FORCE ROW LEVEL SECURITY;
-		CREATE POLICY by_table ON letters USING (reader IN (SELECT id FROM users WHERE active));
-		CREATE VIEW v_letters WITH (security_barrier) AS SELECT * FROM letters`)
-	columnsWatched := WatchedTable{Name: "public.letters", Columns: []string{"id"}}
-	var oid uint32
-	if err := b.conn.QueryRow(t.Context(), "SELECT 'letters'::regclass::oid").Scan(&oid); err != nil {
-		t.Fatal(err)
-	}
-	columnsWatched.Root = oid
-	b.watch.tables[oid] = columnsWatched
-	b.wantVerdicts(t, map[string]string{
-		`SELECT * FROM docs WHERE id = $1`:                                         "no: row_security",
-		`SELECT * FROM v_docs`:                                                     "no: row_security",
-		`SELECT * FROM users WHERE EXISTS (SELECT FROM docs)`:                      "no: row_security",
-		`SELECT * FROM letters WHERE id = $1`:                                      "no: row_security",
-		`SELECT * FROM v_letters`:                                                  "no: row_security",
-		`SELECT u.id FROM users u LEFT JOIN letters l ON l.reader = u.id`:          "no: row_security",
-		`WITH l AS (SELECT count(*) AS n FROM letters) SELECT n, id FROM l, users`: "no: row_security",
-		`SELECT id FROM users WHERE id = $1`:                                       "users/id=$1",
-	})
-}
-
 func TestCase16ViewsAreWhatTheyRead(t *testing.T) {
 	b := setup(t)
 	invoker := "WITH (security_invoker)"

@@ -20,6 +20,7 @@ type catalog struct {
 	functions  map[uint32]*function
 	types      map[uint32]*typeInfo
 	collations map[uint32]bool // deterministic?
+	roles      map[uint32]*role
 	// functionsDeclared are what the operator says; declared are those found, nil
 	// until they were looked for.
 	functionsDeclared []Function
@@ -30,7 +31,9 @@ type relation struct {
 	schema, name string
 	kind         string // relkind
 	persistence  string
+	owner        uint32
 	rowSecurity  bool
+	forced       bool // row security applies to the owner too
 	columns      map[int]relationColumn
 }
 
@@ -55,6 +58,7 @@ func newCatalog(declared []Function) *catalog {
 		functions:  map[uint32]*function{},
 		types:      map[uint32]*typeInfo{},
 		collations: map[uint32]bool{0: true},
+		roles:      map[uint32]*role{},
 	}
 }
 
@@ -120,7 +124,8 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		return nil
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
+		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
+		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,
 		       a.attnum::int4, a.attname::text,
 		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END
 		FROM pg_catalog.pg_class c
@@ -137,7 +142,8 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		column *string
 		typ    *uint32
 	)
-	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence, &r.rowSecurity, &number, &column, &typ},
+	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence,
+		&r.owner, &r.rowSecurity, &r.forced, &number, &column, &typ},
 		func() error {
 			if c.relations[oid] == nil {
 				fresh := r

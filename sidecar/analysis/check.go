@@ -140,6 +140,8 @@ type statement struct {
 	text        scanned
 	request     *Request
 	description *pgconn.StatementDescription
+	// secured are the occurrences of tables with row security.
+	secured []securedRead
 
 	// precise is false when rows may be grouped under a collation that calls
 	// different texts equal: then restricting one table by a text could change
@@ -153,12 +155,14 @@ type statement struct {
 func conclude(s *statement) (v *Verdict, err error) {
 	defer catch(&err)
 	s.precise, s.vouchedTables = true, nil
+	s.checkRowSecurity()
 	s.check()
 	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs}
 	s.checkParameters(v)
 	s.checkResult()
 	s.shareLiterals(v)
 	s.deriveTags(v)
+	v.Exempt = s.exempted()
 	return v, nil
 }
 
@@ -255,8 +259,6 @@ func checkQuery(n *node) {
 		panic(refuse(ReasonDataModifyingCTE, ""))
 	case n.field("rowMarks") != nil:
 		panic(refuse(ReasonRowLocks, ""))
-	case n.bool("hasRowSecurity"):
-		panic(refuse(ReasonRowSecurity, ""))
 	case n.bool("hasModifyingCTE"):
 		panic(refuse(ReasonDataModifyingCTE, ""))
 	case n.field("utilityStmt") != nil, n.bool("isReturn"), n.int("resultRelation") != 0:
@@ -282,9 +284,6 @@ func checkValueFunction(n *node) {
 }
 
 func (s *statement) checkRangeTableEntry(n *node) {
-	if l, ok := n.field("securityQuals").(list); ok && len(l) > 0 {
-		panic(refuse(ReasonRowSecurity, ""))
-	}
 	switch kind := n.int("rtekind"); kind {
 	case rteRelation:
 		if n.field("tablesample") != nil {
@@ -318,8 +317,6 @@ func (s *statement) checkRelation(oid uint32) {
 		panic(refuse(ReasonMaterializedView, name))
 	case r.kind != "r" && r.kind != "p":
 		panic(refuse(ReasonUnwatchedTable, name))
-	case r.rowSecurity:
-		panic(refuse(ReasonRowSecurity, name))
 	}
 	if _, ok := s.watch.Table(oid); !ok {
 		panic(refuse(ReasonUnwatchedTable, name))

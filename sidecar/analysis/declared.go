@@ -92,6 +92,9 @@ func (s *statement) vouched(oid uint32) bool {
 			panic(refuse(ReasonUnwatchedTable, d.names[i]))
 		}
 		s.checkRelation(table)
+		if r := s.catalog.relation(table); r.rowSecurity {
+			panic(refuse(ReasonRowSecurity, r.schema+"."+r.name+" is read by a function"))
+		}
 		s.vouchedTables = append(s.vouchedTables, table)
 	}
 	return true

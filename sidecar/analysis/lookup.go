@@ -285,7 +285,7 @@ func (g guard) level() int {
 // lookupFor makes the lookup of a column of a table that has a tag of its own.
 func (s *statement) lookupFor(oid uint32, guards map[int]guard, number int) (lookup, bool) {
 	table, ok := s.watch.Table(oid)
-	if !ok {
+	if !ok || s.hides(oid) {
 		return lookup{}, false
 	}
 	t, relation := s.template(oid, table, guards), s.catalog.relation(oid)

@@ -96,12 +96,23 @@ var plantedBugs = []plantedBug{
 	{"no tag for wholesale changes", "verdict.go", "\treturn appendNew(dst, from, root+\"/*\")", "\tif PLANTED {\n\t\treturn dst\n\t}\n\treturn appendNew(dst, from, root+\"/*\")"},
 }
 
+// plantedRowSecurity are mistakes that let a role have what another one sees.
+var plantedRowSecurity = []plantedBug{
+	{"row security that is forced spares the owner", "rowsecurity.go", "\tcase r.forced:", "\tcase r.forced && !PLANTED:"},
+	{"everybody has the owner's privileges", "rowsecurity.go", "\treturn !to.owners[r.owner]", "\treturn !PLANTED && !to.owners[r.owner]"},
+	{"the owner of a view is not asked for", "rowsecurity.go", "\tif read.as != 0 {", "\tif read.as != 0 && !PLANTED {"},
+	{"the owner of a view is not asked for", "rowsecurity.go", "|| read.as != 0 && read.filtered {", "|| !PLANTED && read.as != 0 && read.filtered {"},
+	{"what is not filtered for the analysis is for nobody", "rowsecurity.go", "\t\tif table.applies(role) ||", "\t\tif !PLANTED && table.applies(role) ||"},
+	{"tables of subqueries are not secured", "rowsecurity.go", "\t\tif q.tag != \"QUERY\" {", "\t\tif q.tag != \"QUERY\" || PLANTED && q != query {"},
+	{"tables of subqueries are not secured", "rowsecurity.go", "\tif query.bool(\"hasRowSecurity\") !=", "\tif !PLANTED && query.bool(\"hasRowSecurity\") !="},
+}
+
 // plantedOverlay writes the package with all bugs in it, none of which shows by
 // itself, and returns the list of files that go test takes.
 func plantedOverlay(t *testing.T) string {
 	t.Helper()
 	var edits []mutant.Edit
-	for _, b := range plantedBugs {
+	for _, b := range slices.Concat(plantedBugs, plantedRowSecurity) {
 		shows := fmt.Sprintf("(planted == %q)", b.name)
 		edits = append(edits, mutant.Edit{File: b.file, Old: b.old, New: strings.ReplaceAll(b.new, "PLANTED", shows)})
 	}
@@ -142,6 +153,7 @@ func TestPlantedBugs(t *testing.T) {
 
 // findPlanted runs in the binary with the bugs.
 func findPlanted(t *testing.T) {
+	findPlantedRowSecurity(t)
 	began := time.Now()
 	d := newDifferential(t, cmp.Or(*differentialSeed, uint64(began.UnixNano())))
 	p := &plantedSearch{differential: d, tries: map[string]int{}}
@@ -160,6 +172,31 @@ func findPlanted(t *testing.T) {
 	}
 	t.Logf("seed %d: %d of %d planted bugs caught in %v, after %d queries and %d trials", d.seed,
 		all-len(p.open), all, time.Since(began).Round(time.Second/10), p.queries, d.trials())
+}
+
+// findPlantedRowSecurity requires that each of these bugs shows somebody rows that
+// Postgres would not.
+func findPlantedRowSecurity(t *testing.T) {
+	open := map[string]bool{}
+	for _, b := range plantedRowSecurity {
+		open[b.name] = true
+	}
+	all, r := len(open), newSecurityRounds(t)
+	for round := 0; round < securityRoundsMax && len(open) > 0; round++ {
+		r.make()
+		for planted = range open {
+			r.analyzer.Forget()
+			if found := r.disagreement(true); found != "" {
+				t.Logf("found in database %d: %s; %s", round+1, planted, found)
+				delete(open, planted)
+			}
+		}
+		planted = ""
+	}
+	for bug := range open {
+		t.Errorf("not found: %s", bug)
+	}
+	t.Logf("%d of %d planted bugs of row security caught", all-len(open), all)
 }
 
 // plantedSearch looks for the bugs that are open.

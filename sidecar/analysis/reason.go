@@ -62,7 +62,7 @@ var advice = map[Reason]string{
 	ReasonTableSample:        "Samples are random; nothing to do.",
 	ReasonSystemColumn:       "Select ordinary columns; ctid, xmin, tableoid and their kin change without telling.",
 	ReasonUnwatchedTable:     "Watch the table: freshet install --watch.",
-	ReasonRowSecurity:        "Tables with row security are never cached, because rows depend on the policy's inputs.",
+	ReasonRowSecurity:        "Row security applies to the role that reads, and what its policies depend on is not known. Only what is read as a role that it spares is cached: a superuser, one with BYPASSRLS, or with the owner's privileges where it is not forced. freshet explain --role tells for each.",
 	ReasonTemporaryTable:     "Temporary tables belong to one session; nothing to do.",
 	ReasonForeignTable:       "Foreign tables change elsewhere; nothing to do.",
 	ReasonCatalogTable:       "System catalogs change without triggers; nothing to do.",

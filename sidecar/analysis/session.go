@@ -26,6 +26,7 @@ var sideSettings = map[string]string{
 	"client_min_messages":            "log",
 	"debug_print_rewritten":          "on",
 	"debug_pretty_print":             "off",
+	"row_security":                   "on",
 	"search_path":                    "",
 }
 

@@ -24,8 +24,12 @@ type Verdict struct {
 	Relations  []uint32 // their root OIDs, sorted
 	Mentioned  []uint32 // OIDs of every relation in the tree, views and partitions too, sorted: a change of their definition changes the answer
 	ParamTypes []uint32 // as the server resolved them
-	Tags       []TagTemplate
-	Wishes     []Wish // columns that, watched, would give precise tags where Tags has whole tables
+	// Exempt are the schema.table of the tables read whose row security does not
+	// apply, sorted. If there are any, the verdict holds only for the request's role,
+	// and for what Postgres plans after the analysis began.
+	Exempt []string
+	Tags   []TagTemplate
+	Wishes []Wish // columns that, watched, would give precise tags where Tags has whole tables
 
 	template   Template
 	shared     bool   // the statement could be made a template of

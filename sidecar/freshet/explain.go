@@ -10,6 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/analysis"
@@ -20,6 +22,7 @@ type explainCommand struct {
 	upstreamFlag
 	Config    configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream and function are taken from it. Default: none."`
 	Function  functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
+	Role      string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
 	Statement string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
 
@@ -49,7 +52,7 @@ func (c *explainCommand) Run(ctx context.Context, out *output) error {
 }
 
 func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *invalidation.State, error) {
-	path, err := c.searchPath(ctx)
+	request, err := c.request(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,25 +71,33 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	defer analyzer.Close()
 	ctx, cancel := context.WithTimeout(ctx, explainMax)
 	defer cancel()
-	verdict, err := analyzer.Analyze(ctx, analysis.Request{SQL: c.Statement, SearchPath: path})
+	verdict, err := analyzer.Analyze(ctx, request)
 	if err != nil {
 		return nil, nil, fmt.Errorf("analyse the statement: %w", err)
 	}
 	return verdict, state, nil
 }
 
-// searchPath is what a new session of this role has.
-func (c *explainCommand) searchPath(ctx context.Context) ([]string, error) {
+// request is the statement as a new session sends it.
+func (c *explainCommand) request(ctx context.Context) (analysis.Request, error) {
+	r := analysis.Request{SQL: c.Statement}
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	defer closeConnection(conn)
-	var path []string
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").Scan(&path); err != nil {
-		return nil, fmt.Errorf("read the search path: %w", err)
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").Scan(&r.SearchPath); err != nil {
+		return r, fmt.Errorf("read the search path: %w", err)
 	}
-	return path, nil
+	const role = "SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) coalesce(nullif($1::pg_catalog.text, ''), CURRENT_USER)"
+	err = conn.QueryRow(ctx, role, c.Role).Scan(&r.Role)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, fmt.Errorf("find role %s: there is none of this name", c.Role)
+	}
+	if err != nil {
+		return r, fmt.Errorf("find the role: %w", err)
+	}
+	return r, nil
 }
 
 // readState learns what is watched, as serve would: from a follower's first
@@ -133,6 +144,9 @@ func printRefusal(w io.Writer, v *analysis.Verdict) {
 
 func printVerdict(w io.Writer, v *analysis.Verdict, state *invalidation.State) {
 	_, _ = fmt.Fprintf(w, "cacheable: yes\ntables:    %s\n", orNone(strings.Join(v.Tables, ", ")))
+	if len(v.Exempt) > 0 {
+		_, _ = fmt.Fprintf(w, "security:  row security of %s hides nothing from this role; ask for others with --role\n", strings.Join(v.Exempt, ", "))
+	}
 	if len(v.Tags) == 0 {
 		return
 	}

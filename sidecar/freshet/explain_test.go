@@ -41,3 +41,30 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// Whether row security applies is a question of the role.
+func TestExplainForARole(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	tenant := direct.Config().Database + "_tenant"
+	if _, err := direct.Exec(t.Context(), "ALTER TABLE fruit ENABLE ROW LEVEL SECURITY; CREATE ROLE "+tenant); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	const statement = "SELECT name FROM fruit WHERE id = $1"
+	for _, c := range []struct {
+		arguments []string
+		code      int
+		says      string
+	}{
+		{nil, exitOK, "security:  row security of public.fruit hides nothing from this role"},
+		{[]string{"--role", tenant}, exitFailure, "reason:    row_security (public.fruit applies to role " + tenant + ")\nadvice:    Row security"},
+		{[]string{"--role", "nobody of this name"}, exitUsage, "there is none of this name"},
+	} {
+		code, stdout, stderr := freshet(t, append([]string{"explain", "--upstream", dsn, statement}, c.arguments...)...)
+		if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+			t.Errorf("%q: exit code %d, want %d; %q is missing:\n%s%s", c.arguments, code, c.code, c.says, stdout, stderr)
+		}
+	}
+}

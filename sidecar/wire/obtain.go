@@ -16,6 +16,8 @@ type request struct {
 	// joins lead to can be looked up with them.
 	params analysis.Params
 	joins  bool
+	// prepared is set if Postgres may have a plan already for the statement.
+	prepared bool
 }
 
 // obtained is how a request ended: with an entry, with a capture for the answer
@@ -137,6 +139,10 @@ func (s *session) judge(sql string, paramTypes []uint32) judgement {
 		return judgement{reason: reasonAnalysisPending}
 	case !verdict.Cacheable:
 		return judgement{reason: string(verdict.Reason)}
+	case len(verdict.Exempt) > 0 && s.state.standby != "":
+		// Roles are analysed as they are on the primary; a replica may not know yet, and
+		// would go on by the plans that it makes until then.
+		return judgement{reason: string(analysis.ReasonRowSecurity)}
 	}
 	return judgement{slot: slot, verdict: verdict, literals: literals}
 }
@@ -235,7 +241,7 @@ func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *session) beginCapture(r request, start cache.Start, flight *cache.Flight) *capture {
 	c := s.server.cache
-	if !s.stillClean() || !s.server.verdicts.current(r.slot) ||
+	if !s.stillClean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(&r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}

@@ -13,17 +13,19 @@ func (s *session) probe() bool {
 	s.mu.Lock()
 	s.dirty = false
 	s.mu.Unlock()
-	query := probeQuery
-	if s.namesDoubtful.Load() {
-		query = probeQueryNames
-	}
-	row, answered := s.askRow(query)
+	row, answered := s.askRow(s.probeQuery(s.namesDoubtful.Load()))
 	if !answered {
 		return false
 	}
 	state := parseProbe(row)
 	s.adopt(state)
 	return state != nil
+}
+
+// probeQuery is the probe that finds all that counts now. A table may get row
+// security the moment after: then the session is told to probe again.
+func (s *session) probeQuery(names bool) []byte {
+	return probeQueries[probeForm{role: s.server.follower.State().Secured(), names: names}]
 }
 
 // learn probes, and says why the state is not known afterwards. The probe would

@@ -289,6 +289,9 @@ func (s *session) obtainGroup(unit []byte) error {
 		s.bypass(reasonRevalidated, p.executions)
 		return s.forwardGroup(unit, true)
 	}
+	if reason := s.renewPlans(requests); reason != "" {
+		return pass(reason)
+	}
 	if len(requests) > 1 {
 		return s.obtainMany(unit, requests)
 	}
@@ -373,6 +376,7 @@ func (s *session) requestOf(w *want) (request, string) {
 	if !ok {
 		return request{}, reasonValue
 	}
+	r.prepared = !w.parsed
 	return r, ""
 }
 

@@ -59,6 +59,9 @@ type session struct {
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
 	probeAfter time.Time
 	probeWait  time.Duration
+	// plans is the generation of verdicts since which Postgres has made every plan
+	// that it has for this session.
+	plans uint64
 	// meant is the last result of meaning.
 	meant *meaning
 	reads fence.Session
@@ -146,6 +149,7 @@ func (s *session) run() {
 	defer s.end()
 	defer s.client.Close()
 	generation := s.server.verdicts.generation.Load()
+	s.plans = generation
 	if !s.start() {
 		return
 	}

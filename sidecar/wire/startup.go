@@ -247,7 +247,7 @@ func (s *session) relayAuthentication(message []byte) error {
 // unknown: the session is passed through until a probe succeeds.
 func (s *session) probeAtStart(in *buffer) error {
 	s.server.counters.upstreamProbes.Add(1)
-	if _, err := s.up.Write(probeQuery); err != nil {
+	if _, err := s.up.Write(s.probeQuery(false)); err != nil {
 		return err
 	}
 	s.pending.push(expectRow)

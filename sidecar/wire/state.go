@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 type sessionState struct {
 	// id names the role, the database, the search path and the settings.
 	id digest
+	// role is the OID of the current role, 0 if it is not known. It is in id and in
+	// names.
+	role uint32
 	// names is of the part that decides what the names in a statement mean.
 	names digest
 	// statements are the names of those that the protocol made, nil if they were
@@ -61,22 +65,36 @@ const (
 	probeDemands     = 2 // three of them
 	probeIdle        = 5
 	probeTemporary   = 6
-	probeSearchPath  = 10
-	probeSettings    = 11
+	probeRole        = 7
+	probeSearchPath  = 11
+	probeSettings    = 12
 
 	schemaSeparator    = "\x01" // between the schemas of the search path
 	utf8Encoding       = "UTF8"
 	isolationCommitted = "read committed"
 )
 
-// probeQuery asks one upstream connection for its state. Everything is
-// qualified: the search path is the client's.
-var probeQuery = newProbe("")
+// roleSQL is the OID of the current role and whether row security applies to it
+// anywhere. A name may be another role's tomorrow. What row security depends on
+// besides, no probe could tell: whose privileges the role has. It costs half of
+// what a probe costs, so it is asked only where there is row security.
+const roleSQL = "(SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) FROM pg_catalog.pg_roles r" +
+	" WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)"
 
-// probeQueryNames also asks for the names of prepared statements.
-var probeQueryNames = newProbe(probeNames)
+// probeForm is what a probe asks for besides what it always does: for the role,
+// and for the names of prepared statements.
+type probeForm struct{ role, names bool }
 
-func newProbe(more string) []byte {
+// probeQueries ask one upstream connection for its state. Everything is qualified:
+// the search path is the client's.
+var probeQueries = map[probeForm][]byte{
+	{}:                        newProbe("NULL", ""),
+	{role: true}:              newProbe(roleSQL, ""),
+	{names: true}:             newProbe("NULL", probeNames),
+	{role: true, names: true}: newProbe(roleSQL, probeNames),
+}
+
+func newProbe(role, more string) []byte {
 	var b strings.Builder
 	b.WriteString("SELECT freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END")
 	for _, name := range demandSettings {
@@ -84,7 +102,7 @@ func newProbe(more string) []byte {
 	}
 	b.WriteString(", pg_catalog.current_setting('idle_session_timeout', true)")
 	b.WriteString(", pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
-		" CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
+		" " + role + ", CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
 		" pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))")
 	for _, name := range keyedSettings {
 		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
@@ -114,6 +132,7 @@ func parseProbe(row []byte) *sessionState {
 		statements:  statements,
 		id:          digestOf(keyedColumns(row)),
 		names:       digestOf(bytes.Join(columns[probeTemporary:probeSettings], []byte{0})),
+		role:        parseRole(string(columns[probeRole])),
 		incarnation: fence.Incarnation(columns[probeIncarnation]),
 		standby:     string(columns[probeStandby]),
 		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
@@ -147,6 +166,16 @@ func parseProbe(row []byte) *sessionState {
 		s.reason = reasonEncoding
 	}
 	return s
+}
+
+// parseRole reads the OID of what roleSQL gave.
+func parseRole(text string) uint32 {
+	number, _, _ := strings.Cut(text, " ")
+	oid, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(oid)
 }
 
 // keyedColumns is the part of a probe's row that belongs to the key. The

@@ -233,7 +233,7 @@ func (v *verdicts) at(key []byte, state *sessionState, sql string, paramTypes []
 	slot = &verdictSlot{
 		shape: v.shapes,
 		request: analysis.Request{
-			SQL: sql, ParamTypes: paramTypes, SearchPath: state.searchPath, Settings: state.settings,
+			SQL: sql, ParamTypes: paramTypes, SearchPath: state.searchPath, Role: state.role, Settings: state.settings,
 		},
 		generation: v.generation.Load(),
 		done:       make(chan struct{}),

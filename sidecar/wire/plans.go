@@ -1,0 +1,58 @@
+package wire
+
+// Postgres decides about row security when it analyses a statement, and keeps what
+// it decided with the plan of a prepared one. It decides anew when the session's
+// role changes or the table does; but not when the same role gets or loses
+// BYPASSRLS, superuser or the owner's privileges:
+//
+//  1. a session prepares a read of a table with row security, which applies to its
+//     role;
+//  2. the role is given BYPASSRLS; that is noticed, and what was analysed dropped:
+//     from now on the answer may be kept for the role;
+//  3. the session executes its statement, and Postgres shows it the few rows that it
+//     showed before;
+//  4. these would be answered to every session of the role, which see all rows.
+//
+// So an answer of a statement that row security does not apply to is kept only if
+// Postgres has analysed it since the schema or the roles changed last. Forced by
+// TestPlanFromBeforeTheRoleChanged.
+
+// discardPlans has Postgres analyse anew what was prepared. The row is there so
+// that success can be told.
+var discardPlans = appendMessage(nil, 'Q', []byte("DISCARD PLANS; SELECT 1\x00"))
+
+// secured reports whether the answer is of tables with row security, which does not
+// apply to whom it is read as.
+func (r *request) secured() bool {
+	v := r.slot.verdict
+	return v != nil && len(v.Exempt) > 0
+}
+
+// plannedBefore reports whether Postgres may answer by a plan that it made before
+// what the verdict knows.
+func (s *session) plannedBefore(r *request) bool {
+	return r.prepared && r.secured() && s.plans != r.slot.generation
+}
+
+// renewPlans makes Postgres plan by what is known now, if one of the requests needs
+// that. It says why it cannot.
+func (s *session) renewPlans(requests []request) string {
+	for i := range requests {
+		if !s.plannedBefore(&requests[i]) {
+			continue
+		}
+		if s.groupOpen {
+			return reasonOpenGroup
+		}
+		if !s.mayProbe() {
+			return reasonTooLong
+		}
+		generation := s.server.verdicts.generation.Load()
+		if row, answered := s.askRow(discardPlans); !answered || row == nil {
+			return reasonProbeFailed
+		}
+		s.plans = generation
+		return ""
+	}
+	return ""
+}

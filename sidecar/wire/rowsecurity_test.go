@@ -1,0 +1,328 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+const tenantSchema = `
+CREATE ROLE owner LOGIN; CREATE ROLE member LOGIN IN ROLE owner; CREATE ROLE bypass LOGIN BYPASSRLS; CREATE ROLE super LOGIN SUPERUSER; CREATE ROLE tenant LOGIN;
+CREATE TABLE letter (id int PRIMARY KEY, tenant text, body text);
+INSERT INTO letter VALUES (1, 'a', 'to a'), (2, 'b', 'to b'), (3, 'a', 'to a');
+CREATE TABLE forced (LIKE letter INCLUDING ALL);
+INSERT INTO forced TABLE letter;
+CREATE TABLE stamp (id int PRIMARY KEY, letter_id int);
+INSERT INTO stamp VALUES (1, 1), (2, 2), (3, 3);
+ALTER TABLE letter ENABLE ROW LEVEL SECURITY;
+ALTER TABLE forced ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON letter USING (tenant = current_setting('app.tenant'));
+CREATE POLICY own ON forced USING (tenant = current_setting('app.tenant'));
+CREATE VIEW of_owner AS SELECT * FROM letter;
+CREATE VIEW of_tenant AS SELECT * FROM letter;
+ALTER TABLE letter OWNER TO owner; ALTER TABLE forced OWNER TO owner; ALTER VIEW of_owner OWNER TO owner; ALTER VIEW of_tenant OWNER TO tenant;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC;`
+
+// tenantReads are statements, and for each the roles that row security spares.
+var tenantReads = map[string][]string{
+	"SELECT * FROM letter ORDER BY id":                                                           {"owner", "member", "bypass", "super"},
+	"SELECT count(*) FROM stamp s JOIN letter l ON l.id = s.letter_id WHERE s.id < 9":            {"owner", "member", "bypass", "super"},
+	"SELECT id, EXISTS (SELECT FROM letter l WHERE l.id = s.letter_id) FROM stamp s ORDER BY id": {"owner", "member", "bypass", "super"},
+	"SELECT * FROM forced ORDER BY id":                                                           {"bypass", "super"},
+	"SELECT * FROM of_owner ORDER BY id":                                                         {"owner", "member", "bypass", "super", "tenant"},
+	"SELECT * FROM of_tenant ORDER BY id":                                                        nil,
+}
+
+var tenantRoles = []string{"owner", "member", "bypass", "super", "tenant"}
+
+// tenants are open sessions of every role, for each of two tenants, through a
+// sidecar, and a way to hear from Postgres what each must be shown.
+type tenants struct {
+	*testbed
+	t        *testing.T
+	side     *side
+	sessions []*tenantSession
+	truth    *pgx.Conn
+}
+
+type tenantSession struct {
+	role, tenant string
+	conn         *pgx.Conn
+}
+
+// verify is how often the sidecar compares what no event tells of.
+func newTenants(t *testing.T, verify time.Duration) *tenants {
+	t.Helper()
+	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), tenantSchema)
+	w := &tenants{testbed: b, t: t, truth: b.connect(b.postgres.DSN(b.database))}
+	w.side = b.sidecar(func(_ *cache.Options, o *invalidation.FollowerOptions) { o.Verify = verify })
+	for _, role := range tenantRoles {
+		for _, tenant := range []string{"a", "b"} {
+			w.sessions = append(w.sessions, w.open(role, tenant))
+		}
+	}
+	return w
+}
+
+// open connects through the sidecar. What the policies depend on is no part of any
+// key.
+func (w *tenants) open(role, tenant string) *tenantSession {
+	w.t.Helper()
+	conn := w.connect(strings.Replace(w.side.dsn(), "user=postgres", "user="+role, 1))
+	s := &tenantSession{role, tenant, conn}
+	s.ask(false, "SET app.tenant = '"+tenant+"'")
+	return s
+}
+
+// ask returns what a session is answered: rows, or the code of an error. Each time
+// Postgres would analyse the statement anew.
+func (s *tenantSession) ask(extended bool, sql string) string { return asked(s.conn, extended, sql) }
+
+func asked(conn *pgx.Conn, extended bool, sql string) string {
+	var rows [][][]byte
+	var err error
+	if extended {
+		result := conn.PgConn().ExecParams(context.Background(), sql, nil, nil, nil, nil).Read()
+		rows, err = result.Rows, result.Err
+	} else {
+		var results []*pgconn.Result
+		if results, err = conn.PgConn().Exec(context.Background(), sql).ReadAll(); len(results) > 0 {
+			rows = results[0].Rows
+		}
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return fmt.Sprintf("%s %v", rows, err)
+}
+
+// want is what Postgres shows a session of this kind that is new.
+func (w *tenants) want(s *tenantSession, prepare, sql string) string {
+	asked(w.truth, false, "SET SESSION AUTHORIZATION "+s.role+"; SET app.tenant = '"+s.tenant+"'; "+prepare)
+	answer := asked(w.truth, false, sql)
+	asked(w.truth, false, "RESET ALL; RESET SESSION AUTHORIZATION")
+	return answer
+}
+
+// wrong describes the first session that is not answered as Postgres would;
+// empty if there is none.
+func (w *tenants) wrong() string {
+	w.t.Helper()
+	for _, s := range w.sessions {
+		for sql := range tenantReads {
+			want := w.want(s, "", sql)
+			for _, extended := range []bool{false, true, false, true} {
+				if got := s.ask(extended, sql); got != want {
+					return fmt.Sprintf("%s of %s (extended %v): %s\n got  %s\n want %s", s.role, s.tenant, extended, sql, got, want)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// cached counts the answers of a session that came from the cache or went there.
+func (w *tenants) cached(ask func()) uint64 {
+	count := func() uint64 {
+		return w.side.count(HitL1) + w.side.count(HitL2) + w.side.count(Coalesced) + w.side.count(Miss)
+	}
+	before := count()
+	ask()
+	return count() - before
+}
+
+// TestCase15RowSecurityByRole shows that answers are cached for those whom row
+// security spares, that nothing is kept or answered for others, and that all get
+// what Postgres would show them: at first, and after each change of what decides.
+func TestCase15RowSecurityByRole(t *testing.T) {
+	t.Parallel()
+	w := newTenants(t, 50*time.Millisecond)
+	if found := w.wrong(); found != "" {
+		t.Fatal(found)
+	}
+	for _, s := range w.sessions {
+		for sql, spared := range tenantReads {
+			for _, extended := range []bool{false, true} {
+				n := w.cached(func() {
+					for range 3 {
+						s.ask(extended, sql)
+					}
+				})
+				if want := slices.Contains(spared, s.role); want != (n == 3) || !want && n > 0 {
+					t.Errorf("%s (extended %v): %s: %d of 3 went through the cache", s.role, extended, sql, n)
+				}
+			}
+		}
+	}
+	if w.side.count(HitL1) == 0 {
+		t.Error("there were no hits")
+	}
+	w.side.wantBypasses("row_security")
+
+	changes := []struct {
+		sql string
+		// told is set if an event tells of it: then it counts at once.
+		told bool
+	}{
+		{"ALTER TABLE letter FORCE ROW LEVEL SECURITY", true}, {"ALTER TABLE letter NO FORCE ROW LEVEL SECURITY", true},
+		{"ALTER TABLE letter DISABLE ROW LEVEL SECURITY", true}, {"ALTER TABLE letter ENABLE ROW LEVEL SECURITY", true},
+		{"ALTER TABLE letter OWNER TO tenant", true}, {"ALTER TABLE letter OWNER TO owner", true},
+		{"ALTER VIEW of_owner OWNER TO tenant", true}, {"ALTER VIEW of_owner OWNER TO owner", true},
+		{"CREATE POLICY more ON letter USING (id = 2)", true}, {"DROP POLICY more ON letter", true},
+		{"REVOKE SELECT ON letter FROM PUBLIC", true}, {"GRANT SELECT ON letter TO PUBLIC", true},
+		{"ALTER ROLE bypass NOBYPASSRLS", false}, {"ALTER ROLE bypass BYPASSRLS", false},
+		{"ALTER ROLE tenant BYPASSRLS", false}, {"ALTER ROLE tenant NOBYPASSRLS", false},
+		{"ALTER ROLE super NOSUPERUSER", false}, {"ALTER ROLE super SUPERUSER", false},
+		{"REVOKE owner FROM member", false}, {"GRANT owner TO member", false},
+		{"REASSIGN OWNED BY owner TO tenant", false}, {"REASSIGN OWNED BY tenant TO owner", false},
+	}
+	if w.major() >= 15 {
+		changes = append(changes, struct {
+			sql  string
+			told bool
+		}{"ALTER VIEW of_owner SET (security_invoker)", true})
+	}
+	for _, c := range changes {
+		w.exec(c.sql)
+		w.side.received()
+		if !c.told {
+			eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrong() == "" })
+		}
+		for range 2 {
+			if found := w.wrong(); found != "" {
+				t.Fatalf("after %s: %s", c.sql, found)
+			}
+		}
+	}
+}
+
+func (b *testbed) major() int {
+	b.t.Helper()
+	var number int
+	if err := b.direct.QueryRow(b.t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&number); err != nil {
+		b.t.Fatal(err)
+	}
+	return number
+}
+
+// A session that takes another role is another reader, however it does that.
+func TestCase15RowSecurityOfASessionsRoles(t *testing.T) {
+	t.Parallel()
+	w := newTenants(t, 50*time.Millisecond)
+	for _, tenant := range []string{"a", "b"} {
+		for range 2 {
+			s := w.open("super", tenant)
+			for _, change := range []string{
+				"SET ROLE tenant", "RESET ROLE", "SET ROLE member", "SET ROLE bypass", "SET ROLE tenant", "SET ROLE NONE", "SET SESSION AUTHORIZATION tenant",
+				"SET row_security = off", "RESET row_security", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION owner", "SET row_security = off",
+				"RESET SESSION AUTHORIZATION", "SELECT set_config('role', 'tenant', false)", "DISCARD ALL; SET app.tenant = '" + tenant + "'",
+			} {
+				s.ask(false, change)
+				// The role is changed within the text that decides.
+				if strings.Contains(change, "DISCARD") {
+					s.ask(false, "SET app.tenant = '"+tenant+"'")
+				}
+				for sql := range tenantReads {
+					want := asked(w.truthLike(s), false, sql)
+					for _, extended := range []bool{false, true, true, false} {
+						if got := s.ask(extended, sql); got != want {
+							t.Errorf("%s, after %s (extended %v): %s\n got  %s\n want %s", tenant, change, extended, sql, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// truthLike makes a direct session that is what the other says it is.
+func (w *tenants) truthLike(s *tenantSession) *pgx.Conn {
+	w.t.Helper()
+	results, err := s.conn.PgConn().Exec(context.Background(), "SELECT current_user, current_setting('row_security')").ReadAll()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	row := results[0].Rows[0]
+	asked(w.truth, false, "RESET ALL; RESET SESSION AUTHORIZATION")
+	asked(w.truth, false, fmt.Sprintf("SET app.tenant = '%s'; SET row_security = %s; SET SESSION AUTHORIZATION %s", s.tenant, row[1], row[0]))
+	return w.truth
+}
+
+// Postgres keeps the plan of a statement when its role gets BYPASSRLS: the session
+// that prepared it would be shown the rows of its tenant, and these must not become
+// everybody's answer.
+func TestPlanFromBeforeTheRoleChanged(t *testing.T) {
+	t.Parallel()
+	w := newTenants(t, 50*time.Millisecond)
+	const sql = "SELECT id FROM letter ORDER BY id"
+	old := w.open("tenant", "a")
+	if _, err := old.conn.Prepare(t.Context(), "kept", sql); err != nil {
+		t.Fatal(err)
+	}
+	ids := func(s *tenantSession) string {
+		statement := sql
+		if s == old {
+			statement = "kept"
+		}
+		rows, _ := s.conn.Query(t.Context(), statement) // CollectRows says what is wrong
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(ids)
+	}
+	if got := ids(old); got != "[1 3]" {
+		t.Fatalf("the tenant reads %s", got)
+	}
+	w.exec("ALTER ROLE tenant BYPASSRLS")
+	// A new session has the new role's rights at once; its own key too.
+	fresh := w.open("tenant", "b")
+	eventually(t, "the old session to be spared", func() bool {
+		if got := ids(fresh); got != "[1 2 3]" {
+			t.Fatalf("a new session of a role with BYPASSRLS reads %s", got)
+		}
+		return ids(old) == "[1 2 3]" && w.cached(func() { ids(old) }) == 1
+	})
+	for range 3 {
+		for _, s := range []*tenantSession{old, fresh, w.open("tenant", "b")} {
+			if got := ids(s); got != "[1 2 3]" {
+				t.Errorf("a session of %s reads %s", s.tenant, got)
+			}
+		}
+	}
+}
+
+// What was loaded in a moment of BYPASSRLS is nobody's answer after it, though the
+// role looks as if nothing had been.
+func TestMomentOfBypassIsNoticed(t *testing.T) {
+	t.Parallel()
+	w := newTenants(t, time.Second) // the moment is shorter
+	const sql = "SELECT * FROM letter ORDER BY id"
+	w.exec("ALTER ROLE tenant BYPASSRLS")
+	s := w.open("tenant", "a")
+	for range 3 {
+		s.ask(true, sql)
+	}
+	w.exec("ALTER ROLE tenant NOBYPASSRLS")
+	want := w.want(s, "", sql)
+	eventually(t, "the tenant to read its own again", func() bool { return s.ask(true, sql) == want })
+	for range 3 {
+		for _, s := range []*tenantSession{s, w.open("tenant", "a")} {
+			if got := s.ask(true, sql); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
+}
