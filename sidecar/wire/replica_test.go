@@ -217,3 +217,26 @@ func TestF9RecoveryConflictReachesTheClient(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Roles are judged as they are on the primary, and a replica may not know of a
+// change of theirs: what has row security passes through, whoever reads it.
+func TestRowSecurityPassesThroughOnAReplica(t *testing.T) {
+	t.Parallel()
+	b := newReplicaBed(t, nil)
+	conn := b.side.bounded()
+	b.hit(conn, 1)
+	b.exec("ALTER TABLE items ENABLE ROW LEVEL SECURITY")
+	b.side.received()
+	passed := func() uint64 { return b.side.Report().Bypasses["row_security"] }
+	eventually(t, "the reason to be told", func() bool { name(t, conn, 1); return passed() > 0 })
+	hits, misses, before := b.side.count(HitL1), b.side.count(Miss), passed()
+	const reads = 5
+	for range reads {
+		if got := name(t, conn, 1); got != "old" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if b.side.count(HitL1) != hits || b.side.count(Miss) != misses || passed() != before+reads {
+		t.Errorf("%d passed through of %d: %v", passed()-before, reads, b.side.Report())
+	}
+}
