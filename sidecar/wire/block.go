@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"errors"
-
 	"github.com/freshet/freshet/cache/fence"
 )
 
@@ -248,78 +246,6 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	}
 	s.out = s.appendReady(s.out)
 	return true, s.limitOut()
-}
-
-// openAttemptsMax is how often it is tried to open a block: a cancel request may
-// have met the BEGIN instead of the statement that it was meant for.
-const openAttemptsMax = 3
-
-// beganInVain is what Postgres is told to fail at if a statement of the block has
-// failed that ran before its BEGIN. It is for who reads Postgres' log.
-const beganInVain = "SELECT 'a statement of this transaction has failed before its BEGIN arrived'::pg_catalog.int4"
-
-var errNotOpened = errors.New("open transaction: Postgres did not begin it")
-
-// open has Postgres begin the block that was held back, and waits until it has:
-// what comes next must not run outside of it, whatever happens to the BEGIN.
-func (s *session) open() error {
-	failed := s.failedBlock()
-	s.letGo()
-	s.server.counters.blocksOpened.Add(1)
-	wanted := byte(statusInBlock)
-	if failed {
-		wanted = statusFailed
-	}
-	for range openAttemptsMax {
-		if err := s.begin(failed); err != nil {
-			return err
-		}
-		switch status := s.upstreamStatus(); {
-		case status == wanted:
-			return nil
-		case status != statusIdle:
-			if err := s.ask("ROLLBACK"); err != nil {
-				return err
-			}
-			if err := s.awaitAnswers(); err != nil {
-				return err
-			}
-		}
-	}
-	s.refuse("25000", "the transaction could not be begun", "Its BEGIN was held back until now. Connect again.")
-	return errNotOpened
-}
-
-// begin asks Postgres for everything that the block consists of, and waits.
-func (s *session) begin(failed bool) error {
-	b := &s.block
-	if err := s.ask(string(b.begin)); err != nil {
-		return err
-	}
-	if b.chained {
-		// Postgres keeps the modes of a transaction that was chained to another
-		// differently: a ROLLBACK AND CHAIN after an error shows it.
-		if err := s.ask("COMMIT AND CHAIN"); err != nil {
-			return err
-		}
-	}
-	for i := range b.savepoints {
-		if err := s.ask(b.savepoints[i].text); err != nil {
-			return err
-		}
-	}
-	if b.read {
-		// A transaction that has read takes no other isolation level any more.
-		if err := s.ask("SELECT 1"); err != nil {
-			return err
-		}
-	}
-	if failed {
-		if err := s.ask(beganInVain); err != nil {
-			return err
-		}
-	}
-	return s.awaitAnswers()
 }
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.

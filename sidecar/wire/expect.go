@@ -34,10 +34,12 @@ type expect struct {
 	row bool
 	// statement is set on the Describe of a statement, not of a portal.
 	statement bool
-	prepared  *prepared // of a Parse or a Bind
-	meaning   *meaning  // that a Parse or a Bind is sent under, if it is certain
-	change    *change   // of the names of statements, unless nil
-	capture   *capture  // of an Execute, a Describe or a Query
+	// opens is set on the parts of what begins a block that was held back.
+	opens    bool
+	prepared *prepared // of a Parse or a Bind
+	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
+	change   *change   // of the names of statements, unless nil
+	capture  *capture  // of an Execute, a Describe or a Query
 }
 
 // endsUnit reports whether the answer ends in ReadyForQuery.

@@ -2,8 +2,10 @@ package wire
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+	along := false
 	if s.block.held && c == nil {
-		if err := s.open(); err != nil {
+		var err error
+		if along, err = s.openFor(unit); err != nil {
 			return err
 		}
 	}
@@ -18,7 +20,11 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	}
 	s.expectUnit(e)
 	s.server.counters.upstreamQueries.Add(1)
-	return s.sendUpstream(unit)
+	if err := s.sendUpstream(unit); err != nil || !along {
+		return err
+	}
+	s.expectUnit(expect{kind: expectSync, hidden: true, proven: true})
+	return s.sendUpstream(syncMessage)
 }
 
 // pendingMax bounds the answers that Postgres may owe before no more is read
@@ -48,8 +54,12 @@ func (s *session) expectPart(e expect) {
 // plan's wants hold. Statements that the client believes to be there, because
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
+	var m *meaning
+	if proven {
+		m = s.certain()
+	}
 	if s.block.held && !s.outsideBlock(unit) {
-		if err := s.open(); err != nil {
+		if _, err := s.openFor(unit); err != nil {
 			return err
 		}
 	}
@@ -60,10 +70,6 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		}
 	}
 	wants := s.plan.wants
-	var m *meaning
-	if proven {
-		m = s.certain()
-	}
 	ended := false
 	for kind, message := range messages(unit) {
 		body := message[headerLength:]

@@ -74,6 +74,9 @@ type session struct {
 	plan                     plan
 	key                      []byte
 	block                    block
+	// opening is set when the BEGIN of a block was sent together with a statement,
+	// and may not have succeeded yet.
+	opening bool
 	// upstreamAt is when Postgres was last sent something, kept only where
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
@@ -117,6 +120,9 @@ type session struct {
 	interrupt context.CancelFunc
 	// blockFailed is set when a statement has failed in the block held back.
 	blockFailed bool
+	// beginning is set while the answers to what begins a block are owed, unopened
+	// when they were an error.
+	beginning, unopened bool
 
 	// cancelled is set when a cancel request was handed to Postgres.
 	cancelled atomic.Bool
@@ -127,6 +133,7 @@ type session struct {
 // answeredGroup is what was seen of a unit's answers so far.
 type answeredGroup struct {
 	failed   bool // an ErrorResponse: the rest up to the Sync is skipped
+	unopened bool // it was the BEGIN before them that failed
 	noticed  bool // a notice, which a hit could not repeat
 	unproven bool // a Sync that Postgres ignored ended something unproven
 	captures []*capture
@@ -238,10 +245,9 @@ func (s *session) letFinish(upstream *sync.WaitGroup) {
 
 // handle deals with one unit. It reports false if the session is to end.
 func (s *session) handle(kind unitKind, unit []byte) bool {
-	if s.block.held && s.awaitAnswers() != nil {
-		return false // a block held back is decided on with nothing owed
+	if s.settle() != nil {
+		return false
 	}
-	s.takeBack()
 	switch kind {
 	case unitQuery:
 		return s.handleQuery(unit) == nil
@@ -328,11 +334,10 @@ func (s *session) sendUpstream(message []byte) error {
 // passLong sends on a message that is longer than the buffer, or a group whose
 // messages together are.
 func (s *session) passLong() error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	if s.block.held {
-		if err := s.awaitAnswers(); err != nil {
-			return err
-		}
-		s.takeBack()
 		if err := s.open(); err != nil {
 			return err
 		}

@@ -107,6 +107,7 @@ func (s *session) noteFailed(due *expect) {
 	switch {
 	case due.endsUnit():
 		return
+	case due.opens:
 	case due.kind == expectParse && due.hidden:
 		due.change.upBefore = nil // Postgres has dropped what it held; the client has not
 	case due.kind == expectParse && due.change != nil && due.change.name == "":

@@ -142,7 +142,11 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 		s.confused = true
 		return nil, false
 	}
-	hidden, c = due.hidden, due.capture
+	if due.opens {
+		s.noteOpening(due, kind)
+		return nil, true
+	}
+	hidden, c = due.hidden && !s.group.unopened, due.capture
 	switch kind {
 	case 'Z':
 		s.noteReady(due, body)
@@ -244,7 +248,7 @@ func (s *session) noteError(due *expect, body []byte) (hidden bool) {
 		return true
 	}
 	s.server.counters.queries[Failed].Add(1)
-	s.group.failed = true
+	s.group.failed, s.group.unopened = true, due.opens
 	s.noteFailed(due)
 	return false
 }
@@ -263,6 +267,9 @@ func (s *session) noteReady(due *expect, body []byte) {
 		if s.blockFailed {
 			body[0] = statusFailed
 		}
+	}
+	if s.group.unopened {
+		s.noteUnopened(body)
 	}
 	group := s.group
 	s.group = answeredGroup{captures: group.captures[:0]}

@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// A block that was held back begins together with the first statement that has
+// to run in it: its BEGIN costs no round trip of its own. BEGIN and what belongs
+// to it are sent as extended messages without a Sync, and the statement right
+// behind them, so that Postgres skips the statement if one of them fails.
+//
+//  1. BEGIN and an UPDATE are sent;
+//  2. a cancel request, meant for the UPDATE, meets the BEGIN, which fails;
+//  3. the UPDATE runs outside of a transaction, and is committed at once.
+//
+// 3 cannot happen here: up to the next Sync Postgres ignores everything. The
+// statement has failed then, to the client, and its block is held back again,
+// failed. Nor may anything behind the statement run outside of the transaction:
+//
+//  3. the client does not wait for answers, and sends another UPDATE.
+//
+// So nothing more is sent before the BEGIN has succeeded (see settle). Forced by
+// TestFailedBeginTakesItsStatementAlong.
+
+// mayOpenWith reports whether a unit may be sent together with the BEGIN before it:
+// it has to be a whole one, and to end in a Sync that can be relied on. A simple
+// Query gets one of the sidecar's; while data are copied in, Postgres would
+// ignore it.
+func (s *session) mayOpenWith(unit []byte) bool {
+	if s.block.chained || s.failedBlock() || mentionsToken(unit) {
+		return false
+	}
+	switch kind, n := nextUnit(unit); kind {
+	case unitGroup:
+		return n == len(unit) && !s.groupOpen
+	case unitQuery:
+		text, _, ok := cutString(unit[headerLength:])
+		return ok && n == len(unit) && !s.groupOpen && neverCopies(string(text))
+	default:
+		return false
+	}
+}
+
+// neverCopies reports whether a text is one statement, and not COPY.
+func neverCopies(text string) bool {
+	_, behind, several := strings.Cut(text, ";")
+	return analysis.FirstKeyword(text) != "COPY" && (!several || strings.Trim(behind, sqlSpace+";") == "")
+}
+
+// openFor has the block that was held back begin before a unit. along is set if
+// both are under way together: a Query needs a Sync behind it then.
+func (s *session) openFor(unit []byte) (along bool, err error) {
+	if s.mayOpenWith(unit) {
+		return true, s.openAlong()
+	}
+	return false, s.open()
+}
+
+// openAlong sends what begins the block that was held back. The statement, and a
+// Sync, have to be sent right behind it.
+func (s *session) openAlong() error {
+	b := &s.block
+	s.letGo()
+	s.server.counters.blocksOpened.Add(1)
+	s.opening = true
+	s.mu.Lock()
+	s.beginning = true
+	s.mu.Unlock()
+	if err := s.sendOpening(string(b.begin)); err != nil {
+		return err
+	}
+	for i := range b.savepoints {
+		if err := s.sendOpening(b.savepoints[i].text); err != nil {
+			return err
+		}
+	}
+	if b.read {
+		return s.sendOpening(hasRead)
+	}
+	return nil
+}
+
+// hasRead is executed in a block in which something was read before it began: it
+// takes no other isolation level any more.
+const hasRead = "SELECT 1"
+
+// openingName is the name that the statements and portals have which begin a
+// block, as long as they last: the unnamed ones are the client's.
+const openingName = "freshet begin"
+
+var (
+	openingBind    = appendMessage(nil, 'B', []byte(openingName+"\x00"+openingName+"\x00"), make([]byte, 6))
+	openingExecute = appendMessage(nil, 'E', []byte(openingName+"\x00"), make([]byte, 4))
+	openingClosed  = appendMessage(appendMessage(nil, 'C', []byte("P"+openingName+"\x00")), 'C', []byte("S"+openingName+"\x00"))
+)
+
+// sendOpening sends one statement of those that begin a block.
+func (s *session) sendOpening(sql string) error {
+	s.mu.Lock()
+	for _, kind := range [...]expectKind{expectParse, expectBind, expectExecute, expectClose, expectClose} {
+		s.owe(expect{kind: kind, hidden: true, opens: true})
+	}
+	s.mu.Unlock()
+	parse := appendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
+	for _, message := range [...][]byte{parse, openingBind, openingExecute, openingClosed} {
+		if err := s.sendUpstream(message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle is called before the client's next message is dealt with. It finds out
+// what became of a BEGIN that was sent along, and takes back what did not happen.
+func (s *session) settle() error {
+	if s.opening {
+		if err := s.awaitOpening(); err != nil {
+			return err
+		}
+	}
+	if s.block.held { // which is decided on with nothing owed
+		if err := s.awaitAnswers(); err != nil {
+			return err
+		}
+	}
+	s.takeBack()
+	return nil
+}
+
+func (s *session) awaitOpening() error {
+	if err := s.flushUpstream(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for s.beginning && !s.confused && s.ctx.Err() == nil {
+		s.room.Wait()
+	}
+	unopened := s.unopened
+	s.unopened = false
+	s.mu.Unlock()
+	s.opening = false
+	if unopened && s.upstreamStatus() != statusIdle { // what failed came behind the BEGIN
+		if err := s.ask("ROLLBACK"); err != nil {
+			return err
+		}
+	}
+	s.block.held = unopened
+	return s.ctx.Err()
+}
+
+// noteOpening deals with an answer to what begins a block. mu is held.
+func (s *session) noteOpening(due *expect, kind byte) {
+	switch answer := [...]byte{expectParse: '1', expectBind: '2', expectExecute: 'C', expectClose: '3'}; {
+	case kind == 'D' && due.kind == expectExecute:
+		return
+	case int(due.kind) >= len(answer) || answer[due.kind] != kind:
+		s.confused = true
+		return
+	}
+	s.pending.pop()
+	if next := s.pending.head(); next == nil || !next.opens {
+		s.beginning = false
+	}
+}
+
+// noteUnopened has the block of a BEGIN that failed held back again, failed as
+// its first statement is. mu is held.
+func (s *session) noteUnopened(ready []byte) {
+	s.beginning, s.unopened, s.blockFailed, s.shown = false, true, true, true
+	s.holding.Store(true)
+	ready[0] = statusFailed
+}
+
+// openAttemptsMax is how often it is tried to open a block: a cancel request may
+// have met the BEGIN instead of the statement that it was meant for.
+const openAttemptsMax = 3
+
+// beganInVain is what Postgres is told to fail at if a statement of the block has
+// failed that ran before its BEGIN. It is for who reads Postgres' log.
+const beganInVain = "SELECT 'a statement of this transaction has failed before its BEGIN arrived'::pg_catalog.int4"
+
+var errNotOpened = errors.New("open transaction: Postgres did not begin it")
+
+// open has Postgres begin the block that was held back, and waits until it has:
+// what comes next must not run outside of it, whatever happens to the BEGIN.
+func (s *session) open() error {
+	failed := s.failedBlock()
+	s.letGo()
+	s.server.counters.blocksOpened.Add(1)
+	wanted := byte(statusInBlock)
+	if failed {
+		wanted = statusFailed
+	}
+	for range openAttemptsMax {
+		if err := s.begin(failed); err != nil {
+			return err
+		}
+		switch status := s.upstreamStatus(); {
+		case status == wanted:
+			return nil
+		case status != statusIdle:
+			if err := s.ask("ROLLBACK"); err != nil {
+				return err
+			}
+			if err := s.awaitAnswers(); err != nil {
+				return err
+			}
+		}
+	}
+	s.refuse("25000", "the transaction could not be begun", "Its BEGIN was held back until now. Connect again.")
+	return errNotOpened
+}
+
+// begin asks Postgres for everything that the block consists of, and waits.
+func (s *session) begin(failed bool) error {
+	b := &s.block
+	if err := s.ask(string(b.begin)); err != nil {
+		return err
+	}
+	if b.chained {
+		// Postgres keeps the modes of a transaction that was chained to another
+		// differently: a ROLLBACK AND CHAIN after an error shows it.
+		if err := s.ask("COMMIT AND CHAIN"); err != nil {
+			return err
+		}
+	}
+	for i := range b.savepoints {
+		if err := s.ask(b.savepoints[i].text); err != nil {
+			return err
+		}
+	}
+	if b.read {
+		if err := s.ask(hasRead); err != nil {
+			return err
+		}
+	}
+	if failed {
+		if err := s.ask(beganInVain); err != nil {
+			return err
+		}
+	}
+	return s.awaitAnswers()
+}

@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// overhear puts a link between a sidecar and its Postgres on which heard may
+// change each message of a client, or hold it up. It is for sessions that start
+// later.
+func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
+	t.Helper()
+	listener, err := net.Listen("unix", socketDir(t)+"/.s.PGSQL.5432")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := s.Server.upstream
+	s.Server.upstream = newUpstream(&pgconn.Config{Host: strings.TrimSuffix(listener.Addr().String(), "/.s.PGSQL.5432"), Port: 5432})
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go passOnHeard(t, conn, direct, heard)
+		}
+	}()
+}
+
+func passOnHeard(t *testing.T, conn net.Conn, direct upstream, heard func([]byte) []byte) {
+	defer conn.Close()
+	startup, err := readStartup(conn)
+	if err != nil {
+		return // a cancel request's connection may end like this, too
+	}
+	postgres, err := direct.dial(context.Background())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer postgres.Close()
+	if _, err := postgres.Write(startup); err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(conn, postgres) // until either side ends
+		conn.Close()
+	}()
+	client := &rawClient{t: t, conn: conn}
+	for {
+		message, err := client.tryMessage()
+		if err != nil {
+			return
+		}
+		if _, err := postgres.Write(heard(message)); err != nil {
+			return
+		}
+	}
+}
+
+// opens reports whether a message belongs to what begins a block.
+func opens(message []byte) bool { return bytes.Contains(message, []byte(openingName)) }
+
+var openers = map[string]func(update string) []byte{
+	"simple":   msgQuery,
+	"extended": func(update string) []byte { return synced(once(update)).send },
+}
+
+// TestBeginCostsNoRoundTrip keeps everything that begins a block on the way until
+// the statement behind it is there, too.
+func TestBeginCostsNoRoundTrip(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	var kept []byte
+	held := false
+	overhear(t, s, func(message []byte) []byte {
+		if opens(message) {
+			kept, held = append(kept, message...), true
+			return nil
+		}
+		message = append(kept, message...)
+		kept = nil
+		return message
+	})
+	for name, update := range openers {
+		held = false
+		c := dialRaw(t, s.dsn())
+		c.ask(msgQuery("SELECT name FROM item WHERE id = 1")) // probes
+		c.ask(msgQuery("BEGIN"))
+		c.ask(msgQuery("SAVEPOINT s1"))
+		if got := c.ask(update("UPDATE item SET version = 1 WHERE id = 1")); !bytes.HasSuffix(got, []byte(readyInBlock)) {
+			t.Errorf("%s: the statement was answered with\n%s", name, show(got))
+		}
+		if !held {
+			t.Errorf("%s: nothing was held up", name)
+		}
+		c.ask(msgQuery("ROLLBACK TO s1"))
+		if got := c.ask(msgQuery("SELECT version FROM item WHERE id = 1")); !bytes.Contains(got, []byte("\x010")) {
+			t.Errorf("%s: the savepoint restored\n%s", name, show(got))
+		}
+		c.ask(msgQuery("COMMIT"))
+		c.conn.Close()
+	}
+}
+
+// TestFailedBeginTakesItsStatementAlong has Postgres refuse what begins a block:
+// neither the statement behind it nor the next one, which the client sends without
+// waiting, may run outside of the transaction.
+func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	garbled := ""
+	overhear(t, s, func(message []byte) []byte {
+		if garbled != "" && opens(message) {
+			return bytes.Replace(message, []byte(garbled), bytes.Repeat([]byte("?"), len(garbled)), 1)
+		}
+		return message
+	})
+	for _, fails := range []string{"BEGIN", "SAVEPOINT", "SELECT"} {
+		for name, update := range openers {
+			t.Run(fails+" "+name, func(t *testing.T) {
+				garbled = fails
+				c := dialRaw(t, s.dsn())
+				c.ask(msgQuery("BEGIN"))
+				c.ask(msgQuery("SELECT version FROM item WHERE id = 1")) // read, so that a SELECT is sent along
+				c.ask(msgQuery("SAVEPOINT s1"))
+				c.send(join(update("UPDATE item SET version = 1 WHERE id = 1"), update("UPDATE item SET version = 2 WHERE id = 1")))
+				for _, code := range []string{"42601", "25P02"} {
+					if got := c.until("Z"); !bytes.Contains(got, []byte("C"+code+"\x00")) || !bytes.HasSuffix(got, []byte(readyFailed)) {
+						t.Errorf("instead of %s the client got\n%s", code, show(got))
+					}
+				}
+				garbled = ""
+				if got := c.ask(msgQuery("ROLLBACK TO s1")); !bytes.HasSuffix(got, []byte(readyInBlock)) {
+					t.Errorf("back to the savepoint:\n%s", show(got))
+				}
+				c.ask(update("UPDATE item SET version = 3 WHERE id = 1"))
+				if got := c.ask(msgQuery("ROLLBACK")); !bytes.HasSuffix(got, []byte(readyIdle)) {
+					t.Errorf("the end of the transaction:\n%s", show(got))
+				}
+				if got := c.ask(msgQuery("SELECT version FROM item WHERE id = 1")); !bytes.Contains(got, []byte("\x010")) {
+					t.Errorf("something was written outside of the transaction:\n%s", show(got))
+				}
+				c.conn.Close()
+			})
+		}
+	}
+}
