@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/invalidation"
@@ -64,7 +65,7 @@ func printInstalled(w io.Writer, database string, r invalidation.Report) {
 			details = "any change counts for every row"
 		}
 		if t.Tables > 1 {
-			details += fmt.Sprintf("; with %d partitions or children", t.Tables-1)
+			details += "; with " + english.Plural(t.Tables-1, "partition or child", "partitions or children")
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s.%s\t%s\n", state, t.Schema, t.Name, details)
 	}

@@ -14,7 +14,7 @@ func TestInstallTellsWhatItDid(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, text := range []string{"public.fruit", "told apart by id", "public.basket", "with 1 partitions or children"} {
+	for _, text := range []string{"public.fruit", "told apart by id", "public.basket", "with 1 partition or child"} {
 		if !strings.Contains(stdout, text) {
 			t.Errorf("%q is missing:\n%s", text, stdout)
 		}
