@@ -64,8 +64,25 @@ func (w *world) stopLogWriter(ctx context.Context) (release func(), err error) {
 }
 
 // crashDelay is the time in which the server tells its processes to end after
-// one of them was killed.
+// the first one has heard of it.
 const crashDelay = 30 * time.Millisecond
+
+// awaitCrash waits until the server ends the process of a connection, as it does
+// with all when one was killed: on a busy machine it may go on for a while before
+// it notices.
+func awaitCrash(ctx context.Context, witness *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, truthWaitMax)
+	defer cancel()
+	for {
+		_, err := witness.Exec(ctx, "SELECT pg_sleep(1)")
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait for PostgreSQL to notice a killed process: %w", ctx.Err())
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
 
 // crashBackend kills a process of the server, which ends all others, recovers
 // and goes on. prepare is run first, on the connection that will be killed.
@@ -84,6 +101,11 @@ func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Du
 	if _, err := conn.Exec(ctx, prepare); err != nil {
 		return fmt.Errorf("prepare a crash: %w", err)
 	}
+	witness, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	defer witness.Close(ctx)
 	pause(ctx, settle)
 	next, err := number(ctx, dsn, nextIDSQL)
 	if err != nil {
@@ -91,6 +113,9 @@ func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Du
 	}
 	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill a backend: %w", err)
+	}
+	if err := awaitCrash(context.WithoutCancel(ctx), witness); err != nil {
+		return err
 	}
 	pause(context.WithoutCancel(ctx), crashDelay)
 	release()
