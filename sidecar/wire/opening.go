@@ -62,30 +62,37 @@ func (s *session) openFor(unit []byte) (along bool, err error) {
 // openAlong sends what begins the block that was held back. The statement, and a
 // Sync, have to be sent right behind it.
 func (s *session) openAlong() error {
-	b := &s.block
 	s.letGo()
 	s.server.counters.blocksOpened.Add(1)
 	s.opening = true
 	s.mu.Lock()
 	s.beginning = true
 	s.mu.Unlock()
-	if err := s.sendOpening(string(b.begin)); err != nil {
-		return err
-	}
-	for i := range b.savepoints {
-		if err := s.sendOpening(b.savepoints[i].text); err != nil {
+	for _, sql := range s.block.statements() {
+		if err := s.sendOpening(sql); err != nil {
 			return err
 		}
-	}
-	if b.read {
-		return s.sendOpening(hasRead)
 	}
 	return nil
 }
 
-// hasRead is executed in a block in which something was read before it began: it
-// takes no other isolation level any more.
-const hasRead = "SELECT 1"
+// statements are what makes a transaction of Postgres what the block is.
+func (b *block) statements() []string {
+	list := append(make([]string, 0, 4), string(b.begin))
+	if b.chained {
+		// Postgres keeps the modes of a transaction that was chained to another
+		// differently: a ROLLBACK AND CHAIN after an error shows it.
+		list = append(list, "COMMIT AND CHAIN")
+	}
+	for i := range b.savepoints {
+		list = append(list, b.savepoints[i].text)
+	}
+	if b.read {
+		// A transaction that has read takes no other isolation level any more.
+		list = append(list, "SELECT 1")
+	}
+	return list
+}
 
 // openingName is the name that the statements and portals have which begin a
 // block, as long as they last: the unnamed ones are the client's.
@@ -216,29 +223,12 @@ func (s *session) open() error {
 
 // begin asks Postgres for everything that the block consists of, and waits.
 func (s *session) begin(failed bool) error {
-	b := &s.block
-	if err := s.ask(string(b.begin)); err != nil {
-		return err
-	}
-	if b.chained {
-		// Postgres keeps the modes of a transaction that was chained to another
-		// differently: a ROLLBACK AND CHAIN after an error shows it.
-		if err := s.ask("COMMIT AND CHAIN"); err != nil {
-			return err
-		}
-	}
-	for i := range b.savepoints {
-		if err := s.ask(b.savepoints[i].text); err != nil {
-			return err
-		}
-	}
-	if b.read {
-		if err := s.ask(hasRead); err != nil {
-			return err
-		}
-	}
+	statements := s.block.statements()
 	if failed {
-		if err := s.ask(beganInVain); err != nil {
+		statements = append(statements, beganInVain)
+	}
+	for _, sql := range statements {
+		if err := s.ask(sql); err != nil {
 			return err
 		}
 	}
