@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -245,18 +244,28 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 	eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
 }
 
-// scripted is a sidecar whose Postgres is played by the test.
-func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop func()) {
+// standIn is a listener in the place of a Postgres, and how to connect to it.
+func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 	t.Helper()
-	postgres, err := net.Listen("unix", socketDir(t)+"/.s.PGSQL.5432")
+	const port = 5432
+	dir := socketDir(t)
+	listener, err := net.Listen("unix", SocketPath(dir, port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { postgres.Close() })
+	t.Cleanup(func() { listener.Close() })
+	return listener, &pgconn.Config{Host: dir, Port: port}
+}
+
+// scripted is a sidecar whose Postgres is played by the test.
+func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop func()) {
+	t.Helper()
+	postgres, place := standIn(t)
 	first := bed.sidecar()
 	s = &side{bed: bed, dir: socketDir(t)}
+	var err error
 	s.Server, err = New(Options{
-		Upstream: &pgconn.Config{Host: filepath.Dir(postgres.Addr().String()), Port: 5432}, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
+		Upstream: place, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
 		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
 	})
 	if err != nil {

@@ -5,10 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
-	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // overhear puts a link between a sidecar and its Postgres on which heard may
@@ -16,13 +13,9 @@ import (
 // later.
 func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 	t.Helper()
-	listener, err := net.Listen("unix", socketDir(t)+"/.s.PGSQL.5432")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, place := standIn(t)
 	direct := s.Server.upstream
-	s.Server.upstream = newUpstream(&pgconn.Config{Host: strings.TrimSuffix(listener.Addr().String(), "/.s.PGSQL.5432"), Port: 5432})
-	t.Cleanup(func() { listener.Close() })
+	s.Server.upstream = newUpstream(place)
 	go func() {
 		for {
 			conn, err := listener.Accept()

@@ -3,14 +3,11 @@ package wire
 import (
 	"bytes"
 	"context"
-	"net"
-	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // TestBigResultToASlowReader streams 100 MB to a client that takes its time.
@@ -133,23 +130,7 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 // its start-up ends with the others.
 func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
-	first := bed.sidecar()
-	silent, err := net.Listen("unix", socketDir(t)+"/.s.PGSQL.5432")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	s := &side{bed: bed, dir: socketDir(t)}
-	s.Server, err = New(Options{
-		Upstream: &pgconn.Config{Host: filepath.Dir(silent.Addr().String()), Port: 5432}, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
-		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	s, silent, stop := scripted(t, bed)
 	c := dialOnly(t, s.dsn())
 	if _, err := c.Write(startupMessage(bed.database)); err != nil {
 		t.Fatal(err)
@@ -160,14 +141,4 @@ func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	defer up.Close()
 	stop()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(eventuallyMax):
-		t.Error("the sidecar does not end")
-		up.Close()
-		<-ended
-	}
 }
