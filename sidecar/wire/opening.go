@@ -102,6 +102,7 @@ var (
 	openingBind    = appendMessage(nil, 'B', []byte(openingName+"\x00"+openingName+"\x00"), make([]byte, 6))
 	openingExecute = appendMessage(nil, 'E', []byte(openingName+"\x00"), make([]byte, 4))
 	openingClosed  = appendMessage(appendMessage(nil, 'C', []byte("P"+openingName+"\x00")), 'C', []byte("S"+openingName+"\x00"))
+	openingCleared = append(appendMessage(nil, 'C', []byte("S"+openingName+"\x00")), syncMessage...)
 )
 
 // sendOpening sends one statement of those that begin a block.
@@ -149,13 +150,30 @@ func (s *session) awaitOpening() error {
 	s.unopened = false
 	s.mu.Unlock()
 	s.opening = false
-	if unopened && s.upstreamStatus() != statusIdle { // what failed came behind the BEGIN
-		if err := s.ask("ROLLBACK"); err != nil {
+	if unopened {
+		if err := s.clearOpening(); err != nil {
 			return err
 		}
 	}
 	s.block.held = unopened
 	return s.ctx.Err()
+}
+
+// clearOpening rids Postgres of what is left of a BEGIN that failed.
+//
+//  1. A cancel request meets the BEGIN behind its Parse; the Close is skipped.
+//  2. The next block's BEGIN has the same name, which is taken.
+//
+// Forced by TestFailedBeginTakesItsStatementAlong.
+func (s *session) clearOpening() error {
+	if s.upstreamStatus() != statusIdle { // what failed came behind the BEGIN
+		if err := s.ask("ROLLBACK"); err != nil {
+			return err
+		}
+	}
+	s.expectPart(expect{kind: expectClose, hidden: true})
+	s.expectUnit(expect{kind: expectSync, hidden: true, proven: true})
+	return s.sendUpstream(openingCleared)
 }
 
 // noteOpening deals with an answer to what begins a block. mu is held.

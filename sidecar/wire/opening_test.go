@@ -104,39 +104,58 @@ func TestBeginCostsNoRoundTrip(t *testing.T) {
 	}
 }
 
+// openingFailures are what Postgres may refuse of what begins a block: the place of
+// the message, what of it is garbled, and the error.
+var openingFailures = []struct {
+	name, garbled, code string
+	kind                byte
+}{
+	{name: "BEGIN", garbled: "BEGIN", kind: 'P', code: "42601"},
+	{name: "BEGIN behind its Parse", garbled: openingName, kind: 'E', code: "34000"},
+	{name: "SAVEPOINT", garbled: "SAVEPOINT", kind: 'P', code: "42601"},
+	{name: "SELECT", garbled: "SELECT", kind: 'P', code: "42601"},
+}
+
 // TestFailedBeginTakesItsStatementAlong has Postgres refuse what begins a block:
 // neither the statement behind it nor the next one, which the client sends without
-// waiting, may run outside of the transaction.
+// waiting, may run outside of the transaction. Nor may anything be left of it that
+// the client could see, or the next BEGIN meet.
 func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
-	garbled := ""
+	var garbled string
+	var garbledKind byte
 	overhear(t, s, func(message []byte) []byte {
-		if garbled != "" && opens(message) {
+		if message[0] == garbledKind && opens(message) {
 			return bytes.Replace(message, []byte(garbled), bytes.Repeat([]byte("?"), len(garbled)), 1)
 		}
 		return message
 	})
-	for _, fails := range []string{"BEGIN", "SAVEPOINT", "SELECT"} {
+	for _, failure := range openingFailures {
 		for name, update := range openers {
-			t.Run(fails+" "+name, func(t *testing.T) {
-				garbled = fails
+			t.Run(failure.name+" "+name, func(t *testing.T) {
+				garbled, garbledKind = failure.garbled, failure.kind
 				c := dialRaw(t, s.dsn())
 				c.ask(msgQuery("BEGIN"))
 				c.ask(msgQuery("SELECT version FROM item WHERE id = 1")) // read, so that a SELECT is sent along
 				c.ask(msgQuery("SAVEPOINT s1"))
 				c.send(join(update("UPDATE item SET version = 1 WHERE id = 1"), update("UPDATE item SET version = 2 WHERE id = 1")))
-				for _, code := range []string{"42601", "25P02"} {
+				for _, code := range []string{failure.code, "25P02"} {
 					if got := c.until("Z"); !bytes.Contains(got, []byte("C"+code+"\x00")) || !bytes.HasSuffix(got, []byte(readyFailed)) {
 						t.Errorf("instead of %s the client got\n%s", code, show(got))
 					}
 				}
-				garbled = ""
+				garbledKind = 0
 				if got := c.ask(msgQuery("ROLLBACK TO s1")); !bytes.HasSuffix(got, []byte(readyInBlock)) {
 					t.Errorf("back to the savepoint:\n%s", show(got))
 				}
-				c.ask(update("UPDATE item SET version = 3 WHERE id = 1"))
+				if got := c.ask(update("UPDATE item SET version = 3 WHERE id = 1")); !bytes.Contains(got, []byte("UPDATE 1\x00")) {
+					t.Errorf("the next statement of the transaction:\n%s", show(got))
+				}
+				if got := c.ask(msgQuery("SELECT 'left: ' || name FROM pg_prepared_statements")); bytes.Contains(got, []byte("left: ")) {
+					t.Errorf("Postgres has statements of the sidecar's own:\n%s", show(got))
+				}
 				if got := c.ask(msgQuery("ROLLBACK")); !bytes.HasSuffix(got, []byte(readyIdle)) {
 					t.Errorf("the end of the transaction:\n%s", show(got))
 				}
