@@ -107,20 +107,30 @@ func (t catalogTrigger) columns() []string {
 	return columns
 }
 
-// functionBodies finds the functions in our SQL files: the MD5 of each body.
-func functionBodies(files ...string) map[string]string {
-	form := regexp.MustCompile(`(?s)CREATE OR REPLACE FUNCTION freshet\.(\w+)\([^$]*\$freshet\$(.*?)\$freshet\$`)
-	bodies := map[string]string{}
+// fixedFunction is a function as our SQL files make it.
+type fixedFunction struct {
+	source   string // MD5 of its body
+	settings []string
+}
+
+// functionsIn finds the functions in our SQL files, by name.
+func functionsIn(files ...string) map[string]fixedFunction {
+	form := regexp.MustCompile(`(?s)CREATE OR REPLACE FUNCTION freshet\.(\w+)\(([^$]*)\$freshet\$(.*?)\$freshet\$`)
+	functions := map[string]fixedFunction{}
 	for _, file := range files {
 		for _, found := range form.FindAllStringSubmatch(file, -1) {
-			bodies[found[1]] = md5Hex(found[2])
+			f := fixedFunction{source: md5Hex(found[3])}
+			if strings.Contains(found[2], "SET search_path") {
+				f.settings = []string{functionSearchPath}
+			}
+			functions[found[1]] = f
 		}
 	}
-	return bodies
+	return functions
 }
 
 // fixedFunctions are those of the base and event files, by name.
-var fixedFunctions = functionBodies(baseSQL, eventsSQL)
+var fixedFunctions = functionsIn(baseSQL, eventsSQL)
 
 // fixedTables are those that the base file makes, logged or not, none with a
 // sequence.
@@ -133,7 +143,8 @@ var fixedEvents = []struct{ name, event, function, tag string }{
 	{"freshet_drop", "sql_drop", "on_drop", ""},
 }
 
-// functionSearchPath is what every function of ours must run under.
+// functionSearchPath is what every function of ours must run under, but the one
+// that tells of the caller's.
 const functionSearchPath = "search_path=pg_catalog, pg_temp"
 
 // baseProblems says what is wrong with the parts that all tables share.
@@ -148,8 +159,8 @@ func (c *catalog) baseProblems() []string {
 			problems = append(problems, "table freshet."+table[:len(table)-2]+" is missing or not of this version")
 		}
 	}
-	for name, source := range fixedFunctions {
-		if f, ok := byName[name]; !ok || f.Source != source || !slices.Equal(f.Settings, []string{functionSearchPath}) {
+	for name, want := range fixedFunctions {
+		if f, ok := byName[name]; !ok || f.Source != want.source || !slices.Equal(f.Settings, want.settings) {
 			problems = append(problems, "function freshet."+name+" is missing or not of this version")
 		}
 	}

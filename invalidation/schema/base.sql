@@ -130,3 +130,37 @@ BEGIN
 END
 $freshet$;
 GRANT EXECUTE ON FUNCTION freshet.incarnation() TO PUBLIC;
+
+-- What the answers of the calling session depend on besides their statements: its
+-- temporary schema, role, database and search path, then the settings named. A
+-- sidecar asks after each statement that may have changed them, and Postgres
+-- parses as many expressions in ten times the time that it takes to evaluate them.
+-- The search path is the client's: everything is qualified.
+CREATE OR REPLACE FUNCTION freshet.session(settings text[], with_role boolean) RETURNS text[]
+LANGUAGE plpgsql STABLE AS $freshet$
+DECLARE
+	setting pg_catalog.text;
+	role pg_catalog.text;
+	answer pg_catalog.text[];
+BEGIN
+	IF with_role THEN
+		-- The OID, as a name may be another role's tomorrow, and whether row security
+		-- applies to the role anywhere.
+		SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) INTO role
+		FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER;
+	END IF;
+	answer := ARRAY[
+		(pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.text,
+		role,
+		CURRENT_USER::pg_catalog.text,
+		SESSION_USER::pg_catalog.text,
+		pg_catalog.current_database()::pg_catalog.text,
+		pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))
+	];
+	FOREACH setting IN ARRAY settings LOOP
+		answer := pg_catalog.array_append(answer, pg_catalog.current_setting(setting, true));
+	END LOOP;
+	RETURN answer;
+END
+$freshet$;
+GRANT EXECUTE ON FUNCTION freshet.session(text[], boolean) TO PUBLIC;

@@ -11,9 +11,9 @@ import (
 // function that a SELECT calls, or in a trigger, goes unnoticed: to ask after
 // each of those would cost sessions that are passed through a question a read.
 
-// probeNames is the column that a probe ends with if the names have to be known:
-// those of the statements made by the protocol.
-const probeNames = `, (SELECT pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ',')` +
+// namesSQL are the names of the statements made by the protocol, which is never
+// NULL: that is what a probe says that was not asked.
+const namesSQL = `(SELECT COALESCE(pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ','), '')` +
 	` FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)`
 
 // endsStatements reports whether a command of this tag may end prepared statements.

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/freshet/freshet/cache/fence"
+
 // expectKind is what Postgres will answer to one message.
 type expectKind byte
 
@@ -40,6 +42,10 @@ type expect struct {
 	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
 	change   *change   // of the names of statements, unless nil
 	capture  *capture  // of an Execute, a Describe or a Query
+	// timed, unless nil, is told how long the unit that ends here took, which was sent
+	// at sent.
+	timed *verdictSlot
+	sent  fence.Instant
 }
 
 // endsUnit reports whether the answer ends in ReadyForQuery.

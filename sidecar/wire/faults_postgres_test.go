@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -34,8 +35,9 @@ func lost(err error) bool {
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// crash kills one backend, after which Postgres ends all others and recovers.
-func crash(t *testing.T, pg *servers.Postgres, database string) {
+// crash kills one backend, any but those of clients, after which Postgres ends all
+// others and recovers.
+func crash(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), pg.DSN(database))
 	if err != nil {
@@ -43,8 +45,12 @@ func crash(t *testing.T, pg *servers.Postgres, database string) {
 	}
 	defer conn.Close(context.Background())
 	var pid int
+	others := []int32{int32(conn.PgConn().PID())}
+	for _, c := range clients {
+		others = append(others, int32(binary.BigEndian.Uint32([]byte(c.key))))
+	}
 	err = conn.QueryRow(context.Background(), `SELECT pid FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database() ORDER BY random() LIMIT 1`).Scan(&pid)
+WHERE backend_type = 'client backend' AND pid <> ALL ($1) AND datname = current_database() ORDER BY random() LIMIT 1`, others).Scan(&pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,18 +79,18 @@ func withoutLastWords(said []byte) []byte {
 }
 
 func TestPostgresFaults(t *testing.T) {
-	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string){
-		"restarted": func(t *testing.T, pg *servers.Postgres, _ string) {
+	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient){
+		"restarted": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
 			if err := pg.Restart(); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"restarted at once": func(t *testing.T, pg *servers.Postgres, _ string) {
+		"restarted at once": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
 			if err := errors.Join(pg.Stop(servers.Immediate), pg.Start()); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"killed": func(t *testing.T, pg *servers.Postgres, _ string) {
+		"killed": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
 			pg.Kill()
 			if err := pg.Start(); err != nil {
 				t.Fatal(err)
@@ -101,7 +107,7 @@ func TestPostgresFaults(t *testing.T) {
 			idle.ask(msgQuery("SELECT version FROM item WHERE id = 1"))
 			p := hold(t, bed, lost, first, second)
 			p.goOn()
-			fault(t, pg, bed.database)
+			fault(t, pg, bed.database, idle, idleDirect)
 			want, got := idleDirect.rest(), idle.rest()
 			if name == "killed" {
 				// Whether a server process still says so depends on which of them is killed

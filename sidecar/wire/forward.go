@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/freshet/freshet/cache/fence"
+
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	along := false
@@ -36,6 +38,9 @@ func (s *session) expectUnit(e expect) {
 	e.proven = e.proven && !s.groupUnproven
 	e.inBlock = s.block.held
 	s.groupOpen, s.groupUnproven = false, false
+	if s.timed != nil && !e.hidden {
+		e.timed, e.sent, s.timed = s.timed, fence.Now(), nil
+	}
 	s.mu.Lock()
 	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
 		s.room.Wait()

@@ -66,7 +66,10 @@ func FuzzFrontend(f *testing.F) {
 		if columns, ok := dataRow(sent); ok && len(columns) > len(sent)/4 {
 			t.Fatalf("%d columns in %d bytes", len(columns), len(sent))
 		}
-		_ = parseProbe(sent)
+		_ = parseProbe(sent, nil)
+		if parts, ok := parseTextArray(sent); ok && len(parts) > len(sent)/2 {
+			t.Fatalf("%d elements in %d bytes", len(parts), len(sent))
+		}
 		_, _ = parseNames(sent)
 		_ = endsConnection(sent)
 		_ = messageLength(sent)

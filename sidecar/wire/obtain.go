@@ -181,6 +181,7 @@ func (s *session) obtain(r request) obtained {
 			return obtained{interrupted: true}
 		}
 		if c := s.beginCapture(r, start, flight); c != nil {
+			s.timed = r.slot
 			return obtained{capture: c}
 		}
 	}

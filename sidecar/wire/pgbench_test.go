@@ -13,12 +13,15 @@ import (
 )
 
 // The scripts read the accounts of pgbench by their key, as its own -S does, from
-// a range that fits into the cache; all but the first cannot be cached.
+// a range that fits into the cache. Those called uncached cannot be cached; changes
+// reads what it is about to write.
 const (
 	cachedScript   = "\\set aid random(1, 1000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
 	uncachedScript = "\\set aid random(1, 1000)\nSELECT abalance, now() FROM pgbench_accounts WHERE aid = :aid;\n"
 	rowsScript     = "SELECT *, now() FROM pgbench_accounts WHERE aid <= 200;\n"
 	blockScript    = "\\set aid random(1, 1000)\nBEGIN;\nSELECT abalance, now() FROM pgbench_accounts WHERE aid = :aid;\nEND;\n"
+	changesScript  = "\\set aid random(1, 1000)\nBEGIN;\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n" +
+		"UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\nEND;\n"
 )
 
 // BenchmarkPgbench compares pgbench through a sidecar with pgbench at Postgres
@@ -41,6 +44,7 @@ func BenchmarkPgbench(b *testing.B) {
 		{"uncached", uncachedScript, map[string]place{"x-direct": direct, "x-pgbouncer": relayed}},
 		{"uncached-rows", rowsScript, map[string]place{"x-direct": direct, "x-pgbouncer": relayed}},
 		{"uncached-transaction", blockScript, map[string]place{"x-direct": direct, "x-pgbouncer": relayed}},
+		{"changes", changesScript, map[string]place{"x-direct": direct, "x-pgbouncer": relayed}},
 	} {
 		file := filepath.Join(b.TempDir(), script.name+".sql")
 		if err := os.WriteFile(file, []byte(script.text), 0o600); err != nil {

@@ -13,19 +13,45 @@ func (s *session) probe() bool {
 	s.mu.Lock()
 	s.dirty = false
 	s.mu.Unlock()
-	row, answered := s.askRow(s.probeQuery(s.namesDoubtful.Load()))
+	before := s.before()
+	row, answered := s.askRow(s.probeQuery(before == nil, s.namesDoubtful.Load()))
 	if !answered {
 		return false
 	}
-	state := parseProbe(row)
+	state := parseProbe(row, before)
 	s.adopt(state)
 	return state != nil
 }
 
+// before is the last state known, if the server that the connection leads to is
+// still the same. A primary stays one, and of the incarnation that it has: whoever
+// alters that without ending the connections is found out by the follower's look,
+// and then the session is not of its incarnation any more. A standby may become a
+// primary.
+func (s *session) before() *sessionState {
+	if s.state == nil || s.state.standby != "" || !s.sameServer() {
+		return nil
+	}
+	return s.state
+}
+
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
-func (s *session) probeQuery(names bool) []byte {
-	return probeQueries[probeForm{role: s.server.follower.State().Secured(), names: names}]
+func (s *session) probeQuery(server, names bool) []byte {
+	return probeQueries[probeForm{server: server, role: s.server.follower.State().Secured(), names: names}]
+}
+
+// mayHaveChanged notes that something may have changed the session's state.
+func (s *session) mayHaveChanged() {
+	s.mu.Lock()
+	s.soil()
+	s.mu.Unlock()
+}
+
+// soil is mayHaveChanged for who holds mu.
+func (s *session) soil() {
+	s.dirty = true
+	s.changes++
 }
 
 // learn probes, and says why the state is not known afterwards. The probe would

@@ -54,7 +54,7 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := parseProbe(<-s.found); state != nil || s.pending.len() > 0 {
+	if state := parseProbe(<-s.found, nil); state != nil || s.pending.len() > 0 {
 		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.pending.len())
 	}
 }

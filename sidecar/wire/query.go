@@ -25,7 +25,7 @@ func (s *session) obstacle() string {
 	case s.status != statusIdle:
 		return reasonInTransaction
 	}
-	s.clean = s.state != nil && !s.dirty
+	s.clean, s.changesSeen = s.state != nil && !s.dirty, s.changes
 	// What a group has shown before its Sync, a description perhaps, counts too.
 	s.wasShown = s.wasShown || s.shown || s.groupOpen
 	s.shown = false
@@ -76,6 +76,9 @@ func (s *session) handleQuery(unit []byte) error {
 	}
 	if reason != "" && (malformed || !s.block.held) {
 		s.bypass(reason, 1)
+		if s.withholds(reason) {
+			s.noteWithheld(string(text), nil)
+		}
 		return s.forwardQuery(unit, false, nil)
 	}
 	if reason == "" && s.servable() {
@@ -108,6 +111,11 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	if reason := s.hopeless(text, nil); reason != "" {
 		return pass(reason)
 	}
+	if s.spares(text, nil) {
+		s.bypass(reasonSpared, 1)
+		return s.forwardQuery(unit, true, nil)
+	}
+	asks := !s.clean
 	if reason := s.understand(); reason != "" {
 		return pass(reason)
 	}
@@ -121,6 +129,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	}
 	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, []byte(text))
 	got := s.obtain(r)
+	s.noteObtained(&got, asks)
 	switch {
 	case got.interrupted:
 		return s.answerCancelled(true)
@@ -138,6 +147,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 func (s *session) answerQuery(entry *cache.Entry, how Outcome) error {
 	a := entry.Payload.(*answer)
 	s.server.counters.queries[how].Add(1)
+	s.reading.reads++
 	delete(s.prepared, "") // a simple query ends the unnamed statement
 	s.out = append(s.out, a.description...)
 	if err := s.appendBody(a.body); err != nil {
@@ -222,6 +232,10 @@ func (s *session) handleGroup(unit []byte) error {
 	switch {
 	case reason != "":
 		s.bypass(reason, p.executions)
+		if s.withholds(reason) && len(p.wants) == 1 && p.reason == "" {
+			statement := p.wants[0].prepared.statement
+			s.noteWithheld(statement.sql, statement.paramTypes)
+		}
 		return s.forwardGroup(unit, p.executions == 0)
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
@@ -274,6 +288,13 @@ func (s *session) obtainGroup(unit []byte) error {
 			return pass(reason)
 		}
 	}
+	if len(p.wants) == 1 {
+		if statement := p.wants[0].prepared.statement; s.spares(statement.sql, statement.paramTypes) {
+			s.bypass(reasonSpared, p.executions)
+			return s.forwardGroup(unit, true)
+		}
+	}
+	asks := !s.clean
 	if reason := s.understand(); reason != "" {
 		return pass(reason)
 	}
@@ -298,6 +319,7 @@ func (s *session) obtainGroup(unit []byte) error {
 	w := &p.wants[0]
 	s.keyOf(w)
 	got := s.obtain(requests[0])
+	s.noteObtained(&got, asks)
 	if got.interrupted {
 		return s.answerCancelled(false)
 	}
@@ -439,6 +461,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		}
 	}
 	s.server.counters.queries[how].Add(uint64(p.executions))
+	s.reading.reads += p.executions
 	if err := s.keepAlive(); err != nil {
 		return err
 	}

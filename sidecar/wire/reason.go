@@ -34,6 +34,7 @@ const (
 	reasonSchemaMoving     = "schema_changing"
 	reasonReplicaLevel     = "replica_not_bounded"
 	reasonReplicaBehind    = "replica_not_vouched_for"
+	reasonSpared           = "sooner_from_postgres"
 )
 
 var advice = map[string]string{
@@ -66,6 +67,7 @@ var advice = map[string]string{
 	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",
 	reasonReplicaLevel:     "The connection leads to a replica, and the session demands more than bounded staleness: SET freshet.consistency = 'bounded', or connect to the primary.",
 	reasonReplicaBehind:    "The replica is not known to follow the primary of --primary, is too far behind it, or is out of reach.",
+	reasonSpared:           "The session writes after each single read, and Postgres answers this one sooner than the sidecar could ask what it needs behind a write: nothing is wrong.",
 	reasonSchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -71,6 +72,10 @@ type Server struct {
 	logger      *slog.Logger
 	verdicts    *verdicts
 	counters    counters
+	// asking is how long a read takes to ask for all that is not known.
+	asking average
+	// shortRuns is shortRunsMin, unless a test wants more reads spared, or none.
+	shortRuns atomic.Int64
 
 	listeners []net.Listener
 	socket    *socket
@@ -108,6 +113,7 @@ func New(o Options) (*Server, error) {
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: newLostEnds(),
 	}
+	s.shortRuns.Store(shortRunsMin)
 	s.background, s.stop = context.WithCancel(context.Background())
 	if o.ListenTCP != "" {
 		tcp, err := net.Listen("tcp", o.ListenTCP)
@@ -140,9 +146,7 @@ func (s *Server) Report() Report { return s.counters.report() }
 func (s *Server) SchemaChanged() {
 	s.verdicts.schemaChanged()
 	s.sessions.each(func(c *session) {
-		c.mu.Lock()
-		c.dirty = true // a reloaded configuration may have changed its settings
-		c.mu.Unlock()
+		c.mayHaveChanged() // by a reload of the configuration
 	})
 }
 

@@ -77,6 +77,11 @@ type session struct {
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
+	reading readRun
+	// changesSeen is changes as of when nothing was owed last.
+	changesSeen uint64
+	// timed, unless nil, is told how long Postgres takes for the unit that is sent next.
+	timed *verdictSlot
 	// upstreamAt is when Postgres was last sent something, kept only where
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
@@ -109,6 +114,8 @@ type session struct {
 	// dirty is set when something may have changed the session's state, shown when
 	// the client was told something by Postgres that wasShown does not say yet.
 	dirty, shown bool
+	// changes counts what has set dirty.
+	changes uint64
 	// confused is set when Postgres answered something that was not expected;
 	// from then on everything is passed through.
 	confused bool
@@ -165,9 +172,7 @@ func (s *session) run() {
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
 	if s.server.verdicts.generation.Load() != generation {
-		s.mu.Lock()
-		s.dirty = true // SchemaChanged could not reach this session yet
-		s.mu.Unlock()
+		s.mayHaveChanged() // SchemaChanged could not reach this session yet
 	}
 
 	var upstream sync.WaitGroup

@@ -247,7 +247,7 @@ func (s *session) relayAuthentication(message []byte) error {
 // unknown: the session is passed through until a probe succeeds.
 func (s *session) probeAtStart(in *buffer) error {
 	s.server.counters.upstreamProbes.Add(1)
-	if _, err := s.up.Write(s.probeQuery(false)); err != nil {
+	if _, err := s.up.Write(s.probeQuery(true, false)); err != nil {
 		return err
 	}
 	s.pending.push(expectRow)
@@ -264,7 +264,7 @@ func (s *session) probeAtStart(in *buffer) error {
 		}
 		in.drop(n)
 	}
-	s.adopt(parseProbe(<-s.found))
+	s.adopt(parseProbe(<-s.found, nil))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
 	s.shown = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 // sessionState is what a probe found on one upstream connection: everything
 // besides the statement and its parameters that an answer can depend on.
 type sessionState struct {
+	// found is what freshet.session gave, from which all but the server follows.
+	found []byte
 	// id names the role, the database, the search path and the settings.
 	id digest
 	// role is the OID of the current role, 0 if it is not known. It is in id and in
@@ -58,91 +61,104 @@ var parseSettings = []string{
 	"transform_null_equals", "xmloption",
 }
 
-const (
-	// The columns of a probe: first those that are no part of the key.
-	probeIncarnation = 0
-	probeStandby     = 1
-	probeDemands     = 2 // three of them
-	probeIdle        = 5
-	probeTemporary   = 6
-	probeRole        = 7
-	probeSearchPath  = 11
-	probeSettings    = 12
+// askedSettings are all that a probe asks for, in the order in which it gets them.
+var askedSettings = slices.Concat(keyedSettings, demandSettings, []string{"idle_session_timeout"})
 
+// The parts of what freshet.session gives; the settings come behind them.
+const (
+	partTemporary = iota
+	partRole
+	partUser
+	partSessionUser
+	partDatabase
+	partSearchPath
+	partsFixed
+)
+
+const (
 	schemaSeparator    = "\x01" // between the schemas of the search path
 	utf8Encoding       = "UTF8"
 	isolationCommitted = "read committed"
 )
 
-// roleSQL is the OID of the current role and whether row security applies to it
-// anywhere. A name may be another role's tomorrow. What row security depends on
-// besides, no probe could tell: whose privileges the role has. It costs half of
-// what a probe costs, so it is asked only where there is row security.
-const roleSQL = "(SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) FROM pg_catalog.pg_roles r" +
-	" WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)"
-
-// probeForm is what a probe asks for besides what it always does: for the role,
-// and for the names of prepared statements.
-type probeForm struct{ role, names bool }
+// probeForm is what a probe asks for besides what it always does: for the server
+// that the connection leads to, for the role, which costs as much as all the rest
+// and is of use only where there is row security, and for the names of prepared
+// statements.
+type probeForm struct{ server, role, names bool }
 
 // probeQueries ask one upstream connection for its state. Everything is qualified:
 // the search path is the client's.
-var probeQueries = map[probeForm][]byte{
-	{}:                        newProbe("NULL", ""),
-	{role: true}:              newProbe(roleSQL, ""),
-	{names: true}:             newProbe("NULL", probeNames),
-	{role: true, names: true}: newProbe(roleSQL, probeNames),
+var probeQueries = newProbes()
+
+func newProbes() map[probeForm][]byte {
+	all := map[probeForm][]byte{}
+	for _, server := range []bool{false, true} {
+		for _, role := range []bool{false, true} {
+			for _, names := range []bool{false, true} {
+				form := probeForm{server, role, names}
+				all[form] = form.query()
+			}
+		}
+	}
+	return all
 }
 
-func newProbe(role, more string) []byte {
-	var b strings.Builder
-	b.WriteString("SELECT freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END")
-	for _, name := range demandSettings {
-		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
+func (f probeForm) query() []byte {
+	server, names := "NULL, NULL", "NULL"
+	if f.server {
+		server = "freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END"
 	}
-	b.WriteString(", pg_catalog.current_setting('idle_session_timeout', true)")
-	b.WriteString(", pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid," +
-		" " + role + ", CURRENT_USER, SESSION_USER, pg_catalog.current_database()," +
-		" pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))")
-	for _, name := range keyedSettings {
-		fmt.Fprintf(&b, ", pg_catalog.current_setting('%s', true)", name)
+	if f.names {
+		names = namesSQL
 	}
-	return appendMessage(nil, 'Q', []byte(b.String()), []byte(more), []byte{0})
+	sql := fmt.Sprintf("SELECT freshet.session('{%s}', %v), %s, %s", strings.Join(askedSettings, ","), f.role, names, server)
+	return appendMessage(nil, 'Q', []byte(sql), []byte{0})
 }
 
-// parseProbe reads the one DataRow (without its header) that answers a probe.
-// nil means that it is not understood.
-func parseProbe(row []byte) *sessionState {
+// parseProbe reads the one DataRow (without its header) that answers a probe. One
+// that did not ask for the server is of the server of before. nil means that it is
+// not understood.
+func parseProbe(row []byte, before *sessionState) *sessionState {
 	columns, ok := dataRow(row)
-	if !ok || len(columns) < probeSettings+len(keyedSettings) {
+	if !ok || len(columns) != 4 {
 		return nil
 	}
 	var statements map[string]bool
-	switch more := columns[probeSettings+len(keyedSettings):]; len(more) {
-	case 0:
-	case 1:
-		if statements, ok = parseNames(more[0]); !ok {
+	if columns[1] != nil {
+		if statements, ok = parseNames(columns[1]); !ok {
 			return nil
 		}
-		row = row[:len(row)-4-len(more[0])]
-	default:
+	}
+	if before != nil && bytes.Equal(columns[0], before.found) {
+		same := *before
+		same.statements = statements
+		return &same
+	}
+	parts, ok := parseTextArray(columns[0])
+	if !ok || len(parts) != partsFixed+len(askedSettings) {
 		return nil
 	}
+	keyed, others := parts[:partsFixed+len(keyedSettings)], parts[partsFixed+len(keyedSettings):]
 	s := &sessionState{
+		found:       bytes.Clone(columns[0]),
 		statements:  statements,
-		id:          digestOf(keyedColumns(row)),
-		names:       digestOf(bytes.Join(columns[probeTemporary:probeSettings], []byte{0})),
-		role:        parseRole(string(columns[probeRole])),
-		incarnation: fence.Incarnation(columns[probeIncarnation]),
-		standby:     string(columns[probeStandby]),
-		demands:     parseDemands(columns[probeDemands], columns[probeDemands+1], columns[probeDemands+2]),
-		idleMax:     parseIdleMax(string(columns[probeIdle])),
-		searchPath:  strings.Split(string(columns[probeSearchPath]), schemaSeparator),
+		id:          digestOf(appendParts(nil, keyed)),
+		names:       digestOf(appendParts(nil, keyed[:partsFixed])),
+		role:        parseRole(string(parts[partRole])),
+		incarnation: fence.Incarnation(columns[2]),
+		standby:     string(columns[3]),
+		demands:     parseDemands(others[0], others[1], others[2]),
+		idleMax:     parseIdleMax(string(others[len(demandSettings)])),
+		searchPath:  strings.Split(string(parts[partSearchPath]), schemaSeparator),
 		settings:    make(map[string]string, len(parseSettings)),
+	}
+	if before != nil {
+		s.incarnation, s.standby = before.incarnation, before.standby
 	}
 	all := make(map[string]string, len(keyedSettings))
 	for i, name := range keyedSettings {
-		if value := columns[probeSettings+i]; value != nil {
+		if value := keyed[partsFixed+i]; value != nil {
 			all[name] = string(value)
 		}
 	}
@@ -158,7 +174,7 @@ func parseProbe(row []byte) *sessionState {
 		s.reason = reasonDemands
 	case s.standby != "" && s.demands.level != fence.Bounded:
 		s.reason = reasonReplicaLevel
-	case string(columns[probeTemporary]) != "f":
+	case string(parts[partTemporary]) != "false":
 		s.reason = reasonTemporary
 	case all["default_transaction_isolation"] != isolationCommitted:
 		s.reason = reasonIsolation
@@ -168,7 +184,67 @@ func parseProbe(row []byte) *sessionState {
 	return s
 }
 
-// parseRole reads the OID of what roleSQL gave.
+// parseTextArray reads an array of texts as Postgres prints it; a NULL is nil.
+func parseTextArray(text []byte) (parts [][]byte, ok bool) {
+	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
+		return nil, false
+	}
+	for rest := text[1 : len(text)-1]; len(rest) > 0; {
+		var part []byte
+		if rest[0] == '"' {
+			part, rest, ok = cutQuoted(rest)
+		} else {
+			n := bytes.IndexByte(rest, ',')
+			if n < 0 {
+				n = len(rest)
+			}
+			part, rest, ok = rest[:n], rest[n:], n > 0
+			if string(part) == "NULL" {
+				part = nil
+			}
+		}
+		if !ok || len(rest) > 0 && (rest[0] != ',' || len(rest) == 1) {
+			return nil, false
+		}
+		parts = append(parts, part)
+		rest = rest[min(1, len(rest)):]
+	}
+	return parts, true
+}
+
+// cutQuoted cuts off the quoted element that text begins with.
+func cutQuoted(text []byte) (element, rest []byte, ok bool) {
+	element = []byte{}
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			return element, text[i+1:], true
+		case '\\':
+			i++
+			if i == len(text) {
+				return nil, nil, false
+			}
+		}
+		element = append(element, text[i])
+	}
+	return nil, nil, false
+}
+
+// appendParts appends texts, some of them NULL, so that no others give the same.
+func appendParts(dst []byte, parts [][]byte) []byte {
+	for _, part := range parts {
+		length := int32(len(part))
+		if part == nil {
+			length = -1
+		}
+		dst = append(binary.BigEndian.AppendUint32(dst, uint32(length)), part...)
+	}
+	return dst
+}
+
+// parseRole reads the OID of the role. Behind it comes whether row security applies
+// to the role anywhere. What that depends on besides, no probe could tell: whose
+// privileges the role has.
 func parseRole(text string) uint32 {
 	number, _, _ := strings.Cut(text, " ")
 	oid, err := strconv.ParseUint(number, 10, 32)
@@ -176,19 +252,6 @@ func parseRole(text string) uint32 {
 		return 0
 	}
 	return uint32(oid)
-}
-
-// keyedColumns is the part of a probe's row that belongs to the key. The
-// incarnation is compared on its own, so that entries in Redis, which name it
-// themselves, are found by every process; and what a session demands does not
-// change an answer.
-func keyedColumns(row []byte) []byte {
-	at := 2
-	for range probeTemporary {
-		n := int(int32(binary.BigEndian.Uint32(row[at:])))
-		at += 4 + max(n, 0)
-	}
-	return row[at:]
 }
 
 // dataRow splits the body of a DataRow. A NULL column is nil.

@@ -133,7 +133,8 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	case 'S':
 		// A setting changed, perhaps by a reload of the configuration: before the rows
 		// that are coming, and after the probe that their key is made of.
-		s.group.noticed, s.dirty = true, true
+		s.group.noticed = true
+		s.soil()
 		return nil, false
 	case 'E':
 		return nil, s.noteError(due, body)
@@ -287,7 +288,10 @@ func (s *session) noteReady(due *expect, body []byte) {
 		s.shown = true
 	}
 	if !due.proven || group.unproven {
-		s.dirty = true
+		s.soil()
+	}
+	if due.timed != nil && !group.failed {
+		due.timed.loading.note(fence.Now().Sub(due.sent))
 	}
 	s.pending.pop()
 }

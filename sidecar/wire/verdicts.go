@@ -43,6 +43,8 @@ type verdictSlot struct {
 	done    chan struct{}
 	verdict *analysis.Verdict
 	failed  time.Time
+	// loading is how long Postgres takes to answer.
+	loading average
 	// misses counts loads by this verdict that a wish could have spared.
 	misses atomic.Uint64
 	// loads counts those whose joins could be looked up.

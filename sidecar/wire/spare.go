@@ -1,0 +1,119 @@
+package wire
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// The first read behind a write is dear: Postgres is asked what became of the
+// session's settings, and the read waits for a look that is newer than the write.
+// That pays where several reads follow, or where the read itself takes long. A
+// session that keeps writing after each single read, as transactions do that read
+// one row and change it, is spared that where Postgres answers sooner than all
+// this takes: the read passes through, in the block that was held back if there is
+// one. What passes through is never wrong.
+
+const (
+	// shortRunsMin is how many runs of at most one read, one behind the other, show
+	// how a session works.
+	shortRunsMin = 32
+	// sparedMax is how often in a row a read is spared. The next one asks, and shows
+	// whether others would follow that the cache could answer.
+	sparedMax = 31
+)
+
+// readRun counts the reads of a session between two statements that may have
+// changed something. The zero value is a session that has just begun.
+type readRun struct {
+	// since is the number of changes before it.
+	since uint64
+	// reads are those that the cache could answer, or have captured, and those spared.
+	reads int
+	// short is how many runs in a row before it had at most one.
+	short int64
+	// spared is how many reads in a row passed through.
+	spared int
+}
+
+// follow begins a new run if something may have changed since the last one began.
+func (r *readRun) follow(changes uint64) {
+	if changes == r.since {
+		return
+	}
+	r.short++
+	if r.reads > 1 {
+		r.short = 0
+	}
+	r.since, r.reads = changes, 0
+}
+
+// spares reports whether a read is to pass through rather than ask for everything
+// that the cache would have to know to answer it.
+func (s *session) spares(sql string, paramTypes []uint32) bool {
+	if s.clean || s.state == nil {
+		return false
+	}
+	r := &s.reading
+	r.follow(s.changesSeen)
+	if r.reads > 0 || r.short < s.server.shortRuns.Load() || r.spared >= sparedMax {
+		r.spared = 0
+		return false
+	}
+	// By the last state known: where that is wrong, so is no more than this estimate.
+	slot, verdict := s.server.verdicts.known(s.state, sql, paramTypes)
+	if verdict == nil || !verdict.Cacheable || slot.loading.get() == 0 || slot.loading.get() > s.server.asking.get() {
+		return false
+	}
+	r.reads++
+	r.spared++
+	s.timed = slot
+	return true
+}
+
+// average is a moving average of durations: each one counts for an eighth of it.
+// It may be used by any number of goroutines; a race loses one of them.
+type average struct{ d atomic.Int64 }
+
+func (a *average) note(d time.Duration) {
+	old := a.d.Load()
+	if old == 0 {
+		a.d.Store(int64(d))
+		return
+	}
+	a.d.Store(old + (int64(d)-old)/8)
+}
+
+// get is 0 before the first.
+func (a *average) get() time.Duration { return time.Duration(a.d.Load()) }
+
+// withholds reports whether a read may go to Postgres for this reason because one
+// before it, which was spared, has opened the block. Behind a write in the block the
+// cache could not answer it anyway.
+func (s *session) withholds(reason string) bool {
+	if reason != reasonInTransaction || s.reading.spared == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes == s.reading.since
+}
+
+// noteWithheld counts such a statement if the cache could have answered it.
+func (s *session) noteWithheld(sql string, paramTypes []uint32) {
+	if _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); verdict != nil && verdict.Cacheable {
+		s.reading.reads++
+	}
+}
+
+// noteObtained notes what became of a read; asks is set if its session's state had
+// to be asked for. Who waited for another's load has not waited for what it asked.
+func (s *session) noteObtained(got *obtained, asks bool) {
+	if got.capture != nil {
+		s.reading.reads++
+	}
+	if asks && (got.capture != nil || got.entry != nil && got.outcome != Coalesced) {
+		s.server.asking.note(fence.Now().Sub(s.arrival()))
+	}
+}

@@ -1,0 +1,174 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// stateOf asks Postgres as a probe does.
+func stateOf(t *testing.T, conn *pgx.Conn, form probeForm, before *sessionState) *sessionState {
+	t.Helper()
+	query := form.query()
+	results, err := conn.PgConn().Exec(t.Context(), string(query[headerLength:len(query)-1])).ReadAll()
+	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 {
+		t.Fatalf("the probe gave %v, %v", results, err)
+	}
+	row := []byte{0, byte(len(results[0].Rows[0]))}
+	for _, column := range results[0].Rows[0] {
+		row = appendParts(row, [][]byte{column})
+	}
+	return parseProbe(row, before)
+}
+
+// TestProbeFindsWhatIsSet compares with what Postgres says of each setting alone.
+func TestProbeFindsWhatIsSet(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	bed.sidecar() // names the incarnation
+	conn := bed.connect(bed.postgres.DSN(bed.database))
+	odd := []string{"", " ", "NULL", "null", `"`, `\`, `\"`, ",", "{", "}", `{"a",b}`, "\x01", "grüße\n", strings.Repeat("x", 500)}
+	seen := map[digest]string{}
+	for _, value := range odd {
+		// A search path takes any text, as the name of a schema that need not be.
+		if _, err := conn.Exec(t.Context(), "SELECT set_config('freshet.after', $1, false), set_config('lc_messages', 'C', false), set_config('search_path', quote_ident($1) || ', public', false)", value); err != nil {
+			t.Fatal(err)
+		}
+		state := stateOf(t, conn, probeForm{server: true}, nil)
+		if state == nil {
+			t.Fatalf("with %q the probe is not understood", value)
+		}
+		parts, ok := parseTextArray(state.found)
+		if !ok {
+			t.Fatalf("with %q Postgres printed %q", value, state.found)
+		}
+		for i, name := range askedSettings {
+			var want *string
+			if err := conn.QueryRow(t.Context(), "SELECT current_setting($1, true)", name).Scan(&want); err != nil {
+				t.Fatal(err)
+			}
+			got := parts[partsFixed+i]
+			if (want == nil) != (got == nil) || want != nil && *want != string(got) {
+				t.Errorf("with %q, %s is %q, want %v", value, name, got, want)
+			}
+		}
+		if again := stateOf(t, conn, probeForm{}, state); again == nil || again.id != state.id || again.incarnation != state.incarnation || again.incarnation == "" {
+			t.Errorf("with %.9q the next probe found another state", value)
+		}
+		seen[state.id] = value
+	}
+	if len(seen) != 1 {
+		t.Errorf("schemas that do not exist gave %d different keys, want 1: %v", len(seen), seen)
+	}
+}
+
+// TestEachKeyedSettingIsInTheKey changes one at a time.
+func TestEachKeyedSettingIsInTheKey(t *testing.T) {
+	t.Parallel()
+	parts := make([][]byte, partsFixed+len(askedSettings))
+	for i := range parts {
+		parts[i] = []byte("same")
+	}
+	printed := func() []byte {
+		var texts []string
+		for _, part := range parts {
+			text := "NULL"
+			if part != nil {
+				text = `"` + string(part) + `"`
+			}
+			texts = append(texts, text)
+		}
+		return appendParts([]byte{0, 4}, [][]byte{[]byte("{" + strings.Join(texts, ",") + "}"), nil, []byte("incarnation"), nil})
+	}
+	state := func() *sessionState {
+		s := parseProbe(printed(), nil)
+		if s == nil {
+			t.Fatal("the probe is not understood")
+		}
+		return s
+	}
+	first := state()
+	keyed := partsFixed + len(keyedSettings)
+	for i := range parts {
+		for _, other := range [][]byte{nil, []byte("other"), {}} {
+			parts[i] = other
+			if changed := state().id != first.id; changed != (i < keyed) {
+				t.Errorf("part %d as %q: the key changes: %v", i, other, changed)
+			}
+		}
+		parts[i] = []byte("same")
+	}
+	parts[0], parts[1] = []byte("sam"), []byte("esame")
+	if state().id == first.id {
+		t.Error("texts divided otherwise give the same key")
+	}
+}
+
+func TestTextArraysThatPostgresDoesNotPrint(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "{", "}", "a", "{a", "a}", "{,}", "{a,}", "{,a}", `{"}`, `{"a}`, `{"a"b}`, `{"a\}`, `{"a\"}`} {
+		if parts, ok := parseTextArray([]byte(text)); ok {
+			t.Errorf("%s was read as %q", text, parts)
+		}
+	}
+	if parts, ok := parseTextArray([]byte("{}")); !ok || len(parts) > 0 {
+		t.Errorf("the empty array was read as %q, %v", parts, ok)
+	}
+}
+
+// TestProbeIsDeafToTheClientsSchema: what a client puts before Postgres' own names
+// in its search path must not tell of another role or other settings.
+func TestProbeIsDeafToTheClientsSchema(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema+`
+CREATE SCHEMA evil;
+CREATE DOMAIN evil.text AS pg_catalog.text CHECK (VALUE <> 'UTC');
+CREATE DOMAIN evil.bool AS pg_catalog.bool;
+CREATE VIEW evil.pg_roles AS SELECT 1::oid AS oid, current_user AS rolname, true AS rolsuper, true AS rolbypassrls;
+-- What is named in the probe or behind one of its operators and casts.
+CREATE FUNCTION evil.current_setting(pg_catalog.text, boolean) RETURNS pg_catalog.text LANGUAGE sql RETURN 'a lie';
+CREATE FUNCTION evil.current_database() RETURNS pg_catalog.name LANGUAGE sql RETURN 'a lie';
+CREATE FUNCTION evil.concat(pg_catalog.oid, pg_catalog.text, boolean) RETURNS pg_catalog.text LANGUAGE sql RETURN '1 t';
+CREATE FUNCTION evil.array_append(pg_catalog.text[], pg_catalog.text) RETURNS pg_catalog.text[] LANGUAGE sql RETURN $1;
+CREATE FUNCTION evil.pg_my_temp_schema() RETURNS pg_catalog.oid LANGUAGE sql RETURN 0::pg_catalog.oid;
+CREATE FUNCTION evil.current_schemas(boolean) RETURNS pg_catalog.name[] LANGUAGE sql RETURN '{a lie}'::pg_catalog.name[];
+CREATE FUNCTION evil.never(pg_catalog.oid, pg_catalog.oid) RETURNS boolean LANGUAGE sql RETURN false;
+CREATE OPERATOR evil.<> (FUNCTION = evil.never, LEFTARG = pg_catalog.oid, RIGHTARG = pg_catalog.oid);
+CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LANGUAGE sql RETURN true;
+CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`)
+	bed.sidecar() // names the incarnation
+	conn := bed.connect(bed.postgres.DSN(bed.database))
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	everything := probeForm{server: true, role: true, names: true}
+	exec("SET search_path = pg_catalog, evil")
+	honest := stateOf(t, conn, everything, nil)
+	exec("CREATE TEMP TABLE mine ()")
+	exec("SET search_path = evil, pg_catalog")
+	got := stateOf(t, conn, everything, nil)
+	switch {
+	case honest == nil || got == nil:
+		t.Fatal("the probe is not understood")
+	case got.reason != reasonTemporary:
+		t.Errorf("the temporary schema is not seen: %q", got.reason)
+	case got.role != honest.role || got.incarnation != honest.incarnation:
+		t.Errorf("role %d of %s, want %d of %s", got.role, got.incarnation, honest.role, honest.incarnation)
+	case fmt.Sprint(got.settings) != fmt.Sprint(honest.settings):
+		t.Errorf("settings %v, want %v", got.settings, honest.settings)
+	}
+	schemas := slices.DeleteFunc(slices.Clone(got.searchPath), func(name string) bool { return strings.HasPrefix(name, "pg_temp") })
+	if !slices.Equal(schemas, []string{"evil", "pg_catalog"}) {
+		t.Errorf("search path %q", got.searchPath)
+	}
+	parts, ok := parseTextArray(got.found)
+	if !ok || string(parts[partDatabase]) != bed.database || string(parts[partUser]) != "postgres" {
+		t.Errorf("the probe tells of %q", parts)
+	}
+}
