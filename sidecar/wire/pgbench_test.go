@@ -33,6 +33,7 @@ func BenchmarkPgbench(b *testing.B) {
 	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
 	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
 	s := bed.sidecar()
+	s.shortRuns.Store(shortRunsMin)
 	eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
 	bouncer := servers.StartPgBouncer(b, bed.postgres)
 	through, relayed := place{s.dir, testPort}, place{bouncer.SocketDir(), bouncer.Port()}
