@@ -1,4 +1,4 @@
-# Everything a developer types. CI runs `make test` and `make check`.
+# Everything a developer types. CI runs `make test`, `make versions` and `make check`.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,6 +22,8 @@ TEST_TIMEOUT ?= 15m
 # Throwaway servers live in memory where that has room: creating a database is
 # creating 300 files. FRESHET_SERVERS_DIR= (empty) leaves them on the disk.
 FRESHET_SERVERS_DIR ?= $(shell [[ -w /dev/shm ]] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
+# Which major versions to test beside the one that is installed.
+POSTGRES ?= 14 16 17 18
 # Which benchmarks to run, and each for how long.
 BENCH ?= .
 BENCH_TIME ?= 1s
@@ -65,6 +67,11 @@ soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1)
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 go test -race -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
+
+.PHONY: versions
+versions: ## Test the analysis on other versions of PostgreSQL (POSTGRES='14 16 17 18')
+	@.ci/install-packages tests
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' .ci/postgres-versions $(POSTGRES)
 
 .PHONY: check
 check: go format vet lint imports docs ## Check format, vet, lint, import directions and what the docs name
