@@ -97,3 +97,29 @@ func TestDatabaseWithoutFreshetIsNotProbedForEveryRead(t *testing.T) {
 		t.Errorf("no read was passed through for %s: %v", reasonProbeFailed, after.Bypasses)
 	}
 }
+
+// TestNewIncarnationIsFoundOnAnOldConnection installs anew, which names another
+// incarnation. A probe asks for it only where the follower's is not the one known.
+func TestNewIncarnationIsFoundOnAnOldConnection(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	conn := s.connect()
+	s.warm(conn)
+	if err := invalidation.Uninstall(t.Context(), bed.direct); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+		t.Fatal(err)
+	}
+	mustHit := func(version int) {
+		t.Helper()
+		eventually(t, "hits to come back", func() bool {
+			before := s.count(HitL1)
+			return versionOf7(t, conn) == version && s.count(HitL1) > before
+		})
+	}
+	mustHit(0)
+	bed.exec("UPDATE item SET version = 1 WHERE id = 7")
+	mustHit(1)
+}
