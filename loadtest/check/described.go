@@ -54,8 +54,12 @@ func (s *session) describeAndRun(pipeline *pgconn.Pipeline, sql string, argument
 		return fmt.Errorf("run %q: got %T", sql, results)
 	}
 	for rows.NextRow() {
-		for i, value := range rows.Values() {
-			field := rows.FieldDescriptions()[i]
+		fields, values := rows.FieldDescriptions(), rows.Values()
+		if len(values) != len(into) || len(fields) != len(into) {
+			return fmt.Errorf("read %q: %d values, %d of them described, want %d", sql, len(values), len(fields), len(into))
+		}
+		for i, value := range values {
+			field := fields[i]
 			if err := s.conn.TypeMap().Scan(field.DataTypeOID, field.Format, value, into[i]); err != nil {
 				return fmt.Errorf("read column %d of %q: %w", i, sql, err)
 			}
