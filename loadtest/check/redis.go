@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// redisWaitMax bounds everything that one fault does to Redis's content.
+// redisWaitMax bounds one command. A fault gives one for each key, of which there
+// may be many thousands.
 const redisWaitMax = 10 * time.Second
 
 // redisConn speaks to Redis in its own protocol.
@@ -26,9 +27,6 @@ func dialRedis(socket string) (*redisConn, error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Redis: %w", err)
-	}
-	if err := conn.SetDeadline(time.Now().Add(redisWaitMax)); err != nil {
-		return nil, errors.Join(err, conn.Close())
 	}
 	return &redisConn{conn, bufio.NewReader(conn)}, nil
 }
@@ -79,6 +77,9 @@ func (r *redisConn) read() ([]string, error) {
 
 // do sends a command and reads its reply.
 func (r *redisConn) do(words ...string) ([]string, error) {
+	if err := r.conn.SetDeadline(time.Now().Add(redisWaitMax)); err != nil {
+		return nil, fmt.Errorf("ask Redis: %w", err)
+	}
 	if err := r.send(words...); err != nil {
 		return nil, fmt.Errorf("ask Redis: %w", err)
 	}
