@@ -8,14 +8,25 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// redisWaitMax bounds one command. A fault gives one for each key, of which there
-// may be many thousands.
-const redisWaitMax = 10 * time.Second
+const (
+	// redisWaitMax bounds a batch of commands. A fault gives one for each key, of which
+	// there may be many thousands.
+	redisWaitMax = 10 * time.Second
+	// redisBatch is how many are sent before their replies are read. They and the
+	// replies fit into the buffers between.
+	redisBatch = 64
+)
+
+// refusal is an error that Redis replied with.
+type refusal string
+
+func (r refusal) Error() string { return "Redis refuses: " + string(r) }
 
 // redisConn speaks to Redis in its own protocol.
 type redisConn struct {
@@ -51,7 +62,7 @@ func (r *redisConn) read() ([]string, error) {
 	kind, rest := line[0], strings.TrimRight(line[1:], "\r\n")
 	switch kind {
 	case '-':
-		return nil, errors.New("Redis refuses: " + rest)
+		return nil, refusal(rest)
 	case '+', ':':
 		return []string{rest}, nil
 	}
@@ -76,18 +87,40 @@ func (r *redisConn) read() ([]string, error) {
 }
 
 // do sends a command and reads its reply.
-func (r *redisConn) do(words ...string) ([]string, error) {
-	if err := r.conn.SetDeadline(time.Now().Add(redisWaitMax)); err != nil {
-		return nil, fmt.Errorf("ask Redis: %w", err)
+func (r *redisConn) do(words ...string) (reply []string, err error) {
+	err = r.doAll([][]string{words}, func(_ int, got []string, refused error) error {
+		reply = got
+		return refused
+	})
+	return reply, err
+}
+
+// doAll sends commands and passes on the reply of each, or its refusal. It ends at
+// the first error that each returns.
+func (r *redisConn) doAll(commands [][]string, each func(i int, reply []string, refused error) error) error {
+	first := 0
+	for batch := range slices.Chunk(commands, redisBatch) {
+		if err := r.conn.SetDeadline(time.Now().Add(redisWaitMax)); err != nil {
+			return fmt.Errorf("ask Redis: %w", err)
+		}
+		for _, words := range batch {
+			if err := r.send(words...); err != nil {
+				return fmt.Errorf("ask Redis: %w", err)
+			}
+		}
+		for i := range batch {
+			reply, err := r.read()
+			var refused refusal
+			if err != nil && !errors.As(err, &refused) {
+				return fmt.Errorf("ask Redis: %w", err)
+			}
+			if err := each(first+i, reply, err); err != nil {
+				return fmt.Errorf("ask Redis: %w", err)
+			}
+		}
+		first += len(batch)
 	}
-	if err := r.send(words...); err != nil {
-		return nil, fmt.Errorf("ask Redis: %w", err)
-	}
-	reply, err := r.read()
-	if err != nil {
-		return nil, fmt.Errorf("ask Redis: %w", err)
-	}
-	return reply, nil
+	return nil
 }
 
 // dump returns every key with its value.
@@ -96,25 +129,30 @@ func (r *redisConn) dump() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[string]string, len(keys))
-	for _, k := range keys {
-		value, err := r.do("GET", k)
-		if err != nil {
-			continue // not a string
-		}
-		if len(value) == 1 {
-			all[k] = value[0]
-		}
+	commands := make([][]string, len(keys))
+	for i, k := range keys {
+		commands[i] = []string{"GET", k}
 	}
-	return all, nil
+	all := make(map[string]string, len(keys))
+	err = r.doAll(commands, func(i int, value []string, refused error) error {
+		if refused == nil && len(value) == 1 { // not gone, and a string
+			all[keys[i]] = value[0]
+		}
+		return nil
+	})
+	return all, err
 }
 
 // restoredLife is how long what is written back lives.
 const restoredLife = time.Hour
 
-func (r *redisConn) set(k, value string) error {
-	_, err := r.do("SET", k, value, "PX", strconv.FormatInt(restoredLife.Milliseconds(), 10))
-	return err
+// setAll stores values by their keys.
+func (r *redisConn) setAll(values map[string]string) error {
+	commands := make([][]string, 0, len(values))
+	for k, value := range values {
+		commands = append(commands, []string{"SET", k, value, "PX", strconv.FormatInt(restoredLife.Milliseconds(), 10)})
+	}
+	return r.doAll(commands, func(_ int, _ []string, refused error) error { return refused })
 }
 
 // withRedis connects for one piece of work.
@@ -165,12 +203,10 @@ func garbleRedis(ctx context.Context, w *world, random *rand.Rand) error {
 			}
 			previous := ""
 			for k, value := range all {
-				if err := r.set(k, garble(value, previous, random)); err != nil {
-					return err
-				}
+				all[k] = garble(value, previous, random)
 				previous = value
 			}
-			return nil
+			return r.setAll(all)
 		})
 		if err != nil {
 			return err
@@ -215,12 +251,7 @@ func resurrectRedis(ctx context.Context, w *world, random *rand.Rand) error {
 					return err
 				}
 			}
-			for k, value := range old {
-				if err := r.set(k, value); err != nil {
-					return err
-				}
-			}
-			return nil
+			return r.setAll(old)
 		})
 		if err != nil {
 			return err
