@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -47,7 +46,7 @@ func crash(t *testing.T, pg *servers.Postgres, database string, clients ...*rawC
 	var pid int
 	others := []int32{int32(conn.PgConn().PID())}
 	for _, c := range clients {
-		others = append(others, int32(binary.BigEndian.Uint32([]byte(c.key))))
+		others = append(others, int32(c.pid()))
 	}
 	err = conn.QueryRow(context.Background(), `SELECT pid FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> ALL ($1) AND datname = current_database() ORDER BY random() LIMIT 1`, others).Scan(&pid)

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -221,7 +220,7 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	c := dialRaw(t, s.dsn())
-	pid := binary.BigEndian.Uint32([]byte(c.key))
+	pid := c.pid()
 	session := s.sessionOf(c)
 	session.writeMu.Lock()
 	c.send(msgQuery("SELECT 'random' || random()"))

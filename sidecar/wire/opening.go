@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/freshet/freshet/sidecar/analysis"
@@ -101,8 +102,9 @@ const openingName = "freshet begin"
 var (
 	openingBind    = appendMessage(nil, 'B', []byte(openingName+"\x00"+openingName+"\x00"), make([]byte, 6))
 	openingExecute = appendMessage(nil, 'E', []byte(openingName+"\x00"), make([]byte, 4))
-	openingClosed  = appendMessage(appendMessage(nil, 'C', []byte("P"+openingName+"\x00")), 'C', []byte("S"+openingName+"\x00"))
-	openingCleared = append(appendMessage(nil, 'C', []byte("S"+openingName+"\x00")), syncMessage...)
+	openingForgot  = appendMessage(nil, 'C', []byte("S"+openingName+"\x00"))
+	openingClosed  = append(appendMessage(nil, 'C', []byte("P"+openingName+"\x00")), openingForgot...)
+	openingCleared = slices.Concat(openingForgot, syncMessage)
 )
 
 // sendOpening sends one statement of those that begin a block.

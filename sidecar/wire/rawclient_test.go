@@ -25,6 +25,9 @@ type rawClient struct {
 	key      []byte
 }
 
+// pid is that of the client's server process, which the cancel key begins with.
+func (c *rawClient) pid() uint32 { return binary.BigEndian.Uint32(c.key) }
+
 // socketOf returns the address of the Unix socket in a DSN.
 func socketOf(t testing.TB, dsn string) string {
 	t.Helper()

@@ -15,27 +15,21 @@ import (
 func transactions(t *testing.T, s *side, conn *pgx.Conn, inBlock bool, rounds, reads int, asking time.Duration) (spared uint64) {
 	t.Helper()
 	before := s.Report()
-	exec := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
 	version := versionOf7(t, s.bed.direct)
 	for range rounds {
 		s.asking.d.Store(int64(asking))
 		if inBlock {
-			exec("BEGIN")
+			mustExec(t, conn, "BEGIN")
 		}
 		for range reads {
 			if got := versionOf7(t, conn); got != version {
 				t.Fatalf("version %d, want %d", got, version)
 			}
 		}
-		exec("UPDATE item SET version = version + 1 WHERE id = 7")
+		mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 7")
 		version++
 		if inBlock {
-			exec("COMMIT")
+			mustExec(t, conn, "COMMIT")
 		}
 	}
 	after := s.Report()

@@ -64,6 +64,15 @@ var parseSettings = []string{
 // askedSettings are all that a probe asks for, in the order in which it gets them.
 var askedSettings = slices.Concat(keyedSettings, demandSettings, []string{"idle_session_timeout"})
 
+// The columns of a probe.
+const (
+	columnSession = iota
+	columnNames   // NULL if they were not asked for
+	columnIncarnation
+	columnStandby
+	probeColumns
+)
+
 // The parts of what freshet.session gives; the settings come behind them.
 const (
 	partTemporary = iota
@@ -93,13 +102,9 @@ var probeQueries = newProbes()
 
 func newProbes() map[probeForm][]byte {
 	all := map[probeForm][]byte{}
-	for _, server := range []bool{false, true} {
-		for _, role := range []bool{false, true} {
-			for _, names := range []bool{false, true} {
-				form := probeForm{server, role, names}
-				all[form] = form.query()
-			}
-		}
+	for i := range 1 << 3 {
+		form := probeForm{server: i&1 != 0, role: i&2 != 0, names: i&4 != 0}
+		all[form] = form.query()
 	}
 	return all
 }
@@ -121,33 +126,36 @@ func (f probeForm) query() []byte {
 // not understood.
 func parseProbe(row []byte, before *sessionState) *sessionState {
 	columns, ok := dataRow(row)
-	if !ok || len(columns) != 4 {
+	if !ok || len(columns) != probeColumns {
 		return nil
 	}
 	var statements map[string]bool
-	if columns[1] != nil {
-		if statements, ok = parseNames(columns[1]); !ok {
+	if names := columns[columnNames]; names != nil {
+		if statements, ok = parseNames(names); !ok {
 			return nil
 		}
 	}
-	if before != nil && bytes.Equal(columns[0], before.found) {
+	if before != nil && bytes.Equal(columns[columnSession], before.found) {
 		same := *before
 		same.statements = statements
 		return &same
 	}
-	parts, ok := parseTextArray(columns[0])
+	parts, ok := parseTextArray(columns[columnSession])
 	if !ok || len(parts) != partsFixed+len(askedSettings) {
 		return nil
 	}
+	// The incarnation is compared on its own, so that entries in Redis, which name it
+	// themselves, are found by every process; and what a session demands does not
+	// change an answer.
 	keyed, others := parts[:partsFixed+len(keyedSettings)], parts[partsFixed+len(keyedSettings):]
 	s := &sessionState{
-		found:       bytes.Clone(columns[0]),
+		found:       bytes.Clone(columns[columnSession]),
 		statements:  statements,
 		id:          digestOf(appendParts(nil, keyed)),
 		names:       digestOf(appendParts(nil, keyed[:partsFixed])),
 		role:        parseRole(string(parts[partRole])),
-		incarnation: fence.Incarnation(columns[2]),
-		standby:     string(columns[3]),
+		incarnation: fence.Incarnation(columns[columnIncarnation]),
+		standby:     string(columns[columnStandby]),
 		demands:     parseDemands(others[0], others[1], others[2]),
 		idleMax:     parseIdleMax(string(others[len(demandSettings)])),
 		searchPath:  strings.Split(string(parts[partSearchPath]), schemaSeparator),

@@ -141,17 +141,11 @@ CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LA
 CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`)
 	bed.sidecar() // names the incarnation
 	conn := bed.connect(bed.postgres.DSN(bed.database))
-	exec := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
 	everything := probeForm{server: true, role: true, names: true}
-	exec("SET search_path = pg_catalog, evil")
+	mustExec(t, conn, "SET search_path = pg_catalog, evil")
 	honest := stateOf(t, conn, everything, nil)
-	exec("CREATE TEMP TABLE mine ()")
-	exec("SET search_path = evil, pg_catalog")
+	mustExec(t, conn, "CREATE TEMP TABLE mine ()")
+	mustExec(t, conn, "SET search_path = evil, pg_catalog")
 	got := stateOf(t, conn, everything, nil)
 	switch {
 	case honest == nil || got == nil:

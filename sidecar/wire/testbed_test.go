@@ -61,8 +61,13 @@ func (b *testbed) connect(dsn string) *pgx.Conn {
 // exec runs SQL directly on Postgres.
 func (b *testbed) exec(sql string, args ...any) {
 	b.t.Helper()
-	if _, err := b.direct.Exec(context.Background(), sql, args...); err != nil {
-		b.t.Fatalf("%s: %v", sql, err)
+	mustExec(b.t, b.direct, sql, args...)
+}
+
+func mustExec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
 	}
 }
 
