@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -22,11 +23,14 @@ import (
 // its help text says what it means, its unit and its special values.
 type config struct {
 	upstreamFlag
-	SocketDir string `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
-	Port      int    `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
-	ListenTCP string `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
-	Primary   string `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
-	Redis     string `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
+	SocketDir    string            `placeholder:"DIR" help:"Directory for the Unix socket that clients connect to; it is created if it is not there. Required."`
+	Port         int               `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
+	SocketMode   socketMode        `default:"0660" placeholder:"MODE" help:"Permissions of the socket, in octal digits: who may connect to it at all."`
+	SocketGroup  string            `placeholder:"GROUP" help:"Group that owns the socket, by name or number. Default: the one that the process runs as."`
+	Passwordless wire.Passwordless `default:"own" enum:"own,any" placeholder:"WHO" help:"Which role a client may be where Postgres asks it for nothing (peer, ident, trust): own, the role with the name of the client's operating system user; or any."`
+	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
+	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
+	Redis        string            `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
 	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
 	RedisKeyFile  string `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
@@ -170,6 +174,19 @@ func hasScheme(url string, schemes ...string) bool {
 		}
 	}
 	return false
+}
+
+// socketMode are permissions, written in octal digits.
+type socketMode fs.FileMode
+
+// UnmarshalText reads the digits.
+func (m *socketMode) UnmarshalText(text []byte) error {
+	mode, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil || mode == 0 || mode > 0o777 {
+		return fmt.Errorf("%q are no permissions: write octal digits, such as 0660", text)
+	}
+	*m = socketMode(mode)
+	return nil
 }
 
 // logLevel is a level by its name.

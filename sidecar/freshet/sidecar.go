@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -155,15 +156,18 @@ func (s *sidecar) buildServer() (err error) {
 		return err
 	}
 	options := wire.Options{
-		Upstream:  &s.upstream.Config,
-		SocketDir: s.config.SocketDir,
-		Port:      s.config.Port,
-		ListenTCP: s.config.ListenTCP,
-		Cache:     s.cache,
-		Fence:     s.fence,
-		Follower:  s.follower,
-		Analyzer:  s.analyzer,
-		Logger:    s.logger.With("part", "wire"),
+		Upstream:     &s.upstream.Config,
+		SocketDir:    s.config.SocketDir,
+		Port:         s.config.Port,
+		SocketMode:   fs.FileMode(s.config.SocketMode),
+		SocketGroup:  s.config.SocketGroup,
+		ListenTCP:    s.config.ListenTCP,
+		Passwordless: s.config.Passwordless,
+		Cache:        s.cache,
+		Fence:        s.fence,
+		Follower:     s.follower,
+		Analyzer:     s.analyzer,
+		Logger:       s.logger.With("part", "wire"),
 	}
 	if s.standby != nil {
 		options.Replica = s.standby

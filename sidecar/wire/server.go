@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"sync"
@@ -36,12 +37,19 @@ type Options struct {
 	// expects it.
 	SocketDir string
 	Port      int
+	// SocketMode are the permissions of the socket, 0 means 0660; SocketGroup is the
+	// group that owns it, empty means the process' own.
+	SocketMode  fs.FileMode
+	SocketGroup string
 	// ListenTCP is an address to listen on beside the socket. Empty means none.
 	ListenTCP string
-	Cache     *cache.Cache
-	Fence     *fence.Fence
-	Follower  Follower
-	Analyzer  Analyzer
+	// Passwordless says which role a client may be where Postgres asks it for
+	// nothing. Empty means PasswordlessOwn.
+	Passwordless Passwordless
+	Cache        *cache.Cache
+	Fence        *fence.Fence
+	Follower     Follower
+	Analyzer     Analyzer
 	// Replica vouches for the server at Upstream if that is a hot standby. nil: it
 	// is not, or nothing that it answers is kept.
 	Replica Replica
@@ -67,6 +75,9 @@ type Server struct {
 	// confirms holds an element for each load on the replica that is being confirmed.
 	confirms chan struct{}
 	drainFor time.Duration
+	// passwordless is Options.Passwordless; peer tells who a client is.
+	passwordless Passwordless
+	peer         peerFunc
 	// startupWait is how long a client may take to be authenticated.
 	startupWait time.Duration
 	logger      *slog.Logger
@@ -102,14 +113,20 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	socket, err := listenUnix(o.SocketDir, o.Port)
+	if o.Passwordless == "" {
+		o.Passwordless = PasswordlessOwn
+	}
+	if err := o.Passwordless.check(); err != nil {
+		return nil, fmt.Errorf("make sidecar: %w", err)
+	}
+	socket, err := listenUnix(o.SocketDir, o.Port, socketAccess{o.SocketMode, o.SocketGroup})
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
 		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
-		drainFor: o.Drain, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
+		drainFor: o.Drain, passwordless: o.Passwordless, peer: peerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: newLostEnds(),
 	}
@@ -119,7 +136,7 @@ func New(o Options) (*Server, error) {
 		tcp, err := net.Listen("tcp", o.ListenTCP)
 		if err != nil {
 			socket.close()
-			return nil, fmt.Errorf("listen on %s: %w", o.ListenTCP, err)
+			return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
 		}
 		s.listeners = append(s.listeners, tcp)
 	}

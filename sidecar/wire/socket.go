@@ -3,9 +3,13 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -35,10 +39,55 @@ type socket struct {
 	lock     *os.File
 }
 
+// socketAccess says who may connect to a socket.
+type socketAccess struct {
+	// mode are the socket's permissions. 0 means socketModeDefault.
+	mode fs.FileMode
+	// group owns the socket, by name or number. Empty means the process' own.
+	group string
+}
+
+// socketModeDefault lets the sidecar's user and group connect. More is asked for:
+// what Postgres demands of a client may be less than it would be without a sidecar.
+const socketModeDefault fs.FileMode = 0o660
+
+// apply gives a socket the permissions.
+func (a socketAccess) apply(path string) error {
+	if a.group != "" {
+		gid, err := groupNumber(a.group)
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(path, -1, gid); err != nil {
+			return fmt.Errorf("give the socket to the group %s: %w; run as a member of it", a.group, err)
+		}
+	}
+	mode := a.mode
+	if mode == 0 {
+		mode = socketModeDefault
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return fmt.Errorf("set socket permissions: %w", err)
+	}
+	return nil
+}
+
+// groupNumber finds a group by its name, or else takes it for a number.
+func groupNumber(group string) (int, error) {
+	if found, err := user.LookupGroup(group); err == nil {
+		group = found.Gid
+	}
+	gid, err := strconv.ParseUint(group, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("find the group %q: there is none of this name", group)
+	}
+	return int(gid), nil
+}
+
 // listenUnix listens on dir/.s.PGSQL.port. The lock beside it, and not the
 // socket file, which a killed process leaves behind, tells whether another
 // process listens.
-func listenUnix(dir string, port int) (*socket, error) {
+func listenUnix(dir string, port int, access socketAccess) (*socket, error) {
 	if port < 1 || port > 65535 {
 		return nil, fmt.Errorf("listen: port %d is not between 1 and 65535", port)
 	}
@@ -51,7 +100,7 @@ func listenUnix(dir string, port int) (*socket, error) {
 	}
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open socket lock: %w", err)
+		return nil, fmt.Errorf("open socket lock: %w; choose a --socket-dir that this process may write to, and that no other user has used", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
@@ -65,22 +114,51 @@ func listenUnix(dir string, port int) (*socket, error) {
 		lock.Close()
 		return nil, fmt.Errorf("listen on %s: another server listens there, perhaps Postgres itself: choose another --port or --socket-dir", path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeStale(path); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("remove the socket that a dead process left: %w", err)
+		return nil, err
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := listenClosed(path)
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	// Like Postgres' own default: who may connect is decided by authentication.
-	if err := os.Chmod(path, 0o777); err != nil {
+	if err := access.apply(path); err != nil {
 		listener.Close()
 		lock.Close()
-		return nil, fmt.Errorf("set socket permissions: %w", err)
+		return nil, err
 	}
 	return &socket{path: path, listener: listener, lock: lock}, nil
+}
+
+// listenClosed listens on a socket that nobody else can connect to yet: it must not
+// be open to more than it will be, not even for a moment.
+func listenClosed(path string) (net.Listener, error) {
+	umask.Lock()
+	defer umask.Unlock()
+	defer syscall.Umask(syscall.Umask(0o077))
+	return net.Listen("unix", path)
+}
+
+// umask guards the process' mask for new files, which all its threads share.
+var umask sync.Mutex
+
+// removeStale removes the socket that a dead process left. Anything else at its path
+// is somebody's file.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("listen on %s: a file that is no socket is there: move it away, or choose another --port or --socket-dir", path)
+	case err == nil:
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the socket that a dead process left: %w", err)
+	}
+	return nil
 }
 
 // close removes the socket, then lets go of the lock, which stays as a file:

@@ -18,7 +18,7 @@ func TestLengthOfTheSocketPath(t *testing.T) {
 	dir := func(pathBytes int) string {
 		return filepath.Join(base, strings.Repeat("x", pathBytes-len(SocketPath(base, testPort))-len("/")))
 	}
-	longest, err := listenUnix(dir(socketPathMax), testPort)
+	longest, err := listenUnix(dir(socketPathMax), testPort, socketAccess{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestLengthOfTheSocketPath(t *testing.T) {
 	conn.Close()
 
 	longer := dir(socketPathMax + 1)
-	if s, err := listenUnix(longer, testPort); err == nil {
+	if s, err := listenUnix(longer, testPort, socketAccess{}); err == nil {
 		s.close()
 		t.Error("a path that is too long was taken")
 	} else if !strings.Contains(err.Error(), "choose a shorter directory") {

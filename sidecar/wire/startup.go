@@ -116,17 +116,13 @@ func (s *session) refuseStartup(code, message, hint string) {
 // isReplication reports whether a start-up message asks for a replication
 // connection, on which not even a probe is sent.
 func isReplication(startup []byte) bool {
-	parameters := strings.Split(string(startup[8:]), "\x00")
-	for i := 0; i+1 < len(parameters); i += 2 {
-		if parameters[i] == "replication" {
-			switch strings.ToLower(parameters[i+1]) {
-			case "false", "off", "no", "0", "":
-			default:
-				return true
-			}
-		}
+	value, _ := startupParameter(startup, "replication")
+	switch strings.ToLower(value) {
+	case "false", "off", "no", "0", "":
+		return false
+	default:
+		return true
 	}
-	return false
 }
 
 // relayStartup passes the start-up and authentication exchange on, so that the
@@ -138,6 +134,7 @@ func (s *session) relayStartup(startup []byte) error {
 	}
 	s.fromUp = newBuffer(s.up)
 	in := &s.fromUp
+	asked := false // the client has had to show who it is
 	for {
 		message, err := readMessage(in)
 		if err != nil {
@@ -161,7 +158,7 @@ func (s *session) relayStartup(startup []byte) error {
 			if message, err = s.withoutChannelBinding(message, in); err != nil {
 				return err
 			}
-			if err = s.relayAuthentication(message); err != nil {
+			if asked, err = s.relayAuthentication(startup, message, asked); err != nil {
 				return err
 			}
 			continue
@@ -221,26 +218,34 @@ const (
 )
 
 // relayAuthentication passes one authentication request on, and the client's
-// answer back.
-func (s *session) relayAuthentication(message []byte) error {
-	if _, err := s.client.Write(message); err != nil {
-		return err
+// answer back. It reports whether the client has been asked for anything so far.
+func (s *session) relayAuthentication(startup, message []byte, asked bool) (bool, error) {
+	request := binary.BigEndian.Uint32(message[headerLength:])
+	if request == authenticationOK && !asked {
+		role := roleOf(startup)
+		if err := s.server.vouch(s.client.Conn, role); err != nil {
+			s.refusePasswordless(role, err)
+			return asked, errStartup
+		}
 	}
-	switch binary.BigEndian.Uint32(message[headerLength:]) {
+	if _, err := s.client.Write(message); err != nil {
+		return asked, err
+	}
+	switch request {
 	case authenticationOK, authenticationSASLFinal:
-		return nil
+		return asked, nil
 	}
 	reply, err := readMessage(&s.in)
 	if err != nil {
-		return err
+		return asked, err
 	}
 	if reply[0] != 'p' {
 		s.refuseStartup("08P01", fmt.Sprintf("unexpected message %q during authentication", reply[0]), "")
-		return errStartup
+		return asked, errStartup
 	}
 	_, err = s.up.Write(reply)
 	s.in.drop(len(reply))
-	return err
+	return true, err
 }
 
 // probeAtStart reads the session's state before it begins. A failure leaves it

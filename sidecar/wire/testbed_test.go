@@ -29,6 +29,10 @@ type testbed struct {
 	postgres *servers.Postgres
 	database string
 	direct   *pgx.Conn // to Postgres itself
+	// peer, unless nil, says who the clients of the next sidecars are, instead of the
+	// kernel, and passwordless which role they may be without a password.
+	peer         peerFunc
+	passwordless Passwordless
 }
 
 // newTestbed makes a database with the given schema and watches all its tables.
@@ -135,10 +139,13 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	s.Server, err = New(Options{
 		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: analyzer, Logger: log, Drain: time.Second,
-		Learn: s.follower.Learn,
+		Learn: s.follower.Learn, Passwordless: b.passwordless,
 	})
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if b.peer != nil {
+		s.Server.peer = b.peer
 	}
 	s.shortRuns.Store(math.MaxInt64) // or a few tests only would see what the cache says behind a write
 	server.Store(s.Server)

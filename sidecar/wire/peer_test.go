@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// accountNumber is the number of an operating system user.
+func accountNumber(t *testing.T, account *user.User, err error) uint32 {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(number)
+}
+
+// Where Postgres lets the sidecar in without a password, its client is not let in as
+// anybody: it is the role of its own name, or of the sidecar's user.
+func TestWhoPostgresAsksForNothingIsItself(t *testing.T) {
+	t.Parallel()
+	own, err := user.Current()
+	accountNumber(t, own, err)
+	stranger, err := user.Lookup("nobody")
+	strangerNumber := accountNumber(t, stranger, err)
+	pg := servers.StartPostgres(t, servers.PostgresOptions{HBA: []string{
+		"local all asked password", `local all "` + own.Username + `" peer`,
+	}})
+	bed := newTestbedOn(t, pg, itemSchema)
+	for _, role := range []string{own.Username, stranger.Username, "asked"} {
+		if role != "postgres" {
+			bed.exec(`CREATE ROLE ` + pgx.Identifier{role}.Sanitize() + ` LOGIN PASSWORD 'known'`)
+		}
+	}
+	var peer atomic.Pointer[peerFunc]
+	bed.peer = func(client net.Conn) (uint32, error) { return (*peer.Load())(client) }
+	strict := bed.sidecar()
+	bed.passwordless = PasswordlessAny
+	open := bed.sidecar()
+	number := func(n uint32) peerFunc { return func(net.Conn) (uint32, error) { return n, nil } }
+	unknown := func(net.Conn) (uint32, error) { return 0, errPeerUnknown }
+	for _, test := range []struct {
+		name    string
+		peer    peerFunc
+		role    string
+		through *side
+		refusal string
+	}{
+		{"the sidecar's own user", peerOf, "postgres", strict, ""},
+		{"the sidecar's own user, by peer", peerOf, own.Username, strict, ""},
+		{"a stranger as a superuser", number(strangerNumber), "postgres", strict, `the client runs as the user "nobody"`},
+		{"a stranger as the sidecar's user, by peer", number(strangerNumber), own.Username, strict, `the client runs as the user "nobody"`},
+		{"a stranger as itself", number(strangerNumber), stranger.Username, strict, ""},
+		{"a stranger with a password", number(strangerNumber), "asked", strict, ""},
+		{"a user without a name", number(4_000_000_001), "postgres", strict, "who has no name here"},
+		{"by TCP", unknown, "postgres", strict, "only a Unix socket tells who connects"},
+		{"by TCP with a password", unknown, "asked", strict, ""},
+		{"a stranger where anybody may be anybody", number(strangerNumber), "postgres", open, ""},
+		{"by TCP where anybody may be anybody", unknown, "postgres", open, ""},
+	} {
+		peer.Store(&test.peer)
+		refused := test.through.Report().SessionsRefused
+		err := loginAs(test.through, test.role)
+		if test.refusal == "" {
+			if err != nil {
+				t.Errorf("%s: refused: %v", test.name, err)
+			}
+			continue
+		}
+		failure, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || failure.Code != "28000" || !strings.Contains(failure.Message, test.refusal) || !strings.Contains(failure.Hint, "--passwordless any") {
+			t.Errorf("%s: %v, want 28000 with %q", test.name, err, test.refusal)
+		}
+		if test.through.Report().SessionsRefused != refused+1 {
+			t.Errorf("%s: not counted as refused", test.name)
+		}
+	}
+}
+
+// loginAs connects through the sidecar with a password that is known, and reads.
+func loginAs(s *side, role string) error {
+	config, err := pgx.ParseConfig(s.dsn())
+	if err != nil {
+		return err
+	}
+	config.User, config.Password = role, "known"
+	conn, err := pgx.ConnectConfig(context.Background(), config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	return conn.Ping(context.Background())
+}
+
+// The kernel tells who a client is: a process of another user is refused. To be
+// another user takes a superuser; others find themselves.
+func TestKernelTellsWhoConnects(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	found := make(chan uint32, 1)
+	bed.peer = func(client net.Conn) (uint32, error) {
+		uid, err := peerOf(client)
+		found <- uid
+		return uid, err
+	}
+	s := bed.sidecar()
+	wanted := uint32(os.Geteuid())
+	var credential *syscall.Credential
+	if wanted == 0 {
+		stranger, err := user.Lookup("nobody")
+		wanted = accountNumber(t, stranger, err)
+		credential = &syscall.Credential{Uid: wanted, Gid: wanted}
+		if err := errors.Join(os.Chmod(s.dir, 0o755), os.Chmod(s.SocketPath(), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	psql, err := bed.postgres.Tool("psql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(psql, "-XAtw", "-h", s.dir, "-p", strconv.Itoa(testPort), "-U", "postgres", "-d", bed.database, "-c", "SELECT 'let in'")
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	command.Dir = "/"
+	out, err := command.CombinedOutput()
+	if uid := <-found; uid != wanted {
+		t.Errorf("the client is user %d, want %d", uid, wanted)
+	}
+	if refused := err != nil && strings.Contains(string(out), "not for this client"); refused != (credential != nil) {
+		t.Errorf("psql: %v: %s", err, out)
+	}
+}
+
+// A socket is open to whom its permissions name, from the first moment on, and a file
+// of somebody's at its path is left alone.
+func TestSocketAccess(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		access socketAccess
+		want   fs.FileMode
+	}{{socketAccess{}, 0o660}, {socketAccess{mode: 0o600}, 0o600}, {socketAccess{mode: 0o777, group: strconv.Itoa(os.Getegid())}, 0o777}} {
+		listening, err := listenUnix(socketDir(t), testPort, test.access)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listening.close()
+		info, err := os.Stat(listening.path)
+		if err != nil || info.Mode().Perm() != test.want {
+			t.Errorf("%+v: %v, %v", test.access, info.Mode(), err)
+		}
+	}
+	if _, err := listenUnix(socketDir(t), testPort, socketAccess{group: "no such group"}); err == nil || !strings.Contains(err.Error(), "no such group") {
+		t.Errorf("a group that is not there: %v", err)
+	}
+	dir := socketDir(t)
+	path := SocketPath(dir, testPort)
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenUnix(dir, testPort, socketAccess{}); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("a file in its place: %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+		t.Errorf("the file holds %q: %v", text, err)
+	}
+}
