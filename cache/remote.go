@@ -61,9 +61,12 @@ func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decod
 // accept makes an entry of bytes that lay under name in the remote tier, and
 // copies it to the first one; or returns nil if they are of no use.
 func (c *Cache) accept(src []byte, left time.Duration, key []byte, name string, decode Decode) *Entry {
-	e, ok := c.open(src, left, key, name, decode)
-	if !ok || !c.admitted(e, fence.Now()) {
-		c.counters.unusable.Add(1)
+	e, fault := c.open(src, left, key, name, decode)
+	if fault == usable && !c.admitted(e, fence.Now()) {
+		fault = overtaken
+	}
+	if fault != usable {
+		c.counters.unusable[fault].Add(1)
 		return nil
 	}
 	c.counters.fetched.Add(1)
@@ -71,11 +74,22 @@ func (c *Cache) accept(src []byte, left time.Duration, key []byte, name string, 
 	return e
 }
 
+// fault is why a record of the remote tier is of no use.
+type fault int
+
+const (
+	usable    fault = iota
+	broken          // its bytes are none of ours, of another key, or too many
+	expired         // its life is over
+	overtaken       // an event that it lacks was received
+	faults
+)
+
 // open makes an entry of bytes from the remote tier, whoever wrote them.
-func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, decode Decode) (*Entry, bool) {
+func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, decode Decode) (*Entry, fault) {
 	r, ok := c.envelopes.open(src, name)
 	if !ok || string(r.key) != string(key) {
-		return nil, false
+		return nil, broken
 	}
 	// Wall clocks jump, and those of two machines differ. So the life that is left
 	// is measured twice, by the tier's clock and by comparing this machine's with
@@ -83,11 +97,11 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 	// ends entries early, and lengthens none.
 	left = min(left, r.life-max(c.wall().Sub(r.born), 0), c.options.TTL)
 	if left <= 0 {
-		return nil, false
+		return nil, expired
 	}
 	payload, err := decode(r.payload)
 	if err != nil {
-		return nil, false
+		return nil, broken
 	}
 	now := fence.Now()
 	// What the entry shows existed when it arrived. If the head includes all of
@@ -104,7 +118,10 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 		born:    r.born,
 		life:    r.life,
 	}
-	return e, e.size() <= c.options.EntryMax
+	if e.size() > c.options.EntryMax {
+		return nil, broken
+	}
+	return e, usable
 }
 
 // remoteKeyPrefix begins every key in the remote tier. The number is that of the

@@ -14,12 +14,13 @@ const counterStripes = 16
 type counters struct {
 	lookups [counterStripes]lookupCounters
 
-	fetched, unusable, coalesced, alone atomic.Uint64
-	stored, tooLarge, overtaken         atomic.Uint64
-	published, dropped                  atomic.Uint64
-	leases, leasesAwaited, leasesVain   atomic.Uint64
-	loads, loadErrors, unwatched        atomic.Uint64
-	replicaLoads, replicaRefused        atomic.Uint64
+	fetched, coalesced, alone         atomic.Uint64
+	unusable                          [faults]atomic.Uint64
+	stored, tooLarge, overtaken       atomic.Uint64
+	published, dropped                atomic.Uint64
+	leases, leasesAwaited, leasesVain atomic.Uint64
+	loads, loadErrors, unwatched      atomic.Uint64
+	replicaLoads, replicaRefused      atomic.Uint64
 }
 
 // lookupCounters fill a cache line and its neighbour.
@@ -39,7 +40,10 @@ type Stats struct {
 	Unproven uint64 // Lookup: the newest head was too old to say
 
 	Fetched   uint64 // entries copied from the remote tier
-	Unusable  uint64 // records of the remote tier that were broken, of another key, expired or overtaken
+	Unusable  uint64 // records of the remote tier that were of no use, for one of the next three reasons
+	Broken    uint64 // those that could not be read, were of another key or above EntryMax
+	Expired   uint64 // those whose life was over
+	Outdated  uint64 // those that an event had overtaken
 	Coalesced uint64 // readers that took another's load
 	Alone     uint64 // readers that missed and loaded without others to share
 
@@ -68,7 +72,7 @@ type Stats struct {
 func (c *Cache) Stats() Stats {
 	n := &c.counters
 	s := Stats{
-		Fetched: n.fetched.Load(), Unusable: n.unusable.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
+		Fetched: n.fetched.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
 		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
 		Published: n.published.Load(), Dropped: n.dropped.Load(),
 		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
@@ -76,6 +80,8 @@ func (c *Cache) Stats() Stats {
 		ReplicaLoads: n.replicaLoads.Load(), ReplicaRefused: n.replicaRefused.Load(),
 		Memory: c.memory.Stats(),
 	}
+	s.Broken, s.Expired, s.Outdated = n.unusable[broken].Load(), n.unusable[expired].Load(), n.unusable[overtaken].Load()
+	s.Unusable = s.Broken + s.Expired + s.Outdated
 	for i := range n.lookups {
 		s.Hits += n.lookups[i].hits.Load()
 		s.Misses += n.lookups[i].misses.Load()

@@ -28,6 +28,7 @@ const (
 // so that no caller pays for finding out.
 type breaker struct {
 	probe    func(ctx context.Context, key string) error
+	changed  func() // called when it has opened or closed
 	state    atomic.Int32
 	failures atomic.Int32
 	// retryAt is a time since began: the wall clock may jump, and with it the next
@@ -46,8 +47,8 @@ type breaker struct {
 	ended bool
 }
 
-func newBreaker(ctx context.Context, probe func(ctx context.Context, key string) error) *breaker {
-	b := &breaker{probe: probe, began: time.Now()}
+func newBreaker(ctx context.Context, probe func(ctx context.Context, key string) error, changed func()) *breaker {
+	b := &breaker{probe: probe, changed: changed, began: time.Now()}
 	b.ctx, b.cancel = context.WithCancel(ctx)
 	return b
 }
@@ -73,7 +74,9 @@ func (b *breaker) startProbe() {
 			return
 		}
 		b.failures.Store(0)
-		b.state.CompareAndSwap(stateProbing, stateClosed)
+		if b.state.CompareAndSwap(stateProbing, stateClosed) {
+			b.changed()
+		}
 	})
 }
 
@@ -97,6 +100,7 @@ func (b *breaker) open(from int32) {
 	b.retryAt.Store(int64(time.Since(b.began) + probeDelay))
 	if b.state.CompareAndSwap(from, stateOpen) && from == stateClosed {
 		b.opened.Add(1)
+		b.changed()
 	}
 }
 

@@ -12,7 +12,7 @@ func TestBreakerOpensProbesAndCloses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		probes, answer := 0, errors.New("no route")
-		b := newBreaker(t.Context(), func(context.Context, string) error { probes++; return answer })
+		b := newBreaker(t.Context(), func(context.Context, string) error { probes++; return answer }, func() {})
 		defer b.close()
 
 		for range failuresMax - 1 {
@@ -76,7 +76,7 @@ func TestCloseWaitsForTheProbe(t *testing.T) {
 			<-ctx.Done()
 			ended = true
 			return ctx.Err()
-		})
+		}, func() {})
 		for range failuresMax {
 			b.failed("k")
 		}

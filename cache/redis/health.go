@@ -19,6 +19,7 @@ type health struct {
 	ctx     context.Context // of the probes
 	timeout time.Duration   // of a question to a Cluster
 	probe   func(ctx context.Context, key string) error
+	changed func()                 // called when a breaker opens or closes
 	whole   *breaker               // the server, or what is known of the Cluster's nodes
 	cluster *goredis.ClusterClient // nil: no Cluster
 
@@ -27,8 +28,8 @@ type health struct {
 	ended bool
 }
 
-func newHealth(ctx context.Context, client goredis.UniversalClient, timeout time.Duration, probe func(ctx context.Context, key string) error) *health {
-	h := &health{ctx: ctx, timeout: timeout, probe: probe, nodes: map[string]*breaker{}}
+func newHealth(ctx context.Context, client goredis.UniversalClient, timeout time.Duration, probe func(ctx context.Context, key string) error, changed func()) *health {
+	h := &health{ctx: ctx, timeout: timeout, probe: probe, changed: changed, nodes: map[string]*breaker{}}
 	h.cluster, _ = client.(*goredis.ClusterClient)
 	if h.cluster != nil {
 		probe = func(ctx context.Context, key string) error {
@@ -36,7 +37,7 @@ func newHealth(ctx context.Context, client goredis.UniversalClient, timeout time
 			return err
 		}
 	}
-	h.whole = newBreaker(ctx, probe)
+	h.whole = newBreaker(ctx, probe, changed)
 	return h
 }
 
@@ -79,7 +80,7 @@ func (h *health) node(address string) *breaker {
 	if h.ended || len(h.nodes) >= nodesMax {
 		return h.whole
 	}
-	b = newBreaker(h.ctx, h.probe)
+	b = newBreaker(h.ctx, h.probe, h.changed)
 	h.nodes[address] = b
 	return b
 }

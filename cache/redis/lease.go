@@ -57,7 +57,7 @@ func (s *Store) Contend(ctx context.Context, key string, seen []byte, token stri
 	name := s.prefix + key
 	answer, err := contendScript.Run(call, s.client, []string{name, name + leaseSuffix},
 		token, max(life, ttlMin).Milliseconds(), seen, ValueMax).Result()
-	if !s.settle(ctx, part, key, err) {
+	if !s.settle(ctx, part, callScript, key, err) {
 		if err != nil && transportFailure(err) == nil {
 			// Redis runs, and refuses: it is full, or this user may run no scripts.
 			value, left, _ = s.Get(ctx, key)
@@ -87,5 +87,5 @@ func (s *Store) Yield(ctx context.Context, key, token string) {
 	}
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	s.settle(ctx, part, key, yieldScript.Run(call, s.client, []string{s.prefix + key + leaseSuffix}, token).Err())
+	s.settle(ctx, part, callScript, key, yieldScript.Run(call, s.client, []string{s.prefix + key + leaseSuffix}, token).Err())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,9 @@ type Options struct {
 	Timeout time.Duration
 	// Prefix is put before every key, for a Redis that has other users.
 	Prefix string
+	// Logger is told when Redis stops being of use, and when it is again. nil means
+	// nobody is.
+	Logger *slog.Logger
 }
 
 // Store is a client of one Redis. New makes one.
@@ -47,6 +51,8 @@ type Store struct {
 	timeout time.Duration
 	prefix  string
 	health  *health
+	// condition is what Redis says of itself.
+	condition condition
 
 	gets, hits, sets, leases, errors, refused, skipped atomic.Uint64
 	lastError                                          atomic.Pointer[string]
@@ -65,8 +71,12 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = timeoutDefault
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix}
-	s.health = newHealth(ctx, s.client, s.timeout, s.probe)
+	s.health = newHealth(ctx, s.client, s.timeout, s.probe, s.condition.tell)
+	s.condition.logger, s.condition.health, s.condition.told = o.Logger, s.health, Up
 	return s, nil
 }
 
@@ -79,7 +89,7 @@ func SilenceClient() { logging.Disable() }
 func (s *Store) admit(ctx context.Context, key string) *breaker {
 	part, err := s.health.admit(ctx, s.prefix+key)
 	if err != nil {
-		s.settle(ctx, part, key, err)
+		s.settle(ctx, part, callRead, key, err)
 		return nil
 	}
 	if part == nil {
@@ -94,6 +104,7 @@ func (s *Store) probe(ctx context.Context, key string) error {
 	defer cancel()
 	err := s.client.GetRange(ctx, s.prefix+key, 0, 0).Err()
 	s.noteError(err)
+	s.condition.noteAnswer(callRead, err)
 	return transportFailure(err)
 }
 
@@ -116,7 +127,7 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Du
 	// fills no memory here.
 	text := pipeline.GetRange(call, s.prefix+key, 0, ValueMax)
 	_, err := pipeline.Exec(call)
-	if !s.settle(ctx, part, key, err) {
+	if !s.settle(ctx, part, callRead, key, err) {
 		return nil, 0, false
 	}
 	value, _ = text.Bytes()
@@ -146,14 +157,15 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	s.sets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.settle(ctx, part, key, s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err())
+	return s.settle(ctx, part, callWrite, key, s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err())
 }
 
 // settle notes how a call about key ended, and reports whether it went well. A
 // caller that went away says nothing about Redis.
-func (s *Store) settle(ctx context.Context, part *breaker, key string, err error) bool {
+func (s *Store) settle(ctx context.Context, part *breaker, kind call, key string, err error) bool {
 	if err == nil {
 		part.succeeded()
+		s.condition.noteAnswer(kind, nil)
 		return true
 	}
 	if ctx.Err() != nil {
@@ -164,6 +176,7 @@ func (s *Store) settle(ctx context.Context, part *breaker, key string, err error
 		part.failed(key)
 	} else {
 		part.succeeded()
+		s.condition.noteAnswer(kind, err)
 	}
 	return false
 }
@@ -200,6 +213,9 @@ type Stats struct {
 	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose nodes
 	// have one each, the worst of those that were asked within a minute.
 	State string
+	// Condition says whether Redis is of any use, Refusal what it says if it refuses.
+	Condition Condition
+	Refusal   string
 	// LastError is the text of the latest failure, empty if there was none.
 	LastError string
 }
@@ -211,6 +227,7 @@ func (s *Store) Stats() Stats {
 		Refused: s.refused.Load(), Skipped: s.skipped.Load(), Leases: s.leases.Load(),
 	}
 	st.Opened, st.State = s.health.summary()
+	st.Condition, _, st.Refusal = s.condition.now()
 	if text := s.lastError.Load(); text != nil {
 		st.LastError = *text
 	}

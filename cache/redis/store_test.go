@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -142,6 +143,85 @@ func TestAnswersThatSayNoDoNotOpenTheBreaker(t *testing.T) {
 	}
 }
 
+// logged collects what a store logs, a line each.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *logged) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+// A Redis that refuses is not up, and says why, once; and once that it is back.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	admin := client(t, server)
+	do := func(words ...any) {
+		t.Helper()
+		if err := admin.Do(t.Context(), words...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name, word, remedy string
+		begin, end         []any
+	}{
+		{"a password is missing", "NOAUTH", "user:password@", []any{"CONFIG", "SET", "requirepass", "secret"}, []any{"CONFIG", "SET", "requirepass", ""}},
+		{"full", "OOM", "maxmemory-policy", []any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}},
+		{"no rights", "NOPERM", "ACL", []any{"ACL", "SETUSER", "default", "-set", "-getrange"}, []any{"ACL", "SETUSER", "default", "+@all"}},
+	} {
+		var log logged
+		s := connect(t, redis.Options{URL: server.URL(), Prefix: prefix(t), Logger: log.logger()})
+		do(test.begin...)
+		ask := func() {
+			s.Get(t.Context(), "k")
+			s.Set(t.Context(), "k", []byte("v"), time.Minute)
+		}
+		for range 3 {
+			ask()
+		}
+		if st := s.Stats(); st.Condition != redis.Refusing || !strings.HasPrefix(st.Refusal, test.word) {
+			t.Errorf("%s: %s: %s", test.name, st.Condition, st.Refusal)
+		}
+		do(test.end...)
+		ask()
+		if st := s.Stats(); st.Condition != redis.Up || st.Refusal != "" {
+			t.Errorf("%s, and over: %s: %s", test.name, st.Condition, st.Refusal)
+		}
+		if log.count("Redis refuses") != 1 || log.count(test.word) != 1 || log.count(test.remedy) != 1 || log.count("Redis is back") != 1 {
+			t.Errorf("%s: logged %s", test.name, log.text.String())
+		}
+	}
+}
+
+// client is another user of a server, connected before it refuses anything.
+func client(t *testing.T, server *servers.Redis) *goredis.Client {
+	t.Helper()
+	options, err := goredis.ParseURL(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.PoolSize = 1
+	c := goredis.NewClient(options)
+	t.Cleanup(func() { c.Close() })
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestRedisDownAtStart(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
@@ -159,7 +239,8 @@ func TestRedisDownAtStart(t *testing.T) {
 func TestDeadServerCostsNothing(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	s := connect(t, redis.Options{URL: server.URL()})
+	var log logged
+	s := connect(t, redis.Options{URL: server.URL(), Logger: log.logger()})
 	ctx := t.Context()
 	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
 		t.Fatal("set refused")
@@ -186,6 +267,7 @@ func TestDeadServerCostsNothing(t *testing.T) {
 	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
 		t.Fatal("set refused after the restart")
 	}
+	until(t, "both to be logged", func() bool { return log.count("Redis does not answer") == 1 && log.count("Redis is back") == 1 })
 }
 
 func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {

@@ -75,9 +75,11 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_memory_evictions_total", "Entries that had to go for others.", func(s *Stats) uint64 { return s.L1.Evictions })
 	counter("freshet_memory_rejections_total", "Entries that were not taken in.", func(s *Stats) uint64 { return s.L1.Rejections })
 
-	gauge("freshet_redis_up", "1 if the shared tier answers; 0 if it does not, or none is configured.", func(s *Stats) float64 { return one(s.Redis.State == RedisUp) })
+	gauge("freshet_redis_up", "1 if the shared tier does what it is asked for; 0 if it refuses or does not answer, or none is configured.", func(s *Stats) float64 { return one(s.Redis.State == RedisUp) })
 	counter("freshet_redis_errors_total", "Calls of the shared tier that failed or took too long.", func(s *Stats) uint64 { return s.Redis.Errors })
 	counter("freshet_redis_broken_entries_total", "Entries of the shared tier that could not be read.", func(s *Stats) uint64 { return s.Redis.Broken })
+	counter("freshet_redis_expired_entries_total", "Entries of the shared tier that were found when their life was over.", func(s *Stats) uint64 { return s.Redis.Expired })
+	counter("freshet_redis_outdated_entries_total", "Entries of the shared tier that were found when an event had overtaken them.", func(s *Stats) uint64 { return s.Redis.Outdated })
 	counter("freshet_redis_dropped_writes_total", "Entries not written to the shared tier because too many waited.", func(s *Stats) uint64 { return s.Redis.Dropped })
 	return c
 }

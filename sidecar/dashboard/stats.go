@@ -121,16 +121,23 @@ const (
 	RedisIdle RedisState = "idle" // one is configured, and was not asked for anything yet
 	RedisUp   RedisState = "up"   // it answers
 	RedisDown RedisState = "down" // it does not, and is asked again from time to time
+	// RedisRefusing: it answers, and refuses what it is asked for.
+	RedisRefusing RedisState = "refusing"
 )
 
 // Redis is the state of the shared tier.
 type Redis struct {
 	State RedisState `json:"state"`
+	// Refusal is what Redis says if it refuses; empty otherwise.
+	Refusal string `json:"refusal"`
 	// Errors counts calls that failed or took too long; a failed call is a miss.
 	Errors uint64 `json:"errors"`
 	// Broken counts entries that could not be read: of another version, corrupt,
-	// or not ours.
-	Broken uint64 `json:"broken"`
+	// or not ours. Expired and Outdated count those that were found and of no use any
+	// more, as their life was over or an event had overtaken them: that is normal.
+	Broken   uint64 `json:"broken"`
+	Expired  uint64 `json:"expired"`
+	Outdated uint64 `json:"outdated"`
 	// Dropped counts entries that were not written because too many waited.
 	Dropped uint64 `json:"dropped"`
 }

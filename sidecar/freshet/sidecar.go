@@ -134,7 +134,7 @@ func (s *sidecar) buildCache() (err error) {
 		TTL:         s.config.TTL,
 	}
 	if s.config.Redis != "" {
-		if s.remote, err = redis.New(context.Background(), redis.Options{URL: s.config.Redis}); err != nil {
+		if s.remote, err = redis.New(context.Background(), redis.Options{URL: s.config.Redis, Logger: s.logger.With("part", "redis")}); err != nil {
 			return usage("read --redis: %w", err)
 		}
 		options.Remote, options.Compress = s.remote, s.config.RedisCompress

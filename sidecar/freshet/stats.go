@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/sidecar/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -97,11 +98,11 @@ func (s *sidecar) addTiers(stats *dashboard.Stats) {
 		return
 	}
 	r := s.remote.Stats()
-	stats.Redis = dashboard.Redis{State: dashboard.RedisUp, Errors: r.Errors, Broken: c.Unusable, Dropped: c.Dropped}
-	switch {
-	case r.State != "closed":
-		stats.Redis.State = dashboard.RedisDown
-	case r.Gets+r.Sets == 0:
+	stats.Redis = dashboard.Redis{
+		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
+		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped,
+	}
+	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
 		stats.Redis.State = dashboard.RedisIdle
 	}
 }

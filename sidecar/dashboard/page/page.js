@@ -132,15 +132,15 @@ function showWatched(stats) {
 }
 
 function showFacts(stats, history) {
-  const redis = { off: "Off", idle: "Idle", up: "Up", down: "Down" }[stats.redis.state] ?? stats.redis.state;
-  const redisNote = { off: "one tier only", idle: "not asked yet", up: `${count(stats.redis.errors)} failed calls`, down: "reads go on without it" }[stats.redis.state] ?? "";
+  const redis = { off: "Off", idle: "Idle", up: "Up", refusing: "Refuses", down: "Down" }[stats.redis.state] ?? stats.redis.state;
+  const redisNote = { off: "one tier only", idle: "not asked yet", up: `${count(stats.redis.errors)} failed calls`, refusing: `reads go on without it: ${stats.redis.refusal}`, down: "reads go on without it" }[stats.redis.state] ?? "";
   const facts = [
     ["Reached Postgres", `${perSecond(history.upstream_queries_per_second.at(-1) ?? 0)} /s`, `${count(stats.upstream_queries)} in total`],
     ["Changes received", `${perSecond(history.invalidation_events_per_second.at(-1) ?? 0)} /s`, `${count(stats.invalidation_events)} in total`],
     ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
     ["Clients", count(stats.sessions), `${count(stats.sessions_total)} ever, ${count(stats.sessions_refused)} refused`],
     ["Memory", bytes(stats.l1.bytes), `of ${bytes(stats.l1.limit_bytes)}, ${count(stats.l1.items)} entries`],
-    ["Redis", redis, redisNote, stats.redis.state === "down"],
+    ["Redis", redis, redisNote, stats.redis.state === "down" || stats.redis.state === "refusing"],
     ["Looks", count(stats.follower_looks), `${count(stats.follower_notifications)} notifications`],
   ];
   $("facts").replaceChildren(
