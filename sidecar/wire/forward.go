@@ -129,7 +129,7 @@ func (s *session) outsideBlock(unit []byte) bool {
 			return true
 		}
 	}
-	return s.plan.executions == 0 && s.plan.binds == 0
+	return s.plan.runsNothing()
 }
 
 // executesToken reports whether a group executes a statement, prepared before,

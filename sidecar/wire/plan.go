@@ -78,6 +78,11 @@ func (p *plan) refuse(reason string) {
 	}
 }
 
+// runsNothing reports whether no code of a user's runs for the group. A Bind may
+// run some, with no Execute behind it: planning calls functions to find out what
+// they give, stable ones included. Parse and Describe analyse and rewrite alone.
+func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
+
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
 	p := &s.plan

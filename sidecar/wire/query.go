@@ -236,13 +236,13 @@ func (s *session) handleGroup(unit []byte) error {
 			statement := p.wants[0].prepared.statement
 			s.noteWithheld(statement.sql, statement.paramTypes)
 		}
-		return s.forwardGroup(unit, p.executions == 0)
+		return s.forwardGroup(unit, p.runsNothing())
 	case len(p.wants) == 0:
 		return s.forwardGroup(unit, true)
 	}
 	if reason := s.refusedAny(); reason != "" {
 		s.bypass(reason, p.executions)
-		return s.forwardGroup(unit, p.executions == 0)
+		return s.forwardGroup(unit, p.runsNothing())
 	}
 	if s.servable() && s.holds() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
@@ -277,7 +277,7 @@ func (s *session) obtainGroup(unit []byte) error {
 	p := &s.plan
 	pass := func(reason string) error {
 		s.bypass(reason, p.executions)
-		return s.forwardGroup(unit, p.executions == 0)
+		return s.forwardGroup(unit, p.runsNothing())
 	}
 	for i := range p.wants {
 		prepared := p.wants[i].prepared

@@ -261,7 +261,7 @@ func (s *session) handle(kind unitKind, unit []byte) bool {
 	case unitPart:
 		s.planGroup(unit)
 		s.bypass(reasonOpenGroup, s.plan.executions)
-		return s.forwardGroup(unit, s.plan.executions == 0) == nil
+		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case unitCall:
 		s.bypass(reasonFunctionCall, 1)
 		return s.forwardQuery(unit, false, nil) == nil
