@@ -278,7 +278,7 @@ func (a *Analyzer) attempt(ctx context.Context, s *session, c *catalog, r *Reque
 	v, err := a.examine(ctx, s, c, r)
 	var no *refusal
 	if errors.As(err, &no) {
-		return &Verdict{Reason: no.reason, Detail: no.detail}, nil
+		return &Verdict{Reason: no.reason, Detail: no.detail, Said: no.said}, nil
 	}
 	return v, err
 }
@@ -353,5 +353,7 @@ func serverSaid(err error) error {
 	case "08", "25", "40", "53", "55", "57", "58", "XX":
 		return err
 	}
-	return refuse(ReasonSQLError, "SQLSTATE "+refused.Code)
+	no := refuse(ReasonSQLError, "SQLSTATE "+refused.Code)
+	no.said = refused.Message
+	return no
 }

@@ -83,8 +83,10 @@ func (r Reason) Advice() string { return advice[r] }
 type refusal struct {
 	reason Reason
 	detail string
+	// said is what Postgres said, and may hold what stood in the statement.
+	said string
 }
 
 func (r *refusal) Error() string { return string(r.reason) + ": " + r.detail }
 
-func refuse(reason Reason, detail string) *refusal { return &refusal{reason, detail} }
+func refuse(reason Reason, detail string) *refusal { return &refusal{reason: reason, detail: detail} }

@@ -19,6 +19,9 @@ type Verdict struct {
 	Cacheable bool
 	Reason    Reason // empty when cacheable
 	Detail    string // the function, table or construct the reason is about
+	// Said is Postgres' message where it refused the statement. It may hold what stands
+	// in the statement: it is for who wrote that, and for no log.
+	Said string
 
 	Tables     []string // schema.table of every watched table read, sorted
 	Relations  []uint32 // their root OIDs, sorted

@@ -55,7 +55,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_transactions_opened_total", "Transactions held back of which Postgres was told later.", func(s *Stats) uint64 { return s.TransactionsOpened })
 	gauge("freshet_sessions_open", "Clients connected now.", func(s *Stats) float64 { return float64(s.Sessions) })
 	counter("freshet_sessions_started_total", "Clients that ever connected.", func(s *Stats) uint64 { return s.SessionsTotal })
-	counter("freshet_sessions_refused_total", "Clients that got no upstream connection.", func(s *Stats) uint64 { return s.SessionsRefused })
+	counter("freshet_sessions_refused_total", "Clients that got no upstream connection, or were sent away when they connected.", func(s *Stats) uint64 { return s.SessionsRefused })
 	counter("freshet_protocol_errors_total", "Clients sent away for malformed messages.", func(s *Stats) uint64 { return s.ProtocolErrors })
 	counter("freshet_cancels_total", "Cancel requests passed on to Postgres.", func(s *Stats) uint64 { return s.Cancels })
 

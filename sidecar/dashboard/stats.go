@@ -45,7 +45,8 @@ type Stats struct {
 	TransactionsOpened uint64 `json:"transactions_opened"`
 
 	// Sessions is the number of clients connected now, SessionsTotal all that ever
-	// were, SessionsRefused those that got no upstream connection.
+	// were, SessionsRefused those that got no upstream connection, or that Postgres or the
+	// sidecar sent away when they connected.
 	Sessions        int64  `json:"sessions"`
 	SessionsTotal   uint64 `json:"sessions_total"`
 	SessionsRefused uint64 `json:"sessions_refused"`

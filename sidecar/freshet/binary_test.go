@@ -259,6 +259,36 @@ func TestServeFromTheOutside(t *testing.T) {
 	}
 }
 
+// SIGHUP means "read your configuration again" to operators, and must not end anybody.
+// At level debug connections are logged, and never a statement.
+func TestHangupEndsNothing(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*", "--log-level", "debug")
+	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	logged := func(part string) func() string {
+		return func() string {
+			if !strings.Contains(s.stderr.String(), part) {
+				return "not logged: " + part
+			}
+			return ""
+		}
+	}
+	eventually(t, logged("restart to change them"))
+	command := strings.TrimPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
+	if got := psql(t, command, "SELECT 'still ' || 'there'"); got != "still there" {
+		t.Errorf("read %q", got)
+	}
+	eventually(t, logged("a client has left"))
+	if log := s.stderr.String(); !strings.Contains(log, "a client has connected") || strings.Contains(log, "still") {
+		t.Errorf("logged %s", log)
+	}
+	if code, _ := s.stop(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestDrainLetsAStatementEnd(t *testing.T) {
 	dsn, direct := setupFruit(t)
 	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")

@@ -139,7 +139,11 @@ func printRefusal(w io.Writer, v *analysis.Verdict) {
 	if v.Detail != "" {
 		reason += " (" + v.Detail + ")"
 	}
-	_, _ = fmt.Fprintf(w, "cacheable: no\nreason:    %s\nadvice:    %s\n", reason, v.Reason.Advice())
+	_, _ = fmt.Fprintf(w, "cacheable: no\nreason:    %s\n", reason)
+	if v.Said != "" {
+		_, _ = fmt.Fprintf(w, "postgres:  %s\n", v.Said)
+	}
+	_, _ = fmt.Fprintf(w, "advice:    %s\n", v.Reason.Advice())
 }
 
 func printVerdict(w io.Writer, v *analysis.Verdict, state *invalidation.State) {

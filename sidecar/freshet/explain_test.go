@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 		{"SELECT random() FROM fruit", exitFailure, []string{"cacheable: no", "reason:    volatile_function (random)", "advice:    "}},
 		{"SELECT * FROM other.secret_garden", exitFailure, []string{"reason:    unwatched_table", "freshet install --watch"}},
 		{"UPDATE fruit SET name = ''", exitFailure, []string{"reason:    not_select"}},
-		{"SELECT nonsense FROM fruit", exitFailure, []string{"reason:    sql_error"}},
+		{"SELECT nonsense FROM fruit", exitFailure, []string{"reason:    sql_error (SQLSTATE 42703)", `postgres:  column "nonsense" does not exist`}},
 	} {
 		code, stdout, stderr := freshet(t, "explain", "--upstream", dsn, c.statement)
 		if code != c.code || stderr != "" {

@@ -79,6 +79,9 @@ func run(ctx context.Context, arguments []string, out output) (code int) {
 	if err != nil {
 		return report(out, err)
 	}
+	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
+		return report(out, err)
+	}
 	parsed, err := parser.Parse(arguments)
 	if err != nil {
 		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options", err, chosenCommand(err)))
@@ -96,7 +99,7 @@ func newParser(command *commandLine, out output) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Writers(out.stdout, out.stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.DefaultEnvars("FRESHET"),
+		kong.DefaultEnvars(strings.TrimSuffix(environmentPrefix, "_")),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(formatHelp),
 	)

@@ -125,3 +125,22 @@ func TestWrongCommandLines(t *testing.T) {
 		}
 	}
 }
+
+// A variable that is misspelled would be left out in silence; those of the servers
+// that tests and the demo start are nobody's options.
+func TestUnknownVariables(t *testing.T) {
+	t.Setenv(servers.EnvDir, t.TempDir())
+	for name, says := range map[string]string{
+		"FRESHET_SOCKETDIR":   "did you mean FRESHET_SOCKET_DIR?",
+		"FRESHET_WHATEVER_XY": "which is no option of any command",
+		"FRESHET_STALENESS":   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "1s")
+			code, _, stderr := freshet(t, "version")
+			if says == "" && code != exitOK || says != "" && (code != exitUsage || !strings.Contains(stderr, says) || !strings.Contains(stderr, name)) {
+				t.Errorf("exit code %d, %q", code, stderr)
+			}
+		})
+	}
+}

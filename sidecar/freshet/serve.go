@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/freshet/freshet/cache/redis"
 )
@@ -17,7 +22,8 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out *output) error {
-	logger := slog.New(newQuietHandler(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+	logger := newLogger(out.stderr, c.LogLevel)
+	defer ignoreHangup(logger)()
 	redis.SilenceClient() // what it says is in the stats
 	s, err := newSidecar(c.config, logger)
 	if err != nil {
@@ -51,6 +57,42 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	}
 	logger.Info("stopped")
 	return nil
+}
+
+// newLogger returns what writes lines for people, and repeats none of them too often.
+func newLogger(to io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(newQuietHandler(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: separateItems})))
+}
+
+// separateItems puts commas between the items of a list.
+func separateItems(_ []string, a slog.Attr) slog.Attr {
+	if items, ok := a.Value.Any().([]string); ok {
+		a.Value = slog.StringValue(strings.Join(items, ", "))
+	}
+	return a
+}
+
+// ignoreHangup keeps SIGHUP from ending the process, until its result is called: to
+// operators it means "read your configuration again", which is read at the start.
+func ignoreHangup(logger *slog.Logger) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				logger.Warn("SIGHUP changes nothing: options are read at the start; restart to change them")
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		waiting.Wait()
+	}
 }
 
 // psqlCommand is a command that connects a person to this sidecar.

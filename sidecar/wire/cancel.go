@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"sync"
 	"time"
@@ -10,6 +11,14 @@ import (
 // cancelKey is what a client names to cancel a statement of a session: process
 // id and secret, as Postgres gave them.
 type cancelKey string
+
+// processID is the number of the server's process, 0 if there is none.
+func (k cancelKey) processID() uint32 {
+	if len(k) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32([]byte(k[:4]))
+}
 
 // sessions are those that are connected, by cancel key.
 type sessions struct {

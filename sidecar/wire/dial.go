@@ -34,18 +34,24 @@ func newUpstream(c *pgconn.Config) upstream {
 	return u
 }
 
-// dial returns a connection on which the start-up message can be sent.
+// dial returns a connection on which the start-up message can be sent. That a server
+// has no TLS is no error of its own where it is tried without next.
 func (u upstream) dial(ctx context.Context) (net.Conn, error) {
 	var errs []error
-	for _, t := range u {
+	for i, t := range u {
 		conn, err := t.dial(ctx)
 		if err == nil {
 			return conn, nil
+		}
+		if errors.Is(err, errNoTLS) && i+1 < len(u) && u[i+1].address == t.address {
+			continue
 		}
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
 }
+
+var errNoTLS = errors.New("the server does not offer TLS: set sslmode=disable if that is meant")
 
 func (t target) dial(ctx context.Context) (net.Conn, error) {
 	ctx, stop := context.WithTimeout(ctx, dialWaitMax)
@@ -76,7 +82,7 @@ func (t target) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	if reply[0] != 'S' {
-		return nil, errors.New("the server does not offer TLS: set sslmode=disable if that is meant")
+		return nil, errNoTLS
 	}
 	encrypted := tls.Client(conn, t.tls)
 	if err := encrypted.HandshakeContext(ctx); err != nil {

@@ -97,10 +97,10 @@ const passwordlessHint = "Have Postgres ask for a password (scram-sha-256 in its
 	"or start the sidecar with --passwordless any if whoever reaches its socket may be any role."
 
 // refusePasswordless tells a client why it may not be what Postgres took it for.
-func (s *session) refusePasswordless(role string, reason error) {
+func (s *session) refusePasswordless(reason error) {
 	s.server.counters.sessionsRefused.Add(1)
-	s.server.logger.Warn("refused a client that Postgres asked for no password", "role", role, "reason", reason)
-	s.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", role, reason), passwordlessHint)
+	s.server.logger.Warn("refused a client that Postgres asked for no password", "role", s.role, "reason", reason)
+	s.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", s.role, reason), passwordlessHint)
 }
 
 // roleOf is the role that a start-up message asks for.

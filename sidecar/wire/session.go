@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type session struct {
 	client *stream
 	up     *stream
 	cancel cancelKey
+	// role is the one that the client asked for when it connected.
+	role string
 	// ctx ends with the session, at the latest when Postgres is gone.
 	ctx context.Context
 	end context.CancelFunc
@@ -168,6 +171,7 @@ func (s *session) run() {
 		return
 	}
 	defer s.up.Close()
+	defer s.logLife()()
 	defer context.AfterFunc(s.ctx, s.hangUp)()
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
@@ -187,6 +191,18 @@ func (s *session) run() {
 	s.up.hangUp()
 	upstream.Wait()
 	s.abandonCaptures()
+}
+
+// logLife logs that the session has begun, and when its result is called that it has
+// ended, for who looks for the cause of a fault.
+func (s *session) logLife() (ended func()) {
+	if !s.server.logger.Enabled(s.ctx, slog.LevelDebug) {
+		return func() {}
+	}
+	began := time.Now()
+	logger := s.server.logger.With("pid", s.cancel.processID())
+	logger.Debug("a client has connected", "role", s.role, "understood", s.state != nil)
+	return func() { logger.Debug("a client has left", "after", time.Since(began).Round(time.Millisecond)) }
 }
 
 // hangUp ends both connections, and with them whatever is blocked in a read or a

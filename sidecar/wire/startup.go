@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -60,13 +61,13 @@ func (s *session) start() bool {
 	if err != nil {
 		s.server.counters.sessionsRefused.Add(1)
 		s.server.logger.Warn("cannot connect to Postgres for a client", "error", err)
-		s.refuseStartup("08006", "the cache's sidecar cannot connect to Postgres: "+err.Error(),
-			"Is Postgres running, and is the sidecar's --upstream right?")
+		s.refuseUnconnected(err)
 		return false
 	}
 	s.up = newStream(up, s.server.ends)
 	defer context.AfterFunc(s.ctx, s.up.hangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
+	s.role = roleOf(message)
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
 		return false
@@ -113,6 +114,16 @@ func (s *session) refuseStartup(code, message, hint string) {
 	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint)) // the client may be gone
 }
 
+// refuseUnconnected tells a client why the sidecar has no connection to Postgres for
+// it.
+func (s *session) refuseUnconnected(err error) {
+	code, hint := "08006", "Is Postgres running, and is the sidecar's --upstream right?"
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		code, hint = "53300", "The sidecar has no file descriptors left, and needs two for each client: raise its limit (LimitNOFILE, ulimit -n)."
+	}
+	s.refuseStartup(code, "the cache's sidecar cannot connect to Postgres: "+err.Error(), hint)
+}
+
 // isReplication reports whether a start-up message asks for a replication
 // connection, on which not even a probe is sent.
 func isReplication(startup []byte) bool {
@@ -152,13 +163,15 @@ func (s *session) relayStartup(startup []byte) error {
 			}
 			_, err = s.client.Write(ready)
 			return err
+		case 'E':
+			s.server.counters.sessionsRefused.Add(1)
 		case 'K':
 			s.cancel = cancelKey(message[headerLength:])
 		case 'R':
 			if message, err = s.withoutChannelBinding(message, in); err != nil {
 				return err
 			}
-			if asked, err = s.relayAuthentication(startup, message, asked); err != nil {
+			if asked, err = s.relayAuthentication(message, asked); err != nil {
 				return err
 			}
 			continue
@@ -219,12 +232,11 @@ const (
 
 // relayAuthentication passes one authentication request on, and the client's
 // answer back. It reports whether the client has been asked for anything so far.
-func (s *session) relayAuthentication(startup, message []byte, asked bool) (bool, error) {
+func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) {
 	request := binary.BigEndian.Uint32(message[headerLength:])
 	if request == authenticationOK && !asked {
-		role := roleOf(startup)
-		if err := s.server.vouch(s.client.Conn, role); err != nil {
-			s.refusePasswordless(role, err)
+		if err := s.server.vouch(s.client.Conn, s.role); err != nil {
+			s.refusePasswordless(err)
 			return asked, errStartup
 		}
 	}

@@ -39,7 +39,8 @@ type Report struct {
 	TransactionsHeld   uint64 `json:"transactions_held"`
 	TransactionsOpened uint64 `json:"transactions_opened"`
 	// Sessions is the number of clients connected now, SessionsTotal since the
-	// beginning, SessionsRefused those that never got an upstream connection.
+	// beginning, SessionsRefused those that got no upstream connection, or that Postgres or the
+	// sidecar sent away when they connected.
 	Sessions        int64  `json:"sessions"`
 	SessionsTotal   uint64 `json:"sessions_total"`
 	SessionsRefused uint64 `json:"sessions_refused"`

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// environmentPrefix begins the variables that options stand in.
+const environmentPrefix = "FRESHET_"
+
+// otherVariables begin like ours and are no options: they say where the servers of
+// the demo and of the tests come from.
+var otherVariables = []string{servers.EnvDir, servers.EnvPostgresBin, servers.EnvRedisServer, "FRESHET_POSTGRES_DIR"}
+
+// checkEnvironment returns an error for a variable that no option of any command
+// has: what was misspelled would be left out in silence.
+func checkEnvironment(root *kong.Node, environment []string) error {
+	known := slices.Clone(otherVariables)
+	for _, command := range root.Children {
+		for _, flag := range command.Flags {
+			known = append(known, flag.Envs...)
+		}
+	}
+	for _, entry := range environment {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, environmentPrefix) || slices.Contains(known, name) {
+			continue
+		}
+		if near := nearest(name, known); near != "" {
+			return usage("the environment has %s, which is no option: did you mean %s? Unset it otherwise", name, near)
+		}
+		return usage("the environment has %s, which is no option of any command: freshet serve --help lists them; unset it", name)
+	}
+	return nil
+}
