@@ -27,10 +27,17 @@ var captureTemplate string
 //go:embed schema/capture_row.sql
 var rowTemplate string
 
-// ringTemplate ends both functions.
-//
 //go:embed schema/ring.sql
 var ringTemplate string
+
+// ringSQL ends both functions.
+var ringSQL = strings.TrimSpace(strings.NewReplacer(
+	"\n", "\n\t",
+	"{{doorbell}}", strconv.FormatInt(doorbellLock, 10),
+	"{{sleeper}}", strconv.FormatInt(sleeperLock, 10),
+	"{{channel}}", doorbellChannel,
+	"{{queue}}", queueUsageMax,
+).Replace(ringTemplate))
 
 // bodyQuote delimits function bodies in our SQL.
 const bodyQuote = "$freshet$"
@@ -99,7 +106,7 @@ func (c capture) function(t captureTrigger) captureFunction {
 		"{{wholesale}}", fmt.Sprintf("{%s,%s}", fence.TableText(c.root), fence.WholesaleText(c.root)),
 		"{{counter}}", fmt.Sprintf("freshet.rows_%d", c.root),
 		"{{rows}}", strconv.Itoa(rowsPerStatementMax),
-		"{{ring}}", strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(ringTemplate, "\n", "\n\t"), "{{doorbell}}", strconv.FormatInt(doorbellLock, 10))),
+		"{{ring}}", ringSQL,
 	).Replace(template)
 	sum := md5.Sum([]byte(text + "\x00" + strings.Join(c.columns, "\x00")))
 	name = fmt.Sprintf("%s_%d_%s", name, c.root, hex.EncodeToString(sum[:8]))

@@ -21,8 +21,12 @@ const (
 	vigilPause = 15 * time.Millisecond
 	// announcePause is the least time between two notifications of ours.
 	announcePause = 5 * time.Millisecond
-	// listenCheck is how long a silent LISTEN connection is believed to live.
-	listenCheck = 30 * time.Second
+	// listenCheck is how long a silent LISTEN connection is believed to live. It is
+	// well below idleMax, or the server would end the connection.
+	listenCheck = 5 * time.Second
+	// queueUsageMax is how full the queue of notifications may be for us to add to
+	// it: what others left there and somebody does not read, we must not make fail.
+	queueUsageMax = "0.05"
 )
 
 // vigil is the doorbell's other half: while one follower of the database is
@@ -30,6 +34,8 @@ const (
 // belongs to the goroutine that looks.
 type vigil struct {
 	awake bool
+	// direct says that no pooler could keep the lock when the session is gone.
+	direct bool
 	// last is when the last look with events began, tried when the lock was last
 	// tried for.
 	last, tried fence.Instant
@@ -42,7 +48,7 @@ func (v *vigil) after(ctx context.Context, conn *pgx.Conn, events bool, began fe
 		v.last = began
 	}
 	switch {
-	case events && !v.awake && (v.tried == 0 || began.Sub(v.tried) >= vigilPause):
+	case events && !v.awake && v.direct && (v.tried == 0 || began.Sub(v.tried) >= vigilPause):
 		v.tried = began
 		err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", doorbellLock).Scan(&v.awake)
 		if err != nil {
@@ -60,7 +66,7 @@ func (v *vigil) after(ctx context.Context, conn *pgx.Conn, events bool, began fe
 
 // announceSQL rings unless the queue grows: a full one fails the commits of all
 // who notify.
-const announceSQL = "SELECT pg_notify('" + doorbellChannel + "', '') WHERE pg_notification_queue_usage() < 0.25"
+const announceSQL = "SELECT pg_notify('" + doorbellChannel + "', '') WHERE pg_notification_queue_usage() < " + queueUsageMax
 
 // doorbell listens for writers that ring, and rings for the other followers. It
 // has a connection of its own. Without it, or with one that hears nothing, looks
@@ -103,52 +109,106 @@ func (d *doorbell) session(ctx context.Context) error {
 	if _, err := conn.Exec(connectCtx, "LISTEN "+doorbellChannel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	e := &ear{d: d, conn: conn}
+	if e.candidate, err = direct(connectCtx, conn); err != nil {
+		return err
+	}
+	if err := e.elect(connectCtx); err != nil {
+		return err
+	}
+	defer d.f.stats.sleeper.Store(false)
 	// Who rang before was not heard.
 	d.f.Wake()
 	for {
-		if err := d.wait(ctx, conn); err != nil {
+		if err := e.wait(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// wait waits for one notification, or for the need to send one.
-func (d *doorbell) wait(ctx context.Context, conn *pgx.Conn) error {
-	waitCtx, stop := context.WithTimeout(ctx, listenCheck)
+// ear is one LISTEN connection. Of all followers of a database one is the sleeper:
+// it holds a lock that tells the writers that a ring would be heard, from when it
+// listens until its connection ends. While somebody is awake the doorbell's lock
+// makes them spare it, so that nothing is to be done to go to sleep but to release
+// that one:
+//
+//  1. a writer finds the doorbell's lock taken, and does not ring;
+//  2. the one awake looks, for the last time, and releases the lock;
+//  3. the writer commits: the look that follows every release, or the poll, finds
+//     it (TestNobodyIsMissedWhenTheAwakeFallsAsleep).
+//
+// A sleeper that dies is replaced:
+//
+//  1. the sleeper's connection ends, and with it the lock;
+//  2. writers find neither lock taken, and do not ring;
+//  3. every other follower tries for the lock at each poll, and one gets it; what
+//     was written in between it finds at the same poll (TestSleeperIsReplaced).
+type ear struct {
+	d    *doorbell
+	conn *pgx.Conn
+	// candidate is set while it is not the sleeper and may become it.
+	candidate bool
+}
+
+// elect tries to make this follower the sleeper. A writer that tests the lock at
+// that moment makes it fail, too, and it is tried again at the next poll.
+func (e *ear) elect(ctx context.Context) error {
+	if !e.candidate {
+		return nil
+	}
+	var mine bool
+	if err := e.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", sleeperLock).Scan(&mine); err != nil {
+		return fmt.Errorf("take the sleeper's lock: %w", err)
+	}
+	e.candidate = !mine
+	e.d.f.stats.sleeper.Store(mine)
+	return nil
+}
+
+// wait waits for one notification, or for the need to say something.
+func (e *ear) wait(ctx context.Context) error {
+	pause := listenCheck
+	if e.candidate {
+		pause = min(pause, e.d.f.poll)
+	}
+	waitCtx, stop := context.WithTimeout(ctx, pause)
 	defer stop()
 	announce := make(chan bool, 1)
 	go func() {
 		select {
-		case <-d.announcements:
+		case <-e.d.announcements:
 			announce <- true
 		case <-waitCtx.Done():
 			announce <- false
 		}
 		stop()
 	}()
-	n, err := conn.WaitForNotification(waitCtx)
+	n, err := e.conn.WaitForNotification(waitCtx)
 	stop()
 	wanted := <-announce
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == nil && n.PID != conn.PgConn().PID():
-		d.f.stats.notifications.Add(1)
-		d.f.Wake()
-	case err != nil && conn.IsClosed():
+	case err == nil && n.PID != e.conn.PgConn().PID():
+		e.d.f.stats.notifications.Add(1)
+		e.d.f.Wake()
+	case err != nil && e.conn.IsClosed():
 		return fmt.Errorf("wait for a notification: %w", err)
-	}
-	statement := announceSQL
-	if !wanted {
-		if err == nil {
-			return nil
-		}
-		statement = "SELECT 1" // is anybody there?
 	}
 	statementCtx, cancel := context.WithTimeout(ctx, statementWaitMax)
 	defer cancel()
-	if _, err := conn.Exec(statementCtx, statement); err != nil {
-		return fmt.Errorf("notify the other followers: %w", err)
+	switch {
+	case wanted:
+		if _, err := e.conn.Exec(statementCtx, announceSQL); err != nil {
+			return fmt.Errorf("notify the other followers: %w", err)
+		}
+	case err == nil: // it heard something, so it lives
+	case e.candidate:
+		return e.elect(statementCtx)
+	default:
+		if _, err := e.conn.Exec(statementCtx, "SELECT 1"); err != nil { // is anybody there?
+			return fmt.Errorf("ask the LISTEN connection for a sign of life: %w", err)
+		}
 	}
 	return nil
 }

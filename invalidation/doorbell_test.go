@@ -38,9 +38,7 @@ func TestWriterRingsASleepingFollower(t *testing.T) {
 	db := newDatabase(t, shop)
 	db.install("public.*")
 	f := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
-	until(t, "the follower listens", func() bool {
-		return db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query IN ('LISTEN freshet', $1)", announceSQL) == "1"
-	})
+	until(t, "the follower listens", func() bool { return f.Stats().Sleeper })
 	f.asleep()
 	before := f.Stats().Events
 	db.run("UPDATE users SET name = 'x' WHERE id = 1")
@@ -159,16 +157,18 @@ func TestCase41DeafFollowerPolls(t *testing.T) {
 	}
 }
 
-// The test of the lock must not leave it taken: a long transaction would keep
-// the follower from being awake.
+// The tests of the locks must not leave them taken: a long transaction would keep
+// the follower from being awake, or make everybody ring.
 func TestF7RingingKeepsNoLock(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
 	writer := db.connect()
 	runOn(t, writer, "BEGIN", "UPDATE users SET name = 'x' WHERE id = 1")
-	if got := db.value("SELECT pg_try_advisory_lock($1)", doorbellLock); got != "true" {
-		t.Error("the open transaction of a writer holds the doorbell's lock")
+	for _, lock := range []int64{doorbellLock, sleeperLock} {
+		if got := db.value("SELECT pg_try_advisory_lock($1)", lock); got != "true" {
+			t.Errorf("the open transaction of a writer holds lock %d", lock)
+		}
 	}
 	runOn(t, writer, "COMMIT")
 }

@@ -19,6 +19,11 @@ const (
 	// adoptAttemptsMax bounds how often a session tries to agree with others on an
 	// incarnation that nobody has named yet.
 	adoptAttemptsMax = 5
+	// idleMax is after what time the server ends a session of ours that says
+	// nothing. A process that is frozen, or whose machine is gone, keeps the locks of
+	// its sessions until then: without a limit writers would ring for nobody, for
+	// ever, and its transaction would keep a table locked.
+	idleMax = 20 * time.Second
 )
 
 // connect opens a session whose settings cannot weaken what is read in it:
@@ -27,17 +32,19 @@ const (
 func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	config = config.Copy()
 	for name, value := range map[string]string{
-		"application_name":                "freshet follower",
-		"default_transaction_isolation":   "read committed",
-		"default_transaction_deferrable":  "off",
-		"default_transaction_read_only":   "off",
-		"enable_seqscan":                  "off",
-		"plan_cache_mode":                 "force_generic_plan",
-		"jit":                             "off",
-		"max_parallel_workers_per_gather": "0",
-		"search_path":                     "pg_catalog, pg_temp",
-		"client_min_messages":             "warning",
-		"statement_timeout":               strconv.FormatInt(statementWaitMax.Milliseconds(), 10),
+		"application_name":                    "freshet follower",
+		"default_transaction_isolation":       "read committed",
+		"default_transaction_deferrable":      "off",
+		"default_transaction_read_only":       "off",
+		"enable_seqscan":                      "off",
+		"plan_cache_mode":                     "force_generic_plan",
+		"jit":                                 "off",
+		"max_parallel_workers_per_gather":     "0",
+		"search_path":                         "pg_catalog, pg_temp",
+		"client_min_messages":                 "warning",
+		"statement_timeout":                   settingText(statementWaitMax),
+		"idle_session_timeout":                settingText(idleMax),
+		"idle_in_transaction_session_timeout": settingText(idleMax),
 	} {
 		config.RuntimeParams[name] = value
 	}
@@ -46,6 +53,32 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("connect to Postgres: %w", err)
 	}
 	return conn, nil
+}
+
+// settingText spells a duration as the value of a setting.
+func settingText(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// paced allows a session to say nothing for longer than idleMax, because what it
+// does is done every so often.
+func paced(ctx context.Context, conn *pgx.Conn, pause time.Duration) error {
+	idle := 4 * pause
+	if idle <= idleMax {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "SELECT set_config('idle_session_timeout', $1, false)", settingText(idle)); err != nil {
+		return fmt.Errorf("prepare the session: %w", err)
+	}
+	return nil
+}
+
+// direct reports whether the session is with the server itself. The locks of a
+// session that a pooler handed out for a transaction would stay when it is gone.
+func direct(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		return false, fmt.Errorf("ask for the server's process: %w", err)
+	}
+	return pid == conn.PgConn().PID(), nil
 }
 
 // closeConn closes a session politely, but not for long.

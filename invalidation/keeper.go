@@ -64,6 +64,9 @@ func (k *keeper) session(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
+	if err := paced(connectCtx, conn, k.f.verify); err != nil {
+		return err
+	}
 	trimPause := min(max(k.f.retention/10, trimPauseMin), trimPauseMax)
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()

@@ -82,6 +82,12 @@ func (l *looker) greetOn(ctx context.Context, conn *pgx.Conn) (err error) {
 		return fmt.Errorf("prepare the look: %w", explainMissing(err))
 	}
 	l.conn, l.vigil, l.settingsLoaded = conn, &vigil{}, 0
+	if err := paced(ctx, conn, l.f.poll); err != nil {
+		return err
+	}
+	if l.vigil.direct, err = direct(ctx, conn); err != nil {
+		return err
+	}
 	if l.incarnation != l.greet.incarnation {
 		// The state was seen at a snapshot of the other incarnation's ids.
 		l.known, l.audited = false, nil

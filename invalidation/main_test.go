@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dsn := os.Getenv(followVariable); dsn != "" {
+		followUntilKilled(dsn)
+	}
 	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
 }
 

@@ -5,9 +5,11 @@ import (
 )
 
 // Advisory lock keys of the database. Any role may take them: whoever holds the
-// doorbell's key costs the others latency, at most one poll interval.
+// doorbell's key costs the others latency, at most one poll interval, and whoever
+// holds the sleeper's makes writers ring.
 const (
 	doorbellLock int64 = 7306086874853462001
+	sleeperLock  int64 = 7306086874853462004
 	trimLock     int64 = 7306086874853462002
 	installLock  int64 = 7306086874853462003
 )

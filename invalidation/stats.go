@@ -17,6 +17,9 @@ type FollowerStats struct {
 	Reconnects uint64
 	// Awake says that this follower looks every few milliseconds now, for all.
 	Awake bool
+	// Sleeper says that writers ring because this follower would hear it, unless one
+	// is awake. It is one of all followers of a database.
+	Sleeper bool
 	// Position is where the server's log was after the last look, 0 before the
 	// first.
 	Position uint64
@@ -27,7 +30,7 @@ type FollowerStats struct {
 // counters collect the stats.
 type counters struct {
 	looks, events, notifications, position atomic.Uint64
-	awake                                  atomic.Bool
+	awake, sleeper                         atomic.Bool
 
 	mu         sync.Mutex
 	resets     map[string]uint64
@@ -72,6 +75,6 @@ func (f *Follower) Stats() FollowerStats {
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects,
-		Awake: c.awake.Load(), Position: c.position.Load(), LastError: c.lastError,
+		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Position: c.position.Load(), LastError: c.lastError,
 	}
 }

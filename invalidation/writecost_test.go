@@ -38,12 +38,12 @@ type way struct {
 
 // writeCost holds a server whose commits take a millisecond, as on a network
 // disk, and the ways to compare: no trigger; one NOTIFY a row; ours while a
-// follower is awake; ours when nobody is, so that every commit rings.
+// follower is awake; ours where no follower is, who would have to be rung for.
 type writeCost struct {
 	ways     []way
 	follower *Follower
 	awake    *pgx.Conn // of the database with the follower
-	asleep   *pgx.Conn // of the database without
+	nobody   *pgx.Conn // of the database without
 }
 
 func newWriteCost(b *testing.B, rows int) *writeCost {
@@ -62,14 +62,14 @@ func newWriteCost(b *testing.B, rows int) *writeCost {
 	}
 	withFollower, awake := open("bare", "naive", "watched")
 	benchRun(b, awake, naiveTrigger)
-	without, asleep := open("watched")
-	for _, conn := range []*pgx.Conn{awake, asleep} {
+	without, nobody := open("watched")
+	for _, conn := range []*pgx.Conn{awake, nobody} {
 		if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.watched"}}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	c.awake, c.asleep = awake, asleep
-	c.ways = []way{{"bare", withFollower, "bare"}, {"naive", withFollower, "naive"}, {"awake", withFollower, "watched"}, {"asleep", without, "watched"}}
+	c.awake, c.nobody = awake, nobody
+	c.ways = []way{{"bare", withFollower, "bare"}, {"naive", withFollower, "naive"}, {"awake", withFollower, "watched"}, {"nobody", without, "watched"}}
 	c.follower = benchFollower(b, withFollower, FollowerOptions{})
 	return c
 }
@@ -189,8 +189,8 @@ func (c *writeCost) compare(b *testing.B, naive bool, write func(way, *pgx.Conn)
 	for turn := -1; turn < 0 || b.Loop(); turn++ {
 		for i, w := range c.ways {
 			conn := c.awake
-			if w.name == "asleep" {
-				conn = c.asleep
+			if w.name == "nobody" {
+				conn = c.nobody
 			}
 			if w.name == "naive" && !naive {
 				continue
