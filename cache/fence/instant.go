@@ -1,10 +1,6 @@
 package fence
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // Instant is a moment of this machine in nanoseconds since it booted, suspended
 // time included, so that a laptop or virtual machine that slept does not take
@@ -12,17 +8,10 @@ import (
 // Instants of different machines must not be compared.
 type Instant int64
 
-// Now reads the clock. It costs a system call (about 0.2 µs): read it once for
-// each batch of work.
-func Now() Instant {
-	var t unix.Timespec
-	if err := unix.ClockGettime(clockID, &t); err != nil {
-		// Without the clock no freshness can be proven. It exists wherever Go runs,
-		// so this is a broken machine.
-		panic("read the clock since boot: " + err.Error())
-	}
-	return Instant(t.Nano())
-}
+// Now reads the clock. It makes no system call, unless the machine has slept or
+// somebody has set its clock since the last call. A sleep of less than
+// clockTolerance goes unnoticed.
+func Now() Instant { return machine.now() }
 
 // Add returns the moment d after i.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
