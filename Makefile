@@ -13,6 +13,10 @@ DURATION ?= 30s
 # How many reads soak checks, and the seed of its faults.
 READS ?= 1000000
 SEED ?= 1
+# Not empty: soak hunts the product without one rule after the other instead, each
+# for HUNT at most, and says which it did not meet by chance.
+MUTANTS ?=
+HUNT ?= 3m
 # Which packages to test; and how many at once, as each may start servers.
 PACKAGES ?= ./... ./.ci/imports ./.ci/docs
 TEST_PROCESSES ?= 2
@@ -58,10 +62,10 @@ demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
 	bin/freshet demo --duration $(DURATION)
 
 .PHONY: soak
-soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1)
+soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1, MUTANTS=1)
 	@.ci/install-packages servers
 	@$(MAKE) --no-print-directory build
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest check --reads $(READS) --seed $(SEED)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest $(if $(MUTANTS),mutants --hunt $(HUNT),check --reads $(READS)) --seed $(SEED)
 
 .PHONY: test
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)

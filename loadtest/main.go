@@ -1,8 +1,9 @@
 // Command loadtest puts Freshet under load and says what it found. Its check
-// judges the promises while everything around the sidecars fails.
+// judges the promises while everything around the sidecars fails, and its mutants
+// says what that judgement is worth.
 //
-// It exits with 0 if all is well, with 1 if a promise was broken, and with 2 if
-// it could not find out.
+// It exits with 0 if all is well, with 1 if a promise was broken or a mutant was not
+// found out, and with 2 if it could not find out.
 package main
 
 import (
@@ -27,7 +28,8 @@ const (
 
 // commandLine is the whole command line.
 type commandLine struct {
-	Check checkCommand `cmd:"" help:"Check the promises of freshness under faults."`
+	Check   checkCommand   `cmd:"" help:"Check the promises of freshness under faults."`
+	Mutants mutantsCommand `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
 }
 
 // checkCommand runs package check.
@@ -55,6 +57,8 @@ func main() {
 	switch parsed.Command() {
 	case "check":
 		os.Exit(c.Check.run(ctx, os.Stdout, os.Stderr))
+	case "mutants":
+		os.Exit(c.Mutants.run(ctx, os.Stdout, os.Stderr))
 	}
 }
 

@@ -44,17 +44,31 @@ func (s *session) writeWithToken() (written reading, token string, ok bool) {
 	}
 	s.epoch.register(k).acknowledge(written.version, written.mark, at)
 	s.world.tally.wrote()
-	if s.failedUnlessClosed(s.one("SHOW freshet.token", nil, &token)) != nil {
-		return reading{}, "", false
-	}
-	return written, token, true
+	token, ok = s.token()
+	return written, token, ok
 }
 
-// readAfter reads with a token, the row that was written and others.
+// token asks for a token of everything up to now.
+func (s *session) token() (token string, ok bool) {
+	err := s.failedUnlessClosed(s.one("SHOW freshet.token", nil, &token))
+	return token, err == nil
+}
+
+// takeToken demands of all reads to come what a token stands for.
+func (s *session) takeToken(token string) bool {
+	return s.exec("SET freshet.after = '"+strings.ReplaceAll(token, "'", "''")+"'") == nil
+}
+
+// readAfter reads with a token the row that was written.
 func (s *session) readAfter(written reading, token string) {
-	if s.exec("SET freshet.after = '"+strings.ReplaceAll(token, "'", "''")+"'") != nil {
-		return
+	if s.takeToken(token) {
+		s.readWritten(written)
 	}
+}
+
+// readWritten reads a row that was written before the token was taken under which
+// it is read.
+func (s *session) readWritten(written reading) {
 	q := s.ask(written.key)
 	r := reading{key: written.key}
 	sql, arguments := readRowSQL, []any{written.key.id}

@@ -18,5 +18,9 @@
 // It shares no code with what it checks, and knows of it what a client and an
 // operator know: the wire protocol, the command line, the documented tables.
 //
-// Run may be called several times at once; each has servers of its own.
+// What that is worth is found out with mutants, which lack a rule of the protocol:
+// for each of them a script forces, step by step, what the rule is there for.
+//
+// Run and the playing of scripts may go on several times at once; each has servers
+// of its own.
 package check

@@ -85,8 +85,9 @@ func awaitCrash(ctx context.Context, witness *pgx.Conn) error {
 }
 
 // crashBackend kills a process of the server, which ends all others, recovers
-// and goes on. prepare is run first, on the connection that will be killed.
-func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Duration) error {
+// and goes on. Many transaction ids are used up first, on the connection that will
+// be killed, and then settle has its time.
+func (w *world) crashBackend(ctx context.Context, settle func()) error {
 	dsn := w.fleet.dsn()
 	release, err := w.stopLogWriter(ctx)
 	if err != nil {
@@ -98,7 +99,7 @@ func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Du
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, prepare); err != nil {
+	if _, err := conn.Exec(ctx, strings.Repeat(burnSQL, idsBurnt)); err != nil {
 		return fmt.Errorf("prepare a crash: %w", err)
 	}
 	witness, err := pgx.Connect(ctx, dsn)
@@ -106,7 +107,7 @@ func (w *world) crashBackend(ctx context.Context, prepare string, settle time.Du
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer witness.Close(ctx)
-	pause(ctx, settle)
+	settle()
 	next, err := number(ctx, dsn, nextIDSQL)
 	if err != nil {
 		return err
@@ -150,6 +151,10 @@ func (w *world) reuse(ctx context.Context) error {
 	return err
 }
 
+// awaitLooks gives sidecars time to look, which they do several times within the
+// bound.
+func (w *world) awaitLooks(ctx context.Context) { pause(ctx, w.options.Bound/2) }
+
 // killBackend makes the server crash and recover by itself, in a moment without
 // a commit, after many transaction ids were used and looked at whose use is not
 // in the log. No acknowledged commit is lost; ids are given out twice.
@@ -157,8 +162,7 @@ func killBackend(ctx context.Context, w *world, _ *rand.Rand) error {
 	w.hold.Lock()
 	w.holdFollowers(true)
 	defer w.holdFollowers(false)
-	// Sidecars look at least every fifth of the bound.
-	err := w.crashBackend(ctx, strings.Repeat(burnSQL, idsBurnt), w.options.Bound/2)
+	err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) })
 	w.hold.Unlock()
 	if err != nil {
 		return err
@@ -181,7 +185,7 @@ func loseCommits(ctx context.Context, w *world, random *rand.Rand) error {
 	w.holdFollowers(true)
 	defer w.holdFollowers(false)
 	err := w.loseIn(ctx, func() error {
-		if err := w.crashBackend(ctx, strings.Repeat(burnSQL, idsBurnt), w.options.Bound/2); err != nil {
+		if err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) }); err != nil {
 			return err
 		}
 		if err := execute(ctx, dsn, "ALTER SYSTEM RESET synchronous_commit"); err != nil {

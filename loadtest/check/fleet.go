@@ -132,7 +132,7 @@ func (f *fleet) launchSidecar(number int, o Options, died func(error)) error {
 		"serve",
 		"--upstream", fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", up, upstreamPort, database),
 		"--socket-dir", door, "--port", strconv.Itoa(sidecarPort), "--redis", f.redis.URL(), "--admin", "off",
-		"--staleness", o.Bound.String(), "--poll", (o.Bound / 5).String(),
+		"--staleness", o.Bound.String(), "--poll", o.poll().String(),
 	}}
 	f.sidecars = append(f.sidecars, s)
 	return s.start()

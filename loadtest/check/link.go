@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -61,6 +62,10 @@ type pipe struct {
 	client, upstream net.Conn
 	class            class
 	frozen           direction
+	// waits are the ways in which bytes have arrived that are not passed on yet.
+	waits direction
+	// released lets the answer that waits pass, and no other.
+	released bool
 	// late is how long after their arrival answers are passed on.
 	late     time.Duration
 	swallows bool
@@ -215,10 +220,22 @@ func (p *pipe) mayPass(way direction) bool {
 		})
 		defer alarm.Stop()
 	}
-	for (p.frozen&way != 0 || early && p.late > 0) && !p.link.closed {
+	for (p.frozenLocked(way) || early && p.late > 0) && !p.link.closed {
+		if p.waits&way == 0 {
+			p.waits |= way
+			p.link.moved.Broadcast()
+		}
 		p.link.moved.Wait()
 	}
+	p.waits &^= way
+	if way == answers {
+		p.released = false
+	}
 	return !p.swallows
+}
+
+func (p *pipe) frozenLocked(way direction) bool {
+	return p.frozen&way != 0 && !(way == answers && p.released)
 }
 
 // each calls do for a share of the pipes of a class, nil for all of them.
@@ -245,12 +262,51 @@ func (l *link) delay(c class, late time.Duration) {
 }
 
 // thaw lets all bytes go on, at once again.
-func (l *link) thaw() {
-	l.each(everyClass, 1, nil, (*pipe).thawLocked)
-}
+func (l *link) thaw() { l.thawClass(everyClass) }
+
+// thawClass is thaw for the connections of a class.
+func (l *link) thawClass(c class) { l.each(c, 1, nil, (*pipe).thawLocked) }
 
 // thawLocked undoes freeze and delay; link.mu is held.
-func (p *pipe) thawLocked() { p.frozen, p.late = 0, 0 }
+func (p *pipe) thawLocked() { p.frozen, p.late, p.released = 0, 0, false }
+
+// awaitAnswer waits until an answer is being held on a connection that is wanted, and
+// returns the connection: the server has done what was asked there.
+func (l *link) awaitAnswer(ctx context.Context, wanted func(*pipe) bool) (*pipe, error) {
+	defer context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.moved.Broadcast()
+	})()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		for p := range l.pipes {
+			if p.waits&answers != 0 && wanted(p) {
+				return p, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("wait for an answer of PostgreSQL: %w", ctx.Err())
+		}
+		l.moved.Wait()
+	}
+}
+
+// of wants the connections of a class.
+func of(c class) func(*pipe) bool { return func(p *pipe) bool { return p.class&c != 0 } }
+
+// awaitNext passes on the answer that is being held on a connection, waits until
+// the next one is, and returns then.
+func (l *link) awaitNext(ctx context.Context, p *pipe) error {
+	l.mu.Lock()
+	p.released = p.waits&answers != 0
+	p.waits &^= answers
+	l.moved.Broadcast()
+	l.mu.Unlock()
+	_, err := l.awaitAnswer(ctx, func(other *pipe) bool { return other == p })
+	return err
+}
 
 // swallow loses all further bytes of a share of the connections.
 func (l *link) swallow(c class, share float64, random *rand.Rand) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -192,4 +193,40 @@ func TestLinkHoldsNewConnectionsAndTurns(t *testing.T) {
 	call(t, dir, "somebody").want("two")
 	old.say("still here")
 	old.want("still here")
+}
+
+func TestLinkPassesOneAnswerOn(t *testing.T) {
+	l, dir := linkTo(t)
+	client := call(t, dir, "somebody")
+	client.want("one")
+	l.freeze(clientClass, answers, 1, nil)
+	client.say("a")
+	p, err := l.awaitAnswer(t.Context(), of(clientClass))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.wantSilence()
+	next := make(chan error, 1)
+	go func() { next <- l.awaitNext(t.Context(), p) }()
+	client.want("a")
+	client.say("b")
+	if err := <-next; err != nil {
+		t.Fatal(err)
+	}
+	l.thawClass(followerClass)
+	client.wantSilence()
+	l.thawClass(clientClass)
+	client.want("b")
+}
+
+func TestLinkTellsThatNoAnswerCame(t *testing.T) {
+	l, dir := linkTo(t)
+	client := call(t, dir, "somebody")
+	client.want("one")
+	l.freeze(clientClass, answers, 1, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), shortly)
+	defer cancel()
+	if _, err := l.awaitAnswer(ctx, of(clientClass)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that it waited in vain", err)
+	}
 }

@@ -75,6 +75,12 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
+// pollMax is the longest time between two looks of a sidecar.
+const pollMax = 100 * time.Millisecond
+
+// poll is how often sidecars look at least: several times within the bound.
+func (o Options) poll() time.Duration { return min(o.Bound/5, pollMax) }
+
 func orDefault[T int | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value

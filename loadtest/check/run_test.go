@@ -99,3 +99,14 @@ func run(t *testing.T, code int, arguments ...string) Report {
 	}
 	return report
 }
+
+// brokenPromises are the promises that a report finds broken.
+func brokenPromises(r Report) []Promise {
+	var broken []Promise
+	for _, p := range Promises {
+		if r.Row(p, All).Violations > 0 {
+			broken = append(broken, p)
+		}
+	}
+	return broken
+}

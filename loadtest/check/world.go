@@ -77,22 +77,31 @@ func (w *world) beginEpoch(ctx context.Context) error {
 // drainMax bounds the time in which clients end after the run.
 const drainMax = 30 * time.Second
 
-// Run checks, and returns what was found. It returns an error if something could
-// not be started, or a sidecar ended by itself; violations are in the report.
-func Run(ctx context.Context, o Options) (Report, error) {
+// launchWorld starts what everybody shares, in its first epoch.
+func launchWorld(ctx context.Context, o Options) (*world, error) {
 	o, err := o.withDefaults()
 	if err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	w := &world{options: o, tally: newTally(), began: time.Now(), failures: make(chan error, 1)}
 	w.setLabel(calm)
 	if w.fleet, err = launchFleet(ctx, o, w.fail); err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	if err := w.beginEpoch(ctx); err != nil {
-		return Report{}, errors.Join(err, w.fleet.close())
+		return nil, errors.Join(err, w.fleet.close())
 	}
 	w.tally.began = time.Now()
+	return w, nil
+}
+
+// Run checks, and returns what was found. It returns an error if something could
+// not be started, or a sidecar ended by itself; violations are in the report.
+func Run(ctx context.Context, o Options) (Report, error) {
+	w, err := launchWorld(ctx, o)
+	if err != nil {
+		return Report{}, err
+	}
 	w.logf("started: %v", w)
 	err = w.play(ctx)
 	report := w.tally.report(w.options)

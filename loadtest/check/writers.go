@@ -86,20 +86,29 @@ func (s *session) writeSomething(ctx context.Context) {
 // committed notes that a commit was acknowledged now, unless the epoch ended
 // before, and reads some of what was written back.
 func (s *session) committed(written ...reading) {
+	if !s.acknowledged(written...) {
+		return
+	}
+	for _, r := range written {
+		if s.conn != nil && s.random.IntN(10) < 8 {
+			s.readBack(r.key)
+		}
+	}
+}
+
+// acknowledged notes that a commit was acknowledged now. It reports false if the
+// epoch ended before.
+func (s *session) acknowledged(written ...reading) bool {
 	at := time.Now()
 	if s.world.epoch.Load() != s.epoch {
-		return
+		return false
 	}
 	for _, r := range written {
 		s.epoch.register(r.key).acknowledge(r.version, r.mark, at)
 		s.memory.wrote[r.key] = max(s.memory.wrote[r.key], r.version)
 	}
 	s.world.tally.wrote()
-	for _, r := range written {
-		if s.conn != nil && s.random.IntN(10) < 8 {
-			s.readBack(r.key)
-		}
-	}
+	return true
 }
 
 // readBack reads what this connection wrote.

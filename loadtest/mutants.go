@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/freshet/freshet/loadtest/check"
+)
+
+// mutantsCommand builds the mutants of package check and finds them out.
+type mutantsCommand struct {
+	Source string        `default:"." placeholder:"DIR" help:"The top of Freshet's source tree."`
+	Only   string        `placeholder:"WORDS" help:"Only the mutants whose name holds these words."`
+	Hunt   time.Duration `placeholder:"DURATION" help:"Let everybody loose on each for as long as that, at most, and see whether it is met by chance. Default: play its script, which forces it."`
+	Seed   uint64        `default:"1" placeholder:"N" help:"Decides what happens in a hunt."`
+}
+
+// run finds out the mutants and returns the exit code.
+func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
+	code, tried := 0, 0
+	for _, m := range check.Mutants() {
+		if ctx.Err() != nil {
+			return exitUnknown
+		}
+		if !strings.Contains(m.Name, c.Only) {
+			continue
+		}
+		tried++
+		began := time.Now()
+		found, err := c.find(ctx, m)
+		if err != nil {
+			fmt.Fprintf(log, "loadtest: %v\n", err)
+			code = exitBroken
+			continue
+		}
+		fmt.Fprintf(out, "%s\n  found out after %.1f s: %s\n", m.Name, time.Since(began).Seconds(), found)
+	}
+	if tried == 0 {
+		fmt.Fprintf(log, "loadtest: no mutant's name holds %q\n", c.Only)
+		return exitUnknown
+	}
+	return code
+}
+
+// find builds a mutant and finds it out.
+func (c mutantsCommand) find(ctx context.Context, m check.Mutant) (found string, err error) {
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return "", fmt.Errorf("create a directory for a mutant: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	program, err := m.Build(ctx, c.Source, dir)
+	if err != nil {
+		return "", err
+	}
+	if c.Hunt > 0 {
+		return m.Hunt(ctx, program, c.Hunt, c.Seed)
+	}
+	return m.Force(ctx, program)
+}
