@@ -18,6 +18,9 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	}
 	e := expect{kind: expectQuery, proven: proven, capture: c}
 	if unit[0] == 'Q' {
+		if !proven {
+			s.mayExecuteIn(unit)
+		}
 		e.change = s.bindName("", nil) // Postgres forgets the unnamed statement at a simple query
 	}
 	s.expectUnit(e)
@@ -59,10 +62,7 @@ func (s *session) expectPart(e expect) {
 // plan's wants hold. Statements that the client believes to be there, because
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
-	var m *meaning
-	if proven {
-		m = s.certain()
-	}
+	m := s.certain()
 	if s.block.held && !s.outsideBlock(unit) {
 		if _, err := s.openFor(unit); err != nil {
 			return err
@@ -84,12 +84,23 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			err = s.forwardParse(message, body, m)
 		case 'B':
 			name, ok := statementOfBind(body)
-			if err = s.provideUnnamed(name, ok); err == nil {
-				s.expectPart(expect{kind: expectBind, prepared: s.prepared[string(name)], meaning: m})
+			var bound *prepared
+			if err = s.provideUnnamed(name, ok, m); err == nil {
+				bound = s.prepared[string(name)]
+				s.lookedAtUnder(bound, m)
+				s.expectPart(expect{kind: expectBind, prepared: bound, meaning: m})
 				err = s.sendUpstream(message)
 			}
+			if !proven {
+				m = nil // the statement was looked at before what its planning calls
+				s.mayExecute(bound)
+			}
 		case 'D':
-			if err = s.provideUnnamed(statementOfDescribe(body)); err == nil {
+			name, statement := statementOfDescribe(body)
+			if err = s.provideUnnamed(name, statement, m); err == nil {
+				if statement {
+					s.lookedAtUnder(s.prepared[string(name)], m)
+				}
 				// A portal's description belongs to the execution that follows.
 				statement := len(body) > 0 && body[0] == 'S'
 				s.expectPart(expect{kind: expectDescribe, statement: statement, capture: nextCapture(&wants, statement)})
@@ -98,6 +109,9 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		case 'E':
 			s.expectPart(expect{kind: expectExecute, capture: nextCapture(&wants, true)})
 			err = s.sendUpstream(message)
+			if !proven {
+				m = nil
+			}
 		case 'C':
 			s.forwardClose(body)
 			err = s.sendUpstream(message)
@@ -169,6 +183,7 @@ func (s *session) forwardParse(message, body []byte, m *meaning) error {
 	}
 	statement, _ := s.interned.intern(rest)
 	p := &prepared{statement: statement}
+	s.parsedUnder(p, m)
 	if len(name) == 0 {
 		p.parse = append([]byte(nil), message...)
 	}
@@ -193,7 +208,7 @@ func (s *session) forwardClose(body []byte) {
 
 // provideUnnamed makes Postgres' unnamed statement the one that the client
 // believes it to be, before a message that names it (name is empty then).
-func (s *session) provideUnnamed(name []byte, ok bool) error {
+func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
 	if !ok || len(name) > 0 {
 		return nil
 	}
@@ -212,6 +227,7 @@ func (s *session) provideUnnamed(name []byte, ok bool) error {
 	if s.upUnnamed == p && s.owed() {
 		return nil // its Parse is on the way
 	}
+	s.parsedUnder(p, m)
 	s.expectPart(expect{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)})
 	return s.sendUpstream(p.parse)
 }
@@ -254,9 +270,13 @@ func (s *session) forwardLong(beginning []byte) error {
 		p := &prepared{}
 		s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
 	case 'B':
-		if err := s.provideUnnamed(statementOfBind(body)); err != nil {
+		name, ok := statementOfBind(body)
+		if err := s.provideUnnamed(name, ok, nil); err != nil {
 			return err
 		}
+		bound := s.prepared[string(name)]
+		s.lookedAtUnder(bound, nil)
+		s.mayExecute(bound)
 		s.expectPart(expect{kind: expectBind})
 	case 'D':
 		s.expectPart(expect{kind: expectDescribe})

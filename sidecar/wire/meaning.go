@@ -44,9 +44,9 @@ func (s *session) holds() bool {
 // under it for certain, and nil otherwise.
 func (s *session) certain() *meaning {
 	s.mu.Lock()
-	certain := !s.dirty && !s.confused && s.pending.len() == 0
+	certain := !s.dirty && !s.confused && !s.skipping && s.pending.len() == 0
 	s.mu.Unlock()
-	if !certain || s.groupOpen {
+	if !certain || s.groupOpen && s.groupUnproven {
 		return nil
 	}
 	return s.meaning()

@@ -65,6 +65,9 @@ type plan struct {
 	unnamed *prepared
 	// parsed is set if the group parses unnamed.
 	parsed bool
+	// keepsSettings is set if a statement is parsed that settings of now will go on to
+	// matter for.
+	keepsSettings bool
 	// named is set if the group uses a named statement that is known.
 	named bool
 	// portal is the index in wants of the unnamed portal that is bound and not yet
@@ -119,18 +122,23 @@ func (s *session) planGroup(unit []byte) {
 func (s *session) planParse(message, body []byte) {
 	p := &s.plan
 	name, rest, ok := cutString(body)
-	if !ok || len(name) > 0 {
+	if !ok {
+		p.refuse(reasonUnknownStatement)
+		return
+	}
+	statement, ok := s.interned.intern(rest)
+	p.keepsSettings = p.keepsSettings || ok && statement.keepsSettings
+	if len(name) > 0 {
 		p.refuse(reasonUnknownStatement) // a named one is sent at once, so that SQL can name it too
 		return
 	}
 	p.parsed = true
-	statement, ok := s.interned.intern(rest)
 	if !ok {
 		p.refuse(reasonUnknownStatement)
 		p.unnamed = nil
 		return
 	}
-	if p.unnamed != nil && p.unnamed.statement == statement && !p.unnamed.failed.Load() && s.means(p.unnamed) {
+	if u := p.unnamed; u != nil && u.statement == statement && !u.failed.Load() && s.means(u) && s.readsNow(u) {
 		return
 	}
 	p.unnamed = &prepared{statement: statement, parse: append([]byte(nil), message...)}

@@ -47,6 +47,9 @@ func (s *session) renewPlans(requests []request) string {
 		if !s.mayProbe() {
 			return reasonTooLong
 		}
+		if s.someReadOtherwise() {
+			return reasonParsedUnder
+		}
 		generation := s.server.verdicts.generation.Load()
 		if row, answered := s.askRow(discardPlans); !answered || row == nil {
 			return reasonProbeFailed

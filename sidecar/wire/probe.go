@@ -100,6 +100,7 @@ func (s *session) adopt(state *sessionState) {
 		s.mu.Unlock()
 		return
 	}
+	s.noteParseTime(state)
 	s.state, s.clean = state, true
 	s.adoptNames(state.statements)
 	d := &state.demands

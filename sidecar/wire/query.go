@@ -223,6 +223,9 @@ func (s *session) handleGroup(unit []byte) error {
 			return err
 		}
 	}
+	if reason == "" && p.keepsSettings {
+		s.beCertain(unit)
+	}
 	if reason == "" {
 		reason = p.reason
 	}
@@ -244,7 +247,7 @@ func (s *session) handleGroup(unit []byte) error {
 		s.bypass(reason, p.executions)
 		return s.forwardGroup(unit, p.runsNothing())
 	}
-	if s.servable() && s.holds() && s.lookupAll() {
+	if s.servable() && s.holds() && s.readsAllNow() && s.lookupAll() {
 		return s.answerGroup(unit, HitL1)
 	}
 	return s.obtainGroup(unit)
@@ -289,7 +292,7 @@ func (s *session) obtainGroup(unit []byte) error {
 		}
 	}
 	if len(p.wants) == 1 {
-		if statement := p.wants[0].prepared.statement; s.spares(statement.sql, statement.paramTypes) {
+		if statement := p.wants[0].prepared.statement; !statement.keepsSettings && s.spares(statement.sql, statement.paramTypes) {
 			s.bypass(reasonSpared, p.executions)
 			return s.forwardGroup(unit, true)
 		}
@@ -297,6 +300,9 @@ func (s *session) obtainGroup(unit []byte) error {
 	asks := !s.clean
 	if reason := s.understand(); reason != "" {
 		return pass(reason)
+	}
+	if !s.readsAllNow() {
+		return pass(reasonParsedUnder)
 	}
 	requests := make([]request, 0, len(p.wants))
 	for i := range p.wants {
@@ -454,16 +460,29 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			return err
 		}
 	}
-	if p.unnamed != nil {
-		s.prepared[""] = p.unnamed
-		if p.parsed && !s.means(p.unnamed) {
-			p.unnamed.meaning.Store(s.meaning())
-		}
-	}
+	s.adoptUnnamed()
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	s.reading.reads += p.executions
 	if err := s.keepAlive(); err != nil {
 		return err
 	}
 	return s.limitOut()
+}
+
+// adoptUnnamed makes the unnamed statement what the group, answered here, leaves it.
+func (s *session) adoptUnnamed() {
+	p := &s.plan
+	if p.unnamed == nil {
+		return
+	}
+	if p.parsed && p.unnamed.epoch != s.epoch {
+		if p.unnamed == s.upUnnamed {
+			p.unnamed = p.unnamed.again() // what Postgres holds was parsed under other settings
+		}
+		p.unnamed.epoch = s.epoch
+	}
+	s.prepared[""] = p.unnamed
+	if p.parsed && !s.means(p.unnamed) {
+		p.unnamed.meaning.Store(s.meaning())
+	}
 }

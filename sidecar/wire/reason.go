@@ -28,6 +28,7 @@ const (
 	reasonValue            = "parameter_not_understood"
 	reasonFunctionCall     = "function_call"
 	reasonRevalidated      = "statement_revalidated"
+	reasonParsedUnder      = "parsed_under_other_settings"
 	reasonMalformed        = "malformed_message"
 	reasonConfused         = "protocol_not_understood"
 	reasonAnalysisFailed   = "analysis_failed"
@@ -62,6 +63,7 @@ var advice = map[string]string{
 	reasonValue:            "A bound value cannot be read in its canonical form, or is a clock word such as 'now'.",
 	reasonFunctionCall:     "The function call protocol goes to Postgres.",
 	reasonRevalidated:      "The schema, the role or the search path has changed since the statement was prepared: Postgres checks it once.",
+	reasonParsedUnder:      "The statement has constants (a date, an escape, …) that Postgres read under other settings than those of now, or may have: it was prepared before SET, or used behind a write in a transaction. Pass them as parameters, or prepare it anew.",
 	reasonMalformed:        "The message is not one that Postgres accepts: Postgres says what is wrong with it.",
 	reasonConfused:         "An unexpected message was seen: this connection is passed through for the rest of its life.",
 	reasonAnalysisFailed:   "The statement could not be analysed a moment ago (Postgres out of reach, a lock): it is tried again every second.",

@@ -67,7 +67,11 @@ type session struct {
 	plans uint64
 	// meant is the last result of meaning.
 	meant *meaning
-	reads fence.Session
+	// epoch counts the changes of what parsing reads, as far as they were found;
+	// keepsSettings is set if some statement was parsed that this could matter for.
+	epoch         uint64
+	keepsSettings bool
+	reads         fence.Session
 	// after is the token that reads was told of last, complained the last warning
 	// about a demand that is not understood.
 	after, complained string
@@ -276,6 +280,9 @@ func (s *session) handle(kind unitKind, unit []byte) bool {
 		return s.handleGroup(unit) == nil
 	case unitPart:
 		s.planGroup(unit)
+		if s.plan.keepsSettings && s.obstacle() == "" {
+			s.beCertain(unit)
+		}
 		s.bypass(reasonOpenGroup, s.plan.executions)
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case unitCall:

@@ -25,6 +25,8 @@ type sessionState struct {
 	role uint32
 	// names is of the part that decides what the names in a statement mean.
 	names digest
+	// parseTime names the settings that Postgres reads when it parses and plans.
+	parseTime digest
 	// statements are the names of those that the protocol made, nil if they were
 	// not asked for.
 	statements map[string]bool
@@ -170,6 +172,7 @@ func parseProbe(row []byte, before *sessionState) *sessionState {
 			all[name] = string(value)
 		}
 	}
+	s.parseTime = parseTimeDigest(all)
 	for _, name := range parseSettings {
 		if value, known := all[name]; known {
 			s.settings[name] = value

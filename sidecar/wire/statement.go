@@ -3,6 +3,8 @@ package wire
 import (
 	"encoding/binary"
 	"sync/atomic"
+
+	"github.com/freshet/freshet/sidecar/analysis"
 )
 
 // statement is the text and the declared parameter types of a Parse message:
@@ -12,8 +14,11 @@ type statement struct {
 	sql        string
 	paramTypes []uint32
 	token      bool // it may ask for freshet.token
-	control    control
-	refusal    refusal
+	// keepsSettings is set if what Postgres makes of the text may depend on settings of
+	// the moment when it does.
+	keepsSettings bool
+	control       control
+	refusal       refusal
 }
 
 // refusal remembers why a statement is not cacheable, under one state and until
@@ -42,6 +47,7 @@ func parseStatement(body []byte) (*statement, bool) {
 	if n == 0 {
 		s.control = parseControl(s.sql)
 	}
+	s.keepsSettings = analysis.BeginsLikeRead(s.sql) && keepsSettings(s.sql)
 	return s, true
 }
 
@@ -60,7 +66,13 @@ type prepared struct {
 	// meaning is that under which Postgres accepted it last; nil if that is not
 	// certain.
 	meaning atomic.Pointer[meaning]
+	// epoch is that of the session's settings in which alone Postgres has parsed and
+	// looked at it, 0 if that is not certain. It belongs to the downstream goroutine.
+	epoch uint64
 }
+
+// again is the unnamed statement of a Parse as it was before Postgres got it.
+func (p *prepared) again() *prepared { return &prepared{statement: p.statement, parse: p.parse} }
 
 // statementsMax bounds the statements interned by one session: more distinct
 // texts than that, and the set is begun anew.

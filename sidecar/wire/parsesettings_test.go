@@ -1,0 +1,213 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+const constantsSchema = `
+CREATE TABLE read (id int PRIMARY KEY, d date, ts timestamptz, i interval, k text, a text[], m money, b bytea, n int, x xml);
+INSERT INTO read VALUES
+	(1, '2024-01-02', '2024-01-02 00:00+00', '1 day', E'a\\b', '{NULL}', 1.50, '\xff', NULL, 'a'),
+	(2, '2024-02-01', '2024-01-01 15:00+00', '2 days', E'a\\\\b', '{"NULL"}', 150, '\x5c3337', 1, '<a/>');
+INSERT INTO read SELECT 3, d, ts, i, k, ARRAY['NULL'], m, b, 2, x FROM read WHERE id = 1;
+CREATE TABLE set_by (setting text);
+CREATE FUNCTION sets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('DateStyle', 'ISO, DMY', false); RETURN NEW; END $$;
+CREATE TRIGGER sets BEFORE INSERT ON set_by FOR EACH ROW EXECUTE FUNCTION sets();`
+
+// constant is a statement whose meaning Postgres fixes when it parses or plans it,
+// under a setting that has two values.
+type constant struct{ setting, one, other, sql string }
+
+var constants = []constant{
+	{"DateStyle", "'ISO, MDY'", "'ISO, DMY'", "SELECT id FROM read WHERE d = '01/02/2024' ORDER BY id"},
+	{"TimeZone", "'UTC'", "'Asia/Tokyo'", "SELECT id FROM read WHERE ts = '2024-01-02 00:00' ORDER BY id"},
+	{"IntervalStyle", "'postgres'", "'sql_standard'", "SELECT id, '-1 2:03:04'::interval = i, i + '-1 2:03:04' FROM read ORDER BY id"},
+	{"IntervalStyle", "'postgres'", "'iso_8601'", "SELECT id, make_interval(days => 3)::text FROM read ORDER BY id"},
+	{"timezone_abbreviations", "'Default'", "'India'", "SELECT id FROM read WHERE ts < '2024-01-02 00:00 IST' ORDER BY id"},
+	{"standard_conforming_strings", "on", "off", `SELECT id FROM read WHERE k = 'a\\b' ORDER BY id`},
+	{"array_nulls", "on", "off", "SELECT id FROM read WHERE a = '{NULL}' ORDER BY id"},
+	{"transform_null_equals", "off", "on", "SELECT id FROM read WHERE n = NULL ORDER BY id"},
+	{"transform_null_equals", "off", "on", "SELECT id FROM read WHERE (NULL) = n ORDER BY id"},
+	{"xmloption", "content", "document", "SELECT id, 'text'::xml FROM read ORDER BY id"},
+	{"extra_float_digits", "1", "0", "SELECT id, 0.1::float4::float8::text FROM read ORDER BY id"},
+	{"extra_float_digits", "1", "0", "SELECT id, sqrt(2)::text || 'x' FROM read ORDER BY id"},
+	{"bytea_output", "'hex'", "'escape'", "SELECT id, decode('/w==', 'base64')::text FROM read ORDER BY id"},
+	{"quote_all_identifiers", "off", "on", "SELECT id, quote_ident('abc') FROM read ORDER BY id"},
+	{"escape_string_warning", "off", "on", `SELECT id, k = E'a\\b' FROM read ORDER BY id`},
+}
+
+// TestConstantsAreThoseOfTheParse: what Postgres fixed when it parsed a statement it
+// keeps when the setting changes, and analyses anew when the table does; and nobody
+// else is answered what such a statement gave.
+func TestConstantsAreThoseOfTheParse(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, constantsSchema)
+	s, elsewhere := bed.sidecar(), bed.sidecar()
+	for i, c := range constants {
+		for name := range c.scripts() {
+			c.sql += " " // what is cached of it was planned in no session of the next script
+			t.Run(fmt.Sprintf("%d, %s, %s", i, c.setting, name), func(t *testing.T) {
+				compareSessions(t, bed, []*side{s, elsewhere}, c.scripts()[name])
+			})
+		}
+	}
+}
+
+// turn is what one of several sessions sends.
+type turn struct {
+	session int
+	step
+	direct string // run on the database itself instead
+}
+
+func (c constant) scripts() map[string][]turn {
+	set := func(session int, value string) turn {
+		return turn{session: session, step: query("SET " + c.setting + " = " + value)}
+	}
+	parse := func(session int, name string) turn {
+		return turn{session: session, step: synced(msgParse(name, c.sql))}
+	}
+	use := func(session int, name string) turn {
+		return turn{session: session, step: synced(msgBind(name), msgExecute("", 0))}
+	}
+	once := func(session int) turn {
+		return turn{session: session, step: synced(msgParse("", c.sql), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))}
+	}
+	thrice := func(t turn) []turn { return []turn{t, t, t} }
+	script := func(parts ...any) (all []turn) {
+		for _, part := range parts {
+			switch part := part.(type) {
+			case turn:
+				all = append(all, part)
+			case []turn:
+				all = append(all, part...)
+			}
+		}
+		return all
+	}
+	analyse := turn{direct: "ANALYZE read"}
+	bind := func(sql string) []byte { return synced(msgParse("", sql), msgBind(""), msgExecute("", 0)).send }
+	return map[string][]turn{
+		"prepared under one, executed under the other": script(
+			set(0, c.one), parse(0, "p"), set(0, c.other), set(1, c.other), thrice(use(0, "p")), parse(1, "p"),
+			thrice(use(1, "p")), thrice(use(0, "p")), once(1), once(0), thrice(once(1)), set(0, c.one), thrice(use(0, "p"))),
+		"analysed anew under the other": script(
+			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse, use(0, "p"), set(0, c.one),
+			thrice(use(0, "p")), set(1, c.one), thrice(once(1))),
+		"analysed anew by EXECUTE": script(
+			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse, turn{step: query("EXECUTE p")}, set(0, c.one),
+			thrice(use(0, "p")), set(1, c.one), thrice(once(1))),
+		"described under the other": script(
+			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse,
+			turn{step: synced(msgDescribe('S', "p"))}, set(0, c.one), thrice(use(0, "p"))),
+		"under the other in a transaction": script(
+			set(0, c.one), thrice(once(0)), turn{step: query("BEGIN")}, turn{step: query("SET LOCAL " + c.setting + " = " + c.other)},
+			parse(0, "p"), use(0, "p"), turn{step: query("COMMIT")}, thrice(use(0, "p")), set(1, c.one), thrice(once(1)), thrice(use(0, "p"))),
+		"unnamed, prepared under one and executed under the other": script(
+			set(0, c.one), thrice(parse(0, "")), thrice(use(0, "")), turn{step: step{bind("SET " + c.setting + " = " + c.other), "Z"}},
+			parse(0, ""), thrice(use(0, ""))),
+		"prepared and used in one group": script(
+			set(0, c.other), set(1, c.one), thrice(once(1)),
+			turn{step: synced(msgParse("p", c.sql), msgBind("p"), msgExecute("", 0))}, set(0, c.one), thrice(use(0, "p")), thrice(once(1))),
+	}
+}
+
+// compareSessions plays a script on Postgres and through a sidecar, each session with
+// connections of its own. Session 2 and the following are of the second sidecar.
+func compareSessions(t *testing.T, bed *testbed, sides []*side, turns []turn) {
+	t.Helper()
+	clients := func(session int) [2]*rawClient {
+		dsn := sides[min(session/2, len(sides)-1)].dsn()
+		return [2]*rawClient{dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, dsn)}
+	}
+	sessions := map[int][2]*rawClient{}
+	for i, turn := range turns {
+		if turn.direct != "" {
+			bed.exec(turn.direct)
+			continue
+		}
+		if _, ok := sessions[turn.session]; !ok {
+			sessions[turn.session] = clients(turn.session)
+		}
+		var got [2][]byte
+		for j, c := range sessions[turn.session] {
+			c.send(turn.send)
+			got[j] = c.until(turn.until)
+		}
+		if !bytes.Equal(got[0], got[1]) {
+			t.Errorf("turn %d, session %d: %q\nPostgres says\n%s\nthe sidecar says\n%s", i, turn.session, turn.send, show(got[0]), show(got[1]))
+		}
+	}
+}
+
+// TestConstantsGoOnHitting: statements without such constants are answered whatever
+// the session does, and those with them where it has not changed its settings.
+func TestConstantsGoOnHitting(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, constantsSchema)
+	s := bed.sidecar()
+	write, dated := msgQuery("UPDATE read SET n = 5 WHERE id = 3"), "SELECT id FROM read WHERE d = '01/02/2024'"
+	for name, c := range map[string]struct {
+		sql    string
+		before [][]byte // the statement is prepared, and then used behind each of these
+		misses bool
+	}{
+		"a parameter, behind SET":                {"SELECT id FROM read WHERE k <> $1", [][]byte{msgQuery("SET DateStyle = 'ISO, DMY'")}, false},
+		"a parameter, in a transaction":          {"SELECT id FROM read WHERE k <> $1 AND k <> 'word'", [][]byte{msgQuery("BEGIN"), write, msgQuery("COMMIT")}, false},
+		"a constant, behind a write":             {dated + " AND k <> $1", [][]byte{write}, false},
+		"a constant, behind SET of another kind": {dated + " OR k <> $1", [][]byte{msgQuery("SET work_mem = '5MB'")}, false},
+		"a constant, behind SET":                 {dated + " OR k < $1", [][]byte{msgQuery("SET DateStyle = 'ISO, YMD'")}, true},
+		"a constant, in a transaction":           {dated + " OR k > $1", [][]byte{msgQuery("BEGIN"), write, msgQuery("COMMIT")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := dialRaw(t, s.dsn())
+			use := synced(msgBind("p", "none"), msgExecute("", 0)).send
+			conn.ask(write)
+			conn.ask(synced(msgParse("p", c.sql)).send) // known for certain, behind a write too
+			for _, message := range c.before {
+				conn.ask(message)
+				conn.ask(use)
+			}
+			hits := func() bool {
+				before := s.count(HitL1)
+				conn.ask(use)
+				return s.count(HitL1) > before
+			}
+			if !c.misses {
+				eventually(t, "a hit", hits)
+				return
+			}
+			before := s.Report().Bypasses[reasonParsedUnder]
+			eventually(t, "the reason", func() bool {
+				if hits() {
+					t.Fatal("it was answered")
+				}
+				return s.Report().Bypasses[reasonParsedUnder] > before
+			})
+		})
+	}
+}
+
+func TestKeepsSettings(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]bool{
+		"SELECT id FROM t WHERE id = $1 AND status = 'active' AND n IS NOT NULL": false,
+		"SELECT 'it''s', \"a b\", 12, 1.5e3 FROM t -- '1'":                       false,
+		"SELECT coalesce(a, 'x'), count(*)::text, $1::text /* '1' */ FROM t":     false,
+		"SELECT name, login, price FROM t ORDER BY a DESC NULLS LAST LIMIT 10":   false,
+		"SELECT NULL, a FROM t":           false,
+		"SELECT 1 WHERE d = '2024-01-01'": true, "SELECT '{NULL}'": true, `SELECT 'a\b'`: true, "SELECT E'a'": false,
+		"SELECT $$a$$": true, "SELECT $q$1$q$": true, "SELECT n = NULL": true, "SELECT NULL = n": true, "SELECT n=(null)": true,
+		"SELECT n = /**/ NULL": true, "SELECT 'é'": true, "SELECT 'x'::xml": true, "SELECT 5::money": true,
+		"SELECT 0.1::float8::text": true, "SELECT CAST(sqrt(2) AS text)": true, "SELECT pi() || ''": true, "SELECT text(pi())": true,
+		"SELECT U&'d'": true, "SELECT 'a'\n'1'": true, "SELECT 'unterminated": true, "SELECT --x\r'1'": true, "SELECT /* /* */ '1' */ 1": true,
+		"SELECT a FROM t --": false, "SELECT 1 --\r": false,
+		"SELECT a AS a_name_that_is_longer_than_any_name_that_Postgres_takes_without_cutting_it": true,
+	} {
+		if got := keepsSettings(sql); got != want {
+			t.Errorf("keepsSettings(%q) is %v", sql, got)
+		}
+	}
+}
