@@ -243,8 +243,13 @@ func TestCase26DefinitionsOfEveryKind(t *testing.T) {
 		"CREATE SCHEMA elsewhere", "CREATE TABLE elsewhere.users (id int)", "ALTER TABLE elsewhere.users SET SCHEMA public_too",
 		"CREATE TYPE mood AS ENUM ('sad')", "ALTER TYPE mood ADD VALUE 'ok'", "DROP TYPE mood", "CREATE DOMAIN d AS int", "ALTER DOMAIN d ADD CHECK (VALUE > 0)",
 		"CREATE COLLATION c (provider = icu, locale = 'und')", "CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int)", "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
-		"CREATE CAST (text AS d) WITH INOUT", "CREATE RULE r AS ON UPDATE TO plain DO INSTEAD NOTHING", "DROP RULE r ON plain", "CREATE SEQUENCE s", "ALTER SEQUENCE s RESTART 7",
-		"CREATE TEXT SEARCH CONFIGURATION ts (COPY = simple)", "CREATE EXTENSION citext", "DROP EXTENSION citext", "ALTER TABLE users SET UNLOGGED", "DROP TABLE users CASCADE",
+		"CREATE CAST (text AS d) WITH INOUT", "DROP CAST (text AS d)",
+		"CREATE OPERATOR CLASS mine FOR TYPE int USING btree AS FUNCTION 1 btint4cmp(int, int)", "CREATE OPERATOR FAMILY more USING btree",
+		"ALTER OPERATOR FAMILY more USING btree ADD FUNCTION 1 (int, int) btint4cmp(int, int)", "DROP OPERATOR CLASS mine USING btree",
+		"CREATE TYPE span AS RANGE (subtype = int)", "CREATE TYPE pair AS (a int)", "ALTER TYPE pair ADD ATTRIBUTE b int", "ALTER DOMAIN d DROP CONSTRAINT d_check", "CREATE RULE r AS ON UPDATE TO plain DO INSTEAD NOTHING", "DROP RULE r ON plain", "CREATE SEQUENCE s", "ALTER SEQUENCE s RESTART 7",
+		"CREATE TEXT SEARCH CONFIGURATION ts (COPY = simple)",
+		"CREATE TEXT SEARCH DICTIONARY td (TEMPLATE = simple)", "ALTER TEXT SEARCH CONFIGURATION ts ALTER MAPPING FOR word WITH td", "ALTER TEXT SEARCH DICTIONARY td (Accept = false)",
+		"CREATE DEFAULT CONVERSION latin FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1", "CREATE EXTENSION citext", "DROP EXTENSION citext", "ALTER TABLE users SET UNLOGGED", "DROP TABLE users CASCADE",
 	} {
 		if statement == "ALTER TABLE elsewhere.users SET SCHEMA public_too" {
 			db.run("CREATE SCHEMA public_too")

@@ -338,7 +338,7 @@ func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request
 	return &statement{
 		query: query, catalog: c, watch: a.watch(),
 		text: scan(r.SQL, r.standardConforming()), request: r, description: description,
-		secured: secured,
+		types: wanted.types, secured: secured,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package analysis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,11 @@ type catalog struct {
 	types      map[uint32]*typeInfo
 	collations map[uint32]bool // deterministic?
 	roles      map[uint32]*role
+	// textSearch are the functions of users that text search configurations call, by
+	// configuration; conversions those that convert encodings. Both are nil until they
+	// are needed.
+	textSearch  map[uint32][]uint32
+	conversions []uint32
 	// functionsDeclared are what the operator says; declared are those found, nil
 	// until they were looked for.
 	functionsDeclared []Function
@@ -48,6 +54,7 @@ type typeInfo struct {
 	name  string
 	kind  string // typtype, or "a" for an array
 	parts []uint32
+	userCode
 }
 
 func newCatalog(declared []Function) *catalog {
@@ -88,14 +95,36 @@ func (c *catalog) load(ctx context.Context, conn *pgx.Conn, n needs) error {
 	if err := c.loadCollations(ctx, conn, missing(c.collations, n.collations)); err != nil {
 		return fmt.Errorf("read collations: %w", err)
 	}
-	want := n.types
+	c.addColumns(n)
+	if err := c.loadMadeOf(ctx, conn, n.types); err != nil {
+		return fmt.Errorf("read types: %w", err)
+	}
+	if err := c.loadLateBound(ctx, conn, n); err != nil {
+		return fmt.Errorf("read what functions find: %w", err)
+	}
+	return nil
+}
+
+// addColumns adds the types that functions of users return in a record.
+func (c *catalog) addColumns(n needs) {
+	for oid := range n.functions {
+		if f := c.functions[oid]; f != nil {
+			for _, typ := range f.columns {
+				n.types[typ] = true
+			}
+		}
+	}
+}
+
+// loadMadeOf reads types and what they are made of.
+func (c *catalog) loadMadeOf(ctx context.Context, conn *pgx.Conn, want map[uint32]bool) error {
 	for range catalogRoundsMax {
 		oids := missing(c.types, want)
 		if len(oids) == 0 {
 			return nil
 		}
 		if err := c.loadTypes(ctx, conn, oids); err != nil {
-			return fmt.Errorf("read types: %w", err)
+			return err
 		}
 		want = map[uint32]bool{}
 		for _, oid := range oids {
@@ -163,7 +192,10 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 		return nil
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT p.oid, n.nspname::text, p.proname::text, p.provolatile::text
+		SELECT p.oid, n.nspname::text, p.proname::text, p.provolatile::text,
+		       EXISTS (SELECT FROM pg_catalog.pg_type t
+		               WHERE t.typtype = 'p' AND t.typname <> 'void' AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype)),
+		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE p.oid = ANY ($1)`, oids)
 	if err != nil {
@@ -171,8 +203,9 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	var oid uint32
 	var f function
-	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.columns}, func() error {
 		fresh := f
+		fresh.columns = slices.Clone(f.columns)
 		c.functions[oid] = &fresh
 		return nil
 	})
@@ -208,15 +241,15 @@ func (c *catalog) loadTypes(ctx context.Context, conn *pgx.Conn, oids []uint32) 
 		            WHEN t.typtype = 'c' THEN ARRAY(
 		                SELECT a.atttypid FROM pg_catalog.pg_attribute a
 		                WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
-		            ELSE '{}' END
+		            ELSE '{}' END,`+userCodeSQL+`
 		FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)`, oids)
 	if err != nil {
 		return err
 	}
 	var oid uint32
 	var t typeInfo
-	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts}, func() error {
-		fresh := typeInfo{t.name, t.kind, append([]uint32(nil), t.parts...)}
+	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts, &t.casts, &t.operators, &t.checked}, func() error {
+		fresh := typeInfo{t.name, t.kind, slices.Clone(t.parts), userCode{slices.Clone(t.casts), slices.Clone(t.operators), t.checked}}
 		c.types[oid] = &fresh
 		return nil
 	})

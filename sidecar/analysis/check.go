@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -116,7 +117,7 @@ func collect(query *node) (wanted needs, err error) {
 		if !ok {
 			panic(refuse(ReasonUnknownNode, n.tag))
 		}
-		add(n, m.types, wanted.types)
+		n.mentionedTypes(wanted.types)
 		add(n, m.functions, wanted.functions)
 		add(n, m.collations, wanted.collations)
 		if n.tag == "SETOPERATIONSTMT" {
@@ -132,6 +133,18 @@ func collect(query *node) (wanted needs, err error) {
 	return wanted, nil
 }
 
+// mentionedTypes adds the types that a node names by itself.
+func (n *node) mentionedTypes(to map[uint32]bool) {
+	for _, f := range knownNodes[n.tag].types {
+		to[n.oid(f)] = true
+	}
+	if n.tag == "RANGETBLFUNCTION" {
+		for _, typ := range n.oids("funccoltypes") {
+			to[typ] = true
+		}
+	}
+}
+
 // statement is everything a verdict is concluded from. No I/O from here on.
 type statement struct {
 	query       *node
@@ -140,6 +153,10 @@ type statement struct {
 	text        scanned
 	request     *Request
 	description *pgconn.StatementDescription
+	// types are all that the tree, the parameters and the result mention; plain is set
+	// if no code of users can be found for any of them.
+	types map[uint32]bool
+	plain bool
 	// secured are the occurrences of tables with row security.
 	secured []securedRead
 
@@ -155,6 +172,7 @@ type statement struct {
 func conclude(s *statement) (v *Verdict, err error) {
 	defer catch(&err)
 	s.precise, s.vouchedTables = true, nil
+	s.plain = s.isPlain()
 	s.checkRowSecurity()
 	s.check()
 	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs}
@@ -192,14 +210,20 @@ func (s *statement) check() {
 			if t := n.oid("resulttype"); !s.catalog.readable(t) {
 				panic(refuse(ReasonUnsafeCast, "to "+s.catalog.typeName(t)))
 			}
+			s.checkMade(n.oid("resulttype"), "a cast")
 		case "COERCETODOMAIN":
 			panic(refuse(ReasonUnsafeCast, "to domain "+s.catalog.typeName(n.oid("resulttype"))))
 		case "TABLESAMPLECLAUSE":
 			panic(refuse(ReasonTableSample, ""))
 		case "ROWCOMPAREEXPR":
-			for _, oid := range n.oids("opnos") {
+			for _, oid := range slices.Concat(n.oids("opnos"), n.oids("opfamilies")) {
 				checkOperator(oid)
 			}
+			s.checkBinding(n, bindsOperators, "a comparison of rows")
+		case "MINMAXEXPR":
+			s.checkBinding(n, bindsOperators, "greatest or least")
+		case "SORTGROUPCLAUSE":
+			s.checkBinding(s.query, bindsOperators, "ordering, grouping or DISTINCT")
 		case "COLLATEEXPR":
 			s.precise = s.precise && s.catalog.deterministic(n.oid("collOid"))
 		case "SETOPERATIONSTMT":
@@ -221,7 +245,10 @@ func (s *statement) checkMentions(n *node) {
 			if known == nil {
 				panic(refuse(ReasonUserFunction, "function "+n.atom(f)))
 			}
-			if no := known.judge(oid); no != nil && !s.vouched(oid) {
+			switch no := known.judge(oid); {
+			case no == nil:
+				s.checkBinding(n, known.binding(), known.name)
+			case !s.vouched(oid):
 				panic(no)
 			}
 		}
@@ -330,7 +357,11 @@ func (s *statement) checkRelation(oid uint32) {
 func (s *statement) checkConst(n *node) {
 	typ := n.oid("consttype")
 	location := n.int("location")
-	if location < 0 || n.bool("constisnull") || s.catalog.readable(typ) {
+	if location < 0 || n.bool("constisnull") {
+		return
+	}
+	s.checkMade(typ, "a constant")
+	if s.catalog.readable(typ) {
 		return
 	}
 	if l := s.text.literalAt(location); s.text.odd || l < 0 || typ == typeTimetz || hasClockWord(s.text.literals[l].Text) {
@@ -357,6 +388,7 @@ func (s *statement) checkParameters(v *Verdict) {
 		if !s.catalog.printable(t) || (info != nil && info.kind == "d") {
 			panic(refuse(ReasonUnsafeCast, "parameter of type "+s.catalog.typeName(t)))
 		}
+		s.checkMade(t, "a parameter")
 		v.clockParam[i] = !s.catalog.readable(t)
 	}
 }

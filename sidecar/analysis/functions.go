@@ -4,6 +4,12 @@ package analysis
 type function struct {
 	schema, name string
 	volatility   string // i, s or v
+	// open is set if it takes or returns a type that only its call tells: anyelement
+	// and its kin, a record, "any".
+	open bool
+	// columns are the types of all arguments, in and out, of a user's function that
+	// has some to return.
+	columns []uint32
 }
 
 // pureStable lists the STABLE functions of pg_catalog, every overload of each,

@@ -53,7 +53,7 @@ var advice = map[Reason]string{
 	ReasonSettingDependent:   "Pass the setting's value as a parameter instead of reading it in the statement.",
 	ReasonVolatileFunction:   "The function may give another answer at each call; compute its value in the application.",
 	ReasonStableFunction:     "The function's answer depends on more than its arguments and the tables; compute it in the application.",
-	ReasonUserFunction:       "What a user-defined function reads cannot be seen: declare it with --function if it changes nothing, inline its query, or use a view.",
+	ReasonUserFunction:       "What a user-defined function reads cannot be seen, nor that of a cast, an operator class or a dictionary which a function of Postgres finds at run time: declare it with --function if it changes nothing, inline its query, or use a view.",
 	ReasonClock:              "Pass the time as a parameter, rounded as coarsely as the page allows.",
 	ReasonClockLiteral:       "Write a date instead of now, today, tomorrow or yesterday.",
 	ReasonSequence:           "Sequences change without telling; they are never cached.",
@@ -67,7 +67,7 @@ var advice = map[Reason]string{
 	ReasonForeignTable:       "Foreign tables change elsewhere; nothing to do.",
 	ReasonCatalogTable:       "System catalogs change without triggers; nothing to do.",
 	ReasonMaterializedView:   "Query the tables behind the materialized view: cached, they cost as little.",
-	ReasonUnsafeCast:         "The cast reads the clock or a catalog at run time; cast in the application, or store the right type.",
+	ReasonUnsafeCast:         "The cast reads the clock or a catalog, or checks a domain, at run time; cast in the application, or store the right type.",
 	ReasonUnsafeResultType:   "The type's text depends on a catalog or an extension; cast it to a plain type in the table.",
 }
 

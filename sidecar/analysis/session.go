@@ -134,8 +134,12 @@ func (s *session) parse(ctx context.Context, sql string, paramTypes []uint32) (s
 	if err != nil {
 		return "", nil, err
 	}
-	if len(s.dumps) != 1 {
-		return "", nil, refuse(ReasonUnsupportedServer, fmt.Sprintf("%d query trees for one statement", len(s.dumps)))
+	switch {
+	case len(s.dumps) == 0:
+		return "", nil, refuse(ReasonUnsupportedServer, "no query tree for a statement")
+	case len(s.dumps) > 1:
+		// The check of a domain, or what orders the values of a range.
+		return "", nil, refuse(ReasonUserFunction, "a function that runs when a constant is read")
 	}
 	return s.dumps[0], description, nil
 }

@@ -122,6 +122,15 @@ func (d *deriver) value(n *node) (guard, bool) {
 	return nil, false
 }
 
+// constOID reads the memory image of a constant that is an OID; 0 if it is none.
+func constOID(n *node) uint32 {
+	b, ok := n.field("constvalue").(datum)
+	if !ok || n.bool("constisnull") || len(b) != 8 {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint64(b))
+}
+
 // constText reads the memory image of a constant of a canonical type as text.
 func constText(n *node) (string, bool) {
 	b, ok := n.field("constvalue").(datum)

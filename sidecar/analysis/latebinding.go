@@ -1,0 +1,100 @@
+package analysis
+
+import (
+	"maps"
+	"slices"
+)
+
+// checkBinding refuses functions of users that a node finds when it runs. by names
+// it for people.
+func (s *statement) checkBinding(n *node, b binding, by string) {
+	switch b {
+	case bindsNothing:
+	case bindsPartitions:
+		panic(refuse(ReasonStableFunction, by))
+	case bindsTextSearch:
+		s.checkFound(s.catalog.textSearchFunctions(textSearchConfiguration(n)), by)
+	case bindsConversions:
+		s.checkFound(s.catalog.conversionFunctions(), by)
+	default:
+		if s.plain {
+			return
+		}
+		for _, typ := range s.typesIn(n) {
+			s.catalog.inside(typ, func(t *typeInfo) {
+				s.checkFound(t.userCode.found(b), by)
+				if b == bindsAll && t.checked {
+					panic(refuse(ReasonUnsafeCast, "to domain "+t.name+", by "+by))
+				}
+			})
+		}
+	}
+}
+
+// checkMade refuses to make a value of a type from its text, or from what a client
+// binds, where that runs code of users.
+func (s *statement) checkMade(oid uint32, by string) {
+	if s.plain {
+		return
+	}
+	s.catalog.inside(oid, func(t *typeInfo) {
+		if t.checked {
+			panic(refuse(ReasonUnsafeCast, "to domain "+t.name+", by "+by))
+		}
+		if t.kind == "r" || t.kind == "m" {
+			s.checkFound(t.operators, by)
+		}
+	})
+}
+
+// checkFound refuses functions of users that nobody vouches for.
+func (s *statement) checkFound(oids []uint32, by string) {
+	for _, oid := range oids {
+		if s.vouched(oid) {
+			continue
+		}
+		name := "a function"
+		if f := s.catalog.function(oid); f != nil {
+			name = f.schema + "." + f.name
+		}
+		panic(refuse(ReasonUserFunction, name+", called by "+by))
+	}
+}
+
+// typesIn lists the types of a node and of everything below it. What an anonymous
+// record holds is not told where it is named, so there it is all that the statement
+// mentions.
+func (s *statement) typesIn(n *node) []uint32 {
+	types := map[uint32]bool{}
+	walk(n, func(n *node) bool {
+		n.mentionedTypes(types)
+		return true
+	})
+	if types[typeRecord] {
+		return slices.Collect(maps.Keys(s.types))
+	}
+	return slices.Collect(maps.Keys(types))
+}
+
+// isPlain tells whether nothing of users can be found for any type of the statement.
+func (s *statement) isPlain() bool {
+	for typ := range s.types {
+		plain := true
+		s.catalog.inside(typ, func(t *typeInfo) { plain = plain && t.userCode.none() })
+		if !plain {
+			return false
+		}
+	}
+	return true
+}
+
+// textSearchConfiguration returns the configuration that a call names by a constant;
+// anyConfiguration if it does not.
+func textSearchConfiguration(call *node) uint32 {
+	for _, a := range call.nodes("args") {
+		if a = bare(a); a.tag == "CONST" && a.oid("consttype") == typeRegconfig {
+			return constOID(a)
+		}
+	}
+	return anyConfiguration
+}
