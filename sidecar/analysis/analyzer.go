@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,6 +82,8 @@ type Options struct {
 	// Functions are the functions of the database that the operator vouches for.
 	// Default: none.
 	Functions []Function
+	// Logger takes what an operator should know. nil means silence.
+	Logger *slog.Logger
 }
 
 // Analyzer turns statements into verdicts, on a few side sessions of its own. It
@@ -91,6 +94,7 @@ type Analyzer struct {
 	watch  func() Watch
 	// functions are what the operator says of functions.
 	functions []Function
+	log       serverLog
 
 	current  atomic.Pointer[catalog]
 	sessions chan *session // sessionsMax slots; a nil stands for one not connected
@@ -110,7 +114,11 @@ func New(o Options) (*Analyzer, error) {
 			return nil, fmt.Errorf("create analyser: function %q is not of the form schema.name(types)", f.Signature)
 		}
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	a := &Analyzer{
+		log:       serverLog{logger: o.Logger},
 		config:    o.ConnConfig.Copy(),
 		watch:     o.Watch,
 		functions: slices.Clone(o.Functions),
@@ -255,7 +263,7 @@ func (a *Analyzer) acquire(ctx context.Context) (*session, error) {
 		if s != nil && !s.conn.IsClosed() {
 			return s, nil
 		}
-		s, err := connect(ctx, a.config)
+		s, err := connect(ctx, a.config, &a.log)
 		if err != nil {
 			a.sessions <- nil
 			return nil, err

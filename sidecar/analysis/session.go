@@ -54,7 +54,7 @@ type session struct {
 	used       bool     // it has served before, and may have been lost since
 }
 
-func connect(ctx context.Context, base *pgx.ConnConfig) (*session, error) {
+func connect(ctx context.Context, base *pgx.ConnConfig, log *serverLog) (*session, error) {
 	s := &session{settings: map[string]string{}}
 	config := base.Copy()
 	maps.Copy(config.RuntimeParams, sideSettings)
@@ -68,9 +68,8 @@ func connect(ctx context.Context, base *pgx.ConnConfig) (*session, error) {
 		return nil, fmt.Errorf("connect analysis session: %w", err)
 	}
 	s.conn = conn
-	// Keeps the dumps out of the server's log. Not every role may; then they are
-	// logged, which costs disk and nothing else.
-	if _, err := conn.Exec(ctx, "SET log_min_messages = panic"); err != nil && conn.IsClosed() {
+	if err := log.silence(ctx, conn); err != nil {
+		s.close()
 		return nil, fmt.Errorf("prepare analysis session: %w", err)
 	}
 	if s.unfit, err = s.examine(ctx); err != nil {

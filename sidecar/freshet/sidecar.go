@@ -151,6 +151,7 @@ func (s *sidecar) buildServer() (err error) {
 		ConnConfig: s.primary,
 		Watch:      wire.Watch(s.follower),
 		Functions:  s.config.Function,
+		Logger:     s.logger.With("part", "analysis"),
 	})
 	if err != nil {
 		return err
