@@ -160,7 +160,7 @@ func (r *replicated) rowFunction(table string) string {
 // knows what to watch puts the trigger on by itself.
 func TestCase23InitialCopyOfASubscription(t *testing.T) {
 	t.Parallel()
-	r := newReplicated(t, func(o *FollowerOptions) { o.Watch = []string{"public.*"} })
+	r := newReplicated(t, watching("public.*"))
 	r.publisher.run("CREATE TABLE late (id int PRIMARY KEY)", "INSERT INTO late VALUES (1), (2)", "ALTER PUBLICATION shop ADD TABLE late")
 	r.run("CREATE TABLE late (id int PRIMARY KEY)")
 	watched := func() bool { _, ok := r.State().ByName("public.late"); return ok }

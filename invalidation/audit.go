@@ -94,7 +94,7 @@ func readFingerprint(ctx context.Context, conn *pgx.Conn) (fingerprint string, e
 // recordFingerprint tells those who start later, if nobody told them yet.
 func recordFingerprint(ctx context.Context, conn *pgx.Conn, fingerprint string) error {
 	if _, err := conn.Exec(ctx, recordSQL, fingerprint, fence.SchemaText); err != nil {
-		return fmt.Errorf("record the fingerprint of roles and settings: %w", explainMissing(err))
+		return fmt.Errorf("record the fingerprint of roles and settings: %w", explainMissing(err, conn.Config().User))
 	}
 	return nil
 }

@@ -28,9 +28,10 @@ func benchmark(b *testing.B) (*Follower, *pgx.Conn) {
 	if _, err := conn.Exec(b.Context(), "CREATE TABLE public.t (id int PRIMARY KEY)"); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.*"}}); err != nil {
+	if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		b.Fatal(err)
 	}
+	config.User = servers.Follower
 	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fence.Options{}), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)

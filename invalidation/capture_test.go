@@ -167,7 +167,7 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 	db.install("nothing.at_all")
 	for _, columns := range [][]string{{"new", `a'b\`, "tag", "f", "s", "found"}, {"found", "f"}} {
 		p := pattern{schema: glob("Ün even"), table: glob(`ta"ble`), columns: columns}
-		pl, err := preparePlan(t.Context(), db.Conn, []pattern{p}, false)
+		pl, err := preparePlan(t.Context(), db.Conn, []pattern{p}, nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,8 +35,8 @@ const (
 // FollowerOptions configure a Follower.
 type FollowerOptions struct {
 	// ConnConfig leads to the primary, directly or through a pooler in session mode,
-	// as the role that installed or another that may read and write the tables of
-	// schema freshet. Three connections are used. Required.
+	// as one of Options.FollowerRoles or the role that installed. Three connections
+	// are used. Required.
 	ConnConfig *pgx.ConnConfig
 	// Fence is told what is found. Only this follower may tell it. Required.
 	Fence *fence.Fence
@@ -45,7 +45,8 @@ type FollowerOptions struct {
 	Poll time.Duration
 	// Watch holds patterns as in Options: matching tables that appear are installed
 	// by the follower, and columns that a pattern names are added. Nothing is ever
-	// taken away. Empty: what is installed is watched.
+	// taken away. A role without the right to create anything in schema freshet only
+	// reports what is missing. Empty: what is installed is watched.
 	Watch []string
 	// Retention is how long events are kept at least. It must not be less than the
 	// longest life of an entry in Redis, or entries are distrusted after a start.
@@ -87,6 +88,8 @@ type Follower struct {
 	// unreported when the next look has to reset the fence because of it.
 	suspect    atomic.Bool
 	unreported atomic.Bool
+	// wanting says what a role with more rights should install, nil if nothing.
+	wanting atomic.Pointer[string]
 	// installs holds one element if new tables should be looked for.
 	installs chan struct{}
 	// lessons are columns to watch too.

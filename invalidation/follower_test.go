@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // followed is a database with a running follower.
@@ -48,6 +49,7 @@ func (db *database) followWithoutWaiting(change func(*FollowerOptions)) *followe
 	if err != nil {
 		db.t.Fatal(err)
 	}
+	config.User = servers.Follower
 	f := &followed{database: db, fence: fence.New(fence.Options{})}
 	o := FollowerOptions{ConnConfig: config, Fence: f.fence, Logger: slog.New(slog.NewTextHandler(logWriter{db.t}, nil))}
 	if change != nil {
@@ -275,7 +277,7 @@ func TestF10HostileDefaults(t *testing.T) {
 func TestNewTablesAreWatched(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
-	f := db.followWithoutWaiting(func(o *FollowerOptions) { o.Watch = []string{"public.*"} })
+	f := db.followWithoutWaiting(watching("public.*"))
 	until(t, "the follower has installed and looked", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 	db.run("CREATE TABLE later (id int PRIMARY KEY) PARTITION BY RANGE (id)")
 	until(t, "the new table is watched", func() bool { _, ok := f.State().ByName("public.later"); return ok })
@@ -296,7 +298,7 @@ func TestNewDatabaseIsInstalledWithoutComplaint(t *testing.T) {
 	db := newDatabase(t, "CREATE TABLE users (id int PRIMARY KEY)")
 	var log bytes.Buffer
 	f := db.follow(func(o *FollowerOptions) {
-		o.Watch = []string{"public.*"}
+		watching("public.*")(o)
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	until(t, "the table to be watched", func() bool { return len(f.State().Tables()) == 1 })
@@ -309,8 +311,8 @@ func TestNewDatabaseIsInstalledWithoutComplaint(t *testing.T) {
 func TestDifferentPatternsAgree(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
-	a := db.follow(func(o *FollowerOptions) { o.Watch = []string{"public.users(name)"} })
-	b := db.follow(func(o *FollowerOptions) { o.Watch = []string{"public.users(id, email)"} })
+	a := db.follow(watching("public.users(name)"))
+	b := db.follow(watching("public.users(id, email)"))
 	until(t, "both watch all three columns", func() bool {
 		at, _ := a.State().ByName("public.users")
 		bt, _ := b.State().ByName("public.users")

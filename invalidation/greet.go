@@ -134,7 +134,7 @@ func greet(ctx context.Context, conn *pgx.Conn) (greeting, error) {
 		var mark string
 		err := conn.QueryRow(ctx, greetSQL).Scan(&incarnation, &token, &marked, &mark)
 		if err != nil {
-			return greeting{}, fmt.Errorf("greet the database: %w", explainMissing(err))
+			return greeting{}, fmt.Errorf("greet the database: %w", explainMissing(err, conn.Config().User))
 		}
 		if incarnation != nil && token != nil && marked != nil && *marked == *incarnation {
 			snapshot, err := fence.ParseSnapshot(mark)
@@ -142,22 +142,36 @@ func greet(ctx context.Context, conn *pgx.Conn) (greeting, error) {
 		}
 		for _, statement := range []string{mintSQL, adoptSQL} {
 			if _, err := conn.Exec(ctx, statement); err != nil {
-				return greeting{}, fmt.Errorf("begin a new incarnation: %w", err)
+				return greeting{}, fmt.Errorf("begin a new incarnation: %w", explainMissing(err, conn.Config().User))
 			}
 		}
 	}
 	return greeting{}, errors.New("greet the database: its incarnation changes again and again")
 }
 
-// explainMissing says what to do when our tables are not there.
-func explainMissing(err error) error {
+// explainMissing says what to do when our tables are not there, or closed to the
+// role that follows.
+func explainMissing(err error, role string) error {
 	switch {
 	case notInstalled(err):
-		return fmt.Errorf("%w; run freshet install", err)
+		return fmt.Errorf("%w; nothing is installed in this database: run, as a superuser, %s", err, installCommand(nil, role))
 	case sqlState(err) == "42501":
-		return fmt.Errorf("%w; follow as the role that installed", err)
+		return fmt.Errorf("%w; role %s may not follow: run, as the role that installed, %s", err, role, installCommand(nil, role))
 	}
 	return err
+}
+
+// installCommand is what a person with the rights can run, so that a role can
+// follow without them. Without patterns, it is for them to choose.
+func installCommand(patterns []string, role string) string {
+	if len(patterns) == 0 {
+		patterns = []string{"public.*"}
+	}
+	command := "freshet install --upstream DSN"
+	for _, p := range patterns {
+		command += " --watch '" + p + "'"
+	}
+	return command + " --follower-role " + role
 }
 
 // notInstalled reports whether a statement failed because our tables are not there.

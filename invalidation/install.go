@@ -38,6 +38,10 @@ type Options struct {
 	// those of the primary key, of btree indexes and of foreign keys. If several
 	// patterns match a table, the last one that names columns decides.
 	Watch []string
+	// FollowerRoles get what a follower and the analysis of statements need, and no
+	// more: a sidecar can run as such a role, which owns nothing. Rights that were
+	// given before stay, also where the tables are made anew.
+	FollowerRoles []string
 }
 
 // Installed is a table that is watched after Install.
@@ -68,23 +72,23 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return install(ctx, conn, patterns, false)
+	return install(ctx, conn, patterns, o.FollowerRoles, false)
 }
 
 // install is Install for patterns. With extend, nothing that is watched is given
 // up.
-func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend bool) (Report, error) {
+func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool) (Report, error) {
 	unlock, err := lockInstallers(ctx, conn)
 	if err != nil {
 		return Report{}, err
 	}
 	defer unlock()
-	p, err := preparePlan(ctx, conn, patterns, extend)
+	p, err := preparePlan(ctx, conn, patterns, followers, extend)
 	if err != nil {
 		return Report{}, err
 	}
-	if len(p.base) > 0 {
-		if err := runLocking(ctx, conn, baseSQL, eventsSQL); err != nil {
+	if shared := p.sharedSQL(); len(shared) > 0 {
+		if err := runLocking(ctx, conn, shared...); err != nil {
 			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
 		}
 	}
@@ -100,6 +104,11 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend boo
 		}
 		report.Watched = append(report.Watched, Installed{t.root.Schema, t.root.Name, t.columns, len(t.members), len(t.missing) > 0})
 	}
+	if sql := p.lookupSQL(); sql != "" {
+		if err := runLocking(ctx, conn, sql); err != nil {
+			return report, explainRights(fmt.Errorf("let followers resolve the names of tables: %w", err))
+		}
+	}
 	if err := runSteps(ctx, conn, dropUnusedSQL); err != nil {
 		return report, fmt.Errorf("drop unused trigger functions: %w", err)
 	}
@@ -113,7 +122,7 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := preparePlan(ctx, conn, patterns, false)
+	p, err := preparePlan(ctx, conn, patterns, o.FollowerRoles, false)
 	if err != nil {
 		return "", err
 	}
@@ -122,8 +131,8 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 	step := func(title string, statements ...string) {
 		fmt.Fprintf(&b, "\n-- %s\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n%s;\n%s\nCOMMIT;\n", title, stepSettingsSQL, strings.Join(statements, "\n"))
 	}
-	if len(p.base) > 0 {
-		step("The outbox, the event triggers", baseSQL, eventsSQL)
+	if shared := p.sharedSQL(); len(shared) > 0 {
+		step("The outbox, the event triggers, the rights of followers", shared...)
 	}
 	for _, t := range p.trees {
 		if len(t.missing) == 0 {
@@ -133,6 +142,9 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 		for _, table := range t.missing {
 			step(fmt.Sprintf("Triggers on %q: again, if the lock timeout hits", table), t.triggersSQL(table.relationName, table.kind))
 		}
+	}
+	if sql := p.lookupSQL(); sql != "" {
+		step("Names that followers must be able to resolve", sql)
 	}
 	for _, s := range p.skipped {
 		fmt.Fprintf(&b, "\n-- Skipped %q: %s\n", s.Schema+"."+s.Name, s.Reason)
@@ -160,7 +172,7 @@ END
 $freshet$;`
 
 // preparePlan asks the database what there is and what is missing.
-func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend bool) (p plan, err error) {
+func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool) (p plan, err error) {
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := conn.PgConn().Exec(ctx, stepSettingsSQL).ReadAll(); err != nil {
 			return fmt.Errorf("prepare the session: %w", err)
@@ -177,7 +189,14 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, extend
 			return err
 		}
 		all, err := readCandidates(ctx, conn)
+		if err != nil {
+			return err
+		}
 		p = newPlan(patterns, all, c, extend)
+		if p.followers, err = readFollowers(ctx, conn, followers); err != nil {
+			return err
+		}
+		p.lacking, err = lackRights(ctx, conn, p.followers)
 		return err
 	})
 	return p, err

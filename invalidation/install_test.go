@@ -150,7 +150,7 @@ func TestReinstallWithOtherColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := preparePlan(t.Context(), db.Conn, patterns, true)
+	p, err := preparePlan(t.Context(), db.Conn, patterns, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func (k *keeper) session(ctx context.Context) error {
 		}
 		if now := fence.Now(); now >= k.trimAt {
 			if _, err := trim(ctx, conn, k.f.retention); err != nil {
-				return explainMissing(err)
+				return explainMissing(err, conn.Config().User)
 			}
 			k.trimAt = now.Add(trimPause)
 		}
@@ -143,14 +143,24 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	p, err := preparePlan(ctx, conn, patterns, true)
+	p, err := preparePlan(ctx, conn, patterns, nil, true)
 	if err != nil {
 		return err
 	}
 	if !p.changes() {
+		k.f.wanting.Store(nil)
 		return nil
 	}
-	report, err := install(ctx, conn, patterns, true)
+	may, err := mayInstall(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !may {
+		k.wants(p, conn.Config().User)
+		return nil
+	}
+	k.f.wanting.Store(nil)
+	report, err := install(ctx, conn, patterns, nil, true)
 	if err != nil {
 		return fmt.Errorf("watch new tables: %w", err)
 	}
@@ -161,4 +171,26 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 	}
 	k.f.Wake()
 	return nil
+}
+
+// mayInstall reports whether there is any hope in trying. A role that only follows
+// must not try: each attempt would be an error in the server's log.
+func mayInstall(ctx context.Context, conn *pgx.Conn) (may bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'freshet')
+		THEN has_schema_privilege('freshet', 'CREATE') ELSE has_database_privilege(current_database(), 'CREATE') END`).Scan(&may)
+	if err != nil {
+		return false, fmt.Errorf("ask for the right to install: %w", err)
+	}
+	return may, nil
+}
+
+// wants says, once, what there would be to install, and which command does it.
+func (k *keeper) wants(p plan, role string) {
+	text := fmt.Sprintf("%s, and role %s has no right to install: run, as the role that installed or as a superuser, %s",
+		p.wanting(), role, installCommand(k.f.watch, role))
+	if known := k.f.wanting.Load(); known != nil && *known == text {
+		return
+	}
+	k.f.wanting.Store(&text)
+	k.f.logger.Warn("not everything is watched that should be", "problem", text)
 }

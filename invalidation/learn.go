@@ -2,8 +2,10 @@ package invalidation
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,7 +65,16 @@ func (k *keeper) learn(ctx context.Context, conn *pgx.Conn, l lesson) error {
 		text: name.String(), schema: regexp.MustCompile("^" + regexp.QuoteMeta(name.Schema) + "$"),
 		table: regexp.MustCompile("^" + regexp.QuoteMeta(name.Name) + "$"), columns: []string{l.column}, literal: true,
 	}
-	report, err := install(ctx, conn, []pattern{exact}, true)
+	may, err := mayInstall(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if k.mayNotInstall = !may; !may {
+		columns := append(k.f.watchedColumns(l.root), l.column)
+		return fmt.Errorf("role %s has no right to install; statements look rows of %s up by %s: to watch that too run, as the role that installed, %s",
+			conn.Config().User, name, l.column, installCommand([]string{exact.text + "(" + strings.Join(columns, ",") + ")"}, conn.Config().User))
+	}
+	report, err := install(ctx, conn, []pattern{exact}, nil, true)
 	if err != nil {
 		k.mayNotInstall = sqlState(err) == "42501"
 		return err
@@ -76,6 +87,12 @@ func (k *keeper) learn(ctx context.Context, conn *pgx.Conn, l lesson) error {
 	}
 	k.f.Wake()
 	return nil
+}
+
+// watchedColumns are a table's, in an order that does not change.
+func (f *Follower) watchedColumns(root uint32) []string {
+	t, _ := f.State().Table(root)
+	return slices.Sorted(slices.Values(t.Columns))
 }
 
 // teachable returns the table of a lesson, if its column may be added.

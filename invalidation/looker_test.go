@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // stepped is a follower whose looks the test makes one by one.
@@ -23,6 +24,7 @@ func (db *database) step() *stepped {
 	if err != nil {
 		db.t.Fatal(err)
 	}
+	config.User = servers.Follower
 	s := &stepped{followed: followed{database: db, fence: fence.New(fence.Options{})}}
 	if s.Follower, err = NewFollower(FollowerOptions{ConnConfig: config, Fence: s.fence}); err != nil {
 		db.t.Fatal(err)

@@ -19,10 +19,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
 }
 
+// superuser installs.
+const superuser = "postgres"
+
 // waitMax bounds every wait for something that must happen.
 const waitMax = 20 * time.Second
 
-// database is one test's database and a superuser's session in it.
+// database is one test's database and a superuser's session in it. Followers have
+// the role servers.Follower and what install gave it, unless a test says that its
+// follower installs.
 type database struct {
 	t   *testing.T
 	dsn string
@@ -73,7 +78,7 @@ func runOn(t *testing.T, conn *pgx.Conn, statements ...string) {
 // install watches patterns and requires that it worked.
 func (db *database) install(patterns ...string) Report {
 	db.t.Helper()
-	report, err := Install(db.t.Context(), db.Conn, Options{Watch: patterns})
+	report, err := Install(db.t.Context(), db.Conn, Options{Watch: patterns, FollowerRoles: []string{servers.Follower}})
 	if err != nil {
 		db.t.Fatalf("install: %v", err)
 	}

@@ -56,6 +56,38 @@ type plan struct {
 	base    []string // what is wrong with the shared parts; empty: nothing to do
 	trees   []treePlan
 	skipped []Skipped
+	// followers are the roles that have or get the rights of followers; lacking says
+	// that one of them has not got all.
+	followers []string
+	lacking   bool
+}
+
+// sharedSQL makes the parts that all tables share, and gives followers their
+// rights on them; empty if nothing is wrong with them and nothing was asked for.
+func (p plan) sharedSQL() []string {
+	var statements []string
+	if len(p.base) > 0 {
+		statements = append(statements, baseSQL, eventsSQL)
+	}
+	if len(p.followers) > 0 && (p.lacking || len(p.base) > 0) {
+		statements = append(statements, grantSQL(p.followers))
+	}
+	return statements
+}
+
+// lookupSQL gives followers what else they need to know the watched tables by
+// name; empty if there is nothing to give.
+func (p plan) lookupSQL() string {
+	if len(p.followers) == 0 {
+		return ""
+	}
+	var schemas []string
+	for _, t := range p.trees {
+		if !slices.Contains(schemas, t.root.Schema) {
+			schemas = append(schemas, t.root.Schema)
+		}
+	}
+	return grantLookupSQL(p.followers, schemas)
 }
 
 // treePlan is one tree to watch.
@@ -75,6 +107,27 @@ type unarmed struct {
 // changes reports whether there is anything to do.
 func (p plan) changes() bool {
 	return len(p.base) > 0 || slices.ContainsFunc(p.trees, func(t treePlan) bool { return len(t.missing) > 0 })
+}
+
+// wantedNamesMax bounds the tables that a message names.
+const wantedNamesMax = 5
+
+// wanting says in words what there is to do.
+func (p plan) wanting() string {
+	if len(p.base) > 0 {
+		return p.base[0]
+	}
+	var names []string
+	for _, t := range p.trees {
+		if len(t.missing) > 0 {
+			names = append(names, t.root.String())
+		}
+	}
+	more := ""
+	if extra := len(names) - wantedNamesMax; extra > 0 {
+		names, more = names[:wantedNamesMax], fmt.Sprintf(" and %d more", extra)
+	}
+	return strings.Join(names, ", ") + more + " should be watched and lack triggers"
 }
 
 // newPlan compares what patterns want with what is there. With extend, columns

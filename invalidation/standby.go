@@ -239,7 +239,7 @@ func (s *Standby) session(ctx context.Context) error {
 	}
 	defer closeConn(conn)
 	if _, err := conn.Prepare(connectCtx, standbyName, standbySQL); err != nil {
-		return fmt.Errorf("ask the standby: %w", explainMissing(err))
+		return fmt.Errorf("ask the standby: %w", explainMissing(err, conn.Config().User))
 	}
 	// What was loaded while there was no connection, nobody saw.
 	s.onReload()
@@ -284,7 +284,7 @@ func (p *standbyPoll) ask(ctx context.Context) error {
 	var position *int64
 	var loaded int64
 	if err := p.conn.QueryRow(ctx, standbyName).Scan(&v.server, &standby, &token, &position, &loaded); err != nil {
-		return explainMissing(err)
+		return explainMissing(err, p.conn.Config().User)
 	}
 	reloaded := p.settingsLoaded != 0 && p.settingsLoaded != loaded
 	p.settingsLoaded = loaded

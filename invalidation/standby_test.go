@@ -39,7 +39,7 @@ func newMirrored(t *testing.T, settings map[string]string) *mirrored {
 // vouch runs a Standby for a server.
 func (m *mirrored) vouch(server *servers.Postgres) *Standby {
 	m.t.Helper()
-	config, err := pgx.ParseConfig(server.DSN(m.name))
+	config, err := pgx.ParseConfig(server.FollowerDSN(m.name))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestStandbyNamesItsServer(t *testing.T) {
 func TestReloadOfTheStandbyIsNoticed(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
-	config, err := pgx.ParseConfig(m.server.DSN(m.name))
+	config, err := pgx.ParseConfig(m.server.FollowerDSN(m.name))
 	if err != nil {
 		t.Fatal(err)
 	}

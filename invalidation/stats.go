@@ -25,6 +25,9 @@ type FollowerStats struct {
 	Position uint64
 	// LastError is the last failure, "" if there was none yet. It may be over.
 	LastError string
+	// Wanting says what should be watched and is not, because the role has no right
+	// to install it, and the command that does; "" if there is nothing.
+	Wanting string
 }
 
 // counters collect the stats.
@@ -72,9 +75,14 @@ func (f *Follower) Stats() FollowerStats {
 	c := &f.stats
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	wanting := ""
+	if text := f.wanting.Load(); text != nil {
+		wanting = *text
+	}
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects,
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Position: c.position.Load(), LastError: c.lastError,
+		Wanting: wanting,
 	}
 }

@@ -64,7 +64,7 @@ func newWriteCost(b *testing.B, rows int) *writeCost {
 	benchRun(b, awake, naiveTrigger)
 	without, nobody := open("watched")
 	for _, conn := range []*pgx.Conn{awake, nobody} {
-		if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.watched"}}); err != nil {
+		if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.watched"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -255,7 +255,7 @@ func BenchmarkOutbox(b *testing.B) {
 	dsn := pg.DSN(pg.CreateDatabase(b))
 	conn := benchConn(b, dsn)
 	benchRun(b, conn, "CREATE TABLE watched (id int PRIMARY KEY, v int) WITH (fillfactor = 50)", "INSERT INTO watched SELECT g, 0 FROM generate_series(1, 1000) g")
-	if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.watched"}}); err != nil {
+	if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.watched"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		b.Fatal(err)
 	}
 	f := benchFollower(b, dsn, FollowerOptions{Retention: retention, Poll: poll})
@@ -314,6 +314,7 @@ func benchFollower(b *testing.B, dsn string, o FollowerOptions) *Follower {
 	if err != nil {
 		b.Fatal(err)
 	}
+	config.User = servers.Follower
 	o.ConnConfig, o.Fence = config, fence.New(fence.Options{})
 	f, err := NewFollower(o)
 	if err != nil {

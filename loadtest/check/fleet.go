@@ -108,7 +108,7 @@ func execute(ctx context.Context, dsn, statements string) error {
 func (f *fleet) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installWaitMax)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, f.program, "install", "--upstream", f.dsn(), "--watch", "public.*").CombinedOutput()
+	text, err := exec.CommandContext(ctx, f.program, "install", "--upstream", f.dsn(), "--watch", "public.*", "--follower-role", servers.Follower).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("run freshet install: %w; it said:\n%s", err, text)
 	}
@@ -128,9 +128,9 @@ func (f *fleet) launchSidecar(number int, o Options, died func(error)) error {
 		return err
 	}
 	f.links = append(f.links, l)
-	s := &sidecar{number: number, program: f.program, environment: o.Environment, died: died, arguments: []string{
+	s := &sidecar{number: number, program: f.program, died: died, arguments: []string{
 		"serve",
-		"--upstream", fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", up, upstreamPort, database),
+		"--upstream", fmt.Sprintf("host=%s port=%d user=%s dbname=%s", up, upstreamPort, servers.Follower, database),
 		"--socket-dir", door, "--port", strconv.Itoa(sidecarPort), "--redis", f.redis.URL(), "--admin", "off",
 		"--staleness", o.Bound.String(), "--poll", o.poll().String(),
 	}}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -26,10 +25,9 @@ const (
 
 // sidecar is one freshet serve. Calls that start and end it wait for each other.
 type sidecar struct {
-	number      int
-	program     string
-	arguments   []string
-	environment []string
+	number    int
+	program   string
+	arguments []string
 	// died is told of an end that nobody asked for.
 	died func(error)
 
@@ -76,7 +74,6 @@ func (s *sidecar) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &running{command: exec.Command(s.program, s.arguments...), ended: make(chan struct{})}
-	r.command.Env = append(os.Environ(), s.environment...)
 	r.command.Stderr = &r.words
 	r.command.SysProcAttr = childAttributes()
 	out, err := r.command.StdoutPipe()
@@ -96,13 +93,9 @@ func (s *sidecar) start() error {
 		}
 		started <- nil
 		lines := bufio.NewReader(out)
-		line, err := lines.ReadString('\n')
-		if err == nil && !strings.HasPrefix(line, "freshet: ready") {
-			err = fmt.Errorf("it said %q", line)
-		}
-		ready <- err
+		ready <- awaitReadyLine(lines)
 		_, _ = io.Copy(io.Discard, lines) // until it ends
-		err = r.command.Wait()
+		err := r.command.Wait()
 		if !r.wasAsked() {
 			s.died(fmt.Errorf("sidecar %d ended by itself: %v; its last words:\n%s", s.number, err, r.words.String()))
 		}
@@ -123,6 +116,22 @@ func (s *sidecar) start() error {
 		return fmt.Errorf("start sidecar %d: %w; its last words:\n%s", s.number, err, r.words.String())
 	}
 	return nil
+}
+
+// awaitReadyLine reads until the line that says ready. One that says that a sidecar
+// serves and does not follow yet may come before.
+func awaitReadyLine(lines *bufio.Reader) error {
+	for {
+		line, err := lines.ReadString('\n')
+		switch {
+		case err != nil:
+			return err
+		case strings.HasPrefix(line, "freshet: ready"):
+			return nil
+		case !strings.HasPrefix(line, "freshet: serving"):
+			return fmt.Errorf("it said %q", line)
+		}
+	}
 }
 
 func (r *running) wasAsked() bool {

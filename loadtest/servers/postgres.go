@@ -20,6 +20,10 @@ const (
 	superuser   = "postgres"
 	defaultPort = 5432
 	loopback    = "127.0.0.1"
+
+	// Follower is a role of every server that may log in and owns nothing: what
+	// freshet install --follower-role gives it is all that it has.
+	Follower = "freshet_follower"
 )
 
 // PostgresOptions says how a server differs from the usual one. The zero value
@@ -166,12 +170,17 @@ func (p *Postgres) BinDir() string { return p.binDir }
 func (p *Postgres) DataDir() string { return filepath.Join(p.dir, "data") }
 
 // DSN is a connection string of keywords for a superuser, over the Unix socket.
-func (p *Postgres) DSN(database string) string {
+func (p *Postgres) DSN(database string) string { return p.dsn(superuser, database) }
+
+// FollowerDSN is DSN for the role Follower.
+func (p *Postgres) FollowerDSN(database string) string { return p.dsn(Follower, database) }
+
+func (p *Postgres) dsn(role, database string) string {
 	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(database)
 	if quoted != database || strings.ContainsAny(database, " \t") || database == "" {
 		quoted = "'" + quoted + "'"
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s", p.dir, p.port, superuser, quoted)
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s", p.dir, p.port, role, quoted)
 }
 
 // URL is DSN as a postgres:// URL.

@@ -257,3 +257,11 @@ func TestDSNQuotesTheDatabase(t *testing.T) {
 		run(t, pg.DSN("postgres"), "DROP DATABASE "+quoted+" WITH (FORCE)")
 	}
 }
+
+func TestFollowerHasNoRights(t *testing.T) {
+	t.Parallel()
+	pg := SharedPostgres(t)
+	if got := ask(t, pg.FollowerDSN("postgres"), "SELECT concat(rolname, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls) FROM pg_roles WHERE rolname = current_user"); got != Follower+"ffff" {
+		t.Errorf("the follower's role is %q", got)
+	}
+}

@@ -19,6 +19,7 @@ type command struct {
 	args    []string
 	dir     string // working directory; readable by the account
 	logPath string // standard output and error are appended to it
+	input   string // standard input; none if empty
 	account account
 }
 
@@ -47,6 +48,9 @@ func startProcess(c command) (*process, error) {
 	cmd.Dir = c.dir
 	cmd.Env = serverEnvironment()
 	cmd.Stdout, cmd.Stderr = log, log
+	if c.input != "" {
+		cmd.Stdin = strings.NewReader(c.input)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// Ctrl-C in a terminal reaches the whole foreground group; the server
 		// must outlive it for as long as its owner needs to finish.

@@ -63,12 +63,23 @@ func (d *runDir) templateFor(ctx context.Context, binDir string) (string, error)
 
 func (d *runDir) initdb(ctx context.Context, binDir, dataDir string) error {
 	parent := filepath.Dir(dataDir)
-	return command{
+	err := command{
 		path: filepath.Join(binDir, "initdb"),
 		args: []string{"--pgdata", dataDir, "--username", superuser, "--auth", "trust",
 			"--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions"},
 		dir:     parent,
 		logPath: filepath.Join(parent, "initdb.log"),
+		account: d.account,
+	}.run(ctx)
+	if err != nil {
+		return err
+	}
+	return command{
+		path:    filepath.Join(binDir, "postgres"),
+		args:    []string{"--single", "-D", dataDir, "-F", "postgres"},
+		input:   "CREATE ROLE " + Follower + " LOGIN\n",
+		dir:     parent,
+		logPath: filepath.Join(parent, "roles.log"),
 		account: d.account,
 	}.run(ctx)
 }

@@ -59,7 +59,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_protocol_errors_total", "Clients sent away for malformed messages.", func(s *Stats) uint64 { return s.ProtocolErrors })
 	counter("freshet_cancels_total", "Cancel requests passed on to Postgres.", func(s *Stats) uint64 { return s.Cancels })
 
-	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(notReady(s) == "") })
+	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(NotReady(s) == "") })
 	gauge("freshet_staleness_bound_seconds", "The promise: no cached answer lacks a commit acknowledged longer ago.", func(s *Stats) float64 { return s.StalenessSeconds })
 	gauge("freshet_follower_age_seconds", "How long ago the last completed look at the outbox began; +Inf before the first. Above the bound, reads go to Postgres.", followerAge)
 	counter("freshet_follower_looks_total", "Completed looks at the outbox.", func(s *Stats) uint64 { return s.FollowerLooks })

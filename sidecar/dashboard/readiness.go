@@ -11,8 +11,9 @@ import (
 // taking it out of service for that would only make clients reconnect.
 const lookAgeMax = 5 * time.Second
 
-// notReady says why clients should not be sent here; empty when they may be.
-func notReady(s *Stats) string {
+// NotReady says why /readyz answers 503: why clients should not be sent here. It is
+// empty when they may be.
+func NotReady(s *Stats) string {
 	if !s.Listening {
 		return "the socket for clients is not open"
 	}

@@ -118,7 +118,7 @@ func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 func (s *Server) stats() Stats {
 	stats := s.options.StatsFunc()
 	stats.normalize()
-	stats.NotReadyReason = notReady(&stats)
+	stats.NotReadyReason = NotReady(&stats)
 	stats.Ready = stats.NotReadyReason == ""
 	return stats
 }

@@ -31,7 +31,8 @@ var modes = []string{"simple", "extended", "prepared"}
 func TestPgbench(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, "")
-	s := b.serve("--redis", servers.SharedRedis(t).URL())
+	// It installs by itself, as a superuser: pgbench makes its tables through it.
+	s := b.serve("--redis", servers.SharedRedis(t).URL(), "--upstream", b.postgres.DSN(b.database), "--watch", "public.*")
 	p := pgbench{b, s}
 	p.run(s.at, "-i", "-s", "1", "-q")
 	b.eventually("pgbench's tables to be watched", func() bool {

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // freshetProgram builds the program once, the way users get it.
@@ -65,8 +67,9 @@ const (
 	stopWaitMax  = 20 * time.Second
 )
 
-// serve starts a sidecar before a database, as a user does, and stops it when
-// the test ends; it must have ended well.
+// serve starts a sidecar before a database, as a user does: a superuser installs,
+// and the sidecar follows as a role with no other rights. It is stopped when the
+// test ends; it must have ended well.
 func (b *bed) serve(flags ...string) *sidecar {
 	t := b.t
 	t.Helper()
@@ -80,8 +83,12 @@ func (b *bed) serve(flags ...string) *sidecar {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &sidecar{t: t, at: endpoint{host: dir, port: sidecarPort, database: b.database}, log: &logged{}}
+	install := exec.Command(program, "install", "--upstream", b.postgres.DSN(b.database), "--watch", "public.*", "--follower-role", servers.Follower)
+	if out, err := install.CombinedOutput(); err != nil && !bytes.Contains(out, []byte("no table is watched")) {
+		t.Fatalf("install: %v\n%s", err, out)
+	}
 	command := exec.Command(program, append([]string{
-		"serve", "--upstream", b.postgres.DSN(b.database), "--socket-dir", dir, "--watch", "public.*", "--admin", "127.0.0.1:0",
+		"serve", "--upstream", b.postgres.FollowerDSN(b.database), "--socket-dir", dir, "--admin", "127.0.0.1:0",
 	}, flags...)...)
 	command.Stderr = s.log
 	stdout, err := command.StdoutPipe()
@@ -102,9 +109,13 @@ func (s *sidecar) awaitReady(stdout io.Reader) {
 	s.t.Helper()
 	ready := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n') // an end is an empty line
+		lines := bufio.NewReader(stdout)
+		line, _ := lines.ReadString('\n') // an end is an empty line
+		for strings.HasPrefix(line, "freshet: serving") {
+			line, _ = lines.ReadString('\n')
+		}
 		ready <- line
-		_, _ = io.Copy(io.Discard, stdout)
+		_, _ = io.Copy(io.Discard, lines)
 	}()
 	select {
 	case line := <-ready:

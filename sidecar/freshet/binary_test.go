@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -183,6 +184,11 @@ func setupFruit(t *testing.T) (dsn string, direct *pgx.Conn) {
 	return dsn, direct
 }
 
+// asFollower makes a superuser's connection string one of the role that follows.
+func asFollower(dsn string) string {
+	return strings.Replace(dsn, "user=postgres", "user="+servers.Follower, 1)
+}
+
 // countScans asks Postgres how often the table was read, by sessions that ended.
 func countScans(t *testing.T, direct *pgx.Conn) (scans int) {
 	t.Helper()
@@ -200,11 +206,12 @@ func TestServeFromTheOutside(t *testing.T) {
 	dsn, direct := setupFruit(t)
 	rd := servers.SharedRedis(t)
 	dir := shortDir(t)
-	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--follower-role", servers.Follower); code != exitOK {
 		t.Fatalf("install: %s%s", stdout, stderr)
 	}
-	s := serve(t, "--upstream", dsn, "--socket-dir", dir, "--redis", rd.URL(), "--admin", "127.0.0.1:0")
+	s := serve(t, "--upstream", asFollower(dsn), "--socket-dir", dir, "--redis", rd.URL(), "--admin", "127.0.0.1:0")
 	command, found := strings.CutPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
+	command = strings.Replace(command, "-U "+servers.Follower, "-U postgres", 1) // who may read the table
 	if !found || !strings.HasPrefix(command, "psql -h "+dir+" -p 6432 ") {
 		t.Fatalf("ready line %q", s.ready)
 	}
@@ -331,4 +338,45 @@ func TestSystemdIsTold(t *testing.T) {
 	if got := listener.read(t); got != "STOPPING=1" {
 		t.Errorf("second message %q", got)
 	}
+}
+
+// First contact as it goes for an ordinary role: what is printed, /readyz and the
+// service manager agree that nothing is followed yet, clients are served all the
+// same, and the command that is named, run by a superuser, is all that is missing.
+func TestFirstContactAsAnOrdinaryRole(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	listener := listenNotify(t)
+	dir := shortDir(t)
+	s := serve(t, "--upstream", asFollower(dsn), "--socket-dir", dir, "--admin", "127.0.0.1:0", "--watch", "public.*")
+	const remedy = "freshet install --upstream DSN --watch 'public.*' --follower-role " + servers.Follower
+	if !strings.HasPrefix(s.ready, "freshet: serving, but not ready: ") || !strings.Contains(s.ready, remedy) {
+		t.Errorf("the first line is %q, want one that names %s", s.ready, remedy)
+	}
+	if got := listener.read(t); !strings.HasPrefix(got, "READY=1\nSTATUS=not ready: ") {
+		t.Errorf("the service manager hears %q", got)
+	}
+	admin := adminOf(t, s)
+	if stats := fetchStats(t, admin); stats.Ready || !strings.Contains(stats.NotReadyReason, remedy) {
+		t.Errorf("the page says ready %v, %q", stats.Ready, stats.NotReadyReason)
+	}
+	command := "psql -h " + dir + " -p 6432 -U postgres -d " + strings.Split(dsn, "dbname=")[1]
+	if got := psql(t, command, "SELECT name FROM fruit WHERE id = 1"); got != "apple" {
+		t.Errorf("read %q", got)
+	}
+	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--follower-role", servers.Follower); code != exitOK {
+		t.Fatalf("install: %s%s", stdout, stderr)
+	}
+	if line, err := s.stdout.ReadString('\n'); err != nil || !strings.HasPrefix(line, "freshet: ready: ") {
+		t.Errorf("then it says %q, %v", line, err)
+	}
+	if got := listener.read(t); got != "STATUS=ready" {
+		t.Errorf("the service manager hears %q", got)
+	}
+	eventually(t, func() string {
+		psql(t, command, "SELECT name FROM fruit WHERE id = 1")
+		if stats := fetchStats(t, admin); !stats.Ready || stats.Queries["hit_l1"] == 0 {
+			return fmt.Sprintf("ready %v, queries %v, passed through %v", stats.Ready, stats.Queries, stats.Bypasses)
+		}
+		return ""
+	})
 }

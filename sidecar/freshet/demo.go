@@ -177,7 +177,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("run demo: connect to PostgreSQL: %w", err)
 	}
 	defer closeConnection(conn)
-	report, err := invalidation.Install(ctx, conn, invalidation.Options{Watch: []string{"public.*"}})
+	report, err := invalidation.Install(ctx, conn, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}})
 	if err != nil {
 		return "", fmt.Errorf("run demo: %w", err)
 	}
@@ -192,7 +192,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 func (d *demo) makeSidecars(context.Context) (string, error) {
 	for _, name := range demoNames {
 		s, err := newSidecar(config{
-			upstreamFlag: upstreamFlag{d.postgres.DSN(demoDatabase)},
+			upstreamFlag: upstreamFlag{d.postgres.FollowerDSN(demoDatabase)},
 			SocketDir:    filepath.Join(d.postgres.SocketDir(), name),
 			Port:         demoPort,
 			Redis:        d.redis.URL(),

@@ -15,9 +15,10 @@ import (
 
 type installCommand struct {
 	upstreamFlag
-	Watch    watchList  `placeholder:"PATTERN" help:"Tables to watch, such as public.*, shop.orders or public.users(id, email). Required."`
-	PrintSQL bool       `name:"print-sql" help:"Print the SQL instead of running it, for review or for a role with more rights. Default: run it."`
-	Config   configFile `placeholder:"FILE" help:"YAML file as for serve; upstream and watch are taken from it. Default: none."`
+	Watch        watchList  `placeholder:"PATTERN" help:"Tables to watch, such as public.*, shop.orders or public.users(id, email). Required."`
+	FollowerRole []string   `placeholder:"ROLE" help:"Roles that serve runs as, with no other rights: they get what following changes and analysing statements needs. Repeatable. Default: none beside those that have it already."`
+	PrintSQL     bool       `name:"print-sql" help:"Print the SQL instead of running it, for review or for a role with more rights. Default: run it."`
+	Config       configFile `placeholder:"FILE" help:"YAML file as for serve; upstream and watch are taken from it. Default: none."`
 }
 
 // Run installs, or prints how.
@@ -30,7 +31,7 @@ func (c *installCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer closeConnection(conn)
-	options := invalidation.Options{Watch: c.Watch}
+	options := invalidation.Options{Watch: c.Watch, FollowerRoles: c.FollowerRole}
 	if c.PrintSQL {
 		script, err := invalidation.Script(ctx, conn, options)
 		if err != nil {

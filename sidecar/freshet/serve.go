@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -36,19 +35,21 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	case <-s.Ready(): // also when ctx has ended
 	}
-	if ctx.Err() == nil {
-		if _, err := fmt.Fprintln(out.stdout, "freshet: ready: "+s.psqlCommand()); err != nil {
-			logger.Warn("cannot write the line that says ready", "error", err)
-		}
-		notifySystemd(logger, "READY=1")
-	}
+	announcing, hush := context.WithCancel(ctx)
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		s.announce(announcing, out.stdout)
+	}()
 	select {
 	case <-ctx.Done():
-	case err := <-ended:
-		if err != nil {
-			return err
-		}
-		ended <- nil // without an error it ends only because ctx did
+	case err = <-ended:
+		ended <- err
+	}
+	hush()
+	<-announced
+	if err != nil {
+		return err // without an error it ends only because ctx did
 	}
 	logger.Info("stopping: clients may finish what they are doing")
 	notifySystemd(logger, "STOPPING=1")

@@ -75,6 +75,9 @@ func (s *sidecar) addFollower(stats *dashboard.Stats) {
 	}
 	state := s.follower.State()
 	stats.Problems = state.Problems()
+	if f.Wanting != "" {
+		stats.Problems = append(stats.Problems, f.Wanting)
+	}
 	stats.WatchProblems = len(stats.Problems)
 	for _, t := range state.Tables() {
 		stats.WatchedTables++

@@ -28,7 +28,7 @@ func (l notifyListener) read(t *testing.T) string {
 	if err := l.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	buffer := make([]byte, 256)
+	buffer := make([]byte, 4096)
 	n, err := l.conn.Read(buffer)
 	if err != nil {
 		t.Fatal(err)

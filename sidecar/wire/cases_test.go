@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet/freshet/cache"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // The tests of this file go through what the wire must get right, by the numbers
@@ -40,7 +41,7 @@ func compareCase(t *testing.T, scripts ...differential) *side {
 	t.Helper()
 	t.Parallel()
 	bed := newTestbed(t, casesSchema)
-	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*", "elsewhere.*"}}); err != nil {
+	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*", "elsewhere.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
 	s := bed.sidecar()

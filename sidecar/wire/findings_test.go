@@ -66,7 +66,7 @@ func TestF2ClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
 	bed := &testbed{t: t, postgres: promoted, database: before.database}
 	bed.direct = bed.connect(promoted.DSN(bed.database))
 	s := bed.sidecar(func(_ *cache.Options, f *invalidation.FollowerOptions) {
-		config, err := pgx.ParseConfig(old.DSN(bed.database))
+		config, err := pgx.ParseConfig(old.FollowerDSN(bed.database))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 func TestOftenMissedColumnIsLearned(t *testing.T) {
 	b := newTestbed(t, `CREATE TABLE note (id int PRIMARY KEY, topic text, body text);
 		INSERT INTO note SELECT n, 'topic ' || n % 10, 'body' FROM generate_series(1, 100) n`)
-	s := b.sidecar()
+	s := b.sidecar(asInstaller) // which puts the new columns into the triggers
 	c := s.connect()
 	ask := func(topic int) {
 		t.Helper()

@@ -58,7 +58,7 @@ func newTwinBed(t *testing.T) *testbed {
 			t.Fatalf("make the tables of the corpus: %v", err)
 		}
 	}
-	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
 	b.makeTemporarySchemas()

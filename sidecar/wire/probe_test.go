@@ -6,6 +6,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // unconnected is a session that has neither client nor upstream: for what is
@@ -109,7 +110,7 @@ func TestNewIncarnationIsFoundOnAnOldConnection(t *testing.T) {
 	if err := invalidation.Uninstall(t.Context(), bed.direct); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
 	mustHit := func(version int) {

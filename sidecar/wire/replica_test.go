@@ -43,6 +43,7 @@ func (b *replicaBed) replicaSidecar(reached, vouched *servers.Postgres) *side {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	config.User = servers.Follower
 	standby, err := invalidation.NewStandby(invalidation.StandbyOptions{ConnConfig: config, Follower: s.follower, OnReload: s.SchemaChanged})
 	if err != nil {
 		b.t.Fatal(err)

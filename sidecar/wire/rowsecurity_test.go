@@ -66,6 +66,8 @@ func newTenants(t *testing.T, verify time.Duration) *tenants {
 	t.Helper()
 	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), tenantSchema)
 	w := &tenants{testbed: b, t: t, truth: b.connect(b.postgres.DSN(b.database))}
+	// Without it, roles that row security does not apply to pass through.
+	b.exec("GRANT SELECT ON pg_authid TO " + servers.Follower)
 	w.side = b.sidecar(func(_ *cache.Options, o *invalidation.FollowerOptions) { o.Verify = verify })
 	for _, role := range tenantRoles {
 		for _, tenant := range []string{"a", "b"} {

@@ -46,7 +46,7 @@ func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	b := &testbed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
 	b.direct = b.connect(pg.DSN(b.database))
 	b.exec(schema)
-	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -96,12 +96,19 @@ func withRedis(url string) sideOption {
 	}
 }
 
-const testPort = 6432
+// asInstaller makes a sidecar that may watch more tables and columns by itself.
+func asInstaller(_ *cache.Options, f *invalidation.FollowerOptions) { f.ConnConfig.User = superuser }
 
-// sidecar starts a sidecar and waits until it follows.
+const (
+	testPort  = 6432
+	superuser = "postgres"
+)
+
+// sidecar starts a sidecar and waits until it follows. It has the rights of a
+// follower and no others, unless asInstaller is among the options.
 func (b *testbed) sidecar(options ...sideOption) *side {
 	b.t.Helper()
-	config, err := pgx.ParseConfig(b.postgres.DSN(b.database))
+	config, err := pgx.ParseConfig(b.postgres.FollowerDSN(b.database))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -132,6 +139,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	config.User = following.ConnConfig.User
 	analyzer, err := analysis.New(analysis.Options{ConnConfig: config, Watch: Watch(s.follower)})
 	if err != nil {
 		b.t.Fatal(err)

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// readyCheckPause is the time between two questions whether a sidecar that serves
+// is ready by now.
+const readyCheckPause = 50 * time.Millisecond
+
+// announce tells whoever started the sidecar that clients can connect, and whether
+// anything is answered from memory: what it prints, the service manager and /readyz
+// say the same. One that serves and cannot follow is up all the same, for the sake
+// of its clients, whom it gives Postgres' own answers; a service manager that waited
+// for more would restart it for ever. It returns when it has said ready, or when ctx
+// ends.
+func (s *sidecar) announce(ctx context.Context, stdout io.Writer) {
+	if ctx.Err() != nil {
+		return
+	}
+	say := func(line, state string) {
+		if _, err := fmt.Fprintln(stdout, "freshet: "+line); err != nil {
+			s.logger.Warn("cannot write the line that says ready", "error", err)
+		}
+		notifySystemd(s.logger, state)
+	}
+	problem := s.notReady()
+	if problem == "" {
+		say("ready: "+s.psqlCommand(), "READY=1")
+		return
+	}
+	say("serving, but not ready: "+problem+": "+s.psqlCommand(), "READY=1\nSTATUS=not ready: "+problem)
+	ticker := time.NewTicker(readyCheckPause)
+	defer ticker.Stop()
+	for s.notReady() != "" {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	say("ready: "+s.psqlCommand(), "STATUS=ready")
+}
+
+// notReady is what /readyz says.
+func (s *sidecar) notReady() string {
+	stats := s.Report()
+	return oneLine(dashboard.NotReady(&stats))
+}
+
+// oneLine joins the lines of a message.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
