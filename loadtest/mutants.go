@@ -21,6 +21,17 @@ type mutantsCommand struct {
 
 // run finds out the mutants and returns the exit code.
 func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		fmt.Fprintf(log, "loadtest: create a directory for mutants: %v\n", err)
+		return exitUnknown
+	}
+	defer os.RemoveAll(dir)
+	together, err := check.BuildSwitched(ctx, c.Source, dir)
+	if err != nil {
+		fmt.Fprintf(log, "loadtest: %v\n", err)
+		return exitUnknown
+	}
 	code, tried := 0, 0
 	for _, m := range check.Mutants() {
 		if ctx.Err() != nil {
@@ -31,7 +42,7 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 		}
 		tried++
 		began := time.Now()
-		found, err := c.find(ctx, m)
+		found, err := c.find(ctx, m, together)
 		if err != nil {
 			fmt.Fprintf(log, "loadtest: %v\n", err)
 			code = exitBroken
@@ -46,16 +57,18 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 	return code
 }
 
-// find builds a mutant and finds it out.
-func (c mutantsCommand) find(ctx context.Context, m check.Mutant) (found string, err error) {
-	dir, err := os.MkdirTemp("", "mutant")
-	if err != nil {
-		return "", fmt.Errorf("create a directory for a mutant: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	program, err := m.Build(ctx, c.Source, dir)
-	if err != nil {
-		return "", err
+// find finds a mutant out. together is the program of those that can be switched.
+func (c mutantsCommand) find(ctx context.Context, m check.Mutant, together string) (found string, err error) {
+	program := together
+	if !m.Switchable() {
+		dir, err := os.MkdirTemp("", "mutant")
+		if err != nil {
+			return "", fmt.Errorf("create a directory for a mutant: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		if program, err = m.Build(ctx, c.Source, dir); err != nil {
+			return "", err
+		}
 	}
 	if c.Hunt > 0 {
 		return m.Hunt(ctx, program, c.Hunt, c.Seed)

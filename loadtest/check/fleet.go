@@ -128,7 +128,7 @@ func (f *fleet) launchSidecar(number int, o Options, died func(error)) error {
 		return err
 	}
 	f.links = append(f.links, l)
-	s := &sidecar{number: number, program: f.program, died: died, arguments: []string{
+	s := &sidecar{number: number, program: f.program, environment: o.Environment, died: died, arguments: []string{
 		"serve",
 		"--upstream", fmt.Sprintf("host=%s port=%d user=%s dbname=%s", up, upstreamPort, servers.Follower, database),
 		"--socket-dir", door, "--port", strconv.Itoa(sidecarPort), "--redis", f.redis.URL(), "--admin", "off",

@@ -14,7 +14,9 @@ import (
 // Mutant is the product with one rule of the protocol taken away. That each is found
 // out is what the checker's word is worth that nothing is broken.
 type Mutant struct {
-	Name  string
+	Name string
+	// Edits are best such that can be switched: all mutants of that kind are one
+	// program.
 	Edits []mutant.Edit
 	// Script names the script that forces what the rule is there for.
 	Script string
@@ -35,9 +37,9 @@ var mutants = []Mutant{
 	{
 		Name: "the fence is off",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/fence.go",
-			Old:  "if generation == 0 {\n\t\treturn false\n\t}",
-			New:  "if generation != 0 {\n\t\treturn true\n\t}",
+			File: "cache/fence/fence.go", As: mutant.Statements,
+			Old: "if generation == 0 {\n\t\treturn false\n\t}",
+			New: "if generation != 0 {\n\t\treturn true\n\t}",
 		}},
 		Script: "what is written is seen", Breaks: []Promise{Bounded},
 		Faults: "none",
@@ -45,9 +47,9 @@ var mutants = []Mutant{
 	{
 		Name: "the label is taken after the load",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/capture.go",
-			Old:  "Start: c.start,",
-			New:  "Start: func() cache.Start { s, _ := to.Begin(); return s }(),",
+			File: "sidecar/wire/capture.go", As: mutant.Statements,
+			Old: "if c.spoiled || !c.complete {\n\t\tc.release(nil)\n\t\treturn\n\t}",
+			New: "if c.spoiled || !c.complete {\n\t\tc.release(nil)\n\t\treturn\n\t}\n\tc.start, _ = to.Begin()",
 		}},
 		Script: "a write overtakes a load", Breaks: []Promise{Bounded},
 		Faults: "link-freeze",
@@ -55,9 +57,9 @@ var mutants = []Mutant{
 	{
 		Name: "no floor",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/fence.go",
-			Old:  " || !t.label.Lower.Includes(*f.floor.Load())",
-			New:  "",
+			File: "cache/fence/fence.go", As: mutant.Condition,
+			Old: "!t.label.Lower.Includes(*f.floor.Load())",
+			New: "false",
 		}},
 		Script: "the outbox is trimmed behind a sidecar", Breaks: []Promise{Bounded},
 		Faults: "trim",
@@ -65,9 +67,9 @@ var mutants = []Mutant{
 	{
 		Name: "no trim mark",
 		Edits: []mutant.Edit{{
-			File: "invalidation/looker.go",
-			Old:  "case !l.head.Includes(s.mark):",
-			New:  "case false:",
+			File: "invalidation/looker.go", As: mutant.Condition,
+			Old: "!l.head.Includes(s.mark)",
+			New: "false",
 		}},
 		Script: "the outbox is trimmed behind a sidecar", Breaks: []Promise{Bounded},
 		Faults: "trim",
@@ -85,9 +87,9 @@ var mutants = []Mutant{
 	{
 		Name: "sessions do not prove on which server they are",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/obtain.go",
-			Old:  "return head != nil && head.Incarnation == s.state.incarnation",
-			New:  "return head != nil",
+			File: "sidecar/wire/obtain.go", As: mutant.Condition,
+			Old: "head.Incarnation == s.state.incarnation",
+			New: "true",
 		}},
 		Script: "clients and follower are on different servers", Breaks: []Promise{Bounded},
 		Faults: "split-brain",
@@ -95,9 +97,9 @@ var mutants = []Mutant{
 	{
 		Name: "a look asks for what is above the last id",
 		Edits: []mutant.Edit{{
-			File: "invalidation/look.go",
-			Old:  " OR o.xid = ANY ($2) ",
-			New:  " OR o.xid = ANY ($2) AND false ",
+			File: "invalidation/look.go", As: mutant.Statements,
+			Old: "for i, x := range before.InProgress() {\n\t\trunning[i] = uint64(x)\n\t}",
+			New: "",
 		}},
 		Script: "an early transaction commits late", Breaks: []Promise{Bounded},
 		Faults: "none",
@@ -105,9 +107,9 @@ var mutants = []Mutant{
 	{
 		Name: "an event is dropped",
 		Edits: []mutant.Edit{{
-			File: "invalidation/look.go",
-			Old:  "\t\ts.add(fence.XID(*xid), texts)",
-			New:  "\t\tif *xid%8 != 0 {\n\t\t\ts.add(fence.XID(*xid), texts)\n\t\t}",
+			File: "invalidation/look.go", As: mutant.Statements,
+			Old: "s.add(fence.XID(*xid), texts)",
+			New: "if *xid%8 != 0 {\n\t\t\t\ts.add(fence.XID(*xid), texts)\n\t\t\t}",
 		}},
 		Script: "what is written is seen", Breaks: []Promise{Bounded},
 		Faults: "none",
@@ -115,9 +117,9 @@ var mutants = []Mutant{
 	{
 		Name: "the clock advances before the events are filed",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/fence.go",
-			Old:  "\tf.apply(events, &f.head.Load().Snapshot, &head.Snapshot)",
-			New:  "\tf.lookBegan.Store(int64(began))\n\tif len(events) > 0 {\n\t\ttime.Sleep(time.Second)\n\t}\n\tf.apply(events, &f.head.Load().Snapshot, &head.Snapshot)",
+			File: "cache/fence/fence.go", As: mutant.Statements,
+			Old: "f.apply(events, &f.head.Load().Snapshot, &head.Snapshot)",
+			New: "f.lookBegan.Store(int64(began))\n\tif len(events) > 0 {\n\t\ttime.Sleep(time.Second)\n\t}\n\tf.apply(events, &f.head.Load().Snapshot, &head.Snapshot)",
 		}},
 		Script: "events take long to be filed", Breaks: []Promise{Bounded},
 		Faults: "none",
@@ -125,9 +127,9 @@ var mutants = []Mutant{
 	{
 		Name: "an old head is taken for fresh",
 		Edits: []mutant.Edit{{
-			File: "cache/cache.go",
-			Old:  "return began != 0 && began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())",
-			New:  "return began != 0",
+			File: "cache/cache.go", As: mutant.Condition,
+			Old: "began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())",
+			New: "true",
 		}},
 		Script: "the follower is deaf", Breaks: []Promise{Bounded},
 		Faults: "follower-freeze",
@@ -135,9 +137,9 @@ var mutants = []Mutant{
 	{
 		Name: "a look is dated by its end",
 		Edits: []mutant.Edit{{
-			File: "invalidation/looker.go",
-			Old:  "l.publish(s, cause, began)",
-			New:  "l.publish(s, cause, fence.Now())",
+			File: "invalidation/looker.go", As: mutant.Statements,
+			Old: "l.publish(s, cause, began)",
+			New: "l.publish(s, cause, fence.Now())",
 		}},
 		Script: "a look's answer is late", Breaks: []Promise{Bounded},
 		Faults: "follower-delay",
@@ -145,9 +147,9 @@ var mutants = []Mutant{
 	{
 		Name: "the staleness that a session sets is ignored",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/session.go",
-			Old:  "if own := s.staleness.Load(); own > 0 {",
-			New:  "if own := s.staleness.Load(); own < 0 {",
+			File: "cache/fence/session.go", As: mutant.Condition,
+			Old: "own > 0",
+			New: "own < 0",
 		}},
 		Script: "the follower is deaf for longer than a session allows", Breaks: []Promise{Bounded},
 		Faults: "follower-freeze",
@@ -155,9 +157,9 @@ var mutants = []Mutant{
 	{
 		Name: "what a session needs is ignored",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/session.go",
-			Old:  "return max(s.Need(), now.Add(-staleness))",
-			New:  "return now.Add(-staleness)",
+			File: "cache/fence/session.go", As: mutant.Statements,
+			Old: "return max(s.Need(), now.Add(-staleness))",
+			New: "return now.Add(-staleness)",
 		}},
 		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},
 		Faults: "none",
@@ -165,9 +167,9 @@ var mutants = []Mutant{
 	{
 		Name: "own writes are not confirmed",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/query.go",
-			Old:  "\t\ts.reads.Received(s.now)\n",
-			New:  "",
+			File: "sidecar/wire/query.go", As: mutant.Statements,
+			Old: "s.reads.Received(s.now)",
+			New: "",
 		}},
 		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},
 		Faults: "none",
@@ -175,9 +177,9 @@ var mutants = []Mutant{
 	{
 		Name: "a hit does not count as seen",
 		Edits: []mutant.Edit{{
-			File: "cache/cache.go",
-			Old:  "\tif s != nil {\n\t\ts.Received(e.Ticket.Loaded())\n\t}\n\treturn Hit",
-			New:  "\treturn Hit",
+			File: "cache/cache.go", As: mutant.Statements,
+			Old: "if s != nil {\n\t\ts.Received(e.Ticket.Loaded())\n\t}",
+			New: "",
 		}},
 		Script: "a session reads on after what it was shown", Breaks: []Promise{Monotonic, Across},
 		Faults: "follower-freeze",
@@ -185,9 +187,9 @@ var mutants = []Mutant{
 	{
 		Name: "the upper bound of what Redis holds is ignored",
 		Edits: []mutant.Edit{{
-			File: "cache/remote.go",
-			Old:  "if c.fence.Settled(r.label) {",
-			New:  "if true {",
+			File: "cache/remote.go", As: mutant.Condition,
+			Old: "c.fence.Settled(r.label)",
+			New: "true",
 		}},
 		Script: "a session reads on after what Redis showed it", Breaks: []Promise{Monotonic, Across},
 		Faults: "follower-freeze",
@@ -195,9 +197,9 @@ var mutants = []Mutant{
 	{
 		Name: "Redis is believed about the key",
 		Edits: []mutant.Edit{{
-			File: "cache/remote.go",
-			Old:  "if !ok || string(r.key) != string(key) {",
-			New:  "if !ok {",
+			File: "cache/remote.go", As: mutant.Condition,
+			Old: "string(r.key) != string(key)",
+			New: "false",
 		}},
 		Script: "Redis gives one row for another", Breaks: []Promise{Committed},
 		Faults: "redis-garbage", Invents: true,
@@ -205,9 +207,9 @@ var mutants = []Mutant{
 	{
 		Name: "Redis is believed about the bytes",
 		Edits: []mutant.Edit{{
-			File: "cache/envelope.go",
-			Old:  "binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:])",
-			New:  "false",
+			File: "cache/envelope.go", As: mutant.Condition,
+			Old: "binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:])",
+			New: "false",
 		}},
 		Script: "Redis gives other bytes", Breaks: []Promise{Committed},
 		Faults: "redis-garbage", Invents: true,
@@ -215,9 +217,9 @@ var mutants = []Mutant{
 	{
 		Name: "a flight is shared with who came too late",
 		Edits: []mutant.Edit{{
-			File: "cache/flight.go",
-			Old:  "if present && !e.Ticket.Label().Replica && e.began != 0 && e.began >= f.arrived {",
-			New:  "if present && e.began != 0 {",
+			File: "cache/flight.go", As: mutant.Condition,
+			Old: "!e.Ticket.Label().Replica && e.began != 0 && e.began >= f.arrived",
+			New: "e.began != 0",
 		}},
 		Script: "a strong session joins a load", Breaks: []Promise{Strong},
 		Faults: "link-freeze",
@@ -225,9 +227,9 @@ var mutants = []Mutant{
 	{
 		Name: "strong is not strong",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/session.go",
-			Old:  "if s != nil && Level(s.level.Load()) == Strong {",
-			New:  "if false {",
+			File: "cache/fence/session.go", As: mutant.Condition,
+			Old: "s != nil && Level(s.level.Load()) == Strong",
+			New: "false",
 		}},
 		Script: "a strong session reads", Breaks: []Promise{Strong, Linear},
 		Faults: "none",
@@ -235,9 +237,9 @@ var mutants = []Mutant{
 	{
 		Name: "a transaction may read what is older than its BEGIN",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/block.go",
-			Old:  "\t\ts.reads.Received(b.began)\n",
-			New:  "",
+			File: "sidecar/wire/block.go", As: mutant.Statements,
+			Old: "s.reads.Received(b.began)",
+			New: "",
 		}},
 		Script: "a transaction reads", Breaks: []Promise{Block},
 		Faults: "none",
@@ -245,30 +247,52 @@ var mutants = []Mutant{
 	{
 		Name: "a token demands nothing",
 		Edits: []mutant.Edit{{
-			File: "cache/fence/session.go",
-			Old:  "if !after.sameIncarnation(h) || !h.Snapshot.Includes(after.Snapshot) {",
-			New:  "if false {",
+			File: "cache/fence/session.go", As: mutant.Condition,
+			Old: "!after.sameIncarnation(h) || !h.Snapshot.Includes(after.Snapshot)",
+			New: "false",
 		}},
 		Script: "a session is handed a token", Breaks: []Promise{Causal},
 		Faults: "follower-freeze",
 	},
 }
 
-// Build makes the program of a mutant from the source tree below root, in dir, and
-// returns its path.
-func (m Mutant) Build(ctx context.Context, root, dir string) (program string, err error) {
-	return mutant.Build(ctx, root, dir, "./sidecar/freshet", m.Edits)
+// command is the package of the product's program.
+const command = "./sidecar/freshet"
+
+// Switchable reports whether the mutant is one of those that BuildSwitched builds.
+func (m Mutant) Switchable() bool { return mutant.Switchable(m.Edits) }
+
+// BuildSwitched makes one program of all mutants that are Switchable, from the source
+// tree below root, in dir, and returns its path. Force and Hunt tell it which one to
+// be.
+func BuildSwitched(ctx context.Context, root, dir string) (program string, err error) {
+	var together []mutant.Named
+	for _, m := range Mutants() {
+		if m.Switchable() {
+			together = append(together, mutant.Named{Name: m.Name, Edits: m.Edits})
+		}
+	}
+	return mutant.BuildSwitched(ctx, root, dir, command, together)
 }
+
+// Build makes a program of this mutant alone.
+func (m Mutant) Build(ctx context.Context, root, dir string) (program string, err error) {
+	return mutant.Build(ctx, root, dir, command, m.Edits)
+}
+
+// environment makes a program of BuildSwitched be this mutant.
+func (m Mutant) environment() []string { return []string{mutant.Variable + "=" + m.Name} }
 
 // Force plays the mutant's script with its program, and returns the first violation
 // that was found. It returns an error if none was, or none of a promise that the
 // mutant is to break, or if sessions on PostgreSQL itself are found wrong.
 func (m Mutant) Force(ctx context.Context, program string) (found string, err error) {
-	i := slices.IndexFunc(Scripts(), func(s Script) bool { return s.Name == m.Script })
+	scripts := Scripts()
+	i := slices.IndexFunc(scripts, func(s Script) bool { return s.Name == m.Script })
 	if i < 0 {
 		return "", fmt.Errorf("force mutant %q: there is no script %q", m.Name, m.Script)
 	}
-	report, err := Scripts()[i].Play(ctx, Options{Program: program})
+	report, err := scripts[i].Play(ctx, Options{Program: program, Environment: m.environment()})
 	return m.caught(report, err, m.Breaks)
 }
 
@@ -276,7 +300,7 @@ func (m Mutant) Force(ctx context.Context, program string) (found string, err er
 // it out but not longer than most. It returns what Force returns, but that any
 // promise may be the one that is broken.
 func (m Mutant) Hunt(ctx context.Context, program string, most time.Duration, seed uint64) (found string, err error) {
-	o := Options{Program: program, Duration: most, Seed: seed, StopAtViolation: true}
+	o := Options{Program: program, Environment: m.environment(), Duration: most, Seed: seed, StopAtViolation: true}
 	if m.Faults != "none" {
 		o.Faults = strings.Split(m.Faults, ",")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -25,9 +26,10 @@ const (
 
 // sidecar is one freshet serve. Calls that start and end it wait for each other.
 type sidecar struct {
-	number    int
-	program   string
-	arguments []string
+	number      int
+	program     string
+	arguments   []string
+	environment []string
 	// died is told of an end that nobody asked for.
 	died func(error)
 
@@ -74,6 +76,7 @@ func (s *sidecar) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &running{command: exec.Command(s.program, s.arguments...), ended: make(chan struct{})}
+	r.command.Env = append(os.Environ(), s.environment...)
 	r.command.Stderr = &r.words
 	r.command.SysProcAttr = childAttributes()
 	out, err := r.command.StdoutPipe()

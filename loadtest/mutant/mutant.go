@@ -21,18 +21,41 @@ import (
 
 // Edit replaces Old, which must stand exactly once in a file, by New. File is the
 // path below the root that Overlay is given.
-type Edit struct{ File, Old, New string }
+type Edit struct {
+	File, Old, New string
+	// As says what Old and New are.
+	As Form
+}
+
+// Form is what is replaced: any text, or what can be switched while the program
+// runs (see BuildSwitched).
+type Form uint8
+
+const (
+	Text       Form = iota // any text
+	Statements             // whole statements of Go that declare nothing used below
+	Condition              // an expression of Go of type bool
+)
 
 // Overlay writes the changed copies of root's files to dir, which must exist, and
 // the list of them that go build takes as -overlay. It returns the list's path.
 // Edits of the same file are made one after the other.
 func Overlay(root, dir string, edits []Edit) (string, error) {
+	return overlay(root, dir, edits, func(map[string]string) error { return nil })
+}
+
+// overlay is Overlay of the changed texts, by the paths of their files, to which add
+// may add.
+func overlay(root, dir string, edits []Edit, add func(texts map[string]string) error) (string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return "", fmt.Errorf("find the source tree: %w", err)
 	}
 	texts, err := changed(root, edits)
 	if err != nil {
+		return "", err
+	}
+	if err := add(texts); err != nil {
 		return "", err
 	}
 	replace := map[string]string{}
@@ -78,11 +101,15 @@ func changed(root string, edits []Edit) (map[string]string, error) {
 // Build builds the mutant of a command of the module at root and returns the path of
 // the program, which is in dir.
 func Build(ctx context.Context, root, dir, pkg string, edits []Edit) (program string, err error) {
-	overlay, err := Overlay(root, dir, edits)
+	list, err := Overlay(root, dir, edits)
 	if err != nil {
 		return "", err
 	}
-	program = filepath.Join(dir, filepath.Base(pkg))
+	return build(ctx, root, dir, pkg, list)
+}
+
+func build(ctx context.Context, root, dir, pkg, overlay string) (program string, err error) {
+	program = filepath.Join(dir, "mutant")
 	// What debuggers read takes a third of the time to write.
 	command := exec.CommandContext(ctx, "go", "build", "-ldflags=-w", "-overlay", overlay, "-o", program, pkg)
 	command.Dir = root
