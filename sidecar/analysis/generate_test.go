@@ -28,6 +28,9 @@ type generator struct {
 	literalsOnly bool
 	// fuzzy is set once a query shows values whose equals print differently.
 	fuzzy bool
+	// late is set once a query calls what only the type of a value leads to: then it
+	// may be refused. lateViews is set if a view of this schema does.
+	late, lateViews bool
 }
 
 // source is something in FROM, under its alias.
@@ -230,12 +233,24 @@ func (g *generator) typedPredicate(c string, f *family) string {
 			c+"::varchar(1) = "+v, c+"::varchar(1) = "+v, c+"::bpchar = "+v, c+" = "+v+"::bpchar", "upper("+c+") = 'A'", c+" LIKE 'a%'")
 	case "bool":
 		return choose(g, c, "NOT "+c, c+" IS TRUE", c+" IS FALSE", c+" IS NOT TRUE", c+" IS NOT FALSE", c+" IS UNKNOWN", c+"::int = 1")
+	case "tone":
+		return g.lateBound(c)
 	case "date":
 		return choose(g, c+" = timestamp '2024-01-01'", c+"::text = '2024-01-01'")
 	case "ints":
 		return choose(g, "1 = ANY ("+c+")", c+" @> '{1}'", "cardinality("+c+") = 2")
 	}
 	return c + " = " + g.value(f)
+}
+
+// lateBound is a condition on what a cast of users makes of a tone: 0 or 1, by what
+// another table holds.
+func (g *generator) lateBound(c string) string {
+	g.late = true
+	return choose(g,
+		"'x' || "+c+" = 'x0'", c+" || 'x' = '1x'", "quote_literal("+c+") = quote_literal('1')",
+		"to_json("+c+")::text = '1'", "jsonb_build_array("+c+")::text = '[0]'", "row_to_json(ROW("+c+"))::text LIKE '%0%'",
+		"(SELECT row_to_json(q)::text FROM (SELECT "+c+" AS c) q) LIKE '%1%'", "(SELECT json_agg(q)::text FROM (VALUES ("+c+")) q) LIKE '%0%'")
 }
 
 func (g *generator) subqueryPredicate(c string, f *family, local, outer []source, depth int) string {
@@ -427,7 +442,7 @@ func (g *generator) grouped(key, number, value, tail string) string {
 
 // query makes a whole statement.
 func (g *generator) query() string {
-	g.aliases, g.params, g.ctes, g.fuzzy = 0, nil, nil, false
+	g.aliases, g.params, g.ctes, g.fuzzy, g.late = 0, nil, nil, false, g.lateViews
 	with := ""
 	switch n := g.random.IntN(100); {
 	case n < 6:

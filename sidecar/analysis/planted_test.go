@@ -88,6 +88,10 @@ var plantedBugs = []plantedBug{
 	{"a subquery's value teaches the kept side of an outer join", "condition.go", "\tif !may(c.entry) {\n", "\tif !may(c.entry) && !(PLANTED && v.tag == \"SUBLINK\") {\n"},
 	{"IN teaches in one arm of an OR", "condition.go", "\t\td.conjuncts(inArm, arm, may)\n", "\t\td.conjuncts(inArm, arm, may)\n\t\tif PLANTED {\n\t\t\tme.members = append(me.members, alone.members...)\n\t\t}\n"},
 
+	// What only the type of a value leads to.
+	{"a user's cast is taken for plain", "latebinding.go", "\t\tif s.plain {\n", "\t\tif s.plain || PLANTED {\n"},
+	{"what an anonymous record holds is forgotten", "latebinding.go", "\tif types[typeRecord] {", "\tif types[typeRecord] && !PLANTED {"},
+
 	// Tables forgotten, or called otherwise.
 	{"tables of subqueries in FROM and of views forgotten", "tags.go", "\twalk(s.query, func(n *node) bool {\n\t\tif n.tag != \"RANGETBLENTRY\"", "\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"RANGETBLENTRY\" && n.int(\"rtekind\") == rteSubquery {\n\t\t\treturn false\n\t\t}\n\t\tif n.tag != \"RANGETBLENTRY\""},
 	{"tables of CTEs forgotten", "tags.go", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"COMMONTABLEEXPR\" {\n\t\t\treturn false\n\t\t}\n"},
@@ -217,11 +221,14 @@ func (p *plantedSearch) ask(sql, other string) {
 	right := p.under("", first, second)
 	p.open = slices.DeleteFunc(p.open, func(bug string) bool {
 		for i, wrong := range p.under(bug, first, second) {
-			if wrong == nil || right[i] == nil {
+			if wrong == nil {
 				continue
 			}
-			wrong.must = lacking(wrong.tags, right[i].tags)
+			if right[i] != nil {
+				wrong.must = lacking(wrong.tags, right[i].tags)
+			}
 			switch {
+			case right[i] == nil: // refused: any change may show it
 			case len(wrong.must) > 0:
 			case wrong.lookup == right[i].lookup:
 				continue

@@ -55,7 +55,7 @@ func (g *generator) randomTable(name string) *randomTable {
 		add(others[i].name+"1", others[i])
 	}
 	for _, f := range families {
-		if (f.name == "uuid" || f.name == "bool") && g.chance(50) && !slices.ContainsFunc(t.columns, func(c randomColumn) bool { return c.family == f }) {
+		if slices.Contains([]string{"uuid", "bool", "tone"}, f.name) && g.chance(50) && !slices.ContainsFunc(t.columns, func(c randomColumn) bool { return c.family == f }) {
 			add(f.name+"1", f)
 		}
 	}
@@ -99,13 +99,14 @@ func (g *generator) newSchema() string {
 			g.usual[f] = append(g.usual[f], f.values[i])
 		}
 	}
-	g.aliases, g.params, g.ctes = 0, nil, nil
-	sql := "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+	g.aliases, g.params, g.ctes, g.late = 0, nil, nil, false
+	sql := "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE TYPE tone AS ENUM ('ok', 'sad'); CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
 	for _, name := range []string{"fa", "fb", "fc"} {
 		t := g.randomTable(name)
 		g.tables = append(g.tables, t)
 		sql += t.sql()
 	}
+	sql += lateBoundSQL
 	g.literalsOnly = true
 	for i := range 3 {
 		want := []*family{wholeNumbers, g.shownFamily()}
@@ -118,9 +119,15 @@ func (g *generator) newSchema() string {
 		sql += fmt.Sprintf("CREATE VIEW %s%s AS %s; ", view.alias, choose(g, "", " WITH (security_barrier)"), g.derived())
 		g.views, g.rowViews = append(g.views, view), append(g.rowViews, view)
 	}
-	g.literalsOnly = false
+	g.literalsOnly, g.lateViews = false, g.late
 	return sql
 }
+
+// lateBoundSQL makes casts of a tone that tell whether a table has an odd number of
+// rows.
+const lateBoundSQL = "CREATE FUNCTION tone_text(tone) RETURNS text LANGUAGE sql STABLE AS 'SELECT (count(*) % 2)::text FROM " + randomSchema + ".fa'; " +
+	"CREATE FUNCTION tone_json(tone) RETURNS json LANGUAGE sql STABLE AS 'SELECT to_json(count(*) % 2) FROM " + randomSchema + ".fa'; " +
+	"CREATE CAST (tone AS text) WITH FUNCTION tone_text(tone); CREATE CAST (tone AS json) WITH FUNCTION tone_json(tone); "
 
 // outputs are the columns of a query made with selectQuery.
 func outputs(want []*family) []sourceColumn {

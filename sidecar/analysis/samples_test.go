@@ -62,6 +62,8 @@ var families = []*family{
 	},
 	{name: "bool", types: []string{"boolean"}, array: "bool[]", shown: true, values: []sample{{"true", []string{"t", "yes", "on", "1", "TRUE"}}, {"false", []string{"f", "no", "off", "0"}}}},
 	{name: "enum", types: []string{"mood"}, shown: true, values: samples("ok", "sad")},
+	// Casts of users hang on this one, which read a table.
+	{name: "tone", types: []string{"tone"}, shown: true, values: samples("ok", "sad")},
 	{name: "date", types: []string{"date"}, array: "date[]", shown: true, values: []sample{{"2024-01-01", []string{"2024-1-1", "January 1, 2024"}}, {"2024-01-02", nil}}},
 	{name: "stamp", types: []string{"timestamp"}, shown: true, values: []sample{{"2024-01-01 00:00:00", []string{"2024-01-01"}}, {"2024-01-02 12:00:00", nil}}},
 	{
