@@ -41,8 +41,12 @@ func (s *statement) checkMade(oid uint32, by string) {
 		if t.checked {
 			panic(refuse(ReasonUnsafeCast, "to domain "+t.name+", by "+by))
 		}
+		// The bounds of a range are compared, and so is what these are made of.
 		if t.kind == "r" || t.kind == "m" {
 			s.checkFound(t.operators, by)
+			for _, bound := range t.parts {
+				s.catalog.inside(bound, func(t *typeInfo) { s.checkFound(t.operators, by) })
+			}
 		}
 	})
 }

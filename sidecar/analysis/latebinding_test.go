@@ -62,6 +62,8 @@ const lateSchema = `
 	CREATE OR REPLACE FUNCTION whole_canonical(whole) RETURNS whole IMMUTABLE STRICT LANGUAGE plpgsql AS
 		'BEGIN RETURN CASE WHEN public.says_old() THEN $1 ELSE ''empty'' END; END';
 
+	CREATE TYPE sized_range AS RANGE (subtype = sized);
+
 	-- A type of Postgres' own with a cast of somebody's.
 	CREATE FUNCTION macaddr_text(macaddr) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT t FROM public.said); END';
 	CREATE CAST (macaddr AS text) WITH FUNCTION macaddr_text(macaddr);
@@ -135,7 +137,7 @@ var late = []string{
 	"ARRAY[pt] < ARRAY[point '(3,4)']", "greatest(pt, point '(3,4)')", "ROW(ROW(pt)) < ROW(ROW(point '(3,4)'))",
 	// Ranges.
 	"r @> 3", "3 <@ r", "r = u", "r && r", "r < u", "r * u", "r + u", "range_merge(r, u)", "rs = ARRAY[u]", "range_agg(r) = range_agg(u)",
-	"'[1,5)'::span", "('[' || id || ',5)')::text::span", "'{\"[1,5)\"}'::span[]", "multirange(r) + multirange(u)", "max(r::text)::span", "greatest(r, u)", "wr + wr", "wr * '[2,3]'", "'[1,5]'::whole", "range_merge(wr, wr)",
+	"'[1,5)'::span", "('[' || id || ',5)')::text::span", "'{\"[1,5)\"}'::span[]", "multirange(r) + multirange(u)", "('[\"(1,s)\",\"(1,m)\"' || substr(']', id, 1))::sized_range", "max(r::text)::span", "greatest(r, u)", "wr + wr", "wr * '[2,3]'", "'[1,5]'::whole", "range_merge(wr, wr)",
 	// Domains.
 	"'{7}'::small[]", "i::small", "ARRAY[i]::small[]", "'(7)'::smalls", "ROW(i)::smalls", "('(' || i || ')')::smalls", "'7'::small",
 }
@@ -176,6 +178,26 @@ func TestCase45LateBinding(t *testing.T) {
 		}
 		if before[e] == after {
 			t.Errorf("%s shows nothing: the answer stays %s", e, after)
+		}
+	}
+}
+
+// What a client binds is read by the functions of its type, when it is bound.
+func TestCase45Parameters(t *testing.T) {
+	b := setupLate(t)
+	for name, want := range map[string]string{
+		"span": "no: user_function", "span[]": "no: user_function", "span_multirange": "no: user_function", "whole": "no: user_function",
+		"sized_range": "no: user_function", "small": "no: unsafe_cast", "small[]": "no: unsafe_cast", "smalls": "no: unsafe_cast", "smalls[]": "no: unsafe_cast",
+		"tag": "things", "tag[]": "things", "tagged": "things", "size": "things", "sized": "things",
+		"plain": "things", "plains": "things", "plain_range": "things", "int4range": "things",
+	} {
+		var oid uint32
+		if err := b.conn.QueryRow(t.Context(), `SELECT $1::text::regtype::oid`, name).Scan(&oid); err != nil {
+			t.Fatal(err)
+		}
+		v := b.analyze(t, request(`SELECT id FROM things WHERE $1 IS NOT NULL`, oid))
+		if got := b.show(v); got != want {
+			t.Errorf("a parameter of type %s: got %s [%s], want %s", name, got, v.Detail, want)
 		}
 	}
 }

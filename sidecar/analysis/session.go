@@ -149,7 +149,7 @@ func (s *session) adopt(ctx context.Context, r *Request) error {
 	var commands []string
 	path := quoteIdentifiers(r.SearchPath)
 	if path != s.searchPath {
-		commands = append(commands, "SET search_path = "+path)
+		commands = append(commands, "SET search_path = "+path, "SET debug_print_rewritten = on")
 	}
 	want := map[string]string{}
 	for name, value := range r.Settings {
@@ -188,12 +188,13 @@ const ownSearchPath = "pg_catalog, pg_temp"
 
 // leaveSearchPath must come between the client's statement and a query of ours. In
 // the client's search path the names and operators of that query could be those of
-// the client's functions, which would then run with the rights of this session.
+// the client's functions, which would then run with the rights of this session. The
+// trees of our queries are not asked for: they would fill Postgres' log.
 func (s *session) leaveSearchPath(ctx context.Context) error {
 	if s.searchPath == ownSearchPath {
 		return nil
 	}
-	if _, err := s.conn.PgConn().Exec(ctx, "SET search_path = "+ownSearchPath).ReadAll(); err != nil {
+	if _, err := s.conn.PgConn().Exec(ctx, "SET search_path = "+ownSearchPath+"; SET debug_print_rewritten = off").ReadAll(); err != nil {
 		return fmt.Errorf("leave the client's search path: %w", err)
 	}
 	s.searchPath = ownSearchPath
