@@ -130,7 +130,7 @@ func (b *bed) scans(table string) (n int64) {
 }
 
 // eventuallyMax bounds what a test waits for; nothing takes nearly as long.
-const eventuallyMax = 20 * time.Second
+const eventuallyMax = time.Minute
 
 func (b *bed) eventually(what string, holds func() bool) {
 	b.t.Helper()

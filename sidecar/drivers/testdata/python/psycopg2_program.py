@@ -11,6 +11,8 @@ from psycopg2 import errors
 
 AUTOCOMMIT = sys.argv[1] == "autocommit"
 
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+
 
 def connect():
     conn = psycopg2.connect("")
@@ -159,15 +161,26 @@ def notifications(conn):
     conn.commit()
 
 
+def cancel_when_running(conn):
+    """Cancels the statement of a connection, not before PostgreSQL runs it."""
+    with closing(connect()) as other, other.cursor() as cur:
+        running = 0
+        while not running:
+            cur.execute(RUNNING, (conn.info.backend_pid,))
+            (running,) = cur.fetchone()
+            other.rollback()
+    conn.cancel()
+
+
 def cancelled(conn):
-    timer = threading.Timer(0.1, conn.cancel)
-    timer.start()
+    canceller = threading.Thread(target=cancel_when_running, args=(conn,))
+    canceller.start()
     with conn.cursor() as cur:
         try:
             cur.execute("SELECT pg_sleep(20)")
         except errors.QueryCanceled as error:
             show_error(error)
-        timer.join()
+        canceller.join()
         conn.rollback()
         cur.execute("SELECT stock FROM item WHERE id = 1")
         print(cur.fetchone())

@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 
 AUTOCOMMIT = sys.argv[1] == "autocommit"
 
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+
 
 def connect():
     return psycopg.connect("", autocommit=AUTOCOMMIT)
@@ -211,14 +213,22 @@ def notifications(conn):
     conn.commit()
 
 
+def cancel_when_running(conn):
+    """Cancels the statement of a connection, not before PostgreSQL runs it."""
+    with connect() as other:
+        while not other.execute(RUNNING, (conn.info.backend_pid,)).fetchone()[0]:
+            other.rollback()
+    conn.cancel()
+
+
 def cancelled(conn):
-    timer = threading.Timer(0.1, conn.cancel)
-    timer.start()
+    canceller = threading.Thread(target=cancel_when_running, args=(conn,))
+    canceller.start()
     try:
         conn.execute("SELECT pg_sleep(20)")
     except errors.QueryCanceled as error:
         show_error(error)
-    timer.join()
+    canceller.join()
     conn.rollback()
     print(conn.execute("SELECT stock FROM item WHERE id = 1").fetchone())
     conn.commit()
