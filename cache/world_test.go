@@ -232,7 +232,7 @@ func fetch(t *testing.T, c *Cache, key string) (*Entry, Tier) {
 // until waits for a condition that another goroutine or process brings about.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)

@@ -465,7 +465,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 				Wrote(ctx) // it knows of everything committed until now
 				began := time.Now()
 				n, err := f(ctx, 1)
-				if took := time.Since(began); err != nil || n.Value < least || took > 5*time.Second {
+				if took := time.Since(began); err != nil || n.Value < least || took > time.Minute {
 					t.Errorf("%+v, %v after %v: want at least %d", n, err, took, least)
 					return
 				}

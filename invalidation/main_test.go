@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 const superuser = "postgres"
 
 // waitMax bounds every wait for something that must happen.
-const waitMax = 20 * time.Second
+const waitMax = time.Minute
 
 // database is one test's database and a superuser's session in it. Followers have
 // the role servers.Follower and what install gave it, unless a test says that its

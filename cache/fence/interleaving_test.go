@@ -12,7 +12,7 @@ import (
 // waitUntil polls a condition that another goroutine is about to make true.
 func waitUntil(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(50 * time.Microsecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(50 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}

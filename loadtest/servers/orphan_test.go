@@ -156,10 +156,10 @@ func mustAccount(t *testing.T) account {
 	return who
 }
 
-// eventually polls until the condition holds, for at most ten seconds.
+// eventually polls until the condition holds, for at most a minute.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)

@@ -48,7 +48,7 @@ func TestStandby(t *testing.T) {
 	if err := standby.ResumeReplay(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); !ask(standby, there); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ask(standby, there); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the standby does not catch up")
 		}

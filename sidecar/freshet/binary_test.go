@@ -248,8 +248,9 @@ func TestServeFromTheOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := time.Now()
-	for psql(t, command, "SELECT name FROM fruit WHERE id = 1") != "pear" {
-		if time.Since(written) > 1500*time.Millisecond {
+	for asked := time.Now(); psql(t, command, "SELECT name FROM fruit WHERE id = 1") != "pear"; asked = time.Now() {
+		// It is the beginning of a read that counts, however long it takes.
+		if asked.Sub(written) > time.Second {
 			t.Fatal("a read is staler than promised")
 		}
 	}

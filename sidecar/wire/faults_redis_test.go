@@ -220,7 +220,7 @@ func TestRedisFaults(t *testing.T) {
 }
 
 // publishWaitMax is how long mustShare waits for one load to reach Redis.
-const publishWaitMax = 500 * time.Millisecond
+const publishWaitMax = 2 * time.Second
 
 // mustShare waits until what one sidecar has loaded is served by the other.
 func mustShare(t *testing.T, bed *testbed, from, to *side) {

@@ -22,8 +22,8 @@ func TestHitsAreNotIdle(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
-	const limit = time.Second
-	conn := bed.connect(s.dsn() + " options='-c idle_session_timeout=1s'")
+	const limit = 2 * time.Second
+	conn := bed.connect(s.dsn() + " options='-c idle_session_timeout=2s'")
 	s.warm(conn)
 	before := s.Report()
 	hits := 0

@@ -13,7 +13,7 @@ import (
 )
 
 // rawWait bounds each read of a rawClient.
-const rawWait = 20 * time.Second
+const rawWait = time.Minute
 
 // rawClient speaks the protocol byte for byte: it sends what it is told to, and
 // shows what came.
