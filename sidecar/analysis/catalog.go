@@ -41,6 +41,7 @@ type relation struct {
 	rowSecurity  bool
 	forced       bool // row security applies to the owner too
 	columns      map[int]relationColumn
+	support      []uint32 // functions of users that a plan may call to find its rows
 }
 
 type relationColumn struct {
@@ -154,7 +155,7 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	rows, err := conn.Query(ctx, `
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
-		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,
+		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,`+supportSQL+`,
 		       a.attnum::int4, a.attname::text,
 		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END
 		FROM pg_catalog.pg_class c
@@ -172,11 +173,11 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		typ    *uint32
 	)
 	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence,
-		&r.owner, &r.rowSecurity, &r.forced, &number, &column, &typ},
+		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ},
 		func() error {
 			if c.relations[oid] == nil {
 				fresh := r
-				fresh.columns = map[int]relationColumn{}
+				fresh.columns, fresh.support = map[int]relationColumn{}, slices.Clone(r.support)
 				c.relations[oid] = &fresh
 			}
 			if number != nil {

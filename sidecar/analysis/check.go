@@ -318,6 +318,8 @@ func (s *statement) checkRangeTableEntry(n *node) {
 		}
 		if n.atom("relkind") != "v" {
 			s.checkRelation(n.oid("relid"))
+			r := s.catalog.relation(n.oid("relid"))
+			s.checkFound(r.support, "an index or the partitions of "+r.schema+"."+r.name)
 		}
 	case rteSubquery, rteJoin, rteFunction, rteValues, rteCTE, rteResult, rteGroup:
 	default:

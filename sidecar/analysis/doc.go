@@ -6,7 +6,8 @@
 // query tree: names resolved, views expanded, operators and functions by OID.
 // The tree is read by field name, every node that is not known is refused, and
 // guards ("every row of this table that matters has this value in this column")
-// are derived from what is left.
+// are derived from what is left. What its functions find by type when they run is
+// not in the tree: that is known by function and by type.
 //
 // It guarantees that a cacheable verdict names, for every base table the
 // statement reads, a tag that moves whenever a change of that table can change

@@ -258,6 +258,43 @@ func TestCase45TextSearchAndEncodings(t *testing.T) {
 	})
 }
 
+// Which rows are found can depend on functions of users that no statement names: those
+// that order an index, or tell one partition from another.
+func TestCase45IndexesAndPartitions(t *testing.T) {
+	b := setupLate(t)
+	b.exec(t, `
+		CREATE TABLE ordered (id int, x int);
+		INSERT INTO ordered SELECT n, n FROM generate_series(1, 9) n;
+		CREATE INDEX ON ordered (x back_ops);
+		CREATE FUNCTION place(int, int8) RETURNS int8 IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN CASE WHEN public.says_old() THEN $1 ELSE $1 + 1 END; END';
+		CREATE OPERATOR CLASS place_ops FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 2 place(int, int8);
+		CREATE TABLE placed (id int, x int) PARTITION BY LIST (id);
+		CREATE TABLE placed_1 PARTITION OF placed FOR VALUES IN (1) PARTITION BY HASH (x place_ops);
+		CREATE TABLE placed_1_0 PARTITION OF placed_1 FOR VALUES WITH (modulus 2, remainder 0);
+		CREATE TABLE placed_1_1 PARTITION OF placed_1 FOR VALUES WITH (modulus 2, remainder 1);
+		INSERT INTO placed VALUES (1, 7);
+		CREATE INDEX ON plain_things (word text_pattern_ops);
+		SET enable_seqscan = off`)
+	b.watch = readWatch(t, b.conn, map[string][]string{"public.ordered": {"id", "x"}, "public.placed": {"id", "x"}, "public.plain_things": {"id"}, "public.said": {}})
+	statements := []string{`SELECT id FROM ordered WHERE x = 7`, `SELECT id FROM placed WHERE x = 7`}
+	var before []string
+	for _, sql := range statements {
+		before = append(before, b.answer(t, sql))
+		b.wantVerdicts(t, map[string]string{sql: "no: user_function"})
+	}
+	b.exec(t, "UPDATE said SET t = 'new'")
+	for i, sql := range statements {
+		if after := b.answer(t, sql); after == before[i] {
+			t.Errorf("%s shows nothing: the answer stays %s", sql, after)
+		}
+	}
+	b.wantVerdicts(t, map[string]string{`SELECT id FROM plain_things WHERE id = 1 AND word = 'x'`: "plain_things/id='1'"})
+	// A function that reads the table whose partitions it tells apart.
+	b.analyzer = b.newAnalyzer(t,
+		Function{Signature: "public.place(int, int8)", Tables: []string{"public.placed", "public.said"}}, Function{Signature: "public.back_cmp(int, int)", Tables: []string{"public.said"}})
+	b.wantVerdicts(t, map[string]string{statements[0]: "ordered/x='7' said", statements[1]: "placed said"})
+}
+
 // What an operator vouches for may be found at run time; the tables it reads are
 // among those of the answer. A record that a declared function returns holds what
 // its columns say.

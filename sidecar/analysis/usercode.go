@@ -62,9 +62,7 @@ const userCodeSQL = `
 	            'name'::pg_catalog.regtype, 'json'::pg_catalog.regtype, 'jsonb'::pg_catalog.regtype)),
 	ARRAY(SELECT f.oid FROM pg_catalog.pg_opclass o
 	      JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod AND a.amname IN ('btree', 'hash')
-	      CROSS JOIN LATERAL (
-	          SELECT p.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc p WHERE p.amprocfamily = o.opcfamily
-	          UNION SELECT r.oprcode::pg_catalog.oid FROM pg_catalog.pg_amop m JOIN pg_catalog.pg_operator r ON r.oid = m.amopopr WHERE m.amopfamily = o.opcfamily) f(oid)
+	      CROSS JOIN LATERAL (` + classFunctionsSQL + `) f(oid)
 	      WHERE o.oid >= 16384 AND f.oid >= 16384 AND (o.opcdefault AND (
 	              o.opcintype IN (t.oid, t.typarray)
 	              OR o.opcintype IN (SELECT p.oid FROM pg_catalog.pg_type p WHERE p.typtype = 'p')
@@ -72,6 +70,27 @@ const userCodeSQL = `
 	          OR o.oid IN (SELECT r.rngsubopc FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)))
 	      UNION SELECT r.rngcanonical::pg_catalog.oid FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid) AND r.rngcanonical >= 16384),
 	EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')`
+
+// classFunctionsSQL lists the functions of an operator class o.
+const classFunctionsSQL = `
+	SELECT p.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc p WHERE p.amprocfamily = o.opcfamily
+	UNION SELECT r.oprcode::pg_catalog.oid FROM pg_catalog.pg_amop m JOIN pg_catalog.pg_operator r ON r.oid = m.amopopr WHERE m.amopfamily = o.opcfamily`
+
+// supportSQL lists, of a relation c, the functions of users that a plan may call to
+// find its rows: those of the operator classes of its indexes and partition keys, and
+// of its partitions' and children's, of which a tree tells nothing. Those in C are
+// taken for what they say, or no table with an index of an extension would be cached.
+const supportSQL = `
+	ARRAY(WITH RECURSIVE tree(oid) AS (
+	          SELECT c.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+	      SELECT DISTINCT f.oid FROM (
+	          SELECT pg_catalog.unnest(x.indclass::pg_catalog.oid[]) FROM tree JOIN pg_catalog.pg_index x ON x.indrelid = tree.oid
+	          UNION SELECT pg_catalog.unnest(k.partclass::pg_catalog.oid[]) FROM tree JOIN pg_catalog.pg_partitioned_table k ON k.partrelid = tree.oid) used(class)
+	      JOIN pg_catalog.pg_opclass o ON o.oid = used.class
+	      CROSS JOIN LATERAL (` + classFunctionsSQL + `) f(oid)
+	      JOIN pg_catalog.pg_proc s ON s.oid = f.oid
+	      JOIN pg_catalog.pg_language l ON l.oid = s.prolang
+	      WHERE o.oid >= 16384 AND f.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))`
 
 // anyConfiguration stands for all parsers and dictionaries that there are.
 const anyConfiguration = 0
@@ -120,6 +139,11 @@ func (c *catalog) loadLateBound(ctx context.Context, conn *pgx.Conn, n needs) er
 	}
 	for _, oid := range slices.Concat(c.textSearch[anyConfiguration], c.conversions) {
 		found[oid] = true
+	}
+	for _, r := range c.relations {
+		for _, oid := range r.support {
+			found[oid] = true
+		}
 	}
 	for _, t := range c.types {
 		if t != nil {
