@@ -20,13 +20,15 @@ import "maps"
 type binding byte
 
 const (
-	bindsAll         binding = iota // not known: all that can be found for a type
-	bindsNothing                    // at most input and output functions, which of the types allowed are Postgres' own
-	bindsCasts                      // casts to json or text
-	bindsOperators                  // the default operator classes of a type, what makes a range canonical
-	bindsTextSearch                 // the parser and the dictionaries of a text search configuration
-	bindsConversions                // the conversion between two encodings
-	bindsPartitions                 // the support functions of a partitioned table's key
+	bindsAll               binding = iota // not known: all that can be found for a type
+	bindsNothing                          // at most input and output functions, which of the types allowed are Postgres' own
+	bindsCasts                            // casts to json or text
+	bindsOperators                        // the default operator classes of a type, what makes a range canonical
+	bindsTextSearch                       // the parser and the dictionaries of the text search configuration given
+	bindsDefaultTextSearch                // those of default_text_search_config
+	bindsDictionaries                     // a dictionary or a parser
+	bindsConversions                      // the conversion between two encodings
+	bindsPartitions                       // the support functions of a partitioned table's key
 )
 
 // bindings holds every function of pg_catalog that can be given, or return, a type of
@@ -86,8 +88,9 @@ var bindings = merged(
 	),
 	bindingsOf(bindsTextSearch,
 		"json_to_tsvector", "jsonb_to_tsvector", "phraseto_tsquery", "plainto_tsquery", "to_tsquery", "to_tsvector",
-		"ts_headline", "ts_lexize", "ts_parse", "ts_token_type", "websearch_to_tsquery",
+		"ts_headline", "websearch_to_tsquery",
 	),
+	bindingsOf(bindsDictionaries, "ts_lexize", "ts_parse", "ts_token_type"),
 	bindingsOf(bindsConversions, "convert", "convert_from", "convert_to"),
 	bindingsOf(bindsPartitions, "satisfies_hash_partition"),
 )
@@ -112,8 +115,11 @@ func merged(parts ...map[string]binding) map[string]binding {
 // and returns nothing but types of Postgres' own finds nothing by type.
 func (f *function) binding() binding {
 	b, known := bindings[f.name]
-	if !known && !f.open {
+	switch {
+	case !known && !f.open:
 		return bindsNothing
+	case b == bindsTextSearch && !f.configured:
+		return bindsDefaultTextSearch
 	}
 	return b
 }

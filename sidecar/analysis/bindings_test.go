@@ -18,7 +18,8 @@ var reviewedBindings string
 
 var bindingNames = map[string]binding{
 	"nothing": bindsNothing, "casts": bindsCasts, "operators": bindsOperators,
-	"textsearch": bindsTextSearch, "conversions": bindsConversions, "partitions": bindsPartitions,
+	"textsearch": bindsTextSearch, "defaulttextsearch": bindsDefaultTextSearch, "dictionaries": bindsDictionaries,
+	"conversions": bindsConversions, "partitions": bindsPartitions,
 }
 
 // boundSQL lists the functions of Postgres that can find something at run time: those
@@ -27,7 +28,7 @@ var bindingNames = map[string]binding{
 const boundSQL = `
 	SELECT p.oid, p.proname::text, p.provolatile::text, pg_catalog.oidvectortypes(p.proargtypes),
 	       EXISTS (SELECT FROM pg_type t WHERE t.typtype = 'p' AND t.typname <> 'void' AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype)),
-	       l.lanname = 'sql' AND p.prosqlbody IS NULL
+	       'regconfig'::regtype = ANY (p.proargtypes), l.lanname = 'sql' AND p.prosqlbody IS NULL
 	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 	WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prorettype <> ALL ('{cstring,internal,trigger,event_trigger}'::regtype[])
 	AND NOT EXISTS (SELECT FROM unnest(p.proargtypes) a WHERE a IN ('cstring'::regtype, 'internal'::regtype))
@@ -68,7 +69,7 @@ func TestBindingsAreReviewed(t *testing.T) {
 	var f function
 	var arguments string
 	var text bool
-	if _, err := pgx.ForEachRow(rows, []any{&oid, &f.name, &f.volatility, &arguments, &f.open, &text}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&oid, &f.name, &f.volatility, &arguments, &f.open, &f.configured, &text}, func() error {
 		f.schema = "pg_catalog"
 		if f.judge(oid) != nil {
 			return nil

@@ -22,10 +22,9 @@ type catalog struct {
 	types      map[uint32]*typeInfo
 	collations map[uint32]bool // deterministic?
 	roles      map[uint32]*role
-	// textSearch are the functions of users that text search configurations call, by
-	// configuration; conversions those that convert encodings. Both are nil until they
-	// are needed.
-	textSearch  map[uint32][]uint32
+	// textSearch are the configurations of text search, conversions the functions of
+	// users that convert encodings. Both are nil until they are needed.
+	textSearch  *textSearch
 	conversions []uint32
 	// functionsDeclared are what the operator says; declared are those found, nil
 	// until they were looked for.
@@ -196,6 +195,7 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 		SELECT p.oid, n.nspname::text, p.proname::text, p.provolatile::text,
 		       EXISTS (SELECT FROM pg_catalog.pg_type t
 		               WHERE t.typtype = 'p' AND t.typname <> 'void' AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype)),
+		       'regconfig'::pg_catalog.regtype = ANY (p.proargtypes),
 		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE p.oid = ANY ($1)`, oids)
@@ -204,7 +204,7 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	var oid uint32
 	var f function
-	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.columns}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.configured, &f.columns}, func() error {
 		fresh := f
 		fresh.columns = slices.Clone(f.columns)
 		c.functions[oid] = &fresh

@@ -7,6 +7,8 @@ type function struct {
 	// open is set if it takes or returns a type that only its call tells: anyelement
 	// and its kin, a record, "any".
 	open bool
+	// configured is set if it takes a text search configuration.
+	configured bool
 	// columns are the types of all arguments, in and out, of a user's function that
 	// has some to return.
 	columns []uint32

@@ -13,21 +13,33 @@ func (s *statement) checkBinding(n *node, b binding, by string) {
 	case bindsPartitions:
 		panic(refuse(ReasonStableFunction, by))
 	case bindsTextSearch:
-		s.checkFound(s.catalog.textSearchFunctions(textSearchConfiguration(n)), by)
+		s.checkFound(s.catalog.loadedTextSearch().of(configurationNamed(n)), by)
+	case bindsDefaultTextSearch:
+		// Postgres writes the schema before the name, whatever was set.
+		search := s.catalog.loadedTextSearch()
+		name, _ := s.request.setting("default_text_search_config")
+		s.checkFound(search.of(search.named[name]), by)
+	case bindsDictionaries:
+		s.checkFound(s.catalog.loadedTextSearch().dictionaries, by)
 	case bindsConversions:
 		s.checkFound(s.catalog.conversionFunctions(), by)
 	default:
-		if s.plain {
-			return
-		}
-		for _, typ := range s.typesIn(n) {
-			s.catalog.inside(typ, func(t *typeInfo) {
-				s.checkFound(t.userCode.found(b), by)
-				if b == bindsAll && t.checked {
-					panic(refuse(ReasonUnsafeCast, "to domain "+t.name+", by "+by))
-				}
-			})
-		}
+		s.checkFoundByType(n, b, by)
+	}
+}
+
+// checkFoundByType refuses what is found for any type of a node.
+func (s *statement) checkFoundByType(n *node, b binding, by string) {
+	if s.plain {
+		return
+	}
+	for _, typ := range s.typesIn(n) {
+		s.catalog.inside(typ, func(t *typeInfo) {
+			s.checkFound(t.found(b), by)
+			if b == bindsAll && t.checked {
+				panic(refuse(ReasonUnsafeCast, "to domain "+t.name+", by "+by))
+			}
+		})
 	}
 }
 
@@ -92,9 +104,9 @@ func (s *statement) isPlain() bool {
 	return true
 }
 
-// textSearchConfiguration returns the configuration that a call names by a constant;
+// configurationNamed returns the configuration that a call names by a constant;
 // anyConfiguration if it does not.
-func textSearchConfiguration(call *node) uint32 {
+func configurationNamed(call *node) uint32 {
 	for _, a := range call.nodes("args") {
 		if a = bare(a); a.tag == "CONST" && a.oid("consttype") == typeRegconfig {
 			return constOID(a)

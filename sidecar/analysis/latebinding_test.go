@@ -230,6 +230,14 @@ func TestCase45TextSearchAndEncodings(t *testing.T) {
 		CREATE FUNCTION my_lexize(internal, internal, internal, internal) RETURNS internal LANGUAGE internal AS 'dsimple_lexize';
 		CREATE TEXT SEARCH TEMPLATE my_template (INIT = my_init, LEXIZE = my_lexize);
 		CREATE TEXT SEARCH DICTIONARY my_dictionary (TEMPLATE = my_template);
+		CREATE TEXT SEARCH CONFIGURATION copied_first (COPY = english)`)
+	// A dictionary that no configuration has is called by name alone.
+	b.wantVerdicts(t, map[string]string{
+		`SELECT to_tsvector(body) FROM things WHERE id = 1`:                "things/id='1'",
+		`SELECT ts_lexize('my_dictionary', body) FROM things WHERE id = 1`: "no: user_function",
+		`SELECT ts_lexize('simple', body) FROM things WHERE id = 1`:        "no: user_function",
+	})
+	b.exec(t, `
 		CREATE TEXT SEARCH CONFIGURATION mine (COPY = english);
 		ALTER TEXT SEARCH CONFIGURATION mine ALTER MAPPING FOR word WITH my_dictionary;
 		CREATE TEXT SEARCH CONFIGURATION copied (COPY = english);
@@ -237,10 +245,24 @@ func TestCase45TextSearchAndEncodings(t *testing.T) {
 		CREATE TEXT SEARCH CONFIGURATION indirect (COPY = english);
 		CREATE TEXT SEARCH DICTIONARY my_thesaurus (TEMPLATE = thesaurus, DictFile = thesaurus_sample, Dictionary = my_dictionary);
 		ALTER TEXT SEARCH CONFIGURATION indirect ALTER MAPPING FOR word WITH my_thesaurus, simple`)
+	b.analyzer.Forget()
+	for configuration, want := range map[string]string{
+		"pg_catalog.english": "things/id='1'", "public.copied": "things/id='1'",
+		"public.mine": "no: user_function", "": "no: user_function",
+	} {
+		r := request(`SELECT to_tsvector(body) FROM things WHERE id = 1`)
+		if configuration != "" {
+			r.Settings = map[string]string{"default_text_search_config": configuration}
+		}
+		if got := b.show(b.analyze(t, r)); got != want {
+			t.Errorf("by default %q: got %s, want %s", configuration, got, want)
+		}
+	}
 	b.wantVerdicts(t, map[string]string{
 		`SELECT to_tsvector('mine', body) FROM things WHERE id = 1`:                               "no: user_function",
 		`SELECT to_tsvector('indirect', body) FROM things WHERE id = 1`:                           "no: user_function",
 		`SELECT body FROM things WHERE id = 1 AND to_tsvector(body) @@ 'word'`:                    "no: user_function",
+		`SELECT to_tsvector(body::regconfig, body) FROM things WHERE id = 1`:                      "no: user_function",
 		`SELECT plainto_tsquery('mine', $1), websearch_to_tsquery('mine', $1)`:                    "no: user_function",
 		`SELECT ts_headline('mine', body, 'word') FROM things WHERE id = 1`:                       "no: user_function",
 		`SELECT ts_lexize('my_dictionary', body) FROM things WHERE id = 1`:                        "no: user_function",

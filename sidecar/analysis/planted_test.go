@@ -89,7 +89,7 @@ var plantedBugs = []plantedBug{
 	{"IN teaches in one arm of an OR", "condition.go", "\t\td.conjuncts(inArm, arm, may)\n", "\t\td.conjuncts(inArm, arm, may)\n\t\tif PLANTED {\n\t\t\tme.members = append(me.members, alone.members...)\n\t\t}\n"},
 
 	// What only the type of a value leads to.
-	{"a user's cast is taken for plain", "latebinding.go", "\t\tif s.plain {\n", "\t\tif s.plain || PLANTED {\n"},
+	{"a user's cast is taken for plain", "latebinding.go", "by string) {\n\tif s.plain {\n\t\treturn\n\t}\n\tfor", "by string) {\n\tif s.plain || PLANTED {\n\t\treturn\n\t}\n\tfor"},
 	{"what an anonymous record holds is forgotten", "latebinding.go", "\tif types[typeRecord] {", "\tif types[typeRecord] && !PLANTED {"},
 
 	// Tables forgotten, or called otherwise.

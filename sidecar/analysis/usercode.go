@@ -92,11 +92,23 @@ const supportSQL = `
 	      JOIN pg_catalog.pg_language l ON l.oid = s.prolang
 	      WHERE o.oid >= 16384 AND f.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))`
 
-// anyConfiguration stands for all parsers and dictionaries that there are.
+// textSearch is what the text search configurations of a database call of users.
+type textSearch struct {
+	named map[string]uint32 // configurations by schema.name, where that needs no quotes
+	// functions are those of a configuration; of anyConfiguration, all of them.
+	functions    map[uint32][]uint32
+	dictionaries []uint32 // of all dictionaries and parsers, whether a configuration has them or not
+}
+
+// anyConfiguration stands for a configuration that is not known.
 const anyConfiguration = 0
 
-// textSearchSQL lists the functions of users that text search configurations call,
-// by configuration. A thesaurus names another dictionary, which may be any.
+// of returns the functions of users that a configuration calls.
+func (t *textSearch) of(configuration uint32) []uint32 { return t.functions[configuration] }
+
+// textSearchSQL lists the configurations, each with the functions of users that it
+// calls, and under 0 those of all dictionaries and parsers. A thesaurus names another
+// dictionary, which may be any.
 const textSearchSQL = `
 	WITH parsers AS (
 		SELECT p.oid, f.oid AS function FROM pg_catalog.pg_ts_parser p
@@ -107,13 +119,15 @@ const textSearchSQL = `
 		JOIN pg_catalog.pg_ts_template t ON t.oid = d.dicttemplate
 		CROSS JOIN LATERAL (VALUES (t.tmplinit), (t.tmpllexize)) f(oid)
 		WHERE f.oid >= 16384
+	), calls(configuration, function) AS (
+		SELECT c.oid, p.function FROM pg_catalog.pg_ts_config c JOIN parsers p ON p.oid = c.cfgparser
+		UNION SELECT m.mapcfg, d.function FROM pg_catalog.pg_ts_config_map m JOIN dictionaries d ON d.oid = m.mapdict
+		UNION SELECT m.mapcfg, d.function FROM pg_catalog.pg_ts_config_map m JOIN pg_catalog.pg_ts_dict t ON t.oid = m.mapdict
+			JOIN pg_catalog.pg_ts_template h ON h.oid = t.dicttemplate AND h.tmplname = 'thesaurus', dictionaries d
 	)
-	SELECT c.oid, p.function::pg_catalog.oid FROM pg_catalog.pg_ts_config c JOIN parsers p ON p.oid = c.cfgparser
-	UNION SELECT m.mapcfg, d.function FROM pg_catalog.pg_ts_config_map m JOIN dictionaries d ON d.oid = m.mapdict
-	UNION SELECT m.mapcfg, d.function FROM pg_catalog.pg_ts_config_map m JOIN pg_catalog.pg_ts_dict t ON t.oid = m.mapdict
-		JOIN pg_catalog.pg_ts_template h ON h.oid = t.dicttemplate AND h.tmplname = 'thesaurus', dictionaries d
-	UNION SELECT 0, p.function FROM parsers p
-	UNION SELECT 0, d.function FROM dictionaries d`
+	SELECT c.oid, n.nspname || '.' || c.cfgname, ARRAY(SELECT k.function::pg_catalog.oid FROM calls k WHERE k.configuration = c.oid)
+	FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
+	UNION ALL SELECT 0, '', ARRAY(SELECT p.function::pg_catalog.oid FROM parsers p UNION SELECT d.function FROM dictionaries d)`
 
 const conversionsSQL = `SELECT DISTINCT conproc::pg_catalog.oid FROM pg_catalog.pg_conversion WHERE conproc >= 16384`
 
@@ -128,7 +142,7 @@ func (c *catalog) loadLateBound(ctx context.Context, conn *pgx.Conn, n needs) er
 		}
 		var err error
 		switch f.binding() {
-		case bindsTextSearch:
+		case bindsTextSearch, bindsDefaultTextSearch, bindsDictionaries:
 			err = c.loadTextSearch(ctx, conn)
 		case bindsConversions:
 			err = c.loadConversions(ctx, conn)
@@ -137,7 +151,12 @@ func (c *catalog) loadLateBound(ctx context.Context, conn *pgx.Conn, n needs) er
 			return err
 		}
 	}
-	for _, oid := range slices.Concat(c.textSearch[anyConfiguration], c.conversions) {
+	if c.textSearch != nil {
+		for _, oid := range c.textSearch.dictionaries {
+			found[oid] = true
+		}
+	}
+	for _, oid := range c.conversions {
 		found[oid] = true
 	}
 	for _, r := range c.relations {
@@ -163,10 +182,18 @@ func (c *catalog) loadTextSearch(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	all := map[uint32][]uint32{}
-	var configuration, function uint32
-	if _, err = pgx.ForEachRow(rows, []any{&configuration, &function}, func() error {
-		all[configuration] = append(all[configuration], function)
+	all := &textSearch{named: map[string]uint32{}, functions: map[uint32][]uint32{}}
+	var configuration uint32
+	var name string
+	var functions []uint32
+	if _, err = pgx.ForEachRow(rows, []any{&configuration, &name, &functions}, func() error {
+		if configuration == 0 {
+			all.dictionaries = slices.Clone(functions)
+			return nil
+		}
+		all.named[name] = configuration
+		all.functions[configuration] = slices.Clone(functions)
+		all.functions[anyConfiguration] = append(all.functions[anyConfiguration], functions...)
 		return nil
 	}); err != nil {
 		return err
@@ -191,12 +218,11 @@ func (c *catalog) loadConversions(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// textSearchFunctions returns the functions of users that a text search
-// configuration calls.
-func (c *catalog) textSearchFunctions(configuration uint32) []uint32 {
+// loadedTextSearch returns the text search configurations.
+func (c *catalog) loadedTextSearch() *textSearch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.textSearch[configuration]
+	return c.textSearch
 }
 
 // conversionFunctions returns the functions of users that convert encodings.
