@@ -67,6 +67,18 @@ soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1, M
 	@$(MAKE) --no-print-directory build
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest $(if $(MUTANTS),mutants --hunt $(HUNT),check --reads $(READS)) --seed $(SEED)
 
+# What of the tests is quick: what needs no PostgreSQL, one place where answers are
+# compared with PostgreSQL's byte for byte, and every promise in the order of events
+# that is hardest for it, through real sidecars. README.md names the tests.
+QUICK_PACKAGES := ./cache/... ./sidecar/dashboard ./loadtest/mutant ./loadtest/view ./.ci/imports ./.ci/docs
+QUICK_TESTS := TestSidecarAnswersAsPostgresDoes|TestScriptsFindNothingWrongWithTheProduct
+
+.PHONY: quick
+quick: ## Run the tests that answer in a minute, without the race detector
+	@.ci/install-packages servers
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test $(QUICK_PACKAGES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -run '^($(QUICK_TESTS))$$' ./sidecar/wire ./loadtest/check
+
 .PHONY: test
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
