@@ -143,8 +143,7 @@ var fixedEvents = []struct{ name, event, function, tag string }{
 	{"freshet_drop", "sql_drop", "on_drop", ""},
 }
 
-// functionSearchPath is what every function of ours must run under, but the one
-// that tells of the caller's.
+// functionSearchPath is what every function of ours must run under.
 const functionSearchPath = "search_path=pg_catalog, pg_temp"
 
 // baseProblems says what is wrong with the parts that all tables share.

@@ -195,3 +195,35 @@ func TestF12RolesAndSettingsAreNoticed(t *testing.T) {
 	later.confirmNow()
 	later.wantAdmitted(old, false, "an entry from before a change that nobody saw")
 }
+
+// functionsInPLpgSQL makes the functions that clients' sessions call what an earlier
+// version made.
+const functionsInPLpgSQL = `
+CREATE OR REPLACE FUNCTION freshet.incarnation() RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN 'as before'; END $$;
+DROP FUNCTION freshet.incarnation_of_primary();
+CREATE FUNCTION freshet.session(settings text[], with_role boolean) RETURNS text[] LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN settings; END $$`
+
+// TestFunctionsInPLpgSQLAreConverted installs over functions as they were before.
+func TestFunctionsInPLpgSQLAreConverted(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	incarnation := db.value("SELECT freshet.incarnation()")
+	db.run(functionsInPLpgSQL)
+	if len(db.state().Problems()) == 0 {
+		t.Error("the functions of before count as those of now")
+	}
+	db.install("public.*")
+	if problems := db.state().Problems(); len(problems) > 0 {
+		t.Errorf("problems after the conversion: %q", problems)
+	}
+	if got := db.value("SELECT freshet.incarnation()"); got != incarnation {
+		t.Errorf("the incarnation is %s, was %s", got, incarnation)
+	}
+	const languages = `SELECT string_agg(concat_ws(' ', p.proname, l.lanname), ', ' ORDER BY p.proname) FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+		WHERE p.pronamespace = 'freshet'::regnamespace AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') AND p.prorettype <> 'trigger'::regtype`
+	if got, want := db.value(languages), "incarnation sql, incarnation_of_primary sql"; got != want {
+		t.Errorf("clients may call %s, want %s", got, want)
+	}
+}

@@ -110,57 +110,27 @@ REVOKE ALL ON ALL TABLES IN SCHEMA freshet FROM PUBLIC;
 
 -- Names one uninterrupted life of one database: NULL on a standby and when the
 -- token is missing. Reading the token must see what the calling statement sees,
--- hence STABLE.
+-- hence STABLE. Clients' sessions are asked for it, so it is not in PL/pgSQL: a
+-- session that has loaded that language refuses settings that it took before. The
+-- token's table must not even be planned on a standby, hence two functions.
+CREATE OR REPLACE FUNCTION freshet.incarnation_of_primary() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
+	SELECT md5(concat_ws('/',
+		c.system_identifier,
+		(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()),
+		i.token,
+		-- numeric: its text depends on no setting of the session
+		EXTRACT(epoch FROM pg_postmaster_start_time()),
+		substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)))
+	FROM freshet.incarnation i, pg_control_system() c
+$freshet$;
+GRANT EXECUTE ON FUNCTION freshet.incarnation_of_primary() TO PUBLIC;
+
 CREATE OR REPLACE FUNCTION freshet.incarnation() RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
-BEGIN
-	IF pg_is_in_recovery() THEN
-		RETURN NULL;
-	END IF;
-	RETURN (
-		SELECT md5(concat_ws('/',
-			c.system_identifier,
-			(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()),
-			i.token,
-			-- numeric: its text depends on no setting of the session
-			EXTRACT(epoch FROM pg_postmaster_start_time()),
-			substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)))
-		FROM freshet.incarnation i, pg_control_system() c
-	);
-END
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
+	SELECT CASE WHEN NOT pg_is_in_recovery() THEN freshet.incarnation_of_primary() END
 $freshet$;
 GRANT EXECUTE ON FUNCTION freshet.incarnation() TO PUBLIC;
 
--- What the answers of the calling session depend on besides their statements: its
--- temporary schema, role, database and search path, then the settings named. A
--- sidecar asks after each statement that may have changed them, and Postgres
--- parses as many expressions in ten times the time that it takes to evaluate them.
--- The search path is the client's: everything is qualified.
-CREATE OR REPLACE FUNCTION freshet.session(settings text[], with_role boolean) RETURNS text[]
-LANGUAGE plpgsql STABLE AS $freshet$
-DECLARE
-	setting pg_catalog.text;
-	role pg_catalog.text;
-	answer pg_catalog.text[];
-BEGIN
-	IF with_role THEN
-		-- The OID, as a name may be another role's tomorrow, and whether row security
-		-- applies to the role anywhere.
-		SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) INTO role
-		FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER;
-	END IF;
-	answer := ARRAY[
-		(pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.text,
-		role,
-		CURRENT_USER::pg_catalog.text,
-		SESSION_USER::pg_catalog.text,
-		pg_catalog.current_database()::pg_catalog.text,
-		pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(1))
-	];
-	FOREACH setting IN ARRAY settings LOOP
-		answer := pg_catalog.array_append(answer, pg_catalog.current_setting(setting, true));
-	END LOOP;
-	RETURN answer;
-END
-$freshet$;
-GRANT EXECUTE ON FUNCTION freshet.session(text[], boolean) TO PUBLIC;
+-- Sidecars of before asked this function. Without it they pass everything through.
+DROP FUNCTION IF EXISTS freshet.session(text[], boolean);

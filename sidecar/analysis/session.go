@@ -33,8 +33,12 @@ var sideSettings = map[string]string{
 // parseSettings are the settings of a client that can change the tree of its
 // statements; a request's other settings do not reach the side session.
 var parseSettings = newSet("standard_conforming_strings", "backslash_quote", "transform_null_equals",
-	"array_nulls", "datestyle", "timezone", "intervalstyle", "lc_monetary", "xmloption",
+	"array_nulls", "datestyle", "timezone", "timezone_abbreviations", "intervalstyle", "lc_monetary", "xmloption",
 	"default_text_search_config")
+
+// Applies reports whether a setting of a request reaches the session in which its
+// statement is parsed.
+func Applies(setting string) bool { return parseSettings[strings.ToLower(setting)] }
 
 // supportedMajors are the server versions whose trees are understood: those that
 // this package's tests passed on (FRESHET_PG_BIN names another server for them).
@@ -153,7 +157,7 @@ func (s *session) adopt(ctx context.Context, r *Request) error {
 	}
 	want := map[string]string{}
 	for name, value := range r.Settings {
-		if name = strings.ToLower(name); parseSettings[name] {
+		if name = strings.ToLower(name); Applies(name) {
 			want[name] = value
 		}
 	}

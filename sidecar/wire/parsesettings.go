@@ -30,12 +30,10 @@ var parseTimeSettings = []string{
 }
 
 // parseTimeDigest names the values of parseTimeSettings.
-func parseTimeDigest(settings map[string]string) digest {
+func parseTimeDigest(found map[string][]byte) digest {
 	values := make([][]byte, len(parseTimeSettings))
 	for i, name := range parseTimeSettings {
-		if value, known := settings[name]; known {
-			values[i] = []byte(value)
-		}
+		values[i] = found[name]
 	}
 	return digestOf(appendParts(nil, values))
 }

@@ -54,6 +54,11 @@ func (s *session) soil() {
 	s.changes++
 }
 
+// loadsLibrary reports whether a command of this tag has loaded a library. What
+// the library hooks into, nobody can tell. A LOAD inside of a function goes
+// unnoticed, as any function in C does that comes with such a library.
+func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
+
 // learn probes, and says why the state is not known afterwards. The probe would
 // end an unnamed statement that is too long to have been kept, so it has to wait.
 func (s *session) learn() string {
@@ -101,6 +106,9 @@ func (s *session) adopt(state *sessionState) {
 		return
 	}
 	s.noteParseTime(state)
+	if state.reason == "" && s.loaded.Load() {
+		state.reason = reasonLibrary
+	}
 	s.state, s.clean = state, true
 	s.adoptNames(state.statements)
 	d := &state.demands

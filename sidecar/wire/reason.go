@@ -20,6 +20,10 @@ const (
 	reasonIsolation        = "isolation"
 	reasonTemporary        = "temporary_tables"
 	reasonEncoding         = "client_encoding"
+	reasonTemporaryPath    = "temporary_path"
+	reasonMessages         = "message_level"
+	reasonSetting          = "unusual_setting"
+	reasonLibrary          = "library_loaded"
 	reasonDemands          = "consistency_not_understood"
 	reasonIncarnation      = "other_server"
 	reasonNotFollowing     = "not_following"
@@ -55,6 +59,10 @@ var advice = map[string]string{
 	reasonIsolation:        "The session's default isolation is not READ COMMITTED: its reads belong to Postgres.",
 	reasonTemporary:        "The session has temporary tables, which may hide others.",
 	reasonEncoding:         "The client's encoding is not UTF8: its texts are not analysed.",
+	reasonTemporaryPath:    "The search path names pg_temp: to resolve it could make the temporary schema. Leave it out where there are no temporary tables.",
+	reasonMessages:         "client_min_messages is log or a debug level: what Postgres then says of each statement, only Postgres can.",
+	reasonSetting:          "A setting makes answers random, forbids some, reads damaged pages or sends plans: SET gin_fuzzy_search_limit = 0, restrict_nonsystem_relation_kind = '', ignore_checksum_failure = off, zero_damaged_pages = off, auto_explain.log_level = log, and connect without ignore_system_indexes.",
+	reasonLibrary:          "A library was loaded into the session (LOAD, session_preload_libraries, local_preload_libraries, sepgsql), which may change any answer: connect without it.",
 	reasonDemands:          "SET freshet.consistency, freshet.staleness or freshet.after has a value that is not understood; a warning says which.",
 	reasonIncarnation:      "This connection reached another server or database than the one that is followed.",
 	reasonNotFollowing:     "The follower has not completed a look since the start or since a failover.",

@@ -114,6 +114,8 @@ type session struct {
 	someUndone atomic.Bool
 	// namesDoubtful is set when SQL may have ended prepared statements.
 	namesDoubtful atomic.Bool
+	// loaded is set when the client has loaded a library into its session.
+	loaded atomic.Bool
 	// room is signalled when pending shrinks, and broadcast when the session ends.
 	room sync.Cond
 	// status is the transaction state of the last ReadyForQuery.

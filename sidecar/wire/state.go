@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,8 @@ import (
 // sessionState is what a probe found on one upstream connection: everything
 // besides the statement and its parameters that an answer can depend on.
 type sessionState struct {
-	// found is what freshet.session gave, from which all but the server follows.
+	// found are the columns of the probe from which all follows but what it found of
+	// the server.
 	found []byte
 	// id names the role, the database, the search path and the settings.
 	id digest
@@ -31,75 +31,73 @@ type sessionState struct {
 	// not asked for.
 	statements map[string]bool
 	// reason, unless empty, says why this session must not be served.
-	reason      string
-	incarnation fence.Incarnation
-	// standby names the server if it is a hot standby; empty otherwise.
-	standby string
+	reason  string
 	demands demands
 	// idleMax is how long Postgres lets the connection be idle, 0 for ever.
 	idleMax    time.Duration
 	searchPath []string
 	settings   map[string]string
+	serverState
 }
 
-// keyedSettings can change the result of a statement that the analysis accepts,
-// or the notices that come with it. They are part of every key. Settings that
-// only choose a plan are not here: any order of rows that they lead to is one
-// that Postgres could have answered.
-var keyedSettings = []string{
-	"array_nulls", "backslash_quote", "bytea_output", "client_encoding", "client_min_messages",
-	"DateStyle", "default_text_search_config", "default_transaction_isolation",
-	"escape_string_warning", "extra_float_digits", "IntervalStyle", "lc_messages",
-	"lc_monetary", "lc_numeric", "lc_time", "quote_all_identifiers", "role", "row_security",
-	"session_replication_role", "standard_conforming_strings", "TimeZone",
-	"timezone_abbreviations", "transform_null_equals", "xmlbinary", "xmloption",
+// serverState is what does not change as long as a connection leads to one server.
+type serverState struct {
+	incarnation fence.Incarnation
+	// standby names the server if it is a hot standby; empty otherwise.
+	standby  string
+	database string
+	// objection, unless empty, is why no session is served that began as this one.
+	objection string
 }
 
-// parseSettings are those that the analysis applies to its own session, because
-// they change what a text means before it is executed.
-var parseSettings = []string{
-	"array_nulls", "backslash_quote", "DateStyle", "default_text_search_config", "IntervalStyle",
-	"lc_monetary", "standard_conforming_strings", "TimeZone", "timezone_abbreviations",
-	"transform_null_equals", "xmloption",
+// askedSettings are those that each probe asks for, in the order in which it gets
+// them.
+var askedSettings = slices.Concat(keyedSettings, conditionNames(), demandSettings, []string{"idle_session_timeout", "search_path"})
+
+// conditionNames are the conditions that are not keyed anyway.
+func conditionNames() (names []string) {
+	for _, c := range conditions {
+		if !c.keyed {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
 
-// askedSettings are all that a probe asks for, in the order in which it gets them.
-var askedSettings = slices.Concat(keyedSettings, demandSettings, []string{"idle_session_timeout"})
-
-// The columns of a probe.
+// The columns of a probe. The first ones change with the session; the others are
+// NULL if they were not asked for.
 const (
-	columnSession = iota
-	columnNames   // NULL if they were not asked for
+	columnSettings = iota
+	columnUser
+	columnSessionUser
+	columnRole
+	columnSearchPath
+	columnNames
 	columnIncarnation
+	columnDatabase
+	columnStart
 	columnStandby
 	probeColumns
-)
 
-// The parts of what freshet.session gives; the settings come behind them.
-const (
-	partTemporary = iota
-	partRole
-	partUser
-	partSessionUser
-	partDatabase
-	partSearchPath
-	partsFixed
+	columnsFound = columnNames
 )
 
 const (
-	schemaSeparator    = "\x01" // between the schemas of the search path
-	utf8Encoding       = "UTF8"
-	isolationCommitted = "read committed"
+	catalogSchema   = "pg_catalog"
+	temporaryPrefix = "pg_temp_" // of the schemas that hold temporary objects
 )
 
 // probeForm is what a probe asks for besides what it always does: for the server
-// that the connection leads to, for the role, which costs as much as all the rest
-// and is of use only where there is row security, and for the names of prepared
-// statements.
+// that the connection leads to and what the connection began with, for whether row
+// security applies to the role, which costs as much as all the rest, and for the
+// names of prepared statements.
 type probeForm struct{ server, role, names bool }
 
-// probeQueries ask one upstream connection for its state. Everything is qualified:
-// the search path is the client's.
+// probeQueries ask one upstream connection for its state, and leave no trace in it.
+// What they say is qualified, as the search path is the client's, and of Postgres'
+// own: a function in PL/pgSQL would load that language into the session, which then
+// refuses settings that it took before. The settings are one expression: Postgres
+// parses forty in ten times the time that it takes to evaluate them.
 var probeQueries = newProbes()
 
 func newProbes() map[probeForm][]byte {
@@ -111,16 +109,69 @@ func newProbes() map[probeForm][]byte {
 	return all
 }
 
+// The OID of the current role, as a name may be another role's tomorrow, and
+// whether row security applies to it anywhere. Of the session's user an answer
+// shows the name alone.
+const (
+	roleSQL    = "pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole::pg_catalog.oid"
+	securedSQL = "(SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)"
+)
+
+// searchPathSQL resolves the search path. Where pg_temp comes first in it, that
+// would make the temporary schema, so nothing is resolved that names it.
+const searchPathSQL = "CASE WHEN pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.!~~*) '%pg_temp%' THEN pg_catalog.current_schemas(true) END"
+
 func (f probeForm) query() []byte {
-	server, names := "NULL, NULL", "NULL"
-	if f.server {
-		server = "freshet.incarnation(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END"
+	columns := [probeColumns]string{
+		columnSettings:    settingsSQL(askedSettings),
+		columnUser:        "CURRENT_USER",
+		columnSessionUser: "SESSION_USER",
+		columnRole:        roleSQL,
+		columnSearchPath:  searchPathSQL,
+		columnNames:       "NULL",
+		columnIncarnation: "NULL",
+		columnDatabase:    "NULL",
+		columnStart:       "NULL",
+		columnStandby:     "NULL",
+	}
+	if f.role {
+		columns[columnRole] = securedSQL
 	}
 	if f.names {
-		names = namesSQL
+		columns[columnNames] = namesSQL
 	}
-	sql := fmt.Sprintf("SELECT freshet.session('{%s}', %v), %s, %s", strings.Join(askedSettings, ","), f.role, names, server)
-	return appendMessage(nil, 'Q', []byte(sql), []byte{0})
+	if f.server {
+		columns[columnIncarnation] = "freshet.incarnation()"
+		columns[columnDatabase] = "pg_catalog.current_database()"
+		columns[columnStart] = startSQL()
+		columns[columnStandby] = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END"
+	}
+	return appendMessage(nil, 'Q', []byte("SELECT "+strings.Join(columns[:], ", ")), []byte{0})
+}
+
+// settingsSQL reads settings as an array, NULL for what the server does not have.
+func settingsSQL(names []string) string {
+	return "ARRAY(SELECT pg_catalog.current_setting(pg_catalog.string_to_table('" + strings.Join(names, ",") + "', ','), true))"
+}
+
+// startSQL reads the settings that a connection began with, once for each connection.
+func startSQL() string {
+	var values []string
+	for _, s := range startConditions {
+		if s.value != "" {
+			values = append(values, s.value)
+		} else {
+			values = append(values, "pg_catalog.current_setting('"+s.name+"', true)")
+		}
+	}
+	return "ARRAY[" + strings.Join(values, ", ") + "]"
+}
+
+func namesOf(those []*setting) (names []string) {
+	for _, s := range those {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // parseProbe reads the one DataRow (without its header) that answers a probe. One
@@ -137,62 +188,123 @@ func parseProbe(row []byte, before *sessionState) *sessionState {
 			return nil
 		}
 	}
-	if before != nil && bytes.Equal(columns[columnSession], before.found) {
+	found := foundColumns(row, columns)
+	if before != nil && bytes.Equal(found, before.found) {
 		same := *before
 		same.statements = statements
 		return &same
 	}
-	parts, ok := parseTextArray(columns[columnSession])
-	if !ok || len(parts) != partsFixed+len(askedSettings) {
+	values, ok := parseSettingsFound(askedSettings, columns[columnSettings])
+	if !ok {
+		return nil
+	}
+	s := &sessionState{found: bytes.Clone(found), statements: statements, role: parseRole(string(columns[columnRole]))}
+	if before != nil {
+		s.serverState = before.serverState
+	} else if s.serverState, ok = parseServer(columns); !ok {
 		return nil
 	}
 	// The incarnation is compared on its own, so that entries in Redis, which name it
 	// themselves, are found by every process; and what a session demands does not
 	// change an answer.
-	keyed, others := parts[:partsFixed+len(keyedSettings)], parts[partsFixed+len(keyedSettings):]
-	s := &sessionState{
-		found:       bytes.Clone(columns[columnSession]),
-		statements:  statements,
-		id:          digestOf(appendParts(nil, keyed)),
-		names:       digestOf(appendParts(nil, keyed[:partsFixed])),
-		role:        parseRole(string(parts[partRole])),
-		incarnation: fence.Incarnation(columns[columnIncarnation]),
-		standby:     string(columns[columnStandby]),
-		demands:     parseDemands(others[0], others[1], others[2]),
-		idleMax:     parseIdleMax(string(others[len(demandSettings)])),
-		searchPath:  strings.Split(string(parts[partSearchPath]), schemaSeparator),
-		settings:    make(map[string]string, len(parseSettings)),
+	parts := [][]byte{columns[columnRole], columns[columnUser], columns[columnSessionUser], []byte(s.database), columns[columnSearchPath]}
+	s.names = digestOf(appendParts(nil, parts))
+	parts = append(parts, namedCatalog(values["search_path"]))
+	for _, name := range keyedSettings {
+		parts = append(parts, values[name])
 	}
-	if before != nil {
-		s.incarnation, s.standby = before.incarnation, before.standby
-	}
-	all := make(map[string]string, len(keyedSettings))
-	for i, name := range keyedSettings {
-		if value := keyed[partsFixed+i]; value != nil {
-			all[name] = string(value)
-		}
-	}
-	s.parseTime = parseTimeDigest(all)
+	s.id = digestOf(appendParts(nil, parts))
+	s.parseTime = parseTimeDigest(values)
+	s.settings = make(map[string]string, len(parseSettings))
 	for _, name := range parseSettings {
-		if value, known := all[name]; known {
-			s.settings[name] = value
+		if value := values[name]; value != nil {
+			s.settings[name] = string(value)
 		}
 	}
+	s.demands = parseDemands(values[demandSettings[0]], values[demandSettings[1]], values[demandSettings[2]])
+	s.idleMax = parseIdleMax(string(values["idle_session_timeout"]))
+	resolved := columns[columnSearchPath] != nil
+	schemas, ok := parseTextArray(columns[columnSearchPath])
+	if resolved && !ok {
+		return nil
+	}
+	for _, schema := range schemas {
+		s.searchPath = append(s.searchPath, string(schema))
+	}
+	s.reason = s.objection(values, resolved)
+	return s
+}
+
+// parseServer reads what a probe found of the server and of the connection.
+func parseServer(columns [][]byte) (server serverState, ok bool) {
+	server.incarnation = fence.Incarnation(columns[columnIncarnation])
+	server.standby = string(columns[columnStandby])
+	server.database = string(columns[columnDatabase])
+	values, ok := parseSettingsFound(namesOf(startConditions), columns[columnStart])
+	server.objection = objection(startConditions, values)
+	return server, ok
+}
+
+// parseSettingsFound reads settings; ok is false if they are not as many as asked for.
+func parseSettingsFound(names []string, array []byte) (values map[string][]byte, ok bool) {
+	parts, ok := parseTextArray(array)
+	if !ok || len(parts) != len(names) {
+		return nil, false
+	}
+	values = make(map[string][]byte, len(names))
+	for i, name := range names {
+		values[name] = parts[i]
+	}
+	return values, true
+}
+
+// objection says why a session in this state must not be served; empty if nothing
+// speaks against it.
+func (s *sessionState) objection(values map[string][]byte, resolved bool) string {
 	switch {
 	case len(s.incarnation) == 0 && s.standby == "":
-		s.reason = reasonProbeFailed
+		return reasonProbeFailed
 	case s.demands.complaint != "":
-		s.reason = reasonDemands
+		return reasonDemands
 	case s.standby != "" && s.demands.level != fence.Bounded:
-		s.reason = reasonReplicaLevel
-	case string(parts[partTemporary]) != "false":
-		s.reason = reasonTemporary
-	case all["default_transaction_isolation"] != isolationCommitted:
-		s.reason = reasonIsolation
-	case all["client_encoding"] != utf8Encoding:
-		s.reason = reasonEncoding
+		return reasonReplicaLevel
+	case slices.ContainsFunc(s.searchPath, func(name string) bool { return strings.HasPrefix(name, temporaryPrefix) }):
+		return reasonTemporary
+	case !resolved:
+		return reasonTemporaryPath
+	case s.serverState.objection != "":
+		return s.serverState.objection
 	}
-	return s
+	return objection(conditions, values)
+}
+
+// objection is the reason of the first setting that a session is not served with.
+func objection(conditions []*setting, values map[string][]byte) string {
+	for _, c := range conditions {
+		if c.objects(values[c.name]) {
+			return c.reason
+		}
+	}
+	return ""
+}
+
+// namedCatalog is a search path that may name pg_catalog, and nil for others. What
+// does not name it searches it first, as if it did, but current_schema tells.
+func namedCatalog(path []byte) []byte {
+	if bytes.Contains(bytes.ToLower(path), []byte(catalogSchema)) {
+		return path
+	}
+	return nil
+}
+
+// foundColumns is the part of a row that holds the columns that change with the
+// session.
+func foundColumns(row []byte, columns [][]byte) []byte {
+	end := 2
+	for _, column := range columns[:columnsFound] {
+		end += 4 + len(column)
+	}
+	return row[2:end]
 }
 
 // parseTextArray reads an array of texts as Postgres prints it; a NULL is nil.
@@ -253,8 +365,8 @@ func appendParts(dst []byte, parts [][]byte) []byte {
 	return dst
 }
 
-// parseRole reads the OID of the role. Behind it comes whether row security applies
-// to the role anywhere. What that depends on besides, no probe could tell: whose
+// parseRole reads the OID of the role. Behind it may come whether row security
+// applies to the role anywhere. What that depends on besides, no probe could tell: whose
 // privileges the role has.
 func parseRole(text string) uint32 {
 	number, _, _ := strings.Cut(text, " ")

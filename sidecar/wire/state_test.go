@@ -41,16 +41,13 @@ func TestProbeFindsWhatIsSet(t *testing.T) {
 		if state == nil {
 			t.Fatalf("with %q the probe is not understood", value)
 		}
-		parts, ok := parseTextArray(state.found)
-		if !ok {
-			t.Fatalf("with %q Postgres printed %q", value, state.found)
-		}
-		for i, name := range askedSettings {
+		values := valuesOf(t, state)
+		for _, name := range askedSettings {
 			var want *string
 			if err := conn.QueryRow(t.Context(), "SELECT current_setting($1, true)", name).Scan(&want); err != nil {
 				t.Fatal(err)
 			}
-			got := parts[partsFixed+i]
+			got := values[name]
 			if (want == nil) != (got == nil) || want != nil && *want != string(got) {
 				t.Errorf("with %q, %s is %q, want %v", value, name, got, want)
 			}
@@ -65,43 +62,72 @@ func TestProbeFindsWhatIsSet(t *testing.T) {
 	}
 }
 
-// TestEachKeyedSettingIsInTheKey changes one at a time.
-func TestEachKeyedSettingIsInTheKey(t *testing.T) {
-	t.Parallel()
-	parts := make([][]byte, partsFixed+len(askedSettings))
-	for i := range parts {
-		parts[i] = []byte("same")
+// valuesOf are the settings that a probe found.
+func valuesOf(t *testing.T, state *sessionState) map[string][]byte {
+	t.Helper()
+	columns, ok := dataRow(append([]byte{0, columnsFound}, state.found...))
+	if !ok {
+		t.Fatalf("the probe found %q", state.found)
 	}
-	printed := func() []byte {
-		var texts []string
-		for _, part := range parts {
-			text := "NULL"
-			if part != nil {
-				text = `"` + string(part) + `"`
-			}
-			texts = append(texts, text)
+	values, ok := parseSettingsFound(askedSettings, columns[columnSettings])
+	if !ok {
+		t.Fatalf("Postgres printed %q", columns[columnSettings])
+	}
+	return values
+}
+
+// printedArray is an array of texts as Postgres prints it.
+func printedArray(parts [][]byte) []byte {
+	texts := make([]string, len(parts))
+	for i, part := range parts {
+		texts[i] = "NULL"
+		if part != nil {
+			texts[i] = `"` + string(part) + `"`
 		}
-		return appendParts([]byte{0, 4}, [][]byte{[]byte("{" + strings.Join(texts, ",") + "}"), nil, []byte("incarnation"), nil})
 	}
+	return []byte("{" + strings.Join(texts, ",") + "}")
+}
+
+// TestEachKeyedPartIsInTheKey changes one at a time of what a probe finds.
+func TestEachKeyedPartIsInTheKey(t *testing.T) {
+	t.Parallel()
+	settings, start := make([][]byte, len(askedSettings)), make([][]byte, len(startConditions))
+	row := make([][]byte, probeColumns)
 	state := func() *sessionState {
-		s := parseProbe(printed(), nil)
+		t.Helper()
+		row[columnSettings], row[columnStart] = printedArray(settings), printedArray(start)
+		s := parseProbe(appendParts([]byte{0, probeColumns}, row), nil)
 		if s == nil {
 			t.Fatal("the probe is not understood")
 		}
 		return s
 	}
+	for i := range settings {
+		settings[i] = []byte("same")
+	}
+	for _, i := range []int{columnUser, columnSessionUser, columnRole, columnIncarnation, columnDatabase} {
+		row[i] = []byte("same")
+	}
+	row[columnSearchPath] = []byte("{same}")
 	first := state()
-	keyed := partsFixed + len(keyedSettings)
-	for i := range parts {
+	for i, name := range askedSettings {
 		for _, other := range [][]byte{nil, []byte("other"), {}} {
-			parts[i] = other
-			if changed := state().id != first.id; changed != (i < keyed) {
-				t.Errorf("part %d as %q: the key changes: %v", i, other, changed)
+			settings[i] = other
+			if changed := state().id != first.id; changed != slices.Contains(keyedSettings, name) {
+				t.Errorf("%s as %q: the key changes: %v", name, other, changed)
 			}
 		}
-		parts[i] = []byte("same")
+		settings[i] = []byte("same")
 	}
-	parts[0], parts[1] = []byte("sam"), []byte("esame")
+	for _, i := range []int{columnUser, columnSessionUser, columnRole, columnDatabase, columnSearchPath} {
+		before := row[i]
+		row[i] = []byte("{other}")
+		if other := state(); other.id == first.id || other.names == first.names {
+			t.Errorf("column %d is not in the key, or not in what names mean", i)
+		}
+		row[i] = before
+	}
+	row[columnUser], row[columnSessionUser] = []byte("sam"), []byte("esame")
 	if state().id == first.id {
 		t.Error("texts divided otherwise give the same key")
 	}
@@ -132,11 +158,13 @@ CREATE VIEW evil.pg_roles AS SELECT 1::oid AS oid, current_user AS rolname, true
 CREATE FUNCTION evil.current_setting(pg_catalog.text, boolean) RETURNS pg_catalog.text LANGUAGE sql RETURN 'a lie';
 CREATE FUNCTION evil.current_database() RETURNS pg_catalog.name LANGUAGE sql RETURN 'a lie';
 CREATE FUNCTION evil.concat(pg_catalog.oid, pg_catalog.text, boolean) RETURNS pg_catalog.text LANGUAGE sql RETURN '1 t';
-CREATE FUNCTION evil.array_append(pg_catalog.text[], pg_catalog.text) RETURNS pg_catalog.text[] LANGUAGE sql RETURN $1;
-CREATE FUNCTION evil.pg_my_temp_schema() RETURNS pg_catalog.oid LANGUAGE sql RETURN 0::pg_catalog.oid;
+CREATE FUNCTION evil.string_to_table(pg_catalog.text, pg_catalog.text) RETURNS SETOF pg_catalog.text LANGUAGE sql RETURN $1;
+CREATE FUNCTION evil.quote_ident(pg_catalog.text) RETURNS pg_catalog.text LANGUAGE sql RETURN 'pg_monitor'::pg_catalog.text;
+CREATE DOMAIN evil.regrole AS pg_catalog.text;
+CREATE DOMAIN evil.oid AS pg_catalog.int4;
 CREATE FUNCTION evil.current_schemas(boolean) RETURNS pg_catalog.name[] LANGUAGE sql RETURN '{a lie}'::pg_catalog.name[];
-CREATE FUNCTION evil.never(pg_catalog.oid, pg_catalog.oid) RETURNS boolean LANGUAGE sql RETURN false;
-CREATE OPERATOR evil.<> (FUNCTION = evil.never, LEFTARG = pg_catalog.oid, RIGHTARG = pg_catalog.oid);
+CREATE FUNCTION evil.never(pg_catalog.text, pg_catalog.text) RETURNS boolean LANGUAGE sql RETURN false;
+CREATE OPERATOR evil.!~~* (FUNCTION = evil.never, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
 CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LANGUAGE sql RETURN true;
 CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`)
 	bed.sidecar() // names the incarnation
@@ -161,8 +189,8 @@ CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHT
 	if !slices.Equal(schemas, []string{"evil", "pg_catalog"}) {
 		t.Errorf("search path %q", got.searchPath)
 	}
-	parts, ok := parseTextArray(got.found)
-	if !ok || string(parts[partDatabase]) != bed.database || string(parts[partUser]) != "postgres" {
-		t.Errorf("the probe tells of %q", parts)
+	columns, ok := dataRow(append([]byte{0, columnsFound}, got.found...))
+	if !ok || got.database != bed.database || string(columns[columnUser]) != "postgres" {
+		t.Errorf("the probe tells of %q in %q", columns, got.database)
 	}
 }

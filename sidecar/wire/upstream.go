@@ -176,6 +176,9 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 		if kind == 'C' && !due.named && endsStatements(body) {
 			s.namesDoubtful.Store(true)
 		}
+		if kind == 'C' && loadsLibrary(body) {
+			s.loaded.Store(true)
+		}
 		if c != nil {
 			// The portal of a row limit may be left suspended: that is the answer then.
 			c.complete = kind != 'I' && !c.complete

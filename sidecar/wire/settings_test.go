@@ -1,0 +1,248 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// TestEverySettingIsDecided holds the list of settings against those of the server,
+// in both directions. make versions runs it on each supported version.
+func TestEverySettingIsDecided(t *testing.T) {
+	t.Parallel()
+	pg := servers.SharedPostgres(t)
+	conn := (&testbed{t: t}).connect(pg.DSN(pg.CreateDatabase(t)))
+	rows, err := conn.Query(t.Context(), "SELECT name FROM pg_settings WHERE name NOT LIKE '%.%' UNION ALL SELECT 'version' || current_setting('server_version_num')::int / 10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, version := map[string]bool{}, 0
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := fmt.Sscanf(name, "version%d", &version); n == 0 {
+			there[name] = true
+		}
+	}
+	decided := map[string]bool{}
+	for _, s := range settings {
+		if decided[s.name] {
+			t.Errorf("%s is decided twice", s.name)
+		}
+		decided[s.name] = true
+		// A few are in no list of Postgres', but can be asked for.
+		var value *string
+		if err := conn.QueryRow(t.Context(), "SELECT current_setting($1, true)", s.name).Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		expected := s.since <= version && (s.until == 0 || version <= s.until)
+		if exists := value != nil; exists != expected && !s.optional {
+			t.Errorf("PostgreSQL %d has %s: %v, the list says %v", version, s.name, exists, expected)
+		}
+		if s.why == "" {
+			t.Errorf("nothing says why %s is decided as it is", s.name)
+		}
+	}
+	for name := range there {
+		if !decided[name] {
+			t.Errorf("PostgreSQL %d has %s, of which nothing is decided: add it to settingGroups", version, name)
+		}
+	}
+}
+
+// TestAnalysisAppliesWhatChangesTexts: what the probe reads to hand it on is what the
+// analysis takes.
+func TestAnalysisAppliesWhatChangesTexts(t *testing.T) {
+	t.Parallel()
+	for _, name := range parseSettings {
+		if !analysis.Applies(name) {
+			t.Errorf("the analysis does not apply %s", name)
+		}
+	}
+	for _, name := range parseTimeSettings {
+		if !slices.Contains(askedSettings, name) {
+			t.Errorf("no probe asks for %s", name)
+		}
+	}
+}
+
+// TestConditions: a session is served with the values that are listed, and passes
+// through with others.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	for _, c := range slices.Concat(conditions, startConditions) {
+		if !c.objects([]byte("another value")) {
+			t.Errorf("%s may have any value", c.name)
+		}
+		if c.objects(nil) == c.optional {
+			t.Errorf("%s may be missing: %v", c.name, c.optional)
+		}
+		for _, value := range c.only {
+			if c.objects([]byte(value)) {
+				t.Errorf("%s must not be %q", c.name, value)
+			}
+		}
+	}
+	for list, want := range map[string]bool{
+		"": true, "auto_explain": true, `pg_stat_statements, "$libdir/auto_explain"`: true,
+		"anon": false, "auto_explain,anon": false, "/tmp/auto_explain": false,
+	} {
+		if harmlessLibraries(list) != want {
+			t.Errorf("libraries %q are harmless: %v", list, !want)
+		}
+	}
+}
+
+const settingsSchema = `
+CREATE TABLE kind (id int PRIMARY KEY, d date, ts timestamptz, i interval, f float8, m money, b bytea, n int, k text);
+INSERT INTO kind VALUES (1, '2024-01-02', '2024-01-02 00:00+00', '1 day 2:03:04', 0.1::float8 * 3, 1.5, '\xff00', NULL, E'a\\b'), (2, NULL, NULL, NULL, NULL, NULL, NULL, 1, 'grüße');
+CREATE VIEW seen AS SELECT id FROM kind;
+CREATE TABLE owned (id int PRIMARY KEY);
+ALTER TABLE owned ENABLE ROW LEVEL SECURITY;
+CREATE ROLE {role};
+GRANT SELECT ON owned TO {role};`
+
+// settingCases are statements that are answered otherwise, or with other messages,
+// under one value than under another.
+var settingCases = []struct{ setting, one, other, sql string }{
+	{"array_nulls", "off", "on", "SELECT id, '{NULL}'::text[] FROM kind ORDER BY id"},
+	{"backslash_quote", "on", "off", `SELECT id, E'\'' FROM kind ORDER BY id`},
+	{"bytea_output", "escape", "hex", "SELECT b FROM kind ORDER BY id"},
+	{"client_encoding", "LATIN1", "UTF8", "SELECT k FROM kind WHERE id = 2"},
+	{"client_min_messages", "warning", "notice", "SELECT id AS a_name_that_is_longer_than_any_name_that_Postgres_takes_without_cutting_it FROM kind ORDER BY id"},
+	{"client_min_messages", "log; SET log_statement = 'all'", "notice; RESET log_statement", "SELECT id FROM kind ORDER BY id"},
+	{"client_min_messages", "debug1; SET debug_print_parse = on", "error; RESET debug_print_parse", "SELECT id, n FROM kind ORDER BY id"},
+	{"DateStyle", "German", "'SQL, DMY'", "SELECT d FROM kind ORDER BY id"},
+	{"default_text_search_config", "'pg_catalog.english'", "'pg_catalog.simple'", "SELECT id, to_tsvector('the cats') FROM kind ORDER BY id"},
+	{"escape_string_warning", "off; SET standard_conforming_strings = off", "on; SET standard_conforming_strings = off", `SELECT id, 'a\\b' FROM kind ORDER BY id`},
+	{"extra_float_digits", "0", "1", "SELECT f FROM kind ORDER BY id"},
+	{"IntervalStyle", "iso_8601", "sql_standard", "SELECT i FROM kind ORDER BY id"},
+	{"quote_all_identifiers", "on", "off", "SELECT quote_ident(k) FROM kind ORDER BY id"},
+	{"restrict_nonsystem_relation_kind", "view", "''", "SELECT id FROM seen ORDER BY id"},
+	{"row_security", "off; SET ROLE {role}", "on; SET ROLE {role}", "SELECT id FROM owned"},
+	{"search_path", "pg_catalog, public", "public", "SELECT current_schema FROM public.kind"},
+	{"search_path", "notme", "pg_catalog", "SELECT current_schema, id FROM public.kind"},
+	{"search_path", "notme", "public, pg_catalog", "SELECT current_schema() || 'x', id FROM public.kind"},
+	{"search_path", "pg_catalog, public", "public", "SELECT current_schemas(false) FROM public.kind"},
+	{"search_path", "public, pg_catalog", "public", "SELECT current_schemas(false), id FROM public.kind"},
+	{"search_path", "public, pg_catalog", "public", "SELECT current_schemas(true), id FROM public.kind"},
+	{"search_path", "'PG_CATALOG', public", "public", "SELECT current_schemas(false), n FROM public.kind ORDER BY id"},
+	{"standard_conforming_strings", "off", "on", `SELECT id, 'a\\b' FROM kind ORDER BY id`},
+	{"TimeZone", "'Asia/Tokyo'", "'UTC'", "SELECT ts FROM kind ORDER BY id"},
+	{"timezone_abbreviations", "'India'", "'Default'", "SELECT id, '2024-01-02 00:00 IST'::timestamptz FROM kind ORDER BY id"},
+	{"transform_null_equals", "on", "off", "SELECT id FROM kind WHERE n = NULL"},
+	{"xmlbinary", "hex", "base64", "SELECT id, xmlelement(NAME b, b) FROM kind ORDER BY id"},
+	{"xmloption", "document", "content", "SELECT id, 'text'::xml FROM kind ORDER BY id"},
+}
+
+// settingsUnseen have no case there.
+var settingsUnseen = map[string]string{
+	"auto_explain.log_level": "its messages tell times", "gin_fuzzy_search_limit": "TestRandomIndexIsNobodyElses",
+	"default_transaction_isolation": "shows only in a transaction", "session_replication_role": "rules for SELECT have no such condition",
+	"lc_messages": "a server may have one locale alone", "lc_monetary": "so here", "lc_numeric": "and here", "lc_time": "and here",
+	"ignore_checksum_failure": "no page is damaged", "zero_damaged_pages": "nor for this", "ignore_system_indexes": "nor is an index",
+	"local_preload_libraries": "a connection begins with it", "session_preload_libraries": "and with this", "sepgsql.permissive": "needs SELinux",
+}
+
+// TestSettingsThatChangeAnswers has sessions of two sidecars read under one value and
+// then under the other, each what the other one has loaded.
+func TestSettingsThatChangeAnswers(t *testing.T) {
+	t.Parallel()
+	pg := servers.SharedPostgres(t)
+	role := "settings_" + pg.CreateDatabase(t)
+	bed := newTestbedOn(t, pg, strings.ReplaceAll(settingsSchema, "{role}", role))
+	sides := []*side{bed.sidecar(), bed.sidecar()}
+	for _, s := range slices.Concat(named(func(s *setting) bool { return s.keyed || s.reason != "" }), []string{"search_path"}) {
+		found := slices.ContainsFunc(settingCases, func(c struct{ setting, one, other, sql string }) bool { return c.setting == s })
+		if _, unseen := settingsUnseen[s]; found == unseen {
+			t.Errorf("%s has a case: %v", s, found)
+		}
+	}
+	for i, c := range settingCases {
+		t.Run(fmt.Sprint(c.setting, i), func(t *testing.T) {
+			t.Parallel()
+			set := func(value string) step {
+				return query(strings.ReplaceAll("SET "+c.setting+" = "+value, "{role}", role))
+			}
+			var turns []turn
+			play := func(session int, steps ...step) {
+				for _, s := range steps {
+					turns = append(turns, turn{session: session, step: s})
+				}
+			}
+			// Whose analysis is not done yet would not be answered.
+			simple, extended := query(c.sql), synced(msgParse("", c.sql), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
+			play(0, set(c.one), simple, simple, simple, extended, extended, extended)
+			play(1, set(c.other), simple, simple, simple, extended, extended, extended)
+			play(2, set(c.one), simple, simple, extended, set(c.other), simple, simple, extended, extended)
+			play(0, simple, extended, set(c.other), simple, extended, set(c.one), simple, extended)
+			compareSessions(t, bed, sides, turns)
+		})
+	}
+}
+
+// TestRandomIndexIsNobodyElses: what a session reads by an index that gives a part of
+// what it finds, others are not answered.
+func TestRandomIndexIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, `
+CREATE TABLE tagged (id int PRIMARY KEY, tags int[]);
+INSERT INTO tagged SELECT i, ARRAY[1, i % 7] FROM generate_series(1, 3000) i;
+CREATE INDEX ON tagged USING gin (tags);
+ANALYZE tagged;`)
+	s := bed.sidecar()
+	random, usual := s.connect(), s.connect()
+	mustExec(t, random, "SET gin_fuzzy_search_limit = 100; SET enable_seqscan = off")
+	count := "SELECT count(*) FROM tagged WHERE tags @> '{1}'"
+	for range 5 {
+		mustExec(t, random, count)
+	}
+	for range 3 {
+		var n int
+		if err := usual.QueryRow(t.Context(), count).Scan(&n); err != nil || n != 3000 {
+			t.Errorf("%d rows, %v", n, err)
+		}
+	}
+	if s.Report().Bypasses[reasonSetting] == 0 {
+		t.Errorf("no read passed through for %s: %v", reasonSetting, s.Report().Bypasses)
+	}
+}
+
+// TestSessionWithALibraryPassesThrough: what a library hooks into, nobody can tell.
+func TestSessionWithALibraryPassesThrough(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	loads, other := s.connect(), s.connect()
+	s.warm(other)
+	s.warm(loads)
+	mustExec(t, loads, "LOAD 'auto_explain'")
+	before := s.Report()
+	for range 3 {
+		if got := versionOf7(t, loads); got != 0 {
+			t.Errorf("version %d", got)
+		}
+	}
+	after := s.Report()
+	if passed := after.Bypasses[reasonLibrary] - before.Bypasses[reasonLibrary]; passed != 3 {
+		t.Errorf("%d of 3 reads passed through for %s: %v", passed, reasonLibrary, after.Bypasses)
+	}
+	// Of a database's own, an ordinary role's session, too. This library is everywhere.
+	bed.exec(fmt.Sprintf("CREATE ROLE %[1]s_reader LOGIN; GRANT SELECT ON item TO %[1]s_reader; ALTER DATABASE %[1]s SET session_preload_libraries = 'dict_snowball'", bed.database))
+	preloaded := bed.connect(fmt.Sprintf("host=%s port=%d user=%s_reader dbname=%s", s.dir, testPort, bed.database, bed.database))
+	eventually(t, "the reason", func() bool {
+		versionOf7(t, preloaded)
+		return s.Report().Bypasses[reasonLibrary] > after.Bypasses[reasonLibrary]
+	})
+	s.warm(other)
+	hits := s.count(HitL1)
+	if versionOf7(t, other); s.count(HitL1) != hits+1 {
+		t.Error("another session is not answered any more")
+	}
+}
