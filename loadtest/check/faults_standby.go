@@ -3,100 +3,11 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/freshet/freshet/loadtest/servers"
 )
-
-// standbyWaitMax bounds copying the primary.
-const standbyWaitMax = 60 * time.Second
-
-// launchStandby copies the primary and starts the copy as an asynchronous
-// standby that streams from it.
-func (f *fleet) launchStandby(ctx context.Context) (*servers.Postgres, error) {
-	primary := f.postgres()
-	standby, err := servers.LaunchPostgres(ctx, servers.PostgresOptions{Settings: postgresSettings})
-	if err != nil {
-		return nil, err
-	}
-	if err := makeStandby(ctx, standby, primary); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a standby: %w", err), standby.Close())
-	}
-	return standby, nil
-}
-
-// makeStandby replaces the data of a server by a copy of the primary's, and
-// keeps its settings.
-func makeStandby(ctx context.Context, standby, primary *servers.Postgres) error {
-	if err := standby.Stop(servers.Immediate); err != nil {
-		return err
-	}
-	settings, err := os.ReadFile(filepath.Join(standby.DataDir(), "postgresql.conf"))
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(standby.DataDir())
-	if err != nil {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return errors.New("the owner of the data directory is unknown")
-	}
-	if err := os.RemoveAll(standby.DataDir()); err != nil {
-		return err
-	}
-	if err := copyPrimary(ctx, standby, primary); err != nil {
-		return err
-	}
-	conninfo := fmt.Sprintf("\nprimary_conninfo = 'host=%s port=%d user=postgres'\n", primary.SocketDir(), primary.Port())
-	for name, text := range map[string]string{
-		"postgresql.conf": string(settings) + conninfo, "postgresql.auto.conf": "", "standby.signal": "",
-	} {
-		if err := os.WriteFile(filepath.Join(standby.DataDir(), name), []byte(text), 0o600); err != nil {
-			return err
-		}
-	}
-	if err := give(standby.DataDir(), int(owner.Uid), int(owner.Gid)); err != nil {
-		return err
-	}
-	return standby.Start()
-}
-
-func copyPrimary(ctx context.Context, standby, primary *servers.Postgres) error {
-	tool, err := primary.Tool("pg_basebackup")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, standbyWaitMax)
-	defer cancel()
-	text, err := exec.CommandContext(ctx, tool, "--pgdata", standby.DataDir(), "--host", primary.SocketDir(),
-		"--port", fmt.Sprint(primary.Port()), "--username", "postgres", "--checkpoint", "fast", "--no-sync").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("run pg_basebackup: %w; it said:\n%s", err, text)
-	}
-	return nil
-}
-
-// give makes a tree somebody's, where that is not so already.
-func give(tree string, uid, gid int) error {
-	if os.Geteuid() == uid {
-		return nil
-	}
-	return filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, uid, gid)
-	})
-}
 
 // promoteStandby kills the primary and promotes a standby that lacks its last
 // commits.
@@ -131,7 +42,7 @@ const streamingSQL = "SELECT count(*) FROM pg_stat_replication WHERE state = 'st
 // failOver makes a standby, lets it fall behind, parts everybody from the
 // primary, and goes on with the standby.
 func (w *world) failOver(ctx context.Context, random *rand.Rand, part func() error) error {
-	standby, err := w.fleet.launchStandby(ctx)
+	standby, err := servers.LaunchStandby(ctx, w.fleet.postgres(), servers.PostgresOptions{Settings: postgresSettings})
 	if err != nil {
 		return err
 	}

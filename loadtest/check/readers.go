@@ -18,25 +18,13 @@ const sessionReadsMax = 1500
 
 // reader reads until ctx ends.
 func (w *world) reader(ctx context.Context, s *session, pace time.Duration) {
-	defer s.close()
-	p := pacer{each: pace}
-	left := 0
-	for ctx.Err() == nil {
-		if left == 0 {
-			s.close()
-			left = 100 + s.random.IntN(sessionReadsMax-100)
-		}
-		if !s.ready(ctx) {
-			continue
-		}
-		p.wait(ctx)
-		left--
+	s.turns(ctx, pace, 100, sessionReadsMax, func() {
 		if s.random.IntN(100) < blockShare {
 			s.readInBlock()
 		} else {
 			s.readSomething()
 		}
-	}
+	})
 }
 
 // blockShare is how many of a hundred turns of a reader are transactions, as

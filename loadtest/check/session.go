@@ -165,6 +165,26 @@ func (s *session) settings() (all []setting) {
 	return all
 }
 
+// turns takes a turn at a pace until ctx ends. Each connection lasts for a number of
+// turns, between the least and the most.
+func (s *session) turns(ctx context.Context, pace time.Duration, least, most int, turn func()) {
+	defer s.close()
+	p := pacer{each: pace}
+	left := 0
+	for ctx.Err() == nil {
+		if left == 0 {
+			s.close()
+			left = least + s.random.IntN(most-least)
+		}
+		if !s.ready(ctx) {
+			continue
+		}
+		p.wait(ctx)
+		left--
+		turn()
+	}
+}
+
 // close gives the connection up.
 func (s *session) close() {
 	if s.conn == nil {

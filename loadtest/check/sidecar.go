@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const (
@@ -78,7 +80,7 @@ func (s *sidecar) start() error {
 	r := &running{command: exec.Command(s.program, s.arguments...), ended: make(chan struct{})}
 	r.command.Env = append(os.Environ(), s.environment...)
 	r.command.Stderr = &r.words
-	r.command.SysProcAttr = childAttributes()
+	r.command.SysProcAttr = servers.ChildAttributes()
 	out, err := r.command.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("start sidecar %d: %w", s.number, err)

@@ -36,25 +36,13 @@ const (
 
 // writer writes until ctx ends, and reads back what it wrote.
 func (w *world) writer(ctx context.Context, s *session, pace time.Duration) {
-	defer s.close()
-	p := pacer{each: pace}
-	left := 0
-	for ctx.Err() == nil {
-		if left == 0 {
-			s.close()
-			left = 20 + s.random.IntN(sessionWritesMax-20)
-		}
-		if !s.ready(ctx) {
-			continue
-		}
-		p.wait(ctx)
-		left--
+	s.turns(ctx, pace, 20, sessionWritesMax, func() {
 		w.hold.RLock()
+		defer w.hold.RUnlock()
 		if s.ready(ctx) { // the epoch may have ended while it waited
 			s.writeSomething(ctx)
 		}
-		w.hold.RUnlock()
-	}
+	})
 }
 
 // writeSomething makes one transaction. Errors are counted where they happen.

@@ -32,6 +32,16 @@ type process struct {
 	err    error         // how it ended; read only after done
 }
 
+// ChildAttributes are those of a child that does not outlive this process, where the
+// kernel can see to that: it ends the child when the thread ends that forked it.
+// Ctrl-C in a terminal, which reaches the whole foreground group, does not reach the
+// child: it must live for as long as its owner needs to finish.
+func ChildAttributes() *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(attributes)
+	return attributes
+}
+
 // startProcess starts a child that the kernel kills when this process dies.
 //
 // The death signal belongs to the thread that forked: it is sent when that
@@ -51,13 +61,8 @@ func startProcess(c command) (*process, error) {
 	if c.input != "" {
 		cmd.Stdin = strings.NewReader(c.input)
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// Ctrl-C in a terminal reaches the whole foreground group; the server
-		// must outlive it for as long as its owner needs to finish.
-		Setpgid:    true,
-		Credential: c.account.credential(),
-	}
-	dieWithParent(cmd.SysProcAttr)
+	cmd.SysProcAttr = ChildAttributes()
+	cmd.SysProcAttr.Credential = c.account.credential()
 
 	p := &process{done: make(chan struct{})}
 	started := make(chan error, 1)
