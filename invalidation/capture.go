@@ -27,17 +27,28 @@ var captureTemplate string
 //go:embed schema/capture_row.sql
 var rowTemplate string
 
+//go:embed schema/attend.sql
+var attendTemplate string
+
 //go:embed schema/ring.sql
 var ringTemplate string
 
-// ringSQL ends both functions.
-var ringSQL = strings.TrimSpace(strings.NewReplacer(
-	"\n", "\n\t",
-	"{{doorbell}}", strconv.FormatInt(doorbellLock, 10),
-	"{{sleeper}}", strconv.FormatInt(sleeperLock, 10),
-	"{{channel}}", doorbellChannel,
-	"{{queue}}", queueUsageMax,
-).Replace(ringTemplate))
+// attendSQL begins both functions and ringSQL ends them.
+var (
+	attendSQL = doorbellSQL(attendTemplate)
+	ringSQL   = doorbellSQL(ringTemplate)
+)
+
+// doorbellSQL fills in what the triggers know of the doorbell.
+func doorbellSQL(template string) string {
+	return strings.TrimSpace(strings.NewReplacer(
+		"\n", "\n\t",
+		"{{doorbell}}", strconv.FormatInt(doorbellLock, 10),
+		"{{sleeper}}", strconv.FormatInt(sleeperLock, 10),
+		"{{channel}}", doorbellChannel,
+		"{{queue}}", queueUsageMax,
+	).Replace(template))
+}
 
 // bodyQuote delimits function bodies in our SQL.
 const bodyQuote = "$freshet$"
@@ -106,6 +117,7 @@ func (c capture) function(t captureTrigger) captureFunction {
 		"{{wholesale}}", fmt.Sprintf("{%s,%s}", fence.TableText(c.root), fence.WholesaleText(c.root)),
 		"{{counter}}", fmt.Sprintf("freshet.rows_%d", c.root),
 		"{{rows}}", strconv.Itoa(rowsPerStatementMax),
+		"{{attend}}", attendSQL,
 		"{{ring}}", ringSQL,
 	).Replace(template)
 	sum := md5.Sum([]byte(text + "\x00" + strings.Join(c.columns, "\x00")))

@@ -132,9 +132,9 @@ func functionsIn(files ...string) map[string]fixedFunction {
 // fixedFunctions are those of the base and event files, by name.
 var fixedFunctions = functionsIn(baseSQL, eventsSQL)
 
-// fixedTables are those that the base file makes, logged or not, none with a
-// sequence.
-var fixedTables = []string{"fingerprint p", "incarnation u", "incarnation_logged p", "outbox p", "trim p"}
+// fixedTables are those that the base file makes, and its one sequence, logged or
+// not, none with a sequence of its own.
+var fixedTables = []string{"fingerprint p", "given_up p", "incarnation u", "incarnation_logged p", "outbox p", "trim p"}
 
 // fixedEvents are the event triggers: their events, functions and filters.
 var fixedEvents = []struct{ name, event, function, tag string }{

@@ -108,7 +108,7 @@ const mintSQL = `INSERT INTO freshet.incarnation (token) VALUES (gen_random_uuid
 // ids; they would be read at every look.
 const adoptSQL = `WITH adopted AS (
 	UPDATE freshet.trim
-	SET incarnation = freshet.incarnation(), mark = pg_current_snapshot(), candidate = pg_current_snapshot(), candidate_at = now()
+	SET incarnation = freshet.incarnation(), mark = pg_current_snapshot(), marked_at = now(), candidate = pg_current_snapshot(), candidate_at = now()
 	WHERE incarnation IS DISTINCT FROM freshet.incarnation()
 	RETURNING one
 ), copied AS (
@@ -177,7 +177,7 @@ func installCommand(patterns []string, role string) string {
 // notInstalled reports whether a statement failed because our tables are not there.
 func notInstalled(err error) bool {
 	switch sqlState(err) {
-	case "42P01", "42883", "3F000":
+	case "42P01", "42703", "42883", "3F000":
 		return true
 	}
 	return false

@@ -88,6 +88,9 @@ func (k *keeper) session(ctx context.Context) error {
 			if _, err := trim(ctx, conn, k.f.retention); err != nil {
 				return explainMissing(err, conn.Config().User)
 			}
+			if err := k.f.stats.readOutbox(ctx, conn); err != nil {
+				return err
+			}
 			k.trimAt = now.Add(trimPause)
 		}
 		select {

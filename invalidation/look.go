@@ -24,15 +24,17 @@ const lookName = "freshet_look"
 // lookSQL is one plain statement in a transaction of its own, so that all it
 // returns belongs to the one snapshot it returns. The first row holds the state,
 // the others the events that the head before may lack: $1 is that head's xmax,
-// $2 its list of running transactions. The position in the log is read after
-// the snapshot was taken.
+// $2 its list of running transactions. The position in the log, and whether writers
+// skip their rows or have skipped some that are not accounted for, are read after
+// the snapshot was taken: see freshet.attended.
 var lookSQL = `
 SELECT pg_current_snapshot()::text, (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text,
 	pg_is_in_recovery(), (EXTRACT(epoch FROM pg_conf_load_time()) * 1000000)::int8,
-	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8, NULL::xid8, NULL::text[]
+	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8,
+	(SELECT g.is_called OR g.last_value <> t.returned FROM freshet.given_up g), NULL::xid8, NULL::text[]
 FROM freshet.trim t
 UNION ALL
-(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
+(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
 FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
 
 // sighting is what one look saw.
@@ -53,6 +55,9 @@ type sighting struct {
 // errChanged says that the database is not the one that the session greeted.
 var errChanged = errors.New("the database's incarnation changed")
 
+// errSkipped says that writers may have skipped their rows.
+var errSkipped = errors.New("nobody followed for long, and changes were not recorded")
+
 // look asks for everything that the head before may lack.
 func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting, error) {
 	running := make([]uint64, len(before.InProgress()))
@@ -68,11 +73,11 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 	seen, tags := 0, 0
 	for rows.Next() {
 		var snapshot, token, incarnation, mark *string
-		var standby *bool
+		var standby, skipped *bool
 		var loaded, position *int64
 		var xid *uint64
 		var texts []string
-		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &xid, &texts); err != nil {
+		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &skipped, &xid, &texts); err != nil {
 			return nil, fmt.Errorf("look at the outbox: %w", err)
 		}
 		if xid == nil {
@@ -81,6 +86,9 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 			}
 			if token == nil || incarnation == nil {
 				return nil, errChanged
+			}
+			if skipped == nil || *skipped {
+				return nil, errSkipped
 			}
 			s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
 			s.settingsLoaded, s.position = *loaded, uint64(*position)

@@ -32,6 +32,8 @@ type looker struct {
 	known       bool
 	incarnation fence.Incarnation
 	head        fence.Snapshot
+	// absence is what its return waits for.
+	absence absence
 	// audited is what the state was made from, nil before the first.
 	audited *audit
 	// settleAt, unless zero, is when a reload must be taken for settled.
@@ -77,6 +79,18 @@ func (l *looker) session(ctx context.Context) error {
 func (l *looker) greetOn(ctx context.Context, conn *pgx.Conn) (err error) {
 	if l.greet, err = greet(ctx, conn); err != nil {
 		return err
+	}
+	if l.incarnation != l.greet.incarnation {
+		l.absence = absence{} // its ids are of the other incarnation
+	}
+	resumed, err := l.resume(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if resumed { // the mark was moved
+		if l.greet, err = greet(ctx, conn); err != nil {
+			return err
+		}
 	}
 	if _, err := conn.Prepare(ctx, lookName, lookSQL); err != nil {
 		return fmt.Errorf("prepare the look: %w", explainMissing(err, conn.Config().User))

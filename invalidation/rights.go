@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// followerRights are what looks, greetings, audits and trimming need of our tables.
+// followerRights are what looks, greetings, audits and trimming need of our tables,
+// and of the sequence, for which the same words do.
 // The functions that they call may be called by everybody.
 var followerRights = []struct{ table, rights string }{
 	{"fingerprint", "SELECT, INSERT, UPDATE"},
@@ -17,6 +18,7 @@ var followerRights = []struct{ table, rights string }{
 	{"incarnation_logged", "SELECT, INSERT, UPDATE"},
 	{"outbox", "SELECT, INSERT, DELETE"},
 	{"trim", "SELECT, UPDATE"},
+	{"given_up", "SELECT, UPDATE"},
 }
 
 // followersSQL lists the roles that were given the rights of followers: those that

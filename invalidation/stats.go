@@ -20,6 +20,8 @@ type FollowerStats struct {
 	// Sleeper says that writers ring because this follower would hear it, unless one
 	// is awake. It is one of all followers of a database.
 	Sleeper bool
+	// Outbox says how much the outbox holds.
+	Outbox OutboxStats
 	// Position is where the server's log was after the last look, 0 before the
 	// first.
 	Position uint64
@@ -39,6 +41,7 @@ type counters struct {
 	resets     map[string]uint64
 	reconnects uint64
 	lastError  string
+	outbox     OutboxStats
 }
 
 func (c *counters) looked(s *sighting, cause string) {
@@ -82,7 +85,7 @@ func (f *Follower) Stats() FollowerStats {
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects,
-		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Position: c.position.Load(), LastError: c.lastError,
+		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Outbox: c.outbox, Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
 }

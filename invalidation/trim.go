@@ -20,8 +20,13 @@ const trimBatchesMax = 200
 // transaction that was long under way is kept until a follower had the time to
 // see it.
 const markSQL = `UPDATE freshet.trim
-SET mark = candidate, candidate = pg_current_snapshot(), candidate_at = now()
+SET mark = candidate, marked_at = candidate_at, candidate = pg_current_snapshot(), candidate_at = now()
 WHERE incarnation = freshet.incarnation() AND now() - candidate_at >= $1::int8 * interval '1 microsecond'`
+
+// stillAttendedSQL says that a follower is there, no more often than the patience of
+// capture needs. Once capture has given up, whoever ends that says it.
+const stillAttendedSQL = `UPDATE freshet.trim SET attended_at = now()
+WHERE (attended_at < now() - patience / 48 OR attended_at > now()) AND (SELECT NOT g.is_called FROM freshet.given_up g)`
 
 // trimSQL deletes rows that the mark sees. It reads the mark in the statement
 // that deletes, so that nothing is deleted which the published mark lacks. It
@@ -51,6 +56,9 @@ func trim(ctx context.Context, conn *pgx.Conn, retention time.Duration) (deleted
 			err = fmt.Errorf("trim the outbox: %w", unlockErr)
 		}
 	}()
+	if _, err := conn.Exec(ctx, stillAttendedSQL); err != nil {
+		return 0, fmt.Errorf("say that a follower is there: %w", err)
+	}
 	if _, err := conn.Exec(ctx, markSQL, retention.Microseconds()); err != nil {
 		return 0, fmt.Errorf("move the trim mark: %w", err)
 	}

@@ -8,6 +8,51 @@ CREATE SCHEMA IF NOT EXISTS freshet;
 -- Anyone may ask for the incarnation; the tables stay closed.
 GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 
+-- Whether anybody may ever read what the calling transaction would write into the
+-- outbox. Capture asks where nobody awake and no sleeper is to be found, and DDL.
+-- Without a follower for the time of patience, capture gives up and writes nothing:
+-- an outbox that nobody reads must not fill the disk.
+--
+-- Who returns must know of every transaction that skipped its row:
+--
+--  1. a transaction, which has an id, finds that capture has given up, and skips;
+--  2. a follower returns and ends the giving up: with a new name, after which
+--     nobody skips, in whatever snapshot, until somebody gives up again;
+--  3. it asks which transactions run: everybody of 1 who has not ended is among them;
+--  4. once a snapshot has none of these running, it makes that snapshot the trim
+--     mark, and notes the name from 2 as returned, if it still stands;
+--  5. every look compares the names. Only where they are the same does it count,
+--     and the mark makes whoever followed before distrust all that is older.
+--
+-- So who has no id yet must not skip. A fault of ours never fails the statement. It
+-- stands before the rest because what is made there is DDL, which asks, too.
+CREATE OR REPLACE FUNCTION freshet.attended() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $freshet$
+DECLARE
+	state record;
+	soon boolean;
+BEGIN
+	IF pg_current_xact_id_if_assigned() IS NULL THEN
+		RETURN true;
+	END IF;
+	SELECT g.is_called, g.last_value INTO state FROM freshet.given_up g;
+	IF state.is_called THEN
+		RETURN false;
+	END IF;
+	SELECT now() - t.attended_at < t.patience / 24
+		OR now() - t.attended_at < t.patience AND pg_relation_size('freshet.outbox') < t.bytes_max
+	INTO soon FROM freshet.trim t;
+	IF soon THEN
+		RETURN true;
+	END IF;
+	PERFORM setval('freshet.given_up', state.last_value, true);
+	RETURN false;
+EXCEPTION WHEN OTHERS THEN
+	RETURN true;
+END
+$freshet$;
+REVOKE ALL ON FUNCTION freshet.attended() FROM PUBLIC;
+
 -- The truth about what changed: one row for every statement that changed a
 -- watched table, written by the statement's own transaction. Logged, because a
 -- prepared transaction survives a crash and its event must survive with it. It
@@ -67,19 +112,52 @@ CREATE TABLE IF NOT EXISTS freshet.incarnation_logged (
 	token text NOT NULL
 );
 
--- How far the outbox was emptied: rows visible in mark may be gone. candidate
--- becomes the next mark once it is old enough. incarnation says which ids the
--- snapshots are made of; it differs after a crash, a failover or a restore.
-CREATE TABLE IF NOT EXISTS freshet.trim (
-	one boolean PRIMARY KEY DEFAULT true CHECK (one),
-	incarnation text,
-	mark pg_snapshot NOT NULL,
-	candidate pg_snapshot NOT NULL,
-	candidate_at timestamptz NOT NULL
-);
-INSERT INTO freshet.trim (mark, candidate, candidate_at)
-SELECT s, s, now() FROM pg_current_snapshot() AS s
-ON CONFLICT DO NOTHING;
+-- How far the outbox was emptied: rows visible in mark may be gone, and all that
+-- are left were written after marked_at. candidate becomes the next mark once it is
+-- old enough. incarnation says which ids the snapshots are made of; it differs after
+-- a crash, a failover or a restore. attended_at is when a follower was last there,
+-- patience after what time without one capture gives up, and bytes_max from what
+-- size of the outbox on a 24th of that time is enough. returned is the name of the
+-- return that mark covers: see freshet.attended.
+--
+-- The sequence freshet.given_up says whether capture has given up (is_called) and
+-- names the last return (last_value, a number that never comes again). It is a
+-- sequence because what it says is the same for everybody at once: in whatever
+-- snapshot, of a transaction that is rolled back too, and nobody waits for it.
+DO $freshet$
+DECLARE
+	-- Where nobody could ever skip a row there is nothing to wait for.
+	never boolean := NOT EXISTS (SELECT FROM pg_proc p
+		WHERE p.pronamespace = 'freshet'::regnamespace AND p.prosrc LIKE '%freshet.attended()%');
+BEGIN
+	IF to_regclass('freshet.given_up') IS NULL THEN
+		CREATE SEQUENCE freshet.given_up;
+		PERFORM setval('freshet.given_up', 2 + (random() * 1e15)::int8, false);
+	END IF;
+	CREATE TABLE IF NOT EXISTS freshet.trim (
+		one boolean PRIMARY KEY DEFAULT true CHECK (one),
+		incarnation text,
+		mark pg_snapshot NOT NULL,
+		candidate pg_snapshot NOT NULL,
+		candidate_at timestamptz NOT NULL
+	);
+	IF NOT EXISTS (SELECT FROM pg_attribute a
+		WHERE a.attrelid = 'freshet.trim'::regclass AND a.attname = 'returned' AND NOT a.attisdropped) THEN
+		ALTER TABLE freshet.trim
+			ADD COLUMN IF NOT EXISTS marked_at timestamptz NOT NULL DEFAULT now(),
+			ADD COLUMN IF NOT EXISTS attended_at timestamptz NOT NULL DEFAULT now(),
+			ADD COLUMN IF NOT EXISTS patience interval NOT NULL DEFAULT '1 day',
+			ADD COLUMN IF NOT EXISTS bytes_max int8 NOT NULL DEFAULT 4294967296,
+			ADD COLUMN returned int8 NOT NULL DEFAULT 0;
+	END IF;
+	INSERT INTO freshet.trim (mark, candidate, candidate_at)
+	SELECT s, s, now() FROM pg_current_snapshot() AS s
+	ON CONFLICT DO NOTHING;
+	IF never THEN
+		UPDATE freshet.trim SET returned = (SELECT g.last_value FROM freshet.given_up g);
+	END IF;
+END
+$freshet$;
 
 -- What no event trigger reports, as each follower's role sees it: a fingerprint
 -- of roles, memberships and settings. Whoever finds it changed says so with an
@@ -96,12 +174,13 @@ DECLARE
 	wrong record;
 BEGIN
 	FOR wrong IN
-		SELECT c.relname, CASE c.relname WHEN 'incarnation' THEN 'UNLOGGED' ELSE 'LOGGED' END AS wanted
+		SELECT c.relname, CASE c.relname WHEN 'incarnation' THEN 'UNLOGGED' ELSE 'LOGGED' END AS wanted,
+			CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'freshet' AND c.relkind = 'r'
+		WHERE n.nspname = 'freshet' AND c.relkind IN ('r', 'S')
 		AND c.relpersistence <> CASE c.relname WHEN 'incarnation' THEN 'u' ELSE 'p' END
 	LOOP
-		EXECUTE format('ALTER TABLE freshet.%I SET %s', wrong.relname, wrong.wanted);
+		EXECUTE format('ALTER %s freshet.%I SET %s', wrong.kind, wrong.relname, wrong.wanted);
 	END LOOP;
 END
 $freshet$;

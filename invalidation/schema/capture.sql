@@ -1,6 +1,9 @@
 CREATE OR REPLACE FUNCTION {{function}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
+DECLARE
+	rings boolean := false;
 BEGIN
+	{{attend}}
 	IF TG_OP = 'INSERT' THEN
 		{{insert}}
 	ELSIF TG_OP = 'UPDATE' THEN

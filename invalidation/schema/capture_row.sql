@@ -8,6 +8,7 @@ DECLARE
 	transaction text := pg_current_xact_id()::text || ':';
 	counted text := current_setting('{{counter}}', true);
 	earlier int := 0;
+	rings boolean := false;
 BEGIN
 	IF starts_with(counted, transaction) THEN
 		earlier := substr(counted, length(transaction) + 1);
@@ -15,6 +16,7 @@ BEGIN
 	IF earlier > {{rows}} THEN
 		RETURN NULL;
 	END IF;
+	{{attend}}
 	PERFORM set_config('{{counter}}', transaction || earlier + 1, true);
 	IF earlier = {{rows}} THEN
 		INSERT INTO freshet.outbox (tags) VALUES ('{{wholesale}}');

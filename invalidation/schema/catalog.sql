@@ -47,5 +47,5 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '' AND NOT a.attisdropped
 		) THEN ' sequence' ELSE '' END ORDER BY c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'freshet' AND c.relkind = 'r')
+		WHERE n.nspname = 'freshet' AND c.relkind IN ('r', 'S'))
 )::text

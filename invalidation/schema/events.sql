@@ -71,7 +71,7 @@ CREATE OR REPLACE FUNCTION freshet.on_ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
 BEGIN
 	IF coalesce(current_query() ILIKE '%detach%' AND current_query() ILIKE '%concurrently%', true) THEN
-		INSERT INTO freshet.outbox (tags) VALUES ('{schema}');
+		INSERT INTO freshet.outbox (tags) SELECT '{schema}' WHERE freshet.attended();
 	END IF;
 END
 $freshet$;
@@ -110,7 +110,7 @@ BEGIN
 		changed := '{schema}';
 	END IF;
 	IF changed IS NOT NULL THEN
-		INSERT INTO freshet.outbox (tags) VALUES (changed);
+		INSERT INTO freshet.outbox (tags) SELECT changed WHERE freshet.attended();
 	END IF;
 	IF TG_TAG = 'ALTER TABLE' OR TG_TAG LIKE 'DROP %' AND TG_TAG <> 'DROP TRIGGER' THEN
 		PERFORM freshet.disarm();
@@ -127,7 +127,7 @@ BEGIN
 		WHERE d.original AND NOT d.is_temporary
 		AND d.schema_name IS DISTINCT FROM 'freshet'
 		AND NOT (d.object_type = 'schema' AND d.object_name = 'freshet')) THEN
-		INSERT INTO freshet.outbox (tags) VALUES ('{schema}');
+		INSERT INTO freshet.outbox (tags) SELECT '{schema}' WHERE freshet.attended();
 	END IF;
 END
 $freshet$;

@@ -66,6 +66,8 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_follower_notifications_total", "Notifications that made a look come sooner.", func(s *Stats) uint64 { return s.FollowerNotifications })
 	counter("freshet_follower_resets_total", "How often everything known was thrown away: a new incarnation of the database, or a gap.", func(s *Stats) uint64 { return s.FollowerResets })
 	counter("freshet_invalidation_events_total", "Changes received from the outbox.", func(s *Stats) uint64 { return s.InvalidationEvents })
+	gauge("freshet_outbox_rows", "Rows of the outbox, as Postgres estimates them.", func(s *Stats) float64 { return float64(s.Outbox.Rows) })
+	gauge("freshet_outbox_bytes", "Size of the outbox on Postgres' disk, with its index.", func(s *Stats) float64 { return float64(s.Outbox.Bytes) })
 	gauge("freshet_watched_tables", "Tables whose changes are followed.", func(s *Stats) float64 { return float64(s.WatchedTables) })
 	gauge("freshet_watch_problems", "Problems that keep tables from being watched.", func(s *Stats) float64 { return float64(s.WatchProblems) })
 

@@ -1,5 +1,7 @@
 package dashboard
 
+import "time"
+
 // Limits of the lists in Stats, so that an answer stays small with any number
 // of tables. The numbers beside the lists count everything.
 const (
@@ -73,6 +75,8 @@ type Stats struct {
 	FollowerNotifications uint64 `json:"follower_notifications"`
 	// InvalidationEvents counts the changes received from the outbox.
 	InvalidationEvents uint64 `json:"invalidation_events"`
+	// Outbox is what waits in Postgres to be read or trimmed.
+	Outbox Outbox `json:"outbox"`
 	// Head is the snapshot of the newest completed look, as pg_snapshot prints it;
 	// Incarnation names the life of the database that it belongs to. Both are
 	// empty before the first look.
@@ -92,6 +96,19 @@ type Stats struct {
 	L1 Memory `json:"l1"`
 	// Redis is the shared tier.
 	Redis Redis `json:"redis"`
+}
+
+// Outbox is the state of the table that holds the changes, as of the last trimming.
+type Outbox struct {
+	// Rows is an estimate of Postgres', Bytes are those on disk with the index.
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
+	// OldestSeconds is the age that no row exceeds.
+	OldestSeconds float64 `json:"oldest_seconds"`
+	// UnattendedSince is when somebody last followed before the last time that changes
+	// were not recorded, because nobody did for long. Null if this sidecar found no
+	// such time.
+	UnattendedSince *time.Time `json:"unattended_since"`
 }
 
 // Table is one watched table.

@@ -60,6 +60,10 @@ func (s *sidecar) addFollower(stats *dashboard.Stats) {
 	for _, n := range f.Resets {
 		stats.FollowerResets += n
 	}
+	stats.Outbox = dashboard.Outbox{Rows: f.Outbox.Rows, Bytes: f.Outbox.Bytes, OldestSeconds: f.Outbox.Oldest.Seconds()}
+	if since := f.Outbox.UnattendedSince; !since.IsZero() {
+		stats.Outbox.UnattendedSince = &since
+	}
 	if head := s.fence.Head(); head != nil {
 		stats.Head, stats.Incarnation = head.Snapshot.String(), string(head.Incarnation)
 	}
