@@ -20,7 +20,7 @@ func benchmark(b *testing.B) (*Follower, *pgx.Conn) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	conn, err := connect(b.Context(), config)
+	conn, err := connect(b.Context(), config, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (d *doorbell) announce(now fence.Instant) bool {
 func (d *doorbell) session(ctx context.Context) error {
 	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
-	conn, err := connect(connectCtx, d.f.config)
+	conn, err := connect(connectCtx, d.f.config, d.f.beforeConnect)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 const (
@@ -38,6 +39,9 @@ type FollowerOptions struct {
 	// as one of Options.FollowerRoles or the role that installed. Three connections
 	// are used. Required.
 	ConnConfig *pgx.ConnConfig
+	// BeforeConnect, unless nil, is called before each of them is opened, with what it
+	// is opened with: passwords that rotate and tokens that expire are read there.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	// Fence is told what is found. Only this follower may tell it. Required.
 	Fence *fence.Fence
 	// Poll is the longest time between two looks. It must not be more than half the
@@ -66,14 +70,15 @@ type FollowerOptions struct {
 
 // Follower keeps a fence informed. See NewFollower.
 type Follower struct {
-	config    *pgx.ConnConfig
-	fence     *fence.Fence
-	poll      time.Duration
-	watch     []string
-	retention time.Duration
-	verify    time.Duration
-	onSchema  func()
-	logger    *slog.Logger
+	config        *pgx.ConnConfig
+	beforeConnect connection.BeforeFunc
+	fence         *fence.Fence
+	poll          time.Duration
+	watch         []string
+	retention     time.Duration
+	verify        time.Duration
+	onSchema      func()
+	logger        *slog.Logger
 
 	audience *audience
 	bell     *doorbell
@@ -117,7 +122,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, fmt.Errorf("make a follower: Retention %v must be at least %d times Poll %v, or events are deleted unseen", retention, retentionPollsMin, poll)
 	}
 	f := &Follower{
-		config: o.ConnConfig.Copy(), fence: o.Fence, watch: slices.Clone(o.Watch),
+		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 const (
@@ -26,33 +27,26 @@ const (
 	idleMax = 20 * time.Second
 )
 
-// connect opens a session whose settings cannot weaken what is read in it:
-// snapshots per statement, on the primary's catalogs, whatever the role's or the
-// database's defaults.
-func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
-	config = config.Copy()
-	for name, value := range map[string]string{
-		"application_name":                    "freshet follower",
-		"default_transaction_isolation":       "read committed",
-		"default_transaction_deferrable":      "off",
-		"default_transaction_read_only":       "off",
-		"enable_seqscan":                      "off",
-		"plan_cache_mode":                     "force_generic_plan",
-		"jit":                                 "off",
-		"max_parallel_workers_per_gather":     "0",
-		"search_path":                         "pg_catalog, pg_temp",
-		"client_min_messages":                 "warning",
-		"statement_timeout":                   settingText(statementWaitMax),
-		"idle_session_timeout":                settingText(idleMax),
-		"idle_in_transaction_session_timeout": settingText(idleMax),
-	} {
-		config.RuntimeParams[name] = value
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres: %w", err)
-	}
-	return conn, nil
+// sessionSettings cannot weaken what is read in a session: snapshots per statement,
+// on the primary's catalogs, whatever the role's or the database's defaults.
+var sessionSettings = map[string]string{
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_deferrable":      "off",
+	"default_transaction_read_only":       "off",
+	"enable_seqscan":                      "off",
+	"plan_cache_mode":                     "force_generic_plan",
+	"jit":                                 "off",
+	"max_parallel_workers_per_gather":     "0",
+	"search_path":                         "pg_catalog, pg_temp",
+	"client_min_messages":                 "warning",
+	"statement_timeout":                   statementWaitMax.String(),
+	"idle_session_timeout":                idleMax.String(),
+	"idle_in_transaction_session_timeout": idleMax.String(),
+}
+
+// connect opens a session of a follower.
+func connect(ctx context.Context, config *pgx.ConnConfig, before connection.BeforeFunc) (*pgx.Conn, error) {
+	return connection.Open(ctx, connection.Options{Config: config, Before: before, Name: "freshet follower", Settings: sessionSettings})
 }
 
 // settingText spells a duration as the value of a setting.

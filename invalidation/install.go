@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 //go:embed schema/base.sql
@@ -71,6 +73,9 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 	patterns, err := parsePatterns(o.Watch)
 	if err != nil {
 		return Report{}, err
+	}
+	if err := connection.RefusePooling(ctx, conn); err != nil {
+		return Report{}, fmt.Errorf("inspect the connection: %w", err)
 	}
 	return install(ctx, conn, patterns, o.FollowerRoles, false)
 }

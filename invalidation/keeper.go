@@ -59,7 +59,7 @@ func (f *Follower) awaitInstall(ctx context.Context) bool {
 func (k *keeper) session(ctx context.Context) error {
 	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
-	conn, err := connect(connectCtx, k.f.config)
+	conn, err := connect(connectCtx, k.f.config, k.f.beforeConnect)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ type looker struct {
 func (l *looker) session(ctx context.Context) error {
 	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
-	conn, err := connect(connectCtx, l.f.config)
+	conn, err := connect(connectCtx, l.f.config, l.f.beforeConnect)
 	if err != nil {
 		return err
 	}

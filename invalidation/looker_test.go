@@ -30,7 +30,7 @@ func (db *database) step() *stepped {
 		db.t.Fatal(err)
 	}
 	s.looker = &looker{f: s.Follower}
-	conn, err := connect(db.t.Context(), config)
+	conn, err := connect(db.t.Context(), config, nil)
 	if err != nil {
 		db.t.Fatal(err)
 	}

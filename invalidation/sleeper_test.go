@@ -274,7 +274,7 @@ func TestSilentSessionsAreEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := connect(t.Context(), config)
+	conn, err := connect(t.Context(), config, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 const (
@@ -29,6 +30,8 @@ type StandbyOptions struct {
 	// which loads are made: not to a balancer before several. Any role will do that
 	// may read freshet.incarnation_logged. One connection is used. Required.
 	ConnConfig *pgx.ConnConfig
+	// BeforeConnect, unless nil, is called before it is opened, as a Follower's.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	// Follower follows the standby's primary. Required.
 	Follower *Follower
 	// OnReload, unless nil, is called when the standby has loaded its configuration
@@ -50,10 +53,11 @@ type StandbyOptions struct {
 //
 // Its methods may be called concurrently.
 type Standby struct {
-	config   *pgx.ConnConfig
-	follower *Follower
-	onReload func()
-	logger   *slog.Logger
+	config        *pgx.ConnConfig
+	beforeConnect connection.BeforeFunc
+	follower      *Follower
+	onReload      func()
+	logger        *slog.Logger
 
 	wake chan struct{} // holds one element if somebody waits for an answer
 	// vouched is what the last question was answered with, nil while nothing can be
@@ -90,7 +94,7 @@ func NewStandby(o StandbyOptions) (*Standby, error) {
 		}
 	}
 	s := &Standby{
-		config: o.ConnConfig.Copy(), follower: o.Follower, onReload: o.OnReload, logger: o.Logger,
+		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, follower: o.Follower, onReload: o.OnReload, logger: o.Logger,
 		wake: make(chan struct{}, 1), next: make(chan struct{}), failure: errNotRunning,
 	}
 	if s.onReload == nil {
@@ -233,7 +237,7 @@ const standbySQL = `SELECT ` + StandbyServerSQL + `, pg_is_in_recovery(),
 func (s *Standby) session(ctx context.Context) error {
 	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
-	conn, err := connect(connectCtx, s.config)
+	conn, err := connect(connectCtx, s.config, s.beforeConnect)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 // Uninstall removes everything that Install made: the triggers of every table,
@@ -13,6 +15,9 @@ import (
 // and returns an error if one cannot be had; then what is left is removed by
 // calling it again. A cancelled ctx closes conn.
 func Uninstall(ctx context.Context, conn *pgx.Conn) error {
+	if err := connection.RefusePooling(ctx, conn); err != nil {
+		return fmt.Errorf("inspect the connection: %w", err)
+	}
 	unlock, err := lockInstallers(ctx, conn)
 	if err != nil {
 		return err

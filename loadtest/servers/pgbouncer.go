@@ -17,12 +17,22 @@ const (
 	pgbouncerClientsMax = 100
 )
 
-// PgBouncer is a running throwaway PgBouncer in session mode, the pooler that
-// does the least: what a relay costs is measured against it.
+// PgBouncerOptions says how a pooler differs from the usual one, which does the
+// least: in session mode, what a relay costs is measured against it.
+type PgBouncerOptions struct {
+	// Mode is session, transaction or statement; empty means session.
+	Mode string
+	// Ignored are start-up parameters that it drops without a word, beside
+	// extra_float_digits; it refuses others that it does not know.
+	Ignored []string
+}
+
+// PgBouncer is a running throwaway PgBouncer.
 type PgBouncer struct {
-	run    *runDir
-	dir    string
-	server *process
+	options PgBouncerOptions
+	run     *runDir
+	dir     string
+	server  *process
 
 	mu     sync.Mutex
 	closed bool
@@ -31,7 +41,7 @@ type PgBouncer struct {
 // LaunchPgBouncer starts a pooler before a server and returns when it accepts
 // connections. It lets everyone in, to any database, as the superuser. ctx bounds
 // the start only. The caller must Close it.
-func LaunchPgBouncer(ctx context.Context, before *Postgres) (*PgBouncer, error) {
+func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOptions) (*PgBouncer, error) {
 	path, err := findPgBouncer()
 	if err != nil {
 		return nil, err
@@ -40,7 +50,10 @@ func LaunchPgBouncer(ctx context.Context, before *Postgres) (*PgBouncer, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &PgBouncer{run: run}
+	if options.Mode == "" {
+		options.Mode = "session"
+	}
+	p := &PgBouncer{options: options, run: run}
 	if err := p.start(ctx, path, before); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -82,21 +95,20 @@ func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) er
 	return nil
 }
 
-// settings are those of a pooler that looks at nothing: each client has a
-// connection of its own for as long as it stays.
+// settings are those of a pooler that looks at nothing.
 func (p *PgBouncer) settings(before *Postgres) string {
 	return strings.Join([]string{
 		"[databases]",
 		fmt.Sprintf("* = host=%s port=%d user=%s", before.SocketDir(), before.Port(), superuser),
 		"[pgbouncer]",
-		"pool_mode = session",
+		"pool_mode = " + p.options.Mode,
 		"auth_type = any",
 		"listen_addr =",
 		"unix_socket_dir = " + p.dir,
 		fmt.Sprintf("listen_port = %d", pgbouncerPort),
 		fmt.Sprintf("max_client_conn = %d", pgbouncerClientsMax),
 		fmt.Sprintf("default_pool_size = %d", pgbouncerClientsMax),
-		"ignore_startup_parameters = extra_float_digits",
+		"ignore_startup_parameters = " + strings.Join(append([]string{"extra_float_digits"}, p.options.Ignored...), ","),
 		"",
 	}, "\n")
 }

@@ -50,9 +50,9 @@ func StartRedis(t TB, options RedisOptions) *Redis {
 
 // StartPgBouncer is LaunchPgBouncer for a test, as StartPostgres is
 // LaunchPostgres.
-func StartPgBouncer(t TB, before *Postgres) *PgBouncer {
+func StartPgBouncer(t TB, before *Postgres, options PgBouncerOptions) *PgBouncer {
 	t.Helper()
-	p, err := LaunchPgBouncer(context.Background(), before)
+	p, err := LaunchPgBouncer(context.Background(), before, options)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 // Limits of the analyser.
@@ -76,6 +78,9 @@ type Options struct {
 	// ConnConfig leads to the upstream server, as a role that may connect and read
 	// the system catalogs (every role may). Required; it is copied.
 	ConnConfig *pgx.ConnConfig
+	// BeforeConnect, unless nil, is called before each connection is opened, with what
+	// it is opened with: passwords that rotate and tokens that expire are read there.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	// Watch returns what is watched now. Required; called for every analysis that
 	// reaches the server, and must not call Analyze or Close.
 	Watch func() Watch
@@ -90,8 +95,9 @@ type Options struct {
 // connects when first needed and again after a loss. Use [New]; it may be used
 // by any number of goroutines.
 type Analyzer struct {
-	config *pgx.ConnConfig
-	watch  func() Watch
+	config        *pgx.ConnConfig
+	beforeConnect connection.BeforeFunc
+	watch         func() Watch
 	// functions are what the operator says of functions.
 	functions []Function
 	log       serverLog
@@ -118,11 +124,12 @@ func New(o Options) (*Analyzer, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Analyzer{
-		log:       serverLog{logger: o.Logger},
-		config:    o.ConnConfig.Copy(),
-		watch:     o.Watch,
-		functions: slices.Clone(o.Functions),
-		sessions:  make(chan *session, sessionsMax),
+		log:           serverLog{logger: o.Logger},
+		config:        o.ConnConfig.Copy(),
+		beforeConnect: o.BeforeConnect,
+		watch:         o.Watch,
+		functions:     slices.Clone(o.Functions),
+		sessions:      make(chan *session, sessionsMax),
 	}
 	a.open, a.close = context.WithCancel(context.Background())
 	for range sessionsMax {
@@ -263,7 +270,7 @@ func (a *Analyzer) acquire(ctx context.Context) (*session, error) {
 		if s != nil && !s.conn.IsClosed() {
 			return s, nil
 		}
-		s, err := connect(ctx, a.config, &a.log)
+		s, err := connect(ctx, a.config, a.beforeConnect, &a.log)
 		if err != nil {
 			a.sessions <- nil
 			return nil, err

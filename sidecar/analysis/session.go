@@ -4,20 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 // sideSettings make a session that only looks: it cannot write, waits for no
 // lock, and answers each Parse with the rewritten tree.
 var sideSettings = map[string]string{
-	"application_name":               "freshet analysis",
-	"client_encoding":                "UTF8",
 	"default_transaction_read_only":  "on",
 	"default_transaction_isolation":  "read committed",
 	"default_transaction_deferrable": "off",
@@ -58,18 +57,18 @@ type session struct {
 	used       bool     // it has served before, and may have been lost since
 }
 
-func connect(ctx context.Context, base *pgx.ConnConfig, log *serverLog) (*session, error) {
+func connect(ctx context.Context, base *pgx.ConnConfig, before connection.BeforeFunc, log *serverLog) (*session, error) {
 	s := &session{settings: map[string]string{}}
 	config := base.Copy()
-	maps.Copy(config.RuntimeParams, sideSettings)
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.Message == dumpTitle && len(s.dumps) < 2 {
 			s.dumps = append(s.dumps, n.Detail)
 		}
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connection.Open(ctx, connection.Options{Config: config, Before: before, Name: "freshet analysis", Settings: sideSettings})
 	if err != nil {
-		return nil, fmt.Errorf("connect analysis session: %w", err)
+		return nil, fmt.Errorf("open analysis session: %w", err)
 	}
 	s.conn = conn
 	if err := log.silence(ctx, conn); err != nil {

@@ -47,30 +47,32 @@ type config struct {
 	LogLevel     logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
 }
 
-// upstreamFlag is the one option that every command with a database has.
+// upstreamFlag holds the options that every command with a database has.
 type upstreamFlag struct {
 	Upstream string `placeholder:"DSN" help:"Postgres, as a URL (postgres://…) or keywords (host=… dbname=…). What it leaves out comes from PGHOST, PGPORT and their kin. Default: that environment alone."`
+	passwordFlags
 }
 
 // connConfig reads the DSN. Errors do not show passwords.
 func (u upstreamFlag) connConfig() (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(u.Upstream)
+	return parseDSN("--upstream", u.Upstream)
+}
+
+func parseDSN(flag, dsn string) (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, usage("read --upstream: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", err)
+		return nil, usage("read %s: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", flag, err)
 	}
 	return c, nil
 }
 
-// primaryConfig reads where the primary is.
-func (c *config) primaryConfig() (*pgx.ConnConfig, error) {
-	if c.Primary == "" {
-		return c.connConfig()
+// followed is where changes are followed and statements analysed, and the flag that
+// says so.
+func (c *config) followed() (flag, dsn string) {
+	if c.Primary != "" {
+		return "--primary", c.Primary
 	}
-	primary, err := pgx.ParseConfig(c.Primary)
-	if err != nil {
-		return nil, usage("read --primary: it takes a URL such as postgres://user@host:5432/db or keywords such as 'host=/run/postgresql dbname=db': %w", err)
-	}
-	return primary, nil
+	return "--upstream", c.Upstream
 }
 
 // connectMax bounds the wait for a connection of a command.
@@ -84,6 +86,9 @@ func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectMax)
 	defer cancel()
+	if err := u.readPassword(u.Upstream)(ctx, c); err != nil {
+		return nil, err
+	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Postgres (--upstream): %w", err)
@@ -130,6 +135,9 @@ func (c *config) validate() error {
 	}
 	if c.Redis == "" && (c.RedisKeyFile != "" || c.RedisCompress) {
 		wrong("--redis-key-file and --redis-compress say how Redis is used, and there is none: add --redis, or leave them out")
+	}
+	if c.PasswordFile != "" && c.PasswordCommand != "" {
+		wrong("--password-file and --password-command both say where the password is: leave one out")
 	}
 	if c.Memory < memoryMin {
 		wrong("--memory %s is too little: give at least %s", c.Memory, byteSize(memoryMin))

@@ -192,7 +192,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 func (d *demo) makeSidecars(context.Context) (string, error) {
 	for _, name := range demoNames {
 		s, err := newSidecar(config{
-			upstreamFlag: upstreamFlag{d.postgres.FollowerDSN(demoDatabase)},
+			upstreamFlag: upstreamFlag{Upstream: d.postgres.FollowerDSN(demoDatabase)},
 			SocketDir:    filepath.Join(d.postgres.SocketDir(), name),
 			Port:         demoPort,
 			Redis:        d.redis.URL(),

@@ -64,7 +64,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, Watch: func() analysis.Watch { return wire.Watched(state) }, Functions: c.Function})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return wire.Watched(state) }, Functions: c.Function})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,7 +108,7 @@ func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, er
 		return nil, err
 	}
 	knowledge := fence.New(fence.Options{Slots: 1})
-	follower, err := invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: connConfig, Fence: knowledge})
+	follower, err := invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Fence: knowledge})
 	if err != nil {
 		return nil, err
 	}

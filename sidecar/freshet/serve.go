@@ -24,6 +24,9 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	logger := newLogger(out.stderr, c.LogLevel)
 	defer ignoreHangup(logger)()
 	redis.SilenceClient() // what it says is in the stats
+	for _, dsn := range []string{c.Upstream, c.Primary} {
+		warnOfPassword(logger, os.Args, dsn)
+	}
 	s, err := newSidecar(c.config, logger)
 	if err != nil {
 		return err

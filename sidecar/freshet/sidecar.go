@@ -30,7 +30,7 @@ const firstLookWaitMax = 3 * time.Second
 type sidecar struct {
 	config   config
 	upstream *pgx.ConnConfig
-	primary  *pgx.ConnConfig // upstream's equal, unless upstream is a standby
+	primary  *pgx.ConnConfig // where changes are followed: upstream's equal, unless that is a standby
 	logger   *slog.Logger
 	began    time.Time
 
@@ -73,11 +73,12 @@ func (s *sidecar) build() (err error) {
 	if s.upstream, err = s.config.connConfig(); err != nil {
 		return err
 	}
-	if s.primary, err = s.config.primaryConfig(); err != nil {
+	flag, dsn := s.config.followed()
+	if s.primary, err = parseDSN(flag, dsn); err != nil {
 		return err
 	}
-	if s.isItself(s.primary) && s.config.Primary != "" {
-		return usage("--primary leads to the sidecar's own socket %s: name Postgres itself", wire.SocketPath(s.config.SocketDir, s.config.Port))
+	if s.isItself(s.primary) && flag != "--upstream" {
+		return usage(flag+" leads to the sidecar's own socket %s: name Postgres itself", wire.SocketPath(s.config.SocketDir, s.config.Port))
 	}
 	if s.isItself(s.upstream) {
 		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", wire.SocketPath(s.config.SocketDir, s.config.Port))
@@ -100,11 +101,13 @@ func (s *sidecar) isItself(c *pgx.ConnConfig) bool {
 }
 
 func (s *sidecar) buildCache() (err error) {
+	_, dsn := s.config.followed()
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
-		ConnConfig: s.primary,
-		Fence:      s.fence,
-		Poll:       s.config.Poll,
-		Watch:      s.config.Watch,
+		ConnConfig:    s.primary,
+		BeforeConnect: s.config.readPassword(dsn),
+		Fence:         s.fence,
+		Poll:          s.config.Poll,
+		Watch:         s.config.Watch,
 		// An entry must not outlive the events that could end it.
 		Retention: max(s.config.TTL, time.Hour),
 		// The server is made after the follower, and before the follower runs.
@@ -116,10 +119,11 @@ func (s *sidecar) buildCache() (err error) {
 	}
 	if s.config.Primary != "" {
 		s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
-			ConnConfig: s.upstream,
-			Follower:   s.follower,
-			OnReload:   func() { s.server.SchemaChanged() },
-			Logger:     s.logger.With("part", "standby"),
+			ConnConfig:    s.upstream,
+			BeforeConnect: s.config.readPassword(s.config.Upstream),
+			Follower:      s.follower,
+			OnReload:      func() { s.server.SchemaChanged() },
+			Logger:        s.logger.With("part", "standby"),
 		})
 		if err != nil {
 			return usage("use --upstream as a replica of --primary: %w", err)
@@ -147,11 +151,13 @@ func (s *sidecar) buildCache() (err error) {
 }
 
 func (s *sidecar) buildServer() (err error) {
+	_, dsn := s.config.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
-		ConnConfig: s.primary,
-		Watch:      wire.Watch(s.follower),
-		Functions:  s.config.Function,
-		Logger:     s.logger.With("part", "analysis"),
+		ConnConfig:    s.primary,
+		BeforeConnect: s.config.readPassword(dsn),
+		Watch:         wire.Watch(s.follower),
+		Functions:     s.config.Function,
+		Logger:        s.logger.With("part", "analysis"),
 	})
 	if err != nil {
 		return err
