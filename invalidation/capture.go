@@ -213,6 +213,7 @@ func (c capture) valuesSQL() string {
 // triggersSQL puts the triggers on a table of a kind, replacing older ones.
 func (c capture) triggersSQL(table relationName, kind string) string {
 	var b strings.Builder
+	b.WriteString(holdGrantsSQL(table))
 	functions := c.functions()
 	arguments := make([]string, len(c.columns))
 	for i, column := range c.columns {

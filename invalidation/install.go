@@ -81,8 +81,8 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 }
 
 // install is Install for patterns. With extend, nothing that is watched is given
-// up.
-func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool) (Report, error) {
+// up. leave takes out of the plan what is to be done another time.
+func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool, leave ...func(*plan)) (Report, error) {
 	unlock, err := lockInstallers(ctx, conn)
 	if err != nil {
 		return Report{}, err
@@ -91,6 +91,9 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers 
 	p, err := preparePlan(ctx, conn, patterns, followers, extend)
 	if err != nil {
 		return Report{}, err
+	}
+	for _, leave := range leave {
+		leave(&p)
 	}
 	if shared := p.sharedSQL(); len(shared) > 0 {
 		if err := runLocking(ctx, conn, shared...); err != nil {
@@ -298,10 +301,14 @@ func sqlState(err error) string {
 }
 
 // lockFault reports whether trying again may help: lock_not_available,
-// deadlock_detected.
+// deadlock_detected, or a catalog row that somebody else changed at the same time,
+// which has no code of its own.
 func lockFault(err error) bool {
-	code := sqlState(err)
-	return code == "55P03" || code == "40P01"
+	switch sqlState(err) {
+	case "55P03", "40P01", "XX000":
+		return true
+	}
+	return false
 }
 
 // tableFault reports whether err concerns one table only, and how to say it.

@@ -33,6 +33,9 @@ type keeper struct {
 	// mayNotInstall is set once Postgres said that we have no right to add any.
 	learnAfter    map[lesson]fence.Instant
 	mayNotInstall bool
+	// young are tables without triggers by OID, for a role that has to leave tables
+	// alone that were changed a moment ago.
+	young map[uint32]young
 }
 
 // awaitInstall waits until the keeper has tried to install what a new database
@@ -163,7 +166,19 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	k.f.wanting.Store(nil)
-	report, err := install(ctx, conn, patterns, nil, true)
+	holds, err := holdsGrants(ctx, conn)
+	if err != nil {
+		return err
+	}
+	leave := func(p *plan) {
+		if !holds && k.leaveYoung(p, fence.Now()) {
+			k.installAt = now.Add(quietPeriod / 2)
+		}
+	}
+	if leave(&p); !p.changes() {
+		return nil
+	}
+	report, err := install(ctx, conn, patterns, nil, true, leave)
 	if err != nil {
 		return fmt.Errorf("watch new tables: %w", err)
 	}

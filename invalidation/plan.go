@@ -23,8 +23,12 @@ var candidatesSQL = strings.Replace(candidatesTemplate, "{{supported}}", support
 // candidate is a relation of the database that patterns may match.
 type candidate struct {
 	catalogRelation
-	Parents []uint32
-	Columns []candidateColumn // of supported types, primary key first
+	// Version is the row's in pg_class, and Triggered says that a trigger was put on
+	// the relation before: one more does not change that row.
+	Version   string
+	Triggered bool
+	Parents   []uint32
+	Columns   []candidateColumn // of supported types, primary key first
 }
 
 type candidateColumn struct {
@@ -102,6 +106,9 @@ type treePlan struct {
 type unarmed struct {
 	relationName
 	kind string // pg_class.relkind
+	oid  uint32
+	// version is that of the row in pg_class, if the first trigger will change it.
+	version string
 }
 
 // changes reports whether there is anything to do.
@@ -226,7 +233,11 @@ func planTree(patterns []pattern, root candidate, members []candidate, c *catalo
 			}
 		}
 		if there.verify(t.capture, made, functions) != nil {
-			t.missing = append(t.missing, unarmed{m.name(), m.Kind})
+			lacking := unarmed{relationName: m.name(), kind: m.Kind, oid: m.OID}
+			if !m.Triggered {
+				lacking.version = m.Version
+			}
+			t.missing = append(t.missing, lacking)
 		}
 	}
 	return t, ""

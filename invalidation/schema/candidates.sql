@@ -2,6 +2,7 @@
 SELECT coalesce(json_agg(json_build_object(
 	'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname,
 	'kind', c.relkind, 'persistence', c.relpersistence,
+	'version', c.xmin::text, 'triggered', c.relhastriggers,
 	'subscribed', EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.oid),
 	'parents', (SELECT json_agg(i.inhparent::int8) FROM pg_inherits i WHERE i.inhrelid = c.oid),
 	'columns', (
