@@ -71,7 +71,7 @@ func (f *fleet) launch(ctx context.Context, o Options, died func(error)) (err er
 	if err := f.createDatabase(ctx); err != nil {
 		return err
 	}
-	if err := f.install(ctx); err != nil {
+	if err := f.install(ctx, o.Environment); err != nil {
 		return err
 	}
 	for i := range o.Sidecars {
@@ -105,10 +105,12 @@ func execute(ctx context.Context, dsn, statements string) error {
 }
 
 // install puts the triggers in place, as an operator does.
-func (f *fleet) install(ctx context.Context) error {
+func (f *fleet) install(ctx context.Context, environment []string) error {
 	ctx, cancel := context.WithTimeout(ctx, installWaitMax)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, f.program, "install", "--upstream", f.dsn(), "--watch", "public.*", "--follower-role", servers.Follower).CombinedOutput()
+	command := exec.CommandContext(ctx, f.program, "install", "--upstream", f.dsn(), "--watch", "public.*", "--follower-role", servers.Follower)
+	command.Env = append(os.Environ(), environment...)
+	text, err := command.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("run freshet install: %w; it said:\n%s", err, text)
 	}

@@ -12,7 +12,7 @@ import (
 type Options struct {
 	// Program is the path of the built freshet.
 	Program string
-	// Environment are variables for the sidecars, as NAME=value, beside those of this
+	// Environment are variables for the program, as NAME=value, beside those of this
 	// process.
 	Environment []string
 	// Duration is how long readers and writers run at least; the first round of

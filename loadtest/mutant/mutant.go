@@ -35,6 +35,7 @@ const (
 	Text       Form = iota // any text
 	Statements             // whole statements of Go that declare nothing used below
 	Condition              // an expression of Go of type bool
+	Switching              // New is Go that switches itself: it asks mutantIs(NAME)
 )
 
 // Overlay writes the changed copies of root's files to dir, which must exist, and

@@ -41,6 +41,8 @@ func switchedText(name string, e Edit) (string, error) {
 	switch e.As {
 	case Statements:
 		return "if " + is + " {\n" + e.New + "\n} else {\n" + e.Old + "\n}", nil
+	case Switching:
+		return e.New, nil
 	case Condition:
 		return "(" + is + " && (" + e.New + ") || !" + is + " && (" + e.Old + "))", nil
 	default:

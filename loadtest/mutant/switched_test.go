@@ -35,11 +35,12 @@ func TestSwitchedProgramIsOneMutantAtATime(t *testing.T) {
 			{File: "sum/sum.go", Old: "n%2 == 0", New: "n%2 == 1", As: mutant.Condition},
 			{File: "main.go", Old: `print("even")`, New: "", As: mutant.Statements},
 		}},
+		{Name: "long", Edits: []mutant.Edit{{File: "main.go", Old: `"even"`, New: `map[bool]string{true: "even!", false: "even"}[mutantIs("long")]`, As: mutant.Switching}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"": "aeven", "b": "beven", `say "c"`: "ceven", "odd": "a", "another": "aeven"} {
+	for name, want := range map[string]string{"": "aeven", "b": "beven", `say "c"`: "ceven", "odd": "a", "long": "aeven!", "another": "aeven"} {
 		command := exec.Command(program)
 		command.Env = append(os.Environ(), mutant.Variable+"="+name)
 		if got, err := command.CombinedOutput(); err != nil || string(got) != want {
