@@ -140,16 +140,17 @@ func (c *Cache) Hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
 // now, which is the present or slightly before it. hash is Hash(key). A nil s
 // asks for bounded staleness alone. The key is not kept.
 func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Session) (*Entry, Outcome) {
-	e := c.peek(key, hash)
+	e := c.Peek(key, hash)
 	if outcome := c.ServeFound(e, hash, now, s); outcome != Hit {
 		return nil, outcome
 	}
 	return e, Hit
 }
 
-// peek returns the first tier's entry of a key, whether or not it may be served,
-// nil if there is none.
-func (c *Cache) peek(key []byte, hash uint64) *Entry {
+// Peek returns the first tier's entry of a key, whether or not it may be served,
+// nil if there is none, and counts nothing. If there is none, there is nothing that
+// a look could prove good.
+func (c *Cache) Peek(key []byte, hash uint64) *Entry {
 	if e, ok := c.memory.Get(hash); ok && e.is(key) {
 		return e
 	}
@@ -160,7 +161,7 @@ func (c *Cache) peek(key []byte, hash uint64) *Entry {
 // nil if there is none. With ServeFound it is a Lookup for who looks at the clock
 // only if there is something to serve.
 func (c *Cache) Find(key []byte, hash uint64) *Entry {
-	e := c.peek(key, hash)
+	e := c.Peek(key, hash)
 	if e == nil {
 		c.counters.stripe(hash).misses.Add(1)
 	}
@@ -183,18 +184,18 @@ func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Se
 	return outcome
 }
 
-// Has reports whether the first tier holds an entry of a key, whether or not it
-// may be served: if not, there is nothing that a look could prove good.
-func (c *Cache) Has(key []byte, hash uint64) bool { return c.peek(key, hash) != nil }
-
 // Serve answers for an entry that came another way what Lookup answers for the
 // entries it finds, of which nil is none.
 func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
-	if !c.proven(now, s) {
+	began, ok := c.proven(now, s)
+	if !ok {
 		return Unproven
 	}
 	if e == nil || !s.Accepts(e.Ticket) || !c.admitted(e, now) {
 		return Miss
+	}
+	if began < c.written(e, now, s) {
+		return Unproven
 	}
 	if s != nil {
 		s.Received(e.Ticket.Loaded())
@@ -202,7 +203,24 @@ func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	return Hit
 }
 
-// proven reports whether the newest head is new enough for session s. It comes
+// written returns when a look must have begun to include all that this process
+// has acknowledged as written, as far as an entry depends on it, before a read
+// that began by moment now: what is acknowledged later may be marked already, and
+// need not be waited for. A nil entry depends on what nobody knows. Who demands
+// bounded staleness alone, gets that.
+func (c *Cache) written(e *Entry, now fence.Instant, s *fence.Session) fence.Instant {
+	switch {
+	case s.Bounded():
+		return 0
+	case e == nil:
+		return min(c.fence.Marked(nil), now)
+	default:
+		return min(c.fence.Marked(e.Ticket), now)
+	}
+}
+
+// proven reports whether the newest head is new enough for session s, and when the
+// look began that says so. It comes
 // before the question to the fence, which defends against this:
 //
 //  1. a reader finds that no tag of an entry moved;
@@ -212,14 +230,14 @@ func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 //     that it relies on knows better.
 //
 // Forced by TestEventBetweenChecks.
-func (c *Cache) proven(now fence.Instant, s *fence.Session) bool {
-	began := c.fence.LookBegan()
-	return began != 0 && began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())
+func (c *Cache) proven(now fence.Instant, s *fence.Session) (began fence.Instant, ok bool) {
+	began = c.fence.LookBegan()
+	return began, began != 0 && began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())
 }
 
 // held returns the first tier's entry of a key if the fence admits it.
 func (c *Cache) held(key []byte, hash uint64, now fence.Instant) (*Entry, bool) {
-	e := c.peek(key, hash)
+	e := c.Peek(key, hash)
 	if e == nil || !c.admitted(e, now) {
 		return nil, false
 	}
@@ -295,17 +313,19 @@ type vain struct {
 	until atomic.Int64
 }
 
-// Prove makes the newest head new enough for session s, so that Lookup does not
-// answer Unproven, by waiting for a look. It reports false if that takes too
-// long, or recently did: a follower that is down costs one wait in a while and
+// Prove makes the newest head new enough to serve entry e to session s, so that
+// Serve does not answer Unproven for a read that began before, by waiting for a
+// look. A nil e is any entry, as far as that can be said of one that is not known.
+// It reports false if that takes too long, or recently did: a follower that is down costs one wait in a while and
 // not one for each read. The staleness is that at the call. A nil s asks for
 // bounded staleness alone.
-func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
+func (c *Cache) Prove(ctx context.Context, e *Entry, s *fence.Session) bool {
 	now := fence.Now()
-	if c.proven(now, s) {
+	written := c.written(e, now, s)
+	began, ok := c.proven(now, s)
+	if ok && began >= written {
 		return true
 	}
-	began := c.fence.LookBegan()
 	if !s.Reachable(c.fence.Head()) {
 		return false
 	}
@@ -314,7 +334,7 @@ func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
 	}
 	at := now
 	if began >= (*fence.Session)(nil).Demand(now, c.options.Staleness) && s.Reached(c.fence.Head()) {
-		at = s.Demand(now, c.options.Staleness) // the clock is fresh enough, only the session demands more
+		at = max(written, s.Demand(now, c.options.Staleness)) // the clock is fresh enough, only the session demands more
 	}
 	waiting, cancel := context.WithTimeout(ctx, proveMax)
 	defer cancel()
@@ -325,5 +345,6 @@ func (c *Cache) Prove(ctx context.Context, s *fence.Session) bool {
 		}
 		return false
 	}
-	return c.proven(now, s)
+	_, ok = c.proven(now, s)
+	return ok
 }

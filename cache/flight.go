@@ -122,7 +122,7 @@ func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
 // another channel), or is on its own.
 //
 // An answer may be shared if its load began after this reader came: it is as
-// good as one of its own. Otherwise the conditions are those of any hit, now:
+// good as one of its own, and shows what was acknowledged as written before. Otherwise the conditions are those of any hit, now:
 //
 //  1. a leader's query reads a row;
 //  2. a commit changes the row, and the follower receives the event;
@@ -171,9 +171,10 @@ func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool 
 
 // serveProving is Serve now, with one attempt at a proof.
 func (c *Cache) serveProving(ctx context.Context, e *Entry, s *fence.Session) bool {
-	outcome := c.Serve(e, fence.Now(), s)
-	if outcome == Unproven && c.Prove(ctx, s) {
-		outcome = c.Serve(e, fence.Now(), s)
+	now := fence.Now()
+	outcome := c.Serve(e, now, s)
+	if outcome == Unproven && c.Prove(ctx, e, s) {
+		outcome = c.Serve(e, now, s)
 	}
 	return outcome == Hit
 }

@@ -99,7 +99,7 @@ func TestSessionSeesItsOwnWrite(t *testing.T) {
 	if _, outcome := find(c, "k", nil); outcome != Hit {
 		t.Fatalf("%v for others, within the staleness allowed", outcome)
 	}
-	if !c.Prove(t.Context(), &s) {
+	if !c.Prove(t.Context(), nil, &s) {
 		t.Fatal("no proof from a follower that looks")
 	}
 	if _, outcome := find(c, "k", &s); outcome != Miss {
@@ -209,12 +209,12 @@ func TestDeadFollowerCostsOneWait(t *testing.T) {
 	w.setDeaf(true)
 	var s fence.Session
 	s.Received(fence.Now())
-	if c.Prove(t.Context(), &s) {
+	if c.Prove(t.Context(), nil, &s) {
 		t.Fatal("a proof from a follower that does not look")
 	}
 	began := time.Now()
 	for range 1000 {
-		if c.Prove(t.Context(), &s) {
+		if c.Prove(t.Context(), nil, &s) {
 			t.Fatal("a proof from a follower that does not look")
 		}
 	}
@@ -224,7 +224,7 @@ func TestDeadFollowerCostsOneWait(t *testing.T) {
 	w.setDeaf(false)
 	w.look() // the follower is back: it is asked again at once
 	s.Received(fence.Now())
-	if !c.Prove(t.Context(), &s) {
+	if !c.Prove(t.Context(), nil, &s) {
 		t.Fatal("no proof from a follower that is back")
 	}
 }

@@ -40,7 +40,7 @@ func Wrote(ctx context.Context) {
 func (c *Cache) Token(ctx context.Context) (string, error) {
 	var reader fence.Session
 	reader.Received(fence.Now())
-	proven := c.Prove(ctx, &reader)
+	proven := c.Prove(ctx, nil, &reader)
 	head := c.fence.Head()
 	if !proven || head == nil {
 		return "", errors.New("take a token: the follower did not look in time; is Postgres out of reach?")

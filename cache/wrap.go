@@ -157,9 +157,10 @@ func (w *wrapped[K, V]) key(k K) []byte {
 
 func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*Entry, Outcome) {
 	hash := w.cache.Hash(key)
-	e, outcome := w.cache.Lookup(key, hash, fence.Now(), s)
-	if outcome == Unproven && w.cache.Prove(ctx, s) {
-		e, outcome = w.cache.Lookup(key, hash, fence.Now(), s)
+	now := fence.Now()
+	e, outcome := w.cache.Lookup(key, hash, now, s)
+	if outcome == Unproven && w.cache.Prove(ctx, w.cache.Peek(key, hash), s) {
+		e, outcome = w.cache.Lookup(key, hash, now, s)
 	}
 	return e, outcome
 }

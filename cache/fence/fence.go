@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// slotsDefault is the number of slots when Options says nothing: 0.5 MiB of
-// counters, and 3 MiB of slots while they are empty.
+// slotsDefault is the number of slots when Options says nothing: 1 MiB of
+// cells, and 3 MiB of slots while they are empty.
 const slotsDefault = 1 << 16
 
 // recentMax bounds the events remembered in one slot. At the limit the slot
@@ -33,14 +33,24 @@ type Fence struct {
 	// generation moves with every Reset, before anything is forgotten.
 	generation atomic.Uint64
 
-	floor    atomic.Pointer[Snapshot]
-	mask     uint64
-	counters []atomic.Uint64
-	slots    []slot
+	floor atomic.Pointer[Snapshot]
+	mask  uint64
+	cells []cell
+	slots []slot
+	// marked is when anything at all was acknowledged as possibly written last.
+	marked atomic.Int64
 
 	// afterFloor, unless nil, is called in every slow check between the floor and
 	// the slots, for tests that force an interleaving there.
 	afterFloor func()
+}
+
+// cell is what every hit reads of a slot, side by side.
+type cell struct {
+	// counter moves with every event.
+	counter atomic.Uint64
+	// marked is when a write to one of the slot's tags was acknowledged last.
+	marked atomic.Int64
 }
 
 // slot remembers the latest events of the tags that fall into it.
@@ -62,7 +72,7 @@ func New(o Options) *Fence {
 	for n < o.Slots || o.Slots == 0 && n < slotsDefault {
 		n <<= 1
 	}
-	return &Fence{mask: uint64(n - 1), counters: make([]atomic.Uint64, n), slots: make([]slot, n)}
+	return &Fence{mask: uint64(n - 1), cells: make([]cell, n), slots: make([]slot, n)}
 }
 
 // Reset starts a new knowledge at head: events are all that are known, floor is
@@ -80,7 +90,7 @@ func (f *Fence) Reset(head *Head, floor Snapshot, events []Event, began Instant)
 		s := &f.slots[i]
 		s.mu.Lock()
 		s.recent, s.floor = nil, nil
-		f.counters[i].Add(1)
+		f.cells[i].counter.Add(1)
 		s.mu.Unlock()
 	}
 	f.apply(events, &floor, &head.Snapshot)
@@ -104,7 +114,7 @@ func (f *Fence) apply(events []Event, before, after *Snapshot) {
 			s := &f.slots[i]
 			s.mu.Lock()
 			s.add(stamp{tag, e.XID}, before, after)
-			f.counters[i].Add(1)
+			f.cells[i].counter.Add(1)
 			s.mu.Unlock()
 		}
 	}
@@ -165,7 +175,7 @@ func (f *Fence) Admits(t *Ticket) bool {
 	if t.generation.Load() == generation {
 		moved := false
 		for i, tag := range t.tags {
-			if f.counters[uint64(tag)&f.mask].Load() != t.counters[i].Load() {
+			if f.cells[uint64(tag)&f.mask].counter.Load() != t.counters[i].Load() {
 				moved = true
 				break
 			}
@@ -237,7 +247,7 @@ func (f *Fence) checkSlot(tag Tag, label *Snapshot) (counter uint64, ok bool) {
 			return 0, false
 		}
 	}
-	return f.counters[i].Load(), true
+	return f.cells[i].counter.Load(), true
 }
 
 // Settled reports whether everything that an entry with label l shows is

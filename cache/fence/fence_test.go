@@ -243,7 +243,7 @@ func TestTicketParts(t *testing.T) {
 func TestSlotsAreRoundedUp(t *testing.T) {
 	for asked, want := range map[int]int{0: slotsDefault, -1: 1, 1: 1, 2: 2, 3: 4, 64: 64, 65: 128} {
 		f := New(Options{Slots: asked})
-		if len(f.slots) != want || len(f.counters) != want || f.mask != uint64(want-1) {
+		if len(f.slots) != want || len(f.cells) != want || f.mask != uint64(want-1) {
 			t.Errorf("%d slots asked: got %d, mask %x", asked, len(f.slots), f.mask)
 		}
 	}

@@ -89,11 +89,11 @@ func TestHalfResetDuringSlowCheck(t *testing.T) {
 			return
 		}
 		began = true
-		before := f.counters[high].Load()
+		before := f.cells[high].counter.Load()
 		f.slots[high].mu.Lock()
 		done.Go(func() { f.Reset(headAt(105), at(105), nil, 3) })
 		waitUntil(t, "the reset is halfway", func() bool { return blockedIn("Reset") })
-		if f.counters[high].Load() != before {
+		if f.cells[high].counter.Load() != before {
 			t.Error("a counter moved before its slot was emptied")
 		}
 	}
@@ -204,7 +204,7 @@ func TestHeadAndClockWaitForEverySlot(t *testing.T) {
 	f := startedAt(100, Options{Slots: 2})
 	ticket := labelled(100, high)
 	f.Admits(ticket)
-	before := f.counters[high].Load()
+	before := f.cells[high].counter.Load()
 	f.slots[high].mu.Lock()
 	var done sync.WaitGroup
 	done.Go(func() { f.Advance(headAt(101), []Event{{100, []Tag{low, high}}}, 110) })
@@ -213,7 +213,7 @@ func TestHeadAndClockWaitForEverySlot(t *testing.T) {
 	if f.Admits(labelled(100, low)) {
 		t.Error("the event was not filed under the first of its tags")
 	}
-	if f.counters[high].Load() != before {
+	if f.cells[high].counter.Load() != before {
 		t.Error("a counter moved before its slot had the event")
 	}
 	if f.Head().Snapshot.Xmax() != 100 || f.LookBegan() != 100 {

@@ -61,9 +61,14 @@ func (s *Session) Begin(at Instant) {
 // of the database that no head is known to include: an answer that came from
 // Postgres, the acknowledgement of a write, an entry just loaded.
 func (s *Session) Received(at Instant) {
+	raise(&s.need, at)
+}
+
+// raise makes a moment at least at.
+func raise(moment *atomic.Int64, at Instant) {
 	for {
-		old := s.need.Load()
-		if int64(at) <= old || s.need.CompareAndSwap(old, int64(at)) {
+		old := moment.Load()
+		if int64(at) <= old || moment.CompareAndSwap(old, int64(at)) {
 			return
 		}
 	}

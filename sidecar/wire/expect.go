@@ -39,6 +39,7 @@ type expect struct {
 	// opens is set on the parts of what begins a block that was held back.
 	opens    bool
 	prepared *prepared // of a Parse or a Bind
+	effect   *effect   // of a Bind, an Execute or a Query
 	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
 	change   *change   // of the names of statements, unless nil
 	capture  *capture  // of an Execute, a Describe or a Query

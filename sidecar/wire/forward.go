@@ -63,6 +63,10 @@ func (s *session) expectPart(e expect) {
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
 	m := s.certain()
+	var writes *effect
+	if proven {
+		writes = noEffect
+	}
 	if s.block.held && !s.outsideBlock(unit) {
 		if _, err := s.openFor(unit); err != nil {
 			return err
@@ -88,7 +92,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			if err = s.provideUnnamed(name, ok, m); err == nil {
 				bound = s.prepared[string(name)]
 				s.lookedAtUnder(bound, m)
-				s.expectPart(expect{kind: expectBind, prepared: bound, meaning: m})
+				s.expectPart(expect{kind: expectBind, prepared: bound, meaning: m, effect: writes})
 				err = s.sendUpstream(message)
 			}
 			if !proven {
@@ -107,7 +111,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 				err = s.sendUpstream(message)
 			}
 		case 'E':
-			s.expectPart(expect{kind: expectExecute, capture: nextCapture(&wants, true)})
+			s.expectPart(expect{kind: expectExecute, capture: nextCapture(&wants, true), effect: writes})
 			err = s.sendUpstream(message)
 			if !proven {
 				m = nil

@@ -147,18 +147,20 @@ func (s *session) judge(sql string, paramTypes []uint32) judgement {
 	return judgement{slot: slot, verdict: verdict, literals: literals}
 }
 
-// prove makes sure that this session may be served at all: that the head is as
-// new as the staleness bound and the session's own past demand. It reports
-// false if that could not be proven in time.
-func (s *session) prove() bool { return s.server.cache.Prove(s.ctx, &s.reads) }
+// prove makes sure that this session may be served an entry, or if it is nil any
+// at all: that the head is as new as the staleness bound, the session's own past,
+// and what was written through this sidecar demand. It reports false if that could
+// not be proven in time.
+func (s *session) prove(entry *cache.Entry) bool { return s.server.cache.Prove(s.ctx, entry, &s.reads) }
 
 // obtain looks for the answer of s.key in memory, in loads under way and in
 // Redis, and otherwise begins a load.
 func (s *session) obtain(r request) obtained {
-	if c := s.server.cache; c.Has(s.key, c.Hash(s.key)) {
+	c := s.server.cache
+	if entry := c.Peek(s.key, c.Hash(s.key)); entry != nil {
 		// A look may prove it good. Where there is none, what follows asks for proof
 		// of what it finds itself, and a load needs none.
-		if !s.prove() {
+		if !s.prove(entry) {
 			return obtained{reason: reasonUnproven}
 		}
 		if entry := s.lookup(); entry != nil {
@@ -216,8 +218,9 @@ func (s *session) share(ctx context.Context, flight *cache.Flight, shape uint64)
 
 // served is what became of looking in the tiers.
 func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
+	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case entry == nil || !s.prove() || !s.sameServer() || s.server.cache.Serve(entry, fence.Now(), &s.reads) != cache.Hit:
+	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != cache.Hit:
 		return obtained{}
 	case tier == cache.Shared:
 		return obtained{entry: entry, outcome: HitL2}

@@ -347,7 +347,7 @@ func (s *session) obtainGroup(unit []byte) error {
 // load that the other waits for would wait for ever.
 func (s *session) obtainMany(unit []byte, requests []request) error {
 	p := &s.plan
-	if s.prove() {
+	if s.prove(nil) {
 		if how, ok := s.fetchAll(); ok {
 			return s.answerGroup(unit, how)
 		}

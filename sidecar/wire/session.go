@@ -128,6 +128,10 @@ type session struct {
 	// confused is set when Postgres answered something that was not expected;
 	// from then on everything is passed through.
 	confused bool
+	// written is what may have been written since Postgres was idle last, unmarked
+	// set while the client is about to be told, and ended if that is all.
+	written         written
+	unmarked, ended bool
 	// group gathers what is known of the answers up to the next ReadyForQuery.
 	group answeredGroup
 	// found receives the row that was asked for, nil if that failed.
@@ -188,6 +192,7 @@ func (s *session) run() {
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
 		_ = s.up.receive(&s.fromUp, s.relayHeld) // however it ends, it has ended
+		s.markLost()
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
 	})

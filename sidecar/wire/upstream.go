@@ -70,6 +70,7 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 		}
 		n += len(piece)
 	}
+	s.mark()
 	if s.pending.len() < pendingMax {
 		s.room.Signal()
 	}
@@ -122,6 +123,9 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	switch kind {
 	case 'N':
 		s.group.noticed = true
+		if due != nil {
+			s.noteWritten(due)
+		}
 		if due != nil && due.prepared != nil {
 			due.prepared.noticed.Store(true)
 		}
@@ -137,6 +141,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 		s.soil()
 		return nil, false
 	case 'E':
+		s.noteWritten(due)
 		return nil, s.noteError(due, body)
 	}
 	if due == nil {
@@ -184,6 +189,7 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 			c.complete = kind != 'I' && !c.complete
 			c.spoiled = c.spoiled || !c.complete
 		}
+		s.noteWritten(due)
 		s.noteExecuted(due)
 	case 'G', 'W', 'H':
 		if kind == 'G' {
@@ -265,6 +271,8 @@ func (s *session) noteReady(due *expect, body []byte) {
 		return
 	}
 	s.status = body[0] // of the transaction that Postgres knows of; the client is told of its own
+	s.written.add(due.effectOf())
+	s.noteEnded()
 	if due.inBlock {
 		s.blockFailed = s.group.failed
 		body[0] = statusInBlock

@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+func msgComplete(tag string) []byte { return appendMessage(nil, 'C', []byte(tag+"\x00")) }
+
+// The fence knows before the client does. Each case is an interleaving that mark.go
+// tells of, in which the bytes of answer are what reaches the client first.
+func TestWriteIsMarkedBeforeItsAcknowledgement(t *testing.T) {
+	t.Parallel()
+	unproven, sync := expect{kind: expectQuery}, expect{kind: expectSync}
+	failed := errorResponse("ERROR", "P0001", "after a commit", "")
+	cases := map[string]struct {
+		due    []expect
+		answer []byte
+	}{
+		"1, COMMIT in a pipeline":         {[]expect{{kind: expectExecute}, sync}, msgComplete("COMMIT")},
+		"1, and its Sync not sent":        {[]expect{{kind: expectExecute}}, msgComplete("COMMIT")},
+		"2, before the ReadyForQuery":     {[]expect{unproven}, msgComplete("UPDATE 1")},
+		"3, a CALL that fails":            {[]expect{{kind: expectExecute}, sync}, failed},
+		"3, a simple one":                 {[]expect{unproven}, failed},
+		"3, a notice":                     {[]expect{unproven}, appendMessage(nil, 'N', []byte("SNOTICE\x00\x00"))},
+		"a portal that is left suspended": {[]expect{{kind: expectExecute}, sync}, appendMessage(nil, 's')},
+		"an empty query":                  {[]expect{unproven}, appendMessage(nil, 'I')},
+		"a function call":                 {[]expect{unproven}, join(appendMessage(nil, 'V', make([]byte, 4)), []byte(readyIdle))},
+		"nobody knows what it answers":    {[]expect{unproven}, appendMessage(nil, '~')},
+		"the end of the connection":       {nil, errorResponse("FATAL", "57P01", "terminating connection", "")},
+	}
+	for name, c := range cases {
+		s := unconnected(t)
+		for _, e := range c.due {
+			s.pending.push(e)
+		}
+		before := fence.Now()
+		s.receive(t, c.answer)
+		if at := s.server.fence.Marked(nil); at < before {
+			t.Errorf("%s: the client is told, and the fence was not", name)
+		}
+	}
+}
+
+// Interleaving 4 and 5 of mark.go: what was written is marked again whenever it may
+// have been committed, until Postgres is idle.
+func TestWriteIsMarkedUntilPostgresIsIdle(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t)
+	marks := func(what string, answer []byte, want bool) {
+		t.Helper()
+		before := fence.Now()
+		s.receive(t, answer)
+		if got := s.server.fence.Marked(nil) >= before; got != want {
+			t.Errorf("%s: marked is %v, want %v", what, got, want)
+		}
+	}
+	begun := appendMessage(nil, 'Z', []byte{statusInBlock})
+	s.pending.push(expect{kind: expectExecute})
+	s.pending.push(expect{kind: expectSync})
+	marks("UPDATE", msgComplete("UPDATE 1"), true)
+	marks("the Sync that may commit it", begun, true)
+	s.pending.push(expect{kind: expectQuery, effect: noEffect})
+	marks("COMMIT", msgComplete("COMMIT"), true)
+	marks("the end", []byte(readyIdle), true)
+	s.pending.push(expect{kind: expectQuery, proven: true})
+	marks("a read behind it", join(msgComplete("SELECT 1"), []byte(readyIdle)), false)
+}
+
+// Interleaving 6 of mark.go.
+func TestLostPostgresIsMarked(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t)
+	s.markLost()
+	if s.server.fence.Marked(nil) != 0 {
+		t.Error("an idle session's end is marked")
+	}
+	s.pending.push(expect{kind: expectQuery})
+	s.markLost()
+	if s.server.fence.Marked(nil) == 0 {
+		t.Error("a statement was under way, and nothing is marked")
+	}
+}
+
+// What one connection has written, every other of the same sidecar reads at once,
+// though the staleness bound is an hour and nobody looks unasked.
+func TestEveryConnectionSeesWhatOneWrote(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	bed.exec(`CREATE PROCEDURE commit_and_fail(v integer) LANGUAGE plpgsql AS
+		$$BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION 'done'; END$$`)
+	s := bed.sidecar(lazy)
+	writer, other, reader := s.connect(), s.connect(), s.connect()
+	raw := dialRaw(t, s.dsn())
+	do := func(conn *pgx.Conn, sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	update := func(v int) string { return fmt.Sprintf("UPDATE item SET version = %d WHERE id = 7", v) }
+	writes := map[string]func(v int){
+		"simple":   func(v int) { do(writer, update(v)) },
+		"prepared": func(v int) { mustExec(t, writer, "UPDATE item SET version = $1 WHERE id = 7", v) },
+		"a transaction": func(v int) {
+			do(writer, "BEGIN")
+			versionOf7(t, writer)
+			do(writer, update(v))
+			do(writer, "COMMIT")
+		},
+		"several statements": func(v int) { do(writer, update(v)+"; SELECT 1") },
+		"COMMIT behind a failure": func(v int) {
+			do(writer, "BEGIN; "+update(v)+"; SAVEPOINT a")
+			if _, err := writer.Exec(t.Context(), "SELECT 1/0"); err == nil {
+				t.Fatal("no error")
+			}
+			do(writer, "ROLLBACK TO a; COMMIT")
+		},
+		"a CALL that fails": func(v int) {
+			if _, err := writer.Exec(t.Context(), fmt.Sprintf("CALL commit_and_fail(%d)", v), pgx.QueryExecModeSimpleProtocol); err == nil {
+				t.Fatal("no error")
+			}
+		},
+		"prepared and committed by another": func(v int) {
+			do(writer, "BEGIN; "+update(v)+"; PREPARE TRANSACTION 'moved'")
+			versionOf7(t, reader) // its mark is looked past
+			do(other, "COMMIT PREPARED 'moved'")
+		},
+		"COPY": func(v int) {
+			do(writer, "BEGIN; DELETE FROM item WHERE id = 7")
+			tag, err := writer.PgConn().CopyFrom(t.Context(), strings.NewReader(fmt.Sprintf("7\tseven\t%d\n", v)), "COPY item (id, name, version) FROM STDIN")
+			if err != nil || tag.RowsAffected() != 1 {
+				t.Fatal(tag, err)
+			}
+			do(writer, "COMMIT")
+		},
+		"a pipeline of which the Sync is to come": func(v int) {
+			raw.send(join(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 0), msgParse("", update(v)), msgBind(""), msgExecute("", 0),
+				msgParse("", "COMMIT"), msgBind(""), msgExecute("", 0), msgFlush))
+			raw.until("CCC")
+		},
+	}
+	version := 0
+	for name, write := range writes {
+		s.warm(reader)
+		version++
+		write(version)
+		if got := versionOf7(t, reader); got != version {
+			t.Errorf("%s: another connection reads version %d, and %d is committed and acknowledged", name, got, version)
+		}
+		if name == "a pipeline of which the Sync is to come" {
+			raw.ask(msgSync)
+		}
+	}
+}
+
+// A lock outside of Postgres around reading on one connection and writing on
+// another loses no update, in transactions that are held back either.
+func TestLockOutsideOfPostgresLosesNoUpdate(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	s := bed.sidecar(lazy)
+	type client struct{ reads, writes *pgx.Conn }
+	clients := []client{{s.connect(), s.connect()}, {s.connect(), s.connect()}}
+	s.warm(clients[0].reads)
+	const turns = 20
+	for i := range turns { // the lock: one after the other
+		c := clients[i%2]
+		if i%4 < 2 {
+			mustExec(t, c.reads, "BEGIN")
+		}
+		version := versionOf7(t, c.reads)
+		if i%4 < 2 {
+			mustExec(t, c.reads, "COMMIT")
+		}
+		mustExec(t, c.writes, "UPDATE item SET version = $1 WHERE id = 7", version+1)
+	}
+	if got := versionOf7(t, bed.direct); got != turns {
+		t.Errorf("%d of %d updates are lost", turns-got, turns)
+	}
+}
+
+// Bounded sessions ask for less: they are shown what is within their bound.
+func TestBoundedSessionsWaitForNoWrite(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t)
+	s := bed.sidecar(lazy)
+	writer, reader := s.connect(), s.connect()
+	mustExec(t, reader, "SET freshet.consistency = 'bounded'")
+	s.warm(reader)
+	mustExec(t, writer, "UPDATE item SET version = 1 WHERE id = 7")
+	if got := versionOf7(t, reader); got != 0 {
+		t.Errorf("version %d: nobody asked for a look", got)
+	}
+}
