@@ -33,6 +33,11 @@ type Mutant struct {
 // here and a script that forces it (see Scripts).
 func Mutants() []Mutant { return mutants }
 
+// marking is what notes that something was written.
+const marking = "if w.anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.tags)"
+
+var notMarked = mutant.Edit{File: "sidecar/wire/mark.go", As: mutant.Statements, Old: marking, New: ""}
+
 var mutants = []Mutant{
 	{
 		Name: "the fence is off",
@@ -165,7 +170,7 @@ var mutants = []Mutant{
 			Old: "return max(s.Need(), now.Add(-staleness))",
 			New: "return now.Add(-staleness)",
 		}},
-		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},
+		Script: "a session reads on after what it was shown", Breaks: []Promise{Monotonic, Across},
 		Faults: "none",
 	},
 	{
@@ -174,8 +179,24 @@ var mutants = []Mutant{
 			File: "sidecar/wire/query.go", As: mutant.Statements,
 			Old: "s.reads.Received(s.now)",
 			New: "",
-		}},
+		}, notMarked},
 		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},
+		Faults: "none",
+	},
+	{
+		Name:   "what was written is not marked",
+		Edits:  []mutant.Edit{notMarked},
+		Script: "a session reads what another one wrote", Breaks: []Promise{Beside},
+		Faults: "none",
+	},
+	{
+		Name: "what was written is marked after its acknowledgement",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/mark.go", As: mutant.Statements,
+			Old: marking,
+			New: "go func(w written) {\n\t\t\t<-s.ctx.Done()\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}(*w)",
+		}},
+		Script: "a session reads what another one wrote", Breaks: []Promise{Beside},
 		Faults: "none",
 	},
 	{

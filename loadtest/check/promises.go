@@ -16,6 +16,9 @@ const (
 	Bounded Promise = "bounded staleness"
 	// OwnWrites: a connection reads what it wrote itself.
 	OwnWrites Promise = "own writes"
+	// Beside: a connection reads what every other one of its sidecar was acknowledged
+	// as written before the read began.
+	Beside Promise = "own writes, one sidecar"
 	// Monotonic: a connection never reads an older version than before.
 	Monotonic Promise = "monotonic, one key"
 	// Across: of two rows that always change together, the one read second is
@@ -42,7 +45,7 @@ const (
 )
 
 // Promises lists them all, in the order of the report.
-var Promises = []Promise{Bounded, OwnWrites, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
+var Promises = []Promise{Bounded, OwnWrites, Beside, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
 
 // level is what a session asks the sidecar for.
 type level uint8
@@ -78,6 +81,9 @@ type question struct {
 	// floors are, by key, what a linearizable read must return at least; nil if
 	// this is none.
 	floors []int64
+	// beside are, by key, what was acknowledged through the same sidecar; nil if that
+	// is not promised.
+	beside []int64
 	began  time.Time
 }
 
@@ -88,6 +94,12 @@ func (s *session) ask(keys ...key) question {
 		q.floors = make([]int64, len(keys))
 		for i, k := range keys {
 			q.floors[i] = s.epoch.register(k).linear()
+		}
+	}
+	if s.door != direct && s.level != levelBounded {
+		q.beside = make([]int64, len(keys))
+		for i, k := range keys {
+			q.beside[i] = s.epoch.register(k).through(s.door)
 		}
 	}
 	q.began = time.Now()
@@ -143,6 +155,11 @@ func (v *verdicts) judge(i int, r reading) {
 		before := register.facts(r, s.block, 0).required
 		v.check(Block, r.atLeast(before, f.started), "%v, %d was acknowledged before the BEGIN", r, before)
 		lowest = max(lowest, before)
+	}
+	if v.q.beside != nil {
+		beside := v.q.beside[i]
+		v.check(Beside, r.atLeast(beside, f.started), "%v, %d was acknowledged by the same sidecar before the call", r, beside)
+		lowest = max(lowest, beside)
 	}
 	if v.q.floors != nil {
 		floor := v.q.floors[i]

@@ -99,6 +99,8 @@ type register struct {
 	// floor is the highest version acknowledged or returned by a finished read
 	// that promised to be linearizable.
 	floor int64
+	// byDoor are the highest versions acknowledged through each sidecar.
+	byDoor map[int]int64
 	// started is the highest version that a writer may have made.
 	started int64
 	// base is the version at the beginning of the epoch.
@@ -132,6 +134,23 @@ func (r *register) acknowledge(version, mark int64, at time.Time) {
 	r.startedLocked(version)
 	r.history.add(version, mark, at)
 	r.floor = max(r.floor, version)
+}
+
+// acknowledgeThrough notes that a version was acknowledged through a sidecar.
+func (r *register) acknowledgeThrough(door int, version int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byDoor == nil {
+		r.byDoor = map[int]int64{}
+	}
+	r.byDoor[door] = max(r.byDoor[door], version)
+}
+
+// through is the highest version acknowledged through a sidecar until now.
+func (r *register) through(door int) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byDoor[door]
 }
 
 // acknowledgeOne notes that one more change was known to be committed, where

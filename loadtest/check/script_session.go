@@ -7,6 +7,7 @@ import (
 // sessionScripts are about what a session demands beside the bound.
 var sessionScripts = []Script{
 	{Name: "a session reads what it wrote", bound: longBound, sidecars: 1, play: readOwnWrites},
+	{Name: "a session reads what another one wrote", bound: longBound, sidecars: 1, play: readOthersWrites},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
 	{Name: "a session reads on after what Redis showed it", bound: longBound, sidecars: 2, play: readOnFromRedis},
 	{Name: "a strong session reads", bound: longBound, sidecars: 1, play: readStrongly},
@@ -34,6 +35,17 @@ func readOwnWrites(st *stage) {
 	st.try(func() error { s.acknowledged(written...); return nil })
 	// The first ones may be read from PostgreSQL, for other reasons.
 	st.read(s, keys...)
+}
+
+// readOthersWrites has one session write and another one of the same sidecar read,
+// which was not shown anything in between.
+func readOthersWrites(st *stage) {
+	keys := rows(4)
+	writer, reader := st.session(0, levelSession), st.session(0, levelSession)
+	st.cached(reader, keys...)
+	st.deafen(0)
+	st.write(writer, keys...)
+	st.read(reader, keys...)
 }
 
 // pairs are the pairs of which sessions read one half after the other.

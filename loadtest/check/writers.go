@@ -93,6 +93,7 @@ func (s *session) acknowledged(written ...reading) bool {
 	}
 	for _, r := range written {
 		s.epoch.register(r.key).acknowledge(r.version, r.mark, at)
+		s.epoch.register(r.key).acknowledgeThrough(s.door, r.version)
 		s.memory.wrote[r.key] = max(s.memory.wrote[r.key], r.version)
 	}
 	s.world.tally.wrote()
