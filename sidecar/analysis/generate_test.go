@@ -250,7 +250,8 @@ func (g *generator) lateBound(c string) string {
 	return choose(g,
 		"'x' || "+c+" = 'x0'", c+" || 'x' = '1x'", "quote_literal("+c+") = quote_literal('1')",
 		"to_json("+c+")::text = '1'", "jsonb_build_array("+c+")::text = '[0]'", "row_to_json(ROW("+c+"))::text LIKE '%0%'",
-		"(SELECT row_to_json(q)::text FROM (SELECT "+c+" AS c) q) LIKE '%1%'", "(SELECT json_agg(q)::text FROM (VALUES ("+c+")) q) LIKE '%0%'")
+		"(SELECT row_to_json(q)::text FROM (SELECT "+c+" AS c) q) LIKE '%1%'", "(SELECT row_to_json(q)::text FROM (SELECT "+c+" AS c) q) LIKE '%0%'",
+		"(SELECT jsonb_agg(q)::text FROM (SELECT "+c+" AS c) q) LIKE '%1%'", "(SELECT json_agg(q)::text FROM (VALUES ("+c+")) q) LIKE '%0%'")
 }
 
 func (g *generator) subqueryPredicate(c string, f *family, local, outer []source, depth int) string {
