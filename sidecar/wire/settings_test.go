@@ -151,6 +151,33 @@ var settingsUnseen = map[string]string{
 	"local_preload_libraries": "a connection begins with it", "session_preload_libraries": "and with this", "sepgsql.permissive": "needs SELinux",
 }
 
+// TestSettingCasesHaveOtherKeys: a session that is answered otherwise has another
+// key, or passes through.
+func TestSettingCasesHaveOtherKeys(t *testing.T) {
+	t.Parallel()
+	pg := servers.SharedPostgres(t)
+	role := "keys_" + pg.CreateDatabase(t)
+	bed := newTestbedOn(t, pg, strings.ReplaceAll(settingsSchema, "{role}", role))
+	bed.sidecar() // names the incarnation
+	for _, c := range settingCases {
+		conn := bed.connect(bed.postgres.DSN(bed.database))
+		under := func(value string) *sessionState {
+			t.Helper()
+			if _, err := conn.PgConn().Exec(t.Context(), strings.ReplaceAll("SET "+c.setting+" = "+value, "{role}", role)).ReadAll(); err != nil {
+				t.Fatal(err)
+			}
+			state := stateOf(t, conn, probeForm{server: true}, nil)
+			if state == nil {
+				t.Fatalf("with %s = %s the probe is not understood", c.setting, value)
+			}
+			return state
+		}
+		if one, other := under(c.one), under(c.other); one.id == other.id && one.reason == "" && other.reason == "" {
+			t.Errorf("%s has the same key as %s and as %s", c.setting, c.one, c.other)
+		}
+	}
+}
+
 // TestSettingsThatChangeAnswers has sessions of two sidecars read under one value and
 // then under the other, each what the other one has loaded.
 func TestSettingsThatChangeAnswers(t *testing.T) {
