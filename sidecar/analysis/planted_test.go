@@ -16,7 +16,9 @@ import (
 	"github.com/freshet/freshet/loadtest/mutant"
 )
 
-var plantedFor = flag.Duration("planted", 150*time.Second, "how long the search for planted bugs may take at most")
+// plantedFor guards against a search without end: on a busy machine one takes several
+// times as long as on a quiet one.
+var plantedFor = flag.Duration("planted", 12*time.Minute, "how long the search for planted bugs may take at most")
 
 // plantedVariable tells a test binary that it holds the planted bugs.
 const plantedVariable = "FRESHET_PLANTED_BUGS"
