@@ -190,6 +190,16 @@ var mutants = []Mutant{
 		Faults: "none",
 	},
 	{
+		Name: "the marks of what was written are ignored",
+		Edits: []mutant.Edit{{
+			File: "cache/cache.go", As: mutant.Condition,
+			Old: "began < c.written(e, now, s)",
+			New: "false",
+		}},
+		Script: "a counter behind a lock", Breaks: []Promise{Guarded},
+		Faults: "none",
+	},
+	{
 		Name: "what was written is marked after its acknowledgement",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/mark.go", As: mutant.Statements,

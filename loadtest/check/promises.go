@@ -19,6 +19,9 @@ const (
 	// Beside: a connection reads what every other one of its sidecar was acknowledged
 	// as written before the read began.
 	Beside Promise = "own writes, one sidecar"
+	// Guarded: who reads, computes and writes through one sidecar under a lock that
+	// PostgreSQL does not know of, loses no update.
+	Guarded Promise = "a lock around read and write"
 	// Monotonic: a connection never reads an older version than before.
 	Monotonic Promise = "monotonic, one key"
 	// Across: of two rows that always change together, the one read second is
@@ -45,7 +48,7 @@ const (
 )
 
 // Promises lists them all, in the order of the report.
-var Promises = []Promise{Bounded, OwnWrites, Beside, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
+var Promises = []Promise{Bounded, OwnWrites, Beside, Guarded, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
 
 // level is what a session asks the sidecar for.
 type level uint8

@@ -21,6 +21,7 @@ CREATE TABLE rights (id int PRIMARY KEY, version int8 NOT NULL DEFAULT 0, mark i
 CREATE TABLE flickers (id int PRIMARY KEY, version int8 NOT NULL DEFAULT 0, mark int8 NOT NULL DEFAULT 0);
 CREATE TABLE ledger (id int PRIMARY KEY, version int8 NOT NULL DEFAULT 0);
 CREATE TABLE accounts (id int PRIMARY KEY, branch int NOT NULL, balance int NOT NULL, version int NOT NULL DEFAULT 0);
+CREATE TABLE counters (id int PRIMARY KEY, value int8 NOT NULL);
 CREATE INDEX ON accounts (branch);
 INSERT INTO registers (id) SELECT generate_series(0, %d - 1);
 INSERT INTO lefts (id) SELECT generate_series(0, %d - 1);

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -8,6 +9,7 @@ import (
 var sessionScripts = []Script{
 	{Name: "a session reads what it wrote", bound: longBound, sidecars: 1, play: readOwnWrites},
 	{Name: "a session reads what another one wrote", bound: longBound, sidecars: 1, play: readOthersWrites},
+	{Name: "a counter behind a lock", bound: longBound, sidecars: 1, play: incrementBehindLock},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
 	{Name: "a session reads on after what Redis showed it", bound: longBound, sidecars: 2, play: readOnFromRedis},
 	{Name: "a strong session reads", bound: longBound, sidecars: 1, play: readStrongly},
@@ -46,6 +48,34 @@ func readOthersWrites(st *stage) {
 	st.deafen(0)
 	st.write(writer, keys...)
 	st.read(reader, keys...)
+}
+
+// incrementBehindLock has two callers increment in turns what both have in the cache,
+// through a sidecar that hears of no write.
+func incrementBehindLock(st *stage) {
+	counter, made := new(guarded), new(atomic.Int64)
+	callers := [2]*pooled{}
+	for i := range callers {
+		p := st.newPooled(2*i, 0, counter, made)
+		callers[i] = p
+		for _, s := range []*session{p.reads, p.writes} {
+			st.sessions = append(st.sessions, s)
+			st.try(func() error { return s.connect(st.ctx, st.epoch.Load()) })
+		}
+	}
+	st.try(func() error { callers[0].increment(); return nil })
+	for _, p := range callers {
+		st.untilCached(p.reads, func() {
+			var value int64
+			_ = p.reads.one(readCounterSQL, []any{counter.id}, &value) // counted
+		})
+	}
+	st.deafen(0)
+	for range 4 {
+		for _, p := range callers {
+			st.with(p.reads, p.increment)
+		}
+	}
 }
 
 // pairs are the pairs of which sessions read one half after the other.

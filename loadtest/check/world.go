@@ -124,6 +124,7 @@ func (w *world) play(ctx context.Context) error {
 	w.startCausal(ctx, start)
 	w.startLinear(ctx, start)
 	w.startCompanions(ctx, start)
+	w.startPooled(ctx, start)
 
 	faulting, stopFaults := context.WithCancel(ctx)
 	defer stopFaults()

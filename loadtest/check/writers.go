@@ -358,4 +358,5 @@ const (
 	firstCausal    = 2000
 	firstLinear    = 3000
 	firstCompanion = 4000
+	firstPooled    = 5000
 )
