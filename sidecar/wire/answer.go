@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 
 	"github.com/freshet/freshet/cache"
 )
@@ -14,6 +15,8 @@ type answer struct {
 	description []byte
 	// body is the rows and the CommandComplete or PortalSuspended.
 	body []byte
+	// described is the last result of told.
+	described atomic.Pointer[described]
 }
 
 // Size returns the bytes that the answer holds.

@@ -16,6 +16,9 @@ type capture struct {
 	tags  []fence.Tag
 	// flight, unless nil, is waited for by others who want the same answer.
 	flight *cache.Flight
+	// bound, unless nil, is the statement whose rows these are, without a description:
+	// what the client was told of it belongs to the key, and may still be on its way.
+	bound *prepared
 	// confirming, unless nil, has to confirm the load, made on a replica, before it
 	// is stored.
 	confirming *Server
@@ -61,7 +64,7 @@ func (c *capture) release(entry *cache.Entry) {
 
 // store puts the answer into the cache.
 func (c *capture) store(to *cache.Cache, loaded fence.Instant) {
-	if c.spoiled || !c.complete {
+	if c.spoiled || !c.complete || !c.completeKey() {
 		c.release(nil)
 		return
 	}
@@ -75,6 +78,18 @@ func (c *capture) store(to *cache.Cache, loaded fence.Instant) {
 	}
 	to.Store(entry)
 	c.release(entry)
+}
+
+// completeKey puts into the key what the client was told of the rows. It reports false
+// if they may be others.
+func (c *capture) completeKey() bool {
+	if c.bound == nil {
+		return true
+	}
+	told := c.bound.told.Load()
+	key := told.toldKey()
+	copy(c.key[toldAt:], key[:])
+	return told == nil || told.own
 }
 
 // tagsOf fills a verdict's tags with the values bound. ok is false if they

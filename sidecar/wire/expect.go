@@ -37,8 +37,12 @@ type expect struct {
 	// statement is set on the Describe of a statement, not of a portal.
 	statement bool
 	// opens is set on the parts of what begins a block that was held back.
-	opens    bool
-	prepared *prepared // of a Parse or a Bind
+	opens bool
+	// quiet is set on a hidden message whose errors and notices are hidden too.
+	quiet bool
+	// instead, unless nil, is what the client gets in the place of an error.
+	instead  []byte
+	prepared *prepared // of a Parse, a Bind or a Describe
 	effect   *effect   // of a Bind, an Execute or a Query
 	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
 	change   *change   // of the names of statements, unless nil
@@ -53,8 +57,8 @@ type expect struct {
 func (e *expect) endsUnit() bool { return e.kind == expectSync || e.kind == expectQuery }
 
 // hides reports whether even errors and notices are hidden: those of a query of
-// the sidecar's own.
-func (e *expect) hides() bool { return e != nil && e.hidden && e.kind == expectQuery }
+// the sidecar's own, or of what it sends in a group of its own.
+func (e *expect) hides() bool { return e != nil && e.hidden && (e.kind == expectQuery || e.quiet) }
 
 // expectations is a queue. The zero value is empty.
 type expectations struct {

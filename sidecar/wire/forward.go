@@ -4,6 +4,11 @@ import "github.com/freshet/freshet/cache/fence"
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+	if unit[0] == 'F' { // a Query ends the unnamed statement
+		if err := s.sendHeldBack(); err != nil {
+			return err
+		}
+	}
 	along := false
 	if s.block.held && c == nil {
 		var err error
@@ -39,7 +44,7 @@ const pendingMax = 1 << 16
 // expectUnit notes that Postgres owes the answer to a whole unit.
 func (s *session) expectUnit(e expect) {
 	e.proven = e.proven && !s.groupUnproven
-	e.inBlock = s.block.held
+	e.inBlock = s.block.held && !e.quiet
 	s.groupOpen, s.groupUnproven = false, false
 	if s.timed != nil && !e.hidden {
 		e.timed, e.sent, s.timed = s.timed, fence.Now(), nil
@@ -67,7 +72,13 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 	if proven {
 		writes = noEffect
 	}
-	if s.block.held && !s.outsideBlock(unit) {
+	outside := s.outsideBlock(unit)
+	if kind, _ := nextUnit(unit); !proven || kind != unitGroup || s.block.held && !outside {
+		if err := s.sendHeldBack(); err != nil {
+			return err
+		}
+	}
+	if s.block.held && !outside {
 		if _, err := s.openFor(unit); err != nil {
 			return err
 		}
@@ -87,31 +98,19 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		case 'P':
 			err = s.forwardParse(message, body, m)
 		case 'B':
-			name, ok := statementOfBind(body)
-			var bound *prepared
-			if err = s.provideUnnamed(name, ok, m); err == nil {
-				bound = s.prepared[string(name)]
-				s.lookedAtUnder(bound, m)
-				s.expectPart(expect{kind: expectBind, prepared: bound, meaning: m, effect: writes})
-				err = s.sendUpstream(message)
-			}
+			err = s.forwardBind(message, body, m, wants, writes)
 			if !proven {
 				m = nil // the statement was looked at before what its planning calls
-				s.mayExecute(bound)
+				s.mayExecute(s.bound)
 			}
 		case 'D':
-			name, statement := statementOfDescribe(body)
-			if err = s.provideUnnamed(name, statement, m); err == nil {
-				if statement {
-					s.lookedAtUnder(s.prepared[string(name)], m)
-				}
-				// A portal's description belongs to the execution that follows.
-				statement := len(body) > 0 && body[0] == 'S'
-				s.expectPart(expect{kind: expectDescribe, statement: statement, capture: nextCapture(&wants, statement)})
-				err = s.sendUpstream(message)
-			}
+			err = s.forwardDescribe(message, body, m, &wants)
 		case 'E':
-			s.expectPart(expect{kind: expectExecute, capture: nextCapture(&wants, true), effect: writes})
+			c := nextCapture(&wants, true)
+			if c != nil && describesNothing(c.key[len(digest{})]) {
+				c.bound = s.bound
+			}
+			s.expectPart(expect{kind: expectExecute, capture: c, effect: writes})
 			err = s.sendUpstream(message)
 			if !proven {
 				m = nil
@@ -210,6 +209,57 @@ func (s *session) forwardClose(body []byte) {
 	s.expectPart(e)
 }
 
+// forwardBind sends a Bind. wants begin with what it is bound for.
+func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, writes *effect) error {
+	name, ok := statementOfBind(body)
+	if err := s.provideUnnamed(name, ok, m); err != nil {
+		return err
+	}
+	s.bound = s.prepared[string(name)]
+	if p := s.bound; p != nil {
+		s.lookedAtUnder(p, m)
+		told := p.told.Load()
+		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.params == digest{}
+		if !describedAnew {
+			if changed, err := s.confirmTold(string(name), p); err != nil {
+				return err
+			} else if changed {
+				return s.refuseChanged(expectBind, told)
+			}
+		}
+	}
+	s.expectPart(expect{kind: expectBind, prepared: s.bound, meaning: m, effect: writes})
+	return s.sendUpstream(message)
+}
+
+// forwardDescribe sends a Describe, with the capture of the first want.
+func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]want) error {
+	name, ofStatement := statementOfDescribe(body)
+	if err := s.provideUnnamed(name, ofStatement, m); err != nil {
+		return err
+	}
+	// A portal's description belongs to the execution that follows.
+	statement := len(body) > 0 && body[0] == 'S'
+	e := expect{kind: expectDescribe, statement: statement, capture: nextCapture(wants, statement)}
+	switch {
+	case ofStatement:
+		e.prepared = s.prepared[string(name)]
+		s.lookedAtUnder(e.prepared, m)
+		if p := e.prepared; p != nil && s.heldBackTold(p) {
+			told := p.told.Load()
+			if changed, err := s.confirmTold(string(name), p); err != nil {
+				return err
+			} else if changed {
+				return s.refuseChanged(expectDescribe, told)
+			}
+		}
+	case string(body) == "P\x00":
+		e.prepared = s.bound
+	}
+	s.expectPart(e)
+	return s.sendUpstream(message)
+}
+
 // provideUnnamed makes Postgres' unnamed statement the one that the client
 // believes it to be, before a message that names it (name is empty then).
 func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
@@ -231,9 +281,7 @@ func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
 	if s.upUnnamed == p && s.owed() {
 		return nil // its Parse is on the way
 	}
-	s.parsedUnder(p, m)
-	s.expectPart(expect{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)})
-	return s.sendUpstream(p.parse)
+	return s.sendParse(p, m, false)
 }
 
 func (s *session) owed() bool {
@@ -265,6 +313,9 @@ func statementOfDescribe(body []byte) (name []byte, ok bool) {
 // buffer; the caller sends the rest.
 func (s *session) forwardLong(beginning []byte) error {
 	body := beginning[headerLength:]
+	if err := s.sendHeldBack(); err != nil {
+		return err
+	}
 	switch beginning[0] {
 	case 'Q', 'F':
 		s.bypass(reasonTooLong, 1)
@@ -278,9 +329,9 @@ func (s *session) forwardLong(beginning []byte) error {
 		if err := s.provideUnnamed(name, ok, nil); err != nil {
 			return err
 		}
-		bound := s.prepared[string(name)]
-		s.lookedAtUnder(bound, nil)
-		s.mayExecute(bound)
+		s.bound = s.prepared[string(name)]
+		s.lookedAtUnder(s.bound, nil)
+		s.mayExecute(s.bound)
 		s.expectPart(expect{kind: expectBind})
 	case 'D':
 		s.expectPart(expect{kind: expectDescribe})

@@ -98,6 +98,7 @@ func fuzzGroup(t *testing.T, kind unitKind, unit []byte) {
 	}
 	s = fuzzed(t)
 	defer s.end()
+	s.upUnnamed = s.prepared[""] // or its Parse would be waited for
 	s.planGroup(unit)
 	if kind == unitGroup || kind == unitPart {
 		if err := s.forwardGroup(unit, false); err != nil {

@@ -18,7 +18,7 @@ func digestOf(parts ...[]byte) digest {
 // The shapes of an answer. Each holds other messages, so each has its own key.
 const (
 	shapeSimple      = 'Q' // simple query: description, rows, tag
-	shapeExecute     = 'E' // Bind, Execute: rows, tag
+	shapeExecute     = 'E' // Bind, Execute: rows, tag; what the client was told of them is in the key
 	shapeDescribed   = 'D' // Bind, Describe portal, Execute: description, rows, tag
 	shapeDescription = 'S' // Describe statement: parameters and description
 
@@ -26,6 +26,9 @@ const (
 	shapeLimited          = 'e'
 	shapeDescribedLimited = 'd'
 )
+
+// toldAt is where a key of rows without a description has what the client was told.
+const toldAt = len(digest{}) + 1 + len(digest{})
 
 // A key is everything that determines an answer: the settings, role and
 // database of the session (state), the shape, the statement, and the bytes that

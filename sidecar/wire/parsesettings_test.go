@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 )
@@ -43,23 +42,16 @@ var constants = []constant{
 // else is answered what such a statement gave.
 func TestConstantsAreThoseOfTheParse(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, constantsSchema)
-	s, elsewhere := bed.sidecar(), bed.sidecar()
+	w := newTwins(t, constantsSchema)
+	w.elsewhere = w.side.bed.sidecar()
 	for i, c := range constants {
 		for name := range c.scripts() {
 			c.sql += " " // what is cached of it was planned in no session of the next script
 			t.Run(fmt.Sprintf("%d, %s, %s", i, c.setting, name), func(t *testing.T) {
-				compareSessions(t, bed, []*side{s, elsewhere}, c.scripts()[name])
+				w.play(t, c.scripts()[name])
 			})
 		}
 	}
-}
-
-// turn is what one of several sessions sends.
-type turn struct {
-	session int
-	step
-	direct string // run on the database itself instead
 }
 
 func (c constant) scripts() map[string][]turn {
@@ -111,34 +103,6 @@ func (c constant) scripts() map[string][]turn {
 		"prepared and used in one group": script(
 			set(0, c.other), set(1, c.one), thrice(once(1)),
 			turn{step: synced(msgParse("p", c.sql), msgBind("p"), msgExecute("", 0))}, set(0, c.one), thrice(use(0, "p")), thrice(once(1))),
-	}
-}
-
-// compareSessions plays a script on Postgres and through a sidecar, each session with
-// connections of its own. Session 2 and the following are of the second sidecar.
-func compareSessions(t *testing.T, bed *testbed, sides []*side, turns []turn) {
-	t.Helper()
-	clients := func(session int) [2]*rawClient {
-		dsn := sides[min(session/2, len(sides)-1)].dsn()
-		return [2]*rawClient{dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, dsn)}
-	}
-	sessions := map[int][2]*rawClient{}
-	for i, turn := range turns {
-		if turn.direct != "" {
-			bed.exec(turn.direct)
-			continue
-		}
-		if _, ok := sessions[turn.session]; !ok {
-			sessions[turn.session] = clients(turn.session)
-		}
-		var got [2][]byte
-		for j, c := range sessions[turn.session] {
-			c.send(turn.send)
-			got[j] = c.until(turn.until)
-		}
-		if !bytes.Equal(got[0], got[1]) {
-			t.Errorf("turn %d, session %d: %q\nPostgres says\n%s\nthe sidecar says\n%s", i, turn.session, turn.send, show(got[0]), show(got[1]))
-		}
 	}
 }
 

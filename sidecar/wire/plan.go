@@ -40,14 +40,24 @@ func (w *want) shape() byte {
 	}
 }
 
-// appendKey makes the key of a want's answer under a session's state.
-func (w *want) appendKey(dst []byte, state *digest) []byte {
-	dst = appendKey(dst, state, w.shape(), &w.prepared.statement.id, w.bound)
+// appendKey makes the key of a want's answer under a session's state, for a client
+// that was told something of its rows before.
+func (w *want) appendKey(dst []byte, state *digest, told *described) []byte {
+	shape := w.shape()
+	dst = appendKey(dst, state, shape, &w.prepared.statement.id, nil)
+	if describesNothing(shape) {
+		key := told.toldKey()
+		dst = append(dst, key[:]...)
+	}
+	dst = append(dst, w.bound...)
 	if w.limit != 0 {
 		dst = binary.BigEndian.AppendUint32(dst, w.limit)
 	}
 	return dst
 }
+
+// describesNothing reports whether an answer of a shape are rows alone.
+func describesNothing(shape byte) bool { return shape == shapeExecute || shape == shapeLimited }
 
 // plan is what a group asks for. It holds slices of the group's bytes.
 type plan struct {
@@ -70,6 +80,9 @@ type plan struct {
 	keepsSettings bool
 	// named is set if the group uses a named statement that is known.
 	named bool
+	// told is what was told last of the statement toldOf, by the entries found so far.
+	told   *described
+	toldOf *prepared
 	// portal is the index in wants of the unnamed portal that is bound and not yet
 	// executed, -1 if there is none.
 	portal int

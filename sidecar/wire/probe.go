@@ -59,8 +59,9 @@ func (s *session) soil() {
 // unnoticed, as any function in C does that comes with such a library.
 func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
 
-// learn probes, and says why the state is not known afterwards. The probe would
-// end an unnamed statement that is too long to have been kept, so it has to wait.
+// learn probes, and says why the state is not known afterwards. The probe would end an
+// unnamed statement, so it has to wait for the end of one that was too long to be kept,
+// or that would mean something else if it were parsed again.
 func (s *session) learn() string {
 	switch {
 	case s.groupOpen:
@@ -91,10 +92,18 @@ const (
 
 // mayProbe reports whether a simple query can be put before the client's next
 // message without its notice: it must not stand within a group, and Postgres'
-// unnamed statement ends with it, which must be one that can be sent again.
+// unnamed statement ends with it, which must be one that can be sent again, and means
+// the same then, whatever has happened to the settings.
 func (s *session) mayProbe() bool {
 	p := s.prepared[""]
-	return !s.groupOpen && (p == nil || p.parse != nil || p != s.upUnnamed)
+	switch {
+	case s.groupOpen:
+		return false
+	case p == nil || p != s.upUnnamed || s.replacing && p.parse != nil:
+		return true
+	default:
+		return p.parse != nil && !p.statement.keepsSettings
+	}
 }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.

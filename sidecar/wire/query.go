@@ -265,10 +265,11 @@ func (s *session) refusedAny() string {
 
 // lookupAll finds what a group wants in this process's memory, all or nothing.
 func (s *session) lookupAll() bool {
+	s.plan.toldOf = nil
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		if w.entry = s.lookup(); w.entry == nil {
+		if entry := s.lookup(); entry == nil || !s.takes(w, entry) {
 			return false
 		}
 	}
@@ -323,15 +324,17 @@ func (s *session) obtainGroup(unit []byte) error {
 		return s.obtainMany(unit, requests)
 	}
 	w := &p.wants[0]
+	p.toldOf = nil
 	s.keyOf(w)
 	got := s.obtain(requests[0])
 	s.noteObtained(&got, asks)
-	if got.interrupted {
+	switch {
+	case got.interrupted:
 		return s.answerCancelled(false)
-	}
-	if got.entry != nil {
-		w.entry = got.entry
+	case got.entry != nil && s.takes(w, got.entry):
 		return s.answerGroup(unit, got.outcome)
+	case got.entry != nil:
+		got.reason = reasonRevalidated
 	}
 	w.capture = got.capture
 	if got.capture == nil {
@@ -366,24 +369,25 @@ func (s *session) obtainMany(unit []byte, requests []request) error {
 // says where the farthest was found.
 func (s *session) fetchAll() (how Outcome, ok bool) {
 	c := s.server.cache
+	s.plan.toldOf = nil
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		if w.entry = s.lookup(); w.entry != nil {
-			continue
+		entry := s.lookup()
+		if entry == nil {
+			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer))
+			entry, how = got.entry, max(how, got.outcome)
 		}
-		got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer))
-		if got.entry == nil {
+		if entry == nil || !s.takes(w, entry) {
 			return 0, false
 		}
-		w.entry, how = got.entry, max(how, got.outcome)
 	}
 	return how, true
 }
 
 // keyOf makes s.key that of a want.
 func (s *session) keyOf(w *want) {
-	s.key = w.appendKey(s.key[:0], &s.state.id)
+	s.key = w.appendKey(s.key[:0], &s.state.id, s.toldBefore(w))
 }
 
 // requestOf judges one want.
@@ -460,6 +464,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			return err
 		}
 	}
+	s.noteTold()
 	s.adoptUnnamed()
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	s.reading.reads += p.executions

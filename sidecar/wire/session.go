@@ -80,7 +80,11 @@ type session struct {
 	groupOpen, groupUnproven bool
 	plan                     plan
 	key                      []byte
-	block                    block
+	// replacing is set if the unit at hand begins with what ends the unnamed statement.
+	replacing bool
+	// bound is the statement of the unnamed portal, as far as Postgres was sent a Bind.
+	bound *prepared
+	block block
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
@@ -98,6 +102,8 @@ type session struct {
 	fromUp  buffer
 	partial relayed
 	show    []byte // what the client gets of one read, where it is not one piece
+	params  []byte // the last ParameterDescription
+	instead []byte // what the client gets in the place of the error at hand
 	// leaving is set when Postgres has said that it ends the connection.
 	leaving bool
 
@@ -280,6 +286,7 @@ func (s *session) handle(kind unitKind, unit []byte) bool {
 	if s.settle() != nil {
 		return false
 	}
+	s.replacing = replacesUnnamed(unit)
 	switch kind {
 	case unitQuery:
 		return s.handleQuery(unit) == nil
@@ -372,12 +379,16 @@ func (s *session) passLong() error {
 	if err := s.settle(); err != nil {
 		return err
 	}
+	held := s.in.held()
+	s.replacing = replacesUnnamed(held)
 	if s.block.held {
+		if err := s.sendHeldBack(); err != nil {
+			return err
+		}
 		if err := s.open(); err != nil {
 			return err
 		}
 	}
-	held := s.in.held()
 	if _, n := nextUnit(held); n > 0 {
 		// Whole messages come first: they go as a part of their group.
 		s.planGroup(held[:n])

@@ -66,6 +66,8 @@ type prepared struct {
 	// meaning is that under which Postgres accepted it last; nil if that is not
 	// certain.
 	meaning atomic.Pointer[meaning]
+	// told is what the client was told of its columns and parameters; nil: nothing.
+	told atomic.Pointer[described]
 	// epoch is that of the session's settings in which alone Postgres has parsed and
 	// looked at it, 0 if that is not certain. It belongs to the downstream goroutine.
 	epoch uint64

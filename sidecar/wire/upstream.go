@@ -65,6 +65,8 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 		}
 		if hidden {
 			hide(n)
+			scratch = append(scratch, s.instead...)
+			s.instead = nil
 		} else if !whole {
 			scratch = append(scratch, piece...)
 		}
@@ -106,10 +108,11 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 	return message, message[0], c, hidden
 }
 
-// waitedFor is the longest message that is waited for as a whole. A row that the
-// sidecar reads itself always is, if it fits into the buffer.
+// waitedFor is the longest message that is waited for as a whole. What the sidecar
+// reads itself always is, if it fits into the buffer.
 func (s *session) waitedFor() int {
-	if due := s.pending.head(); due != nil && due.row {
+	due := s.pending.head()
+	if due != nil && (due.row || due.kind == expectDescribe || due.instead != nil) {
 		return bufferLengthMax
 	}
 	return wholeMessageMax
@@ -169,8 +172,10 @@ func (s *session) note(kind byte, body []byte) (c *capture, hidden bool) {
 	case '3':
 		s.finish(due, expectClose)
 	case 't':
+		s.noteDescription(due, kind, body)
 	case 'T', 'n':
 		if due.kind == expectDescribe {
+			s.noteDescription(due, kind, body)
 			s.noteDescribed(due)
 		}
 	case 'D':
@@ -255,12 +260,14 @@ func (s *session) noteError(due *expect, body []byte) (hidden bool) {
 	}
 	if due.hides() {
 		s.group.failed = true
+		s.noteFailed(due)
 		return true
 	}
 	s.server.counters.queries[Failed].Add(1)
 	s.group.failed, s.group.unopened = true, due.opens
+	s.instead = due.instead
 	s.noteFailed(due)
-	return false
+	return s.instead != nil
 }
 
 // noteReady ends a unit: what was captured of it is stored, and what the client

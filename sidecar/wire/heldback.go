@@ -1,0 +1,167 @@
+package wire
+
+// The Parse of an unnamed statement that was answered here reaches Postgres late. Two
+// things may have happened in between.
+//
+// The client's own doing:
+//
+//  1. Parse and Describe of `… WHERE d = '01/02/2024'` are answered here;
+//  2. the client executes SET DateStyle, by a named statement;
+//  3. it binds the unnamed one: parsed now, it would mean another day.
+//
+// So before anything is sent that may change something, what is held back is sent.
+// Forced by TestHeldBackParseIsSentBeforeChanges. And others' doing:
+//
+//  1. Parse and Describe are answered here: a column is an int4;
+//  2. another session makes it a float4;
+//  3. the client binds: parsed now, the statement would give float4, read as int4.
+//
+// So what the client was told is compared with what Postgres says now, before rows are
+// shown. Where they differ, Postgres would have refused, and so it is refused here.
+// Forced by TestHeldBackParseFindsAnotherTable.
+
+// changedStatement is the name of a statement that there is not: whoever binds it fails.
+const changedStatement = "freshet changed"
+
+// changedResponse is what Postgres says where a prepared statement would give other
+// columns than those described.
+var changedResponse = errorResponse("ERROR", "0A000", "cached plan must not change result type", "")
+
+// sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
+// hides its errors too.
+func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
+	s.parsedUnder(p, m)
+	p.accepted.Store(false)
+	parse, told := p.parse, p.told.Load()
+	if told != nil && told.types != nil {
+		parse = withTypes(parse, told.types)
+	}
+	if told != nil && told.own {
+		p.told.Store(newDescribed(told.rows, told.types, false)) // of what Postgres had held before
+	}
+	s.expectPart(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.provide(p)})
+	return s.sendUpstream(parse)
+}
+
+// withTypes is a Parse that declares all types of its parameters, as they were told: those
+// that Postgres would have found for itself at the time.
+func withTypes(parse, types []byte) []byte {
+	_, rest, _ := cutString(parse[headerLength:])
+	_, declared, ok := cutString(rest)
+	if !ok {
+		return parse
+	}
+	return appendMessage(nil, 'P', parse[headerLength:len(parse)-len(declared)], types)
+}
+
+// heldBack reports whether Postgres has not got a statement, which is the unnamed one.
+func (s *session) heldBack(p *prepared) bool {
+	return p != nil && p.parse != nil && p != s.upUnnamed && !p.failed.Load()
+}
+
+// sendHeldBack sends the Parse that is held back, if there is one, before a unit that may
+// change something. It goes in a group of its own, so that its error, which is for who
+// uses the statement, harms nothing else. Within a transaction of Postgres it would:
+// there it is sent only if settings matter to it.
+func (s *session) sendHeldBack() error {
+	p := s.prepared[""]
+	if !s.heldBack(p) || s.groupOpen || s.replacing {
+		return nil
+	}
+	m := s.certain()
+	settled, err := s.awaitSettled()
+	if err != nil || !settled {
+		return err
+	}
+	if status := s.upstreamStatus(); status != statusIdle && (status != statusInBlock || !p.statement.keepsSettings) {
+		return nil
+	}
+	if err := s.sendParse(p, m, true); err != nil {
+		return err
+	}
+	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, proven: true, showsNothing: true})
+	if err := s.sendUpstream(syncMessage); err != nil {
+		return err
+	}
+	err = s.awaitAnswers() // the unit may use it
+	s.takeBack()
+	return err
+}
+
+// replacesUnnamed reports whether a unit begins by making another unnamed statement, or
+// by ending it.
+func replacesUnnamed(unit []byte) bool {
+	switch unit[0] {
+	case 'Q':
+		return true
+	case 'P':
+		return len(unit) > headerLength && unit[headerLength] == 0
+	default:
+		return false
+	}
+}
+
+// heldBackTold reports whether the client was told something of the unnamed statement
+// before Postgres got it.
+func (s *session) heldBackTold(p *prepared) bool {
+	told := p.told.Load()
+	return p.parse != nil && told != nil && !told.own
+}
+
+// confirmTold compares what the client was told of a statement with what Postgres says of
+// it, if that was not done yet. It waits for the answer, so there it costs a round trip.
+func (s *session) confirmTold(name string, p *prepared) (changed bool, err error) {
+	told := p.told.Load()
+	if told == nil || told.own {
+		return false, nil
+	}
+	s.expectPart(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
+	if err := s.sendUpstream(appendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})); err != nil {
+		return false, err
+	}
+	if err := s.sendUpstream(flushMessage); err != nil {
+		return false, err
+	}
+	settled, err := s.awaitSettled()
+	if err != nil || !settled {
+		return false, err // what comes next is skipped
+	}
+	if now := p.told.Load(); now.own {
+		return false, nil
+	}
+	if p == s.upUnnamed {
+		s.upUnnamed = nil // the next use has Postgres parse it anew, and compares again
+	}
+	return true, nil
+}
+
+var flushMessage = appendMessage(nil, 'H')
+
+// refuseChanged has a Bind or a Describe fail, at its place among the messages and with
+// all that an error brings about in Postgres.
+func (s *session) refuseChanged(kind expectKind, told *described) error {
+	message := appendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
+	instead := changedResponse
+	if kind == expectDescribe {
+		message = appendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
+		if told.types != nil { // Postgres tells them first
+			instead = append(appendMessage(nil, 't', told.types), changedResponse...)
+		}
+	}
+	s.expectPart(expect{kind: kind, instead: instead, effect: noEffect})
+	return s.sendUpstream(message)
+}
+
+// awaitSettled waits until Postgres owes nothing. It reports false if Postgres skips what
+// comes, or waits for data.
+func (s *session) awaitSettled() (settled bool, err error) {
+	if err := s.flushUpstream(); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pending.len() > 0 && !s.skipping && !s.copying && !s.confused && s.ctx.Err() == nil {
+		s.room.Wait()
+	}
+	return !s.skipping && !s.copying && !s.confused, s.ctx.Err()
+}

@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// heldBackSchema has tables for each of so many scripts: dated_10, typed_10, and so on.
+func heldBackSchema(n int) string {
+	var schema strings.Builder
+	schema.WriteString(itemSchema + "CREATE SCHEMA elsewhere;\n")
+	for i := scriptsFirst; i < n; i++ {
+		fmt.Fprintf(&schema, `
+CREATE TABLE dated_%[1]d (id int PRIMARY KEY, d date, v int);
+INSERT INTO dated_%[1]d VALUES (1, '2024-01-02', 10), (2, '2024-02-01', 20);
+CREATE TABLE elsewhere.dated_%[1]d (id int PRIMARY KEY, d date, v int);
+CREATE TABLE typed_%[1]d (id int PRIMARY KEY, v int);
+INSERT INTO typed_%[1]d VALUES (1, 1084227584), (2, 7);`, i)
+	}
+	return schema.String()
+}
+
+// Scripts have numbers of two digits, so that the lengths of their messages hold.
+const scriptsFirst, scriptsMax = 10, 100
+
+// numbered gives a script the tables of its number.
+func numbered(turns []turn, number int) []turn {
+	for i := range turns {
+		turns[i].direct = strings.ReplaceAll(turns[i].direct, "_NN", fmt.Sprint("_", number))
+		turns[i].send = bytes.ReplaceAll(turns[i].send, []byte("_NN"), []byte(fmt.Sprint("_", number)))
+	}
+	return turns
+}
+
+// TestHeldBackParseIsSentBeforeChanges: the Parse of an unnamed statement that was
+// answered here means what it would have meant to Postgres, whatever the client does
+// before it uses the statement.
+func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
+	t.Parallel()
+	dated := "SELECT id FROM dated_NN WHERE d = '01/02/2024' AND v = $1"
+	parse := synced(msgParse("", dated), msgDescribe('S', ""))
+	use := func(value string) step { return synced(msgBind("", value), msgExecute("", 0)) }
+	execute := synced(msgBind("change"), msgExecute("", 0))
+	w := newTwins(t, heldBackSchema(scriptsMax))
+	number := scriptsFirst
+	for name, c := range map[string]struct {
+		change string
+		steps  []step
+	}{
+		"SET":                      {"SET DateStyle = 'ISO, DMY'", []step{execute}},
+		"SET by a function":        {"SELECT set_config('DateStyle', 'ISO, DMY', false)", []step{execute}},
+		"SET behind a Flush":       {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgExecute("", 0), msgFlush), "C"}, synced()}},
+		"SET in two parts":         {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgFlush), "2"}, synced(msgExecute("", 0))}},
+		"SET and used in one":      {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("", "10"), msgExecute("", 0))}},
+		"SET that fails":           {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("nobody"))}},
+		"search path":              {"SET search_path = elsewhere", []step{execute}},
+		"function call":            {"SELECT 1", []step{{msgCall(2078, "DateStyle", "ISO, DMY", "f"), "Z"}}},
+		"a row of the table":       {"UPDATE dated_NN SET v = v + 1", []step{execute}},
+		"the table is gone":        {"DROP TABLE dated_NN", []step{execute}},
+		"a column of it is gone":   {"ALTER TABLE dated_NN DROP COLUMN v", []step{execute}},
+		"a transaction, set in it": {"SET LOCAL DateStyle = 'ISO, DMY'", []step{query("BEGIN"), parse, execute, use("10"), query("COMMIT")}},
+		"a transaction, held back": {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("begin"), msgExecute("", 0)), execute}},
+		"a failed one":             {"SELECT 1/0", []step{synced(msgBind("begin"), msgExecute("", 0)), execute, use("20"), synced(msgBind("rollback"), msgExecute("", 0))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			turns := []turn{
+				{step: query("SET DateStyle = 'ISO, MDY'")},
+				{step: synced(msgParse("change", c.change), msgParse("begin", "BEGIN"), msgParse("rollback", "ROLLBACK"))},
+			}
+			for range 3 {
+				turns = append(turns, turn{step: parse}, turn{step: use("10")})
+			}
+			turns = append(turns, turn{step: parse}) // answered here
+			for _, step := range c.steps {
+				turns = append(turns, turn{step: step})
+			}
+			for _, value := range []string{"10", "20", "11", "21"} {
+				turns = append(turns, turn{step: use(value)})
+			}
+			w.play(t, numbered(turns, number))
+			number++
+		})
+	}
+}
+
+// TestHeldBackParseFindsAnotherTable: a description that was answered here holds for the
+// rows that Postgres gives, or there are none.
+func TestHeldBackParseFindsAnotherTable(t *testing.T) {
+	t.Parallel()
+	parse := synced(msgParse("", "SELECT * FROM typed_NN WHERE id = $1"), msgDescribe('S', ""))
+	use := synced(binding{values: [][]byte{[]byte("1")}, results: []uint16{1}}.message(), msgExecute("", 0))
+	fresh := synced(binding{values: [][]byte{[]byte("2")}, results: []uint16{1}}.message(), msgExecute("", 0))
+	described := synced(msgBind("", "2"), msgDescribe('P', ""), msgExecute("", 0))
+	w := newTwins(t, heldBackSchema(scriptsMax))
+	number := scriptsFirst
+	for name, change := range map[string]string{
+		"other type":         "ALTER TABLE typed_NN ALTER v TYPE float4 USING 5",
+		"column more":        "ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'",
+		"column less":        "ALTER TABLE typed_NN DROP COLUMN v",
+		"other parameter":    "ALTER TABLE typed_NN ALTER id TYPE text",
+		"other name":         "ALTER TABLE typed_NN RENAME v TO value",
+		"table gone":         "DROP TABLE typed_NN",
+		"table replaced":     "ALTER TABLE typed_NN RENAME TO gone_NN; CREATE TABLE typed_NN AS SELECT * FROM gone_NN",
+		"nothing to do with": "CREATE TABLE other_NN (id int)",
+	} {
+		for kind, steps := range map[string][]step{
+			"used":                     {use, use},
+			"used with other values":   {fresh, fresh},
+			"in a transaction":         {query("BEGIN"), parse, fresh, query("COMMIT")},
+			"in a block":               {synced(msgBind("begin"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
+			"behind a write in one":    {synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("write"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
+			"in a pipeline":            {{join(fresh.send, use.send, fresh.send), "ZZZ"}},
+			"described again":          {synced(msgDescribe('S', "")), fresh},
+			"in parts":                 {{join(fresh.send[:len(fresh.send)-headerLength], msgFlush), ""}, synced()},
+			"with another description": {described, fresh},
+			"parsed again":             {parse, fresh, parse, use},
+		} {
+			if name != "other type" && kind != "used with other values" && kind != "in a block" {
+				continue // not every change in every way
+			}
+			t.Run(name+", "+kind, func(t *testing.T) {
+				turns := []turn{{step: synced(msgParse("begin", "BEGIN"), msgParse("commit", "COMMIT"), msgParse("write", "UPDATE item SET version = 1 WHERE id = 3"))}}
+				for range 3 {
+					turns = append(turns, turn{step: parse}, turn{step: use})
+				}
+				turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse}, turn{direct: change})
+				for range 3 { // another session brings the rows of now in
+					turns = append(turns, turn{session: 1, step: parse}, turn{session: 1, step: use}, turn{session: 1, step: fresh})
+				}
+				for _, step := range steps {
+					turns = append(turns, turn{step: step})
+				}
+				w.play(t, numbered(turns, number))
+				number++
+			})
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// twins are two databases made alike: one is asked directly, the other through sidecars
+// that share nothing but their database.
+type twins struct {
+	t     testing.TB
+	plain *testbed
+	side  *side
+	// elsewhere, unless nil, serves the sessions of odd numbers.
+	elsewhere *side
+}
+
+func newTwins(t testing.TB, schema string) *twins {
+	t.Helper()
+	w := &twins{t: t, plain: newTestbed(t, schema)}
+	w.side = newTestbed(t, schema).sidecar()
+	return w
+}
+
+// turn is what one of several sessions sends.
+type turn struct {
+	session int
+	step
+	direct string // run on the databases themselves instead
+}
+
+// play plays a script on both and compares all that comes back.
+func (w *twins) play(t testing.TB, turns []turn) {
+	t.Helper()
+	change := func(sql string) {
+		w.plain.exec(sql)
+		w.side.bed.exec(sql)
+		w.side.received()
+	}
+	connect := func(session int) [2]*rawClient {
+		side := w.side
+		if w.elsewhere != nil && session%2 == 1 {
+			side = w.elsewhere
+		}
+		return [2]*rawClient{dialRaw(t, w.plain.postgres.DSN(w.plain.database)), dialRaw(t, side.dsn())}
+	}
+	compareTurns(t, turns, change, connect)
+}
+
+// compareSessions plays a script on Postgres and through sidecars, on one database, each
+// session with connections of its own. Session 2 and the following are of the second
+// sidecar.
+func compareSessions(t testing.TB, bed *testbed, sides []*side, turns []turn) {
+	t.Helper()
+	compareTurns(t, turns, func(sql string) { bed.exec(sql) }, func(session int) [2]*rawClient {
+		dsn := sides[min(session/2, len(sides)-1)].dsn()
+		return [2]*rawClient{dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, dsn)}
+	})
+}
+
+// compareTurns plays a script on Postgres and through a sidecar, given how to run SQL on
+// the databases themselves and how a session connects to both.
+func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient) {
+	t.Helper()
+	sessions := map[int][2]*rawClient{}
+	defer func() {
+		for _, clients := range sessions {
+			clients[0].conn.Close()
+			clients[1].conn.Close()
+		}
+	}()
+	for i, turn := range turns {
+		if turn.direct != "" {
+			change(turn.direct)
+			continue
+		}
+		clients, known := sessions[turn.session]
+		if !known {
+			clients = connect(turn.session)
+			sessions[turn.session] = clients
+		}
+		var got [2][]byte
+		for j, c := range clients {
+			c.send(turn.send)
+			got[j] = maskTwins(c.until(turn.until))
+		}
+		if !bytes.Equal(got[0], got[1]) {
+			t.Errorf("turn %d of session %d, %s\nPostgres says\n%s\nthe sidecar says\n%s",
+				i, turn.session, showSent(turn.send), show(got[0]), show(got[1]))
+		}
+	}
+}
+
+// maskTwins takes out of an answer what two databases do not have alike, or what an error
+// of the sidecar's own does not tell: identifiers of tables, and places in Postgres' code.
+func maskTwins(answer []byte) []byte {
+	var masked []byte
+	for kind, message := range messages(answer) {
+		body := bytes.Clone(message[headerLength:])
+		switch kind {
+		case 'T':
+			maskTables(body)
+		case 'E', 'N':
+			body = withoutPlaces(body)
+		}
+		masked = appendMessage(masked, kind, body)
+	}
+	return masked
+}
+
+func maskTables(body []byte) {
+	for rest := body[2:]; len(rest) > 0; rest = rest[18:] {
+		_, rest, _ = cutString(rest)
+		clear(rest[:6])
+	}
+}
+
+func withoutPlaces(body []byte) (kept []byte) {
+	for field := range bytes.SplitSeq(body, []byte{0}) {
+		if len(field) > 0 && !strings.ContainsRune("FLR", rune(field[0])) {
+			kept = append(append(kept, field...), 0)
+		}
+	}
+	return kept
+}
+
+// showSent prints frontend messages.
+func showSent(sent []byte) string {
+	var parts []string
+	for kind, m := range messages(sent) {
+		parts = append(parts, fmt.Sprintf("%c%q", kind, m[headerLength:min(len(m), headerLength+100)]))
+	}
+	return strings.Join(parts, " ")
+}
