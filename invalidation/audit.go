@@ -15,16 +15,19 @@ import (
 // and views (REASSIGN OWNED), the configuration. Where rows have versions that
 // everybody may read, these are compared too: see rolesVersionedSQL.
 const fingerprintSQL = `SELECT md5(concat_ws('/',
-	(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles r),
-	(SELECT string_agg(m::text || ' ' || m.xmin, ',' ORDER BY m::text) FROM pg_auth_members m),
-	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
-		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
-	(SELECT concat_ws(' ', d.xmin, d.datdba, d.datacl) FROM pg_database d WHERE d.datname = current_database()),
+	` + rolesSQL + `,
 	(SELECT string_agg(concat_ws(' ', o.objid, o.refobjid, o.xmin), ',' ORDER BY o.objid)
 		FROM pg_shdepend o JOIN pg_class c ON c.oid = o.objid AND c.relkind IN ('r', 'p', 'v') AND c.relpersistence <> 't'
 		WHERE o.dbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 		AND o.classid = 'pg_class'::regclass AND o.deptype = 'o'),
 	(SELECT string_agg(g.name || '=' || g.setting, ',' ORDER BY g.name) FROM pg_settings g WHERE g.source = 'configuration file')))`
+
+// rolesSQL is the part of it that is few rows.
+const rolesSQL = `(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles r),
+	(SELECT string_agg(m::text || ' ' || m.xmin, ',' ORDER BY m::text) FROM pg_auth_members m),
+	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
+	(SELECT concat_ws(' ', d.xmin, d.datdba, d.datacl) FROM pg_database d WHERE d.datname = current_database())`
 
 // rolesVersionedSQL asks whether the versions of roles count, and may be read, and
 // roleVersionsSQL reads them. They count where there is row security:
@@ -77,18 +80,26 @@ func readAudit(ctx context.Context, conn *pgx.Conn) (*audit, error) {
 }
 
 func readFingerprint(ctx context.Context, conn *pgx.Conn) (fingerprint string, err error) {
-	var versioned bool
-	if err := conn.QueryRow(ctx, rolesVersionedSQL).Scan(&versioned); err != nil {
+	versions, err := readRoleVersions(ctx, conn)
+	if err != nil {
 		return "", err
-	}
-	versions := ""
-	if versioned {
-		if err := conn.QueryRow(ctx, roleVersionsSQL).Scan(&versions); err != nil {
-			return "", err
-		}
 	}
 	err = conn.QueryRow(ctx, fingerprintSQL).Scan(&fingerprint)
 	return fingerprint + versions, err
+}
+
+// readRoleVersions returns "" where they do not count or may not be read.
+func readRoleVersions(ctx context.Context, conn *pgx.Conn) (versions string, err error) {
+	var versioned bool
+	if err := conn.QueryRow(ctx, rolesVersionedSQL).Scan(&versioned); err != nil {
+		return "", fmt.Errorf("ask whether roles have versions: %w", err)
+	}
+	if versioned {
+		if err := conn.QueryRow(ctx, roleVersionsSQL).Scan(&versions); err != nil {
+			return "", fmt.Errorf("read the versions of roles: %w", err)
+		}
+	}
+	return versions, nil
 }
 
 // recordFingerprint tells those who start later, if nobody told them yet.

@@ -15,6 +15,9 @@ type FollowerStats struct {
 	Notifications uint64
 	// Reconnects counts sessions that ended in an error, of all three connections.
 	Reconnects uint64
+	// Audits counts how often the keeper read all that is installed, because something
+	// may have changed.
+	Audits uint64
 	// Awake says that this follower looks every few milliseconds now, for all.
 	Awake bool
 	// Sleeper says that writers ring because this follower would hear it, unless one
@@ -35,6 +38,7 @@ type FollowerStats struct {
 // counters collect the stats.
 type counters struct {
 	looks, events, notifications, position atomic.Uint64
+	audits                                 atomic.Uint64
 	awake, sleeper                         atomic.Bool
 
 	mu         sync.Mutex
@@ -84,7 +88,7 @@ func (f *Follower) Stats() FollowerStats {
 	}
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
-		Notifications: c.notifications.Load(), Reconnects: c.reconnects,
+		Notifications: c.notifications.Load(), Reconnects: c.reconnects, Audits: c.audits.Load(),
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Outbox: c.outbox, Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
