@@ -33,6 +33,7 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
+	Suspended bool     // Suspend was called, and Resume was not
 	Secured   bool     // some table has row security
 	Tables    []string // name, pg_class.relpersistence, and whether a sequence fills a column
 }
@@ -148,6 +149,9 @@ const functionSearchPath = "search_path=pg_catalog, pg_temp"
 
 // baseProblems says what is wrong with the parts that all tables share.
 func (c *catalog) baseProblems() []string {
+	if c.Suspended {
+		return []string{errSuspended.Error()}
+	}
 	var problems []string
 	byName := map[string]catalogFunction{}
 	for _, f := range c.Functions {

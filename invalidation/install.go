@@ -81,8 +81,8 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 }
 
 // install is Install for patterns. With extend, nothing that is watched is given
-// up. leave takes out of the plan what is to be done another time.
-func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool, leave ...func(*plan)) (Report, error) {
+// up. adjust changes the plan.
+func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool, adjust ...func(*plan)) (Report, error) {
 	unlock, err := lockInstallers(ctx, conn)
 	if err != nil {
 		return Report{}, err
@@ -92,8 +92,11 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers 
 	if err != nil {
 		return Report{}, err
 	}
-	for _, leave := range leave {
-		leave(&p)
+	for _, adjust := range adjust {
+		adjust(&p)
+	}
+	if p.suspended {
+		return Report{}, fmt.Errorf("install: %w", errSuspended)
 	}
 	if shared := p.sharedSQL(); len(shared) > 0 {
 		if err := runLocking(ctx, conn, shared...); err != nil {

@@ -169,6 +169,10 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	if p.suspended {
+		k.f.wanting.Store(nil)
+		return nil
+	}
 	if !p.changes() {
 		k.planned = versions
 		k.f.wanting.Store(nil)

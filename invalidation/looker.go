@@ -286,6 +286,9 @@ func (l *looker) audit(ctx context.Context) error {
 		l.f.unreported.Store(true)
 		l.f.onSchema()
 	}
+	if l.f.State().suspended {
+		return errSuspended
+	}
 	l.f.auditedAt.Store(int64(began))
 	return nil
 }
@@ -299,7 +302,15 @@ func (l *looker) verify(ctx context.Context) (changed bool, err error) {
 	if l.audited.same(a) {
 		return false, nil
 	}
-	return true, l.setState(a)
+	if err := l.setState(a); err != nil {
+		return true, err
+	}
+	if l.f.State().suspended {
+		// The session ends; once it was resumed an audit finds that, and resets the fence.
+		l.f.onSchema()
+		return true, errSuspended
+	}
+	return true, nil
 }
 
 // setState decides anew what is watched.

@@ -60,6 +60,8 @@ type plan struct {
 	base    []string // what is wrong with the shared parts; empty: nothing to do
 	trees   []treePlan
 	skipped []Skipped
+	// suspended says that nothing may be done before Resume.
+	suspended bool
 	// followers are the roles that have or get the rights of followers; lacking says
 	// that one of them has not got all.
 	followers []string
@@ -141,7 +143,7 @@ func (p plan) wanting() string {
 // that are watched stay watched, so that processes with different patterns do
 // not undo each other's work for ever.
 func newPlan(patterns []pattern, all []candidate, c *catalog, extend bool) plan {
-	p := plan{base: c.baseProblems()}
+	p := plan{base: c.baseProblems(), suspended: c.Suspended}
 	byOID := map[uint32]candidate{}
 	parents := map[uint32][]uint32{}
 	for _, r := range all {

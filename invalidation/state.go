@@ -28,6 +28,8 @@ type State struct {
 	byName   map[string]Table
 	problems []string
 	secured  bool
+	// suspended says that nothing may be relied on before Resume.
+	suspended bool
 }
 
 // Table returns a watched table.
@@ -65,7 +67,7 @@ func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
 // newState decides what is watched.
 func newState(c *catalog, since fence.Snapshot) *State {
-	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured}
+	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended}
 	if len(s.problems) > 0 {
 		return s
 	}

@@ -41,6 +41,8 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			'name', e.evtname, 'event', e.evtevent, 'function', e.evtfoid::int8,
 			'enabled', e.evtenabled, 'tags', e.evttags) ORDER BY e.evtname)
 		FROM pg_event_trigger e WHERE starts_with(e.evtname::text, 'freshet_')),
+	'suspended', EXISTS (SELECT FROM pg_description d JOIN pg_namespace n ON n.oid = d.objoid
+		WHERE d.classoid = 'pg_namespace'::regclass AND n.nspname = 'freshet' AND d.description = 'freshet: suspended'),
 	'secured', EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity),
 	'tables', (
 		SELECT json_agg(c.relname || ' ' || c.relpersistence::text || CASE WHEN EXISTS (

@@ -71,3 +71,19 @@ func TestCommandsWithoutPostgres(t *testing.T) {
 		}
 	}
 }
+
+func TestSuspendIsEndedByResumeAlone(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	run := func(wanted int, says string, arguments ...string) {
+		t.Helper()
+		code, stdout, stderr := freshet(t, append(arguments, "--upstream", dsn)...)
+		if code != wanted || !strings.Contains(stdout+stderr, says) {
+			t.Errorf("%v: exit code %d, said %s%s", arguments, code, stdout, stderr)
+		}
+	}
+	run(exitOK, "public.fruit", "install", "--watch", "public.*")
+	run(exitOK, "until freshet resume", "suspend")
+	run(exitFailure, "freshet resume", "install", "--watch", "public.*")
+	run(exitOK, "public.fruit", "resume")
+	run(exitOK, "watched already  public.fruit", "install", "--watch", "public.*")
+}

@@ -29,6 +29,8 @@ type commandLine struct {
 	Serve     serveCommand     `cmd:"" help:"Serve clients: answer repeated reads from memory, pass everything else to Postgres."`
 	Install   installCommand   `cmd:"" help:"Put triggers in place, so that changes of tables are known."`
 	Uninstall uninstallCommand `cmd:"" help:"Remove everything that install put into the database."`
+	Suspend   suspendCommand   `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
+	Resume    resumeCommand    `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
 	Demo      demoCommand      `cmd:"" help:"Show it all on a throwaway Postgres and Redis, with a checker that looks for stale reads."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
