@@ -190,7 +190,7 @@ func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 
 func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	for begin, want := range map[string]int{"BEGIN": 1, "BEGIN READ ONLY": 0} {
 		conn := s.connect() // the next BEGIN of one that has read in a block starts a look

@@ -188,7 +188,7 @@ func TestF4OtherIsolationsPassThrough(t *testing.T) {
 // An error does not mean that nothing was committed.
 func TestPointLFailedStatementsMayHaveCommitted(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	bed.exec("CREATE PROCEDURE commits_and_fails(v int) LANGUAGE plpgsql AS 'BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION $$x$$; END'")
 	s := bed.sidecar(lazy)
 	conn := s.connect()

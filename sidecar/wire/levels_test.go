@@ -25,9 +25,9 @@ func lazy(c *cache.Options, f *invalidation.FollowerOptions) {
 
 // newQuietTestbed is a database whose writers ring no bell: where transactions
 // can be prepared, the trigger must not notify.
-func newQuietTestbed(t *testing.T) *testbed {
+func newQuietTestbed(t *testing.T, schema string) *testbed {
 	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"max_prepared_transactions": "5"}})
-	return newTestbedOn(t, pg, itemSchema)
+	return newTestbedOn(t, pg, schema)
 }
 
 func versionOf7(t *testing.T, conn *pgx.Conn) (version int) {
@@ -58,7 +58,7 @@ func (s *side) warm(conn *pgx.Conn) {
 
 func TestLevels(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	ordinary, strong := s.connect(), bed.connect(s.dsn()+" options='-c freshet.consistency=strong'")
 	s.warm(ordinary)
@@ -90,7 +90,7 @@ func TestLevels(t *testing.T) {
 
 func TestStalenessOfASession(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	conn := s.connect()
 	if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'bounded'"); err != nil {
@@ -120,7 +120,7 @@ func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bed := newQuietTestbed(t)
+			bed := newQuietTestbed(t, itemSchema)
 			here, there := bed.sidecar(lazy), bed.sidecar(lazy)
 			writer, reader := here.connect(), there.connect()
 			there.warm(reader)

@@ -91,7 +91,7 @@ func TestLostPostgresIsMarked(t *testing.T) {
 // though the staleness bound is an hour and nobody looks unasked.
 func TestEveryConnectionSeesWhatOneWrote(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	bed.exec(`CREATE PROCEDURE commit_and_fail(v integer) LANGUAGE plpgsql AS
 		$$BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION 'done'; END$$`)
 	s := bed.sidecar(lazy)
@@ -163,7 +163,7 @@ func TestEveryConnectionSeesWhatOneWrote(t *testing.T) {
 // another loses no update, in transactions that are held back either.
 func TestLockOutsideOfPostgresLosesNoUpdate(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	type client struct{ reads, writes *pgx.Conn }
 	clients := []client{{s.connect(), s.connect()}, {s.connect(), s.connect()}}
@@ -188,7 +188,7 @@ func TestLockOutsideOfPostgresLosesNoUpdate(t *testing.T) {
 // Bounded sessions ask for less: they are shown what is within their bound.
 func TestBoundedSessionsWaitForNoWrite(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	writer, reader := s.connect(), s.connect()
 	mustExec(t, reader, "SET freshet.consistency = 'bounded'")

@@ -16,7 +16,7 @@ import (
 //  4. the entry, which has two and is within the staleness bound, is served.
 func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	c := dialRaw(t, s.dsn())
 	const all = "SELECT * FROM item WHERE id = 7"
