@@ -91,6 +91,9 @@ func (s *session) sendHeldBack() error {
 // replacesUnnamed reports whether a unit begins by making another unnamed statement, or
 // by ending it.
 func replacesUnnamed(unit []byte) bool {
+	if len(unit) == 0 {
+		return false // of what is malformed
+	}
 	switch unit[0] {
 	case 'Q':
 		return true
