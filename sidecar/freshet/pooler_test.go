@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// Behind a pooler in session mode, stock or told to ignore start-up parameters,
+// reads are cached; behind one in transaction mode they pass through, and the
+// reason is said.
+func TestUpstreamIsAPooler(t *testing.T) {
+	for name, options := range map[string]servers.PgBouncerOptions{
+		"session":              {},
+		"session and ignoring": {Ignored: []string{"search_path", "statement_timeout", "default_transaction_read_only"}},
+		"transaction":          {Mode: "transaction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn, direct := setupFruit(t)
+			if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+				t.Fatalf("install: %s%s", stdout, stderr)
+			}
+			pooler := servers.StartPgBouncer(t, servers.SharedPostgres(t), options)
+			pooled := fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", pooler.SocketDir(), pooler.Port(), direct.Config().Database)
+			s := start(t, testConfig(t, pooled, "--passwordless", "any"))
+			conn := client(t, s)
+			read := func() {
+				t.Helper()
+				var name string
+				if err := conn.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil || name != "apple" {
+					t.Fatalf("read %q, %v", name, err)
+				}
+			}
+			if options.Mode == "transaction" {
+				for range 5 {
+					read()
+				}
+				if hits := s.Report().Queries["hit_l1"]; hits > 0 {
+					t.Errorf("%d hits", hits)
+				}
+				if status, body := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "pooler in transaction mode") {
+					t.Errorf("readyz: %d %s", status, body)
+				}
+				return
+			}
+			eventually(t, func() string {
+				read()
+				if r := s.Report(); r.Queries["hit_l1"] == 0 {
+					return fmt.Sprintf("no hits: %v, passed through for %v, %s", r.Queries, r.Bypasses, r.FollowerProblem)
+				}
+				return ""
+			})
+		})
+	}
+}
