@@ -74,8 +74,11 @@ func BenchmarkIdle(b *testing.B) {
 			if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 				b.Fatal(err)
 			}
-			benchFollower(b, dsn, FollowerOptions{Watch: []string{"public.*"}})
-			time.Sleep(2 * time.Second) // the first audits and plans
+			f := benchFollower(b, dsn, FollowerOptions{Watch: []string{"public.*"}})
+			for audits := uint64(0); audits == 0 || audits != f.Stats().Audits; {
+				audits = f.Stats().Audits
+				time.Sleep(5 * time.Second) // what is done at the start is no idling
+			}
 			rows, err := conn.Query(b.Context(), "SELECT pid FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()")
 			if err != nil {
 				b.Fatal(err)
