@@ -200,6 +200,16 @@ var mutants = []Mutant{
 		Faults: "none",
 	},
 	{
+		Name: "what a transaction wrote is forgotten before its COMMIT",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/mark.go", As: mutant.Statements,
+			Old: "if s.ended {\n\t\ts.written = written{tags: s.written.tags[:0]}\n\t}",
+			New: "s.written = written{}",
+		}},
+		Script: "a session reads what another one's transaction wrote", Breaks: []Promise{Beside},
+		Faults: "none",
+	},
+	{
 		Name: "what was written is marked after its acknowledgement",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/mark.go", As: mutant.Statements,

@@ -9,6 +9,7 @@ import (
 var sessionScripts = []Script{
 	{Name: "a session reads what it wrote", bound: longBound, sidecars: 1, play: readOwnWrites},
 	{Name: "a session reads what another one wrote", bound: longBound, sidecars: 1, play: readOthersWrites},
+	{Name: "a session reads what another one's transaction wrote", bound: longBound, sidecars: 1, play: readOthersTransactions},
 	{Name: "a counter behind a lock", bound: longBound, sidecars: 1, play: incrementBehindLock},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
 	{Name: "a session reads on after what Redis showed it", bound: longBound, sidecars: 2, play: readOnFromRedis},
@@ -47,6 +48,27 @@ func readOthersWrites(st *stage) {
 	st.cached(reader, keys...)
 	st.deafen(0)
 	st.write(writer, keys...)
+	st.read(reader, keys...)
+}
+
+// readOthersTransactions has one session read, again and again, what another one of
+// the same sidecar has written in a transaction, until that is committed.
+func readOthersTransactions(st *stage) {
+	keys := rows(4)
+	writer, reader := st.session(0, levelSession), st.session(0, levelSession)
+	var written []reading
+	st.exec(writer, "BEGIN")
+	for _, k := range keys {
+		st.try(func() error {
+			r, err := st.change(writer, k)
+			written = append(written, r...)
+			return err
+		})
+	}
+	st.cached(reader, keys...)
+	st.deafen(0)
+	st.exec(writer, "COMMIT")
+	st.try(func() error { writer.acknowledged(written...); return nil })
 	st.read(reader, keys...)
 }
 

@@ -25,6 +25,9 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	if unit[0] == 'Q' {
 		if !proven {
 			s.mayExecuteIn(unit)
+			if text, rest, ok := cutString(unit[headerLength:]); ok && len(rest) == 0 {
+				e.effect = effectOfText(string(text))
+			}
 		}
 		e.change = s.bindName("", nil) // Postgres forgets the unnamed statement at a simple query
 	}
@@ -68,10 +71,12 @@ func (s *session) expectPart(e expect) {
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, proven bool) error {
 	m := s.certain()
-	var writes *effect
+	settled := !s.groupOpen && !s.owed()
+	var writes *effect // of the unnamed portal
 	if proven {
 		writes = noEffect
 	}
+	var parsed *prepared
 	outside := s.outsideBlock(unit)
 	if kind, _ := nextUnit(unit); !proven || kind != unitGroup || s.block.held && !outside {
 		if err := s.sendHeldBack(); err != nil {
@@ -97,7 +102,16 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		switch kind {
 		case 'P':
 			err = s.forwardParse(message, body, m)
+			if name, _, ok := cutString(body); ok {
+				parsed = s.prepared[string(name)]
+			}
 		case 'B':
+			if !proven {
+				writes = nil
+				if name, ok := statementOfBind(body); ok && settled && body[0] == 0 {
+					writes = s.effectOfBound(s.prepared[string(name)], parsed)
+				}
+			}
 			err = s.forwardBind(message, body, m, wants, writes)
 			if !proven {
 				m = nil // the statement was looked at before what its planning calls
@@ -110,7 +124,11 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			if c != nil && describesNothing(c.key[len(digest{})]) {
 				c.bound = s.bound
 			}
-			s.expectPart(expect{kind: expectExecute, capture: c, effect: writes})
+			executed := writes
+			if body[0] != 0 {
+				executed = nil
+			}
+			s.expectPart(expect{kind: expectExecute, capture: c, effect: executed})
 			err = s.sendUpstream(message)
 			if !proven {
 				m = nil

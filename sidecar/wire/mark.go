@@ -26,13 +26,6 @@ import (
 //
 // Forced by TestWriteIsMarkedBeforeItsAcknowledgement.
 
-// effect is what a statement may have written: rows that entries with one of these
-// tags depend on. A nil effect is not known, and may be anything.
-type effect struct{ tags []fence.Tag }
-
-// noEffect is that of what writes nothing.
-var noEffect = &effect{}
-
 // written is what a session may have written since Postgres was idle last.
 type written struct {
 	anything bool
@@ -52,28 +45,6 @@ func (w *written) add(e *effect) {
 }
 
 func (w *written) nothing() bool { return !w.anything && len(w.tags) == 0 }
-
-// effectOf is what the statement may write whose answer is due; nil if nobody
-// knows what Postgres answers.
-func (due *expect) effectOf() *effect {
-	switch {
-	case due == nil:
-		return nil
-	case due.opens:
-		return noEffect
-	}
-	switch due.kind {
-	case expectBind, expectExecute:
-		return due.effect // planning calls functions
-	case expectQuery:
-		if due.proven {
-			return noEffect
-		}
-		return due.effect
-	default:
-		return noEffect // what a Sync commits is gathered already
-	}
-}
 
 // noteWritten notes that an answer tells the client of what the statement has
 // done that it belongs to. mu is held.

@@ -47,8 +47,14 @@ func (s *session) mayOpenWith(unit []byte) bool {
 
 // neverCopies reports whether a text is one statement, and not COPY.
 func neverCopies(text string) bool {
+	return analysis.FirstKeyword(text) != "COPY" && surelyOne(text)
+}
+
+// surelyOne reports whether a text is one statement at most. It may be, though that
+// is not seen.
+func surelyOne(text string) bool {
 	_, behind, several := strings.Cut(text, ";")
-	return analysis.FirstKeyword(text) != "COPY" && (!several || strings.Trim(behind, sqlSpace+";") == "")
+	return !several || strings.Trim(behind, sqlSpace+";") == ""
 }
 
 // openFor has the block that was held back begin before a unit. along is set if

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/analysis"
+)
+
+// effect is what a statement may have written: rows that entries with one of these
+// tags depend on. A nil effect is not known, and may be anything.
+type effect struct{ tags []fence.Tag }
+
+// noEffect is that of what writes nothing.
+var noEffect = &effect{}
+
+// writesNothing begins the statements that change settings, names and the course of
+// a transaction, and no rows. Who has deferred triggers run by SET CONSTRAINTS or
+// COMMIT has written before what set them off, which is gathered until then.
+var writesNothing = map[string]bool{
+	"SET": true, "RESET": true, "SHOW": true, "LISTEN": true, "UNLISTEN": true, "DEALLOCATE": true, "DISCARD": true,
+}
+
+// effectOfText tells what a text may write, whatever the session's state.
+func effectOfText(sql string) *effect {
+	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || parseControl(sql).kind != controlNone {
+		return noEffect
+	}
+	return nil
+}
+
+// effectOfBound tells what the execution of a statement may write. It has to be the
+// one that Postgres knows under its name: accepted, or parsed in the same group.
+//
+//  1. A name stands for an INSERT.
+//  2. A group fails before the Parse that would give the name to a SET.
+//  3. A Bind of the name is sent before that is known, and runs the INSERT.
+func (s *session) effectOfBound(p, parsed *prepared) *effect {
+	if p == nil || p.statement == nil || p != parsed && !p.accepted.Load() || s.namesDoubtful.Load() {
+		return nil
+	}
+	return effectOfText(p.statement.sql)
+}
+
+// effectOf is what the statement may write whose answer is due; nil if nobody
+// knows what Postgres answers.
+func (due *expect) effectOf() *effect {
+	switch {
+	case due == nil:
+		return nil
+	case due.opens:
+		return noEffect
+	}
+	switch due.kind {
+	case expectBind, expectExecute:
+		return due.effect // planning calls functions
+	case expectQuery:
+		if due.proven {
+			return noEffect
+		}
+		return due.effect
+	default:
+		return noEffect // what a Sync commits is gathered already
+	}
+}

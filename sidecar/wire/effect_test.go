@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestEffectOfText(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		"SET a.b = 'c'", "set local work_mem = 1000;", "RESET ALL", "SHOW all", "LISTEN a", "DISCARD ALL", "DEALLOCATE a",
+		"BEGIN", "COMMIT", "ROLLBACK TO a1", "RELEASE SAVEPOINT a1", "/* SELECT */ SET a.b = 'c'",
+	} {
+		if effectOfText(sql) != noEffect {
+			t.Errorf("%s: may write anything", sql)
+		}
+	}
+	for _, sql := range []string{
+		"", "SELECT 1", "UPDATE item SET version = 1", "SET a.b = 'c'; DELETE FROM item", "SHOW all; CALL a()", "PREPARE TRANSACTION 'a'",
+		"COMMIT PREPARED 'a'", "EXECUTE a", "FETCH a", "COMMIT; UPDATE item SET version = 1", "/* /* */ SET */ DELETE FROM item",
+	} {
+		if effectOfText(sql) != nil {
+			t.Errorf("%s: taken for something that writes nothing", sql)
+		}
+	}
+}
+
+// What changes settings, or begins and ends transactions, has nobody wait for a look.
+func TestSettingsMarkNothing(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for name, mode := range map[string]pgx.QueryExecMode{
+		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
+	} {
+		conn := s.connect()
+		before := s.fence.Marked(nil)
+		for _, sql := range []string{"SET work_mem = '5MB'", "SHOW work_mem", "BEGIN", "SET LOCAL work_mem = '6MB'", "SAVEPOINT a1", "COMMIT"} {
+			mustExec(t, conn, sql, mode)
+		}
+		if s.fence.Marked(nil) != before {
+			t.Errorf("%s: taken for writes", name)
+		}
+		mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 7", mode)
+		if s.fence.Marked(nil) == before {
+			t.Errorf("%s: an UPDATE is not marked", name)
+		}
+	}
+}
+
+// The interleaving described at effectOfBound: a name stands for an UPDATE though
+// its client believes, for now, that it stands for a SET.
+func TestNameOfAnotherStatementIsMarked(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	c := dialRaw(t, s.dsn())
+	c.ask(msgParse("", "UPDATE item SET version = 5 WHERE id = 7"), msgSync)
+	before := s.fence.Marked(nil)
+	c.send(join(
+		msgParse("a", "SELECT nothing"), msgParse("", "SET work_mem = '5MB'"), msgSync,
+		msgBind(""), msgExecute("", 0), msgSync,
+	))
+	c.until("ZZ")
+	if got := versionOf7(t, bed.direct); got != 5 {
+		t.Fatalf("version %d: this test shows nothing", got)
+	}
+	if s.fence.Marked(nil) == before {
+		t.Error("what was written under another name is not marked")
+	}
+}
