@@ -19,6 +19,9 @@ func (s *session) probe() bool {
 		return false
 	}
 	state := parseProbe(row, before)
+	if state != nil && s.state != nil {
+		state.continues(s.state)
+	}
 	s.adopt(state)
 	return state != nil
 }
@@ -38,7 +41,7 @@ func (s *session) before() *sessionState {
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
 func (s *session) probeQuery(server, names bool) []byte {
-	return probeQueries[probeForm{server: server, role: s.server.follower.State().Secured(), names: names}]
+	return probeQueries[probeForm{server: server, start: s.state == nil, role: s.server.follower.State().Secured(), names: names}]
 }
 
 // mayHaveChanged notes that something may have changed the session's state.

@@ -88,10 +88,10 @@ const (
 )
 
 // probeForm is what a probe asks for besides what it always does: for the server
-// that the connection leads to and what the connection began with, for whether row
+// that the connection leads to, for what the connection began with, for whether row
 // security applies to the role, which costs as much as all the rest, and for the
 // names of prepared statements.
-type probeForm struct{ server, role, names bool }
+type probeForm struct{ server, start, role, names bool }
 
 // probeQueries ask one upstream connection for its state, and leave no trace in it.
 // What they say is qualified, as the search path is the client's, and of Postgres'
@@ -102,8 +102,8 @@ var probeQueries = newProbes()
 
 func newProbes() map[probeForm][]byte {
 	all := map[probeForm][]byte{}
-	for i := range 1 << 3 {
-		form := probeForm{server: i&1 != 0, role: i&2 != 0, names: i&4 != 0}
+	for i := range 1 << 4 {
+		form := probeForm{server: i&1 != 0, role: i&2 != 0, names: i&4 != 0, start: i&8 != 0}
 		all[form] = form.query()
 	}
 	return all
@@ -143,8 +143,10 @@ func (f probeForm) query() []byte {
 	if f.server {
 		columns[columnIncarnation] = "freshet.incarnation()"
 		columns[columnDatabase] = "pg_catalog.current_database()"
-		columns[columnStart] = startSQL()
 		columns[columnStandby] = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END"
+	}
+	if f.start {
+		columns[columnStart] = startSQL()
 	}
 	return appendMessage(nil, 'Q', []byte("SELECT "+strings.Join(columns[:], ", ")), []byte{0})
 }
@@ -240,9 +242,21 @@ func parseServer(columns [][]byte) (server serverState, ok bool) {
 	server.incarnation = fence.Incarnation(columns[columnIncarnation])
 	server.standby = string(columns[columnStandby])
 	server.database = string(columns[columnDatabase])
+	if columns[columnStart] == nil {
+		return server, true
+	}
 	values, ok := parseSettingsFound(namesOf(startConditions), columns[columnStart])
 	server.objection = objection(startConditions, values)
 	return server, ok
+}
+
+// continues keeps what was found when the connection was new. What the settings of
+// the role and the database are now, it did not begin with.
+func (s *sessionState) continues(before *sessionState) {
+	s.serverState.objection = before.serverState.objection
+	if s.reason == "" {
+		s.reason = s.serverState.objection
+	}
 }
 
 // parseSettingsFound reads settings; ok is false if they are not as many as asked for.

@@ -169,7 +169,7 @@ CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LA
 CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`)
 	bed.sidecar() // names the incarnation
 	conn := bed.connect(bed.postgres.DSN(bed.database))
-	everything := probeForm{server: true, role: true, names: true}
+	everything := probeForm{server: true, start: true, role: true, names: true}
 	mustExec(t, conn, "SET search_path = pg_catalog, evil")
 	honest := stateOf(t, conn, everything, nil)
 	mustExec(t, conn, "CREATE TEMP TABLE mine ()")
