@@ -53,7 +53,7 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 		s.hold(text, c.readOnly)
 		return c.tag, true
 	}
-	if !b.held {
+	if !b.held || !s.upstreamLives() {
 		return "", false
 	}
 	failed := s.failedBlock()
@@ -88,6 +88,24 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 	default:
 		return "", false
 	}
+}
+
+// upstreamLives reports whether Postgres still serves the connection of a block that is
+// held back, before the sidecar acts in its place:
+//
+//  1. BEGIN is held back, and something read;
+//  2. an administrator terminates the session: Postgres says so, and leaves;
+//  3. the client's COMMIT comes before what Postgres said was read.
+//
+// Postgres would have failed 3. So its socket is looked at, and where there is something
+// to read, Postgres is asked for a sign of life behind it. Forced by
+// TestBlockOfATerminatedSession.
+func (s *session) upstreamLives() bool {
+	if !s.up.readable() {
+		return !s.left.Load()
+	}
+	s.expectPart(expect{kind: expectSync, hidden: true, proven: true})
+	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.left.Load()
 }
 
 // hold begins a block.

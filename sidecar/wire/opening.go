@@ -132,6 +132,9 @@ func (s *session) sendOpening(sql string) error {
 // settle is called before the client's next message is dealt with. It finds out
 // what became of a BEGIN that was sent along, and takes back what did not happen.
 func (s *session) settle() error {
+	if s.left.Load() {
+		return errDone
+	}
 	if s.opening {
 		if err := s.awaitOpening(); err != nil {
 			return err

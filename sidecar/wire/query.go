@@ -202,6 +202,9 @@ func (s *session) appendBody(body []byte) error {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
+	if s.left.Load() {
+		return errDone
+	}
 	_, err := s.client.Write(body)
 	return err
 }

@@ -150,6 +150,9 @@ type session struct {
 	// when they were an error.
 	beginning, unopened bool
 
+	// left is set when Postgres has said that it ends the connection, or has ended it:
+	// with writeMu held, so that nothing is answered behind that.
+	left atomic.Bool
 	// cancelled is set when a cancel request was handed to Postgres.
 	cancelled atomic.Bool
 	// holding is set while a block is held back: for those who may not look at it.
@@ -198,6 +201,7 @@ func (s *session) run() {
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
 		_ = s.up.receive(&s.fromUp, s.relayHeld) // however it ends, it has ended
+		s.left.Store(true)
 		s.markLost()
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
@@ -343,8 +347,11 @@ func (s *session) flushClient() error {
 		return nil
 	}
 	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.left.Load() {
+		return errDone // nothing comes behind the last that Postgres has said
+	}
 	_, err := s.client.Write(s.out)
-	s.writeMu.Unlock()
 	s.out = s.out[:0]
 	return err
 }

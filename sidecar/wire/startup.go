@@ -19,29 +19,32 @@ const (
 )
 
 const (
-	// startupLengthMax is Postgres' own limit for a start-up message, in bytes.
-	startupLengthMax = 10000
+	// startupLengthMax is Postgres' own limit for a start-up message, in bytes, with
+	// those that tell its length.
+	startupLengthMax = 10004
 	// startupWaitMax is Server.startupWait.
 	startupWaitMax = time.Minute
 	// negotiationsMax bounds the requests for encryption before the start-up.
-	negotiationsMax = 2
+	negotiationsMax = 16
 )
 
 var errStartup = errors.New("start-up message is malformed")
 
 // readStartup reads a message without a type byte. The first four bytes of what
-// it returns are the length, the next four the version or code.
+// it returns are the length, the next four the version or code. A length that cannot
+// be is judged at once, as by Postgres: a client may say goodbye in five bytes, or
+// wait.
 func readStartup(from io.Reader) ([]byte, error) {
-	var header [8]byte
-	if _, err := io.ReadFull(from, header[:]); err != nil {
+	var length [4]byte
+	if _, err := io.ReadFull(from, length[:]); err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(header[:])
+	n := binary.BigEndian.Uint32(length[:])
 	if n < 8 || n > startupLengthMax {
 		return nil, errStartup
 	}
-	message := append(make([]byte, 0, n), header[:]...)[:n]
-	_, err := io.ReadFull(from, message[8:])
+	message := append(make([]byte, 0, n), length[:]...)[:n]
+	_, err := io.ReadFull(from, message[len(length):])
 	return message, err
 }
 
@@ -82,31 +85,33 @@ func (s *session) start() bool {
 // readClientStartup answers requests for encryption (there is none on a local
 // socket) and cancel requests, and returns the start-up message.
 func (s *session) readClientStartup() ([]byte, bool) {
-	for range negotiationsMax + 1 {
+	last := uint32(0)
+	for range negotiationsMax {
 		message, err := readStartup(s.client)
-		switch {
-		case errors.Is(err, errStartup):
-			s.server.counters.protocolErrors.Add(1)
-			s.refuseStartup("08P01", "malformed start-up message",
-				"The bytes are not the Postgres protocol, or TLS was begun without asking: use sslmode=disable.")
-			return nil, false
-		case err != nil:
-			return nil, false
-		}
-		switch startupCode(message) {
-		case sslCode, gssCode:
-			if _, err := s.client.Write([]byte{'N'}); err != nil {
-				return nil, false
+		if err != nil {
+			if errors.Is(err, errStartup) {
+				s.server.counters.protocolErrors.Add(1)
 			}
-		case cancelCode:
+			return nil, false // in silence, as Postgres
+		}
+		code := startupCode(message)
+		switch {
+		case code == cancelCode:
 			s.server.passCancel(s.ctx, message)
 			return nil, false
-		default:
+		case code != sslCode && code != gssCode:
 			return message, true
+		case code == last: // then Postgres takes it for a version
+			s.server.counters.protocolErrors.Add(1)
+			s.refuseStartup("0A000", fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", code>>16, code&0xffff), "")
+			return nil, false
+		}
+		last = code
+		if _, err := s.client.Write([]byte{'N'}); err != nil {
+			return nil, false
 		}
 	}
 	s.server.counters.protocolErrors.Add(1)
-	s.refuseStartup("08P01", "too many requests for encryption", "Use sslmode=disable and gssencmode=disable.")
 	return nil, false
 }
 
@@ -142,6 +147,11 @@ func isReplication(startup []byte) bool {
 func (s *session) relayStartup(startup []byte) error {
 	if _, err := s.up.Write(startup); err != nil {
 		return err
+	}
+	if startupCode(startup)>>16 < 3 {
+		// Postgres says no, in words that are not of this protocol.
+		_, err := io.Copy(s.client, s.up)
+		return errors.Join(err, errStartup)
 	}
 	s.fromUp = newBuffer(s.up)
 	in := &s.fromUp

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // stream is a connection of a session, to its client or to Postgres. One
@@ -167,6 +169,30 @@ func (s *stream) tryWrite(fd uintptr) bool {
 		s.sent = n
 	}
 	return true
+}
+
+// readable reports whether there is anything to read, or the end, without waiting: of an
+// encrypted connection, on the socket beneath it.
+func (s *stream) readable() bool {
+	beneath := s.Conn
+	if encrypted, ok := beneath.(interface{ NetConn() net.Conn }); ok {
+		beneath = encrypted.NetConn()
+	}
+	socket, ok := beneath.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true // it is closed
+	}
+	asked := [1]unix.PollFd{{Events: unix.POLLIN}}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		asked[0].Fd = int32(fd)
+		n, _ = unix.Poll(asked[:], 0) // if it is interrupted, nothing was there
+	})
+	return err != nil || n > 0
 }
 
 // hangUp ends a connection for both sides: who reads it or is blocked in a write

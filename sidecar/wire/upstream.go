@@ -253,6 +253,7 @@ func (s *session) noteExecuted(due *expect) {
 func (s *session) noteError(due *expect, body []byte) (hidden bool) {
 	if endsConnection(body) {
 		s.leaving = true
+		s.left.Store(true)
 		return false
 	}
 	if due == nil {
