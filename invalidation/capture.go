@@ -15,6 +15,11 @@ import (
 // tags; a statement that changed more moves the wholesale tag instead.
 const rowsPerStatementMax = 256
 
+// blocksMax is how many statements of a transaction are kept from failing through
+// us by a block of their own. Postgres has room for 64 such blocks of a transaction,
+// its own savepoints included, before they slow others down.
+const blocksMax = 32
+
 // valueBytesMax is the longest value that a tag spells; fence.ValueText replaces
 // longer ones in the same way.
 const valueBytesMax = 64
@@ -29,6 +34,16 @@ var rowTemplate string
 
 //go:embed schema/attend.sql
 var attendTemplate string
+
+// recordTemplate writes the event, in both functions.
+//
+//go:embed schema/record.sql
+var recordTemplate string
+
+// failedTemplate handles what fails while the event is written.
+//
+//go:embed schema/failed.sql
+var failedTemplate string
 
 //go:embed schema/ring.sql
 var ringTemplate string
@@ -110,11 +125,15 @@ func (c capture) function(t captureTrigger) captureFunction {
 		write = c.rowSQL
 		older, newer = "(SELECT OLD.*)", "(SELECT NEW.*)"
 	}
+	wholesale := fence.TableText(c.root) + "," + fence.WholesaleText(c.root)
+	template = fill(fill(template, "{{record}}", recordTemplate), "{{failed}}", failedTemplate)
 	text := strings.NewReplacer(
 		"{{insert}}", write(newer),
 		"{{update}}", write(older, newer),
 		"{{delete}}", write(older),
-		"{{wholesale}}", fmt.Sprintf("{%s,%s}", fence.TableText(c.root), fence.WholesaleText(c.root)),
+		"{{wholesale}}", "{"+wholesale+"}",
+		"{{everything}}", "{"+wholesale+","+fence.SchemaText+"}",
+		"{{blocks}}", strconv.Itoa(blocksMax),
 		"{{counter}}", fmt.Sprintf("freshet.rows_%d", c.root),
 		"{{rows}}", strconv.Itoa(rowsPerStatementMax),
 		"{{attend}}", attendSQL,
@@ -125,6 +144,17 @@ func (c capture) function(t captureTrigger) captureFunction {
 	sql := strings.Replace(text, "{{function}}", "freshet."+identifier(name), 1)
 	sql += "REVOKE ALL ON FUNCTION freshet." + identifier(name) + "() FROM PUBLIC;\n"
 	return captureFunction{name, sql, md5Hex(strings.Split(sql, bodyQuote)[1])}
+}
+
+// fill puts text in the places of name, each a line, indented as they are.
+func fill(template, name, text string) string {
+	lines := strings.Split(template, "\n")
+	for i, line := range lines {
+		if indent, ok := strings.CutSuffix(line, name); ok {
+			lines[i] = indent + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+indent)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // captureFunctions are the functions of a tree.

@@ -33,9 +33,18 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
-	Suspended bool     // Suspend was called, and Resume was not
-	Secured   bool     // some table has row security
-	Tables    []string // name, pg_class.relpersistence, and whether a sequence fills a column
+	Suspended bool // Suspend was called, and Resume was not
+	Secured   bool // some table has row security
+	Tables    []catalogTable
+	Unable    []string // owners of functions of ours who may not write events
+}
+
+// catalogTable is a relation of schema freshet.
+type catalogTable struct {
+	Name        string
+	Kind        string // pg_class.relkind
+	Persistence string
+	Shape       string // columns, constraints, and what may keep a row out
 }
 
 type catalogRelation struct {
@@ -57,6 +66,7 @@ type catalogTrigger struct {
 	Arguments   string // hex of pg_trigger.tgargs
 	Function    uint32
 	Columns     []string // those of the arguments that are columns of a supported type
+	Present     []string // those of the arguments that are columns
 }
 
 type catalogFunction struct {
@@ -112,6 +122,7 @@ func (t catalogTrigger) columns() []string {
 type fixedFunction struct {
 	source   string // MD5 of its body
 	settings []string
+	definer  bool
 }
 
 // functionsIn finds the functions in our SQL files, by name.
@@ -120,7 +131,7 @@ func functionsIn(files ...string) map[string]fixedFunction {
 	functions := map[string]fixedFunction{}
 	for _, file := range files {
 		for _, found := range form.FindAllStringSubmatch(file, -1) {
-			f := fixedFunction{source: md5Hex(found[3])}
+			f := fixedFunction{source: md5Hex(found[3]), definer: strings.Contains(found[2], "SECURITY DEFINER")}
 			if strings.Contains(found[2], "SET search_path") {
 				f.settings = []string{functionSearchPath}
 			}
@@ -133,9 +144,18 @@ func functionsIn(files ...string) map[string]fixedFunction {
 // fixedFunctions are those of the base and event files, by name.
 var fixedFunctions = functionsIn(baseSQL, eventsSQL)
 
-// fixedTables are those that the base file makes, and its one sequence, logged or
-// not, none with a sequence of its own.
-var fixedTables = []string{"fingerprint p", "given_up p", "incarnation u", "incarnation_logged p", "outbox p", "trim p"}
+// fixedTables are those that the base file makes, and its one sequence.
+var fixedTables = []catalogTable{
+	{"fingerprint", "r", "p", "reader oid not null, value text not null; p"},
+	{"given_up", "S", "p", "is_called bool not null, last_value int8 not null, log_cnt int8 not null; 0 indexes"},
+	{"incarnation", "r", "u", "one bool not null, token text not null; cp"},
+	{"incarnation_logged", "r", "p", "one bool not null, token text not null; cp"},
+	{"outbox", "r", "p", "tags _text not null, written pg_lsn not null = pg_current_wal_insert_lsn(), xid xid8 not null = pg_current_xact_id(); p"},
+	{"trim", "r", "p", "attended_at timestamptz not null, bytes_max int8 not null, candidate pg_snapshot not null, candidate_at timestamptz not null, incarnation text, mark pg_snapshot not null, marked_at timestamptz not null, one bool not null, patience interval not null, returned int8 not null; cp"},
+}
+
+// trimBefore is the shape of freshet.trim in earlier versions.
+const trimBefore = "candidate pg_snapshot not null, candidate_at timestamptz not null, incarnation text, mark pg_snapshot not null, one bool not null; cp"
 
 // fixedEvents are the event triggers: their events, functions and filters.
 var fixedEvents = []struct{ name, event, function, tag string }{
@@ -159,21 +179,46 @@ func (c *catalog) baseProblems() []string {
 	}
 	for _, table := range fixedTables {
 		if !slices.Contains(c.Tables, table) {
-			problems = append(problems, "table freshet."+table[:len(table)-2]+" is missing or not of this version")
+			problems = append(problems, "table freshet."+table.Name+" is missing, changed or of another version; install again")
 		}
 	}
 	for name, want := range fixedFunctions {
-		if f, ok := byName[name]; !ok || f.Source != want.source || !slices.Equal(f.Settings, want.settings) {
-			problems = append(problems, "function freshet."+name+" is missing or not of this version")
+		f, ok := byName[name]
+		if !ok || f.Source != want.source || f.Definer != want.definer || !slices.Equal(f.Settings, want.settings) {
+			problems = append(problems, "function freshet."+name+" is missing, changed or of another version; install again")
 		}
+	}
+	for _, role := range c.Unable {
+		problems = append(problems, fmt.Sprintf("role %s, as which triggers run, may not write events; install again", role))
 	}
 	for _, want := range fixedEvents {
 		if !c.eventInPlace(want.name, want.event, byName[want.function].OID, want.tag) {
-			problems = append(problems, "event trigger "+want.name+" is missing, disabled or changed")
+			problems = append(problems, "event trigger "+want.name+" is missing, disabled or changed; install again")
 		}
 	}
 	slices.Sort(problems)
 	return problems
+}
+
+// strangers says how to remove what stands in the place of our tables: they were
+// altered, or are something else of that name. A table of an earlier version is
+// none, the base file converts it, and one that a crash would empty, or would not,
+// is repaired by it.
+func (c *catalog) strangers() string {
+	var sql strings.Builder
+	for _, found := range c.Tables {
+		i := slices.IndexFunc(fixedTables, func(t catalogTable) bool { return t.Name == found.Name })
+		if i < 0 || found.Kind == fixedTables[i].Kind && (found.Shape == fixedTables[i].Shape ||
+			found.Shape == trimBefore || strings.Contains(found.Shape, " identity")) {
+			continue
+		}
+		kind, ok := map[string]string{"v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE", "S": "SEQUENCE", "c": "TYPE"}[found.Kind]
+		if !ok {
+			kind = "TABLE"
+		}
+		fmt.Fprintf(&sql, "DROP %s IF EXISTS %s CASCADE;\n", kind, qualified("freshet", found.Name))
+	}
+	return sql.String()
 }
 
 func (c *catalog) eventInPlace(name, event string, function uint32, tag string) bool {

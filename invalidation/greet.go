@@ -17,6 +17,10 @@ const (
 	// statementWaitMax bounds one statement of a follower, by the server's clock
 	// and, a little later, by ours.
 	statementWaitMax = 5 * time.Second
+	// tableWaitMax bounds waiting for a lock. It is below deadlock_timeout: where a
+	// user's command takes several of our tables, as TRUNCATE may, and a look has
+	// others of them, the look gives way.
+	tableWaitMax = 500 * time.Millisecond
 	// adoptAttemptsMax bounds how often a session tries to agree with others on an
 	// incarnation that nobody has named yet.
 	adoptAttemptsMax = 5
@@ -40,6 +44,7 @@ var sessionSettings = map[string]string{
 	"search_path":                         "pg_catalog, pg_temp",
 	"client_min_messages":                 "warning",
 	"statement_timeout":                   statementWaitMax.String(),
+	"lock_timeout":                        tableWaitMax.String(),
 	"idle_session_timeout":                idleMax.String(),
 	"idle_in_transaction_session_timeout": idleMax.String(),
 }
@@ -87,10 +92,22 @@ type greeting struct {
 	incarnation fence.Incarnation
 	token       string
 	mark        fence.Snapshot
+	outbox      uint32 // where the outbox lies; the incarnation holds it, too
 }
 
-// greetSQL asks for the incarnation and whether the trim mark is of it.
-const greetSQL = `SELECT freshet.incarnation(), (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text FROM freshet.trim t`
+// greetSQL asks for the incarnation and whether the trim mark is of it. Where the
+// outbox lies it asks first: if that changes now, the next look sees it.
+const greetSQL = `SELECT ` + outboxFileSQL + `, freshet.incarnation(), (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text FROM freshet.trim t`
+
+// outboxFileSQL asks for the file that the outbox lies in. TRUNCATE takes another, and
+// a table made anew has another: events may be gone that nobody has received.
+const outboxFileSQL = `pg_relation_filenode('freshet.outbox')`
+
+// markFirstSQL puts the mark's row back where somebody emptied the table. Nobody
+// knows what was trimmed: nothing older than now is there.
+const markFirstSQL = `INSERT INTO freshet.trim (mark, candidate, candidate_at)
+SELECT s, s, now() FROM pg_current_snapshot() AS s
+ON CONFLICT DO NOTHING`
 
 // mintSQL makes the token that recovery took away, unless somebody else did.
 const mintSQL = `INSERT INTO freshet.incarnation (token) VALUES (gen_random_uuid()::text) ON CONFLICT DO NOTHING`
@@ -124,15 +141,22 @@ func greet(ctx context.Context, conn *pgx.Conn) (greeting, error) {
 		return greeting{}, errors.New("greet the database: the server is a standby; follow the primary")
 	}
 	for range adoptAttemptsMax {
+		var outbox uint32
 		var incarnation, token, marked *string
 		var mark string
-		err := conn.QueryRow(ctx, greetSQL).Scan(&incarnation, &token, &marked, &mark)
+		err := conn.QueryRow(ctx, greetSQL).Scan(&outbox, &incarnation, &token, &marked, &mark)
+		if errors.Is(err, pgx.ErrNoRows) {
+			if _, err := conn.Exec(ctx, markFirstSQL); err != nil {
+				return greeting{}, fmt.Errorf("put the row of freshet.trim back: %w", explainMissing(err, conn.Config().User))
+			}
+			continue
+		}
 		if err != nil {
 			return greeting{}, fmt.Errorf("greet the database: %w", explainMissing(err, conn.Config().User))
 		}
 		if incarnation != nil && token != nil && marked != nil && *marked == *incarnation {
 			snapshot, err := fence.ParseSnapshot(mark)
-			return greeting{fence.Incarnation(*incarnation), *token, snapshot}, err
+			return greeting{fence.Incarnation(*incarnation), *token, snapshot, outbox}, err
 		}
 		for _, statement := range []string{mintSQL, adoptSQL} {
 			if _, err := conn.Exec(ctx, statement); err != nil {

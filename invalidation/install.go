@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/connection"
 )
 
@@ -18,7 +19,10 @@ import (
 var baseSQL string
 
 //go:embed schema/events.sql
-var eventsSQL string
+var eventsTemplate string
+
+// eventsSQL makes the event triggers. What fails in them is a change of the schema.
+var eventsSQL = strings.ReplaceAll(fill(eventsTemplate, "{{failed}}", failedTemplate), "{{everything}}", "{"+fence.SchemaText+"}")
 
 const (
 	// lockWaitMax bounds how long one attempt waits for a table's lock: writers
@@ -120,8 +124,8 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers 
 			return report, explainRights(fmt.Errorf("let followers resolve the names of tables: %w", err))
 		}
 	}
-	if err := runSteps(ctx, conn, dropUnusedSQL); err != nil {
-		return report, fmt.Errorf("drop unused trigger functions: %w", err)
+	if err := runSteps(ctx, conn, dropUnusedSQL, markFirstSQL); err != nil {
+		return report, fmt.Errorf("tidy up: %w", explainRights(err))
 	}
 	return report, nil
 }
@@ -164,8 +168,9 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 }
 
 // stepSettingsSQL begins each transaction. The search path keeps functions and
-// types of others from being taken for Postgres'; functions set their own.
-var stepSettingsSQL = fmt.Sprintf("SET LOCAL lock_timeout = '%dms';\nSET LOCAL search_path = pg_catalog, pg_temp", lockWaitMax.Milliseconds())
+// types of others from being taken for Postgres'; functions set their own. Event
+// triggers report what others do to our objects, and not what we do.
+var stepSettingsSQL = fmt.Sprintf("SET LOCAL lock_timeout = '%dms';\nSET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL freshet.installing = 'on'", lockWaitMax.Milliseconds())
 
 // dropUnusedSQL removes the functions that no trigger calls any more.
 const dropUnusedSQL = `DO $freshet$

@@ -77,6 +77,7 @@ func (k *keeper) session(ctx context.Context) error {
 	trimPause := min(max(k.f.retention/10, trimPauseMin), trimPauseMax)
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()
+	k.installAt = 0 // The database may have been made anew.
 	for {
 		err := k.install(ctx, conn)
 		k.attempted.Do(func() { close(k.f.attempted) })

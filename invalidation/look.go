@@ -30,11 +30,11 @@ const lookName = "freshet_look"
 var lookSQL = `
 SELECT pg_current_snapshot()::text, (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text,
 	pg_is_in_recovery(), (EXTRACT(epoch FROM pg_conf_load_time()) * 1000000)::int8,
-	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8,
+	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8, ` + outboxFileSQL + `,
 	(SELECT g.is_called OR g.last_value <> t.returned FROM freshet.given_up g), NULL::xid8, NULL::text[]
 FROM freshet.trim t
 UNION ALL
-(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
+(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
 FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
 
 // sighting is what one look saw.
@@ -45,6 +45,7 @@ type sighting struct {
 	mark           fence.Snapshot
 	settingsLoaded int64 // microseconds, by the server's clock
 	position       uint64
+	outbox         uint32 // where it lies
 	events         []fence.Event
 	// overflow says that there were more events than are read.
 	overflow bool
@@ -75,23 +76,24 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 		var snapshot, token, incarnation, mark *string
 		var standby, skipped *bool
 		var loaded, position *int64
+		var outbox *uint32
 		var xid *uint64
 		var texts []string
-		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &skipped, &xid, &texts); err != nil {
+		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &xid, &texts); err != nil {
 			return nil, fmt.Errorf("look at the outbox: %w", err)
 		}
 		if xid == nil {
 			if *standby {
 				return nil, errors.New("look at the outbox: the server is a standby")
 			}
-			if token == nil || incarnation == nil {
+			if token == nil || incarnation == nil || outbox == nil {
 				return nil, errChanged
 			}
 			if skipped == nil || *skipped {
 				return nil, errSkipped
 			}
 			s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
-			s.settingsLoaded, s.position = *loaded, uint64(*position)
+			s.settingsLoaded, s.position, s.outbox = *loaded, uint64(*position), *outbox
 			if err := s.parseSnapshots(*snapshot, *mark); err != nil {
 				return nil, err
 			}
@@ -107,7 +109,7 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 		return nil, fmt.Errorf("look at the outbox: %w", err)
 	}
 	if s.token == "" {
-		return nil, errors.New("look at the outbox: the row of freshet.trim is missing; install again")
+		return nil, errors.New("look at the outbox: the row of freshet.trim is missing")
 	}
 	s.dropForeign()
 	return s, nil

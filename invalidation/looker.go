@@ -65,8 +65,12 @@ func (l *looker) session(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.PgConn().Conn().Close() })
 	defer stop()
 	err = l.greetOn(connectCtx, conn)
-	if notInstalled(err) && l.f.awaitInstall(connectCtx) {
-		err = l.greetOn(connectCtx, conn)
+	if notInstalled(err) {
+		// Dropped, or the database was made anew.
+		l.f.requestInstall()
+		if l.f.awaitInstall(connectCtx) {
+			err = l.greetOn(connectCtx, conn)
+		}
 	}
 	if err != nil {
 		return err
@@ -183,7 +187,7 @@ func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed boo
 			return false, 0, err
 		}
 	}
-	if s.token != l.greet.token || s.incarnation != l.greet.incarnation {
+	if s.token != l.greet.token || s.incarnation != l.greet.incarnation || s.outbox != l.greet.outbox {
 		return false, 0, errChanged
 	}
 	cause := l.resetCause(s, reloaded)

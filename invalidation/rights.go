@@ -17,7 +17,7 @@ var followerRights = []struct{ table, rights string }{
 	{"incarnation", "SELECT, INSERT"},
 	{"incarnation_logged", "SELECT, INSERT, UPDATE"},
 	{"outbox", "SELECT, INSERT, DELETE"},
-	{"trim", "SELECT, UPDATE"},
+	{"trim", "SELECT, INSERT, UPDATE"},
 	{"given_up", "SELECT, UPDATE"},
 }
 

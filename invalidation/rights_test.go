@@ -23,7 +23,7 @@ func TestFollowerWithLeastRights(t *testing.T) {
 		want  string
 	}{
 		{"SELECT has_table_privilege($1::text, 'freshet.outbox', 'UPDATE')", "false"},
-		{"SELECT has_table_privilege($1::text, 'freshet.trim', 'INSERT, DELETE')", "false"},
+		{"SELECT has_table_privilege($1::text, 'freshet.trim', 'DELETE, TRUNCATE')", "false"},
 		{"SELECT has_table_privilege($1::text, 'public.users', 'SELECT, INSERT, UPDATE, DELETE, TRIGGER')", "false"},
 		{"SELECT has_schema_privilege($1::text, 'freshet', 'CREATE')", "false"},
 		{"SELECT has_schema_privilege($1::text, 'closed', 'USAGE')", "true"},

@@ -188,6 +188,13 @@ func (t tree) verify(functions map[uint32]catalogFunction) ([]string, error) {
 	}
 	applied := slices.ContainsFunc(t.members, func(m member) bool { return m.Subscribed })
 	want := capture{t.root, root.triggers[0].columns(), applied}
+	for _, trigger := range root.triggers {
+		for _, column := range want.columns {
+			if trigger.Name == captureTriggers[0].name && !slices.Contains(trigger.Present, column) {
+				return nil, fmt.Errorf("%s.%s: column %s is gone; freshet install --watch %[1]s.%[2]s", root.Schema, root.Name, column)
+			}
+		}
+	}
 	made := want.functions()
 	for _, m := range t.members {
 		if m.Kind == "f" {

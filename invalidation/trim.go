@@ -40,6 +40,9 @@ const trimSQL = `DELETE FROM freshet.outbox WHERE ctid = ANY (ARRAY(
 	AND pg_visible_in_snapshot(o.xid, (SELECT t.mark FROM freshet.trim t))
 	ORDER BY o.xid LIMIT $1))`
 
+// tokenSQL puts the token back where standbys read it, if somebody took it away.
+const tokenSQL = `INSERT INTO freshet.incarnation_logged (token) SELECT token FROM freshet.incarnation ON CONFLICT DO NOTHING`
+
 // trim moves the mark if it is time, and deletes what it covers. One process
 // does it at a time, for the others it is done. It locks rows that nobody else
 // writes, and never a table.
@@ -61,6 +64,9 @@ func trim(ctx context.Context, conn *pgx.Conn, retention time.Duration) (deleted
 	}
 	if _, err := conn.Exec(ctx, markSQL, retention.Microseconds()); err != nil {
 		return 0, fmt.Errorf("move the trim mark: %w", err)
+	}
+	if _, err := conn.Exec(ctx, tokenSQL); err != nil {
+		return 0, fmt.Errorf("put the token back: %w", err)
 	}
 	for range trimBatchesMax {
 		done, err := conn.Exec(ctx, trimSQL, trimRowsMax)

@@ -200,7 +200,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f
 		i.token,
 		-- numeric: its text depends on no setting of the session
 		EXTRACT(epoch FROM pg_postmaster_start_time()),
-		substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)))
+		substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+		-- Another one holds other events: it was made anew, or emptied.
+		pg_relation_filenode(to_regclass('freshet.outbox'))))
 	FROM freshet.incarnation i, pg_control_system() c
 $freshet$;
 GRANT EXECUTE ON FUNCTION freshet.incarnation_of_primary() TO PUBLIC;
@@ -213,3 +215,63 @@ GRANT EXECUTE ON FUNCTION freshet.incarnation() TO PUBLIC;
 
 -- Sidecars of before asked this function. Without it they pass everything through.
 DROP FUNCTION IF EXISTS freshet.session(text[], boolean);
+
+-- Writes an event where writing it as usual failed, or may fail. No command of a
+-- user may fail because of what was done to our tables, and no reader may be told
+-- what is stale. So if the outbox takes no row in either way, the token is taken
+-- away: then nothing that is cached is of this incarnation any more. If that fails,
+-- too, what is in the way stands in the catalogs, and the audit finds it; any other
+-- error is raised, because nobody would hear of the change.
+CREATE OR REPLACE FUNCTION freshet.record(event text[], reason text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
+DECLARE
+	state text;
+	told boolean := false;
+BEGIN
+	BEGIN
+		-- Defaults may be what failed. Any position does that no other row has.
+		INSERT INTO freshet.outbox (xid, written, tags)
+		VALUES (pg_current_xact_id(), '0/0'::pg_lsn + floor(random() * 1e15)::numeric, event);
+		RETURN;
+	EXCEPTION WHEN OTHERS THEN
+		state := SQLSTATE;
+		reason := SQLERRM;
+	END;
+	BEGIN
+		-- Nobody waits for a row that somebody else is deleting.
+		DELETE FROM freshet.incarnation WHERE ctid = ANY (ARRAY(
+			SELECT i.ctid FROM freshet.incarnation i FOR UPDATE SKIP LOCKED));
+		told := FOUND OR NOT EXISTS (SELECT FROM freshet.incarnation);
+	EXCEPTION WHEN OTHERS THEN
+		NULL;
+	END;
+	IF NOT told AND state !~ '^(0A|22|23|2F|3F|42|P0)' THEN
+		RAISE EXCEPTION 'freshet cannot record a change: %', reason USING ERRCODE = state;
+	END IF;
+	-- Once in a session.
+	IF coalesce(current_setting('freshet.warned', true), '') = '' THEN
+		PERFORM set_config('freshet.warned', 'on', false);
+		RAISE WARNING 'freshet cannot record a change: %', reason
+		USING HINT = 'Nothing of this database is answered from the cache until "freshet install" is run again.';
+	END IF;
+END
+$freshet$;
+REVOKE ALL ON FUNCTION freshet.record(text[], text) FROM PUBLIC;
+
+-- Repairs rights: triggers run with those of whoever owns their functions.
+DO $freshet$
+DECLARE
+	strange regprocedure;
+BEGIN
+	FOR strange IN
+		SELECT p.oid FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+		WHERE p.pronamespace = 'freshet'::regnamespace AND p.prosecdef AND NOT r.rolsuper AND r.rolname <> current_user
+	LOOP
+		EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, pg_temp', strange);
+		EXECUTE format('ALTER FUNCTION %s OWNER TO CURRENT_USER', strange);
+	END LOOP;
+END
+$freshet$;
+GRANT USAGE ON SCHEMA freshet TO CURRENT_USER;
+GRANT ALL ON ALL TABLES IN SCHEMA freshet TO CURRENT_USER;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA freshet TO CURRENT_USER;

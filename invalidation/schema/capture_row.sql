@@ -1,7 +1,8 @@
 -- For tables that a subscription writes to: applying changes fires no statement
 -- trigger. It fires for each row, so a transaction that changed many rows moves
 -- the wholesale tag and then says no more. The count is bound to the transaction,
--- and is taken back with a savepoint as the events are.
+-- and is taken back with a savepoint as the events are. What fails is kept from the
+-- writer, as for statements.
 CREATE OR REPLACE FUNCTION {{function}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
 DECLARE
@@ -16,18 +17,18 @@ BEGIN
 	IF earlier > {{rows}} THEN
 		RETURN NULL;
 	END IF;
-	{{attend}}
-	PERFORM set_config('{{counter}}', transaction || earlier + 1, true);
-	IF earlier = {{rows}} THEN
-		INSERT INTO freshet.outbox (tags) VALUES ('{{wholesale}}');
-	ELSIF TG_OP = 'INSERT' THEN
-		{{insert}}
-	ELSIF TG_OP = 'UPDATE' THEN
-		{{update}}
+	counted := set_config('{{counter}}', transaction || earlier + 1, true);
+	IF earlier < {{blocks}} THEN
+		BEGIN
+			{{record}}
+		EXCEPTION WHEN OTHERS THEN
+			{{failed}}
+		END;
+	ELSIF earlier < {{rows}} THEN
+		{{record}}
 	ELSE
-		{{delete}}
+		INSERT INTO freshet.outbox (tags) VALUES ('{{wholesale}}');
 	END IF;
-	{{ring}}
 	RETURN NULL;
 END
 $freshet$;

@@ -28,6 +28,12 @@ SELECT pg_current_snapshot()::text, json_build_object(
 				FROM pg_attribute a
 				WHERE a.attrelid = t.tgrelid AND {{supported}}
 				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
+					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END,
+			'present', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
+				SELECT json_agg(a.attname ORDER BY a.attnum)
+				FROM pg_attribute a
+				WHERE a.attrelid = t.tgrelid AND a.attnum > 0 AND NOT a.attisdropped
+				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
 					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END)
 			ORDER BY t.tgrelid, t.tgname)
 		FROM pg_trigger t WHERE starts_with(t.tgname::text, 'zz_freshet_')),
@@ -44,10 +50,42 @@ SELECT pg_current_snapshot()::text, json_build_object(
 	'suspended', EXISTS (SELECT FROM pg_description d JOIN pg_namespace n ON n.oid = d.objoid
 		WHERE d.classoid = 'pg_namespace'::regclass AND n.nspname = 'freshet' AND d.description = 'freshet: suspended'),
 	'secured', EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity),
+	-- Everything that decides whether a row goes in, and what it then holds. How
+	-- defaults of other tables are written depends on settings.
 	'tables', (
-		SELECT json_agg(c.relname || ' ' || c.relpersistence::text || CASE WHEN EXISTS (
-			SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '' AND NOT a.attisdropped
-		) THEN ' sequence' ELSE '' END ORDER BY c.relname)
+		SELECT json_agg(json_build_object(
+			'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+			'shape', concat_ws('; ',
+				(SELECT string_agg(concat_ws(' ', a.attname, y.typname, CASE WHEN a.attnotnull THEN 'not null' END,
+						CASE WHEN c.relname = 'outbox' THEN '= ' || pg_get_expr(d.adbin, d.adrelid) END, CASE WHEN a.attidentity <> '' THEN 'identity' END), ', ' ORDER BY a.attname)
+					FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+					LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+					WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+				(SELECT string_agg(k.contype::text, '' ORDER BY k.contype) FROM pg_constraint k
+					WHERE k.conrelid = c.oid AND k.contype <> 'n'),
+				(SELECT nullif(count(*), 1) || ' indexes' FROM pg_index x WHERE x.indrelid = c.oid),
+				CASE WHEN c.relrowsecurity THEN 'row security' END,
+				CASE WHEN c.relhasrules THEN 'rules' END,
+				(SELECT min('trigger') FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+				(SELECT min('inheritance') FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)))) ORDER BY c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'freshet' AND c.relkind IN ('r', 'S'))
+		WHERE n.nspname = 'freshet' AND c.relkind NOT IN ('i', 'I', 't')),
+	-- Whether it was altered and altered back: a row's version is another each time.
+	'versions', (
+		SELECT json_agg(concat_ws(' ', n.xmin, c.relname, c.xmin) ORDER BY c.relname)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'freshet' AND c.relkind NOT IN ('i', 'I', 't')),
+	-- Roles with whose rights our triggers run, and who could not write an event.
+	'unable', (
+		SELECT json_agg(o.rolname ORDER BY o.rolname)
+		FROM pg_namespace n CROSS JOIN LATERAL (
+			SELECT DISTINCT r.oid, r.rolname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+			WHERE p.pronamespace = n.oid AND p.prosecdef) o
+		WHERE n.nspname = 'freshet' AND NOT (has_schema_privilege(o.oid, n.oid, 'USAGE')
+			AND coalesce((SELECT bool_and(has_table_privilege(o.oid, c.oid, 'INSERT')) FROM pg_class c
+				WHERE c.relnamespace = n.oid AND c.relname = 'outbox'), true)
+			AND coalesce((SELECT bool_and(has_table_privilege(o.oid, c.oid, 'SELECT, DELETE, UPDATE')) FROM pg_class c
+				WHERE c.relnamespace = n.oid AND c.relname = 'incarnation'), true)
+			AND coalesce((SELECT bool_and(has_function_privilege(o.oid, p.oid, 'EXECUTE')) FROM pg_proc p
+				WHERE p.pronamespace = n.oid AND p.proname IN ('record', 'attended', 'root', 'table_of', 'disarm')), true)))
 )::text

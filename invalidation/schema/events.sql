@@ -1,7 +1,8 @@
 -- Event triggers: what no trigger on a table can see. They write into the same
 -- outbox, in the transaction of the command. The tag "schema" says that names,
 -- rights or definitions changed; "schema/<oid>" that one table's definition did,
--- in a way that leaves the meaning of every name alone.
+-- in a way that leaves the meaning of every name alone. What fails in them, for
+-- reasons of ours only, fails no command.
 
 -- The root of the tree of partitions or inheritance children that a table is in.
 CREATE OR REPLACE FUNCTION freshet.root(relation oid) RETURNS oid
@@ -38,8 +39,8 @@ $freshet$;
 REVOKE ALL ON FUNCTION freshet.table_of(oid, oid) FROM PUBLIC;
 
 -- A capture function names columns. When one of them is renamed or dropped, the
--- function would fail and with it every write to the table; so the command that
--- does it also takes the triggers off. It holds the table's lock anyway. The
+-- function would fail at every write to the table; so the command that does it also
+-- takes the triggers off. It holds the table's lock anyway. The
 -- table is not watched from then on, until it is installed again.
 CREATE OR REPLACE FUNCTION freshet.disarm() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $freshet$
@@ -71,7 +72,11 @@ CREATE OR REPLACE FUNCTION freshet.on_ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
 BEGIN
 	IF coalesce(current_query() ILIKE '%detach%' AND current_query() ILIKE '%concurrently%', true) THEN
-		INSERT INTO freshet.outbox (tags) SELECT '{schema}' WHERE freshet.attended();
+		BEGIN
+			INSERT INTO freshet.outbox (tags) SELECT '{schema}' WHERE freshet.attended();
+		EXCEPTION WHEN OTHERS THEN
+			{{failed}}
+		END;
 	END IF;
 END
 $freshet$;
@@ -83,37 +88,47 @@ DECLARE
 	commands bigint;
 	changed text[];
 BEGIN
-	SELECT count(*), array_agg(DISTINCT t.tag) FILTER (WHERE t.tag IS NOT NULL)
-	INTO commands, changed
-	FROM pg_event_trigger_ddl_commands() c
-	LEFT JOIN LATERAL (
-		SELECT freshet.root(freshet.table_of(c.classid, c.objid)) AS root,
-			c.command_tag IN ('CREATE INDEX', 'ALTER INDEX', 'CREATE TRIGGER', 'ALTER TRIGGER',
-				'CREATE STATISTICS', 'ALTER STATISTICS', 'COMMENT', 'SECURITY LABEL', 'REINDEX',
-				'REFRESH MATERIALIZED VIEW', 'CREATE PUBLICATION', 'ALTER PUBLICATION') AS harmless
-	) r ON true
-	LEFT JOIN LATERAL (
-		SELECT 'schema' AS tag WHERE r.harmless IS NOT TRUE
-		UNION ALL SELECT 'schema/' || r.root WHERE r.harmless
-		UNION ALL SELECT r.root || s.suffix FROM (VALUES (''), ('/*')) AS s(suffix)
-			WHERE c.command_tag = 'REFRESH MATERIALIZED VIEW'
-	) t ON true
-	-- Temporary objects are of one session; our own are verified, not reported.
-	WHERE c.schema_name IS NULL OR c.schema_name NOT IN ('pg_temp', 'freshet');
+	BEGIN
+		SELECT count(*), array_agg(DISTINCT t.tag) FILTER (WHERE t.tag IS NOT NULL)
+		INTO commands, changed
+		FROM pg_event_trigger_ddl_commands() c
+		LEFT JOIN LATERAL (
+			SELECT freshet.root(freshet.table_of(c.classid, c.objid)) AS root,
+				c.command_tag IN ('CREATE INDEX', 'ALTER INDEX', 'CREATE TRIGGER', 'ALTER TRIGGER',
+					'CREATE STATISTICS', 'ALTER STATISTICS', 'COMMENT', 'SECURITY LABEL', 'REINDEX',
+					'REFRESH MATERIALIZED VIEW', 'CREATE PUBLICATION', 'ALTER PUBLICATION') AS harmless
+		) r ON true
+		LEFT JOIN LATERAL (
+			SELECT 'schema' AS tag WHERE r.harmless IS NOT TRUE
+			UNION ALL SELECT 'schema/' || r.root WHERE r.harmless
+			UNION ALL SELECT r.root || s.suffix FROM (VALUES (''), ('/*')) AS s(suffix)
+				WHERE c.command_tag = 'REFRESH MATERIALIZED VIEW'
+		) t ON true
+		-- Temporary objects are of one session; what installing changes is verified,
+		-- not reported.
+		WHERE c.schema_name IS NULL OR c.schema_name <> 'pg_temp'
+			AND (c.schema_name <> 'freshet' OR current_setting('freshet.installing', true) IS DISTINCT FROM 'on');
 
-	-- An unreported command is a DROP, which sql_drop reports, or a CREATE IF NOT
-	-- EXISTS that did nothing, or one that only touched what is left out above, or
-	-- an ALTER TABLE that is part of REFRESH CONCURRENTLY, which is reported itself;
-	-- for any other be careful.
-	IF commands = 0 AND (TG_TAG = 'DROP OWNED' OR TG_TAG <> 'ALTER TABLE' AND TG_TAG !~ '^(DROP|CREATE) ')
-		AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands()) THEN
-		changed := '{schema}';
-	END IF;
-	IF changed IS NOT NULL THEN
-		INSERT INTO freshet.outbox (tags) SELECT changed WHERE freshet.attended();
-	END IF;
+		-- An unreported command is a DROP, which sql_drop reports, or a CREATE IF NOT
+		-- EXISTS that did nothing, or one that only touched what is left out above, or
+		-- an ALTER TABLE that is part of REFRESH CONCURRENTLY, which is reported itself;
+		-- for any other be careful.
+		IF commands = 0 AND (TG_TAG = 'DROP OWNED' OR TG_TAG <> 'ALTER TABLE' AND TG_TAG !~ '^(DROP|CREATE) ')
+			AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands()) THEN
+			changed := '{schema}';
+		END IF;
+		IF changed IS NOT NULL THEN
+			INSERT INTO freshet.outbox (tags) SELECT changed WHERE freshet.attended();
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		{{failed}}
+	END;
 	IF TG_TAG = 'ALTER TABLE' OR TG_TAG LIKE 'DROP %' AND TG_TAG <> 'DROP TRIGGER' THEN
-		PERFORM freshet.disarm();
+		BEGIN
+			PERFORM freshet.disarm();
+		EXCEPTION WHEN OTHERS THEN
+			NULL; -- A trigger that names a column that is gone survives it.
+		END;
 	END IF;
 END
 $freshet$;
@@ -125,10 +140,12 @@ BEGIN
 	-- While schema freshet itself is being dropped there is nowhere to report to.
 	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
 		WHERE d.original AND NOT d.is_temporary
-		AND d.schema_name IS DISTINCT FROM 'freshet'
-		AND NOT (d.object_type = 'schema' AND d.object_name = 'freshet')) THEN
+		AND (d.schema_name IS DISTINCT FROM 'freshet' OR current_setting('freshet.installing', true) IS DISTINCT FROM 'on'))
+		AND to_regnamespace('freshet') IS NOT NULL THEN
 		INSERT INTO freshet.outbox (tags) SELECT '{schema}' WHERE freshet.attended();
 	END IF;
+EXCEPTION WHEN OTHERS THEN
+	{{failed}}
 END
 $freshet$;
 REVOKE ALL ON FUNCTION freshet.on_drop() FROM PUBLIC;
