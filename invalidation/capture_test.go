@@ -164,7 +164,9 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 	db := newDatabase(t,
 		`CREATE SCHEMA "Ün even"`,
 		`CREATE TABLE "Ün even"."ta""ble" ("new" uuid, "a'b\" text COLLATE "C", "tag" varchar(9), f boolean, s smallint, found int)`)
-	db.install("nothing.at_all")
+	if err := runSteps(t.Context(), db.Conn, baseSQL, eventsSQL); err != nil {
+		t.Fatal(err)
+	}
 	for _, columns := range [][]string{{"new", `a'b\`, "tag", "f", "s", "found"}, {"found", "f"}} {
 		p := pattern{schema: glob("Ün even"), table: glob(`ta"ble`), columns: columns}
 		pl, err := preparePlan(t.Context(), db.Conn, []pattern{p}, nil, false)

@@ -36,6 +36,7 @@ type catalog struct {
 	Suspended bool // Suspend was called, and Resume was not
 	Secured   bool // some table has row security
 	Tables    []catalogTable
+	Published []string // publications FOR ALL TABLES, ours included
 	Unable    []string // owners of functions of ours who may not write events
 }
 

@@ -38,6 +38,9 @@ const (
 
 // Options say what to watch.
 type Options struct {
+	// Force installs beside a publication FOR ALL TABLES, which will contain our
+	// tables.
+	Force bool
 	// Watch holds patterns: "public.*", "shop.orders", "public.users(id, email)".
 	// * stands for any characters, ? for one. Names are written as Postgres stores
 	// them, without quotes. Where no columns are named, at most eight are chosen:
@@ -81,13 +84,13 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 	if err := connection.RefusePooling(ctx, conn); err != nil {
 		return Report{}, fmt.Errorf("inspect the connection: %w", err)
 	}
-	return install(ctx, conn, patterns, o.FollowerRoles, false)
+	return install(ctx, conn, patterns, o.FollowerRoles, false, func(p *plan) { p.force = o.Force })
 }
 
 // install is Install for patterns. With extend, nothing that is watched is given
 // up. adjust changes the plan.
 func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool, adjust ...func(*plan)) (Report, error) {
-	unlock, err := lockInstallers(ctx, conn)
+	unlock, err := lockInstallers(ctx, conn, installWaitMax)
 	if err != nil {
 		return Report{}, err
 	}
@@ -102,6 +105,30 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers 
 	if p.suspended {
 		return Report{}, fmt.Errorf("install: %w", errSuspended)
 	}
+	if err := p.check(ctx, conn, extend); err != nil {
+		return Report{Skipped: p.skipped}, err
+	}
+	report, err := p.carryOut(ctx, conn)
+	if err != nil && p.fresh && ctx.Err() == nil {
+		// All or nothing: without our event triggers, nothing of ours would be missed.
+		err = errors.Join(err, uninstall(ctx, conn))
+	}
+	return report, err
+}
+
+// check refuses what would do no good. With extend, tables may come later.
+func (p plan) check(ctx context.Context, conn *pgx.Conn, extend bool) error {
+	if p.unmatched != nil && !extend {
+		return p.unmatched
+	}
+	if p.fresh && !p.force {
+		return checkPublications(ctx, conn)
+	}
+	return nil
+}
+
+// carryOut does what the plan says.
+func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 	if shared := p.sharedSQL(); len(shared) > 0 {
 		if err := runLocking(ctx, conn, shared...); err != nil {
 			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
@@ -139,6 +166,10 @@ func Script(ctx context.Context, conn *pgx.Conn, o Options) (string, error) {
 	}
 	p, err := preparePlan(ctx, conn, patterns, o.FollowerRoles, false)
 	if err != nil {
+		return "", err
+	}
+	p.force = o.Force
+	if err := p.check(ctx, conn, false); err != nil {
 		return "", err
 	}
 	var b strings.Builder
@@ -216,42 +247,6 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, follow
 		return err
 	})
 	return p, err
-}
-
-// checkServer refuses servers that cannot be installed on. A schema of our name
-// that an ordinary user made first could hold anything, and our functions run
-// with a superuser's rights.
-func checkServer(ctx context.Context, conn *pgx.Conn) error {
-	var version int
-	var standby bool
-	var stranger *string
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), (
-		SELECT r.rolname::text FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
-		WHERE n.nspname = 'freshet' AND NOT r.rolsuper AND r.rolname <> current_user)`).Scan(&version, &standby, &stranger)
-	switch {
-	case err != nil:
-		return fmt.Errorf("inspect the server: %w", err)
-	case version < serverVersionMin:
-		return fmt.Errorf("inspect the server: version %d is too old; PostgreSQL 14 or newer is needed", version/10000)
-	case standby:
-		return errors.New("inspect the server: it is a standby; connect to the primary")
-	case stranger != nil:
-		return fmt.Errorf("inspect the server: schema freshet belongs to %q, who is no superuser; drop or rename it first", *stranger)
-	}
-	return nil
-}
-
-// lockInstallers waits until no other installer is at work.
-func lockInstallers(ctx context.Context, conn *pgx.Conn) (unlock func(), err error) {
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", installLock); err != nil {
-		return nil, fmt.Errorf("wait for other installers: %w", err)
-	}
-	return func() {
-		// A connection that is broken has no locks any more.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", installLock)
-	}, nil
 }
 
 // installTree creates the function and puts the triggers on each member.

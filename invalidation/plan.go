@@ -57,10 +57,14 @@ type Skipped struct {
 
 // plan is what Install has to do.
 type plan struct {
-	base    []string // what is wrong with the shared parts; empty: nothing to do
-	remove  string   // SQL that makes room for them
-	trees   []treePlan
-	skipped []Skipped
+	base   []string // what is wrong with the shared parts; empty: nothing to do
+	remove string   // SQL that makes room for them
+	fresh  bool     // there is no schema of ours yet
+	force  bool
+	// unmatched is an error if a pattern matches nothing.
+	unmatched error
+	trees     []treePlan
+	skipped   []Skipped
 	// suspended says that nothing may be done before Resume.
 	suspended bool
 	// followers are the roles that have or get the rights of followers; lacking says
@@ -74,7 +78,7 @@ type plan struct {
 func (p plan) sharedSQL() []string {
 	var statements []string
 	if len(p.base) > 0 {
-		statements = append(statements, p.remove, baseSQL, eventsSQL)
+		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL)
 	}
 	if len(p.followers) > 0 && (p.lacking || len(p.base) > 0) {
 		statements = append(statements, grantSQL(p.followers))
@@ -144,7 +148,7 @@ func (p plan) wanting() string {
 // that are watched stay watched, so that processes with different patterns do
 // not undo each other's work for ever.
 func newPlan(patterns []pattern, all []candidate, c *catalog, extend bool) plan {
-	p := plan{base: c.baseProblems(), remove: c.strangers(), suspended: c.Suspended}
+	p := plan{base: c.baseProblems(), remove: c.strangers(), suspended: c.Suspended, fresh: len(c.Tables) == 0, unmatched: unmatched(patterns, all)}
 	byOID := map[uint32]candidate{}
 	parents := map[uint32][]uint32{}
 	for _, r := range all {

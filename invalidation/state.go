@@ -71,6 +71,9 @@ func newState(c *catalog, since fence.Snapshot) *State {
 	if len(s.problems) > 0 {
 		return s
 	}
+	for _, publication := range c.Published {
+		s.problems = append(s.problems, fmt.Sprintf("publication %s is FOR ALL TABLES: a subscriber without the tables of schema freshet stops; publish schemas or tables by name", publication))
+	}
 	functions := map[uint32]catalogFunction{}
 	for _, f := range c.Functions {
 		functions[f.OID] = f

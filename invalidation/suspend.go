@@ -70,7 +70,7 @@ func Suspend(ctx context.Context, conn *pgx.Conn) error {
 	if err := connection.RefusePooling(ctx, conn); err != nil {
 		return fmt.Errorf("inspect the connection: %w", err)
 	}
-	unlock, err := lockInstallers(ctx, conn)
+	unlock, err := lockInstallers(ctx, conn, installWaitMax)
 	if err != nil {
 		return err
 	}

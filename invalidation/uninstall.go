@@ -18,11 +18,16 @@ func Uninstall(ctx context.Context, conn *pgx.Conn) error {
 	if err := connection.RefusePooling(ctx, conn); err != nil {
 		return fmt.Errorf("inspect the connection: %w", err)
 	}
-	unlock, err := lockInstallers(ctx, conn)
+	unlock, err := lockInstallers(ctx, conn, installWaitMax)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	return uninstall(ctx, conn)
+}
+
+// uninstall is Uninstall under the installers' lock.
+func uninstall(ctx context.Context, conn *pgx.Conn) error {
 	tables, err := armedTables(ctx, conn)
 	if err != nil {
 		return err

@@ -70,6 +70,8 @@ SELECT pg_current_snapshot()::text, json_build_object(
 				(SELECT min('inheritance') FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)))) ORDER BY c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'freshet' AND c.relkind NOT IN ('i', 'I', 't')),
+	-- Whose subscribers need our tables.
+	'published', (SELECT json_agg(b.pubname ORDER BY b.pubname) FROM pg_publication b WHERE b.puballtables),
 	-- Whether it was altered and altered back: a row's version is another each time.
 	'versions', (
 		SELECT json_agg(concat_ws(' ', n.xmin, c.relname, c.xmin) ORDER BY c.relname)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -18,6 +19,7 @@ type installCommand struct {
 	Watch        watchList  `placeholder:"PATTERN" help:"Tables to watch, such as public.*, shop.orders or public.users(id, email). Required."`
 	FollowerRole []string   `placeholder:"ROLE" help:"Roles that serve runs as, with no other rights: they get what following changes and analysing statements needs. Repeatable. Default: none beside those that have it already."`
 	PrintSQL     bool       `name:"print-sql" help:"Print the SQL instead of running it, for review or for a role with more rights. Default: run it."`
+	Force        bool       `help:"Install although a publication FOR ALL TABLES will contain the tables of schema freshet, which stops its subscribers. Default: off."`
 	Config       configFile `placeholder:"FILE" help:"YAML file as for serve; upstream and watch are taken from it. Default: none."`
 }
 
@@ -31,11 +33,11 @@ func (c *installCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	defer closeConnection(conn)
-	options := invalidation.Options{Watch: c.Watch, FollowerRoles: c.FollowerRole}
+	options := invalidation.Options{Watch: c.Watch, FollowerRoles: c.FollowerRole, Force: c.Force}
 	if c.PrintSQL {
 		script, err := invalidation.Script(ctx, conn, options)
 		if err != nil {
-			return err
+			return suggest(err)
 		}
 		_, err = io.WriteString(out.stdout, script)
 		return err
@@ -45,12 +47,24 @@ func (c *installCommand) Run(ctx context.Context, out *output) error {
 		printInstalled(out.stdout, conn.Config().Database, report) // an error may have left it half done
 	}
 	if err != nil {
-		return err
+		return suggest(err)
 	}
 	if len(report.Watched) == 0 {
 		return codedError{fmt.Errorf("no table is watched: none that can be matches %s", strings.Join(c.Watch, ", ")), exitFailure}
 	}
 	return nil
+}
+
+// suggest names what a pattern that matches nothing may have meant.
+func suggest(err error) error {
+	unmatched, ok := errors.AsType[*invalidation.UnmatchedError](err)
+	if !ok {
+		return err
+	}
+	if name := nearest(unmatched.Pattern, unmatched.Names); name != "" {
+		err = fmt.Errorf("%w; did you mean %s?", err, name)
+	}
+	return codedError{err, exitFailure}
 }
 
 // printInstalled tells a person what was done, and what was not and why.

@@ -25,6 +25,9 @@ func TestInstallTellsWhatItDid(t *testing.T) {
 	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "nowhere.*"); code != exitFailure || !strings.Contains(stderr, "nowhere.*") {
 		t.Errorf("nothing to watch: exit code %d\n%s", code, stderr)
 	}
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "pubic.*"); code != exitFailure || !strings.Contains(stderr, "did you mean public.*?") {
+		t.Errorf("a typo: exit code %d\n%s", code, stderr)
+	}
 	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "fruit"); code == exitOK || stdout != "" || !strings.Contains(stderr, "schema.table") {
 		t.Errorf("a pattern that is none: exit code %d\n%s%s", code, stdout, stderr)
 	}

@@ -1,0 +1,124 @@
+package invalidation
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed schema/preflight.sql
+var preflightSQL string
+
+// installWaitMax bounds the wait for another installer.
+const installWaitMax = 10 * time.Second
+
+// UnmatchedError says that a pattern matches no relation. Nothing was installed.
+type UnmatchedError struct {
+	Pattern string
+	// Names are those that it could have meant: "schema.*" if it ends so, else
+	// "schema.table".
+	Names []string
+}
+
+func (e *UnmatchedError) Error() string {
+	return fmt.Sprintf("no table matches %s; nothing was installed", e.Pattern)
+}
+
+// unmatched returns an UnmatchedError for the first pattern that matches nothing.
+func unmatched(patterns []pattern, all []candidate) error {
+	for _, p := range patterns {
+		matched := false
+		var names []string
+		for _, r := range all {
+			matched = matched || p.matches(r.name())
+			name := r.name().String()
+			if strings.HasSuffix(p.text, ".*") {
+				name = r.Schema + ".*"
+			}
+			names = append(names, name)
+		}
+		if !matched {
+			return &UnmatchedError{p.text, names}
+		}
+	}
+	return nil
+}
+
+// checkServer refuses servers that cannot be installed on. A schema of our name
+// that an ordinary user made first could hold anything, and our functions run
+// with a superuser's rights.
+func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var standby, aurora bool
+	var stranger *string
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), to_regproc('pg_catalog.aurora_version') IS NOT NULL, (
+		SELECT r.rolname::text FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+		WHERE n.nspname = 'freshet' AND NOT r.rolsuper AND r.rolname <> current_user)`).Scan(&version, &standby, &aurora, &stranger)
+	switch {
+	case err != nil:
+		return fmt.Errorf("inspect the server: %w", err)
+	case version < serverVersionMin:
+		return fmt.Errorf("inspect the server: version %d is too old; PostgreSQL 14 or newer is needed", version/10000)
+	case standby:
+		return errors.New("inspect the server: it is a standby; connect to the primary")
+	case aurora:
+		return errors.New("inspect the server: it is Amazon Aurora, where unlogged tables survive a crash: nothing would tell that transaction ids are used again, and stale answers could be served; use RDS for PostgreSQL")
+	case stranger != nil:
+		return fmt.Errorf("inspect the server: schema freshet belongs to %q, who is no superuser; drop or rename it first", *stranger)
+	}
+	return nil
+}
+
+// checkPublications refuses to make tables that a publication would contain: each
+// subscriber without them stops.
+func checkPublications(ctx context.Context, conn *pgx.Conn) error {
+	var publication *string
+	if err := conn.QueryRow(ctx, `SELECT min(pubname::text) FROM pg_publication WHERE puballtables`).Scan(&publication); err != nil {
+		return fmt.Errorf("inspect the publications: %w", err)
+	}
+	if publication != nil {
+		return fmt.Errorf("publication %s is FOR ALL TABLES: its subscribers, who have no schema freshet, would stop with \"logical replication target relation does not exist\"; publish schemas or tables by name (CREATE PUBLICATION … FOR TABLES IN SCHEMA public), or install with --force where nobody subscribes; nothing was installed", *publication)
+	}
+	return nil
+}
+
+// lockInstallers waits until no other installer is at work.
+func lockInstallers(ctx context.Context, conn *pgx.Conn, wait time.Duration) (unlock func(), err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", settingText(wait)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "SELECT pg_advisory_lock($1)", installLock)
+		return err
+	})
+	if sqlState(err) == "55P03" {
+		return nil, fmt.Errorf("wait for other installers: %s has been installing for more than %v; wait until it is done, or end it with pg_terminate_backend", installer(ctx, conn), wait)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wait for other installers: %w", err)
+	}
+	return func() {
+		// A connection that is broken has no locks any more.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", installLock)
+	}, nil
+}
+
+// installer names the process that holds the installers' lock.
+func installer(ctx context.Context, conn *pgx.Conn) string {
+	var name string
+	err := conn.QueryRow(ctx, `SELECT format('process %s (application %s)', l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'))
+		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::int8 << 32) + l.objid::int8 = $1 AND l.objsubid = 1
+		AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) LIMIT 1`, installLock).Scan(&name)
+	if err != nil {
+		return "another process"
+	}
+	return name
+}

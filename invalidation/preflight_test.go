@@ -1,0 +1,131 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// wantNothing requires that a refused installation has left nothing.
+func (db *database) wantNothing() {
+	db.t.Helper()
+	if n := db.value(`SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet')
+		+ (SELECT count(*) FROM pg_event_trigger) + (SELECT count(*) FROM pg_trigger WHERE starts_with(tgname, 'zz_freshet'))`); n != "0" {
+		db.t.Errorf("%s objects were left behind", n)
+	}
+	db.run("CREATE TABLE later (a int)", "DROP TABLE later")
+}
+
+// What a server cannot do fails the installation, and leaves nothing behind that
+// would fail everybody's commands instead.
+func TestInstallTriesWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	for _, function := range []string{"pg_current_wal_insert_lsn() RETURNS pg_lsn", "pg_notification_queue_usage() RETURNS float8", "pg_current_snapshot() RETURNS pg_snapshot"} {
+		t.Run(function, func(t *testing.T) {
+			t.Parallel()
+			db := newDatabase(t, shop)
+			name, _, _ := strings.Cut(function, "(")
+			db.run("SET allow_system_table_mods = on", "ALTER FUNCTION pg_catalog."+name+"() RENAME TO former",
+				"CREATE FUNCTION pg_catalog."+function+" LANGUAGE plpgsql AS $$BEGIN RAISE 'not on this server'; END$$", "RESET allow_system_table_mods")
+			if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*"}}); err == nil || !strings.Contains(err.Error(), "not on this server") {
+				t.Errorf("%s raises: %v", name, err)
+			}
+			db.wantNothing()
+		})
+	}
+}
+
+func TestInstallRefusesAurora(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop, "SET allow_system_table_mods = on", "CREATE FUNCTION pg_catalog.aurora_version() RETURNS text LANGUAGE sql AS $$SELECT '15.4'$$")
+	if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*"}}); err == nil || !strings.Contains(err.Error(), "unlogged tables survive") {
+		t.Errorf("on Aurora: %v", err)
+	}
+	db.wantNothing()
+}
+
+func TestPatternThatMatchesNothingInstallsNothing(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	_, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*", "pubic.users"}})
+	if unmatched, ok := errors.AsType[*UnmatchedError](err); !ok || unmatched.Pattern != "pubic.users" {
+		t.Errorf("a typo: %v", err)
+	}
+	db.wantNothing()
+}
+
+// An installation that fails on the way takes back what it has done.
+func TestInstallIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop, "CREATE TABLE zz (a int)",
+		"CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN IF current_query() LIKE '%\"zz\"%' THEN RAISE 'no'; END IF; END$$",
+		"CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION no()")
+	if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*"}}); err == nil {
+		t.Error("the installation succeeded")
+	}
+	db.run("DROP EVENT TRIGGER no")
+	db.wantNothing()
+}
+
+func TestInstallSaysWhoIsInstalling(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	other := db.connect()
+	unlock, err := lockInstallers(t.Context(), other, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid string
+	if err := other.QueryRow(t.Context(), "SELECT pg_backend_pid()::text").Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockInstallers(t.Context(), db.Conn, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "process "+pid) {
+		t.Errorf("while process %s installs: %v", pid, err)
+	}
+	unlock()
+	db.install("public.*")
+}
+
+// Tables of ours in a publication would stop its subscribers. One that comes later
+// is a problem, and nothing else.
+func TestPublicationForAllTables(t *testing.T) {
+	t.Parallel()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"wal_level": "logical"}})
+	publisher := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop, "CREATE PUBLICATION everything FOR ALL TABLES", "SELECT pg_create_logical_replication_slot('everything', 'pgoutput')")
+	subscriber := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop)
+	subscriber.run("CREATE SUBSCRIPTION everything CONNECTION " + literal(publisher.dsn) + " PUBLICATION everything WITH (create_slot = false, copy_data = false)")
+	t.Cleanup(func() {
+		if _, err := subscriber.Exec(context.Background(), "DROP SUBSCRIPTION everything"); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := Install(t.Context(), publisher.Conn, Options{Watch: []string{"public.*"}}); err == nil || !strings.Contains(err.Error(), "publication everything") || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("beside a publication FOR ALL TABLES: %v", err)
+	}
+	publisher.run("INSERT INTO users VALUES (77)")
+	until(t, "the row is replicated", func() bool { return subscriber.value("SELECT count(*) FROM users WHERE id = 77") == "1" })
+	publisher.run("DROP PUBLICATION everything")
+	publisher.install("public.*")
+	publisher.run("CREATE PUBLICATION everything FOR ALL TABLES")
+	state := publisher.state()
+	if problems := strings.Join(state.Problems(), "\n"); !strings.Contains(problems, "publication everything") || len(state.Tables()) == 0 {
+		t.Errorf("a publication that came later: problems %q, watched %v", problems, state.Tables())
+	}
+}
+
+// With wal_level minimal, rows that are written to a table by the transaction that
+// made it move no log.
+func TestMinimalLog(t *testing.T) {
+	t.Parallel()
+	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"wal_level": "minimal", "max_wal_senders": "0"}})
+	db := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop)
+	db.install("public.*")
+	db.run("BEGIN", "TRUNCATE freshet.outbox", "INSERT INTO users VALUES (3)", "INSERT INTO users VALUES (4)", "COMMIT")
+	if n := db.value("SELECT count(*) FROM freshet.outbox WHERE tags @> ARRAY[$1]", db.spell("users")[0]); n != "2" {
+		t.Errorf("%s events, want 2", n)
+	}
+}
