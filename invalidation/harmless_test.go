@@ -43,8 +43,12 @@ func damages() map[string]string {
 		"every table emptied":                 "TRUNCATE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint",
 		"every table dropped":                 "DROP TABLE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint",
 	}
+	all["given_up dropped"] = "DROP SEQUENCE freshet.given_up"
 	for _, table := range fixedTables {
 		name := "freshet." + table.Name
+		if table.Kind != "r" {
+			continue
+		}
 		all[table.Name+" dropped"] = "DROP TABLE " + name
 		all[table.Name+" emptied"] = "TRUNCATE " + name
 		all[table.Name+" owned by another"] = "ALTER TABLE " + name + " OWNER TO pg_monitor; REVOKE ALL ON " + name + " FROM pg_monitor"
