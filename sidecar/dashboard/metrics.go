@@ -57,6 +57,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_sessions_started_total", "Clients that ever connected.", func(s *Stats) uint64 { return s.SessionsTotal })
 	counter("freshet_sessions_refused_total", "Clients that got no upstream connection, or were sent away when they connected.", func(s *Stats) uint64 { return s.SessionsRefused })
 	counter("freshet_protocol_errors_total", "Clients sent away for malformed messages.", func(s *Stats) uint64 { return s.ProtocolErrors })
+	counter("freshet_panics_total", "Clients sent away by a fault of the sidecar's own: please report it.", func(s *Stats) uint64 { return s.Panics })
 	counter("freshet_cancels_total", "Cancel requests passed on to Postgres.", func(s *Stats) uint64 { return s.Cancels })
 
 	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(NotReady(s) == "") })

@@ -54,6 +54,8 @@ type Stats struct {
 	SessionsRefused uint64 `json:"sessions_refused"`
 	// ProtocolErrors counts clients sent away for malformed messages.
 	ProtocolErrors uint64 `json:"protocol_errors"`
+	// Panics counts clients sent away by a fault of the sidecar's own.
+	Panics uint64 `json:"panics"`
 	// Cancels counts cancel requests that were passed on.
 	Cancels uint64 `json:"cancels"`
 

@@ -99,7 +99,7 @@ func prove(t *testing.T, c client) {
 			if got != want {
 				t.Errorf("%s: the output differs:\n%s", pass.name, difference(want, got))
 			}
-			if counted.ProtocolErrors > 0 || counted.SessionsRefused > 0 || counted.Bypasses["protocol_not_understood"] > 0 {
+			if counted.ProtocolErrors > 0 || counted.Panics > 0 || counted.Bypasses["protocol_not_understood"] > 0 {
 				t.Errorf("%s: the sidecar did not understand this client", pass.name)
 			}
 			if scanned <= pass.scansMax {

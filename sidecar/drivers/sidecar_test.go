@@ -152,6 +152,7 @@ type stats struct {
 	Bypasses        map[string]uint64 `json:"bypasses"`
 	UpstreamQueries uint64            `json:"upstream_queries"`
 	ProtocolErrors  uint64            `json:"protocol_errors"`
+	Panics          uint64            `json:"panics"`
 	SessionsRefused uint64            `json:"sessions_refused"`
 	Head            string            `json:"head"`
 	WatchedTables   int               `json:"watched_tables"`
@@ -179,6 +180,7 @@ func (st stats) since(before stats) stats {
 	st.Bypasses = minus(st.Bypasses, before.Bypasses)
 	st.UpstreamQueries -= before.UpstreamQueries
 	st.ProtocolErrors -= before.ProtocolErrors
+	st.Panics -= before.Panics
 	st.SessionsRefused -= before.SessionsRefused
 	return st
 }

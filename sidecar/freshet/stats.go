@@ -41,6 +41,7 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.SessionsTotal = r.SessionsTotal
 	stats.SessionsRefused = r.SessionsRefused
 	stats.ProtocolErrors = r.ProtocolErrors
+	stats.Panics = r.Panics
 	stats.Cancels = r.Cancels
 }
 

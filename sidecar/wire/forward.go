@@ -125,7 +125,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 				c.bound = s.bound
 			}
 			executed := writes
-			if body[0] != 0 {
+			if len(body) == 0 || body[0] != 0 {
 				executed = nil
 			}
 			s.expectPart(expect{kind: expectExecute, capture: c, effect: executed})

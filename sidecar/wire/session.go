@@ -186,7 +186,7 @@ func (s *session) run() {
 	defer s.client.Close()
 	generation := s.server.verdicts.generation.Load()
 	s.plans = generation
-	if !s.start() {
+	if !s.startContained() {
 		return
 	}
 	defer s.up.Close()
@@ -200,13 +200,13 @@ func (s *session) run() {
 
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
-		_ = s.up.receive(&s.fromUp, s.relayHeld) // however it ends, it has ended
+		_ = s.receiveFromPostgres() // however it ends, it has ended
 		s.left.Store(true)
 		s.markLost()
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
 	})
-	if err := s.client.receive(&s.in, s.handleHeld); errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
+	if err := s.receiveFromClient(); errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
 		s.letFinish(&upstream)
 	}
 	s.up.hangUp()

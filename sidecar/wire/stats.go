@@ -46,6 +46,8 @@ type Report struct {
 	SessionsRefused uint64 `json:"sessions_refused"`
 	// ProtocolErrors counts clients that were sent away for malformed messages.
 	ProtocolErrors uint64 `json:"protocol_errors"`
+	// Panics counts sessions that were ended by a fault of the sidecar's own.
+	Panics uint64 `json:"panics"`
 	// Cancels counts cancel requests that were passed on.
 	Cancels uint64 `json:"cancels"`
 }
@@ -61,6 +63,7 @@ type counters struct {
 	sessions        atomic.Int64
 	sessionsTotal   atomic.Uint64
 	sessionsRefused atomic.Uint64
+	panics          atomic.Uint64
 	protocolErrors  atomic.Uint64
 	cancels         atomic.Uint64
 }
@@ -87,6 +90,7 @@ func (c *counters) report() Report {
 		Sessions:        c.sessions.Load(),
 		SessionsTotal:   c.sessionsTotal.Load(),
 		SessionsRefused: c.sessionsRefused.Load(),
+		Panics:          c.panics.Load(),
 		ProtocolErrors:  c.protocolErrors.Load(),
 		Cancels:         c.cancels.Load(),
 	}

@@ -33,6 +33,9 @@ type testbed struct {
 	// kernel, and passwordless which role they may be without a password.
 	peer         peerFunc
 	passwordless Passwordless
+	// faults, unless nil, stands between the sessions of the next sidecar and its
+	// follower.
+	faults *faultyFollower
 }
 
 // newTestbed makes a database with the given schema and watches all its tables.
@@ -82,6 +85,8 @@ type side struct {
 	follower *invalidation.Follower
 	fence    *fence.Fence
 	dir      string
+	// panics is how many sessions are meant to meet a fault.
+	panics uint64
 }
 
 type sideOption func(*cache.Options, *invalidation.FollowerOptions)
@@ -159,6 +164,10 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	if b.peer != nil {
 		s.Server.peer = b.peer
 	}
+	if b.faults != nil {
+		b.faults.Follower = s.follower
+		s.Server.follower = b.faults
+	}
 	s.shortRuns.Store(math.MaxInt64) // or a few tests only would see what the cache says behind a write
 	server.Store(s.Server)
 	ctx, stop := context.WithCancel(context.Background())
@@ -172,6 +181,9 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 			if err := <-ended; err != nil && ctx.Err() == nil {
 				b.t.Error(err)
 			}
+		}
+		if n := s.Report().Panics; n != s.panics {
+			b.t.Errorf("%d sessions met a fault of the sidecar, want %d", n, s.panics)
 		}
 		store.Close()
 		analyzer.Close()

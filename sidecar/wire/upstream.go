@@ -27,21 +27,25 @@ func (s *session) relayHeld() (more bool, err error) {
 	// this order, or a client that does not read would hold up those who need mu,
 	// the follower among them.
 	s.writeMu.Lock()
-	s.mu.Lock()
-	n, shown := s.take(held, &s.partial, s.show[:0])
-	s.mu.Unlock()
+	defer s.writeMu.Unlock()
+	n, shown := s.takeLocking(held)
 	if len(shown) > 0 {
-		_, err = s.client.Write(shown)
-	}
-	s.writeMu.Unlock()
-	if err != nil {
-		return false, err
+		if _, err := s.client.Write(shown); err != nil {
+			return false, err
+		}
 	}
 	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
 		s.show = shown
 	}
 	s.fromUp.drop(n)
 	return n < len(held) || s.partial.left > 0 || s.leaving, nil
+}
+
+// takeLocking is take, holding mu.
+func (s *session) takeLocking(held []byte) (n int, shown []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.take(held, &s.partial, s.show[:0])
 }
 
 // take deals with the messages in held: it reports how many bytes it took and

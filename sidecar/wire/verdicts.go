@@ -3,7 +3,9 @@ package wire
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,8 +127,19 @@ func (v *verdicts) run(ctx context.Context) {
 	workers.Wait()
 }
 
+// examine analyses one shape. A fault of ours is a failure like any other: the shape
+// passes through.
+func (v *verdicts) examine(ctx context.Context, r analysis.Request) (verdict *analysis.Verdict, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			verdict, err = nil, fmt.Errorf("fault of the analysis, please report it: %v\n%s", fault, debug.Stack())
+		}
+	}()
+	return v.analyzer.Analyze(ctx, r)
+}
+
 func (v *verdicts) analyse(ctx context.Context, slot *verdictSlot) {
-	verdict, err := v.analyzer.Analyze(ctx, slot.request)
+	verdict, err := v.examine(ctx, slot.request)
 	if err != nil {
 		v.logger.Warn("cannot analyse a statement; it passes through until that succeeds", "error", err)
 		slot.failed = time.Now()

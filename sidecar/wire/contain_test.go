@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/freshet/freshet/invalidation"
+)
+
+// faultyFollower panics when it is asked next, once it was told to.
+type faultyFollower struct {
+	Follower
+	state, wake atomic.Bool
+}
+
+func (f *faultyFollower) State() *invalidation.State {
+	if f.state.Swap(false) {
+		panic("a fault where the client's messages are dealt with")
+	}
+	return f.Follower.State()
+}
+
+func (f *faultyFollower) Wake() {
+	if f.wake.Swap(false) {
+		panic("a fault where Postgres' messages are dealt with")
+	}
+	f.Follower.Wake()
+}
+
+// A session that meets a fault of the sidecar ends, with a word to its client, and is
+// counted; all others go on.
+func TestFaultEndsOneSession(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	bed.faults = &faultyFollower{}
+	s := bed.sidecar()
+	read := func(id int) []byte { return msgQuery(fmt.Sprintf("SELECT name FROM item WHERE id = %d", id)) }
+	s.learn("SELECT name FROM item WHERE id = 1")
+	bystander := dialRaw(t, s.dsn())
+	for i, fault := range []*atomic.Bool{&bed.faults.state, &bed.faults.wake} {
+		c := dialRaw(t, s.dsn())
+		c.ask(read(1)) // its state is known now
+		fault.Store(true)
+		c.send(read(3 + i)) // a miss
+		if got := string(c.rest()); !strings.Contains(got, "CXX000\x00") {
+			t.Errorf("fault %d: the client is told %q", i, got)
+		}
+		s.panics++
+		if got := string(bystander.ask(read(1))); !strings.Contains(got, "SELECT 1") {
+			t.Errorf("fault %d: another client is told %q", i, got)
+		}
+		if n := s.Report().Panics; n != s.panics {
+			t.Errorf("%d faults are counted, want %d", n, s.panics)
+		}
+	}
+	eventually(t, "both sessions to be gone", func() bool { return s.Report().Sessions == 1 })
+}
