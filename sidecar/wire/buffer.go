@@ -72,3 +72,15 @@ func (b *buffer) fill() error {
 	}
 	return err
 }
+
+// Read implements io.Reader: it takes what is held, and reads once if that is nothing.
+func (b *buffer) Read(into []byte) (n int, err error) {
+	if len(b.held()) == 0 {
+		if err := b.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n = copy(into, b.held())
+	b.drop(n)
+	return n, nil
+}

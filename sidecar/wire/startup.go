@@ -28,6 +28,9 @@ const (
 	negotiationsMax = 16
 )
 
+// requestNames are Postgres' names of the requests for encryption.
+var requestNames = map[uint32]string{sslCode: "SSL request", gssCode: "GSSAPI encryption request"}
+
 var errStartup = errors.New("start-up message is malformed")
 
 // readStartup reads a message without a type byte. The first four bytes of what
@@ -83,11 +86,13 @@ func (s *session) start() bool {
 }
 
 // readClientStartup answers requests for encryption (there is none on a local
-// socket) and cancel requests, and returns the start-up message.
+// socket) and cancel requests, and returns the start-up message. As much as Postgres
+// reads at once is read at once: where bytes are left unread, the end of a connection
+// is an error to its client, and not an end.
 func (s *session) readClientStartup() ([]byte, bool) {
 	last := uint32(0)
 	for range negotiationsMax {
-		message, err := readStartup(s.client)
+		message, err := readStartup(&s.in)
 		if err != nil {
 			if errors.Is(err, errStartup) {
 				s.server.counters.protocolErrors.Add(1)
@@ -108,6 +113,11 @@ func (s *session) readClientStartup() ([]byte, bool) {
 		}
 		last = code
 		if _, err := s.client.Write([]byte{'N'}); err != nil {
+			return nil, false
+		}
+		if len(s.in.held()) > 0 {
+			s.server.counters.protocolErrors.Add(1)
+			s.refuseStartup("08P01", "received unencrypted data after "+requestNames[code], "It was sent before the answer to the request: wait for that.")
 			return nil, false
 		}
 	}

@@ -194,13 +194,17 @@ func TestStartupInPieces(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
-	for _, b := range append(uint32s(8, sslCode), startupMessage(bed.database)...) {
-		c.send([]byte{b})
+	inPieces := func(message []byte) {
+		for _, b := range message {
+			c.send([]byte{b})
+		}
 	}
+	inPieces(uint32s(8, sslCode))
 	reply := make([]byte, 1)
 	if _, err := io.ReadFull(c.conn, reply); err != nil || reply[0] != 'N' {
 		t.Fatalf("encryption asked for: %q, %v", reply, err)
 	}
+	inPieces(startupMessage(bed.database))
 	c.readGreeting()
 	config, err := pgx.ParseConfig(s.dsn())
 	if err != nil {
@@ -208,5 +212,31 @@ func TestStartupInPieces(t *testing.T) {
 	}
 	if want := dialRaw(t, bed.postgres.DSN(config.Database)).greeting; !bytes.Equal(c.greeting, want) {
 		t.Errorf("the greeting is\n%s\nand directly\n%s", show(c.greeting), show(want))
+	}
+}
+
+// Who ends, or says something else than a start-up message, is met with the end of the
+// connection, as by Postgres: a reset is an error to a client, and ends some programs.
+func TestConnectionsThatDoNotBeginJustEnd(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for _, sent := range []string{
+		"X\x00\x00\x00\x04", "\x00\x00\x00\x00 and more", "\xff\xff\xff\xff\xff\xff\xff\xff",
+		"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		string(uint32s(8, sslCode)) + string(startupMessage(bed.database)),
+		string(uint32s(8, gssCode)) + string(startupMessage(bed.database)),
+	} {
+		for _, dsn := range []string{bed.postgres.DSN(bed.database), s.dsn()} {
+			conn := dialOnly(t, dsn)
+			if _, err := conn.Write([]byte(sent)); err != nil {
+				t.Fatal(err)
+			}
+			said, err := io.ReadAll(conn)
+			asked := sent[len(sent)-1] == 0 && len(sent) > len("X\x00\x00\x00\x04")
+			if refused := bytes.Contains(said, []byte("received unencrypted data after")); err != nil || refused != asked || !asked && len(said) > 0 {
+				t.Errorf("%q at %s: %q, then %v", sent, dsn, said, err)
+			}
+		}
 	}
 }
