@@ -54,7 +54,8 @@ func TestEnvironmentNamesAnotherPostgres(t *testing.T) {
 	for _, program := range []string{"postgres", "initdb"} {
 		script := fmt.Sprintf("#!/bin/sh\nexec %s \"$@\"\n", filepath.Join(usual, program))
 		if program == "postgres" {
-			script = fmt.Sprintf("#!/bin/sh\nexec %s -c cluster_name=other \"$@\"\n", filepath.Join(usual, program))
+			// --single has to come first.
+			script = fmt.Sprintf("#!/bin/sh\n[ \"$1\" = --single ] && exec %[1]s \"$@\"\nexec %[1]s -c cluster_name=other \"$@\"\n", filepath.Join(usual, program))
 		}
 		if err := os.WriteFile(filepath.Join(other, program), []byte(script), 0o755); err != nil {
 			t.Fatal(err)

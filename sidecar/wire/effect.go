@@ -42,21 +42,21 @@ func (s *session) effectOfBound(p, parsed *prepared) *effect {
 
 // effectOf is what the statement may write whose answer is due; nil if nobody
 // knows what Postgres answers.
-func (due *expect) effectOf() *effect {
+func (e *expect) effectOf() *effect {
 	switch {
-	case due == nil:
+	case e == nil:
 		return nil
-	case due.opens:
+	case e.opens:
 		return noEffect
 	}
-	switch due.kind {
+	switch e.kind {
 	case expectBind, expectExecute:
-		return due.effect // planning calls functions
+		return e.effect // planning calls functions
 	case expectQuery:
-		if due.proven {
+		if e.proven {
 			return noEffect
 		}
-		return due.effect
+		return e.effect
 	default:
 		return noEffect // what a Sync commits is gathered already
 	}
