@@ -81,13 +81,17 @@ func (f *followed) confirmNow() {
 	}
 }
 
-// load makes a ticket of an entry that is loaded now and depends on texts.
+// load makes a ticket of an entry that is loaded now and depends on texts. While all
+// that is known is replaced, there is no head.
 func (f *followed) load(texts ...string) *fence.Ticket {
+	f.t.Helper()
+	var head *fence.Head
+	until(f.t, "there is a head", func() bool { head = f.fence.Head(); return head != nil })
 	var tags []fence.Tag
 	for _, text := range texts {
 		tags = append(tags, fence.NewTag(text))
 	}
-	return fence.NewTicket(fence.LabelAt(f.fence.Head()), tags, fence.Now())
+	return fence.NewTicket(fence.LabelAt(head), tags, fence.Now())
 }
 
 func (f *followed) wantAdmitted(t *fence.Ticket, want bool, what string) {

@@ -83,8 +83,8 @@ var mutants = []Mutant{
 		Name: "no incarnation",
 		Edits: []mutant.Edit{{
 			File: "invalidation/plan.go", As: mutant.Switching,
-			Old: "append(statements, baseSQL, eventsSQL)",
-			New: "append(statements, " + withoutIncarnation + ", eventsSQL)",
+			Old: "append(statements, p.remove, baseSQL, preflightSQL, eventsSQL)",
+			New: "append(statements, p.remove, " + withoutIncarnation + ", preflightSQL, eventsSQL)",
 		}, {
 			File: "invalidation/catalog.go", As: mutant.Switching,
 			Old: "functionsIn(baseSQL, eventsSQL)",
