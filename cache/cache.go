@@ -220,8 +220,8 @@ func (c *Cache) written(e *Entry, now fence.Instant, s *fence.Session) fence.Ins
 }
 
 // proven reports whether the newest head is new enough for session s, and when the
-// look began that says so. It comes
-// before the question to the fence, which defends against this:
+// look began that says so. It comes before the question to the fence, which defends
+// against this:
 //
 //  1. a reader finds that no tag of an entry moved;
 //  2. the follower receives a commit that the entry lacks: it moves the tags,
@@ -316,9 +316,9 @@ type vain struct {
 // Prove makes the newest head new enough to serve entry e to session s, so that
 // Serve does not answer Unproven for a read that began before, by waiting for a
 // look. A nil e is any entry, as far as that can be said of one that is not known.
-// It reports false if that takes too long, or recently did: a follower that is down costs one wait in a while and
-// not one for each read. The staleness is that at the call. A nil s asks for
-// bounded staleness alone.
+// It reports false if that takes too long, or recently did: a follower that is down
+// costs one wait in a while and not one for each read. The staleness is that at the
+// call. A nil s asks for bounded staleness alone.
 func (c *Cache) Prove(ctx context.Context, e *Entry, s *fence.Session) bool {
 	now := fence.Now()
 	written := c.written(e, now, s)

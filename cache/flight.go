@@ -122,7 +122,8 @@ func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
 // another channel), or is on its own.
 //
 // An answer may be shared if its load began after this reader came: it is as
-// good as one of its own, and shows what was acknowledged as written before. Otherwise the conditions are those of any hit, now:
+// good as one of its own, and shows what was acknowledged as written before.
+// Otherwise the conditions are those of any hit, now:
 //
 //  1. a leader's query reads a row;
 //  2. a commit changes the row, and the follower receives the event;

@@ -43,9 +43,8 @@ func (s *session) receiveFromPostgres() (err error) {
 }
 
 // startContained is start, and reports false if it meets a fault.
-func (s *session) startContained() (ok bool) {
-	var err error
-	defer func() { ok = ok && err == nil }()
-	defer s.contain(&err)
+func (s *session) startContained() bool {
+	var fault error
+	defer s.contain(&fault)
 	return s.start()
 }
