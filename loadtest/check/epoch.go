@@ -48,6 +48,7 @@ type epoch struct {
 	rights   [pairCount]register
 	flickers [flickerCount]register
 	total    register
+	meant    [meantCount]register
 }
 
 // register finds the register of a key.
@@ -61,6 +62,8 @@ func (e *epoch) register(k key) *register {
 		return &e.rights[k.id]
 	case flicker:
 		return &e.flickers[k.id]
+	case meant:
+		return &e.meant[k.id]
 	default:
 		return &e.total
 	}
@@ -69,7 +72,7 @@ func (e *epoch) register(k key) *register {
 // keys lists all registers.
 func (e *epoch) keys() iter.Seq[key] {
 	return func(yield func(key) bool) {
-		for k, count := range []int{row: rowCount, left: pairCount, right: pairCount, flicker: flickerCount, total: 1} {
+		for k, count := range []int{row: rowCount, left: pairCount, right: pairCount, flicker: flickerCount, total: 1, meant: meantCount} {
 			for id := range count {
 				if !yield(key{kind(k), id}) {
 					return

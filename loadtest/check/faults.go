@@ -48,6 +48,7 @@ var catalogue = []fault{
 	{"trim", trimOutbox},
 	{"schema", changeSchema},
 	{"reload", reloadSettings},
+	{"settings-switch", switchSettings},
 	{"pause-all", pauseEverything},
 }
 

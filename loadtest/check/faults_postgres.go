@@ -297,15 +297,17 @@ func (w *world) trimmed(ctx context.Context) bool {
 	}) == nil
 }
 
-// changeSchema changes what readers read: columns come and go, rights are given.
+// changeSchema changes what readers read: columns come, go and change their types,
+// rights are given.
 func changeSchema(ctx context.Context, w *world, random *rand.Rand) error {
-	for _, statement := range []string{
+	changes := append([]string{
 		"ALTER TABLE registers ADD COLUMN extra int DEFAULT 7",
 		"CREATE INDEX registers_version ON registers (version)",
 		"GRANT SELECT ON lefts TO PUBLIC",
 		"DROP INDEX registers_version",
 		"ALTER TABLE registers DROP COLUMN extra",
-	} {
+	}, alterShapes[:]...)
+	for _, statement := range changes {
 		if err := execute(ctx, w.fleet.dsn(), statement); err != nil {
 			return err
 		}

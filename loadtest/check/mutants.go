@@ -210,6 +210,46 @@ var mutants = []Mutant{
 		Faults: "none",
 	},
 	{
+		Name: "a statement means what it would if it were parsed now",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/parsesettings.go", As: mutant.Condition,
+			Old: "p.statement == nil || !p.statement.keepsSettings || p.epoch == s.epoch",
+			New: "true",
+		}},
+		Script: "a setting is switched behind a Parse", Breaks: []Promise{AsParsed},
+		Faults: "settings-switch",
+	},
+	{
+		Name: "what is held back waits for its use",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/heldback.go", As: mutant.Condition,
+			Old: "!s.heldBack(p) || s.groupOpen || s.replacing",
+			New: "true",
+		}},
+		Script: "a setting is switched between an unnamed Parse and its Bind", Breaks: []Promise{AsParsed},
+		Faults: "settings-switch",
+	},
+	{
+		Name: "what was told is not compared",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/heldback.go", As: mutant.Condition,
+			Old: "told == nil || told.own",
+			New: "true",
+		}},
+		Script: "a table is altered between an unnamed Parse and its Bind", Breaks: []Promise{AsDescribed},
+		Faults: "schema",
+	},
+	{
+		Name: "what was told is not in the key",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/told.go", As: mutant.Statements,
+			Old: "if d == nil {\n\t\treturn digest{}\n\t}\n\treturn d.key",
+			New: "return digest{}",
+		}},
+		Script: "a table is altered behind a description", Breaks: []Promise{AsDescribed},
+		Faults: "schema",
+	},
+	{
 		Name: "what was written is marked after its acknowledgement",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/mark.go", As: mutant.Statements,

@@ -42,13 +42,18 @@ const (
 	// Block: what is read in a transaction that may write reflects every commit
 	// acknowledged before its BEGIN.
 	Block Promise = "transactions, from BEGIN"
+	// AsParsed: a statement's constants mean what they meant under the settings of its
+	// Parse.
+	AsParsed Promise = "constants, from Parse"
+	// AsDescribed: rows have the columns that their statement was described with.
+	AsDescribed Promise = "rows, as described"
 	// Control: all of the above for sessions connected to PostgreSQL itself. A
 	// violation here is a fault of the checker, or a discovery.
 	Control Promise = "control: direct"
 )
 
 // Promises lists them all, in the order of the report.
-var Promises = []Promise{Bounded, OwnWrites, Beside, Guarded, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, Control}
+var Promises = []Promise{Bounded, OwnWrites, Beside, Guarded, Monotonic, Across, Strong, Linear, Causal, Atomic, Committed, Block, AsParsed, AsDescribed, Control}
 
 // level is what a session asks the sidecar for.
 type level uint8

@@ -22,9 +22,12 @@ const (
 	// total is the whole of table accounts. Its version is the number of transfers
 	// made.
 	total
+	// meant is a row of table constants, which a constant means under one value of a
+	// setting.
+	meant
 )
 
-var kindNames = [...]string{"row", "left", "right", "flicker", "total"}
+var kindNames = [...]string{"row", "left", "right", "flicker", "total", "meant"}
 
 // key names a register.
 type key struct {

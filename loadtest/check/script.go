@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -40,7 +41,7 @@ const (
 
 // Scripts lists all scripts.
 func Scripts() []Script {
-	return append(append(append(append([]Script(nil), boundScripts...), sessionScripts...), redisScripts...), serverScripts...)
+	return slices.Concat(boundScripts, sessionScripts, statementScripts, redisScripts, serverScripts)
 }
 
 // stage is where a script is played. Its steps do nothing any more once one has
@@ -121,6 +122,12 @@ func (st *stage) session(door int, l level) *session {
 func (st *stage) sessionWithin(door int, l level, bound time.Duration) *session {
 	s := st.newSession("client", len(st.sessions), door, l, prepared)
 	s.bound = bound
+	st.connected(s)
+	return s
+}
+
+// connected takes a session in and connects it.
+func (st *stage) connected(s *session) {
 	st.sessions = append(st.sessions, s)
 	st.try(func() error {
 		if e := st.epoch.Load(); s.connect(st.ctx, e) != nil {
@@ -128,7 +135,6 @@ func (st *stage) sessionWithin(door int, l level, bound time.Duration) *session 
 		}
 		return nil
 	})
-	return s
 }
 
 // direct opens a session on PostgreSQL itself.

@@ -81,8 +81,7 @@ func incrementBehindLock(st *stage) {
 		p := st.newPooled(2*i, 0, counter, made)
 		callers[i] = p
 		for _, s := range []*session{p.reads, p.writes} {
-			st.sessions = append(st.sessions, s)
-			st.try(func() error { return s.connect(st.ctx, st.epoch.Load()) })
+			st.connected(s)
 		}
 	}
 	st.try(func() error { callers[0].increment(); return nil })

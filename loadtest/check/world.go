@@ -26,6 +26,8 @@ type world struct {
 	hold sync.RWMutex
 	// near is the fault at work, or calm.
 	near atomic.Pointer[string]
+	// switching is set while the callers of pools switch settings at every turn.
+	switching atomic.Bool
 	// failures holds the first reason to end the run early.
 	failures chan error
 }
@@ -125,6 +127,8 @@ func (w *world) play(ctx context.Context) error {
 	w.startLinear(ctx, start)
 	w.startCompanions(ctx, start)
 	w.startPooled(ctx, start)
+	w.startSwitchers(ctx, start)
+	w.startShaped(ctx, start)
 
 	faulting, stopFaults := context.WithCancel(ctx)
 	defer stopFaults()

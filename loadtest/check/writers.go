@@ -31,6 +31,7 @@ const (
 	transferSQL      = `UPDATE accounts SET balance = balance + CASE id WHEN $1 THEN -1 ELSE 1 END, version = version + 1 WHERE id IN ($1, $2)`
 	moveAccountSQL   = `WITH gone AS (DELETE FROM accounts WHERE id = $1 RETURNING *) SELECT branch, balance, version FROM gone`
 	insertAccountSQL = `INSERT INTO accounts (id, branch, balance, version) VALUES ($1, $2, $3, $4)`
+	writeMeantSQL    = `UPDATE constants SET version = version + 1, mark = $2 WHERE id = $1 RETURNING version`
 	giveAccountSQL   = `UPDATE accounts SET balance = balance + 1, version = version + 1 WHERE id = $1`
 )
 
@@ -48,8 +49,10 @@ func (w *world) writer(ctx context.Context, s *session, pace time.Duration) {
 // writeSomething makes one transaction. Errors are counted where they happen.
 func (s *session) writeSomething(ctx context.Context) {
 	switch n := s.random.IntN(100); {
+	case n < 26:
+		s.writeOne(key{row, s.hot(sharedRows)}, writeRowSQL)
 	case n < 32:
-		s.writeRow(key{row, s.hot(sharedRows)})
+		s.writeOne(key{meant, s.random.IntN(meantCount)}, writeMeantSQL)
 	case n < 42:
 		s.writeRows()
 	case n < 48:
@@ -109,6 +112,8 @@ func (s *session) readBack(k key) {
 		s.readOne(k, readHalfSQL[k.kind], k.id)
 	case flicker:
 		s.readFlicker(k)
+	case meant:
+		s.readOne(k, readMeantSQL, k.id)
 	}
 }
 
@@ -128,9 +133,9 @@ func (s *session) failedUnlessClosed(err error) error {
 	return err
 }
 
-// writeRow updates a row in a transaction of its own.
-func (s *session) writeRow(k key) {
-	if r, err := s.write(k, writeRowSQL, s.world.marks.next(s.epoch)); err == nil {
+// writeOne updates a row in a transaction of its own.
+func (s *session) writeOne(k key, sql string) {
+	if r, err := s.write(k, sql, s.world.marks.next(s.epoch)); err == nil {
 		s.committed(r)
 	}
 }
@@ -359,4 +364,6 @@ const (
 	firstLinear    = 3000
 	firstCompanion = 4000
 	firstPooled    = 5000
+	firstSwitcher  = 6000
+	firstShaped    = 7000
 )
