@@ -79,12 +79,12 @@ func postgresText(v reflect.Value) string {
 //  3. the label is taken and includes the change;
 //  4. the entry's tags are never moved again, and its label sees the schema's.
 func (c *Cache) resolve(dependencies []Dependency, label fence.Label) ([]fence.Tag, bool) {
-	if c.options.Resolve == nil || len(dependencies) == 0 {
+	if c.resolver == nil || len(dependencies) == 0 {
 		return nil, false
 	}
 	var tags []fence.Tag
 	for _, d := range dependencies {
-		found, ok := c.options.Resolve(d, label)
+		found, ok := c.resolver(d, label)
 		if !ok {
 			return nil, false
 		}

@@ -1,30 +1,17 @@
-// Package cache answers repeated reads from memory, and only while it can prove
-// that the answer is as fresh as promised.
+// Package cache makes functions of Go that read the database cached ones: their
+// answers come from memory, and only while it can be proven that they are as fresh
+// as promised.
 //
-// A Cache is two tiers (memory, and a Remote that the processes share, usually
-// Redis) and one load: of any number of readers that miss one key together, one
-// asks Postgres. It is shared by everything in a process; the first bytes of a
-// key keep its users apart. There are two faces: Wrap makes a Go function a
-// cached one, and the methods of Cache are the same thing in steps, for callers
-// that load in their own way, such as a relay of wire messages:
+// Wrap is its face. A Cache is shared by all wrapped functions of a process, and
+// through Options.Remote by all processes; of any number of callers that miss one
+// key together, one loads. What an answer depends on, a Policy says with Row, Table
+// and Custom; a context says whose reads its calls are (WithSession) and which must
+// not be cached (Bypass).
 //
-//	Lookup   the hit: no allocation, no I/O
-//	Prove    after Unproven: makes the newest head new enough, then Lookup again
-//	Join     after Miss: one of all who miss the key leads, the others Wait
-//	Fetch    the leader asks the second tier; as a method of Flight it also takes
-//	         care that of all processes one loads, if loads are long
-//	Begin    the leader takes the label, and then loads
-//	Store    the leader gives the entry to both tiers
-//	Finish   the leader hands the entry to those who wait
+// It guarantees what package engine, which keeps the answers, guarantees of
+// entries: no order of loads, writes, events and forgotten messages makes a stale
+// answer, as far as the policy names what the answer depends on. It does not watch
+// the database (package invalidation does) and does not know SQL.
 //
-// It guarantees that whatever Lookup, Wait and Serve hand out was admitted by
-// the fence after the reader came, or was loaded after the reader came: no
-// order of loads, writes, events and forgotten messages makes a stale answer.
-// The tiers are trusted with nothing but bytes; and with Options.Keys the second
-// one not even with those: what others write there is not used. It does not
-// watch the database (package invalidation does, and feeds the fence) and does
-// not know SQL.
-//
-// All functions and methods may be called concurrently, except where a type
-// says otherwise.
+// All functions may be called concurrently.
 package cache

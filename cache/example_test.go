@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -90,7 +91,9 @@ func shop(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := cache.New(cache.Options{Fence: rules, Confirm: follower.Confirm, Resolve: resolver(follower)})
+	c, err := cache.New(cache.Options{
+		Options: engine.Options{Fence: rules, Confirm: follower.Confirm}, Resolve: resolver(follower),
+	})
 	if err != nil {
 		return err
 	}

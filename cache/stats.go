@@ -3,59 +3,19 @@ package cache
 import (
 	"sync/atomic"
 
-	"github.com/freshet/freshet/cache/memory"
+	"github.com/freshet/freshet/cache/engine"
 )
 
-// counterStripes is how many places the hot counters are spread over, a power of
-// two, so that readers of different keys do not share a cache line.
-const counterStripes = 16
-
-// counters are what the cache counts.
+// counters are what wrapped functions count.
 type counters struct {
-	lookups [counterStripes]lookupCounters
-
-	fetched, coalesced, alone         atomic.Uint64
-	unusable                          [faults]atomic.Uint64
-	stored, tooLarge, overtaken       atomic.Uint64
-	published, dropped                atomic.Uint64
-	leases, leasesAwaited, leasesVain atomic.Uint64
-	loads, loadErrors, unwatched      atomic.Uint64
-	replicaLoads, replicaRefused      atomic.Uint64
-}
-
-// lookupCounters fill a cache line and its neighbour.
-type lookupCounters struct {
-	hits, misses, unproven atomic.Uint64
-	_                      [104]byte
-}
-
-func (c *counters) stripe(hash uint64) *lookupCounters {
-	return &c.lookups[hash%counterStripes]
+	loads, loadErrors, unwatched atomic.Uint64
+	replicaLoads, replicaRefused atomic.Uint64
 }
 
 // Stats are counts since New.
 type Stats struct {
-	Hits     uint64 // Lookup: served from the first tier
-	Misses   uint64 // Lookup: nothing that may be served
-	Unproven uint64 // Lookup: the newest head was too old to say
-
-	Fetched   uint64 // entries copied from the remote tier
-	Unusable  uint64 // records of the remote tier that were of no use, for one of the next three reasons
-	Broken    uint64 // those that could not be read, were of another key or above EntryMax
-	Expired   uint64 // those whose life was over
-	Outdated  uint64 // those that an event had overtaken
-	Coalesced uint64 // readers that took another's load
-	Alone     uint64 // readers that missed and loaded without others to share
-
-	Stored    uint64 // entries put into the first tier
-	TooLarge  uint64 // entries above EntryMax
-	Overtaken uint64 // entries that an event made useless before they were stored or published
-	Published uint64 // entries sent to the remote tier
-	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
-
-	Leases        uint64 // loads begun on behalf of all processes
-	LeasesAwaited uint64 // entries found after waiting for the load of another process
-	LeasesVain    uint64 // waits for such a load that brought nothing
+	// Stats are those of the tiers.
+	engine.Stats
 
 	Loads      uint64 // loads of wrapped functions, of any kind
 	LoadErrors uint64 // those that failed
@@ -63,29 +23,14 @@ type Stats struct {
 
 	ReplicaLoads   uint64 // answers that came from Policy.Replica
 	ReplicaRefused uint64 // attempts that the primary had to answer: lag, an error, not vouched for
-
-	// Memory is the first tier.
-	Memory memory.Stats
 }
 
 // Stats returns counts that were each right at some moment of the call.
 func (c *Cache) Stats() Stats {
 	n := &c.counters
-	s := Stats{
-		Fetched: n.fetched.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
-		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
-		Published: n.published.Load(), Dropped: n.dropped.Load(),
-		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
+	return Stats{
+		Stats: c.engine.Stats(),
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
 		ReplicaLoads: n.replicaLoads.Load(), ReplicaRefused: n.replicaRefused.Load(),
-		Memory: c.memory.Stats(),
 	}
-	s.Broken, s.Expired, s.Outdated = n.unusable[broken].Load(), n.unusable[expired].Load(), n.unusable[overtaken].Load()
-	s.Unusable = s.Broken + s.Expired + s.Outdated
-	for i := range n.lookups {
-		s.Hits += n.lookups[i].hits.Load()
-		s.Misses += n.lookups[i].misses.Load()
-		s.Unproven += n.lookups[i].unproven.Load()
-	}
-	return s
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 )
 
@@ -40,7 +41,7 @@ type Policy[K comparable, V any] struct {
 	// Otherwise, and after an error, the function is called again for the primary: a
 	// standby that lags costs time. It needs TagsFromKey or TagsFromValue to tell
 	// everything, as without it.
-	Replica Replica
+	Replica engine.Replica
 	// KeyBytes returns bytes that differ for different keys. It is needed for keys
 	// with pointers and interfaces, time.Time among them.
 	KeyBytes func(K) []byte
@@ -94,7 +95,7 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	}
 	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p}
 	w.prefix = wrapPrefix(name, key, value)
-	w.shape = c.Hash(w.prefix)
+	w.shape = c.engine.Hash(w.prefix)
 	return w.get
 }
 
@@ -110,7 +111,7 @@ func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Polic
 	if p.NotFound != nil && p.TagsFromKey == nil {
 		return errors.New("Policy.NotFound needs Policy.TagsFromKey: there is no value to take dependencies from")
 	}
-	if p.Codec == nil && c.options.Remote != nil {
+	if p.Codec == nil && c.sharing {
 		if lost := lostInJSON(value, map[reflect.Type]bool{}); lost != "" {
 			return fmt.Errorf("JSON does not keep %s: set Policy.Codec", lost)
 		}
@@ -130,17 +131,17 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	}
 	key := w.key(k)
 	e, outcome := w.lookup(ctx, key, s)
-	if outcome == Hit {
+	if outcome == engine.Hit {
 		return w.answer(ctx, k, s, e)
 	}
-	if outcome == Unproven {
+	if outcome == engine.Unproven {
 		return w.loadAlone(ctx, k, s)
 	}
 	if !w.keepable(k) {
 		w.cache.counters.unwatched.Add(1)
 		return w.loadAlone(ctx, k, s)
 	}
-	f := w.cache.Join(key)
+	f := w.cache.engine.Join(key)
 	if e, ok := f.Wait(ctx, s); ok {
 		return w.answer(ctx, k, s, e)
 	}
@@ -155,19 +156,19 @@ func (w *wrapped[K, V]) key(k K) []byte {
 	return appendKey(key, reflect.ValueOf(k))
 }
 
-func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*Entry, Outcome) {
-	hash := w.cache.Hash(key)
+func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*engine.Entry, engine.Outcome) {
+	hash := w.cache.engine.Hash(key)
 	now := fence.Now()
-	e, outcome := w.cache.Lookup(key, hash, now, s)
-	if outcome == Unproven && w.cache.Prove(ctx, w.cache.Peek(key, hash), s) {
-		e, outcome = w.cache.Lookup(key, hash, now, s)
+	e, outcome := w.cache.engine.Lookup(key, hash, now, s)
+	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, w.cache.engine.Peek(key, hash), s) {
+		e, outcome = w.cache.engine.Lookup(key, hash, now, s)
 	}
 	return e, outcome
 }
 
 // answer is what an entry of this function says. The key names the types; but
 // two functions may have local types that are spelled alike, and then each loads.
-func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *Entry) (V, error) {
+func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *engine.Entry) (V, error) {
 	p, ok := e.Payload.(*typed[V])
 	if !ok {
 		return w.loadAlone(ctx, k, s)
@@ -181,7 +182,7 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *En
 // keepable reports whether, as far as the key tells, a load begun now could be
 // kept. Loads that cannot be are not worth waiting for.
 func (w *wrapped[K, V]) keepable(k K) bool {
-	start, ok := w.cache.Begin()
+	start, ok := w.cache.engine.Begin()
 	if !ok || w.policy.TagsFromKey == nil {
 		return ok
 	}

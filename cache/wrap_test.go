@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -26,7 +27,7 @@ func dependsOnNumber(id int) []Dependency { return []Dependency{Row("public.numb
 
 // loader loads from a world, and counts.
 type loader struct {
-	world *world
+	world *world.World
 	loads atomic.Int64
 	// during, unless nil, runs between the query and its end.
 	during func(context.Context)
@@ -34,7 +35,7 @@ type loader struct {
 
 func (l *loader) load(ctx context.Context, id int) (number, error) {
 	l.loads.Add(1)
-	n := number{ID: id, Value: l.world.read(), At: time.UnixMilli(7).UTC(), Names: []string{"a"}}
+	n := number{ID: id, Value: l.world.Read(), At: time.UnixMilli(7).UTC(), Names: []string{"a"}}
 	if l.during != nil {
 		l.during(ctx)
 	}
@@ -58,7 +59,7 @@ func get(t *testing.T, ctx context.Context, f getter) int {
 
 func TestWrapReadsThrough(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	f := wrapNumber(c, l)
@@ -70,8 +71,8 @@ func TestWrapReadsThrough(t *testing.T) {
 	if l.loads.Load() != 1 {
 		t.Fatalf("%d loads for ten reads", l.loads.Load())
 	}
-	w.commit()
-	w.look()
+	w.Commit()
+	w.Look()
 	if got := get(t, t.Context(), f); got != 2 || l.loads.Load() != 2 {
 		t.Fatalf("%d after the row changed, %d loads", got, l.loads.Load())
 	}
@@ -79,7 +80,7 @@ func TestWrapReadsThrough(t *testing.T) {
 
 func TestWrapTagsFromValue(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	f := Wrap(c, "number", l.load, Policy[int, number]{
@@ -87,8 +88,8 @@ func TestWrapTagsFromValue(t *testing.T) {
 	})
 	get(t, t.Context(), f)
 	get(t, t.Context(), f)
-	w.commit()
-	w.look()
+	w.Commit()
+	w.Look()
 	if got := get(t, t.Context(), f); got != 2 || l.loads.Load() != 2 {
 		t.Fatalf("%d, %d loads", got, l.loads.Load())
 	}
@@ -99,7 +100,7 @@ func TestWrapSharesThroughTheRemoteTier(t *testing.T) {
 	w, b, first, second := pair(t)
 	l := &loader{world: w}
 	get(t, t.Context(), wrapNumber(first, l))
-	<-b.set
+	<-b.Sets
 	n, err := wrapNumber(second, l)(t.Context(), 1)
 	if err != nil || l.loads.Load() != 1 {
 		t.Fatalf("%v, %d loads", err, l.loads.Load())
@@ -114,7 +115,7 @@ func TestWrapKeepsShapesApart(t *testing.T) {
 	t.Parallel()
 	w, b, first, second := pair(t)
 	get(t, t.Context(), wrapNumber(first, &loader{world: w}))
-	<-b.set
+	<-b.Sets
 	type number struct{ ID, Value, Price int }
 	loads := 0
 	f := Wrap(second, "number", func(context.Context, int) (number, error) {
@@ -128,7 +129,7 @@ func TestWrapKeepsShapesApart(t *testing.T) {
 
 func TestUnwatchedIsLoadedEveryTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	unwatched := []Dependency{Table("public.unwatched")}
@@ -154,18 +155,18 @@ func TestUnwatchedIsLoadedEveryTime(t *testing.T) {
 // Tags must be those of the label's schema, or newer: see Cache.resolve.
 func TestDependenciesAreResolvedForTheLabel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	var asked []fence.Label
 	c := open(t, w, func(o *Options) {
 		o.Resolve = func(_ Dependency, label fence.Label) ([]fence.Tag, bool) {
 			asked = append(asked, label)
-			return []fence.Tag{numberTag}, true
+			return []fence.Tag{world.NumberTag}, true
 		}
 	})
-	f := wrapNumber(c, &loader{world: w, during: func(context.Context) { w.move(schemaTag); w.look() }})
+	f := wrapNumber(c, &loader{world: w, during: func(context.Context) { w.Move(fence.NewTag(fence.SchemaText)); w.Look() }})
 	get(t, t.Context(), f)
 	last := asked[len(asked)-1]
-	if head := w.fence.Head(); last.Lower.Includes(head.Snapshot) {
+	if head := w.Fence.Head(); last.Lower.Includes(head.Snapshot) {
 		t.Fatal("resolved for a label that the load did not begin with")
 	}
 	if c.Stats().Stored != 0 {
@@ -189,15 +190,15 @@ func TestNotFoundIsKeptIfNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	<-b.set
+	<-b.Sets
 	if n, err := Wrap(second, "absent", absent, p)(t.Context(), 1); !errors.Is(err, errNone) || n.Value != 0 {
 		t.Fatal(n, err)
 	}
 	if loads != 1 || first.Stats().LoadErrors != 0 {
 		t.Fatalf("%d loads, stats %+v", loads, first.Stats())
 	}
-	w.commit() // it is inserted
-	w.look()
+	w.Commit() // it is inserted
+	w.Look()
 	if _, err := f(t.Context(), 1); err == nil || loads != 2 {
 		t.Fatalf("%v, %d loads after the row changed", err, loads)
 	}
@@ -205,7 +206,7 @@ func TestNotFoundIsKeptIfNamed(t *testing.T) {
 
 func TestErrorsAreNotKept(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
+	c := open(t, world.New(), nil)
 	loads := 0
 	boom := errors.New("boom")
 	f := Wrap(c, "failing", func(context.Context, int) (number, error) { loads++; return number{}, boom },
@@ -222,14 +223,14 @@ func TestErrorsAreNotKept(t *testing.T) {
 
 func TestSessionOfAWrappedFunction(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	f := wrapNumber(c, l)
 	var s fence.Session
 	ctx := WithSession(t.Context(), &s)
 	get(t, ctx, f)
-	w.commit()
+	w.Commit()
 	Wrote(ctx)
 	if got := get(t, ctx, f); got != 2 {
 		t.Fatalf("the writer read %d", got)
@@ -242,13 +243,13 @@ func TestSessionOfAWrappedFunction(t *testing.T) {
 
 func TestUnprovenLoads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	f := wrapNumber(c, l)
 	get(t, t.Context(), f)
-	w.setDeaf(true)
-	w.commit()
+	w.SetDeaf(true)
+	w.Commit()
 	var s fence.Session
 	ctx := WithSession(t.Context(), &s)
 	Wrote(ctx)
@@ -260,12 +261,12 @@ func TestUnprovenLoads(t *testing.T) {
 	if l.loads.Load() != 3 || c.Stats().Unproven == 0 {
 		t.Fatalf("%d loads, stats %+v", l.loads.Load(), c.Stats())
 	}
-	w.setDeaf(false)
+	w.SetDeaf(false)
 }
 
 func TestBypassNeitherReadsNorKeeps(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
 	f := wrapNumber(c, l)
@@ -280,10 +281,10 @@ func TestBypassNeitherReadsNorKeeps(t *testing.T) {
 func TestManyReadersOneLoad(t *testing.T) {
 	t.Parallel()
 	const many = 500
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w, during: func(context.Context) {
-		until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
+		world.Until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
 	}}
 	f := wrapNumber(c, l)
 	var readers sync.WaitGroup
@@ -303,7 +304,7 @@ func TestManyReadersOneLoad(t *testing.T) {
 
 func TestLeaderThatIsCancelled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	loading, goOn := make(chan struct{}), make(chan struct{})
 	l := &loader{world: w, during: func(context.Context) { close(loading); <-goOn }}
@@ -321,9 +322,9 @@ func TestLeaderThatIsCancelled(t *testing.T) {
 			t.Errorf("the follower got %+v, %v", n, err)
 		}
 	})
-	until(t, "the follower looked", func() bool { return c.Stats().Misses == 2 })
+	world.Until(t, "the follower looked", func() bool { return c.Stats().Misses == 2 })
 	cancel()
-	until(t, "the leader left", func() bool { return ctx.Err() != nil })
+	world.Until(t, "the leader left", func() bool { return ctx.Err() != nil })
 	close(goOn)
 	readers.Wait()
 	if l.loads.Load() != 1 {
@@ -333,7 +334,7 @@ func TestLeaderThatIsCancelled(t *testing.T) {
 
 func TestPanickingLoader(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
+	c := open(t, world.New(), nil)
 	var loads atomic.Int64
 	f := Wrap(c, "panicking", func(context.Context, int) (number, error) { loads.Add(1); panic("no disk") },
 		Policy[int, number]{TagsFromKey: dependsOnNumber})
@@ -355,7 +356,7 @@ func TestPanickingLoader(t *testing.T) {
 
 func TestLoaderThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
+	c := open(t, world.New(), nil)
 	f := Wrap(c, "ending", func(context.Context, int) (number, error) { runtime.Goexit(); return number{}, nil },
 		Policy[int, number]{TagsFromKey: dependsOnNumber})
 	if _, err := f(t.Context(), 1); !errors.Is(err, errNoResult) {
@@ -365,7 +366,7 @@ func TestLoaderThatEndsItsGoroutine(t *testing.T) {
 
 func TestCloseEndsLoadsAndLaterReadsLoad(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	loading := make(chan struct{})
 	l := &loader{world: w, during: func(ctx context.Context) { close(loading); <-ctx.Done() }}
@@ -387,7 +388,7 @@ func TestCloseEndsLoadsAndLaterReadsLoad(t *testing.T) {
 
 func TestLoadMax(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, func(o *Options) { o.LoadMax = time.Millisecond })
 	f := wrapNumber(c, &loader{world: w, during: func(ctx context.Context) { <-ctx.Done() }})
 	if _, err := f(t.Context(), 1); !errors.Is(err, context.DeadlineExceeded) {
@@ -414,7 +415,7 @@ func TestWrapRefuses(t *testing.T) {
 		},
 		"absence without a key's tags": func() {
 			Wrap(c, "f", (&loader{}).load, Policy[int, number]{
-				TagsFromValue: func(int, number) []Dependency { return nil }, NotFound: errDeaf,
+				TagsFromValue: func(int, number) []Dependency { return nil }, NotFound: world.ErrDeaf,
 			})
 		},
 	} {
@@ -443,7 +444,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w := newWorld(t)
+	w := world.New()
 	tier := &noted{Store: store}
 	shared := func(o *Options) { o.Remote = tier }
 	caches := []*Cache{open(t, w, shared), open(t, w, shared)}
@@ -461,7 +462,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 				}
 				var s fence.Session
 				ctx := WithSession(t.Context(), &s)
-				least := w.read()
+				least := w.Read()
 				Wrote(ctx) // it knows of everything committed until now
 				began := time.Now()
 				n, err := f(ctx, 1)
@@ -470,7 +471,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 					return
 				}
 				if reads.Add(1)%3 == 0 {
-					w.commit()
+					w.Commit()
 				}
 			}
 		})
@@ -478,7 +479,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 	more := func() {
 		t.Helper()
 		target := reads.Load() + 300
-		until(t, "reads go on", func() bool { return reads.Load() >= target || t.Failed() })
+		world.Until(t, "reads go on", func() bool { return reads.Load() >= target || t.Failed() })
 	}
 	more()
 	server.Kill()
@@ -509,7 +510,7 @@ func (n *noted) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 // spoil replaces every value by garbage.
 func (n *noted) spoil(t *testing.T) {
 	t.Helper()
-	until(t, "Redis takes garbage", func() bool {
+	world.Until(t, "Redis takes garbage", func() bool {
 		spoiled := 0
 		for key := range n.keys.Range {
 			if n.Store.Set(t.Context(), key.(string), []byte("garbage"), time.Minute) {

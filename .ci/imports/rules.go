@@ -33,9 +33,24 @@ var rules = []rule{
 		reason:  "only cache/redis knows go-redis",
 	},
 	{
+		applies: in("./cache/engine", "./cache/fence", "./cache/memory", "./cache/redis"),
+		forbids: in("./invalidation"),
+		reason:  "the tiers are told what changed, they do not know by whom",
+	},
+	{
+		applies: in("./cache/engine"),
+		forbids: both(in("."), notIn("./cache/fence", "./cache/memory")),
+		reason:  "the engine decides what is served; who loads, and from where, is its callers' matter",
+	},
+	{
 		applies: in("./cache"),
-		forbids: in("./invalidation", "./sidecar", "./loadtest"),
-		reason:  "the cache is told what changed, it does not know by whom",
+		forbids: in("./sidecar", "./loadtest"),
+		reason:  "who uses the library links no daemon and no harness",
+	},
+	{
+		applies: in("./sidecar"),
+		forbids: same("./cache"),
+		reason:  "the sidecar relays bytes through cache/engine; wrapped functions are for programs in Go",
 	},
 	{
 		applies: in("./invalidation"),
@@ -104,6 +119,11 @@ func in(roots ...string) func(string) bool {
 		}
 		return false
 	}
+}
+
+// same is true for one path alone.
+func same(one string) func(string) bool {
+	return func(importPath string) bool { return importPath == one }
 }
 
 func notIn(roots ...string) func(string) bool {

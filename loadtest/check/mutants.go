@@ -136,7 +136,7 @@ var mutants = []Mutant{
 	{
 		Name: "an old head is taken for fresh",
 		Edits: []mutant.Edit{{
-			File: "cache/cache.go", As: mutant.Condition,
+			File: "cache/engine/cache.go", As: mutant.Condition,
 			Old: "began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())",
 			New: "true",
 		}},
@@ -192,7 +192,7 @@ var mutants = []Mutant{
 	{
 		Name: "the marks of what was written are ignored",
 		Edits: []mutant.Edit{{
-			File: "cache/cache.go", As: mutant.Condition,
+			File: "cache/engine/cache.go", As: mutant.Condition,
 			Old: "began < c.written(e, now, s)",
 			New: "false",
 		}},
@@ -262,7 +262,7 @@ var mutants = []Mutant{
 	{
 		Name: "a hit does not count as seen",
 		Edits: []mutant.Edit{{
-			File: "cache/cache.go", As: mutant.Statements,
+			File: "cache/engine/cache.go", As: mutant.Statements,
 			Old: "if s != nil {\n\t\ts.Received(e.Ticket.Loaded())\n\t}",
 			New: "",
 		}},
@@ -272,7 +272,7 @@ var mutants = []Mutant{
 	{
 		Name: "the upper bound of what Redis holds is ignored",
 		Edits: []mutant.Edit{{
-			File: "cache/remote.go", As: mutant.Condition,
+			File: "cache/engine/remote.go", As: mutant.Condition,
 			Old: "c.fence.Settled(r.label)",
 			New: "true",
 		}},
@@ -282,7 +282,7 @@ var mutants = []Mutant{
 	{
 		Name: "Redis is believed about the key",
 		Edits: []mutant.Edit{{
-			File: "cache/remote.go", As: mutant.Condition,
+			File: "cache/engine/remote.go", As: mutant.Condition,
 			Old: "string(r.key) != string(key)",
 			New: "false",
 		}},
@@ -292,7 +292,7 @@ var mutants = []Mutant{
 	{
 		Name: "Redis is believed about the bytes",
 		Edits: []mutant.Edit{{
-			File: "cache/envelope.go", As: mutant.Condition,
+			File: "cache/engine/envelope.go", As: mutant.Condition,
 			Old: "binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:])",
 			New: "false",
 		}},
@@ -302,7 +302,7 @@ var mutants = []Mutant{
 	{
 		Name: "a flight is shared with who came too late",
 		Edits: []mutant.Edit{{
-			File: "cache/flight.go", As: mutant.Condition,
+			File: "cache/engine/flight.go", As: mutant.Condition,
 			Old: "!e.Ticket.Label().Replica && e.began != 0 && e.began >= f.arrived",
 			New: "e.began != 0",
 		}},

@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 )
 
 const (
@@ -40,7 +40,7 @@ func readKeyFile(path string) ([][]byte, error) {
 			continue
 		}
 		key := make([]byte, hex.DecodedLen(len(line)))
-		if _, err := hex.Decode(key, line); err != nil || len(key) != cache.SealKeyLength {
+		if _, err := hex.Decode(key, line); err != nil || len(key) != engine.SealKeyLength {
 			return nil, usage("read --redis-key-file %s: line %d is no key; %s", path, i+1, keyFileHow)
 		}
 		keys = append(keys, key)

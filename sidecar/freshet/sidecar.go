@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
@@ -38,7 +38,7 @@ type sidecar struct {
 	follower *invalidation.Follower
 	standby  *invalidation.Standby // nil: upstream is the primary
 	remote   *redis.Store          // nil: one tier
-	cache    *cache.Cache
+	cache    *engine.Cache
 	analyzer *analysis.Analyzer
 	server   *wire.Server
 	admin    *dashboard.Server // nil: off
@@ -129,7 +129,7 @@ func (s *sidecar) buildCache() (err error) {
 			return usage("use --upstream as a replica of --primary: %w", err)
 		}
 	}
-	options := cache.Options{
+	options := engine.Options{
 		Fence:       s.fence,
 		Confirm:     s.follower.Confirm,
 		MemoryBytes: int64(s.config.Memory),
@@ -146,7 +146,7 @@ func (s *sidecar) buildCache() (err error) {
 			return err
 		}
 	}
-	s.cache, err = cache.New(options)
+	s.cache, err = engine.New(options)
 	return err
 }
 

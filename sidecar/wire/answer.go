@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 )
 
 // answer is the payload of a cache entry: messages as Postgres sent them.
@@ -33,7 +33,7 @@ var errAnswerBytes = errors.New("decode answer: malformed bytes")
 
 // decodeAnswer reads what AppendBinary wrote. The messages inside are checked
 // to be whole, since they go to a client unseen.
-func decodeAnswer(src []byte) (cache.Payload, error) {
+func decodeAnswer(src []byte) (engine.Payload, error) {
 	n, width := binary.Uvarint(src)
 	if width <= 0 || n > uint64(len(src)-width) {
 		return nil, errAnswerBytes

@@ -3,7 +3,7 @@ package wire
 import (
 	"bytes"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/analysis"
 )
@@ -12,10 +12,10 @@ import (
 // group that it belongs to ends well.
 type capture struct {
 	key   []byte
-	start cache.Start
+	start engine.Start
 	tags  []fence.Tag
 	// flight, unless nil, is waited for by others who want the same answer.
-	flight *cache.Flight
+	flight *engine.Flight
 	// bound, unless nil, is the statement whose rows these are, without a description:
 	// what the client was told of it belongs to the key, and may still be on its way.
 	bound *prepared
@@ -55,7 +55,7 @@ func (c *capture) spoil() {
 
 // release tells those who wait that the load has ended with entry, or with
 // nothing. It may be called more than once; the first counts.
-func (c *capture) release(entry *cache.Entry) {
+func (c *capture) release(entry *engine.Entry) {
 	if c.flight != nil {
 		c.flight.Finish(entry)
 		c.flight = nil
@@ -63,14 +63,14 @@ func (c *capture) release(entry *cache.Entry) {
 }
 
 // store puts the answer into the cache.
-func (c *capture) store(to *cache.Cache, loaded fence.Instant) {
+func (c *capture) store(to *engine.Cache, loaded fence.Instant) {
 	if c.spoiled || !c.complete || !c.completeKey() {
 		c.release(nil)
 		return
 	}
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &answer{description: bytes.Clone(c.answer.description), body: bytes.Clone(c.answer.body)}
-	entry := to.NewEntry(cache.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Payload: stored})
+	entry := to.NewEntry(engine.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Payload: stored})
 	if c.confirming != nil {
 		c.confirming.confirmReplica(entry, c.start, loaded, c.flight)
 		c.flight = nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -428,7 +428,7 @@ func TestCase36LargeResultsAreNotKept(t *testing.T) {
 	t.Parallel()
 	const entryMax = 64 << 10
 	bed := newTestbed(t, casesSchema)
-	s := bed.sidecar(func(c *cache.Options, _ *invalidation.FollowerOptions) { c.EntryMax = entryMax })
+	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) { c.EntryMax = entryMax })
 	c := dialRaw(t, s.dsn())
 	large, small := msgQuery("SELECT body FROM big WHERE id = 1"), msgQuery("SELECT length(body) FROM big WHERE id = 1")
 	first := c.ask(large)

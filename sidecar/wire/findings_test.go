@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -65,7 +65,7 @@ func TestF2ClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
 	promoted := promoteCopy(t, old)
 	bed := &testbed{t: t, postgres: promoted, database: before.database}
 	bed.direct = bed.connect(promoted.DSN(bed.database))
-	s := bed.sidecar(func(_ *cache.Options, f *invalidation.FollowerOptions) {
+	s := bed.sidecar(func(_ *engine.Options, f *invalidation.FollowerOptions) {
 		config, err := pgx.ParseConfig(old.FollowerDSN(bed.database))
 		if err != nil {
 			t.Fatal(err)

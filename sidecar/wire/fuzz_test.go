@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 )
 
 // fuzzed is a session without connections that knows an unnamed statement and
@@ -85,7 +85,7 @@ func fuzzGroup(t *testing.T, kind unitKind, unit []byte) {
 			if w := &p.wants[i]; w.prepared == nil || w.prepared.statement == nil {
 				t.Fatalf("a statement that is not known would be answered: %q", unit)
 			}
-			p.wants[i].entry = &cache.Entry{Payload: &answer{body: []byte("body"), description: []byte("description")}}
+			p.wants[i].entry = &engine.Entry{Payload: &answer{body: []byte("body"), description: []byte("description")}}
 			s.keyOf(&p.wants[i])
 		}
 		_ = s.holds()

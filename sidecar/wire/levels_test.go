@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -18,7 +18,7 @@ import (
 
 // lazy makes a sidecar that looks only when somebody demands it, and that may
 // serve what is an hour old: what a level demands is then all that is fresh.
-func lazy(c *cache.Options, f *invalidation.FollowerOptions) {
+func lazy(c *engine.Options, f *invalidation.FollowerOptions) {
 	c.Staleness = time.Hour
 	f.Poll, f.Verify = time.Minute, time.Minute
 }

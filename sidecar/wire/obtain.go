@@ -3,7 +3,7 @@ package wire
 import (
 	"context"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/analysis"
 )
@@ -23,7 +23,7 @@ type request struct {
 // obtained is how a request ended: with an entry, with a capture for the answer
 // that Postgres is now to give, or with the reason for neither.
 type obtained struct {
-	entry   *cache.Entry
+	entry   *engine.Entry
 	outcome Outcome
 	capture *capture
 	reason  string
@@ -40,7 +40,7 @@ type judgement struct {
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
-func (s *session) lookup() *cache.Entry {
+func (s *session) lookup() *engine.Entry {
 	c := s.server.cache
 	hash := c.Hash(s.key)
 	entry := c.Find(s.key, hash)
@@ -48,7 +48,7 @@ func (s *session) lookup() *cache.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
-	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != cache.Hit {
+	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != engine.Hit {
 		return nil
 	}
 	return entry
@@ -151,7 +151,9 @@ func (s *session) judge(sql string, paramTypes []uint32) judgement {
 // at all: that the head is as new as the staleness bound, the session's own past,
 // and what was written through this sidecar demand. It reports false if that could
 // not be proven in time.
-func (s *session) prove(entry *cache.Entry) bool { return s.server.cache.Prove(s.ctx, entry, &s.reads) }
+func (s *session) prove(entry *engine.Entry) bool {
+	return s.server.cache.Prove(s.ctx, entry, &s.reads)
+}
 
 // obtain looks for the answer of s.key in memory, in loads under way and in
 // Redis, and otherwise begins a load.
@@ -208,7 +210,7 @@ func (s *session) interruptible() (ctx context.Context, done func()) {
 
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
-func (s *session) share(ctx context.Context, flight *cache.Flight, shape uint64) obtained {
+func (s *session) share(ctx context.Context, flight *engine.Flight, shape uint64) obtained {
 	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
@@ -217,12 +219,12 @@ func (s *session) share(ctx context.Context, flight *cache.Flight, shape uint64)
 }
 
 // served is what became of looking in the tiers.
-func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
+func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != cache.Hit:
+	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit:
 		return obtained{}
-	case tier == cache.Shared:
+	case tier == engine.Shared:
 		return obtained{entry: entry, outcome: HitL2}
 	default:
 		return obtained{entry: entry, outcome: HitL1}
@@ -243,7 +245,7 @@ func (s *session) served(entry *cache.Entry, tier cache.Tier) obtained {
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r request, start cache.Start, flight *cache.Flight) *capture {
+func (s *session) beginCapture(r request, start engine.Start, flight *engine.Flight) *capture {
 	c := s.server.cache
 	if !s.stillClean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(&r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
@@ -260,13 +262,13 @@ func (s *session) beginCapture(r request, start cache.Start, flight *cache.Fligh
 }
 
 // label takes the label of a load on this session's connection.
-func (s *session) label() (cache.Start, bool) {
+func (s *session) label() (engine.Start, bool) {
 	if s.state.standby == "" {
 		start, ok := s.server.cache.Begin()
 		return start, ok && start.Label.Incarnation == s.state.incarnation
 	}
 	if s.server.replica == nil {
-		return cache.Start{}, false
+		return engine.Start{}, false
 	}
 	start, ok := s.server.cache.StartReplica(s.server.replica)
 	return start, ok && s.sameServer()

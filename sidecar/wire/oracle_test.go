@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -84,7 +84,7 @@ func TestOracle(t *testing.T) {
 	t.Parallel()
 	plain, cached := newTwinBed(t), newTwinBed(t)
 	// New tables are not watched: their triggers would take identifiers.
-	unwatching := func(_ *cache.Options, f *invalidation.FollowerOptions) { f.Watch = nil }
+	unwatching := func(_ *engine.Options, f *invalidation.FollowerOptions) { f.Watch = nil }
 	shared := withRedis(servers.SharedRedis(t).URL())
 	s, other := cached.sidecar(unwatching, shared), cached.sidecar(unwatching, shared)
 	twins := [2]twin{{plain, plain.postgres.DSN(plain.database)}, {cached, s.dsn()}}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -22,7 +22,7 @@ const versionAtLength = `SELECT item.version, repeat('x', 1000) FROM item, gener
 var versionSibling = strings.Replace(versionAtLength, "id = 7", "id = 8", 1)
 
 // withLargeEntries lets the answer to versionAtLength be kept.
-func withLargeEntries(c *cache.Options, _ *invalidation.FollowerOptions) { c.EntryMax = 6 << 20 }
+func withLargeEntries(c *engine.Options, _ *invalidation.FollowerOptions) { c.EntryMax = 6 << 20 }
 
 // heldLoad is a load whose snapshot is taken and whose answer is held back.
 type heldLoad struct {

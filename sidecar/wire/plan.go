@@ -3,7 +3,7 @@ package wire
 import (
 	"encoding/binary"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 )
 
 // want is one answer that a group asks for: the rows of a Bind and Execute, or
@@ -21,8 +21,8 @@ type want struct {
 	// parsed is set if the statement was parsed in the same group.
 	parsed bool
 
-	entry   *cache.Entry // what it is answered with
-	capture *capture     // what it is captured into
+	entry   *engine.Entry // what it is answered with
+	capture *capture      // what it is captured into
 }
 
 func (w *want) shape() byte {

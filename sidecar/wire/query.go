@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/analysis"
 )
@@ -144,7 +144,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 }
 
 // answerQuery answers a simple Query from the cache.
-func (s *session) answerQuery(entry *cache.Entry, how Outcome) error {
+func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++

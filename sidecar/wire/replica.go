@@ -1,13 +1,13 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 )
 
 // Replica vouches for what a hot standby answers. An invalidation.Standby is one.
 type Replica interface {
-	cache.Replica
+	engine.Replica
 	// Serves reports whether a server, by the name that it gives itself
 	// (invalidation.StandbyServerSQL), is the standby that is vouched for now.
 	Serves(server string) bool
@@ -20,8 +20,8 @@ const replicaConfirmsMax = 256
 // confirmReplica stores what was loaded on the replica once it is certain where
 // that was. Who reads from Postgres must not wait for it. The session that calls
 // it is counted in running until it returns.
-func (s *Server) confirmReplica(entry *cache.Entry, start cache.Start, end fence.Instant, flight *cache.Flight) {
-	finish := func(e *cache.Entry) {
+func (s *Server) confirmReplica(entry *engine.Entry, start engine.Start, end fence.Instant, flight *engine.Flight) {
+	finish := func(e *engine.Entry) {
 		if flight != nil {
 			flight.Finish(e)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -68,7 +68,7 @@ func newTenants(t *testing.T, verify time.Duration) *tenants {
 	w := &tenants{testbed: b, t: t, truth: b.connect(b.postgres.DSN(b.database))}
 	// Without it, roles that row security does not apply to pass through.
 	b.exec("GRANT SELECT ON pg_authid TO " + servers.Follower)
-	w.side = b.sidecar(func(_ *cache.Options, o *invalidation.FollowerOptions) { o.Verify = verify })
+	w.side = b.sidecar(func(_ *engine.Options, o *invalidation.FollowerOptions) { o.Verify = verify })
 	for _, role := range tenantRoles {
 		for _, tenant := range []string{"a", "b"} {
 			w.sessions = append(w.sessions, w.open(role, tenant))

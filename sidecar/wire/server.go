@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 )
@@ -46,7 +46,7 @@ type Options struct {
 	// Passwordless says which role a client may be where Postgres asks it for
 	// nothing. Empty means PasswordlessOwn.
 	Passwordless Passwordless
-	Cache        *cache.Cache
+	Cache        *engine.Cache
 	Fence        *fence.Fence
 	Follower     Follower
 	Analyzer     Analyzer
@@ -66,7 +66,7 @@ type Options struct {
 // Server accepts clients and serves each in a session of its own.
 type Server struct {
 	upstream upstream
-	cache    *cache.Cache
+	cache    *engine.Cache
 	fence    *fence.Fence
 	follower Follower
 	replica  Replica // nil: none

@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
@@ -89,14 +89,14 @@ type side struct {
 	panics uint64
 }
 
-type sideOption func(*cache.Options, *invalidation.FollowerOptions)
+type sideOption func(*engine.Options, *invalidation.FollowerOptions)
 
 // redisWaitMax bounds a call to Redis in tests. On a busy machine one takes longer now
 // and then than users would wait.
 const redisWaitMax = time.Second
 
 func withRedis(url string) sideOption {
-	return func(c *cache.Options, _ *invalidation.FollowerOptions) {
+	return func(c *engine.Options, _ *invalidation.FollowerOptions) {
 		store, err := redis.New(context.Background(), redis.Options{URL: url, Timeout: redisWaitMax})
 		if err != nil {
 			panic(err)
@@ -106,7 +106,7 @@ func withRedis(url string) sideOption {
 }
 
 // asInstaller makes a sidecar that may watch more tables and columns by itself.
-func asInstaller(_ *cache.Options, f *invalidation.FollowerOptions) { f.ConnConfig.User = superuser }
+func asInstaller(_ *engine.Options, f *invalidation.FollowerOptions) { f.ConnConfig.User = superuser }
 
 const (
 	testPort  = 6432
@@ -135,7 +135,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 			}
 		},
 	}
-	caching := cache.Options{Fence: s.fence, Confirm: func(ctx context.Context, at fence.Instant) error {
+	caching := engine.Options{Fence: s.fence, Confirm: func(ctx context.Context, at fence.Instant) error {
 		return s.follower.Confirm(ctx, at)
 	}}
 	for _, option := range options {
@@ -144,7 +144,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	if s.follower, err = invalidation.NewFollower(following); err != nil {
 		b.t.Fatal(err)
 	}
-	store, err := cache.New(caching)
+	store, err := engine.New(caching)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 )
 
 // A client reads rows by the description that it was told of their statement, which
@@ -141,7 +141,7 @@ func (s *session) toldBefore(w *want) *described {
 
 // takes has a want answered with an entry, unless the client was told something else of
 // its statement before, or perhaps by Postgres, which keeps to it.
-func (s *session) takes(w *want, entry *cache.Entry) bool {
+func (s *session) takes(w *want, entry *engine.Entry) bool {
 	w.entry = entry
 	tells := w.tells(entry.Payload.(*answer))
 	if tells == nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 )
 
@@ -28,7 +28,7 @@ import (
 func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, heldBackSchema(scriptsFirst+7))
-	s := bed.sidecar(func(c *cache.Options, _ *invalidation.FollowerOptions) { c.Staleness = time.Hour })
+	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) { c.Staleness = time.Hour })
 	sql := "SELECT * FROM typed_NN WHERE id = $1"
 	use := func(name, id string, parts ...[]byte) step {
 		bind := binding{statement: name, values: [][]byte{[]byte(id)}, results: []uint16{1}}.message()

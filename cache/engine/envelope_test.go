@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 const sampleName = "freshet:3:abc:{00}"
@@ -206,7 +207,7 @@ func TestKeysRotate(t *testing.T) {
 
 func TestKeysMustBeKeys(t *testing.T) {
 	t.Parallel()
-	_, err := New(Options{Fence: newWorld(t).fence, Keys: [][]byte{secret(1), []byte("short secret")}})
+	_, err := New(Options{Fence: world.New().Fence, Keys: [][]byte{secret(1), []byte("short secret")}})
 	if err == nil || !strings.Contains(err.Error(), "key 2") || strings.Contains(err.Error(), "short secret") {
 		t.Fatalf("error %v", err)
 	}

@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/memory"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -20,7 +21,7 @@ func TestTiersConform(t *testing.T) {
 	for name, tier := range map[string]func(*testing.T) Remote{
 		"memory": inMemory,
 		"redis":  inRedis,
-		"bag":    func(*testing.T) Remote { return newBag() },
+		"bag":    func(*testing.T) Remote { return world.NewBag() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

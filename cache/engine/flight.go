@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"context"
@@ -167,11 +167,11 @@ func (f *Flight) mayShare(ctx context.Context, e *Entry, s *fence.Session) bool 
 		}
 		return true
 	}
-	return f.cache.serveProving(ctx, e, s)
+	return f.cache.ServeProving(ctx, e, s)
 }
 
-// serveProving is Serve now, with one attempt at a proof.
-func (c *Cache) serveProving(ctx context.Context, e *Entry, s *fence.Session) bool {
+// ServeProving is Serve now, with one attempt at a proof.
+func (c *Cache) ServeProving(ctx context.Context, e *Entry, s *fence.Session) bool {
 	now := fence.Now()
 	outcome := c.Serve(e, now, s)
 	if outcome == Unproven && c.Prove(ctx, e, s) {

@@ -1,10 +1,9 @@
-package cache
+package engine
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -39,7 +39,7 @@ func TestOneLoadPerFleet(t *testing.T) {
 		m.during = func() {
 			// Until every process has asked: who comes later finds the entry.
 			already := asked(members)
-			until(t, "all processes wait", func() bool { return asked(members) >= already+2*processes })
+			world.Until(t, "all processes wait", func() bool { return asked(members) >= already+2*processes })
 			ended = time.Now()
 		}
 	}
@@ -49,8 +49,8 @@ func TestOneLoadPerFleet(t *testing.T) {
 		for range readersEach {
 			for _, m := range members {
 				readers.Go(func() {
-					if n, err := m.get(t.Context(), 1); err != nil || n.Value != int(round) {
-						t.Errorf("round %d: got %v, %v", round, n.Value, err)
+					if value, err := m.get(t.Context(), nil); err != nil || value != int(round) {
+						t.Errorf("round %d: got %v, %v", round, value, err)
 					}
 				})
 			}
@@ -74,7 +74,7 @@ func TestOneLoadPerFleet(t *testing.T) {
 	if st.Leases != 3 || st.LeasesAwaited != 3*(processes-1) || st.LeasesVain != 0 {
 		t.Fatalf("stats %+v", st)
 	}
-	until(t, "the leases are given back", func() bool {
+	world.Until(t, "the leases are given back", func() bool {
 		for _, m := range members {
 			if len(m.cache.yields) > 0 {
 				return false
@@ -85,20 +85,15 @@ func TestOneLoadPerFleet(t *testing.T) {
 }
 
 // deadHolder takes the lease of the number's key and is never heard of again.
-func deadHolder(t *testing.T, o redis.Options, m *member, life time.Duration) {
+func deadHolder(t *testing.T, o redis.Options, life time.Duration) {
 	t.Helper()
-	if _, _, leased, ok := connect(t, o).Contend(t.Context(), numberName(m), nil, "dead", life); !leased || !ok {
+	if _, _, leased, ok := connect(t, o).Contend(t.Context(), numberName, nil, "dead", life); !leased || !ok {
 		t.Fatal("the lease was not to be had")
 	}
 }
 
-// numberName is the name of the wrapped number 1 in the remote tier.
-func numberName(m *member) string {
-	return remoteKey("first", (&wrapped[int, number]{cache: m.cache, prefix: numberPrefix}).key(1))
-}
-
-// numberPrefix begins the keys of the wrapped number.
-var numberPrefix = wrapPrefix("number", reflect.TypeFor[int](), reflect.TypeFor[number]())
+// numberName is the name of the number in the remote tier.
+var numberName = remoteKey(world.First, []byte(numberKey))
 
 func TestDeadHolderCostsTheLease(t *testing.T) {
 	t.Parallel()
@@ -106,10 +101,10 @@ func TestDeadHolderCostsTheLease(t *testing.T) {
 	_, members := fleet(t, 3, o)
 	const life = 300 * time.Millisecond
 	began := time.Now()
-	deadHolder(t, o, members[0], life)
+	deadHolder(t, o, life)
 	var readers sync.WaitGroup
 	for _, m := range members {
-		readers.Go(func() { get(t, t.Context(), m.get) })
+		readers.Go(func() { m.mustGet(t) })
 	}
 	readers.Wait()
 	// Who is next among the three is the only one again.
@@ -122,9 +117,9 @@ func TestPatienceWithALeaseEnds(t *testing.T) {
 	t.Parallel()
 	o := own(t)
 	m := newDatabase().join(t, connect(t, o), func(o *Options) { o.WaitMax = 200 * time.Millisecond })
-	deadHolder(t, o, m, time.Minute)
+	deadHolder(t, o, time.Minute)
 	began := time.Now()
-	get(t, t.Context(), m.get)
+	m.mustGet(t)
 	if took := time.Since(began); took < 100*time.Millisecond || took > 10*time.Second {
 		t.Fatalf("waited %v with a patience of 100 ms", took)
 	}
@@ -132,7 +127,7 @@ func TestPatienceWithALeaseEnds(t *testing.T) {
 		t.Fatalf("stats %+v", st)
 	}
 	// The entry is published without a lease too.
-	until(t, "the entry is in Redis", func() bool { return m.cache.Stats().Published == 1 })
+	world.Until(t, "the entry is in Redis", func() bool { return m.cache.Stats().Published == 1 })
 }
 
 func TestReaderThatLeavesStopsWaiting(t *testing.T) {
@@ -161,7 +156,7 @@ func TestRedisHangsWhileOthersWait(t *testing.T) {
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	d, members := fleet(t, 4, redis.Options{URL: server.URL(), Timeout: 300 * time.Millisecond})
 	for _, m := range members {
-		until(t, "Redis answers", func() bool {
+		world.Until(t, "Redis answers", func() bool {
 			return m.store.Set(t.Context(), "warm", []byte("up"), time.Minute)
 		})
 	}
@@ -169,21 +164,21 @@ func TestRedisHangsWhileOthersWait(t *testing.T) {
 	members[0].during = func() { <-release }
 	var readers sync.WaitGroup
 	read := func(m *member) {
-		if n, err := m.get(t.Context(), 1); err != nil || n.Value != 1 {
-			t.Errorf("got %v, %v", n.Value, err)
+		if value, err := m.get(t.Context(), nil); err != nil || value != 1 {
+			t.Errorf("got %v, %v", value, err)
 		}
 	}
 	readers.Go(func() { read(members[0]) })
-	until(t, "the first loads", func() bool { return members[0].loads.Load() == 1 })
+	world.Until(t, "the first loads", func() bool { return members[0].loads.Load() == 1 })
 	for _, m := range members[1:] {
 		readers.Go(func() { read(m) })
 	}
 	already := asked(members)
-	until(t, "the others wait", func() bool { return asked(members) >= already+10 })
+	world.Until(t, "the others wait", func() bool { return asked(members) >= already+10 })
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the others load themselves", func() bool { return loadsOf(members) == 4 })
+	world.Until(t, "the others load themselves", func() bool { return loadsOf(members) == 4 })
 	close(release)
 	readers.Wait()
 	if err := server.Resume(); err != nil {
@@ -193,7 +188,7 @@ func TestRedisHangsWhileOthersWait(t *testing.T) {
 	want := d.commit()
 	for _, m := range members {
 		m.look()
-		if got := get(t, t.Context(), m.get); got != want {
+		if got := m.mustGet(t); got != want {
 			t.Fatalf("got %d, want %d", got, want)
 		}
 	}
@@ -206,10 +201,10 @@ func TestLeaseIsHeldUntilPublication(t *testing.T) {
 	_, members := fleet(t, 2, own(t))
 	first, second := members[0], members[1]
 	first.held = make(chan struct{})
-	get(t, t.Context(), first.get)
+	first.mustGet(t)
 	var readers sync.WaitGroup
-	readers.Go(func() { get(t, t.Context(), second.get) })
-	until(t, "the second asks again and again", func() bool { return second.store.Stats().Leases >= 5 })
+	readers.Go(func() { second.mustGet(t) })
+	world.Until(t, "the second asks again and again", func() bool { return second.store.Stats().Leases >= 5 })
 	close(first.held)
 	readers.Wait()
 	if loadsOf(members) != 1 || second.cache.Stats().LeasesAwaited != 1 {
@@ -233,32 +228,32 @@ func TestLeaseEndsBeforeTheLoad(t *testing.T) {
 	first.during = func() { <-release }
 	second.during = func() { close(loading); <-release }
 	var readers sync.WaitGroup
-	readers.Go(func() { get(t, t.Context(), first.get) }) // 1
-	until(t, "the first loads", func() bool { return first.loads.Load() == 1 })
+	readers.Go(func() { first.mustGet(t) }) // 1
+	world.Until(t, "the first loads", func() bool { return first.loads.Load() == 1 })
 	want := d.commit() // 2
 	first.look()
 	second.look()
 	readers.Go(func() { // 3
-		if got := get(t, t.Context(), second.get); got != want {
+		if got := second.mustGet(t); got != want {
 			t.Errorf("the second process got %d, want %d", got, want)
 		}
 	})
-	until(t, "the second waits", func() bool { return second.store.Stats().Leases >= 3 })
-	second.store.Yield(t.Context(), numberName(first), "not the token")
+	world.Until(t, "the second waits", func() bool { return second.store.Stats().Leases >= 3 })
+	second.store.Yield(t.Context(), numberName, "not the token")
 	already := asked(members)
-	until(t, "the second asked again", func() bool { return asked(members) >= already+3 })
+	world.Until(t, "the second asked again", func() bool { return asked(members) >= already+3 })
 	if second.loads.Load() != 0 {
 		t.Fatal("a lease was ended with another token")
 	}
-	endLease(t, o, numberName(first))
+	endLease(t, o, numberName)
 	<-loading
 	close(release) // 4
 	readers.Wait()
-	until(t, "the new row is in Redis", func() bool { return second.cache.Stats().Published == 1 })
+	world.Until(t, "the new row is in Redis", func() bool { return second.cache.Stats().Published == 1 })
 	if st := first.cache.Stats(); st.Published != 0 || st.Overtaken != 1 {
 		t.Fatalf("the overtaken load: %+v", st)
 	}
-	if got := get(t, t.Context(), first.get); got != want || loadsOf(members) != 2 {
+	if got := first.mustGet(t); got != want || loadsOf(members) != 2 {
 		t.Fatalf("the first process reads %d after %d loads, want %d", got, loadsOf(members), want)
 	}
 }
@@ -287,18 +282,18 @@ func TestWaitingReaderWhoMustSeeMoreLoads(t *testing.T) {
 	behind.during = func() { <-release }
 	behind.still.Store(true)
 	var readers sync.WaitGroup
-	readers.Go(func() { get(t, t.Context(), behind.get) })
-	until(t, "the holder loads", func() bool { return behind.loads.Load() == 1 })
+	readers.Go(func() { behind.mustGet(t) })
+	world.Until(t, "the holder loads", func() bool { return behind.loads.Load() == 1 })
 	want := d.commit()
 	readers.Go(func() {
 		var s fence.Session
 		s.Received(fence.Now())
-		n, err := reader.get(WithSession(t.Context(), &s), 1)
-		if err != nil || n.Value != want {
-			t.Errorf("the session reads %d, %v, and wrote %d", n.Value, err, want)
+		value, err := reader.get(t.Context(), &s)
+		if err != nil || value != want {
+			t.Errorf("the session reads %d, %v, and wrote %d", value, err, want)
 		}
 	})
-	until(t, "the reader waits", func() bool { return reader.store.Stats().Leases >= 3 })
+	world.Until(t, "the reader waits", func() bool { return reader.store.Stats().Leases >= 3 })
 	close(release)
 	readers.Wait()
 	if behind.cache.Stats().Published != 1 || reader.cache.Stats().Unusable == 0 {
@@ -308,34 +303,26 @@ func TestWaitingReaderWhoMustSeeMoreLoads(t *testing.T) {
 
 func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 	t.Parallel()
-	for name, fail := range map[string]func(*Cache) error{
-		"error":     func(*Cache) error { return errors.New("no such server") },
-		"too large": func(*Cache) error { return nil },
-	} {
+	for name, failure := range map[string]error{"error": errors.New("no such server"), "too large": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := own(t)
 			d := newDatabase()
 			first := d.join(t, connect(t, o), func(o *Options) { o.EntryMax = 4 << 10 })
 			second := d.join(t, connect(t, o), nil)
-			load := func(context.Context, int) (string, error) {
-				return strings.Repeat("x", 1<<16), fail(first.cache)
-			}
-			get := Wrap(first.cache, "text", load, Policy[int, string]{TagsFromKey: dependsOnNumber})
-			_, _ = get(t.Context(), 1)
+			_, _ = first.obtain(t.Context(), nil, func() (string, error) { return strings.Repeat("x", 1<<16), failure })
 			if st := first.cache.Stats(); st.Leases != 1 {
 				t.Fatalf("stats %+v", st)
 			}
 			began := time.Now()
-			good := func(context.Context, int) (string, error) { return "good", nil }
-			if got, err := Wrap(second.cache, "text", good, Policy[int, string]{TagsFromKey: dependsOnNumber})(t.Context(), 1); got != "good" || err != nil {
-				t.Fatal(got, err)
+			if got := second.mustGet(t); got != 1 {
+				t.Fatal(got)
 			}
 			if took := time.Since(began); took > leaseSlack || second.cache.Stats().Leases != 1 {
 				t.Fatalf("the next one waited %v", took)
 			}
 			// Loads that bring nothing for others take no lease until one does.
-			if shape := first.cache.Hash(wrapPrefix("text", reflect.TypeFor[int](), reflect.TypeFor[string]())); first.cache.loadTimes.expect(shape) != 1 {
+			if first.cache.loadTimes.expect(numberShape) != 1 {
 				t.Fatal("the next load of the kind would be leased again")
 			}
 		})
@@ -347,7 +334,7 @@ func TestShortLoadsTakeNoLease(t *testing.T) {
 	t.Parallel()
 	m := newDatabase().join(t, connect(t, own(t)), func(o *Options) { o.LeaseMin = time.Minute })
 	for range 10 {
-		get(t, t.Context(), m.get)
+		m.mustGet(t)
 		m.database.commit()
 		m.look()
 	}
@@ -384,7 +371,7 @@ func TestLoadTimes(t *testing.T) {
 }
 
 // liar gives back, and takes, whatever it likes.
-type liar struct{ *bag }
+type liar struct{ *world.Bag }
 
 func (l liar) Contend(_ context.Context, key string, _ []byte, _ string, _ time.Duration) ([]byte, time.Duration, bool, bool) {
 	// A value that is never the same and never right.
@@ -395,9 +382,9 @@ func (l liar) Yield(context.Context, string, string) {}
 
 func TestLyingLeaserHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	m := newDatabase().join(t, liar{newBag()}, nil)
+	m := newDatabase().join(t, liar{world.NewBag()}, nil)
 	began := time.Now()
-	get(t, t.Context(), m.get)
+	m.mustGet(t)
 	if took := time.Since(began); took > leaseSlack || m.loads.Load() != 1 {
 		t.Fatalf("%d loads after %v", m.loads.Load(), took)
 	}

@@ -1,13 +1,16 @@
-package cache
+package engine
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
 )
 
@@ -25,7 +28,7 @@ func newDatabase() *database { return &database{value: 1} }
 func (d *database) commit() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.events = append(d.events, fence.Event{XID: firstXID + fence.XID(len(d.events)), Tags: []fence.Tag{numberTag}})
+	d.events = append(d.events, fence.Event{XID: firstXID + fence.XID(len(d.events)), Tags: []fence.Tag{world.NumberTag}})
 	d.value++
 	return d.value
 }
@@ -43,7 +46,6 @@ type member struct {
 	fence    *fence.Fence
 	store    *redis.Store // nil if the tier is another
 	cache    *Cache
-	get      getter
 
 	mu   sync.Mutex // held during a look
 	seen int        // events received
@@ -87,13 +89,71 @@ func (m *member) Confirm(_ context.Context, at fence.Instant) error {
 	return nil
 }
 
-func (m *member) load(ctx context.Context, id int) (number, error) {
+// load reads the number, and makes text of it.
+func (m *member) load() (string, error) {
 	m.loads.Add(1)
-	n := number{ID: id, Value: m.database.read()}
+	value := m.database.read()
 	if m.during != nil {
 		m.during()
 	}
-	return n, ctx.Err()
+	return strconv.Itoa(value), nil
+}
+
+// numberKey is the key that all members keep the number under, and numberShape what
+// its loads have in common.
+const (
+	numberKey   = "number"
+	numberShape = 7
+)
+
+// get reads the number.
+func (m *member) get(ctx context.Context, s *fence.Session) (int, error) {
+	e, err := m.obtain(ctx, s, m.load)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(e.Payload.(text)))
+}
+
+// obtain reads the number's key with every step of a read that may load.
+func (m *member) obtain(ctx context.Context, s *fence.Session, load func() (string, error)) (*Entry, error) {
+	c, key := m.cache, []byte(numberKey)
+	s.Begin(fence.Now())
+	e, outcome := c.Lookup(key, c.Hash(key), fence.Now(), s)
+	if outcome == Unproven && c.Prove(ctx, c.Peek(key, c.Hash(key)), s) {
+		e, outcome = c.Lookup(key, c.Hash(key), fence.Now(), s)
+	}
+	if outcome == Hit {
+		return e, nil
+	}
+	f := c.Join(key)
+	defer f.Finish(nil)
+	if e, ok := f.Wait(ctx, s); ok {
+		return e, nil
+	}
+	if e, tier := f.Fetch(ctx, numberShape, decodeText); tier != Nowhere && c.ServeProving(ctx, e, s) {
+		f.Finish(e)
+		return e, nil
+	}
+	start, labelled := c.Begin()
+	value, err := load()
+	if err != nil || !labelled {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	e = c.NewEntry(Loaded{Key: key, Start: start, End: fence.Now(), Tags: []fence.Tag{world.NumberTag}, Payload: text(value)})
+	c.Store(e)
+	f.Finish(e)
+	return e, nil
+}
+
+// mustGet is get for a reader without a session.
+func (m *member) mustGet(t *testing.T) int {
+	t.Helper()
+	value, err := m.get(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 // join starts a process. change, unless nil, has the last word on its options.
@@ -104,7 +164,7 @@ func (d *database) join(t *testing.T, remote Remote, change func(*Options)) *mem
 	head := m.head(0)
 	m.fence.Reset(head, head.Snapshot, nil, fence.Now())
 	m.look()
-	m.cache = open(t, &world{fence: m.fence}, func(o *Options) {
+	m.cache = open(t, &world.World{Fence: m.fence}, func(o *Options) {
 		o.Confirm, o.Remote = m.Confirm, remote
 		// No load here is too short to be shared, and none waits for a slow machine.
 		o.LeaseMin, o.WaitMax = time.Nanosecond, time.Minute
@@ -112,7 +172,6 @@ func (d *database) join(t *testing.T, remote Remote, change func(*Options)) *mem
 			change(o)
 		}
 	})
-	m.get = Wrap(m.cache, "number", m.load, Policy[int, number]{TagsFromKey: dependsOnNumber})
 	return m
 }
 

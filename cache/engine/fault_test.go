@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -43,16 +44,16 @@ func startChurn(t *testing.T, url string) *churn {
 }
 
 func (c *churn) read(ctx context.Context, t *testing.T, m *member) {
-	hash := m.cache.Hash((&wrapped[int, number]{cache: m.cache, prefix: numberPrefix}).key(1))
+	hash := m.cache.Hash([]byte(numberKey))
 	for ctx.Err() == nil {
 		// Without its own copy, so that it asks Redis.
 		m.cache.memory.Del(hash)
 		least := c.database.read()
 		var s fence.Session
 		s.Received(fence.Now())
-		n, err := m.get(WithSession(context.Background(), &s), 1)
-		if err != nil || n.Value < least {
-			t.Errorf("read %d, %v; %d was committed before", n.Value, err, least)
+		value, err := m.get(context.Background(), &s)
+		if err != nil || value < least {
+			t.Errorf("read %d, %v; %d was committed before", value, err, least)
 			return
 		}
 		c.reads.Add(1)
@@ -71,14 +72,14 @@ func (c *churn) write(ctx context.Context) {
 func (c *churn) goesOn(t *testing.T) {
 	t.Helper()
 	reads, fetched := c.reads.Load(), c.fetched()
-	until(t, "reads go on", func() bool { return t.Failed() || c.reads.Load() > reads+100 && c.fetched() > fetched })
+	world.Until(t, "reads go on", func() bool { return t.Failed() || c.reads.Load() > reads+100 && c.fetched() > fetched })
 }
 
 // alone waits for reads without any from Redis.
 func (c *churn) alone(t *testing.T) {
 	t.Helper()
 	reads := c.reads.Load()
-	until(t, "reads go on", func() bool { return t.Failed() || c.reads.Load() > reads+100 })
+	world.Until(t, "reads go on", func() bool { return t.Failed() || c.reads.Load() > reads+100 })
 }
 
 func (c *churn) fetched() (sum uint64) {
@@ -135,8 +136,8 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 	c := startChurn(t, group.URL())
 	c.goesOn(t)
 	replica := connect(t, redis.Options{URL: group.Replica().URL()})
-	until(t, "the replica has an entry", func() bool {
-		_, _, ok := replica.Get(t.Context(), numberName(c.members[0]))
+	world.Until(t, "the replica has an entry", func() bool {
+		_, _, ok := replica.Get(t.Context(), numberName)
 		return ok
 	})
 	if err := group.Sever(); err != nil {
@@ -157,7 +158,7 @@ func TestClusterLosesANodeAndMovesSlots(t *testing.T) {
 	cluster := servers.StartCluster(t, 3)
 	c := startChurn(t, cluster.URL())
 	c.goesOn(t)
-	owner, slot, err := cluster.Owner(numberName(c.members[0]))
+	owner, slot, err := cluster.Owner(numberName)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"context"
@@ -16,7 +16,6 @@ const (
 	entryMaxDefault    = 1 << 20
 	ttlDefault         = time.Hour
 	waitMaxDefault     = 10 * time.Second
-	loadMaxDefault     = 30 * time.Second
 	flightsMaxDefault  = 1 << 14
 	leaseMinDefault    = 5 * time.Millisecond
 )
@@ -44,12 +43,6 @@ type Options struct {
 	// can make answers up. With Compress the length of an entry says something
 	// about its content.
 	Keys [][]byte
-	// Resolve returns the tags that stand for a dependency of a wrapped function's
-	// load: for a table those of its rows or of the whole, with the tag of its
-	// schema. It reports false for what is not watched, and for what was not
-	// watched yet in the state that label.Lower describes. nil: nothing is watched,
-	// and wrapped functions load every time.
-	Resolve func(d Dependency, label fence.Label) ([]fence.Tag, bool)
 
 	// MemoryBytes bounds the first tier. 0 means 64 MiB.
 	MemoryBytes int64
@@ -71,9 +64,6 @@ type Options struct {
 	// not know. Below it waiting for another process would be no faster than a load.
 	// 0 means 5 ms.
 	LeaseMin time.Duration
-	// LoadMax is the longest time a load of a wrapped function may take once its
-	// callers have gone. 0 means 30 s.
-	LoadMax time.Duration
 	// FlightsMax bounds the number of keys that are loaded together. Beyond it
 	// readers load without waiting for one another. 0 means 16384.
 	FlightsMax int
@@ -84,7 +74,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Fence == nil {
 		return o, errors.New("make cache: Options.Fence is nil, give the fence that the follower feeds")
 	}
-	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LoadMax < 0 || o.LeaseMin < 0 || o.FlightsMax < 0 {
+	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LeaseMin < 0 || o.FlightsMax < 0 {
 		return o, errors.New("make cache: an option is negative, use 0 for its default")
 	}
 	orDefault(&o.MemoryBytes, memoryBytesDefault)
@@ -92,7 +82,6 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.EntryMax, entryMaxDefault)
 	orDefault(&o.TTL, ttlDefault)
 	orDefault(&o.WaitMax, waitMaxDefault)
-	orDefault(&o.LoadMax, loadMaxDefault)
 	orDefault(&o.LeaseMin, leaseMinDefault)
 	orDefault(&o.FlightsMax, flightsMaxDefault)
 	if o.EntryMax > entryMaxHighest {

@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 func TestOneLeads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	var loads, served atomic.Int64
 	var joined, readers sync.WaitGroup
@@ -51,7 +52,7 @@ func TestOneLeads(t *testing.T) {
 
 func TestKeysDoNotWaitForOneAnother(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
+	c := open(t, world.New(), nil)
 	a, b := c.Join([]byte("a")), c.Join([]byte("b"))
 	if !a.Leads() || !b.Leads() {
 		t.Fatal("one of two keys does not lead")
@@ -63,7 +64,7 @@ func TestKeysDoNotWaitForOneAnother(t *testing.T) {
 // A leader that leaves wakes all; one of them leads, the others get its answer.
 func TestLeaderThatLeaves(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	first := c.Join([]byte("k"))
 	var joined, woken, readers sync.WaitGroup
@@ -104,7 +105,7 @@ func TestLeaderThatLeaves(t *testing.T) {
 // Answers that cannot be shared must not be loaded one after the other by all.
 func TestLeadersThatCannotShare(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
+	c := open(t, world.New(), nil)
 	first := c.Join([]byte("k"))
 	a, b := c.Join([]byte("k")), c.Join([]byte("k"))
 	first.Finish(nil)
@@ -126,12 +127,12 @@ func TestLeadersThatCannotShare(t *testing.T) {
 // The interleaving beside Flight.Take.
 func TestOvertakenFollower(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	leader := c.Join([]byte("k"))
 	start := begin(t, c) // 1. its query reads the row
-	w.commit()           // 2. a commit changes it, and is received
-	w.look()
+	w.Commit()           // 2. a commit changes it, and is received
+	w.Look()
 	follower := c.Join([]byte("k")) // 3.
 	if follower.Leads() {
 		t.Fatal("two leaders")
@@ -152,11 +153,11 @@ func TestOvertakenFollower(t *testing.T) {
 // has received it when the leader finishes.
 func TestFollowerSeesItsOwnWrite(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	leader := c.Join([]byte("k"))
 	start := begin(t, c)
-	w.commit()
+	w.Commit()
 	var s fence.Session
 	s.Received(fence.Now())
 	follower := c.Join([]byte("k"))
@@ -172,7 +173,7 @@ func TestFollowerSeesItsOwnWrite(t *testing.T) {
 // reader: the second flight is loaded after all of them came.
 func TestLoadThatBeganAfterTheReaderCameIsShared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	first := c.Join([]byte("k"))
 	a, b := c.Join([]byte("k")), c.Join([]byte("k"))
@@ -185,8 +186,8 @@ func TestLoadThatBeganAfterTheReaderCameIsShared(t *testing.T) {
 		t.Fatal("no second flight")
 	}
 	start := begin(t, c)
-	w.commit() // overtakes this load too
-	w.look()
+	w.Commit() // overtakes this load too
+	w.Look()
 	e := entry(c, "k", start, "as good as its own")
 	if c.Store(e) {
 		t.Fatal("an overtaken load was stored")
@@ -203,11 +204,11 @@ func TestLoadThatBeganAfterTheReaderCameIsShared(t *testing.T) {
 
 func TestLoadOfAnotherIncarnationIsNotShared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	leader, follower := c.Join([]byte("k")), c.Join([]byte("k"))
 	start := begin(t, c)
-	w.reset("second")
+	w.Reset("second")
 	leader.Finish(entry(c, "k", start, "of the first"))
 	if e, ok := follower.Wait(t.Context(), nil); ok {
 		t.Fatalf("shared %v", e)
@@ -217,7 +218,7 @@ func TestLoadOfAnotherIncarnationIsNotShared(t *testing.T) {
 
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), func(o *Options) { o.WaitMax = time.Millisecond })
+	c := open(t, world.New(), func(o *Options) { o.WaitMax = time.Millisecond })
 	leader := c.Join([]byte("k"))
 	defer leader.Finish(nil)
 	f := c.Join([]byte("k"))
@@ -238,7 +239,7 @@ func TestPatienceEnds(t *testing.T) {
 
 func TestTooManyFlights(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), func(o *Options) { o.FlightsMax = 1 })
+	c := open(t, world.New(), func(o *Options) { o.FlightsMax = 1 })
 	a := c.Join([]byte("a"))
 	defer a.Finish(nil)
 	b := c.Join([]byte("b"))

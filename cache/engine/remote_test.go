@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"context"
@@ -6,24 +6,25 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 // pair is two processes with one remote tier and one database.
-func pair(t *testing.T) (w *world, b *bag, first, second *Cache) {
+func pair(t *testing.T) (w *world.World, b *world.Bag, first, second *Cache) {
 	t.Helper()
-	w, b = newWorld(t), newBag()
+	w, b = world.New(), world.NewBag()
 	shared := func(o *Options) { o.Remote = b }
 	return w, b, open(t, w, shared), open(t, w, shared)
 }
 
 // publish stores an entry and waits until it is in the bag.
-func publish(t *testing.T, c *Cache, b *bag, e *Entry) {
+func publish(t *testing.T, c *Cache, b *world.Bag, e *Entry) {
 	t.Helper()
 	if !c.Store(e) {
 		t.Fatal("not stored")
 	}
 	select {
-	case <-b.set:
+	case <-b.Sets:
 	case <-time.After(time.Minute):
 		t.Fatal("not published")
 	}
@@ -64,12 +65,12 @@ func TestOvertakenLoadIsNotPublished(t *testing.T) {
 	t.Parallel()
 	w, b, first, second := pair(t)
 	start := begin(t, first)                           // 1
-	w.commit()                                         // 2
+	w.Commit()                                         // 2
 	if !first.Store(entry(first, "k", start, "old")) { // 3
 		t.Fatal("not stored, although no event was received")
 	}
-	until(t, "the publisher decides", func() bool { return first.Stats().Overtaken == 1 }) // 4
-	if len(b.snapshot()) != 0 {
+	world.Until(t, "the publisher decides", func() bool { return first.Stats().Overtaken == 1 }) // 4
+	if len(b.Snapshot()) != 0 {
 		t.Fatal("an overtaken load was published")
 	}
 	if _, tier := fetch(t, second, "k"); tier != Nowhere {
@@ -87,8 +88,8 @@ func TestOvertakenEntryIsNotServedFromTheRemoteTier(t *testing.T) {
 	t.Parallel()
 	w, b, first, second := pair(t)
 	publish(t, first, b, entry(first, "k", begin(t, first), "old")) // 1
-	w.commit()                                                      // 2
-	w.look()
+	w.Commit()                                                      // 2
+	w.Look()
 	if e, tier := fetch(t, second, "k"); tier != Nowhere { // 3
 		t.Fatalf("served %v", e)
 	}
@@ -102,11 +103,11 @@ func TestResurrectedEntries(t *testing.T) {
 	t.Parallel()
 	w, b, first, second := pair(t)
 	publish(t, first, b, entry(first, "k", begin(t, first), "old"))
-	then := b.snapshot()
-	w.commit()
-	w.look()
+	then := b.Snapshot()
+	w.Commit()
+	w.Look()
 	publish(t, first, b, entry(first, "k", begin(t, first), "new"))
-	b.restore(then)
+	b.Restore(then)
 	if e, tier := fetch(t, second, "k"); tier != Nowhere {
 		t.Fatalf("served %v from a resurrected tier", e)
 	}
@@ -122,7 +123,7 @@ func TestLyingRemote(t *testing.T) {
 	publish(t, first, b, entry(first, "k", begin(t, first), "one"))
 	publish(t, first, b, entry(first, "other", begin(t, first), "two"))
 	mine, others := remoteKey("first", []byte("k")), remoteKey("first", []byte("other"))
-	honest := b.snapshot()
+	honest := b.Snapshot()
 	for name, bytes := range map[string][]byte{
 		"another key's entry": honest[others],
 		"half of it":          honest[mine][:len(honest[mine])/2],
@@ -130,14 +131,14 @@ func TestLyingRemote(t *testing.T) {
 		"one byte":            {0},
 		"zeros":               make([]byte, 1<<16),
 	} {
-		b.restore(map[string][]byte{mine: bytes})
+		b.Restore(map[string][]byte{mine: bytes})
 		if e, tier := fetch(t, second, "k"); tier != Nowhere {
 			t.Errorf("%s: served %v", name, e)
 		}
 	}
 	// An entry of an earlier incarnation, under the key of the present one.
-	w.reset("second")
-	b.restore(map[string][]byte{remoteKey("second", []byte("k")): honest[mine]})
+	w.Reset("second")
+	b.Restore(map[string][]byte{remoteKey("second", []byte("k")): honest[mine]})
 	if e, tier := fetch(t, second, "k"); tier != Nowhere {
 		t.Errorf("another incarnation: served %v", e)
 	}
@@ -147,10 +148,10 @@ func TestLyingRemote(t *testing.T) {
 func TestEntryFromTheFuture(t *testing.T) {
 	t.Parallel()
 	w, b, first, _ := pair(t)
-	behind := newWorld(t) // the same database, by a follower that has not looked since
+	behind := world.New() // the same database, by a follower that has not looked since
 	c := open(t, behind, func(o *Options) { o.Remote, o.Confirm = b, nil })
 	start := begin(t, first)
-	w.move(fence.NewTag(otherText))
+	w.Move(fence.NewTag(world.OtherText))
 	publish(t, first, b, entry(first, "k", start, "one"))
 	e, tier := fetch(t, c, "k")
 	if tier != Shared {
@@ -160,23 +161,23 @@ func TestEntryFromTheFuture(t *testing.T) {
 	if outcome := c.Serve(e, fence.Now(), &s); outcome != Hit {
 		t.Fatal(outcome)
 	}
-	if s.Need() <= behind.fence.LookBegan() {
+	if s.Need() <= behind.Fence.LookBegan() {
 		t.Fatal("the session may go back in time")
 	}
 }
 
 func TestLifeGoesOnInTheRemoteTier(t *testing.T) {
 	t.Parallel()
-	w, b, first, second := pair(t)
+	_, b, first, second := pair(t)
 	e := entry(first, "k", begin(t, first), "one")
 	label := e.Ticket.Label()
 	put := func(born time.Time) {
 		e.born, e.life = born, time.Hour
-		envelope, err := first.envelopes.append(nil, e, label, remoteKey(w.name, e.Key))
+		envelope, err := first.envelopes.append(nil, e, label, remoteKey(world.First, e.Key))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.restore(map[string][]byte{remoteKey(w.name, e.Key): envelope})
+		b.Restore(map[string][]byte{remoteKey(world.First, e.Key): envelope})
 	}
 	put(time.Now().Add(-2 * time.Hour)) // brought back after its life
 	if got, tier := fetch(t, second, "k"); tier != Nowhere {
@@ -199,14 +200,14 @@ func TestLifeGoesOnInTheRemoteTier(t *testing.T) {
 
 func TestPublisherNeverMakesReadersWait(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	stuck := make(chan struct{})
 	c := open(t, w, func(o *Options) {
-		o.Remote = newBag()
+		o.Remote = world.NewBag()
 		o.Confirm = func(ctx context.Context, _ fence.Instant) error {
 			select {
 			case <-stuck:
-				return errDeaf
+				return world.ErrDeaf
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -226,23 +227,23 @@ func TestPublisherNeverMakesReadersWait(t *testing.T) {
 		t.Fatalf("stats %+v: the queue has no end", st)
 	}
 	close(stuck)
-	until(t, "the queue drains", func() bool { return c.Stats().Dropped == many })
-	until(t, "no bytes are counted", func() bool { return c.publisher.bytes.Load() == 0 })
+	world.Until(t, "the queue drains", func() bool { return c.Stats().Dropped == many })
+	world.Until(t, "no bytes are counted", func() bool { return c.publisher.bytes.Load() == 0 })
 }
 
 func TestALookFollowsALoadWithoutARemoteTier(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	e := entry(c, "k", begin(t, c), "one")
 	c.Store(e)
-	until(t, "a look that began after the load ended", func() bool { return w.fence.LookBegan() >= e.Ticket.Loaded() })
+	world.Until(t, "a look that began after the load ended", func() bool { return w.Fence.LookBegan() >= e.Ticket.Loaded() })
 }
 
 func TestRunOnce(t *testing.T) {
 	t.Parallel()
-	c := open(t, newWorld(t), nil)
-	until(t, "Run runs", c.publisher.running.Load)
+	c := open(t, world.New(), nil)
+	world.Until(t, "Run runs", c.publisher.running.Load)
 	if err := c.Run(t.Context()); err == nil {
 		t.Fatal("a second Run runs")
 	}

@@ -1,4 +1,4 @@
-package cache
+package engine
 
 import (
 	"strings"
@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 func TestHitUntilTheTagMoves(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	if _, outcome := find(c, "k", nil); outcome != Miss {
 		t.Fatalf("%v on an empty cache", outcome)
@@ -22,13 +23,13 @@ func TestHitUntilTheTagMoves(t *testing.T) {
 	if outcome != Hit || e.Payload != text("one") {
 		t.Fatalf("%v, %v", e, outcome)
 	}
-	w.move(fence.NewTag(otherText))
-	w.look()
+	w.Move(fence.NewTag(world.OtherText))
+	w.Look()
 	if _, outcome := find(c, "k", nil); outcome != Hit {
 		t.Fatalf("%v after another row changed", outcome)
 	}
-	w.commit()
-	w.look()
+	w.Commit()
+	w.Look()
 	if _, outcome := find(c, "k", nil); outcome != Miss {
 		t.Fatalf("%v after the row changed", outcome)
 	}
@@ -36,11 +37,11 @@ func TestHitUntilTheTagMoves(t *testing.T) {
 
 func TestSchemaChangeEndsEveryEntry(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	w.move(fence.NewTag(fence.SchemaText))
-	w.look()
+	w.Move(fence.NewTag(fence.SchemaText))
+	w.Look()
 	if _, outcome := find(c, "k", nil); outcome != Miss {
 		t.Fatalf("%v after the schema changed", outcome)
 	}
@@ -48,10 +49,10 @@ func TestSchemaChangeEndsEveryEntry(t *testing.T) {
 
 func TestNewIncarnationEndsEveryEntry(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	w.reset("second")
+	w.Reset("second")
 	if _, outcome := find(c, "k", nil); outcome != Miss {
 		t.Fatalf("%v in another incarnation", outcome)
 	}
@@ -59,7 +60,7 @@ func TestNewIncarnationEndsEveryEntry(t *testing.T) {
 
 func TestOneHashDoesNotMixKeys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	e := entry(c, "k", begin(t, c), "one")
 	c.Store(e)
@@ -70,10 +71,10 @@ func TestOneHashDoesNotMixKeys(t *testing.T) {
 
 func TestUnprovenWhenTheClockIsOld(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, func(o *Options) { o.Staleness = time.Second })
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	late := w.fence.LookBegan().Add(time.Second + 1)
+	late := w.Fence.LookBegan().Add(time.Second + 1)
 	if _, outcome := c.Lookup([]byte("k"), c.Hash([]byte("k")), late, nil); outcome != Unproven {
 		t.Fatalf("%v when the last look is older than the staleness allowed", outcome)
 	}
@@ -84,14 +85,14 @@ func TestUnprovenWhenTheClockIsOld(t *testing.T) {
 
 func TestSessionSeesItsOwnWrite(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
 	var s fence.Session
 	if _, outcome := find(c, "k", &s); outcome != Hit {
 		t.Fatal(outcome)
 	}
-	w.commit()
+	w.Commit()
 	s.Received(fence.Now())
 	if _, outcome := find(c, "k", &s); outcome != Unproven {
 		t.Fatalf("%v for a session that wrote, before a look", outcome)
@@ -111,10 +112,10 @@ func TestSessionSeesItsOwnWrite(t *testing.T) {
 // of something else.
 func TestF3SessionDoesNotGoBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, func(o *Options) { o.Confirm = nil })
 	c.Store(entry(c, "old", begin(t, c), "one"))
-	w.commit()
+	w.Commit()
 	c.Store(entry(c, "new", begin(t, c), "two")) // loaded after the commit, which nobody received
 	var s fence.Session
 	if _, outcome := find(c, "new", &s); outcome != Hit {
@@ -128,15 +129,15 @@ func TestF3SessionDoesNotGoBack(t *testing.T) {
 // The interleaving beside Cache.proven.
 func TestEventBetweenChecks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
 	forced := false
 	c.betweenChecks = func() {
 		if !forced {
 			forced = true
-			w.commit()
-			w.look()
+			w.Commit()
+			w.Look()
 		}
 	}
 	if e, outcome := find(c, "k", nil); outcome != Miss || !forced {
@@ -150,15 +151,15 @@ func TestOvertakenLoadInTheFirstTier(t *testing.T) {
 	for _, received := range []string{"before the load ended", "after it was stored"} {
 		t.Run(received, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := world.New()
 			c := open(t, w, nil)
 			start := begin(t, c) // 1. the query reads the row
-			w.commit()           // 2. a commit changes it,
+			w.Commit()           // 2. a commit changes it,
 			if received == "before the load ended" {
-				w.look() // and is received
+				w.Look() // and is received
 			}
 			stored := c.Store(entry(c, "k", start, "old")) // 3. the load ends
-			w.look()
+			w.Look()
 			if stored != (received == "after it was stored") {
 				t.Fatalf("stored: %v", stored)
 			}
@@ -171,7 +172,7 @@ func TestOvertakenLoadInTheFirstTier(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, func(o *Options) { o.TTL = time.Minute })
 	e := entry(c, "k", begin(t, c), "one")
 	c.Store(e)
@@ -189,7 +190,7 @@ func TestExpiry(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, func(o *Options) { o.EntryMax = 4096 })
 	if c.Store(entry(c, "k", begin(t, c), strings.Repeat("x", 4096))) {
 		t.Fatal("stored an entry above EntryMax")
@@ -204,9 +205,9 @@ func TestTooLarge(t *testing.T) {
 
 func TestDeadFollowerCostsOneWait(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
-	w.setDeaf(true)
+	w.SetDeaf(true)
 	var s fence.Session
 	s.Received(fence.Now())
 	if c.Prove(t.Context(), nil, &s) {
@@ -221,8 +222,8 @@ func TestDeadFollowerCostsOneWait(t *testing.T) {
 	if took := time.Since(began); took > 100*proveMax {
 		t.Fatalf("1000 attempts took %v after one was in vain", took)
 	}
-	w.setDeaf(false)
-	w.look() // the follower is back: it is asked again at once
+	w.SetDeaf(false)
+	w.Look() // the follower is back: it is asked again at once
 	s.Received(fence.Now())
 	if !c.Prove(t.Context(), nil, &s) {
 		t.Fatal("no proof from a follower that is back")
@@ -243,7 +244,7 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func TestClosedCacheFindsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
 	c.Close()
@@ -256,11 +257,11 @@ func TestClosedCacheFindsNothing(t *testing.T) {
 }
 
 func TestNoAllocationsOnHit(t *testing.T) {
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	key := []byte("k")
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	w.look()
+	w.Look()
 	var s fence.Session
 	allocations := testing.AllocsPerRun(1000, func() {
 		if _, outcome := c.Lookup(key, c.Hash(key), fence.Now(), &s); outcome != Hit {
@@ -273,8 +274,8 @@ func TestNoAllocationsOnHit(t *testing.T) {
 }
 
 func BenchmarkHit(b *testing.B) {
-	w := newWorld(b)
-	c, err := New(Options{Fence: w.fence, MemoryBytes: 1 << 22, Staleness: time.Hour})
+	w := world.New()
+	c, err := New(Options{Fence: w.Fence, MemoryBytes: 1 << 22, Staleness: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -285,7 +286,7 @@ func BenchmarkHit(b *testing.B) {
 		keys[i] = []byte("a key of usual length, with a query in it: " + string(rune('a'+i)))
 		c.Store(entry(c, string(keys[i]), start, "one"))
 	}
-	w.look()
+	w.Look()
 	now := fence.Now()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime/debug"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 )
 
@@ -21,7 +22,7 @@ type result[V any] struct {
 
 // lead loads for this caller and for all who wait in f, in a goroutine of the
 // cache: when this caller leaves, the others still get their answer.
-func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session) (V, error) {
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan result[V], 1)
 		go w.fly(ctx, k, key, f, s, done)
@@ -42,9 +43,9 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *Flight, s 
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
 // result and nobody waits on.
-func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session, done chan<- result[V]) {
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, done chan<- result[V]) {
 	defer w.cache.loads.running.Done()
-	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.options.LoadMax)
+	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 	defer cancel()
 	defer context.AfterFunc(w.cache.closing, cancel)()
 
@@ -60,8 +61,8 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *Flight, s *
 }
 
 // obtain gets the answer from the tiers or the loader, and hands it to who waits.
-func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *Flight, s *fence.Session) (V, error) {
-	if e, tier := f.Fetch(ctx, w.shape, w.decode); tier != Nowhere && w.cache.serveProving(ctx, e, s) {
+func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session) (V, error) {
+	if e, tier := f.Fetch(ctx, w.shape, w.decode); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
 		f.Finish(e)
 		return w.answer(ctx, k, s, e)
 	}
@@ -69,21 +70,21 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *Flight, 
 		f.Finish(e)
 		return w.answer(ctx, k, s, e)
 	}
-	start, labelled := w.cache.Begin()
+	start, labelled := w.cache.engine.Begin()
 	v, err := w.call(ctx, k, s)
 	end := fence.Now()
 	if !labelled {
 		return v, err
 	}
 	if e := w.entry(k, key, v, err, start, end); e != nil {
-		w.cache.Store(e)
+		w.cache.engine.Store(e)
 		f.Finish(e)
 	}
 	return v, err
 }
 
 // entry makes an entry of what a load brought, or nil if it cannot be kept.
-func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start Start, end fence.Instant) *Entry {
+func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) *engine.Entry {
 	absent := err != nil
 	if absent && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound)) {
 		return nil
@@ -99,7 +100,7 @@ func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start Start, end 
 		payload = w.payload(none)
 		payload.found = false
 	}
-	return w.cache.NewEntry(Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload})
+	return w.cache.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload})
 }
 
 func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) []Dependency {
@@ -115,12 +116,12 @@ func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) []Dependency {
 
 func (w *wrapped[K, V]) payload(v V) *typed[V] {
 	// Through a pointer, so that a V which is an interface is seen as one.
-	size := memoryOf(reflect.ValueOf(&v).Elem(), w.cache.options.EntryMax)
+	size := memoryOf(reflect.ValueOf(&v).Elem(), w.cache.entryMax)
 	return &typed[V]{value: v, found: true, size: size, codec: w.policy.Codec}
 }
 
 // decode is the Decode of this function's entries.
-func (w *wrapped[K, V]) decode(src []byte) (Payload, error) {
+func (w *wrapped[K, V]) decode(src []byte) (engine.Payload, error) {
 	if len(src) == 1 && src[0] == typedAbsent && w.policy.NotFound != nil {
 		var none V
 		p := w.payload(none)

@@ -1,10 +1,11 @@
-package cache
+package engine
 
 import (
 	"context"
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 // Who demands more than bounded staleness is shown what this process has
@@ -12,23 +13,23 @@ import (
 func TestMarkedWriteIsShown(t *testing.T) {
 	t.Parallel()
 	marks := map[string]func(*fence.Fence){
-		"of its tag":  func(f *fence.Fence) { f.Mark(fence.Now(), []fence.Tag{numberTag}) },
+		"of its tag":  func(f *fence.Fence) { f.Mark(fence.Now(), []fence.Tag{world.NumberTag}) },
 		"of anything": func(f *fence.Fence) { f.MarkAll(fence.Now()) },
 	}
 	for name, mark := range marks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := world.New()
 			c := open(t, w, nil)
 			c.Store(entry(c, "k", begin(t, c), "one"))
-			w.look()
+			w.Look()
 			var reader, strong, bounded fence.Session
 			bounded.SetLevel(fence.Bounded)
 			strong.SetLevel(fence.Strong)
 			before := fence.Now()
-			w.look()
-			w.commit()
-			mark(w.fence)
+			w.Look()
+			w.Commit()
+			mark(w.Fence)
 			for name, s := range map[string]*fence.Session{"a session": &reader, "a strong session": &strong} {
 				if _, outcome := find(c, "k", s); outcome != Unproven {
 					t.Errorf("%v for %s behind the write", outcome, name)
@@ -54,11 +55,11 @@ func TestMarkedWriteIsShown(t *testing.T) {
 
 func TestMarkOfAnotherTagDemandsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	w.look()
-	w.fence.Mark(fence.Now(), []fence.Tag{fence.NewTag(otherText)})
+	w.Look()
+	w.Fence.Mark(fence.Now(), []fence.Tag{fence.NewTag(world.OtherText)})
 	var s fence.Session
 	if _, outcome := find(c, "k", &s); outcome != Hit {
 		t.Error(outcome)
@@ -69,15 +70,13 @@ func TestMarkOfAnotherTagDemandsNothing(t *testing.T) {
 // commit is acknowledged and marked, and the look completes.
 func TestLookFromBeforeTheMark(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	c.Store(entry(c, "k", begin(t, c), "one"))
-	w.mu.Lock()
-	began, head := fence.Now(), w.headLocked()
-	w.mu.Unlock()
-	w.commit()
-	w.fence.Mark(fence.Now(), []fence.Tag{numberTag})
-	w.fence.Advance(head, nil, began)
+	began, head := fence.Now(), w.Fence.Head()
+	w.Commit()
+	w.Fence.Mark(fence.Now(), []fence.Tag{world.NumberTag})
+	w.Fence.Advance(head, nil, began)
 	var s fence.Session
 	if _, outcome := find(c, "k", &s); outcome != Unproven {
 		t.Errorf("%v by a look that lacks the commit", outcome)
@@ -92,12 +91,12 @@ func TestLookFromBeforeTheMark(t *testing.T) {
 //  4. the leader finishes with the old number, and nobody has looked.
 func TestFlightFromBeforeTheMark(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New()
 	c := open(t, w, nil)
 	leader := c.Join([]byte("k"))
 	e := entry(c, "k", begin(t, c), "one")
-	w.commit()
-	w.fence.Mark(fence.Now(), []fence.Tag{numberTag})
+	w.Commit()
+	w.Fence.Mark(fence.Now(), []fence.Tag{world.NumberTag})
 	reader := c.Join([]byte("k"))
 	c.Store(e)
 	leader.Finish(e)

@@ -1,10 +1,11 @@
-package cache
+package engine
 
 import (
 	"testing"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
 )
 
 // The clocks of the process that loaded, of the tier and of the process that
@@ -18,9 +19,9 @@ func TestClocksThatJump(t *testing.T) {
 		// tolerance is what an encoded moment is rounded to.
 		tolerance = time.Millisecond
 	)
-	w, b, first, second := pair(t)
+	_, b, first, second := pair(t)
 	key := []byte("k")
-	name := remoteKey(w.name, key)
+	name := remoteKey(world.First, key)
 	now := time.Now()
 	jumps := []time.Duration{0, time.Second, 30 * time.Minute, 41 * time.Minute, 48 * time.Hour, 1000 * 24 * time.Hour}
 	for _, clock := range []string{"writer", "tier", "reader"} {
@@ -35,8 +36,8 @@ func TestClocksThatJump(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				b.restore(map[string][]byte{name: envelope})
-				b.left = life - elapsed - wrong["tier"]
+				b.Restore(map[string][]byte{name: envelope})
+				b.Left = life - elapsed - wrong["tier"]
 				second.memory.Del(second.Hash(key))
 				got, tier := fetch(t, second, "k")
 				if tier == Nowhere {
@@ -65,8 +66,8 @@ func TestClocksDoNotTouchFreshness(t *testing.T) {
 		if _, outcome := find(first, "k", nil); outcome != Hit {
 			t.Fatalf("%v in the process that loaded", outcome)
 		}
-		w.commit()
-		w.look()
+		w.Commit()
+		w.Look()
 		if _, outcome := find(first, "k", nil); outcome != Miss {
 			t.Fatalf("%v of what an event ended", outcome)
 		}

@@ -1,0 +1,65 @@
+package cache
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+func TestMain(m *testing.M) {
+	redis.SilenceClient()
+	code := servers.Main(m, servers.Needs{Redis: true})
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// open returns a running cache of w.
+func open(t *testing.T, w *world.World, change func(*Options)) *Cache {
+	t.Helper()
+	o := Options{
+		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, MemoryBytes: 1 << 22, Staleness: time.Hour},
+		Resolve: func(d Dependency, _ fence.Label) ([]fence.Tag, bool) {
+			return []fence.Tag{fence.NewTag("16384/" + d.Column + "=" + d.Value)}, d.Table == "public.numbers"
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+	return c
+}
+
+// pair is two processes with one remote tier and one database.
+func pair(t *testing.T) (w *world.World, b *world.Bag, first, second *Cache) {
+	t.Helper()
+	w, b = world.New(), world.NewBag()
+	shared := func(o *Options) { o.Remote = b }
+	return w, b, open(t, w, shared), open(t, w, shared)
+}
