@@ -10,7 +10,15 @@ package wire
 //  3. it binds the unnamed one: parsed now, it would mean another day.
 //
 // So before anything is sent that may change something, what is held back is sent.
-// Forced by TestHeldBackParseIsSentBeforeChanges. And others' doing:
+// Forced by TestHeldBackParseIsSentBeforeChanges. It is sent then even if Postgres holds
+// the statement, from an earlier Parse:
+//
+//  1. the client parses `SELECT quote_ident('a')` and executes it: Postgres plans it, and
+//     keeps the text that the function gave;
+//  2. it parses it again, which is answered here, and executes SET quote_all_identifiers;
+//  3. it binds it: Postgres would plan the statement of now, not show the plan of before.
+//
+// Forced by TestConstantsAreThoseOfTheParse. And others' doing:
 //
 //  1. Parse and Describe are answered here: a column is an int4;
 //  2. another session makes it a float4;
@@ -30,6 +38,7 @@ var changedResponse = errorResponse("ERROR", "0A000", "cached plan must not chan
 // sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
 // hides its errors too.
 func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
+	s.parsedAgain = nil
 	s.parsedUnder(p, m)
 	p.accepted.Store(false)
 	parse, told := p.parse, p.told.Load()
@@ -59,13 +68,19 @@ func (s *session) heldBack(p *prepared) bool {
 	return p != nil && p.parse != nil && p != s.upUnnamed && !p.failed.Load()
 }
 
+// heldFromBefore reports whether Postgres holds the unnamed statement as an earlier Parse
+// made it, with a plan perhaps that the last one would not have left.
+func (s *session) heldFromBefore(p *prepared) bool {
+	return p != nil && p == s.parsedAgain && p == s.upUnnamed && !p.failed.Load()
+}
+
 // sendHeldBack sends the Parse that is held back, if there is one, before a unit that may
 // change something. It goes in a group of its own, so that its error, which is for who
 // uses the statement, harms nothing else. Within a transaction of Postgres it would:
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
 	p := s.prepared[""]
-	if !s.heldBack(p) || s.groupOpen || s.replacing {
+	if !s.heldBack(p) && !s.heldFromBefore(p) || s.groupOpen || s.replacing {
 		return nil
 	}
 	m := s.certain()
@@ -133,7 +148,9 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 		return false, nil
 	}
 	if p == s.upUnnamed {
-		s.upUnnamed = nil // the next use has Postgres parse it anew, and compares again
+		// Postgres holds what no client knows, until the next use has it parse the
+		// statement anew, and compares again, or until there is none any more.
+		s.upUnnamed = &prepared{}
 	}
 	return true, nil
 }

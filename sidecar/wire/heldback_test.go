@@ -116,6 +116,7 @@ func TestHeldBackParseFindsAnotherTable(t *testing.T) {
 			"in parts":                 {{join(fresh.send[:len(fresh.send)-headerLength], msgFlush), ""}, synced()},
 			"with another description": {described, fresh},
 			"parsed again":             {parse, fresh, parse, use},
+			"ended by a BEGIN":         {fresh, query("BEGIN"), use, query("ROLLBACK"), use},
 		} {
 			if name != "other type" && kind != "used with other values" && kind != "in a block" {
 				continue // not every change in every way

@@ -67,6 +67,9 @@ func (c constant) scripts() map[string][]turn {
 	once := func(session int) turn {
 		return turn{session: session, step: synced(msgParse("", c.sql), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))}
 	}
+	described := func(session int) turn {
+		return turn{session: session, step: synced(msgParse("", c.sql), msgDescribe('S', ""))}
+	}
 	thrice := func(t turn) []turn { return []turn{t, t, t} }
 	script := func(parts ...any) (all []turn) {
 		for _, part := range parts {
@@ -100,6 +103,9 @@ func (c constant) scripts() map[string][]turn {
 		"unnamed, prepared under one and executed under the other": script(
 			set(0, c.one), thrice(parse(0, "")), thrice(use(0, "")), turn{step: step{bind("SET " + c.setting + " = " + c.other), "Z"}},
 			parse(0, ""), thrice(use(0, ""))),
+		"unnamed, parsed again under one and executed under the other": script(
+			set(0, c.one), turn{step: synced(msgParse("set", "SET "+c.setting+" = "+c.other))},
+			described(0), use(0, ""), described(0), use(0, ""), described(0), use(0, "set"), thrice(use(0, ""))),
 		"prepared and used in one group": script(
 			set(0, c.other), set(1, c.one), thrice(once(1)),
 			turn{step: synced(msgParse("p", c.sql), msgBind("p"), msgExecute("", 0))}, set(0, c.one), thrice(use(0, "p")), thrice(once(1))),

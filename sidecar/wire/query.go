@@ -489,6 +489,9 @@ func (s *session) adoptUnnamed() {
 		}
 		p.unnamed.epoch = s.epoch
 	}
+	if p.parsed && p.unnamed == s.upUnnamed && p.unnamed.statement.keepsSettings {
+		s.parsedAgain = p.unnamed
+	}
 	s.prepared[""] = p.unnamed
 	if p.parsed && !s.means(p.unnamed) {
 		p.unnamed.meaning.Store(s.meaning())

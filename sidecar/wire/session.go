@@ -57,6 +57,9 @@ type session struct {
 	interned  statements
 	// upUnnamed is the unnamed statement that Postgres holds, as far as is known.
 	upUnnamed *prepared
+	// parsedAgain is the unnamed statement whose last Parse was answered here although
+	// Postgres holds it, from an earlier Parse.
+	parsedAgain *prepared
 	// state is what the last probe found; nil before the first.
 	state *sessionState
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
