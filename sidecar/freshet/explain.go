@@ -14,7 +14,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 

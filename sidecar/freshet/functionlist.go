@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // functionList holds what the operator says about functions of the database:

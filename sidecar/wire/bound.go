@@ -3,7 +3,7 @@ package wire
 import (
 	"encoding/binary"
 
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // boundValues reads the parameters of a Bind message, given what follows its

@@ -2,7 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // effect is what a statement may have written: rows that entries with one of these

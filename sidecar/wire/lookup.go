@@ -3,7 +3,7 @@ package wire
 import (
 	"slices"
 
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // lookupLoadsMin is from which load of a shape on the rows joined to are looked

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // A block that was held back begins together with the first statement that has

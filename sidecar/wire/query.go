@@ -3,7 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // obstacle says why nothing can be served at this moment, whatever is asked. If

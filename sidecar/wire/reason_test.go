@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // TestDocumentListsEveryReason holds docs/protocol.md to the reasons that exist.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
-	"github.com/freshet/freshet/sidecar/analysis"
 )
 
 // TestEverySettingIsDecided holds the list of settings against those of the server,

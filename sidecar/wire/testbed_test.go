@@ -18,8 +18,8 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
-	"github.com/freshet/freshet/sidecar/analysis"
 )
 
 // testbed is one database with Freshet installed, and any number of sidecars

@@ -2,7 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/invalidation"
-	"github.com/freshet/freshet/sidecar/analysis"
+	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // Watch tells an Analyzer what a follower says is watched at this moment. It is
