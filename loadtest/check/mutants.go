@@ -211,6 +211,16 @@ var mutants = []Mutant{
 		Faults: "none",
 	},
 	{
+		Name: "settings are not in the key",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/state.go", As: mutant.Statements,
+			Old: "parts = append(parts, values[name])",
+			New: "",
+		}},
+		Script: "sessions have different settings", Breaks: []Promise{AsParsed},
+		Faults: "settings-switch",
+	},
+	{
 		Name: "a statement means what it would if it were parsed now",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/parsesettings.go", As: mutant.Condition,
@@ -224,7 +234,7 @@ var mutants = []Mutant{
 		Name: "what is held back waits for its use",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,
-			Old: "!s.heldBack(p) || s.groupOpen || s.replacing",
+			Old: "s.groupOpen || s.replacing",
 			New: "true",
 		}},
 		Script: "a setting is switched between an unnamed Parse and its Bind", Breaks: []Promise{AsParsed},

@@ -2,6 +2,7 @@ package check
 
 // statementScripts are about what a statement keeps from its Parse and its Describe.
 var statementScripts = []Script{
+	{Name: "sessions have different settings", bound: longBound, sidecars: 1, play: readUnderSettings},
 	{Name: "a setting is switched behind a Parse", bound: longBound, sidecars: 1, play: switchBehindParse},
 	{Name: "a setting is switched between an unnamed Parse and its Bind", bound: longBound, sidecars: 1, play: switchBeforeBind},
 	{Name: "a table is altered between an unnamed Parse and its Bind", bound: longBound, sidecars: 1, play: alterBeforeBind},
@@ -21,6 +22,19 @@ func (st *stage) shaped(door int) *shaped {
 	s := st.newShaped(len(st.sessions), door, levelBounded)
 	st.connected(s.session)
 	return s
+}
+
+// readUnderSettings has sessions send the same, of which the sidecar has what it is to one
+// of them.
+func readUnderSettings(st *stage) {
+	one, other := st.switcher(0), st.switcher(0)
+	for i := range constants {
+		st.untilCached(one.session, func() { one.once(i) })
+		st.with(other.session, func() { other.set(meaning{i, 1}) })
+		for range statementReads {
+			st.with(other.session, func() { other.once(i) })
+		}
+	}
 }
 
 // switchBehindParse has one session execute under a value what it parsed under another,
