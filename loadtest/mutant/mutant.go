@@ -106,16 +106,19 @@ func Build(ctx context.Context, root, dir, pkg string, edits []Edit) (program st
 	if err != nil {
 		return "", err
 	}
-	return build(ctx, root, dir, pkg, list)
+	return build(ctx, root, dir, list, "build", pkg)
 }
 
-func build(ctx context.Context, root, dir, pkg, overlay string) (program string, err error) {
+// build has go make a program: of a command by "build", or of a package's tests by
+// "test", "-c".
+func build(ctx context.Context, root, dir, overlay, command string, pkg ...string) (program string, err error) {
 	program = filepath.Join(dir, "mutant")
 	// What debuggers read takes a third of the time to write.
-	command := exec.CommandContext(ctx, "go", "build", "-ldflags=-w", "-overlay", overlay, "-o", program, pkg)
-	command.Dir = root
-	if text, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w; it said:\n%s", pkg, err, text)
+	arguments := append([]string{command, "-ldflags=-w", "-overlay", overlay, "-o", program}, pkg...)
+	goes := exec.CommandContext(ctx, "go", arguments...)
+	goes.Dir = root
+	if text, err := goes.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s %s: %w; it said:\n%s", command, strings.Join(pkg, " "), err, text)
 	}
 	return program, nil
 }

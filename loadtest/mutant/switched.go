@@ -31,7 +31,17 @@ func BuildSwitched(ctx context.Context, root, dir, pkg string, mutants []Named) 
 	if err != nil {
 		return "", err
 	}
-	return build(ctx, root, dir, pkg, overlay)
+	return build(ctx, root, dir, overlay, "build", pkg)
+}
+
+// BuildSwitchedTests is BuildSwitched for the tests of a package, as go test -c builds
+// them.
+func BuildSwitchedTests(ctx context.Context, root, dir, pkg string, mutants []Named) (program string, err error) {
+	overlay, err := overlaySwitched(root, dir, mutants)
+	if err != nil {
+		return "", err
+	}
+	return build(ctx, root, dir, overlay, "test", "-c", pkg)
 }
 
 // switchedText keeps an edit's old text and its new one, of which the name of the

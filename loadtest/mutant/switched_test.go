@@ -49,6 +49,31 @@ func TestSwitchedProgramIsOneMutantAtATime(t *testing.T) {
 	}
 }
 
+// The tests of a package hold the mutants of other packages too.
+func TestSwitchedTestsAreOneMutantAtATime(t *testing.T) {
+	t.Setenv("GOWORK", "off")
+	root := writeModule(t)
+	const test = "package main\n\nimport (\n\t\"program/left\"\n\t\"testing\"\n)\n\nfunc TestWord(t *testing.T) {\n\tif !left.Is() {\n\t\tt.Fatal()\n\t}\n}\n"
+	for name, text := range map[string]string{"left/is.go": "package left\n\nfunc Is() bool { return true }\n", "main_test.go": test} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := mutant.BuildSwitchedTests(t.Context(), root, t.TempDir(), ".", []mutant.Named{
+		{Name: "not", Edits: []mutant.Edit{{File: "left/is.go", Old: "return true", New: "return false", As: mutant.Statements}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, passes := range map[string]bool{"": true, "not": false} {
+		command := exec.Command(program)
+		command.Env = append(os.Environ(), mutant.Variable+"="+name)
+		if text, err := command.CombinedOutput(); (err == nil) != passes {
+			t.Errorf("as mutant %q the tests end with %v:\n%s", name, err, text)
+		}
+	}
+}
+
 func TestTextCannotBeSwitched(t *testing.T) {
 	t.Parallel()
 	edits := []mutant.Edit{{File: "left/word.go", Old: "one", New: "1"}}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -31,5 +33,61 @@ func TestPlantedForgottenSettingsAreFound(t *testing.T) {
 		if !strings.Contains(string(out), c.setting+" has the same key") {
 			t.Errorf("%s can be forgotten; the test said\n%s", c.setting, out)
 		}
+	}
+}
+
+// misread are sidecars that answer the reads of prepared statements otherwise than
+// Postgres does.
+var misread = []mutant.Named{
+	{Name: "the settings at Parse are ignored", Edits: []mutant.Edit{{
+		File: "sidecar/wire/parsesettings.go", As: mutant.Condition,
+		Old: "p.statement == nil || !p.statement.keepsSettings || p.epoch == s.epoch",
+		New: "true",
+	}}},
+	{Name: "a Parse that is held back is not sent before a SET", Edits: []mutant.Edit{{
+		File: "sidecar/wire/heldback.go", As: mutant.Condition,
+		Old: "!s.heldBack(p) && !s.heldFromBefore(p) || s.groupOpen || s.replacing",
+		New: "true",
+	}}},
+	{Name: "a late description is not compared", Edits: []mutant.Edit{{
+		File: "sidecar/wire/heldback.go", As: mutant.Condition,
+		Old: "told == nil || told.own",
+		New: "true",
+	}}},
+	{Name: "the plan of an earlier Parse is used", Edits: []mutant.Edit{{
+		File: "sidecar/wire/heldback.go", As: mutant.Condition,
+		Old: "p != nil && p == s.parsedAgain && p == s.upUnnamed && !p.failed.Load()",
+		New: "false",
+	}}},
+	{Name: "a statement refused is taken for gone", Edits: []mutant.Edit{{
+		File: "sidecar/wire/heldback.go", As: mutant.Statements,
+		Old: "s.upUnnamed = &prepared{}",
+		New: "s.upUnnamed = nil",
+	}}},
+}
+
+// misreadSeed is of scripts of which one of the first three finds each; busy servers may
+// have the cache miss what it would have hit, so a few more are played.
+const misreadSeed, misreadScripts = 3001, 12
+
+// TestPlantedMisreadingsAreFound: the random sessions find each of them. This is what
+// their word that Postgres would have said the same is worth.
+func TestPlantedMisreadingsAreFound(t *testing.T) {
+	t.Parallel()
+	program, err := mutant.BuildSwitchedTests(t.Context(), "../..", t.TempDir(), "./sidecar/wire", misread)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range misread {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			command := exec.CommandContext(t.Context(), program, "-test.run", "^TestRandomSessionsAreAnsweredAsPostgresDoes$",
+				"-random-seed", fmt.Sprint(misreadSeed), "-random-scripts", fmt.Sprint(misreadScripts))
+			command.Env = append(os.Environ(), mutant.Variable+"="+m.Name)
+			out, err := command.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "the sidecar says") {
+				t.Errorf("%d scripts do not find it, %v:\n%s", misreadScripts, err, out)
+			}
+		})
 	}
 }
