@@ -3,6 +3,8 @@ package dashboard
 import (
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/count"
 )
 
 func TestHistoryRates(t *testing.T) {
@@ -10,11 +12,11 @@ func TestHistoryRates(t *testing.T) {
 	h := &history{}
 	start := time.Now()
 	age := 0.25
-	h.add(&Stats{Queries: map[string]uint64{"hit_l1": 100}, UpstreamQueries: 10}, start)
+	h.add(&Stats{Queries: map[string]uint64{"hit_l1": 100}, Counts: count.Counts{UpstreamQueries: 10}}, start)
 	if n := len(h.columns().UpstreamQueries); n != 0 {
 		t.Fatalf("%d samples of one reading", n)
 	}
-	h.add(&Stats{Queries: map[string]uint64{"hit_l1": 160, "error": 4}, UpstreamQueries: 12, FollowerAgeSeconds: &age}, start.Add(2*time.Second))
+	h.add(&Stats{Queries: map[string]uint64{"hit_l1": 160, "error": 4}, Counts: count.Counts{UpstreamQueries: 12}, FollowerAgeSeconds: &age}, start.Add(2*time.Second))
 	// Counters never shrink; a reading that says so must not show a negative rate.
 	h.add(&Stats{}, start.Add(3*time.Second))
 	got := h.columns()

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/freshet/freshet/sidecar/internal/count"
 )
 
 // newRegistry returns a registry that reads the sidecar once per scrape, so
@@ -49,16 +51,10 @@ func newCollector(statsFunc func() Stats) *collector {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, read})
 	}
 
-	counter("freshet_upstream_queries_total", "Statements sent to Postgres for clients.", func(s *Stats) uint64 { return s.UpstreamQueries })
-	counter("freshet_upstream_probes_total", "Questions that the sidecar asked Postgres on clients' connections.", func(s *Stats) uint64 { return s.UpstreamProbes })
-	counter("freshet_transactions_held_total", "Transactions whose BEGIN was held back.", func(s *Stats) uint64 { return s.TransactionsHeld })
-	counter("freshet_transactions_opened_total", "Transactions held back of which Postgres was told later.", func(s *Stats) uint64 { return s.TransactionsOpened })
+	for _, m := range count.Metrics() {
+		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
+	}
 	gauge("freshet_sessions_open", "Clients connected now.", func(s *Stats) float64 { return float64(s.Sessions) })
-	counter("freshet_sessions_started_total", "Clients that ever connected.", func(s *Stats) uint64 { return s.SessionsTotal })
-	counter("freshet_sessions_refused_total", "Clients that got no upstream connection, or were sent away when they connected.", func(s *Stats) uint64 { return s.SessionsRefused })
-	counter("freshet_protocol_errors_total", "Clients sent away for malformed messages.", func(s *Stats) uint64 { return s.ProtocolErrors })
-	counter("freshet_panics_total", "Clients sent away by a fault of the sidecar's own: please report it.", func(s *Stats) uint64 { return s.Panics })
-	counter("freshet_cancels_total", "Cancel requests passed on to Postgres.", func(s *Stats) uint64 { return s.Cancels })
 
 	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(NotReady(s) == "") })
 	gauge("freshet_staleness_bound_seconds", "The promise: no cached answer lacks a commit acknowledged longer ago.", func(s *Stats) float64 { return s.StalenessSeconds })

@@ -1,6 +1,10 @@
 package dashboard
 
-import "time"
+import (
+	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/count"
+)
 
 // Limits of the lists in Stats, so that an answer stays small with any number
 // of tables. The numbers beside the lists count everything.
@@ -37,27 +41,10 @@ type Stats struct {
 	Bypasses map[string]uint64 `json:"bypasses"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
-	// UpstreamQueries counts statements sent to Postgres for clients,
-	// UpstreamProbes the sidecar's own questions on clients' connections.
-	UpstreamQueries uint64 `json:"upstream_queries"`
-	UpstreamProbes  uint64 `json:"upstream_probes"`
-	// TransactionsHeld counts transactions whose BEGIN was held back, and
-	// TransactionsOpened those of them that Postgres was told of later.
-	TransactionsHeld   uint64 `json:"transactions_held"`
-	TransactionsOpened uint64 `json:"transactions_opened"`
-
-	// Sessions is the number of clients connected now, SessionsTotal all that ever
-	// were, SessionsRefused those that got no upstream connection, or that Postgres or the
-	// sidecar sent away when they connected.
-	Sessions        int64  `json:"sessions"`
-	SessionsTotal   uint64 `json:"sessions_total"`
-	SessionsRefused uint64 `json:"sessions_refused"`
-	// ProtocolErrors counts clients sent away for malformed messages.
-	ProtocolErrors uint64 `json:"protocol_errors"`
-	// Panics counts clients sent away by a fault of the sidecar's own.
-	Panics uint64 `json:"panics"`
-	// Cancels counts cancel requests that were passed on.
-	Cancels uint64 `json:"cancels"`
+	// Sessions is the number of clients connected now.
+	Sessions int64 `json:"sessions"`
+	// Counts are what sessions count.
+	count.Counts
 
 	// StalenessSeconds is the promise: no answer from the cache lacks a commit
 	// that was acknowledged longer ago than this.

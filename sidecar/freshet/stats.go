@@ -33,16 +33,8 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	for reason := range r.Bypasses {
 		stats.BypassAdvice[reason] = adviceFor(reason)
 	}
-	stats.UpstreamQueries = r.UpstreamQueries
-	stats.UpstreamProbes = r.UpstreamProbes
-	stats.TransactionsHeld = r.TransactionsHeld
-	stats.TransactionsOpened = r.TransactionsOpened
 	stats.Sessions = r.Sessions
-	stats.SessionsTotal = r.SessionsTotal
-	stats.SessionsRefused = r.SessionsRefused
-	stats.ProtocolErrors = r.ProtocolErrors
-	stats.Panics = r.Panics
-	stats.Cancels = r.Cancels
+	stats.Counts = r.Counts
 }
 
 // adviceFor asks the two packages that name reasons.

@@ -116,7 +116,7 @@ func (s *session) hold(text string, readOnly bool) {
 	}
 	*b = block{held: true, begin: append(b.begin[:0], text...), savepoints: b.savepoints[:0], began: s.arrival(), readOnly: readOnly}
 	s.holding.Store(true)
-	s.server.counters.blocksHeld.Add(1)
+	s.server.counters.TransactionsHeld.Add(1)
 }
 
 // letGo ends the block that is held back, as far as the sidecar is concerned.

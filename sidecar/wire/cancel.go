@@ -62,7 +62,7 @@ const cancelWaitMax = 10 * time.Second
 // another's load, ends that wait. It returns when Postgres has acted, as the
 // caller's own request does without a sidecar.
 func (s *Server) passCancel(ctx context.Context, request []byte) {
-	s.counters.cancels.Add(1)
+	s.counters.Cancels.Add(1)
 	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.interruptWait() {
 		return
 	}

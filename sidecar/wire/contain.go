@@ -21,7 +21,7 @@ func (s *session) contain(err *error) {
 		return
 	}
 	*err = errFault
-	s.server.counters.panics.Add(1)
+	s.server.counters.Panics.Add(1)
 	s.server.logger.Error("a session has met a fault of the sidecar: please report it", "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 	if s.writeMu.TryLock() {
 		_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

@@ -43,7 +43,7 @@ func (s *session) forwardDeallocate(unit []byte, name string) error {
 	delete(s.prepared, name)
 	s.bypass(reasonNotSelect, 1)
 	s.expectUnit(expect{kind: expectQuery, proven: true, named: true, change: s.bindName("", nil)})
-	s.server.counters.upstreamQueries.Add(1)
+	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
 

@@ -32,7 +32,7 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 		e.change = s.bindName("", nil) // Postgres forgets the unnamed statement at a simple query
 	}
 	s.expectUnit(e)
-	s.server.counters.upstreamQueries.Add(1)
+	s.server.counters.UpstreamQueries.Add(1)
 	if err := s.sendUpstream(unit); err != nil || !along {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			return err
 		}
 	}
-	s.server.counters.upstreamQueries.Add(uint64(s.plan.executions))
+	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
 	if mentionsToken(unit) || s.executesToken() {
 		if err := s.provideToken(); err != nil {
 			return err

@@ -70,7 +70,7 @@ func (s *session) openFor(unit []byte) (along bool, err error) {
 // Sync, have to be sent right behind it.
 func (s *session) openAlong() error {
 	s.letGo()
-	s.server.counters.blocksOpened.Add(1)
+	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
 	s.mu.Lock()
 	s.beginning = true
@@ -225,7 +225,7 @@ var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 func (s *session) open() error {
 	failed := s.failedBlock()
 	s.letGo()
-	s.server.counters.blocksOpened.Add(1)
+	s.server.counters.TransactionsOpened.Add(1)
 	wanted := byte(statusInBlock)
 	if failed {
 		wanted = statusFailed

@@ -8,7 +8,7 @@ func (s *session) askRow(query []byte) (row []byte, answered bool) {
 	s.pending.push(expectRow)
 	s.mu.Unlock()
 	s.upUnnamed = nil // a simple query ends it
-	s.server.counters.upstreamProbes.Add(1)
+	s.server.counters.UpstreamProbes.Add(1)
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
 		return nil, false
 	}

@@ -226,7 +226,7 @@ func (s *Server) enter() bool {
 		return false
 	}
 	s.counters.sessions.Add(1)
-	s.counters.sessionsTotal.Add(1)
+	s.counters.SessionsTotal.Add(1)
 	return true
 }
 

@@ -328,7 +328,7 @@ func (s *session) handle(kind unitKind, unit []byte) bool {
 
 // refuse ends the session with an error of the sidecar's own.
 func (s *session) refuse(code, message, hint string) {
-	s.server.counters.protocolErrors.Add(1)
+	s.server.counters.ProtocolErrors.Add(1)
 	_ = s.flushClient() // the client may be gone already
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()

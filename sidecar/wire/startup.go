@@ -65,7 +65,7 @@ func (s *session) start() bool {
 	}
 	up, err := s.server.upstream.dial(s.ctx)
 	if err != nil {
-		s.server.counters.sessionsRefused.Add(1)
+		s.server.counters.SessionsRefused.Add(1)
 		s.server.logger.Warn("cannot connect to Postgres for a client", "error", err)
 		s.refuseUnconnected(err)
 		return false
@@ -95,7 +95,7 @@ func (s *session) readClientStartup() ([]byte, bool) {
 		message, err := readStartup(&s.in)
 		if err != nil {
 			if errors.Is(err, errStartup) {
-				s.server.counters.protocolErrors.Add(1)
+				s.server.counters.ProtocolErrors.Add(1)
 			}
 			return nil, false // in silence, as Postgres
 		}
@@ -107,7 +107,7 @@ func (s *session) readClientStartup() ([]byte, bool) {
 		case code != sslCode && code != gssCode:
 			return message, true
 		case code == last: // then Postgres takes it for a version
-			s.server.counters.protocolErrors.Add(1)
+			s.server.counters.ProtocolErrors.Add(1)
 			s.refuseStartup("0A000", fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", code>>16, code&0xffff), "")
 			return nil, false
 		}
@@ -116,12 +116,12 @@ func (s *session) readClientStartup() ([]byte, bool) {
 			return nil, false
 		}
 		if len(s.in.held()) > 0 {
-			s.server.counters.protocolErrors.Add(1)
+			s.server.counters.ProtocolErrors.Add(1)
 			s.refuseStartup("08P01", "received unencrypted data after "+requestNames[code], "It was sent before the answer to the request: wait for that.")
 			return nil, false
 		}
 	}
-	s.server.counters.protocolErrors.Add(1)
+	s.server.counters.ProtocolErrors.Add(1)
 	return nil, false
 }
 
@@ -184,7 +184,7 @@ func (s *session) relayStartup(startup []byte) error {
 			_, err = s.client.Write(ready)
 			return err
 		case 'E':
-			s.server.counters.sessionsRefused.Add(1)
+			s.server.counters.SessionsRefused.Add(1)
 		case 'K':
 			s.cancel = cancelKey(message[headerLength:])
 		case 'R':
@@ -283,7 +283,7 @@ func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) 
 // probeAtStart reads the session's state before it begins. A failure leaves it
 // unknown: the session is passed through until a probe succeeds.
 func (s *session) probeAtStart(in *buffer) error {
-	s.server.counters.upstreamProbes.Add(1)
+	s.server.counters.UpstreamProbes.Add(1)
 	if _, err := s.up.Write(s.probeQuery(true, false)); err != nil {
 		return err
 	}

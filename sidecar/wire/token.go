@@ -20,7 +20,7 @@ func (s *session) provideToken() error {
 		return nil
 	}
 	set := "SET freshet.token = '" + s.token() + "'"
-	s.server.counters.upstreamProbes.Add(1)
+	s.server.counters.UpstreamProbes.Add(1)
 	return s.ask(set)
 }
 

@@ -1,0 +1,62 @@
+// Package count names what sessions count, once: the server counts with these fields,
+// the statistics have them in their JSON form, and the metrics are made from their
+// tags. Who adds a counter adds a field here and counts with it.
+package count
+
+import (
+	"reflect"
+	"sync/atomic"
+)
+
+// Of has a field for each counter. Each counts since the process began and only
+// grows. The tags are its name in the statistics, its name in the metrics and the
+// help text of the metric.
+type Of[T any] struct {
+	UpstreamQueries    T `json:"upstream_queries" metric:"freshet_upstream_queries_total" help:"Statements sent to Postgres for clients."`
+	UpstreamProbes     T `json:"upstream_probes" metric:"freshet_upstream_probes_total" help:"Questions that the sidecar asked Postgres on clients' connections."`
+	TransactionsHeld   T `json:"transactions_held" metric:"freshet_transactions_held_total" help:"Transactions whose BEGIN was held back."`
+	TransactionsOpened T `json:"transactions_opened" metric:"freshet_transactions_opened_total" help:"Transactions held back of which Postgres was told later."`
+	SessionsTotal      T `json:"sessions_total" metric:"freshet_sessions_started_total" help:"Clients that ever connected."`
+	SessionsRefused    T `json:"sessions_refused" metric:"freshet_sessions_refused_total" help:"Clients that got no upstream connection, or were sent away when they connected."`
+	ProtocolErrors     T `json:"protocol_errors" metric:"freshet_protocol_errors_total" help:"Clients sent away for malformed messages."`
+	Panics             T `json:"panics" metric:"freshet_panics_total" help:"Clients sent away by a fault of the sidecar's own: please report it."`
+	Cancels            T `json:"cancels" metric:"freshet_cancels_total" help:"Cancel requests passed on to Postgres."`
+}
+
+type (
+	// Counters are counted with, by all sessions at once. The zero value has counted
+	// nothing. They must not be copied.
+	Counters = Of[atomic.Uint64]
+	// Counts are a reading of Counters.
+	Counts = Of[uint64]
+)
+
+// Read returns what c has counted so far. Counters are read one after the other: a
+// reading is of about one moment.
+func Read(c *Counters) Counts {
+	var counts Counts
+	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(&counts).Elem()
+	for i := range from.NumField() {
+		to.Field(i).SetUint(from.Field(i).Addr().Interface().(*atomic.Uint64).Load())
+	}
+	return counts
+}
+
+// Metric is a counter as the metrics show it.
+type Metric struct {
+	Name, Help string
+	Of         func(*Counts) uint64
+}
+
+// Metrics returns all counters, in the order of the fields.
+func Metrics() []Metric {
+	fields := reflect.TypeFor[Counts]()
+	metrics := make([]Metric, fields.NumField())
+	for i := range metrics {
+		tag := fields.Field(i).Tag
+		metrics[i] = Metric{tag.Get("metric"), tag.Get("help"), func(c *Counts) uint64 {
+			return reflect.ValueOf(c).Elem().Field(i).Uint()
+		}}
+	}
+	return metrics
+}
