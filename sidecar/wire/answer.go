@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // answer is the payload of a cache entry: messages as Postgres sent them.
@@ -47,7 +48,7 @@ func decodeAnswer(src []byte) (engine.Payload, error) {
 
 func wholeMessages(b []byte) bool {
 	for len(b) > 0 {
-		n := messageLength(b)
+		n := protocol.MessageLength(b)
 		if n <= 0 || n > len(b) {
 			return false
 		}

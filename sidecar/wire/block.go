@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // Many drivers open a transaction before every read. In READ COMMITTED each
@@ -168,11 +169,11 @@ func (s *session) beginBlockRead() {
 // BEGIN before the first statement, in one group with it.
 func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 	bound, described := false, false
-	for kind, message := range messages(unit) {
-		body := message[headerLength:]
+	for kind, message := range protocol.Messages(unit) {
+		body := message[protocol.HeaderLength:]
 		switch {
 		case kind == 'P' && n == 0:
-			name, rest, ok := cutString(body)
+			name, rest, ok := protocol.CutString(body)
 			if !ok || len(name) > 0 {
 				return nil, 0
 			}
@@ -199,11 +200,11 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 // bindsControl reports whether a Bind is that of a control statement, without
 // parameters, to the unnamed portal. parsed is what was parsed just before it.
 func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool) {
-	portal, rest, ok := cutString(body)
+	portal, rest, ok := protocol.CutString(body)
 	if !ok || len(portal) > 0 {
 		return nil, false
 	}
-	name, rest, ok := cutString(rest)
+	name, rest, ok := protocol.CutString(rest)
 	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.namesDoubtful.Load() {
 		return nil, false
 	}
@@ -218,25 +219,25 @@ func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool
 	if !ok || len(values) > 0 {
 		return nil, false
 	}
-	_, rest, _ = int16s(rest)
-	results, _, _ := int16s(rest[2:]) // behind the number of values
+	_, rest, _ = protocol.Int16s(rest)
+	results, _, _ := protocol.Int16s(rest[2:]) // behind the number of values
 	return parsed, len(results) <= 1
 }
 
 // answerControl answers the messages of a control statement, without a Sync.
 func (s *session) answerControl(prefix []byte, tag string) {
 	s.planGroup(prefix)
-	for kind := range messages(prefix) {
+	for kind := range protocol.Messages(prefix) {
 		switch kind {
 		case 'P':
-			s.out = append(s.out, parseComplete...)
+			s.out = append(s.out, protocol.ParseComplete...)
 			s.prepared[""] = s.plan.unnamed
 		case 'B':
-			s.out = append(s.out, bindComplete...)
+			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
-			s.out = append(s.out, noData...)
+			s.out = append(s.out, protocol.NoData...)
 		case 'E':
-			s.out = appendComplete(s.out, tag)
+			s.out = protocol.AppendComplete(s.out, tag)
 		}
 	}
 }
@@ -250,7 +251,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 		return false, nil
 	}
 	rest := unit[n:]
-	alone := rest[0] == 'S' && messageLength(rest) == headerLength
+	alone := rest[0] == 'S' && protocol.MessageLength(rest) == protocol.HeaderLength
 	if !alone && statement.control.kind != controlBegin {
 		return false, nil
 	}
@@ -269,7 +270,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 // ask sends a query of the sidecar's own, whose answer the client does not see.
 func (s *session) ask(sql string) error {
 	s.expectUnit(expect{kind: expectQuery, hidden: true, proven: true, change: s.provide(nil)})
-	return s.sendUpstream(appendMessage(nil, 'Q', []byte(sql), []byte{0}))
+	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 
 // awaitAnswers waits until Postgres owes nothing.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // once is an unnamed statement without parameters, described and executed.
@@ -51,7 +52,7 @@ var blockDifferentials = []differential{
 		synced(msgParse("", "BEGIN"), binding{formats: []uint16{1}, results: []uint16{1}}.message(), msgExecute("", 0)), query("COMMIT"),
 		synced(msgParse("", "BEGIN", oidInt4), msgBind("", "1"), msgExecute("", 0)), query("COMMIT"),
 		synced(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 1)), query("COMMIT"),
-		{appendMessage(nil, 'Q', []byte("BEGIN\x00more\x00")), "Z"}, query("BEGIN"), {appendMessage(nil, 'Q', []byte("COMMIT\x00more\x00")), "Z"}, query("COMMIT"),
+		{protocol.AppendMessage(nil, 'Q', []byte("BEGIN\x00more\x00")), "Z"}, query("BEGIN"), {protocol.AppendMessage(nil, 'Q', []byte("COMMIT\x00more\x00")), "Z"}, query("COMMIT"),
 	}},
 	{name: "BEGIN with a row limit, as JDBC sends it", hits: 3, steps: []step{
 		synced(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 1), read("3")), synced(read("4")),

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // boundValues reads the parameters of a Bind message, given what follows its
 // two names: format codes, values, result format codes.
 func boundValues(b []byte) ([]analysis.Value, bool) {
-	formats, b, ok := int16s(b)
+	formats, b, ok := protocol.Int16s(b)
 	if !ok || len(b) < 2 {
 		return nil, false
 	}
@@ -41,23 +42,6 @@ func boundValues(b []byte) ([]analysis.Value, bool) {
 		values[i].Data = b[:n:n]
 		b = b[n:]
 	}
-	_, b, ok = int16s(b)
+	_, b, ok = protocol.Int16s(b)
 	return values, ok && len(b) == 0
-}
-
-// int16s reads a counted list of 16-bit numbers.
-func int16s(b []byte) (list []uint16, rest []byte, ok bool) {
-	if len(b) < 2 {
-		return nil, b, false
-	}
-	n := int(binary.BigEndian.Uint16(b))
-	b = b[2:]
-	if len(b) < 2*n {
-		return nil, b, false
-	}
-	list = make([]uint16, n)
-	for i := range list {
-		list[i] = binary.BigEndian.Uint16(b[2*i:])
-	}
-	return list, b[2*n:], true
 }

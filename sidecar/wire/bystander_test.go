@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // bystanderWaitMax is how long a client that does nothing wrong may wait for
@@ -45,7 +47,7 @@ func watch(t *testing.T, s *side) *bystander {
 				return
 			}
 			var got []byte
-			for !bytes.HasSuffix(got, []byte(readyIdle)) {
+			for !bytes.HasSuffix(got, []byte(protocol.ReadyIdle)) {
 				m, err := c.tryMessage()
 				if err != nil {
 					t.Errorf("a bystander was hurt: %v", err)

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // cancel sends a cancel request with the client's key and returns when it was acted
 // on, as libpq does.
 func (c *rawClient) cancel(dsn string) {
 	c.t.Helper()
-	request := binary.BigEndian.AppendUint32(uint32s(uint32(12+len(c.key)-4), cancelCode), binary.BigEndian.Uint32(c.key))
+	request := binary.BigEndian.AppendUint32(uint32s(uint32(12+len(c.key)-4), protocol.CancelCode), binary.BigEndian.Uint32(c.key))
 	request = append(request, c.key[4:]...)
 	other := &rawClient{t: c.t, conn: dialOnly(c.t, dsn)}
 	other.send(request)

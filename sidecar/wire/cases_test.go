@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // The tests of this file go through what the wire must get right, by the numbers
@@ -390,8 +391,8 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	s := unconnected(t)
 	c := &capture{sizeMax: 1 << 20}
 	s.pending.push(expect{kind: expectQuery, proven: true, capture: c})
-	description, row := appendMessage(nil, 'T', []byte{0, 0}), appendMessage(nil, 'D', []byte{0, 0})
-	done, notification := appendMessage(nil, 'C', []byte("SELECT 1\x00")), appendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
+	description, row := protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'D', []byte{0, 0})
+	done, notification := protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), protocol.AppendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
 	answer := join(description, notification, row, notification, done)
 	if shown := s.receive(t, answer); !bytes.Equal(shown, answer) {
 		t.Errorf("the client sees %s", show(shown))
@@ -414,7 +415,7 @@ func TestNotificationsReachIdleSessions(t *testing.T) {
 		s.wantVersionFromCache(c, string(version[0]-1))
 		bed.exec("UPDATE item SET version = " + version + " WHERE id = 7")
 		bed.exec("NOTIFY news, 'version " + version + "'")
-		want := appendMessage(nil, 'A', uint32s(bed.direct.PgConn().PID()), []byte("news\x00version "+version+"\x00"))
+		want := protocol.AppendMessage(nil, 'A', uint32s(bed.direct.PgConn().PID()), []byte("news\x00version "+version+"\x00"))
 		if got := c.until("A"); !bytes.Equal(got, want) {
 			t.Errorf("the session is told\n%s", show(got))
 		}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // errFault ends a session that has met a fault of the sidecar's own.
 var errFault = errors.New("the session has met a fault of the sidecar")
 
-var faultResponse = errorResponse("FATAL", "XX000", "the cache's sidecar has met a fault of its own, and ends this connection",
+var faultResponse = protocol.ErrorResponse("FATAL", "XX000", "the cache's sidecar has met a fault of its own, and ends this connection",
 	"Connect again. The sidecar's log has the details: please report them.")
 
 // contain keeps a panic of one session from ending the process, and with it the

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // dialWaitMax is how long one address is tried.
@@ -73,7 +75,7 @@ func (t target) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := conn.SetDeadline(time.Now().Add(dialWaitMax)); err != nil {
 		return nil, err
 	}
-	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), sslCode)
+	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), protocol.SSLCode)
 	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}

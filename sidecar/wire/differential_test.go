@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // A differential test runs one script of frontend messages directly and, three
@@ -370,29 +372,29 @@ var differentials = []differential{
 	}},
 	{name: "malformed messages of the extended protocol", hits: 1, steps: []step{
 		synced(read("3")),
-		synced(appendMessage(nil, 'B', []byte("\x00\x00\x00"))), synced(appendMessage(nil, 'B', []byte("\x00\x00\x00\x00\x00\x05"))),
-		synced(appendMessage(nil, 'B', []byte("\x00\x00\x00\x00\x00\x01\x7f\xff\xff\xff3\x00\x00"))),
-		synced(msgParse("", readItem), append(msgBind("", "3")[:0:0], appendMessage(nil, 'B', msgBind("", "3")[headerLength:], []byte{0})...), msgExecute("", 0)),
-		synced(appendMessage(nil, 'P', []byte("no terminator"))), synced(appendMessage(nil, 'P', []byte("\x00SELECT 1\x00\x00"))),
-		synced(appendMessage(nil, 'P', []byte("\x00SELECT 1\x00\x00\x02\x00\x00\x00\x17"))),
-		synced(appendMessage(nil, 'P')), synced(appendMessage(nil, 'B')), synced(appendMessage(nil, 'D')),
-		synced(appendMessage(nil, 'E')), synced(appendMessage(nil, 'C')),
-		synced(appendMessage(nil, 'E', []byte("\x00\x00\x00"))), synced(appendMessage(nil, 'E', []byte("nobody"))),
+		synced(protocol.AppendMessage(nil, 'B', []byte("\x00\x00\x00"))), synced(protocol.AppendMessage(nil, 'B', []byte("\x00\x00\x00\x00\x00\x05"))),
+		synced(protocol.AppendMessage(nil, 'B', []byte("\x00\x00\x00\x00\x00\x01\x7f\xff\xff\xff3\x00\x00"))),
+		synced(msgParse("", readItem), append(msgBind("", "3")[:0:0], protocol.AppendMessage(nil, 'B', msgBind("", "3")[protocol.HeaderLength:], []byte{0})...), msgExecute("", 0)),
+		synced(protocol.AppendMessage(nil, 'P', []byte("no terminator"))), synced(protocol.AppendMessage(nil, 'P', []byte("\x00SELECT 1\x00\x00"))),
+		synced(protocol.AppendMessage(nil, 'P', []byte("\x00SELECT 1\x00\x00\x02\x00\x00\x00\x17"))),
+		synced(protocol.AppendMessage(nil, 'P')), synced(protocol.AppendMessage(nil, 'B')), synced(protocol.AppendMessage(nil, 'D')),
+		synced(protocol.AppendMessage(nil, 'E')), synced(protocol.AppendMessage(nil, 'C')),
+		synced(protocol.AppendMessage(nil, 'E', []byte("\x00\x00\x00"))), synced(protocol.AppendMessage(nil, 'E', []byte("nobody"))),
 		synced(read("3")),
 	}},
 	{name: "malformed messages about a known statement", hits: 3, steps: []step{
 		synced(msgParse("", readItem), msgDescribe('S', "")), synced(read("3")),
 		synced(msgDescribe('X', "")), synced(msgParse("", readItem), msgDescribe('X', "")),
-		synced(appendMessage(nil, 'D', []byte("S"))), synced(appendMessage(nil, 'D', []byte("S\x00more"))),
-		synced(msgParse("", readItem), appendMessage(nil, 'D', []byte("S\x00more"))),
-		synced(msgParse("", readItem), msgBind("", "3"), appendMessage(nil, 'D', []byte("P\x00more")), msgExecute("", 0)),
-		synced(msgParse("", readItem), msgBind("", "3"), appendMessage(nil, 'D', []byte("P")), msgExecute("", 0)),
-		synced(read("3")), {join(read("3"), appendMessage(nil, 'S', []byte("more"))), "Z"}, synced(read("3")),
-		synced(read("3"), msgClose('X', "")), synced(read("3"), appendMessage(nil, 'E', []byte("\x00\x00\x00\x00\x00\x00"))),
+		synced(protocol.AppendMessage(nil, 'D', []byte("S"))), synced(protocol.AppendMessage(nil, 'D', []byte("S\x00more"))),
+		synced(msgParse("", readItem), protocol.AppendMessage(nil, 'D', []byte("S\x00more"))),
+		synced(msgParse("", readItem), msgBind("", "3"), protocol.AppendMessage(nil, 'D', []byte("P\x00more")), msgExecute("", 0)),
+		synced(msgParse("", readItem), msgBind("", "3"), protocol.AppendMessage(nil, 'D', []byte("P")), msgExecute("", 0)),
+		synced(read("3")), {join(read("3"), protocol.AppendMessage(nil, 'S', []byte("more"))), "Z"}, synced(read("3")),
+		synced(read("3"), msgClose('X', "")), synced(read("3"), protocol.AppendMessage(nil, 'E', []byte("\x00\x00\x00\x00\x00\x00"))),
 	}},
 	{name: "malformed query", hits: 1, steps: []step{
-		{appendMessage(nil, 'Q', []byte("SELECT name FROM item WHERE id = 3")), "Z"},
-		{appendMessage(nil, 'Q'), "Z"}, {appendMessage(nil, 'Q', []byte("SELECT name FROM item WHERE id = 3\x00more\x00")), "Z"},
+		{protocol.AppendMessage(nil, 'Q', []byte("SELECT name FROM item WHERE id = 3")), "Z"},
+		{protocol.AppendMessage(nil, 'Q'), "Z"}, {protocol.AppendMessage(nil, 'Q', []byte("SELECT name FROM item WHERE id = 3\x00more\x00")), "Z"},
 		query("SELECT name FROM item WHERE id = 3"),
 	}},
 	{name: "query while messages are skipped", hits: 1, steps: []step{

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // encryptedBed is a server that demands passwords, in several ways, and TLS, and a
@@ -165,7 +166,7 @@ func TestCase44ChannelBindingIsNotOffered(t *testing.T) {
 	t.Run("offer", func(t *testing.T) {
 		c := &rawClient{t: t, conn: dialOnly(t, b.side.dsn())}
 		c.send(bytes.Replace(startupMessage(b.database), []byte("postgres"), []byte("by_scram"), 1))
-		want := appendMessage(nil, 'R', uint32s(authenticationSASL), []byte("SCRAM-SHA-256\x00\x00"))
+		want := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationSASL), []byte("SCRAM-SHA-256\x00\x00"))
 		if offer := c.message(); !bytes.Equal(offer, want) {
 			t.Errorf("the client is offered\n%s", show(offer))
 		}

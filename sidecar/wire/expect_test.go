@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 	"testing/synctest"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
@@ -26,7 +28,7 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 		}
 		// No ReadyForQuery: the Sync that would bring it is what waits.
 		s.mu.Lock()
-		s.receive(t, []byte(closeComplete))
+		s.receive(t, []byte(protocol.CloseComplete))
 		s.mu.Unlock()
 		<-waited
 	})
@@ -38,7 +40,7 @@ func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	s.confused = true
-	sent := bytes.Repeat(appendMessage(nil, 'W', []byte("0123456789")), 50)
+	sent := bytes.Repeat(protocol.AppendMessage(nil, 'W', []byte("0123456789")), 50)
 	if got := s.pass(t, sent, 7); !bytes.Equal(got, sent) {
 		t.Errorf("%d of %d bytes reached the client", len(got), len(sent))
 	}

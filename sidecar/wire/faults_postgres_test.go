@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // lost reports whether an error is one that clients of Postgres see when it
@@ -177,9 +178,9 @@ func TestTerminatedBackendEndsOneClient(t *testing.T) {
 	victim := func(dsn string) []byte {
 		c := dialRaw(t, dsn)
 		var pid string
-		for kind, m := range messages(c.ask(msgQuery("SELECT pg_backend_pid()"))) {
+		for kind, m := range protocol.Messages(c.ask(msgQuery("SELECT pg_backend_pid()"))) {
 			if kind == 'D' {
-				pid = string(m[headerLength+6:])
+				pid = string(m[protocol.HeaderLength+6:])
 			}
 		}
 		c.ask(msgQuery("SELECT name FROM item WHERE id = 3"))

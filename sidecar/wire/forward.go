@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/cache/fence"
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
@@ -25,7 +28,7 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	if unit[0] == 'Q' {
 		if !proven {
 			s.mayExecuteIn(unit)
-			if text, rest, ok := cutString(unit[headerLength:]); ok && len(rest) == 0 {
+			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
 				e.effect = effectOfText(string(text))
 			}
 		}
@@ -78,7 +81,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 	}
 	var parsed *prepared
 	outside := s.outsideBlock(unit)
-	if kind, _ := nextUnit(unit); !proven || kind != unitGroup || s.block.held && !outside {
+	if kind, _ := protocol.NextUnit(unit); !proven || kind != protocol.UnitGroup || s.block.held && !outside {
 		if err := s.sendHeldBack(); err != nil {
 			return err
 		}
@@ -96,19 +99,19 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 	}
 	wants := s.plan.wants
 	ended := false
-	for kind, message := range messages(unit) {
-		body := message[headerLength:]
+	for kind, message := range protocol.Messages(unit) {
+		body := message[protocol.HeaderLength:]
 		var err error
 		switch kind {
 		case 'P':
 			err = s.forwardParse(message, body, m)
-			if name, _, ok := cutString(body); ok {
+			if name, _, ok := protocol.CutString(body); ok {
 				parsed = s.prepared[string(name)]
 			}
 		case 'B':
 			if !proven {
 				writes = nil
-				if name, ok := statementOfBind(body); ok && settled && body[0] == 0 {
+				if name, ok := protocol.StatementOfBind(body); ok && settled && body[0] == 0 {
 					writes = s.effectOfBound(s.prepared[string(name)], parsed)
 				}
 			}
@@ -156,7 +159,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 // outsideBlock reports whether a group may go to Postgres before the BEGIN that is
 // held back: a read that is to be captured, and what only prepares statements.
 func (s *session) outsideBlock(unit []byte) bool {
-	if kind, _ := nextUnit(unit); kind != unitGroup || s.failedBlock() {
+	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.failedBlock() {
 		return false
 	}
 	for i := range s.plan.wants {
@@ -198,7 +201,7 @@ func nextCapture(wants *[]want, done bool) *capture {
 }
 
 func (s *session) forwardParse(message, body []byte, m *meaning) error {
-	name, rest, ok := cutString(body)
+	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		name = nil // Postgres will say what is wrong with it
 	}
@@ -220,7 +223,7 @@ const preparedMax = 4096
 func (s *session) forwardClose(body []byte) {
 	e := expect{kind: expectClose}
 	if len(body) > 1 && body[0] == 'S' {
-		if name, _, ok := cutString(body[1:]); ok {
+		if name, _, ok := protocol.CutString(body[1:]); ok {
 			e.change = s.bindName(string(name), nil)
 		}
 	}
@@ -229,7 +232,7 @@ func (s *session) forwardClose(body []byte) {
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
 func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, writes *effect) error {
-	name, ok := statementOfBind(body)
+	name, ok := protocol.StatementOfBind(body)
 	if err := s.provideUnnamed(name, ok, m); err != nil {
 		return err
 	}
@@ -252,7 +255,7 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 
 // forwardDescribe sends a Describe, with the capture of the first want.
 func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]want) error {
-	name, ofStatement := statementOfDescribe(body)
+	name, ofStatement := protocol.StatementOfDescribe(body)
 	if err := s.provideUnnamed(name, ofStatement, m); err != nil {
 		return err
 	}
@@ -308,29 +311,12 @@ func (s *session) owed() bool {
 	return s.pending.len() > 0
 }
 
-var closeUnnamed = appendMessage(nil, 'C', []byte("S\x00"))
-
-func statementOfBind(body []byte) (name []byte, ok bool) {
-	_, rest, ok := cutString(body)
-	if !ok {
-		return nil, false
-	}
-	name, _, ok = cutString(rest)
-	return name, ok
-}
-
-func statementOfDescribe(body []byte) (name []byte, ok bool) {
-	if len(body) == 0 || body[0] != 'S' {
-		return nil, false
-	}
-	name, _, ok = cutString(body[1:])
-	return name, ok
-}
+var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
 
 // forwardLong sends the beginning of one message that is longer than the
 // buffer; the caller sends the rest.
 func (s *session) forwardLong(beginning []byte) error {
-	body := beginning[headerLength:]
+	body := beginning[protocol.HeaderLength:]
 	if err := s.sendHeldBack(); err != nil {
 		return err
 	}
@@ -339,11 +325,11 @@ func (s *session) forwardLong(beginning []byte) error {
 		s.bypass(reasonTooLong, 1)
 		return s.forwardQuery(beginning, false, nil)
 	case 'P':
-		name, _, _ := cutString(body)
+		name, _, _ := protocol.CutString(body)
 		p := &prepared{}
 		s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
 	case 'B':
-		name, ok := statementOfBind(body)
+		name, ok := protocol.StatementOfBind(body)
 		if err := s.provideUnnamed(name, ok, nil); err != nil {
 			return err
 		}

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/freshet/freshet/sidecar/internal/protocol"
+
 // The Parse of an unnamed statement that was answered here reaches Postgres late. Two
 // things may have happened in between.
 //
@@ -33,7 +35,7 @@ const changedStatement = "freshet changed"
 
 // changedResponse is what Postgres says where a prepared statement would give other
 // columns than those described.
-var changedResponse = errorResponse("ERROR", "0A000", "cached plan must not change result type", "")
+var changedResponse = protocol.ErrorResponse("ERROR", "0A000", "cached plan must not change result type", "")
 
 // sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
 // hides its errors too.
@@ -55,12 +57,12 @@ func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
 // withTypes is a Parse that declares all types of its parameters, as they were told: those
 // that Postgres would have found for itself at the time.
 func withTypes(parse, types []byte) []byte {
-	_, rest, _ := cutString(parse[headerLength:])
-	_, declared, ok := cutString(rest)
+	_, rest, _ := protocol.CutString(parse[protocol.HeaderLength:])
+	_, declared, ok := protocol.CutString(rest)
 	if !ok {
 		return parse
 	}
-	return appendMessage(nil, 'P', parse[headerLength:len(parse)-len(declared)], types)
+	return protocol.AppendMessage(nil, 'P', parse[protocol.HeaderLength:len(parse)-len(declared)], types)
 }
 
 // heldBack reports whether Postgres has not got a statement, which is the unnamed one.
@@ -88,7 +90,7 @@ func (s *session) sendHeldBack() error {
 	if err != nil || !settled {
 		return err
 	}
-	if status := s.upstreamStatus(); status != statusIdle && (status != statusInBlock || !p.statement.keepsSettings) {
+	if status := s.upstreamStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.statement.keepsSettings) {
 		return nil
 	}
 	if err := s.sendParse(p, m, true); err != nil {
@@ -113,7 +115,7 @@ func replacesUnnamed(unit []byte) bool {
 	case 'Q':
 		return true
 	case 'P':
-		return len(unit) > headerLength && unit[headerLength] == 0
+		return len(unit) > protocol.HeaderLength && unit[protocol.HeaderLength] == 0
 	default:
 		return false
 	}
@@ -134,7 +136,7 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 		return false, nil
 	}
 	s.expectPart(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
-	if err := s.sendUpstream(appendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})); err != nil {
+	if err := s.sendUpstream(protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})); err != nil {
 		return false, err
 	}
 	if err := s.sendUpstream(flushMessage); err != nil {
@@ -155,17 +157,17 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 	return true, nil
 }
 
-var flushMessage = appendMessage(nil, 'H')
+var flushMessage = protocol.AppendMessage(nil, 'H')
 
 // refuseChanged has a Bind or a Describe fail, at its place among the messages and with
 // all that an error brings about in Postgres.
 func (s *session) refuseChanged(kind expectKind, told *described) error {
-	message := appendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
+	message := protocol.AppendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
 	instead := changedResponse
 	if kind == expectDescribe {
-		message = appendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
+		message = protocol.AppendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
 		if told.types != nil { // Postgres tells them first
-			instead = append(appendMessage(nil, 't', told.types), changedResponse...)
+			instead = append(protocol.AppendMessage(nil, 't', told.types), changedResponse...)
 		}
 	}
 	s.expectPart(expect{kind: kind, instead: instead, effect: noEffect})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // heldBackSchema has tables for each of so many scripts: dated_10, typed_10, and so on.
@@ -113,7 +115,7 @@ func TestHeldBackParseFindsAnotherTable(t *testing.T) {
 			"behind a write in one":    {synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("write"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
 			"in a pipeline":            {{join(fresh.send, use.send, fresh.send), "ZZZ"}},
 			"described again":          {synced(msgDescribe('S', "")), fresh},
-			"in parts":                 {{join(fresh.send[:len(fresh.send)-headerLength], msgFlush), ""}, synced()},
+			"in parts":                 {{join(fresh.send[:len(fresh.send)-protocol.HeaderLength], msgFlush), ""}, synced()},
 			"with another description": {described, fresh},
 			"parsed again":             {parse, fresh, parse, use},
 			"ended by a BEGIN":         {fresh, query("BEGIN"), use, query("ROLLBACK"), use},

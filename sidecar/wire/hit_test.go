@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // silent is a connection that takes everything and gives nothing.
@@ -23,7 +24,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	text := "SELECT name, version FROM item WHERE id = 7"
 	c = newSession(s.Server, silent{})
 	t.Cleanup(c.end)
-	c.status = statusIdle
+	c.status = protocol.StatusIdle
 	c.state = &sessionState{id: digestOf([]byte("state")), serverState: serverState{incarnation: s.fence.Head().Incarnation}}
 
 	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
@@ -31,11 +32,11 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	p.meaning.Store(c.meaning())
 	c.prepared["s"] = p
 	bound := []byte("\x00\x00\x00\x01\x00\x00\x00\x017\x00\x00")
-	simple = appendMessage(nil, 'Q', []byte(text), []byte{0})
-	prepared = appendMessage(nil, 'B', []byte("\x00s\x00"), bound)
-	prepared = appendMessage(prepared, 'D', []byte("P\x00"))
-	prepared = appendMessage(prepared, 'E', []byte("\x00\x00\x00\x00\x00"))
-	prepared = appendMessage(prepared, 'S')
+	simple = protocol.AppendMessage(nil, 'Q', []byte(text), []byte{0})
+	prepared = protocol.AppendMessage(nil, 'B', []byte("\x00s\x00"), bound)
+	prepared = protocol.AppendMessage(prepared, 'D', []byte("P\x00"))
+	prepared = protocol.AppendMessage(prepared, 'E', []byte("\x00\x00\x00\x00\x00"))
+	prepared = protocol.AppendMessage(prepared, 'S')
 
 	for _, key := range [][]byte{
 		appendKey(nil, &c.state.id, shapeSimple, nil, []byte(text)),
@@ -46,8 +47,8 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 			t.Fatal("the follower has no head")
 		}
 		capture := &capture{key: key, start: start, sizeMax: 1 << 20, complete: true}
-		capture.add('T', appendMessage(nil, 'T', make([]byte, 60)))
-		capture.add('D', appendMessage(nil, 'D', make([]byte, 40)))
+		capture.add('T', protocol.AppendMessage(nil, 'T', make([]byte, 60)))
+		capture.add('D', protocol.AppendMessage(nil, 'D', make([]byte, 40)))
 		capture.store(s.cache, fence.Now())
 	}
 	s.received() // what was stored counts as seen
@@ -62,7 +63,7 @@ func parsed(s *statement) *prepared {
 
 // answer lets the session answer a message the way readClient does.
 func (s *session) answerForTest(t testing.TB, unit []byte) {
-	kind, n := nextUnit(unit)
+	kind, n := protocol.NextUnit(unit)
 	if n != len(unit) || !s.handle(kind, unit) || len(s.toUp) > 0 {
 		t.Fatal("not answered from the cache")
 	}
@@ -88,9 +89,9 @@ func TestAnswersOfOneGroupAreWrittenAsTheyCome(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	c, _, prepared := warmSession(t, bed.sidecar())
-	ask := prepared[:len(prepared)-headerLength]
+	ask := prepared[:len(prepared)-protocol.HeaderLength]
 	unit := append(bytes.Repeat(ask, 4000), msgSync...)
-	if kind, n := nextUnit(unit); !c.handle(kind, unit[:n]) || len(c.toUp) > 0 {
+	if kind, n := protocol.NextUnit(unit); !c.handle(kind, unit[:n]) || len(c.toUp) > 0 {
 		t.Fatal("not answered from the cache")
 	}
 	if held := cap(c.out); held > 4*answersHeldMax {

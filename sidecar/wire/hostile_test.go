@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 func uint32s(values ...uint32) []byte {
@@ -38,7 +40,7 @@ var greetings = map[string][]byte{
 	"negative length": append(uint32s(1<<32-1, 3<<16), "user\x00postgres\x00\x00"...),
 	"length 4":        append(uint32s(4, 3<<16), "user\x00postgres\x00\x00"...),
 	"length 7":        append(uint32s(7, 3<<16), "user\x00postgres\x00\x00"...),
-	"over the limit":  append(uint32s(startupLengthMax+1, 3<<16), "user\x00postgres\x00\x00"...),
+	"over the limit":  append(uint32s(protocol.StartupLengthMax+1, 3<<16), "user\x00postgres\x00\x00"...),
 	"X":               msgTerminate,
 	"X, cut off":      msgTerminate[:4],
 	"version 0.0":     uint32s(8, 0),
@@ -51,16 +53,16 @@ var interruptions = map[string][]byte{
 	"high bytes":       bytes.Repeat([]byte{0xff}, 64),
 	"zeros":            make([]byte, 64),
 	"text":             []byte("get / http/1.1\r\n"),
-	"unknown type":     appendMessage(nil, 'z'),
-	"backend's type":   appendMessage(nil, 'T', []byte("\x00\x00")),
-	"password":         appendMessage(nil, 'p', []byte("secret\x00")),
+	"unknown type":     protocol.AppendMessage(nil, 'z'),
+	"backend's type":   protocol.AppendMessage(nil, 'T', []byte("\x00\x00")),
+	"password":         protocol.AppendMessage(nil, 'p', []byte("secret\x00")),
 	"length 0":         append([]byte{'Q'}, uint32s(0)...),
 	"length 3":         append([]byte{'Q'}, uint32s(3)...),
 	"negative length":  append([]byte{'Q'}, uint32s(1<<32-1)...),
 	"over the limit":   append([]byte{'Q'}, uint32s(1<<30)...),
 	"behind a Parse":   append(msgParse("", "SELECT 1"), 'B', 0, 0, 0, 1),
 	"behind a group":   join(read("3"), msgSync, []byte{'E', 0, 0, 0, 2}),
-	"unknown in group": join(read("3"), appendMessage(nil, 'y')),
+	"unknown in group": join(read("3"), protocol.AppendMessage(nil, 'y')),
 }
 
 func TestMalformedMessagesAreRefusedAndHurtNobody(t *testing.T) {
@@ -170,7 +172,7 @@ func TestCancelWithAnUnknownKey(t *testing.T) {
 	b := watch(t, s)
 	before := measure(t)
 	for _, request := range [][]byte{
-		uint32s(16, cancelCode, 4711, 4712), uint32s(8, cancelCode), append(uint32s(2008, cancelCode), make([]byte, 2000)...),
+		uint32s(16, protocol.CancelCode, 4711, 4712), uint32s(8, protocol.CancelCode), append(uint32s(2008, protocol.CancelCode), make([]byte, 2000)...),
 	} {
 		c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 		c.send(request)

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // A client whose reads are all answered from the cache is busy, but to Postgres
 // its connection is idle, and idle_session_timeout would end it. So once half of
 // that time has passed, Postgres gets a Sync, which does nothing.
 
-var syncMessage = appendMessage(nil, 'S')
+var syncMessage = protocol.AppendMessage(nil, 'S')
 
 // keepAlive is called after an answer from the cache.
 func (s *session) keepAlive() error {

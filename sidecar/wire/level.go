@@ -72,10 +72,3 @@ func parseStaleness(text string) (time.Duration, error) {
 	}
 	return d, err
 }
-
-// warning is a NoticeResponse.
-func warning(message, hint string) []byte {
-	b := errorResponse("WARNING", "01000", message, hint)
-	b[0] = 'N'
-	return b
-}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // lookupLoadsMin is from which load of a shape on the rows joined to are looked
@@ -47,7 +48,7 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 		return false
 	}
 	s.cancelled.Store(false)
-	row, answered := s.askRow(appendMessage(nil, 'Q', []byte(sql), []byte{0}))
+	row, answered := s.askRow(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 	switch {
 	case !answered:
 		return false
@@ -67,7 +68,7 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 // precise takes over what a lookup found. It reports false if that was nothing, or
 // in every table more than tags are made of.
 func (r *request) precise(v *analysis.Verdict, row []byte) bool {
-	columns, ok := dataRow(row)
+	columns, ok := protocol.DataRow(row)
 	if !ok {
 		return false
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // connected returns both ends of a connection.
@@ -234,7 +236,7 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 	session.writeMu.Unlock()
 	got := c.rest()
 	kinds := ""
-	for kind := range messages(got) {
+	for kind := range protocol.Messages(got) {
 		kinds += string(kind)
 	}
 	if kinds != "TDCZE" {
@@ -295,12 +297,12 @@ func letIn(t *testing.T, postgres net.Listener) *rawClient {
 	}
 	t.Cleanup(func() { conn.Close() })
 	up := &rawClient{t: t, conn: conn}
-	if _, err := readStartup(conn); err != nil {
+	if _, err := protocol.ReadStartup(conn); err != nil {
 		t.Fatal(err)
 	}
-	up.send(join(appendMessage(nil, 'R', uint32s(authenticationOK)), appendMessage(nil, 'K', uint32s(1, 2)), []byte(readyIdle)))
+	up.send(join(protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationOK)), protocol.AppendMessage(nil, 'K', uint32s(1, 2)), []byte(protocol.ReadyIdle)))
 	up.message()
-	up.send(append(errorResponse("ERROR", "3F000", "no such schema", ""), readyIdle...))
+	up.send(append(protocol.ErrorResponse("ERROR", "3F000", "no such schema", ""), protocol.ReadyIdle...))
 	return up
 }
 
@@ -317,7 +319,7 @@ func TestAnswerAndEndAtOnce(t *testing.T) {
 				c.until("Z")
 				c.send(msgQuery("CHECKPOINT"))
 				up.message()
-				up.send(append(appendMessage(nil, 'C', []byte("CHECKPOINT\x00")), readyIdle...))
+				up.send(append(protocol.AppendMessage(nil, 'C', []byte("CHECKPOINT\x00")), protocol.ReadyIdle...))
 				if err := leave(up.conn); err != nil {
 					t.Error(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // What one connection of this sidecar wrote, every other of its connections sees
@@ -56,7 +57,7 @@ func (s *session) noteWritten(due *expect) {
 // noteEnded notes that a ReadyForQuery tells the client of all that was done. mu
 // is held.
 func (s *session) noteEnded() {
-	s.unmarked, s.ended = true, s.status == statusIdle
+	s.unmarked, s.ended = true, s.status == protocol.StatusIdle
 }
 
 // mark tells the fence what is about to be acknowledged. mu is held.

@@ -8,16 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-func msgComplete(tag string) []byte { return appendMessage(nil, 'C', []byte(tag+"\x00")) }
+func msgComplete(tag string) []byte { return protocol.AppendMessage(nil, 'C', []byte(tag+"\x00")) }
 
 // The fence knows before the client does. Each case is an interleaving that mark.go
 // tells of, in which the bytes of answer are what reaches the client first.
 func TestWriteIsMarkedBeforeItsAcknowledgement(t *testing.T) {
 	t.Parallel()
 	unproven, sync := expect{kind: expectQuery}, expect{kind: expectSync}
-	failed := errorResponse("ERROR", "P0001", "after a commit", "")
+	failed := protocol.ErrorResponse("ERROR", "P0001", "after a commit", "")
 	cases := map[string]struct {
 		due    []expect
 		answer []byte
@@ -27,12 +28,12 @@ func TestWriteIsMarkedBeforeItsAcknowledgement(t *testing.T) {
 		"2, before the ReadyForQuery":     {[]expect{unproven}, msgComplete("UPDATE 1")},
 		"3, a CALL that fails":            {[]expect{{kind: expectExecute}, sync}, failed},
 		"3, a simple one":                 {[]expect{unproven}, failed},
-		"3, a notice":                     {[]expect{unproven}, appendMessage(nil, 'N', []byte("SNOTICE\x00\x00"))},
-		"a portal that is left suspended": {[]expect{{kind: expectExecute}, sync}, appendMessage(nil, 's')},
-		"an empty query":                  {[]expect{unproven}, appendMessage(nil, 'I')},
-		"a function call":                 {[]expect{unproven}, join(appendMessage(nil, 'V', make([]byte, 4)), []byte(readyIdle))},
-		"nobody knows what it answers":    {[]expect{unproven}, appendMessage(nil, '~')},
-		"the end of the connection":       {nil, errorResponse("FATAL", "57P01", "terminating connection", "")},
+		"3, a notice":                     {[]expect{unproven}, protocol.AppendMessage(nil, 'N', []byte("SNOTICE\x00\x00"))},
+		"a portal that is left suspended": {[]expect{{kind: expectExecute}, sync}, protocol.AppendMessage(nil, 's')},
+		"an empty query":                  {[]expect{unproven}, protocol.AppendMessage(nil, 'I')},
+		"a function call":                 {[]expect{unproven}, join(protocol.AppendMessage(nil, 'V', make([]byte, 4)), []byte(protocol.ReadyIdle))},
+		"nobody knows what it answers":    {[]expect{unproven}, protocol.AppendMessage(nil, '~')},
+		"the end of the connection":       {nil, protocol.ErrorResponse("FATAL", "57P01", "terminating connection", "")},
 	}
 	for name, c := range cases {
 		s := unconnected(t)
@@ -60,16 +61,16 @@ func TestWriteIsMarkedUntilPostgresIsIdle(t *testing.T) {
 			t.Errorf("%s: marked is %v, want %v", what, got, want)
 		}
 	}
-	begun := appendMessage(nil, 'Z', []byte{statusInBlock})
+	begun := protocol.AppendMessage(nil, 'Z', []byte{protocol.StatusInBlock})
 	s.pending.push(expect{kind: expectExecute})
 	s.pending.push(expect{kind: expectSync})
 	marks("UPDATE", msgComplete("UPDATE 1"), true)
 	marks("the Sync that may commit it", begun, true)
 	s.pending.push(expect{kind: expectQuery, effect: noEffect})
 	marks("COMMIT", msgComplete("COMMIT"), true)
-	marks("the end", []byte(readyIdle), true)
+	marks("the end", []byte(protocol.ReadyIdle), true)
 	s.pending.push(expect{kind: expectQuery, proven: true})
-	marks("a read behind it", join(msgComplete("SELECT 1"), []byte(readyIdle)), false)
+	marks("a read behind it", join(msgComplete("SELECT 1"), []byte(protocol.ReadyIdle)), false)
 }
 
 // Interleaving 6 of mark.go.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // A driver that waits for the description of a statement before it binds it has
@@ -25,10 +26,10 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 	ask := func() (columns, fields int) {
 		c.send(describe)
 		c.until("1t")
-		columns = int(c.message()[headerLength+1])
-		for _, m := range messages(c.ask(run)) {
+		columns = int(c.message()[protocol.HeaderLength+1])
+		for _, m := range protocol.Messages(c.ask(run)) {
 			if m[0] == 'D' {
-				fields = int(m[headerLength+1])
+				fields = int(m[protocol.HeaderLength+1])
 			}
 		}
 		return columns, fields

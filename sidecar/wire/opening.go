@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // A block that was held back begins together with the first statement that has
@@ -34,11 +35,11 @@ func (s *session) mayOpenWith(unit []byte) bool {
 	if s.block.chained || s.failedBlock() || mentionsToken(unit) {
 		return false
 	}
-	switch kind, n := nextUnit(unit); kind {
-	case unitGroup:
+	switch kind, n := protocol.NextUnit(unit); kind {
+	case protocol.UnitGroup:
 		return n == len(unit) && !s.groupOpen
-	case unitQuery:
-		text, _, ok := cutString(unit[headerLength:])
+	case protocol.UnitQuery:
+		text, _, ok := protocol.CutString(unit[protocol.HeaderLength:])
 		return ok && n == len(unit) && !s.groupOpen && neverCopies(string(text))
 	default:
 		return false
@@ -106,10 +107,10 @@ func (b *block) statements() []string {
 const openingName = "freshet begin"
 
 var (
-	openingBind    = appendMessage(nil, 'B', []byte(openingName+"\x00"+openingName+"\x00"), make([]byte, 6))
-	openingExecute = appendMessage(nil, 'E', []byte(openingName+"\x00"), make([]byte, 4))
-	openingForgot  = appendMessage(nil, 'C', []byte("S"+openingName+"\x00"))
-	openingClosed  = append(appendMessage(nil, 'C', []byte("P"+openingName+"\x00")), openingForgot...)
+	openingBind    = protocol.AppendMessage(nil, 'B', []byte(openingName+"\x00"+openingName+"\x00"), make([]byte, 6))
+	openingExecute = protocol.AppendMessage(nil, 'E', []byte(openingName+"\x00"), make([]byte, 4))
+	openingForgot  = protocol.AppendMessage(nil, 'C', []byte("S"+openingName+"\x00"))
+	openingClosed  = append(protocol.AppendMessage(nil, 'C', []byte("P"+openingName+"\x00")), openingForgot...)
 	openingCleared = slices.Concat(openingForgot, syncMessage)
 )
 
@@ -120,7 +121,7 @@ func (s *session) sendOpening(sql string) error {
 		s.owe(expect{kind: kind, hidden: true, opens: true})
 	}
 	s.mu.Unlock()
-	parse := appendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
+	parse := protocol.AppendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
 	for _, message := range [...][]byte{parse, openingBind, openingExecute, openingClosed} {
 		if err := s.sendUpstream(message); err != nil {
 			return err
@@ -177,7 +178,7 @@ func (s *session) awaitOpening() error {
 //
 // Forced by TestFailedBeginTakesItsStatementAlong.
 func (s *session) clearOpening() error {
-	if s.upstreamStatus() != statusIdle { // what failed came behind the BEGIN
+	if s.upstreamStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
 		if err := s.ask("ROLLBACK"); err != nil {
 			return err
 		}
@@ -207,7 +208,7 @@ func (s *session) noteOpening(due *expect, kind byte) {
 func (s *session) noteUnopened(ready []byte) {
 	s.beginning, s.unopened, s.blockFailed, s.shown = false, true, true, true
 	s.holding.Store(true)
-	ready[0] = statusFailed
+	ready[0] = protocol.StatusFailed
 }
 
 // openAttemptsMax is how often it is tried to open a block: a cancel request may
@@ -226,9 +227,9 @@ func (s *session) open() error {
 	failed := s.failedBlock()
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
-	wanted := byte(statusInBlock)
+	wanted := byte(protocol.StatusInBlock)
 	if failed {
-		wanted = statusFailed
+		wanted = protocol.StatusFailed
 	}
 	for range openAttemptsMax {
 		if err := s.begin(failed); err != nil {
@@ -237,7 +238,7 @@ func (s *session) open() error {
 		switch status := s.upstreamStatus(); {
 		case status == wanted:
 			return nil
-		case status != statusIdle:
+		case status != protocol.StatusIdle:
 			if err := s.ask("ROLLBACK"); err != nil {
 				return err
 			}

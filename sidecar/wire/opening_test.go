@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // overhear puts a link between a sidecar and its Postgres on which heard may
@@ -29,7 +31,7 @@ func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 
 func passOnHeard(t *testing.T, conn net.Conn, direct upstream, heard func([]byte) []byte) {
 	defer conn.Close()
-	startup, err := readStartup(conn)
+	startup, err := protocol.ReadStartup(conn)
 	if err != nil {
 		return // a cancel request's connection may end like this, too
 	}
@@ -89,7 +91,7 @@ func TestBeginCostsNoRoundTrip(t *testing.T) {
 		c.ask(msgQuery("SELECT name FROM item WHERE id = 1")) // probes
 		c.ask(msgQuery("BEGIN"))
 		c.ask(msgQuery("SAVEPOINT s1"))
-		if got := c.ask(update("UPDATE item SET version = 1 WHERE id = 1")); !bytes.HasSuffix(got, []byte(readyInBlock)) {
+		if got := c.ask(update("UPDATE item SET version = 1 WHERE id = 1")); !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
 			t.Errorf("%s: the statement was answered with\n%s", name, show(got))
 		}
 		if !held {
@@ -142,12 +144,12 @@ func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 				c.ask(msgQuery("SAVEPOINT s1"))
 				c.send(join(update("UPDATE item SET version = 1 WHERE id = 1"), update("UPDATE item SET version = 2 WHERE id = 1")))
 				for _, code := range []string{failure.code, "25P02"} {
-					if got := c.until("Z"); !bytes.Contains(got, []byte("C"+code+"\x00")) || !bytes.HasSuffix(got, []byte(readyFailed)) {
+					if got := c.until("Z"); !bytes.Contains(got, []byte("C"+code+"\x00")) || !bytes.HasSuffix(got, []byte(protocol.ReadyFailed)) {
 						t.Errorf("instead of %s the client got\n%s", code, show(got))
 					}
 				}
 				garbledKind = 0
-				if got := c.ask(msgQuery("ROLLBACK TO s1")); !bytes.HasSuffix(got, []byte(readyInBlock)) {
+				if got := c.ask(msgQuery("ROLLBACK TO s1")); !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
 					t.Errorf("back to the savepoint:\n%s", show(got))
 				}
 				if got := c.ask(update("UPDATE item SET version = 3 WHERE id = 1")); !bytes.Contains(got, []byte("UPDATE 1\x00")) {
@@ -156,7 +158,7 @@ func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 				if got := c.ask(msgQuery("SELECT 'left: ' || name FROM pg_prepared_statements")); bytes.Contains(got, []byte("left: ")) {
 					t.Errorf("Postgres has statements of the sidecar's own:\n%s", show(got))
 				}
-				if got := c.ask(msgQuery("ROLLBACK")); !bytes.HasSuffix(got, []byte(readyIdle)) {
+				if got := c.ask(msgQuery("ROLLBACK")); !bytes.HasSuffix(got, []byte(protocol.ReadyIdle)) {
 					t.Errorf("the end of the transaction:\n%s", show(got))
 				}
 				if got := c.ask(msgQuery("SELECT version FROM item WHERE id = 1")); !bytes.Contains(got, []byte("\x010")) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // oracleMode is one of the ways in which drivers send a statement.
@@ -71,11 +73,11 @@ func (p playback) on(c *rawClient) ([]answered, error) {
 
 // message reads one message, through a buffer.
 func (p *player) message() ([]byte, error) {
-	header, err := p.in.Peek(headerLength)
+	header, err := p.in.Peek(protocol.HeaderLength)
 	if err != nil {
 		return nil, err
 	}
-	n := messageLength(header)
+	n := protocol.MessageLength(header)
 	if n < 0 {
 		return nil, fmt.Errorf("malformed header %x", header)
 	}
@@ -107,9 +109,9 @@ func (p *player) keep(statement string, answer []byte) {
 //
 //   - the process id in a notification that the session sent itself.
 func (p *player) maskUnequal(answer []byte) []byte {
-	for kind, message := range messages(answer) {
-		if kind == 'A' && bytes.HasPrefix(message[headerLength:], p.c.key[:4]) {
-			copy(message[headerLength:], "self")
+	for kind, message := range protocol.Messages(answer) {
+		if kind == 'A' && bytes.HasPrefix(message[protocol.HeaderLength:], p.c.key[:4]) {
+			copy(message[protocol.HeaderLength:], "self")
 		}
 	}
 	return answer
@@ -219,9 +221,9 @@ func (p *player) binary(s *corpusStatement) error {
 
 // parameterTypes reads the ParameterDescription in an answer.
 func parameterTypes(answer []byte) (types []uint32) {
-	for kind, message := range messages(answer) {
+	for kind, message := range protocol.Messages(answer) {
 		if kind == 't' {
-			for list := message[headerLength+2:]; len(list) >= 4; list = list[4:] {
+			for list := message[protocol.HeaderLength+2:]; len(list) >= 4; list = list[4:] {
 				types = append(types, binary.BigEndian.Uint32(list))
 			}
 		}

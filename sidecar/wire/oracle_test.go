@@ -10,6 +10,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // The byte oracle. Two servers are made alike, file by file and identifier by
@@ -170,12 +171,12 @@ func compareAnswers(t *testing.T, when string, answers [2][]answered) {
 
 // noteStates collects the SQLSTATEs of errors and notices.
 func noteStates(states map[string]bool, answer []byte) {
-	for kind, message := range messages(answer) {
+	for kind, message := range protocol.Messages(answer) {
 		if kind != 'E' && kind != 'N' {
 			continue
 		}
-		for body := message[headerLength:]; len(body) > 1; {
-			text, rest, ok := cutString(body[1:])
+		for body := message[protocol.HeaderLength:]; len(body) > 1; {
+			text, rest, ok := protocol.CutString(body[1:])
 			if !ok {
 				break
 			}

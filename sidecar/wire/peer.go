@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"strings"
 )
 
 // Each client authenticates to Postgres itself, but Postgres sees the sidecar's
@@ -101,21 +100,4 @@ func (s *session) refusePasswordless(reason error) {
 	s.server.counters.SessionsRefused.Add(1)
 	s.server.logger.Warn("refused a client that Postgres asked for no password", "role", s.role, "reason", reason)
 	s.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", s.role, reason), passwordlessHint)
-}
-
-// roleOf is the role that a start-up message asks for.
-func roleOf(startup []byte) string {
-	role, _ := startupParameter(startup, "user")
-	return role
-}
-
-// startupParameter returns a parameter of a start-up message.
-func startupParameter(startup []byte, name string) (value string, ok bool) {
-	parameters := strings.Split(string(startup[8:]), "\x00")
-	for i := 0; i+1 < len(parameters); i += 2 {
-		if parameters[i] == name {
-			value, ok = parameters[i+1], true // the last one counts
-		}
-	}
-	return value, ok
 }

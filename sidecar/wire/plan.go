@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // want is one answer that a group asks for: the rows of a Bind and Execute, or
@@ -103,8 +104,8 @@ func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
 func (s *session) planGroup(unit []byte) {
 	p := &s.plan
 	*p = plan{wants: p.wants[:0], unnamed: s.prepared[""], portal: -1}
-	for kind, message := range messages(unit) {
-		body := message[headerLength:]
+	for kind, message := range protocol.Messages(unit) {
+		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'P':
 			s.planParse(message, body)
@@ -134,7 +135,7 @@ func (s *session) planGroup(unit []byte) {
 
 func (s *session) planParse(message, body []byte) {
 	p := &s.plan
-	name, rest, ok := cutString(body)
+	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		p.refuse(reasonUnknownStatement)
 		return
@@ -176,8 +177,8 @@ func (s *session) planned(name []byte) *prepared {
 func (s *session) planBind(body []byte) {
 	p := &s.plan
 	p.binds++
-	portal, rest, ok1 := cutString(body)
-	name, rest, ok2 := cutString(rest)
+	portal, rest, ok1 := protocol.CutString(body)
+	name, rest, ok2 := protocol.CutString(rest)
 	prepared := s.planned(name)
 	switch {
 	case !ok1 || !ok2 || len(portal) > 0:
@@ -199,7 +200,7 @@ func (s *session) planDescribe(body []byte) {
 		p.refuse(reasonUnknownStatement)
 		return
 	}
-	name, rest, ok := cutString(body[1:])
+	name, rest, ok := protocol.CutString(body[1:])
 	switch {
 	case !ok || len(rest) > 0 || body[0] != 'P' && body[0] != 'S':
 		p.refuse(reasonMalformed)
@@ -224,7 +225,7 @@ func (s *session) planDescribe(body []byte) {
 func (s *session) planExecute(body []byte) {
 	p := &s.plan
 	p.executions++
-	portal, rest, ok := cutString(body)
+	portal, rest, ok := protocol.CutString(body)
 	switch {
 	case !ok || len(portal) > 0:
 		p.refuse(reasonNamedPortal)

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/freshet/freshet/sidecar/internal/protocol"
+
 // Postgres decides about row security when it analyses a statement, and keeps what
 // it decided with the plan of a prepared one. It decides anew when the session's
 // role changes or the table does; but not when the same role gets or loses
@@ -19,7 +21,7 @@ package wire
 
 // discardPlans has Postgres analyse anew what was prepared. The row is there so
 // that success can be told.
-var discardPlans = appendMessage(nil, 'Q', []byte("DISCARD PLANS; SELECT 1\x00"))
+var discardPlans = protocol.AppendMessage(nil, 'Q', []byte("DISCARD PLANS; SELECT 1\x00"))
 
 // secured reports whether the answer is of tables with row security, which does not
 // apply to whom it is read as.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // probe asks Postgres for the session's state, on the session's own connection,
@@ -136,7 +137,7 @@ func (s *session) adopt(state *sessionState) {
 		complaint = "freshet.consistency is strong, and this connection leads to a replica, which lags: connect to the primary"
 	}
 	if complaint != "" && complaint != s.complained {
-		s.out = append(s.out, warning(complaint, "Until then the reads of this session go to Postgres.")...)
+		s.out = append(s.out, protocol.Warning(complaint, "Until then the reads of this session go to Postgres.")...)
 	}
 	s.complained = complaint
 }

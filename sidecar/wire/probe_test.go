@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // unconnected is a session that has neither client nor upstream: for what is
@@ -19,7 +20,7 @@ func unconnected(t testing.TB) *session {
 	}
 	s := newSession(server, silent{})
 	t.Cleanup(s.end)
-	s.status = statusIdle
+	s.status = protocol.StatusIdle
 	return s
 }
 
@@ -45,13 +46,13 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	s.pending.push(expectRow)
-	fatal := errorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
+	fatal := protocol.ErrorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
 	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
 		t.Errorf("the client sees %q", shown)
 	}
 	s = unconnected(t)
 	s.pending.push(expectRow)
-	refused := join(errorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(readyIdle))
+	refused := join(protocol.ErrorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
@@ -67,8 +68,8 @@ func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	s := unconnected(t)
 	c := &capture{sizeMax: 1 << 20}
 	s.pending.push(expect{kind: expectQuery, proven: true, capture: c})
-	answer := join(appendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
-		appendMessage(nil, 'T', []byte{0, 0}), appendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(readyIdle))
+	answer := join(protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
+		protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, answer); string(shown) != string(answer) {
 		t.Errorf("the client sees %s", show(shown))
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // obstacle says why nothing can be served at this moment, whatever is asked. If
@@ -20,9 +21,9 @@ func (s *session) obstacle() string {
 		return reasonOpenGroup
 	case s.pending.len() > 0:
 		return reasonPipelined
-	case s.status == statusFailed:
+	case s.status == protocol.StatusFailed:
 		return reasonFailed
-	case s.status != statusIdle:
+	case s.status != protocol.StatusIdle:
 		return reasonInTransaction
 	}
 	s.clean, s.changesSeen = s.state != nil && !s.dirty, s.changes
@@ -65,7 +66,7 @@ func (s *session) bypass(reason string, statements int) {
 // handleQuery answers a simple Query or passes it on.
 func (s *session) handleQuery(unit []byte) error {
 	reason := s.obstacle()
-	text, rest, ok := cutString(unit[headerLength:])
+	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	malformed := !ok || len(rest) > 0
 	switch {
 	case reason != "":
@@ -99,7 +100,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	}
 	if tag, ok := s.perform(parseControl(text), text); ok {
 		delete(s.prepared, "") // a simple query ends the unnamed statement
-		s.out = s.appendReady(appendComplete(s.out, tag))
+		s.out = s.appendReady(protocol.AppendComplete(s.out, tag))
 		return s.limitOut()
 	}
 	if reason != "" {
@@ -163,9 +164,9 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 // appendReady appends a ReadyForQuery, for a transaction that has not failed.
 func (s *session) appendReady(dst []byte) []byte {
 	if s.block.held {
-		return append(dst, readyInBlock...)
+		return append(dst, protocol.ReadyInBlock...)
 	}
-	return append(dst, readyIdle...)
+	return append(dst, protocol.ReadyIdle...)
 }
 
 // answerCancelled says what Postgres says of a statement that its client
@@ -181,14 +182,14 @@ func (s *session) answerCancelled(simple bool) error {
 		return s.endOpenGroup()
 	case s.block.held:
 		s.setFailedBlock(true)
-		s.out = append(s.out, readyFailed...)
+		s.out = append(s.out, protocol.ReadyFailed...)
 	default:
-		s.out = append(s.out, readyIdle...)
+		s.out = append(s.out, protocol.ReadyIdle...)
 	}
 	return s.limitOut()
 }
 
-var cancelledResponse = errorResponse("ERROR", "57014", "canceling statement due to user request", "")
+var cancelledResponse = protocol.ErrorResponse("ERROR", "57014", "canceling statement due to user request", "")
 
 // appendBody gathers an answer's rows, or writes them from where they lie if
 // they are many.
@@ -436,15 +437,15 @@ func (s *session) endOpenGroup() error {
 func (s *session) answerGroup(unit []byte, how Outcome) error {
 	p := &s.plan
 	wants := p.wants
-	for kind, message := range messages(unit) {
+	for kind, message := range protocol.Messages(unit) {
 		switch kind {
 		case 'P':
-			s.out = append(s.out, parseComplete...)
+			s.out = append(s.out, protocol.ParseComplete...)
 		case 'B':
-			s.out = append(s.out, bindComplete...)
+			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
 			s.out = append(s.out, wants[0].entry.Payload.(*answer).description...)
-			if message[headerLength] == 'S' {
+			if message[protocol.HeaderLength] == 'S' {
 				wants = wants[1:]
 			}
 		case 'E':
@@ -453,7 +454,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			}
 			wants = wants[1:]
 		case 'C':
-			s.out = append(s.out, closeComplete...)
+			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
 			if s.groupOpen {
 				if err := s.endOpenGroup(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // rawWait bounds each read of a rawClient.
@@ -70,7 +72,7 @@ func dialRaw(t testing.TB, dsn string) *rawClient {
 		message := c.message()
 		switch message[0] {
 		case 'K':
-			c.key = message[headerLength:]
+			c.key = message[protocol.HeaderLength:]
 		case 'Z':
 			return c
 		case 'E':
@@ -110,16 +112,16 @@ func (c *rawClient) tryMessage() ([]byte, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
 		return nil, err
 	}
-	header := make([]byte, headerLength)
+	header := make([]byte, protocol.HeaderLength)
 	if _, err := io.ReadFull(c.conn, header); err != nil {
 		return nil, err
 	}
-	n := messageLength(header)
+	n := protocol.MessageLength(header)
 	if n < 0 {
 		return nil, fmt.Errorf("malformed header %x", header)
 	}
 	m := append(make([]byte, 0, n), header...)[:n]
-	_, err := io.ReadFull(c.conn, m[headerLength:])
+	_, err := io.ReadFull(c.conn, m[protocol.HeaderLength:])
 	return m, err
 }
 
@@ -164,8 +166,8 @@ func (c *rawClient) rest() []byte {
 // show prints backend messages, one a line.
 func show(b []byte) string {
 	var lines []string
-	for kind, m := range messages(b) {
-		body := m[headerLength:]
+	for kind, m := range protocol.Messages(b) {
+		body := m[protocol.HeaderLength:]
 		if len(body) > 200 {
 			body = append(append([]byte(nil), body[:200]...), "…"...)
 		}
@@ -188,7 +190,7 @@ func join(parts ...[]byte) []byte {
 
 // Frontend messages.
 
-func msgQuery(sql string) []byte { return appendMessage(nil, 'Q', []byte(sql+"\x00")) }
+func msgQuery(sql string) []byte { return protocol.AppendMessage(nil, 'Q', []byte(sql+"\x00")) }
 
 func msgParse(name, sql string, types ...uint32) []byte {
 	body := []byte(name + "\x00" + sql + "\x00")
@@ -196,7 +198,7 @@ func msgParse(name, sql string, types ...uint32) []byte {
 	for _, t := range types {
 		body = binary.BigEndian.AppendUint32(body, t)
 	}
-	return appendMessage(nil, 'P', body)
+	return protocol.AppendMessage(nil, 'P', body)
 }
 
 // binding is a Bind message in parts. A nil value is NULL.
@@ -218,7 +220,7 @@ func (b binding) message() []byte {
 		}
 		body = append(binary.BigEndian.AppendUint32(body, uint32(len(v))), v...)
 	}
-	return appendMessage(nil, 'B', appendInt16s(body, b.results))
+	return protocol.AppendMessage(nil, 'B', appendInt16s(body, b.results))
 }
 
 func appendInt16s(dst []byte, list []uint16) []byte {
@@ -239,27 +241,27 @@ func msgBind(statement string, values ...string) []byte {
 }
 
 func msgDescribe(kind byte, name string) []byte {
-	return appendMessage(nil, 'D', []byte{kind}, []byte(name+"\x00"))
+	return protocol.AppendMessage(nil, 'D', []byte{kind}, []byte(name+"\x00"))
 }
 
 func msgClose(kind byte, name string) []byte {
-	return appendMessage(nil, 'C', []byte{kind}, []byte(name+"\x00"))
+	return protocol.AppendMessage(nil, 'C', []byte{kind}, []byte(name+"\x00"))
 }
 
 func msgExecute(portal string, rows uint32) []byte {
-	return appendMessage(nil, 'E', []byte(portal+"\x00"), binary.BigEndian.AppendUint32(nil, rows))
+	return protocol.AppendMessage(nil, 'E', []byte(portal+"\x00"), binary.BigEndian.AppendUint32(nil, rows))
 }
 
 var (
-	msgSync      = appendMessage(nil, 'S')
-	msgFlush     = appendMessage(nil, 'H')
-	msgCopyDone  = appendMessage(nil, 'c')
-	msgTerminate = appendMessage(nil, 'X')
+	msgSync      = protocol.AppendMessage(nil, 'S')
+	msgFlush     = protocol.AppendMessage(nil, 'H')
+	msgCopyDone  = protocol.AppendMessage(nil, 'c')
+	msgTerminate = protocol.AppendMessage(nil, 'X')
 )
 
-func msgCopyData(text string) []byte { return appendMessage(nil, 'd', []byte(text)) }
+func msgCopyData(text string) []byte { return protocol.AppendMessage(nil, 'd', []byte(text)) }
 
-func msgCopyFail(text string) []byte { return appendMessage(nil, 'f', []byte(text+"\x00")) }
+func msgCopyFail(text string) []byte { return protocol.AppendMessage(nil, 'f', []byte(text+"\x00")) }
 
 // msgCall is a FunctionCall with text arguments and a text result.
 func msgCall(oid uint32, args ...string) []byte {
@@ -269,5 +271,5 @@ func msgCall(oid uint32, args ...string) []byte {
 	for _, a := range args {
 		body = append(binary.BigEndian.AppendUint32(body, uint32(len(a))), a...)
 	}
-	return appendMessage(nil, 'F', binary.BigEndian.AppendUint16(body, 0))
+	return protocol.AppendMessage(nil, 'F', binary.BigEndian.AppendUint16(body, 0))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // Follower is what a session needs of an invalidation.Follower.
@@ -266,7 +267,7 @@ func (s *Server) drain() {
 	<-done
 }
 
-var shutdownResponse = errorResponse("FATAL", "57P01", "terminating connection because the cache's sidecar is shutting down",
+var shutdownResponse = protocol.ErrorResponse("FATAL", "57P01", "terminating connection because the cache's sidecar is shutting down",
 	"Connect again when it is back, or to Postgres itself.")
 
 // goodbyeWaitMax is how long a client that does not read may hold up the end.
@@ -280,7 +281,7 @@ func (s *session) endIfIdle() {
 	defer s.writeMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending.len() > 0 || s.status != statusIdle || s.holding.Load() {
+	if s.pending.len() > 0 || s.status != protocol.StatusIdle || s.holding.Load() {
 		return
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 const (
@@ -254,12 +255,12 @@ func (s *session) handleHeld() (more bool, err error) {
 			return false, err
 		}
 		for s.passing == 0 {
-			kind, n := nextUnit(s.in.held())
-			if kind == unitIncomplete {
+			kind, n := protocol.NextUnit(s.in.held())
+			if kind == protocol.UnitIncomplete {
 				break
 			}
 			if !s.handle(kind, s.in.held()[:n]) {
-				if kind == unitTerminate {
+				if kind == protocol.UnitTerminate {
 					return false, errLeft
 				}
 				return false, errDone
@@ -289,32 +290,32 @@ func (s *session) letFinish(upstream *sync.WaitGroup) {
 }
 
 // handle deals with one unit. It reports false if the session is to end.
-func (s *session) handle(kind unitKind, unit []byte) bool {
+func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 	if s.settle() != nil {
 		return false
 	}
 	s.replacing = replacesUnnamed(unit)
 	switch kind {
-	case unitQuery:
+	case protocol.UnitQuery:
 		return s.handleQuery(unit) == nil
-	case unitGroup:
+	case protocol.UnitGroup:
 		return s.handleGroup(unit) == nil
-	case unitPart:
+	case protocol.UnitPart:
 		s.planGroup(unit)
 		if s.plan.keepsSettings && s.obstacle() == "" {
 			s.beCertain(unit)
 		}
 		s.bypass(reasonOpenGroup, s.plan.executions)
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
-	case unitCall:
+	case protocol.UnitCall:
 		s.bypass(reasonFunctionCall, 1)
 		return s.forwardQuery(unit, false, nil) == nil
-	case unitCopy:
+	case protocol.UnitCopy:
 		if unit[0] != 'd' {
 			s.expectPart(expect{kind: expectCopyEnd})
 		}
 		return s.sendUpstream(unit) == nil
-	case unitTerminate:
+	case protocol.UnitTerminate:
 		if s.sendUpstream(unit) == nil {
 			_ = s.flushUpstream() // the connection ends either way
 		}
@@ -333,7 +334,7 @@ func (s *session) refuse(code, message, hint string) {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
 	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint))
+	_, _ = s.client.Write(protocol.ErrorResponse("FATAL", code, message, hint))
 }
 
 // flush writes what is gathered, for the client first.
@@ -399,7 +400,7 @@ func (s *session) passLong() error {
 			return err
 		}
 	}
-	if _, n := nextUnit(held); n > 0 {
+	if _, n := protocol.NextUnit(held); n > 0 {
 		// Whole messages come first: they go as a part of their group.
 		s.planGroup(held[:n])
 		s.bypass(reasonTooLong, s.plan.executions)
@@ -409,7 +410,7 @@ func (s *session) passLong() error {
 		s.in.drop(n)
 		return nil
 	}
-	s.passing = messageLength(held) - len(held)
+	s.passing = protocol.MessageLength(held) - len(held)
 	if err := s.forwardLong(held); err != nil {
 		return err
 	}

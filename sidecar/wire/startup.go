@@ -6,22 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"syscall"
 	"time"
-)
 
-// Codes in the place of a protocol version.
-const (
-	cancelCode = 80877102
-	sslCode    = 80877103
-	gssCode    = 80877104
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 const (
-	// startupLengthMax is Postgres' own limit for a start-up message, in bytes, with
-	// those that tell its length.
-	startupLengthMax = 10004
 	// startupWaitMax is Server.startupWait.
 	startupWaitMax = time.Minute
 	// negotiationsMax bounds the requests for encryption before the start-up.
@@ -29,29 +20,7 @@ const (
 )
 
 // requestNames are Postgres' names of the requests for encryption.
-var requestNames = map[uint32]string{sslCode: "SSL request", gssCode: "GSSAPI encryption request"}
-
-var errStartup = errors.New("start-up message is malformed")
-
-// readStartup reads a message without a type byte. The first four bytes of what
-// it returns are the length, the next four the version or code. A length that cannot
-// be is judged at once, as by Postgres: a client may say goodbye in five bytes, or
-// wait.
-func readStartup(from io.Reader) ([]byte, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(from, length[:]); err != nil {
-		return nil, err
-	}
-	n := binary.BigEndian.Uint32(length[:])
-	if n < 8 || n > startupLengthMax {
-		return nil, errStartup
-	}
-	message := append(make([]byte, 0, n), length[:]...)[:n]
-	_, err := io.ReadFull(from, message[len(length):])
-	return message, err
-}
-
-func startupCode(message []byte) uint32 { return binary.BigEndian.Uint32(message[4:]) }
+var requestNames = map[uint32]string{protocol.SSLCode: "SSL request", protocol.GSSCode: "GSSAPI encryption request"}
 
 // start brings a session to the point where the client may send its first
 // statement. It reports false if there is nothing (more) to serve.
@@ -73,7 +42,7 @@ func (s *session) start() bool {
 	s.up = newStream(up, s.server.ends)
 	defer context.AfterFunc(s.ctx, s.up.hangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
-	s.role = roleOf(message)
+	s.role = protocol.RoleOf(message)
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
 		return false
@@ -92,19 +61,19 @@ func (s *session) start() bool {
 func (s *session) readClientStartup() ([]byte, bool) {
 	last := uint32(0)
 	for range negotiationsMax {
-		message, err := readStartup(&s.in)
+		message, err := protocol.ReadStartup(&s.in)
 		if err != nil {
-			if errors.Is(err, errStartup) {
+			if errors.Is(err, protocol.ErrStartup) {
 				s.server.counters.ProtocolErrors.Add(1)
 			}
 			return nil, false // in silence, as Postgres
 		}
-		code := startupCode(message)
+		code := protocol.StartupCode(message)
 		switch {
-		case code == cancelCode:
+		case code == protocol.CancelCode:
 			s.server.passCancel(s.ctx, message)
 			return nil, false
-		case code != sslCode && code != gssCode:
+		case code != protocol.SSLCode && code != protocol.GSSCode:
 			return message, true
 		case code == last: // then Postgres takes it for a version
 			s.server.counters.ProtocolErrors.Add(1)
@@ -126,7 +95,7 @@ func (s *session) readClientStartup() ([]byte, bool) {
 }
 
 func (s *session) refuseStartup(code, message, hint string) {
-	_, _ = s.client.Write(errorResponse("FATAL", code, message, hint)) // the client may be gone
+	_, _ = s.client.Write(protocol.ErrorResponse("FATAL", code, message, hint)) // the client may be gone
 }
 
 // refuseUnconnected tells a client why the sidecar has no connection to Postgres for
@@ -139,18 +108,6 @@ func (s *session) refuseUnconnected(err error) {
 	s.refuseStartup(code, "the cache's sidecar cannot connect to Postgres: "+err.Error(), hint)
 }
 
-// isReplication reports whether a start-up message asks for a replication
-// connection, on which not even a probe is sent.
-func isReplication(startup []byte) bool {
-	value, _ := startupParameter(startup, "replication")
-	switch strings.ToLower(value) {
-	case "false", "off", "no", "0", "":
-		return false
-	default:
-		return true
-	}
-}
-
 // relayStartup passes the start-up and authentication exchange on, so that the
 // client authenticates to Postgres itself, and probes the session before the
 // client hears that it is ready.
@@ -158,10 +115,10 @@ func (s *session) relayStartup(startup []byte) error {
 	if _, err := s.up.Write(startup); err != nil {
 		return err
 	}
-	if startupCode(startup)>>16 < 3 {
+	if protocol.StartupCode(startup)>>16 < 3 {
 		// Postgres says no, in words that are not of this protocol.
 		_, err := io.Copy(s.client, s.up)
-		return errors.Join(err, errStartup)
+		return errors.Join(err, protocol.ErrStartup)
 	}
 	s.fromUp = newBuffer(s.up)
 	in := &s.fromUp
@@ -173,10 +130,10 @@ func (s *session) relayStartup(startup []byte) error {
 		}
 		switch message[0] {
 		case 'Z':
-			s.status = message[headerLength]
+			s.status = message[protocol.HeaderLength]
 			ready := append([]byte(nil), message...)
 			in.drop(len(message))
-			if isReplication(startup) {
+			if protocol.IsReplication(startup) {
 				s.confused = true
 			} else if err := s.probeAtStart(in); err != nil {
 				return err
@@ -186,12 +143,14 @@ func (s *session) relayStartup(startup []byte) error {
 		case 'E':
 			s.server.counters.SessionsRefused.Add(1)
 		case 'K':
-			s.cancel = cancelKey(message[headerLength:])
+			s.cancel = cancelKey(message[protocol.HeaderLength:])
 		case 'R':
-			if message, err = s.withoutChannelBinding(message, in); err != nil {
-				return err
+			request, err := protocol.WithoutChannelBinding(append([]byte(nil), message...))
+			if err != nil {
+				return fmt.Errorf("read from Postgres: %w", err)
 			}
-			if asked, err = s.relayAuthentication(message, asked); err != nil {
+			in.drop(len(message)) // before the client answers, however long that takes
+			if asked, err = s.relayAuthentication(request, asked); err != nil {
 				return err
 			}
 			continue
@@ -207,7 +166,7 @@ func (s *session) relayStartup(startup []byte) error {
 func readMessage(in *buffer) ([]byte, error) {
 	for {
 		held := in.held()
-		switch n := messageLength(held); {
+		switch n := protocol.MessageLength(held); {
 		case n < 0:
 			return nil, errors.New("read from Postgres: malformed message")
 		case n > 0 && n <= len(held):
@@ -219,52 +178,21 @@ func readMessage(in *buffer) ([]byte, error) {
 	}
 }
 
-// withoutChannelBinding takes the mechanisms out of AuthenticationSASL that bind
-// to a TLS connection of Postgres' own: the client's is not the one to Postgres,
-// and libpq ends the connection at the sight of them. The message is dropped
-// from in.
-func (s *session) withoutChannelBinding(message []byte, in *buffer) ([]byte, error) {
-	message = append([]byte(nil), message...)
-	in.drop(len(message))
-	body := message[headerLength:]
-	if len(body) < 4 {
-		return nil, errors.New("read from Postgres: malformed authentication request")
-	}
-	if binary.BigEndian.Uint32(body) != authenticationSASL {
-		return message, nil
-	}
-	kept := append([]byte(nil), body[:4]...)
-	for _, mechanism := range strings.Split(string(body[4:]), "\x00") {
-		if mechanism != "" && !strings.HasSuffix(mechanism, "-PLUS") {
-			kept = append(kept, mechanism...)
-			kept = append(kept, 0)
-		}
-	}
-	return appendMessage(nil, 'R', kept, []byte{0}), nil
-}
-
-// Authentication requests after which Postgres waits for no answer.
-const (
-	authenticationOK        = 0
-	authenticationSASL      = 10
-	authenticationSASLFinal = 12
-)
-
 // relayAuthentication passes one authentication request on, and the client's
 // answer back. It reports whether the client has been asked for anything so far.
 func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) {
-	request := binary.BigEndian.Uint32(message[headerLength:])
-	if request == authenticationOK && !asked {
+	request := binary.BigEndian.Uint32(message[protocol.HeaderLength:])
+	if request == protocol.AuthenticationOK && !asked {
 		if err := s.server.vouch(s.client.Conn, s.role); err != nil {
 			s.refusePasswordless(err)
-			return asked, errStartup
+			return asked, protocol.ErrStartup
 		}
 	}
 	if _, err := s.client.Write(message); err != nil {
 		return asked, err
 	}
 	switch request {
-	case authenticationOK, authenticationSASLFinal:
+	case protocol.AuthenticationOK, protocol.AuthenticationSASLFinal:
 		return asked, nil
 	}
 	reply, err := readMessage(&s.in)
@@ -273,7 +201,7 @@ func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) 
 	}
 	if reply[0] != 'p' {
 		s.refuseStartup("08P01", fmt.Sprintf("unexpected message %q during authentication", reply[0]), "")
-		return asked, errStartup
+		return asked, protocol.ErrStartup
 	}
 	_, err = s.up.Write(reply)
 	s.in.drop(len(reply))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // startupOf is a start-up message of some version, with options beside user and
@@ -39,7 +41,7 @@ func (c *rawClient) readGreeting() {
 		}
 		switch m[0] {
 		case 'K':
-			c.key = m[headerLength:]
+			c.key = m[protocol.HeaderLength:]
 			continue
 		case 'Z':
 			return
@@ -54,7 +56,7 @@ func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	for name, codes := range map[string][]uint32{
-		"SSL": {sslCode}, "GSS": {gssCode}, "GSS, then SSL": {gssCode, sslCode}, "SSL, then GSS": {sslCode, gssCode},
+		"SSL": {protocol.SSLCode}, "GSS": {protocol.GSSCode}, "GSS, then SSL": {protocol.GSSCode, protocol.SSLCode}, "SSL, then GSS": {protocol.SSLCode, protocol.GSSCode},
 	} {
 		var answers [2][]byte
 		for i, dsn := range []string{bed.postgres.DSN(bed.database), s.dsn()} {
@@ -141,7 +143,7 @@ func scriptedUpstream(t *testing.T, say []byte) upstream {
 				return
 			}
 			_ = conn.SetDeadline(time.Now().Add(rawWait))
-			if _, err := readStartup(conn); err == nil {
+			if _, err := protocol.ReadStartup(conn); err == nil {
 				_, _ = conn.Write(say) // the sidecar may leave first
 			}
 			conn.Close()
@@ -156,16 +158,16 @@ func scriptedUpstream(t *testing.T, say []byte) upstream {
 func TestUpstreamLostDuringStartup(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
-	authenticated := appendMessage(nil, 'R', uint32s(authenticationOK))
-	setting := appendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
+	authenticated := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationOK))
+	setting := protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
 	for name, say := range map[string][]byte{
 		"silently":                  nil,
-		"with an error":             errorResponse("FATAL", "57P03", "the database system is starting up", ""),
-		"asking for a password":     appendMessage(nil, 'R', uint32s(3)),
+		"with an error":             protocol.ErrorResponse("FATAL", "57P03", "the database system is starting up", ""),
+		"asking for a password":     protocol.AppendMessage(nil, 'R', uint32s(3)),
 		"behind the authentication": authenticated,
 		"between settings":          join(authenticated, setting),
-		"with the error in the end": join(authenticated, setting, errorResponse("FATAL", "53300", "sorry, too many clients already", "")),
-		"before it is ready":        join(authenticated, setting, appendMessage(nil, 'K', uint32s(1, 2))),
+		"with the error in the end": join(authenticated, setting, protocol.ErrorResponse("FATAL", "53300", "sorry, too many clients already", "")),
+		"before it is ready":        join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +177,7 @@ func TestUpstreamLostDuringStartup(t *testing.T) {
 			c.send(startupMessage(bed.database))
 			if name == "asking for a password" {
 				m := c.message()
-				c.send(appendMessage(nil, 'p', []byte("secret\x00")))
+				c.send(protocol.AppendMessage(nil, 'p', []byte("secret\x00")))
 				if got := append(m, c.rest()...); !bytes.Equal(got, say) {
 					t.Errorf("the client sees\n%s", show(got))
 				}
@@ -199,7 +201,7 @@ func TestStartupInPieces(t *testing.T) {
 			c.send([]byte{b})
 		}
 	}
-	inPieces(uint32s(8, sslCode))
+	inPieces(uint32s(8, protocol.SSLCode))
 	reply := make([]byte, 1)
 	if _, err := io.ReadFull(c.conn, reply); err != nil || reply[0] != 'N' {
 		t.Fatalf("encryption asked for: %q, %v", reply, err)
@@ -224,8 +226,8 @@ func TestConnectionsThatDoNotBeginJustEnd(t *testing.T) {
 	for _, sent := range []string{
 		"X\x00\x00\x00\x04", "\x00\x00\x00\x00 and more", "\xff\xff\xff\xff\xff\xff\xff\xff",
 		"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-		string(uint32s(8, sslCode)) + string(startupMessage(bed.database)),
-		string(uint32s(8, gssCode)) + string(startupMessage(bed.database)),
+		string(uint32s(8, protocol.SSLCode)) + string(startupMessage(bed.database)),
+		string(uint32s(8, protocol.GSSCode)) + string(startupMessage(bed.database)),
 	} {
 		for _, dsn := range []string{bed.postgres.DSN(bed.database), s.dsn()} {
 			conn := dialOnly(t, dsn)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // sessionState is what a probe found on one upstream connection: everything
@@ -148,7 +149,7 @@ func (f probeForm) query() []byte {
 	if f.start {
 		columns[columnStart] = startSQL()
 	}
-	return appendMessage(nil, 'Q', []byte("SELECT "+strings.Join(columns[:], ", ")), []byte{0})
+	return protocol.AppendMessage(nil, 'Q', []byte("SELECT "+strings.Join(columns[:], ", ")), []byte{0})
 }
 
 // settingsSQL reads settings as an array, NULL for what the server does not have.
@@ -180,7 +181,7 @@ func namesOf(those []*setting) (names []string) {
 // that did not ask for the server is of the server of before. nil means that it is
 // not understood.
 func parseProbe(row []byte, before *sessionState) *sessionState {
-	columns, ok := dataRow(row)
+	columns, ok := protocol.DataRow(row)
 	if !ok || len(columns) != probeColumns {
 		return nil
 	}
@@ -226,7 +227,7 @@ func parseProbe(row []byte, before *sessionState) *sessionState {
 	s.demands = parseDemands(values[demandSettings[0]], values[demandSettings[1]], values[demandSettings[2]])
 	s.idleMax = parseIdleMax(string(values["idle_session_timeout"]))
 	resolved := columns[columnSearchPath] != nil
-	schemas, ok := parseTextArray(columns[columnSearchPath])
+	schemas, ok := protocol.ParseTextArray(columns[columnSearchPath])
 	if resolved && !ok {
 		return nil
 	}
@@ -261,7 +262,7 @@ func (s *sessionState) continues(before *sessionState) {
 
 // parseSettingsFound reads settings; ok is false if they are not as many as asked for.
 func parseSettingsFound(names []string, array []byte) (values map[string][]byte, ok bool) {
-	parts, ok := parseTextArray(array)
+	parts, ok := protocol.ParseTextArray(array)
 	if !ok || len(parts) != len(names) {
 		return nil, false
 	}
@@ -321,52 +322,6 @@ func foundColumns(row []byte, columns [][]byte) []byte {
 	return row[2:end]
 }
 
-// parseTextArray reads an array of texts as Postgres prints it; a NULL is nil.
-func parseTextArray(text []byte) (parts [][]byte, ok bool) {
-	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
-		return nil, false
-	}
-	for rest := text[1 : len(text)-1]; len(rest) > 0; {
-		var part []byte
-		if rest[0] == '"' {
-			part, rest, ok = cutQuoted(rest)
-		} else {
-			n := bytes.IndexByte(rest, ',')
-			if n < 0 {
-				n = len(rest)
-			}
-			part, rest, ok = rest[:n], rest[n:], n > 0
-			if string(part) == "NULL" {
-				part = nil
-			}
-		}
-		if !ok || len(rest) > 0 && (rest[0] != ',' || len(rest) == 1) {
-			return nil, false
-		}
-		parts = append(parts, part)
-		rest = rest[min(1, len(rest)):]
-	}
-	return parts, true
-}
-
-// cutQuoted cuts off the quoted element that text begins with.
-func cutQuoted(text []byte) (element, rest []byte, ok bool) {
-	element = []byte{}
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			return element, text[i+1:], true
-		case '\\':
-			i++
-			if i == len(text) {
-				return nil, nil, false
-			}
-		}
-		element = append(element, text[i])
-	}
-	return nil, nil, false
-}
-
 // appendParts appends texts, some of them NULL, so that no others give the same.
 func appendParts(dst []byte, parts [][]byte) []byte {
 	for _, part := range parts {
@@ -389,29 +344,4 @@ func parseRole(text string) uint32 {
 		return 0
 	}
 	return uint32(oid)
-}
-
-// dataRow splits the body of a DataRow. A NULL column is nil.
-func dataRow(body []byte) ([][]byte, bool) {
-	if len(body) < 2 {
-		return nil, false
-	}
-	columns := make([][]byte, binary.BigEndian.Uint16(body))
-	body = body[2:]
-	for i := range columns {
-		if len(body) < 4 {
-			return nil, false
-		}
-		n := int(int32(binary.BigEndian.Uint32(body)))
-		body = body[4:]
-		if n < 0 {
-			continue
-		}
-		if n > len(body) {
-			return nil, false
-		}
-		columns[i] = body[:n:n]
-		body = body[n:]
-	}
-	return columns, len(body) == 0
 }

@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // stateOf asks Postgres as a probe does.
 func stateOf(t *testing.T, conn *pgx.Conn, form probeForm, before *sessionState) *sessionState {
 	t.Helper()
 	query := form.query()
-	results, err := conn.PgConn().Exec(t.Context(), string(query[headerLength:len(query)-1])).ReadAll()
+	results, err := conn.PgConn().Exec(t.Context(), string(query[protocol.HeaderLength:len(query)-1])).ReadAll()
 	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 {
 		t.Fatalf("the probe gave %v, %v", results, err)
 	}
@@ -65,7 +67,7 @@ func TestProbeFindsWhatIsSet(t *testing.T) {
 // valuesOf are the settings that a probe found.
 func valuesOf(t *testing.T, state *sessionState) map[string][]byte {
 	t.Helper()
-	columns, ok := dataRow(append([]byte{0, columnsFound}, state.found...))
+	columns, ok := protocol.DataRow(append([]byte{0, columnsFound}, state.found...))
 	if !ok {
 		t.Fatalf("the probe found %q", state.found)
 	}
@@ -133,18 +135,6 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	}
 }
 
-func TestTextArraysThatPostgresDoesNotPrint(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"", "{", "}", "a", "{a", "a}", "{,}", "{a,}", "{,a}", `{"}`, `{"a}`, `{"a"b}`, `{"a\}`, `{"a\"}`} {
-		if parts, ok := parseTextArray([]byte(text)); ok {
-			t.Errorf("%s was read as %q", text, parts)
-		}
-	}
-	if parts, ok := parseTextArray([]byte("{}")); !ok || len(parts) > 0 {
-		t.Errorf("the empty array was read as %q, %v", parts, ok)
-	}
-}
-
 // TestProbeIsDeafToTheClientsSchema: what a client puts before Postgres' own names
 // in its search path must not tell of another role or other settings.
 func TestProbeIsDeafToTheClientsSchema(t *testing.T) {
@@ -189,7 +179,7 @@ CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHT
 	if !slices.Equal(schemas, []string{"evil", "pg_catalog"}) {
 		t.Errorf("search path %q", got.searchPath)
 	}
-	columns, ok := dataRow(append([]byte{0, columnsFound}, got.found...))
+	columns, ok := protocol.DataRow(append([]byte{0, columnsFound}, got.found...))
 	if !ok || got.database != bed.database || string(columns[columnUser]) != "postgres" {
 		t.Errorf("the probe tells of %q in %q", columns, got.database)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // statement is the text and the declared parameter types of a Parse message:
@@ -31,7 +32,7 @@ type refusal struct {
 
 // parseStatement reads the body of a Parse message behind the statement name.
 func parseStatement(body []byte) (*statement, bool) {
-	sql, rest, ok := cutString(body)
+	sql, rest, ok := protocol.CutString(body)
 	if !ok || len(rest) < 2 {
 		return nil, false
 	}

@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // TestBlockOfATerminatedSession: where Postgres has ended a connection, the end of a block
@@ -25,7 +27,7 @@ func TestBlockOfATerminatedSession(t *testing.T) {
 				bed.exec("SELECT pg_terminate_backend($1, 20000)", int(c.pid()))
 				_ = c.trySend(end) // the connection may have ended already
 				got := c.rest()
-				if !bytes.Contains(got, []byte("\x00C57P01\x00")) || len(got) != messageLength(got) {
+				if !bytes.Contains(got, []byte("\x00C57P01\x00")) || len(got) != protocol.MessageLength(got) {
 					t.Fatalf("the client was told\n%s", show(got))
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // A client reads rows by the description that it was told of their statement, which
@@ -74,7 +75,7 @@ func rowsDigest(kind byte, body []byte) digest {
 	named := make([]byte, 0, len(body))
 	body = body[2:]
 	for range n {
-		name, rest, ok := cutString(body)
+		name, rest, ok := protocol.CutString(body)
 		if !ok || len(rest) < 18 {
 			return likeNoOther()
 		}
@@ -105,12 +106,12 @@ func (a *answer) told() *described {
 	}
 	var rows digest
 	var types []byte
-	for kind, message := range messages(a.description) {
+	for kind, message := range protocol.Messages(a.description) {
 		switch kind {
 		case 't':
-			types = message[headerLength:]
+			types = message[protocol.HeaderLength:]
 		default:
-			rows = rowsDigest(kind, message[headerLength:])
+			rows = rowsDigest(kind, message[protocol.HeaderLength:])
 		}
 	}
 	d := newDescribed(rows, types, false)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // TestRowsFitTheDescriptionThatTheClientHas forces this, in every way to have a statement
@@ -62,7 +63,7 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 		},
 		"with a row limit": {
 			[]step{synced(parse("p", msgDescribe('S', "p")))},
-			[]step{synced(parse(""), use("", "2").send[:len(use("", "2").send)-2*headerLength-5], msgExecute("", 1))},
+			[]step{synced(parse(""), use("", "2").send[:len(use("", "2").send)-2*protocol.HeaderLength-5], msgExecute("", 1))},
 			[]step{synced(binding{statement: "p", values: [][]byte{[]byte("2")}, results: []uint16{1}}.message(), msgExecute("", 1))},
 		},
 		"unnamed": {
@@ -130,13 +131,13 @@ func (r *reader) read(group []byte) {
 }
 
 func (r *reader) understand(answer []byte) error {
-	for kind, message := range messages(answer) {
-		body := message[headerLength:]
+	for kind, message := range protocol.Messages(answer) {
+		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'T':
 			r.types = columnTypes(body)
 		case 'D':
-			columns, ok := dataRow(body)
+			columns, ok := protocol.DataRow(body)
 			if !ok || r.types != nil && len(columns) != len(r.types) {
 				return fmt.Errorf("a row has %d columns, and %d were described", len(columns), len(r.types))
 			}
@@ -158,7 +159,7 @@ func (r *reader) understand(answer []byte) error {
 // columnTypes reads the types in the body of a RowDescription.
 func columnTypes(body []byte) (types []uint32) {
 	for rest := body[2:]; len(rest) > 0; rest = rest[18:] {
-		_, rest, _ = cutString(rest)
+		_, rest, _ = protocol.CutString(rest)
 		types = append(types, binary.BigEndian.Uint32(rest[6:]))
 	}
 	return types

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // traceSQL is what a session may be changed by that is asked something. A few
@@ -49,7 +50,7 @@ func TestProbeLeavesNoTrace(t *testing.T) {
 		}
 		was := trace(conn)
 		for form, query := range probeQueries {
-			if results, err := conn.PgConn().Exec(t.Context(), string(query[headerLength:len(query)-1])).ReadAll(); err != nil || len(results[0].Rows) != 1 {
+			if results, err := conn.PgConn().Exec(t.Context(), string(query[protocol.HeaderLength:len(query)-1])).ReadAll(); err != nil || len(results[0].Rows) != 1 {
 				t.Fatalf("behind %s, the probe %+v gave %v, %v", before, form, results, err)
 			}
 			if now := trace(conn); now != was {

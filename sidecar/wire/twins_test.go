@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // twins are two databases made alike: one is asked directly, the other through sidecars
@@ -97,8 +99,8 @@ func compareTurns(t testing.TB, turns []turn, change func(sql string), connect f
 // of the sidecar's own does not tell: identifiers of tables, and places in Postgres' code.
 func maskTwins(answer []byte) []byte {
 	var masked []byte
-	for kind, message := range messages(answer) {
-		body := bytes.Clone(message[headerLength:])
+	for kind, message := range protocol.Messages(answer) {
+		body := bytes.Clone(message[protocol.HeaderLength:])
 		switch kind {
 		case 'T':
 			maskTables(body)
@@ -108,7 +110,7 @@ func maskTwins(answer []byte) []byte {
 				masked = withoutParameters(masked)
 			}
 		}
-		masked = appendMessage(masked, kind, body)
+		masked = protocol.AppendMessage(masked, kind, body)
 	}
 	return masked
 }
@@ -116,7 +118,7 @@ func maskTwins(answer []byte) []byte {
 // withoutParameters takes the ParameterDescription out that Postgres may say before it
 // finds that a statement cannot be described any more: see the list of differences.
 func withoutParameters(answer []byte) (kept []byte) {
-	for kind, message := range messages(answer) {
+	for kind, message := range protocol.Messages(answer) {
 		if kind != 't' {
 			kept = append(kept, message...)
 		}
@@ -126,7 +128,7 @@ func withoutParameters(answer []byte) (kept []byte) {
 
 func maskTables(body []byte) {
 	for rest := body[2:]; len(rest) > 0; rest = rest[18:] {
-		_, rest, _ = cutString(rest)
+		_, rest, _ = protocol.CutString(rest)
 		clear(rest[:6])
 	}
 }
@@ -143,8 +145,8 @@ func withoutPlaces(body []byte) (kept []byte) {
 // showSent prints frontend messages.
 func showSent(sent []byte) string {
 	var parts []string
-	for kind, m := range messages(sent) {
-		parts = append(parts, fmt.Sprintf("%c%q", kind, m[headerLength:min(len(m), headerLength+100)]))
+	for kind, m := range protocol.Messages(sent) {
+		parts = append(parts, fmt.Sprintf("%c%q", kind, m[protocol.HeaderLength:min(len(m), protocol.HeaderLength+100)]))
 	}
 	return strings.Join(parts, " ")
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // wholeMessageMax is the longest message, in bytes, that is waited for as a
@@ -94,7 +95,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 		partial.left -= len(piece)
 		return piece, partial.kind, partial.capture, partial.hidden
 	}
-	length := messageLength(held)
+	length := protocol.MessageLength(held)
 	switch {
 	case length == 0 && !s.confused:
 		return nil, 0, nil, false
@@ -105,7 +106,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 		return nil, 0, nil, false
 	}
 	message := held[:min(length, len(held))]
-	c, hidden = s.note(message[0], message[headerLength:])
+	c, hidden = s.note(message[0], message[protocol.HeaderLength:])
 	if len(message) < length {
 		*partial = relayed{left: length - len(message), kind: message[0], capture: c, hidden: hidden}
 	}
@@ -255,7 +256,7 @@ func (s *session) noteExecuted(due *expect) {
 // noteError handles an ErrorResponse. One that ends the connection is for the
 // client, whoever asked.
 func (s *session) noteError(due *expect, body []byte) (hidden bool) {
-	if endsConnection(body) {
+	if protocol.EndsConnection(body) {
 		s.leaving = true
 		s.left.Store(true)
 		return false
@@ -287,9 +288,9 @@ func (s *session) noteReady(due *expect, body []byte) {
 	s.noteEnded()
 	if due.inBlock {
 		s.blockFailed = s.group.failed
-		body[0] = statusInBlock
+		body[0] = protocol.StatusInBlock
 		if s.blockFailed {
-			body[0] = statusFailed
+			body[0] = protocol.StatusFailed
 		}
 	}
 	if s.group.unopened {
@@ -324,7 +325,7 @@ func (s *session) storeCaptures(group answeredGroup) {
 	now := fence.Now()
 	s.reads.Received(now)
 	for _, c := range group.captures {
-		if group.failed || group.noticed || s.status != statusIdle {
+		if group.failed || group.noticed || s.status != protocol.StatusIdle {
 			c.spoil()
 		}
 		c.store(s.server.cache, now)
