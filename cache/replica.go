@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -30,7 +29,7 @@ func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, key []byte, s *f
 	}
 	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, s)
 	end := fence.Now()
-	if err != nil && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound)) {
+	if w.failed(err) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}

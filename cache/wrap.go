@@ -81,8 +81,9 @@ type wrapped[K comparable, V any] struct {
 // called with the values of one caller's context but without its deadline: that
 // caller may leave while others wait, and the load then has Options.LoadMax. It
 // must read committed data, on the primary (but see Policy.Replica); not in its
-// caller's transaction (see Bypass). What it returns to those who waited is the same value; errors are for
-// the caller alone, and the next one tries again.
+// caller's transaction (see Bypass). What it returns to those who waited is the
+// same value. An error other than NotFound is that of all who came before its load
+// began, and the next caller tries again.
 //
 // Wrap panics if the policy contradicts itself or the types, with what to do.
 func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context, K) (V, error), p Policy[K, V]) func(context.Context, K) (V, error) {
@@ -144,6 +145,10 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	f := w.cache.engine.Join(key)
 	if e, ok := f.Wait(ctx, s); ok {
 		return w.answer(ctx, k, s, e)
+	}
+	if err := f.Err(); err != nil {
+		var none V
+		return none, err
 	}
 	return w.lead(ctx, k, key, f, s)
 }
@@ -213,6 +218,6 @@ func (w *wrapped[K, V]) call(ctx context.Context, k K, s *fence.Session) (V, err
 		}
 	}()
 	v, err := w.load(ctx, k)
-	failed = err != nil && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound))
+	failed = w.failed(err)
 	return v, err
 }

@@ -18,13 +18,15 @@ var errNoResult = errors.New("the loader ended without a result")
 type result[V any] struct {
 	value V
 	err   error
+	// began is when the loader was called, zero if it was not.
+	began fence.Instant
 }
 
 // lead loads for this caller and for all who wait in f, in a goroutine of the
 // cache: when this caller leaves, the others still get their answer.
 func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session) (V, error) {
 	if ctx.Err() == nil && w.cache.loads.begin() {
-		done := make(chan result[V], 1)
+		done := make(chan *result[V], 1)
 		go w.fly(ctx, k, key, f, s, done)
 		select {
 		case r := <-done:
@@ -43,52 +45,69 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Fli
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
 // result and nobody waits on.
-func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, done chan<- result[V]) {
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, done chan<- *result[V]) {
 	defer w.cache.loads.running.Done()
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 	defer cancel()
 	defer context.AfterFunc(w.cache.closing, cancel)()
 
-	r := result[V]{err: fmt.Errorf("load %s: %w", w.name, errNoResult)}
+	r := &result[V]{err: fmt.Errorf("load %s: %w", w.name, errNoResult)}
 	defer func() {
 		if p := recover(); p != nil {
 			r.err = &PanicError{w.name, p, debug.Stack()}
 		}
 		done <- r
+		if w.failed(r.err) && r.began != 0 && !endedWith(ctx, r.err) {
+			f.Fail(r.err, r.began)
+		}
 		f.Finish(nil)
 	}()
-	r.value, r.err = w.obtain(loading, k, key, f, s)
+	w.obtain(loading, k, key, f, s, r)
+}
+
+// endedWith reports whether err says no more than that ctx has ended. A loader may
+// hold on to the context of the caller who leads; that this caller left is nothing
+// to the others.
+func endedWith(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}
+
+// failed reports whether err is one that is kept for nobody.
+func (w *wrapped[K, V]) failed(err error) bool {
+	return err != nil && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound))
 }
 
 // obtain gets the answer from the tiers or the loader, and hands it to who waits.
-func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, r *result[V]) {
 	if e, tier := f.Fetch(ctx, w.shape, w.decode); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
 		f.Finish(e)
-		return w.answer(ctx, k, s, e)
+		r.value, r.err = w.answer(ctx, k, s, e)
+		return
 	}
 	if e, ok := w.obtainReplica(ctx, k, key, s); ok {
 		f.Finish(e)
-		return w.answer(ctx, k, s, e)
+		r.value, r.err = w.answer(ctx, k, s, e)
+		return
 	}
+	r.began = fence.Now()
 	start, labelled := w.cache.engine.Begin()
-	v, err := w.call(ctx, k, s)
+	r.value, r.err = w.call(ctx, k, s)
 	end := fence.Now()
 	if !labelled {
-		return v, err
+		return
 	}
-	if e := w.entry(k, key, v, err, start, end); e != nil {
+	if e := w.entry(k, key, r.value, r.err, start, end); e != nil {
 		w.cache.engine.Store(e)
 		f.Finish(e)
 	}
-	return v, err
 }
 
 // entry makes an entry of what a load brought, or nil if it cannot be kept.
 func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) *engine.Entry {
-	absent := err != nil
-	if absent && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound)) {
+	if w.failed(err) {
 		return nil
 	}
+	absent := err != nil
 	tags, ok := w.cache.resolve(w.dependencies(k, v, absent), start.Label)
 	if !ok {
 		w.cache.counters.unwatched.Add(1)

@@ -19,10 +19,17 @@ type flights struct {
 	byKey map[string]*flight
 }
 
-// flight is one leader's time. entry is written before done is closed.
+// flight is one leader's time. What it brought is written before done is closed.
 type flight struct {
 	done  chan struct{}
 	entry *Entry
+	// failure is how a load ended that began at failed. nil: it did not fail, or
+	// nobody is to be told.
+	failure error
+	failed  fence.Instant
+	// next is the flight that took over those who waited for this one in vain, nil
+	// before. It may have ended when the last of them wakes. Held by flights.mu.
+	next *flight
 }
 
 // Flight is one reader's part in loading a key together with others. It is used
@@ -32,6 +39,9 @@ type flight struct {
 //	defer f.Finish(nil)
 //	if e, ok := f.Wait(ctx, s); ok {
 //		return e
+//	}
+//	if err := f.Err(); err != nil {
+//		return err
 //	}
 //	… f.Fetch, or Begin, load, NewEntry, Store …
 //	f.Finish(e)
@@ -43,6 +53,8 @@ type Flight struct {
 	current *flight
 	leads   bool
 	rounds  int // flights waited for in vain
+	// failure is the end of another's load that was as good as this reader's own.
+	failure error
 	// lease, unless nil, is this reader's, for a load of the shape.
 	lease   *lease
 	shape   uint64
@@ -53,17 +65,28 @@ type Flight struct {
 // first of them leads: it must load and then Finish, at once when it gives up.
 func (c *Cache) Join(key []byte) *Flight {
 	f := &Flight{cache: c, key: string(key), arrived: fence.Now()}
-	f.enter()
+	f.enter(nil)
 	return f
 }
 
-// enter makes f lead the flight of its key, or wait for who does. If too many
-// keys are being loaded f is on its own.
-func (f *Flight) enter() {
+// enter makes f lead the flight of its key, or wait for who does, after it waited
+// for a flight in vain, which is nil at first. If too many keys are being loaded f
+// is on its own.
+func (f *Flight) enter(after *flight) {
 	t := &f.cache.flights
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	f.enterLocked(t, after)
+	if after != nil {
+		after.next = f.current
+	}
+}
+
+func (f *Flight) enterLocked(t *flights, after *flight) {
 	f.leads, f.current = false, t.byKey[f.key]
+	if after != nil && after.next != nil {
+		f.current = after.next
+	}
 	if f.current != nil {
 		return
 	}
@@ -95,7 +118,8 @@ func (f *Flight) Done() <-chan struct{} {
 // session s. It reports false if this reader has to load: because it leads,
 // from the start or since the leader before gave up or brought nothing that may
 // be served; or because it waited for WaitMax or until ctx ended, and then nobody
-// waits for it.
+// waits for it. Or, if Err says so, because a load failed that it would have made
+// in the same way.
 func (f *Flight) Wait(ctx context.Context, s *fence.Session) (*Entry, bool) {
 	if !f.Waits() {
 		return nil, false
@@ -140,15 +164,44 @@ func (f *Flight) Take(ctx context.Context, s *fence.Session) (*Entry, bool) {
 		f.current = nil
 		return e, true
 	}
+	if e := f.current.failure; e != nil && f.current.failed >= f.arrived {
+		f.shareFailure(e, s)
+		return nil, false
+	}
 	f.rounds++
 	if f.rounds == waitRounds {
 		f.goAlone()
 		return nil, false
 	}
-	// All who waited come here together: the first leads, the others wait for it.
-	f.enter()
+	// All who waited come here: the first leads, the others wait for it, or find that
+	// it has ended already.
+	f.enter(f.current)
 	return nil, false
 }
+
+// shareFailure makes another's failed load this reader's own. Its session has seen
+// what Postgres answered.
+func (f *Flight) shareFailure(err error, s *fence.Session) {
+	f.cache.counters.coalesced.Add(1)
+	f.current, f.failure = nil, err
+	if s != nil {
+		s.Received(fence.Now())
+	}
+}
+
+// Err returns, after Wait or Take brought nothing, why this reader need not load
+// either: a load that began after it came has failed. It is nil for a reader that
+// has to load.
+//
+//  1. a leader's load begins, and is about to fail: Postgres is overloaded;
+//  2. many readers come, and wait for it;
+//  3. the load fails. What it met may have been over before they came, so one of
+//     them leads again;
+//  4. that load fails too, and is the answer of all who wait. If each of them loaded
+//     for itself instead, they would all do so at once, and now.
+//
+// Forced by TestFailureIsSharedWithWhoCameBefore.
+func (f *Flight) Err() error { return f.failure }
 
 func (f *Flight) goAlone() {
 	f.cache.counters.alone.Add(1)
@@ -189,6 +242,16 @@ func (c *Cache) ServeProving(ctx context.Context, e *Entry, s *fence.Session) bo
 // The entry is stored before, so that who comes after Finish finds it in the
 // first tier; if Store refused it, those who wait may still get it here.
 func (f *Flight) Finish(e *Entry) {
+	f.end(e, nil, 0)
+}
+
+// Fail is Finish for a load that began at a moment and ended with an error, which
+// those who came before share. It is kept for nobody.
+func (f *Flight) Fail(err error, began fence.Instant) {
+	f.end(nil, err, began)
+}
+
+func (f *Flight) end(e *Entry, failure error, began fence.Instant) {
 	if !f.leads {
 		return
 	}
@@ -197,7 +260,7 @@ func (f *Flight) Finish(e *Entry) {
 	t.mu.Lock()
 	delete(t.byKey, f.key)
 	t.mu.Unlock()
-	f.current.entry = e
+	f.current.entry, f.current.failure, f.current.failed = e, failure, began
 	close(f.current.done)
 	f.settle(e)
 }
