@@ -119,60 +119,6 @@ func marshalsItself(t reflect.Type) bool {
 		reflect.PointerTo(t).Implements(jsonMarshaler) || reflect.PointerTo(t).Implements(textMarshaler)
 }
 
-// memoryOf returns the memory that a value holds, in bytes, or something above
-// most if it is more. Whatever refers to itself is more.
-func memoryOf(v reflect.Value, most int) int {
-	return int(v.Type().Size()) + referredTo(v, most)
-}
-
-// referredTo counts what v refers to outside itself.
-func referredTo(v reflect.Value, most int) int {
-	total := 0
-	switch v.Kind() {
-	case reflect.String:
-		return v.Len()
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			return 0
-		}
-		if size := int(v.Elem().Type().Size()); size < most {
-			return max(size, 1) + referredTo(v.Elem(), most-max(size, 1))
-		}
-		return most + 1
-	case reflect.Slice:
-		total = v.Cap() * int(v.Type().Elem().Size())
-		fallthrough
-	case reflect.Array:
-		if !refers(v.Type().Elem().Kind()) {
-			return total
-		}
-		for i := 0; i < v.Len() && total <= most; i++ {
-			total += referredTo(v.Index(i), most-total)
-		}
-	case reflect.Struct:
-		for i := 0; i < v.NumField() && total <= most; i++ {
-			total += referredTo(v.Field(i), most-total)
-		}
-	case reflect.Map:
-		const slotOverhead = 8
-		for entries := v.MapRange(); total <= most && entries.Next(); {
-			total += slotOverhead + memoryOf(entries.Key(), most-total)
-			total += memoryOf(entries.Value(), most-total)
-		}
-	}
-	return total
-}
-
-// refers reports whether values of a kind may refer to something.
-func refers(k reflect.Kind) bool {
-	switch k {
-	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Struct, reflect.Map:
-		return true
-	default:
-		return false
-	}
-}
-
 func unmarshalsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return t.Implements(jsonUnmarshaler) || t.Implements(textUnmarshaler) || p.Implements(jsonUnmarshaler) || p.Implements(textUnmarshaler)

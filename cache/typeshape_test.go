@@ -94,9 +94,43 @@ func TestMemoryOfValues(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", name, got, c.want)
 		}
 	}
+	if got := memoryOf(reflect.ValueOf(make([]string, 1000)), 100); got <= 100 {
+		t.Errorf("%d bytes are not above the most", got)
+	}
+}
+
+// What several pointers lead to is there once; a ring ends.
+func TestMemoryBehindSharedPointers(t *testing.T) {
+	t.Parallel()
+	shared := &node{Name: strings.Repeat("x", 1000)}
+	one := memoryOf(reflect.ValueOf([]*node{shared}), 1<<20)
+	if got := memoryOf(reflect.ValueOf([]*node{shared, shared, shared}), 1<<20); got != one+2*8 {
+		t.Errorf("three pointers to what takes %d bytes take %d", one, got)
+	}
 	ring := &node{}
 	ring.Next = ring
-	if got := memoryOf(reflect.ValueOf(ring), most); got <= most {
-		t.Errorf("what refers to itself takes %d bytes", got)
+	if got := memoryOf(reflect.ValueOf(ring), 1<<20); got != 8+24 {
+		t.Errorf("a ring of one takes %d bytes", got)
+	}
+}
+
+// A time points to its zone, which holds the whole history of a place, and which
+// all times of that place share: a row of two timestamps was charged 8 kB.
+func TestMemoryOfTimes(t *testing.T) {
+	t.Parallel()
+	there, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		A, B time.Time
+		Name string
+	}
+	rows := make([]row, 100)
+	for i := range rows {
+		rows[i] = row{time.Now().In(there), time.Now().In(there), "x"}
+	}
+	if got, want := memoryOf(reflect.ValueOf(rows), 1<<20), 24+100*(2*24+16+1); got != want {
+		t.Errorf("100 rows of two times take %d bytes, want %d", got, want)
 	}
 }

@@ -69,6 +69,7 @@ type wrapped[K comparable, V any] struct {
 	name   string
 	prefix []byte // of every key
 	shape  uint64 // of its loads
+	clips  bool   // its values have slices
 	load   func(context.Context, K) (V, error)
 	policy Policy[K, V]
 }
@@ -77,7 +78,8 @@ type wrapped[K comparable, V any] struct {
 // and may be called in any of several processes with one result. name tells it
 // from others; processes with the same name, key and value type share entries.
 //
-// Values are shared between callers and must not be changed by them. load is
+// Values are shared between callers and must not be changed by them, but that they
+// may append to slices, the value itself or in its fields. load is
 // called with the values of one caller's context but without its deadline: that
 // caller may leave while others wait, and the load then has Options.LoadMax. It
 // must read committed data, on the primary (but see Policy.Replica); not in its
@@ -94,7 +96,7 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	if p.Codec == nil {
 		p.Codec = jsonCodec[V]{}
 	}
-	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p}
+	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p, clips: clips(value)}
 	w.prefix = wrapPrefix(name, key, value)
 	w.shape = c.engine.Hash(w.prefix)
 	return w.get

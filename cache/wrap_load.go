@@ -135,7 +135,11 @@ func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) []Dependency {
 
 func (w *wrapped[K, V]) payload(v V) *typed[V] {
 	// Through a pointer, so that a V which is an interface is seen as one.
-	size := memoryOf(reflect.ValueOf(&v).Elem(), w.cache.entryMax)
+	value := reflect.ValueOf(&v).Elem()
+	if w.clips {
+		clip(value)
+	}
+	size := memoryOf(value, w.cache.entryMax)
 	return &typed[V]{value: v, found: true, size: size, codec: w.policy.Codec}
 }
 
