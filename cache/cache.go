@@ -18,12 +18,14 @@ type Cache struct {
 	loadMax  time.Duration
 	entryMax int
 	counters counters
+	// functions are those that were wrapped.
+	functions functions
 	// sharing says that there is a second tier.
 	sharing bool
 
 	// closing ends with Close. Loads run under it.
 	closing context.Context
-	close   context.CancelFunc
+	close   func()
 	loads   loads
 }
 
@@ -58,7 +60,8 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{engine: tiers, resolver: o.Resolve, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
-	c.closing, c.close = context.WithCancel(context.Background())
+	closing, end := context.WithCancelCause(context.Background())
+	c.closing, c.close = closing, func() { end(ErrClosed) }
 	return c, nil
 }
 

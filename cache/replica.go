@@ -27,14 +27,14 @@ func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, key []byte, s *f
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, s)
+	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, key, s)
 	end := fence.Now()
 	if w.failed(err) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	e := w.entry(k, key, v, err, start, end)
-	if e == nil || !w.cache.engine.ConfirmReplica(ctx, r, start, end) || !w.cache.engine.ServeProving(ctx, e, s) {
+	e, err := w.entry(k, key, v, err, start, end)
+	if err != nil || e == nil || !w.cache.engine.ConfirmReplica(ctx, r, start, end) || !w.cache.engine.ServeProving(ctx, e, s) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}

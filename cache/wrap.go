@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 	"time"
 
 	"github.com/freshet/freshet/cache/engine"
@@ -47,26 +46,10 @@ type Policy[K comparable, V any] struct {
 	KeyBytes func(K) []byte
 }
 
-// PanicError is what the callers of a wrapped function get when it panicked.
-type PanicError struct {
-	Name  string // of the function, as given to Wrap
-	Value any    // what it panicked with
-	Stack []byte
-}
-
-// Error names the function and what it panicked with.
-func (e *PanicError) Error() string { return fmt.Sprintf("load %s: it panicked: %v", e.Name, e.Value) }
-
-// Unwrap returns what it panicked with, if that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
 // wrapped is one wrapped function.
 type wrapped[K comparable, V any] struct {
+	*function
 	cache  *Cache
-	name   string
 	prefix []byte // of every key
 	shape  uint64 // of its loads
 	clips  bool   // its values have slices
@@ -90,16 +73,31 @@ type wrapped[K comparable, V any] struct {
 // Wrap panics if the policy contradicts itself or the types, with what to do.
 func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context, K) (V, error), p Policy[K, V]) func(context.Context, K) (V, error) {
 	key, value := reflect.TypeFor[K](), reflect.TypeFor[V]()
-	if err := checkPolicy(c, key, value, p); err != nil {
+	f, err := c.admit(name, callerAt(1), load != nil)
+	if err == nil {
+		err = checkPolicy(c, key, value, p)
+	}
+	if err != nil {
 		panic(fmt.Sprintf("wrap %s: %v", name, err))
 	}
 	if p.Codec == nil {
 		p.Codec = jsonCodec[V]{}
 	}
-	w := &wrapped[K, V]{cache: c, name: name, load: load, policy: p, clips: clips(value)}
+	w := &wrapped[K, V]{cache: c, function: f, load: load, policy: p, clips: clips(value)}
 	w.prefix = wrapPrefix(name, key, value)
 	w.shape = c.engine.Hash(w.prefix)
 	return w.get
+}
+
+// admit names a function that can be wrapped.
+func (c *Cache) admit(name, caller string, loads bool) (*function, error) {
+	switch {
+	case c == nil:
+		return nil, errors.New("the cache is nil: give Wrap the one that New returned")
+	case !loads:
+		return nil, errors.New("the function to load with is nil")
+	}
+	return c.functions.register(name, caller)
 }
 
 // wrapPrefix begins the keys of a function.
@@ -129,38 +127,55 @@ func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Polic
 func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	s := SessionFrom(ctx)
 	s.Begin(fence.Now())
-	if bypassed(ctx) {
-		return w.loadAlone(ctx, k, s)
+	key, err := w.key(k)
+	if err != nil {
+		return w.failure(err)
 	}
-	key := w.key(k)
+	if bypassed(ctx) {
+		return w.miss(ctx, k, key, engine.Unproven, s)
+	}
 	e, outcome := w.lookup(ctx, key, s)
 	if outcome == engine.Hit {
 		return w.answer(ctx, k, s, e)
 	}
-	if outcome == engine.Unproven {
-		return w.loadAlone(ctx, k, s)
+	return w.miss(ctx, k, key, outcome, s)
+}
+
+// miss gets what the first tier does not have, or cannot prove.
+func (w *wrapped[K, V]) miss(ctx context.Context, k K, key []byte, outcome engine.Outcome, s *fence.Session) (V, error) {
+	if waitsForItself(ctx, w, key) {
+		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
 	}
-	if !w.keepable(k) {
+	if outcome == engine.Unproven {
+		return w.loadAlone(ctx, k, key, s)
+	}
+	keepable, err := w.keepable(k)
+	if err != nil {
+		return w.failure(err)
+	}
+	if !keepable {
 		w.cache.counters.unwatched.Add(1)
-		return w.loadAlone(ctx, k, s)
+		return w.loadAlone(ctx, k, key, s)
 	}
 	f := w.cache.engine.Join(key)
 	if e, ok := f.Wait(ctx, s); ok {
 		return w.answer(ctx, k, s, e)
 	}
 	if err := f.Err(); err != nil {
-		var none V
-		return none, err
+		return w.failure(err)
 	}
 	return w.lead(ctx, k, key, f, s)
 }
 
-func (w *wrapped[K, V]) key(k K) []byte {
-	key := append(make([]byte, 0, len(w.prefix)+32), w.prefix...)
-	if w.policy.KeyBytes != nil {
-		return append(key, w.policy.KeyBytes(k)...)
+func (w *wrapped[K, V]) failure(err error) (none V, _ error) { return none, err }
+
+func (w *wrapped[K, V]) key(k K) (key []byte, err error) {
+	key = append(make([]byte, 0, len(w.prefix)+32), w.prefix...)
+	if w.policy.KeyBytes == nil {
+		return appendKey(key, reflect.ValueOf(k)), nil
 	}
-	return appendKey(key, reflect.ValueOf(k))
+	defer recovered(w.name, inKeyBytes, &err)
+	return append(key, w.policy.KeyBytes(k)...), nil
 }
 
 func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*engine.Entry, engine.Outcome) {
@@ -178,7 +193,7 @@ func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session
 func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *engine.Entry) (V, error) {
 	p, ok := e.Payload.(*typed[V])
 	if !ok {
-		return w.loadAlone(ctx, k, s)
+		return w.loadAlone(ctx, k, e.Key, s)
 	}
 	if !p.found {
 		return p.value, w.policy.NotFound
@@ -188,30 +203,32 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *en
 
 // keepable reports whether, as far as the key tells, a load begun now could be
 // kept. Loads that cannot be are not worth waiting for.
-func (w *wrapped[K, V]) keepable(k K) bool {
+func (w *wrapped[K, V]) keepable(k K) (bool, error) {
 	start, ok := w.cache.engine.Begin()
 	if !ok || w.policy.TagsFromKey == nil {
-		return ok
+		return ok, nil
 	}
-	_, ok = w.cache.resolve(w.policy.TagsFromKey(k), start.Label)
-	return ok || w.policy.TagsFromValue != nil && len(w.policy.TagsFromKey(k)) == 0
+	dependencies, err := w.fromKey(k)
+	if err != nil || len(dependencies) == 0 {
+		return w.policy.TagsFromValue != nil, err
+	}
+	_, ok = w.cache.resolve(dependencies, start.Label)
+	return ok, nil
 }
 
 // loadAlone loads without the cache, in the caller's own time.
-func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, s *fence.Session) (v V, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{w.name, p, debug.Stack()}
-		}
-	}()
-	return w.call(ctx, k, s)
+func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, key []byte, s *fence.Session) (v V, err error) {
+	defer recovered(w.name, inLoader, &err)
+	return w.call(ctx, k, key, s)
 }
 
 // call calls the loader. Whatever it answers, the session has seen it.
-func (w *wrapped[K, V]) call(ctx context.Context, k K, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) call(ctx context.Context, k K, key []byte, s *fence.Session) (V, error) {
 	w.cache.counters.loads.Add(1)
+	ctx, under := withLoad(ctx, w, key)
 	failed := true
 	defer func() {
+		under.ended.Store(true)
 		if failed {
 			w.cache.counters.loadErrors.Add(1)
 		}

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
+	"slices"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 )
-
-// errNoResult is what callers get of a loader that ended its goroutine.
-var errNoResult = errors.New("the loader ended without a result")
 
 // result is what a load brought its own caller.
 type result[V any] struct {
@@ -40,7 +37,7 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Fli
 		var none V
 		return none, fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx))
 	}
-	return w.loadAlone(ctx, k, s) // the cache is closed
+	return w.loadAlone(ctx, k, key, s) // the cache is closed
 }
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
@@ -53,8 +50,8 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flig
 
 	r := &result[V]{err: fmt.Errorf("load %s: %w", w.name, errNoResult)}
 	defer func() {
-		if p := recover(); p != nil {
-			r.err = &PanicError{w.name, p, debug.Stack()}
+		if w.cache.closing.Err() != nil && errors.Is(r.err, context.Canceled) {
+			r.err = fmt.Errorf("load %s: %w", w.name, ErrClosed)
 		}
 		done <- r
 		if w.failed(r.err) && r.began != 0 && !endedWith(ctx, r.err) {
@@ -62,6 +59,7 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flig
 		}
 		f.Finish(nil)
 	}()
+	defer recovered(w.name, inLoader, &r.err)
 	w.obtain(loading, k, key, f, s, r)
 }
 
@@ -91,27 +89,36 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.F
 	}
 	r.began = fence.Now()
 	start, labelled := w.cache.engine.Begin()
-	r.value, r.err = w.call(ctx, k, s)
+	r.value, r.err = w.call(ctx, k, key, s)
 	end := fence.Now()
 	if !labelled {
 		return
 	}
-	if e := w.entry(k, key, r.value, r.err, start, end); e != nil {
+	e, err := w.entry(k, key, r.value, r.err, start, end)
+	if e != nil {
 		w.cache.engine.Store(e)
 		f.Finish(e)
 	}
+	if err != nil {
+		r.err = err
+	}
 }
 
-// entry makes an entry of what a load brought, or nil if it cannot be kept.
-func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) *engine.Entry {
+// entry makes an entry of what a load brought, or nil if it cannot be kept. Its
+// error is that of the policy.
+func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) (*engine.Entry, error) {
 	if w.failed(err) {
-		return nil
+		return nil, nil
 	}
 	absent := err != nil
-	tags, ok := w.cache.resolve(w.dependencies(k, v, absent), start.Label)
+	dependencies, err := w.dependencies(k, v, absent)
+	if err != nil {
+		return nil, err
+	}
+	tags, ok := w.cache.resolve(dependencies, start.Label)
 	if !ok {
 		w.cache.counters.unwatched.Add(1)
-		return nil
+		return nil, nil
 	}
 	payload := w.payload(v)
 	if absent {
@@ -119,18 +126,32 @@ func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Star
 		payload = w.payload(none)
 		payload.found = false
 	}
-	return w.cache.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload})
+	return w.cache.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload}), nil
 }
 
-func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) []Dependency {
-	var all []Dependency
-	if w.policy.TagsFromKey != nil {
-		all = append(all, w.policy.TagsFromKey(k)...)
+func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) ([]Dependency, error) {
+	all, err := w.fromKey(k)
+	if err != nil || absent {
+		return all, err
 	}
-	if w.policy.TagsFromValue != nil && !absent {
-		all = append(all, w.policy.TagsFromValue(k, v)...)
+	more, err := w.fromValue(k, v)
+	return append(slices.Clip(all), more...), err
+}
+
+func (w *wrapped[K, V]) fromKey(k K) (all []Dependency, err error) {
+	if w.policy.TagsFromKey == nil {
+		return nil, nil
 	}
-	return all
+	defer recovered(w.name, inTagsFromKey, &err)
+	return w.policy.TagsFromKey(k), nil
+}
+
+func (w *wrapped[K, V]) fromValue(k K, v V) (all []Dependency, err error) {
+	if w.policy.TagsFromValue == nil {
+		return nil, nil
+	}
+	defer recovered(w.name, inTagsFromValue, &err)
+	return w.policy.TagsFromValue(k, v), nil
 }
 
 func (w *wrapped[K, V]) payload(v V) *typed[V] {

@@ -343,7 +343,7 @@ func TestPanickingLoader(t *testing.T) {
 		readers.Go(func() {
 			_, err := f(t.Context(), 1)
 			var p *PanicError
-			if !errors.As(err, &p) || p.Value != "no disk" || !strings.Contains(string(p.Stack), "wrap_test.go") {
+			if !errors.As(err, &p) || p.Value != "no disk" || p.Where != "the loader" || !strings.Contains(string(p.Stack), "wrap_test.go") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -375,8 +375,8 @@ func TestCloseEndsLoadsAndLaterReadsLoad(t *testing.T) {
 	go func() { _, err := f(t.Context(), 1); got <- err }()
 	<-loading
 	c.Close()
-	if err := <-got; !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	if err := <-got; !errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) {
+		t.Fatalf("%v, although nobody cancelled anything", err)
 	}
 	l.during = nil
 	get(t, t.Context(), f)
@@ -403,7 +403,12 @@ func TestWrapRefuses(t *testing.T) {
 		password string
 	}
 	_, _, c, _ := pair(t)
+	wrapNumber(c, &loader{})
 	for name, wrap := range map[string]func(){
+		"no cache": func() { Wrap(nil, "f", (&loader{}).load, Policy[int, number]{TagsFromKey: dependsOnNumber}) },
+		"no loader": func() {
+			Wrap[int, number](c, "f", nil, Policy[int, number]{TagsFromKey: dependsOnNumber})
+		},
 		"no dependencies": func() { Wrap(c, "f", (&loader{}).load, Policy[int, number]{}) },
 		"pointer keys": func() {
 			Wrap(c, "f", func(context.Context, *int) (int, error) { return 0, nil },
@@ -447,12 +452,12 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 	w := world.New()
 	tier := &noted{Store: store}
 	shared := func(o *Options) { o.Remote = tier }
-	caches := []*Cache{open(t, w, shared), open(t, w, shared)}
+	processes := []getter{wrapNumber(open(t, w, shared), &loader{world: w}), wrapNumber(open(t, w, shared), &loader{world: w})}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	var reads atomic.Int64
 	for i := range 4 {
-		f := wrapNumber(caches[i%2], &loader{world: w})
+		f := processes[i%2]
 		readers.Go(func() {
 			for {
 				select {
