@@ -28,6 +28,9 @@ TEST_TIMEOUT ?= 15m
 FRESHET_SERVERS_DIR ?= $(shell [[ -w /dev/shm ]] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 # Which major versions to test beside the one that is installed.
 POSTGRES ?= 14 16 17 18
+# Which fuzz targets to run, and each for how long.
+FUZZ ?= .
+FUZZ_TIME ?= 20s
 # Which benchmarks to run, and each for how long.
 BENCH ?= .
 BENCH_TIME ?= 1s
@@ -126,6 +129,15 @@ imports:
 .PHONY: docs
 docs:
 	go run ./.ci/docs
+
+.PHONY: fuzz
+fuzz: ## Feed random bytes to every parser (FUZZ=regexp, FUZZ_TIME=20s)
+	@.ci/install-packages go
+	@grep -rnoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9]*)' cache sidecar invalidation loadtest | sort | \
+	while IFS=: read -r file _ target; do \
+		target="$${target#func }"; [[ $$target =~ $(FUZZ) ]] || continue; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")"; \
+	done
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)

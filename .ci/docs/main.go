@@ -2,7 +2,7 @@
 // benchmark and file. A claim whose test is gone is no claim any more. It prints
 // every violation and fails if there is one.
 //
-// It reads README.md and docs/, in the top directory. What a test asserts is for
+// It reads the documents of the top directory and those in docs/. What a test asserts is for
 // people to read.
 package main
 
@@ -79,8 +79,15 @@ func testsIn(root string) (map[string]bool, error) {
 
 // documentsIn finds the documents, as paths below root.
 func documentsIn(root string) ([]string, error) {
-	documents := []string{"README.md"}
-	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, entry fs.DirEntry, err error) error {
+	top, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		return nil, fmt.Errorf("list the documents: %w", err)
+	}
+	var documents []string
+	for _, path := range top {
+		documents = append(documents, filepath.Base(path))
+	}
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
 			return err
 		}
