@@ -156,7 +156,7 @@ func TestCase41DeafFollowerPolls(t *testing.T) {
 
 // The tests of the locks must not leave them taken: a long transaction would keep
 // the follower from being awake, or make everybody ring.
-func TestF7RingingKeepsNoLock(t *testing.T) {
+func TestRingingKeepsNoLock(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

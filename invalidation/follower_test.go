@@ -152,7 +152,7 @@ func TestLateCommitOfAnEarlyTransaction(t *testing.T) {
 
 // Every row of the outbox is one event, none is lost and none comes twice, in
 // whatever order the transactions end.
-func TestPointANoEventIsLostUnderLoad(t *testing.T) {
+func TestNoEventIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
 	const writersMax, roundsMax = 6, 60
 	db := newDatabase(t, shop, "INSERT INTO plain SELECT g FROM generate_series(1, 50) g")
@@ -256,7 +256,7 @@ func TestCase40TerminatedConnections(t *testing.T) {
 	}
 }
 
-func TestF10HostileDefaults(t *testing.T) {
+func TestHostileDefaults(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -336,7 +336,7 @@ func TestDifferentPatternsAgree(t *testing.T) {
 }
 
 // When the head includes a DDL command, the state has been verified after it.
-func TestF6StateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
+func TestStateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

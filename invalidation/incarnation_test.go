@@ -40,7 +40,7 @@ func (db *database) reconnect() {
 
 // After the crash of a backend the server lives on with the same start time and
 // timeline, and hands out transaction ids that it had handed out before.
-func TestF1CrashOfABackendIsANewIncarnation(t *testing.T) {
+func TestCrashOfABackendIsANewIncarnation(t *testing.T) {
 	t.Parallel()
 	_, db := startServer(t, nil)
 	f := db.follow(nil)
@@ -78,7 +78,7 @@ func TestF1CrashOfABackendIsANewIncarnation(t *testing.T) {
 	f.wantAdmitted(entry, false, "an entry that lacks a write of the new incarnation")
 }
 
-func TestF1RestartIsANewIncarnation(t *testing.T) {
+func TestRestartIsANewIncarnation(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []servers.StopMode{servers.Fast, servers.Immediate} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestF1RestartIsANewIncarnation(t *testing.T) {
 	}
 }
 
-func TestF9StandbyIsRefusedAndPromotionIsANewIncarnation(t *testing.T) {
+func TestStandbyIsRefusedAndPromotionIsANewIncarnation(t *testing.T) {
 	t.Parallel()
 	pg, db := startServer(t, nil)
 	db.run("CHECKPOINT")
@@ -163,7 +163,7 @@ func TestCase24TwoPhaseCommit(t *testing.T) {
 	f.wantAdmitted(entry, false, "after COMMIT PREPARED of what was prepared before the crash")
 }
 
-func TestF12RolesAndSettingsAreNoticed(t *testing.T) {
+func TestRolesAndSettingsAreNoticed(t *testing.T) {
 	t.Parallel()
 	_, db := startServer(t, nil)
 	f := db.follow(func(o *FollowerOptions) { o.Verify = 50 * time.Millisecond })

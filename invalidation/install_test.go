@@ -162,7 +162,7 @@ func TestReinstallWithOtherColumns(t *testing.T) {
 
 // The snapshot of an older transaction must not matter: its write runs the
 // triggers of now.
-func TestF6OlderTransactionFiresNewTriggers(t *testing.T) {
+func TestOlderTransactionFiresNewTriggers(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.users(id)")
@@ -176,7 +176,7 @@ func TestF6OlderTransactionFiresNewTriggers(t *testing.T) {
 	}
 }
 
-func TestPointGLockedTableIsSkippedAndWritersGoOn(t *testing.T) {
+func TestLockedTableIsSkippedAndWritersGoOn(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	holder := db.connect()
@@ -194,7 +194,7 @@ func TestPointGLockedTableIsSkippedAndWritersGoOn(t *testing.T) {
 	}
 }
 
-// This test makes a role; see TestPointHOrdinaryRoleNeedsNoRights.
+// This test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestInstallSaysWhichRightsItNeeds(t *testing.T) {
 	db := newDatabase(t, shop)
 	role := "owner_" + db.value("SELECT current_database()")

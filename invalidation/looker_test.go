@@ -66,7 +66,7 @@ func (s *stepped) wantReset(cause string) {
 	}
 }
 
-func TestF8TrimmedOutboxResets(t *testing.T) {
+func TestTrimmedOutboxResets(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -85,7 +85,7 @@ func TestF8TrimmedOutboxResets(t *testing.T) {
 	s.wantAdmitted(entry, false, "an entry whose event was trimmed away unseen")
 }
 
-func TestF8TooManyEventsReset(t *testing.T) {
+func TestTooManyEventsReset(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -129,7 +129,7 @@ func TestSnapshotThatWentBackwardsResets(t *testing.T) {
 }
 
 // Rows that came from another server bear ids that mean nothing here.
-func TestF11ForeignRows(t *testing.T) {
+func TestForeignRows(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -166,7 +166,7 @@ func TestChangedIncarnationEndsTheSession(t *testing.T) {
 
 // A publication FOR ALL TABLES includes ours: without a replica identity their
 // rows could not be deleted.
-func TestF11PublicationForAllTables(t *testing.T) {
+func TestPublishedOutboxIsTrimmed(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -135,7 +135,7 @@ func (s *Standby) Begin() (fence.Label, bool) {
 //     never held.
 //
 // So a question that begins after the load must find a standby still. Forced by
-// TestF9PromotedStandbyIsNotVouchedFor.
+// TestPromotedStandbyIsNotVouchedFor.
 func (s *Standby) Confirm(ctx context.Context, label fence.Label, began, ended fence.Instant) error {
 	for {
 		next, failure := s.awaited()

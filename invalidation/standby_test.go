@@ -108,7 +108,7 @@ func (m *mirrored) loadName() loaded {
 
 // With the replay paused a load shows the past, and says so; other rows go on
 // being served.
-func TestF9ReplicaBehindCostsSpeedOnly(t *testing.T) {
+func TestReplicaBehindCostsSpeedOnly(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
 	l := m.loadName()
@@ -148,7 +148,7 @@ func TestF9ReplicaBehindCostsSpeedOnly(t *testing.T) {
 }
 
 // While writers write, what is admitted is never older than the head.
-func TestF9ReplicaUnderWriters(t *testing.T) {
+func TestReplicaUnderWriters(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
 	writer := m.connect()
@@ -195,7 +195,7 @@ func TestF9ReplicaUnderWriters(t *testing.T) {
 
 // A commit that waits for a synchronous standby is visible on another standby
 // before the primary shows it. Only the flag tells.
-func TestF9ReplicaAheadIsForBoundedReaders(t *testing.T) {
+func TestReplicaAheadIsForBoundedReaders(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, map[string]string{"synchronous_standby_names": "absent", "synchronous_commit": "local"})
 	writer := m.connect()
@@ -224,7 +224,7 @@ func TestF9ReplicaAheadIsForBoundedReaders(t *testing.T) {
 }
 
 // A load that spans a promotion shows another database.
-func TestF9PromotedStandbyIsNotVouchedFor(t *testing.T) {
+func TestPromotedStandbyIsNotVouchedFor(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
 	began := fence.Now()
@@ -246,7 +246,7 @@ func TestF9PromotedStandbyIsNotVouchedFor(t *testing.T) {
 
 // After a crash the primary is another incarnation. A standby that has not
 // replayed its beginning is not of it, whatever its position.
-func TestF9StandbyOfAnotherIncarnationIsRefused(t *testing.T) {
+func TestStandbyOfAnotherIncarnationIsRefused(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
 	label, _ := m.standby.Begin()
@@ -275,7 +275,7 @@ func TestF9StandbyOfAnotherIncarnationIsRefused(t *testing.T) {
 }
 
 // A primary that was promoted has standbys of the server before beside it.
-func TestF9StandbyOfTheOldTimelineIsRefused(t *testing.T) {
+func TestStandbyOfTheOldTimelineIsRefused(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, nil)
 	if err := m.server.Promote(); err != nil {

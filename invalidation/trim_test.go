@@ -8,7 +8,7 @@ import (
 
 // By its age, the row of a transaction that took long would be deleted before
 // any follower could read it.
-func TestF8TrimKeepsRowsOfLateCommits(t *testing.T) {
+func TestTrimKeepsRowsOfLateCommits(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -103,7 +103,7 @@ func TestFollowerTrims(t *testing.T) {
 // found the outbox empty: after any number of rounds the outbox with its
 // indexes is as large as after the first ones. VACUUM stands for autovacuum, which
 // the table's own settings call often and never let cut the file.
-func TestF8TrimmingDoesNotBloat(t *testing.T) {
+func TestTrimmingDoesNotBloat(t *testing.T) {
 	t.Parallel()
 	const rounds, rows = 8, 20_000
 	// A server of its own: emptied pages of an index are not used again while any

@@ -110,7 +110,7 @@ func TestSessionSeesItsOwnWrite(t *testing.T) {
 
 // A session that was shown a new entry must not be shown, next, an older state
 // of something else.
-func TestF3SessionDoesNotGoBack(t *testing.T) {
+func TestSessionDoesNotGoBack(t *testing.T) {
 	t.Parallel()
 	w := world.New()
 	c := open(t, w, func(o *Options) { o.Confirm = nil })

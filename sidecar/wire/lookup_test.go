@@ -193,14 +193,14 @@ func TestLookupWithoutRights(t *testing.T) {
 	}
 }
 
-// TestF5LookupBeforeTheLoad forces this:
+// TestLookupBeforeTheLoad forces this:
 //
 //  1. the lookup reads that purchase 7 is of person 7;
 //  2. the load waits for a lock, before its snapshot;
 //  3. a commit gives purchase 7 to person 8;
 //  4. the load reads person 8, and is stored with the tag of person 7;
 //  5. a commit changes person 8: the answer must not be served to who comes then.
-func TestF5LookupBeforeTheLoad(t *testing.T) {
+func TestLookupBeforeTheLoad(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
 	ctx := context.Background()

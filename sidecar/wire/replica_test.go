@@ -87,7 +87,7 @@ func (b *replicaBed) hit(conn *pgx.Conn, id int) (text string) {
 	return text
 }
 
-func TestF9SidecarBeforeALaggingStandby(t *testing.T) {
+func TestSidecarBeforeALaggingStandby(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, nil)
 	conn := b.side.bounded()
@@ -172,7 +172,7 @@ func TestConnectionToAnotherStandbyIsNotServed(t *testing.T) {
 	}
 }
 
-func TestF9PromotedStandbyIsPassedThrough(t *testing.T) {
+func TestPromotedStandbyIsPassedThrough(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, nil)
 	conn := b.side.bounded()
@@ -191,7 +191,7 @@ func TestF9PromotedStandbyIsPassedThrough(t *testing.T) {
 }
 
 // The client gets the conflict that Postgres reports, and the connection goes on.
-func TestF9RecoveryConflictReachesTheClient(t *testing.T) {
+func TestRecoveryConflictReachesTheClient(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, map[string]string{"max_standby_streaming_delay": "0"})
 	conn := b.side.bounded()

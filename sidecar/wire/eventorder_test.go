@@ -15,8 +15,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// The tests of this file each force one flaw that a review of the protocol found
-// in an earlier draft, and carry its number there.
+// The tests of this file each force an order of events that a plainer protocol gets
+// wrong.
 
 // promoteCopy starts a server with a copy of another's data, as a standby, and
 // promotes it. The other lives on.
@@ -57,7 +57,7 @@ func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
 // After a promotion the old primary may live on, and with it a follower's
 // connection, while the clients reach the new one: the looks go on, and say
 // nothing about what the clients write.
-func TestF2ClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
+func TestClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
 	t.Parallel()
 	old := servers.StartPostgres(t, servers.PostgresOptions{})
 	before := newTestbedOn(t, old, itemSchema)
@@ -117,7 +117,7 @@ func (s *side) wantVersionFromCache(c *rawClient, version string) {
 
 // The snapshot of a portal is taken at Bind: a write between Bind and Execute is
 // not in the answer, and a label taken at Execute would claim that it is.
-func TestF4LabelIsTakenBeforeBind(t *testing.T) {
+func TestLabelIsTakenBeforeBind(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -135,7 +135,7 @@ func TestF4LabelIsTakenBeforeBind(t *testing.T) {
 
 // Messages up to a Sync are one transaction: what a read in it answers may be
 // rolled back by an error that comes later, without any event.
-func TestF4FailedGroupIsNotCaptured(t *testing.T) {
+func TestFailedGroupIsNotCaptured(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -158,7 +158,7 @@ func TestF4FailedGroupIsNotCaptured(t *testing.T) {
 
 // In another isolation than READ COMMITTED, statements share a snapshot that is
 // older than any label; Postgres does not report that setting.
-func TestF4OtherIsolationsPassThrough(t *testing.T) {
+func TestOtherIsolationsPassThrough(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'"} {
 		t.Run(setting, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestF4OtherIsolationsPassThrough(t *testing.T) {
 }
 
 // An error does not mean that nothing was committed.
-func TestPointLFailedStatementsMayHaveCommitted(t *testing.T) {
+func TestFailedStatementsMayHaveCommitted(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	bed.exec("CREATE PROCEDURE commits_and_fails(v int) LANGUAGE plpgsql AS 'BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION $$x$$; END'")

@@ -14,9 +14,8 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
-// The tests of this file each force one flaw that a review of the protocol found
-// in an earlier draft, and carry its number there. More of them stand beside what
-// they are about.
+// The tests of this file each force an order of events that a plainer protocol gets
+// wrong. More of them stand beside what they are about.
 
 func (db *database) pid(query string) int {
 	db.t.Helper()
@@ -42,7 +41,7 @@ func (db *database) signal(pid int, signal syscall.Signal) {
 //  3. a backend is killed, and the server recovers by itself;
 //  4. a new transaction commits under one of those ids: by the numbers alone the
 //     entry's label claims to see it.
-func TestF1IdentifiersAreReusedAfterACrash(t *testing.T) {
+func TestIdentifiersAreReusedAfterACrash(t *testing.T) {
 	t.Parallel()
 	_, db := startServer(t, map[string]string{"synchronous_commit": "on", "checkpoint_timeout": "1h"})
 	f := db.follow(nil)
@@ -80,7 +79,7 @@ func TestF1IdentifiersAreReusedAfterACrash(t *testing.T) {
 
 // Transactions that stay open, prepared ones for days, must not keep a follower
 // from being awake.
-func TestF7PreparedTransactionKeepsNoLock(t *testing.T) {
+func TestPreparedTransactionKeepsNoLock(t *testing.T) {
 	t.Parallel()
 	_, db := startServer(t, map[string]string{"max_prepared_transactions": "5"})
 	writer := db.connect()
@@ -93,7 +92,7 @@ func TestF7PreparedTransactionKeepsNoLock(t *testing.T) {
 
 // A look under SERIALIZABLE would be part of conflicts between users'
 // transactions and make one of them fail.
-func TestF10FollowerAbortsNobody(t *testing.T) {
+func TestFollowerAbortsNobody(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -113,7 +112,7 @@ func TestF10FollowerAbortsNobody(t *testing.T) {
 
 // A subscriber of a publication FOR ALL TABLES that has Freshet of its own gets
 // the publisher's outbox rows, whose ids mean nothing there.
-func TestF11DumpOfEverythingBringsForeignRows(t *testing.T) {
+func TestDumpOfEverythingBringsForeignRows(t *testing.T) {
 	t.Parallel()
 	pg, db := startServer(t, nil)
 	db.run("SELECT pg_current_xact_id() FROM generate_series(1, 3)", "UPDATE users SET name = 'x' WHERE id = 1")
@@ -137,7 +136,7 @@ func TestF11DumpOfEverythingBringsForeignRows(t *testing.T) {
 // A look inside a VOLATILE function would take a new snapshot for each of its
 // statements: rows that commit between them are in the head and not among the
 // events. It is one plain statement, and its head is that statement's snapshot.
-func TestPointALookIsOneStatement(t *testing.T) {
+func TestLookIsOneStatement(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")
@@ -164,7 +163,7 @@ func TestPointALookIsOneStatement(t *testing.T) {
 
 // What a subtransaction wrote and took back leaves no event, and a statement that
 // changes no row writes nothing, not even a transaction id.
-func TestPointFNothingIsWrittenForNothing(t *testing.T) {
+func TestNothingIsWrittenForNothing(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	db.install("public.*")

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Finding F12 of a review: the tree shows neither the clock in a text that
+// The tree shows neither the clock in a text that
 // becomes a time, nor the catalog that the text of a type depends on.
-func TestF12TimesAndRolesBehindTexts(t *testing.T) {
+func TestTimesAndRolesBehindTexts(t *testing.T) {
 	b := setup(t)
 	for sql, want := range map[string]string{
 		`SELECT email::date FROM users WHERE id = $1`:                              "no: unsafe_cast",
@@ -29,11 +29,11 @@ func TestF12TimesAndRolesBehindTexts(t *testing.T) {
 	}
 }
 
-// Finding F5 of a review: the row that a join leads to may change between the
+// The row that a join leads to may change between the
 // load and a look at which row that is. So it is looked up before the load, in
 // tables whose own tag tells of such a change, and the table joined to is depended
 // on as a whole where there is none, or until the lookup was made.
-func TestF5RowsJoinedToAreLookedUp(t *testing.T) {
+func TestJoinsSayWhatToLookUp(t *testing.T) {
 	b := setup(t)
 	for _, c := range []struct{ sql, want string }{
 		{`SELECT o.*, u.name FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
