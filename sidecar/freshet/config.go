@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -114,7 +115,7 @@ func (c *config) validate() error {
 		wrong("--socket-dir is missing: name the directory where clients find the socket, for example --socket-dir /run/freshet")
 	} else if absolute, err := filepath.Abs(c.SocketDir); err != nil {
 		wrong("--socket-dir %q has no absolute path: %w", c.SocketDir, err)
-	} else if err := wire.CheckSocketPath(wire.SocketPath(absolute, c.Port)); err != nil {
+	} else if err := transport.CheckSocketPath(transport.SocketPath(absolute, c.Port)); err != nil {
 		wrong("--socket-dir is too long: %w", err)
 	}
 	if c.Port < 1 || c.Port > 65535 {

@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -78,10 +79,10 @@ func (s *sidecar) build() (err error) {
 		return err
 	}
 	if s.isItself(s.primary) && flag != "--upstream" {
-		return usage(flag+" leads to the sidecar's own socket %s: name Postgres itself", wire.SocketPath(s.config.SocketDir, s.config.Port))
+		return usage(flag+" leads to the sidecar's own socket %s: name Postgres itself", transport.SocketPath(s.config.SocketDir, s.config.Port))
 	}
 	if s.isItself(s.upstream) {
-		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", wire.SocketPath(s.config.SocketDir, s.config.Port))
+		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", transport.SocketPath(s.config.SocketDir, s.config.Port))
 	}
 	if err := s.buildCache(); err != nil {
 		return err

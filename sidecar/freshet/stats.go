@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -17,7 +18,7 @@ func (s *sidecar) Report() dashboard.Stats {
 		Version:          programVersion(),
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
-		Socket:           wire.SocketPath(s.config.SocketDir, s.config.Port),
+		Socket:           transport.SocketPath(s.config.SocketDir, s.config.Port),
 		StalenessSeconds: s.config.Staleness.Seconds(),
 	}
 	addWire(&stats, s.server.Report())

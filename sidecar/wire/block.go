@@ -102,7 +102,7 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 // to read, Postgres is asked for a sign of life behind it. Forced by
 // TestBlockOfATerminatedSession.
 func (s *session) upstreamLives() bool {
-	if !s.up.readable() {
+	if !s.up.Readable() {
 		return !s.left.Load()
 	}
 	s.expectPart(expect{kind: expectSync, hidden: true, proven: true})

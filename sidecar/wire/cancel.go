@@ -69,7 +69,7 @@ func (s *Server) passCancel(ctx context.Context, request []byte) {
 	if target := s.sessions.find(cancelKey(request[8:])); target != nil {
 		target.cancelled.Store(true)
 	}
-	conn, err := s.upstream.dial(ctx)
+	conn, err := s.upstream.Dial(ctx)
 	if err != nil {
 		s.logger.Warn("cannot pass a cancel request on", "error", err)
 		return

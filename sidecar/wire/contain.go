@@ -35,13 +35,13 @@ func (s *session) contain(err *error) {
 // receiveFromClient deals with what the client sends, until it or the session ends.
 func (s *session) receiveFromClient() (err error) {
 	defer s.contain(&err)
-	return s.client.receive(&s.in, s.handleHeld)
+	return s.client.Receive(&s.in, s.handleHeld)
 }
 
 // receiveFromPostgres deals with what Postgres sends, until it or the session ends.
 func (s *session) receiveFromPostgres() (err error) {
 	defer s.contain(&err)
-	return s.up.receive(&s.fromUp, s.relayHeld)
+	return s.up.Receive(&s.fromUp, s.relayHeld)
 }
 
 // startContained is start, and reports false if it meets a fault.

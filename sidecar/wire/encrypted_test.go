@@ -25,6 +25,7 @@ import (
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // encryptedBed is a server that demands passwords, in several ways, and TLS, and a
@@ -119,7 +120,7 @@ func (b *encryptedBed) through(sslmode, rootCertificate string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.side.Server.upstream = newUpstream(&config.Config)
+	b.side.Server.upstream = transport.NewUpstream(&config.Config)
 }
 
 func (b *encryptedBed) encryptedDSN(user, sslmode, rootCertificate string) string {

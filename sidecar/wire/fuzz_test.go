@@ -6,13 +6,14 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // fuzzed is a session without connections that knows an unnamed statement and
 // one named s.
 func fuzzed(t *testing.T) *session {
 	s := unconnected(t)
-	s.up = newStream(silent{}, nil)
+	s.up = transport.NewStream(silent{}, nil)
 	s.state = &sessionState{}
 	text, ok := parseStatement([]byte("SELECT 1\x00\x00\x00"))
 	if !ok {
@@ -219,7 +220,7 @@ func (s *session) pass(t *testing.T, sent []byte, n int) (seen []byte) {
 		}
 		seen = append(seen, shown...)
 		held = held[taken:]
-		if len(held) >= bufferLengthMax {
+		if len(held) >= transport.BufferLengthMax {
 			t.Fatal("a full buffer is not passed on")
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 func uint32s(values ...uint32) []byte {
@@ -136,7 +137,7 @@ func TestUnfinishedMessagesHurtNobody(t *testing.T) {
 	for _, kind := range "QPBDECdcfFSHX" {
 		// A length that Postgres allows or not, of which almost nothing comes.
 		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, uint32s(1<<30-1, 0, 0)...))
-		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, append(uint32s(1<<20), make([]byte, bufferLengthMax+100)...)...))
+		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, append(uint32s(1<<20), make([]byte, transport.BufferLengthMax+100)...)...))
 	}
 	b.mustGoOn(t)
 	if got := s.psql("SELECT name FROM item WHERE id = 7"); got != "item 7\n" {

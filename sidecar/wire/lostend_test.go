@@ -3,171 +3,17 @@ package wire
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
-
-// connected returns both ends of a connection.
-func connected(t *testing.T, network string) (near, far net.Conn) {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = socketDir(t) + "/socket"
-	}
-	listener, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	if far, err = net.Dial(network, listener.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
-	if near, err = listener.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close() })
-	return near, far
-}
-
-// reported has something happen to a connection, and returns when the poller
-// has reported it. Nothing is read.
-func reported(t *testing.T, conn net.Conn, happen func() error) {
-	t.Helper()
-	raw, err := conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	happened := false
-	err = raw.Read(func(uintptr) bool {
-		if happened {
-			return true
-		}
-		happened = true
-		if err := happen(); err != nil {
-			t.Error(err)
-		}
-		return false
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-var closings = map[string]func(net.Conn) error{
-	"full": net.Conn.Close,
-	"half": func(c net.Conn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
-}
-
-// TestLostEnd forces the interleaving of lostEnds: when the receiver begins, the
-// poller has long reported the last bytes and the end behind them.
-func TestLostEnd(t *testing.T) {
-	t.Parallel()
-	for _, network := range []string{"unix", "tcp"} {
-		for name, end := range closings {
-			for what, more := range map[string]bool{"waits": false, "wants more": true} {
-				t.Run(network+"/"+name+"/"+what, func(t *testing.T) {
-					t.Parallel()
-					near, far := connected(t, network)
-					reported(t, near, func() error { _, err := far.Write([]byte("last words")); return err })
-					reported(t, near, func() error { return end(far) })
-
-					s := newStream(near, newLostEnds())
-					in := newBuffer(s)
-					heard := ""
-					ended := make(chan error, 1)
-					go func() {
-						ended <- s.receive(&in, func() (bool, error) {
-							heard += string(in.held())
-							in.drop(len(in.held()))
-							return more, nil
-						})
-					}()
-					if s.raw != nil && !more {
-						eventually(t, "the receiver to wait", s.noted.Load)
-						s.ends.look()
-					}
-					select {
-					case err := <-ended:
-						if !errors.Is(err, io.EOF) || heard != "last words" {
-							t.Errorf("the receiver heard %q and ended with %v", heard, err)
-						}
-					case <-time.After(eventuallyMax):
-						near.Close()
-						t.Fatalf("the end was not found; %v", <-ended)
-					}
-				})
-			}
-		}
-	}
-}
-
-// TestLookDisturbsNoReceiver: one that has read everything goes on as if nobody
-// had looked, and so does one that has not.
-func TestLookDisturbsNoReceiver(t *testing.T) {
-	t.Parallel()
-	near, far := connected(t, "unix")
-	s := newStream(near, newLostEnds())
-	in := newBuffer(s)
-	heard := make(chan string)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- s.receive(&in, func() (bool, error) {
-			if said := string(in.held()); said != "" {
-				in.drop(len(said))
-				heard <- said
-			}
-			return false, nil
-		})
-	}()
-	say := func(words string) {
-		if _, err := far.Write([]byte(words)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 100 {
-		say("a")
-		if got := <-heard; got != "a" {
-			t.Fatalf("heard %q", got)
-		}
-		s.ends.look()
-		say("b") // perhaps before the receiver has taken note, or while it is looked at
-		s.ends.look()
-		if got := <-heard; got != "b" {
-			t.Fatalf("heard %q", got)
-		}
-	}
-	far.Close()
-	eventually(t, "the receiver to end", func() bool { s.ends.look(); return len(ended) > 0 })
-	if err := <-ended; !errors.Is(err, io.EOF) {
-		t.Errorf("the receiver ended with %v", err)
-	}
-}
-
-// TestHungUpIsNoGoodbye: whose connection the sidecar ends is not waited for, as
-// one is that has said all it wanted to.
-func TestHungUpIsNoGoodbye(t *testing.T) {
-	t.Parallel()
-	for _, network := range []string{"unix", "tcp"} {
-		near, _ := connected(t, network)
-		s := newStream(near, newLostEnds())
-		in := newBuffer(s)
-		ended := make(chan error, 1)
-		go func() { ended <- s.receive(&in, func() (bool, error) { return false, nil }) }()
-		s.hangUp()
-		if err := <-ended; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("%s: the receiver ended with %v", network, err)
-		}
-	}
-}
 
 // sessionOf waits for the session of a client that has just been let in.
 func (s *side) sessionOf(c *rawClient) (found *session) {
@@ -195,7 +41,7 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 	first := dialRaw(t, s.dsn())
 	mustHit(first)
 	before := measure(t)
-	for name, leave := range closings {
+	for name, leave := range testkit.Closings {
 		t.Run(name, func(t *testing.T) {
 			c := dialRaw(t, s.dsn())
 			mustHit(c)
@@ -250,7 +96,7 @@ func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 	t.Helper()
 	const port = 5432
 	dir := socketDir(t)
-	listener, err := net.Listen("unix", SocketPath(dir, port))
+	listener, err := net.Listen("unix", transport.SocketPath(dir, port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +156,7 @@ func letIn(t *testing.T, postgres net.Listener) *rawClient {
 func TestAnswerAndEndAtOnce(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s, postgres, stop := scripted(t, bed)
-	for name, leave := range closings {
+	for name, leave := range testkit.Closings {
 		t.Run(name, func(t *testing.T) {
 			for range 20 { // bytes and end are one edge now and then
 				c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}

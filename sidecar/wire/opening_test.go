@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // overhear puts a link between a sidecar and its Postgres on which heard may
@@ -17,7 +18,7 @@ func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 	t.Helper()
 	listener, place := standIn(t)
 	direct := s.Server.upstream
-	s.Server.upstream = newUpstream(place)
+	s.Server.upstream = transport.NewUpstream(place)
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -29,13 +30,13 @@ func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 	}()
 }
 
-func passOnHeard(t *testing.T, conn net.Conn, direct upstream, heard func([]byte) []byte) {
+func passOnHeard(t *testing.T, conn net.Conn, direct transport.Upstream, heard func([]byte) []byte) {
 	defer conn.Close()
 	startup, err := protocol.ReadStartup(conn)
 	if err != nil {
 		return // a cancel request's connection may end like this, too
 	}
-	postgres, err := direct.dial(context.Background())
+	postgres, err := direct.Dial(context.Background())
 	if err != nil {
 		t.Error(err)
 		return

@@ -3,6 +3,8 @@ package wire
 import (
 	"slices"
 	"strings"
+
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // Postgres reads the constants of a statement when it parses it, and folds
@@ -79,7 +81,7 @@ func (s *session) mayExecuteIn(text []byte) {
 	if !s.keepsSettings {
 		return
 	}
-	whole := len(text) < bufferLengthMax
+	whole := len(text) < transport.BufferLengthMax
 	if !whole || slices.Contains(strings.FieldsFunc(strings.ToLower(string(text)), notInWord), "execute") {
 		s.doubtAll()
 	}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -43,26 +42,6 @@ func (p Passwordless) check() error {
 	default:
 		return fmt.Errorf("passwordless clients may be %q or %q, not %q", PasswordlessOwn, PasswordlessAny, string(p))
 	}
-}
-
-// errPeerUnknown is why nothing is known of a client's operating system user.
-var errPeerUnknown = errors.New("only a Unix socket tells who connects")
-
-// peerOf returns the number of the operating system user at the other end of a
-// connection.
-func peerOf(client net.Conn) (uid uint32, err error) {
-	socket, ok := client.(*net.UnixConn)
-	if !ok {
-		return 0, errPeerUnknown
-	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	if failed := raw.Control(func(fd uintptr) { uid, err = peerCredential(int(fd)) }); failed != nil {
-		return 0, failed
-	}
-	return uid, err
 }
 
 // peerFunc is peerOf, except in tests of who cannot be had.

@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // accountNumber is the number of an operating system user.
@@ -56,7 +56,7 @@ func TestWhoPostgresAsksForNothingIsItself(t *testing.T) {
 	bed.passwordless = PasswordlessAny
 	open := bed.sidecar()
 	number := func(n uint32) peerFunc { return func(net.Conn) (uint32, error) { return n, nil } }
-	unknown := func(net.Conn) (uint32, error) { return 0, errPeerUnknown }
+	unknown := func(net.Conn) (uint32, error) { return 0, transport.ErrPeerUnknown }
 	for _, test := range []struct {
 		name    string
 		peer    peerFunc
@@ -64,8 +64,8 @@ func TestWhoPostgresAsksForNothingIsItself(t *testing.T) {
 		through *side
 		refusal string
 	}{
-		{"the sidecar's own user", peerOf, "postgres", strict, ""},
-		{"the sidecar's own user, by peer", peerOf, own.Username, strict, ""},
+		{"the sidecar's own user", transport.PeerOf, "postgres", strict, ""},
+		{"the sidecar's own user, by peer", transport.PeerOf, own.Username, strict, ""},
 		{"a stranger as a superuser", number(strangerNumber), "postgres", strict, `the client runs as the user "nobody"`},
 		{"a stranger as the sidecar's user, by peer", number(strangerNumber), own.Username, strict, `the client runs as the user "nobody"`},
 		{"a stranger as itself", number(strangerNumber), stranger.Username, strict, ""},
@@ -117,7 +117,7 @@ func TestKernelTellsWhoConnects(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	found := make(chan uint32, 1)
 	bed.peer = func(client net.Conn) (uint32, error) {
-		uid, err := peerOf(client)
+		uid, err := transport.PeerOf(client)
 		found <- uid
 		return uid, err
 	}
@@ -145,39 +145,5 @@ func TestKernelTellsWhoConnects(t *testing.T) {
 	}
 	if refused := err != nil && strings.Contains(string(out), "not for this client"); refused != (credential != nil) {
 		t.Errorf("psql: %v: %s", err, out)
-	}
-}
-
-// A socket is open to whom its permissions name, from the first moment on, and a file
-// of somebody's at its path is left alone.
-func TestSocketAccess(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		access socketAccess
-		want   fs.FileMode
-	}{{socketAccess{}, 0o660}, {socketAccess{mode: 0o600}, 0o600}, {socketAccess{mode: 0o777, group: strconv.Itoa(os.Getegid())}, 0o777}} {
-		listening, err := listenUnix(socketDir(t), testPort, test.access)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listening.close()
-		info, err := os.Stat(listening.path)
-		if err != nil || info.Mode().Perm() != test.want {
-			t.Errorf("%+v: %v, %v", test.access, info.Mode(), err)
-		}
-	}
-	if _, err := listenUnix(socketDir(t), testPort, socketAccess{group: "no such group"}); err == nil || !strings.Contains(err.Error(), "no such group") {
-		t.Errorf("a group that is not there: %v", err)
-	}
-	dir := socketDir(t)
-	path := SocketPath(dir, testPort)
-	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := listenUnix(dir, testPort, socketAccess{}); err == nil || !strings.Contains(err.Error(), "no socket") {
-		t.Errorf("a file in its place: %v", err)
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
-		t.Errorf("the file holds %q: %v", text, err)
 	}
 }

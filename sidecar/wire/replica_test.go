@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 const replicaSchema = "CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items VALUES (1, 'old'), (2, 'other')"
@@ -48,7 +49,7 @@ func (b *replicaBed) replicaSidecar(reached, vouched *servers.Postgres) *side {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s.Server.upstream, s.Server.replica = newUpstream(&upstream.Config), standby
+	s.Server.upstream, s.Server.replica = transport.NewUpstream(&upstream.Config), standby
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- standby.Run(ctx) }()

@@ -17,6 +17,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // Follower is what a session needs of an invalidation.Follower.
@@ -66,7 +67,7 @@ type Options struct {
 
 // Server accepts clients and serves each in a session of its own.
 type Server struct {
-	upstream upstream
+	upstream transport.Upstream
 	cache    *engine.Cache
 	fence    *fence.Fence
 	follower Follower
@@ -90,9 +91,9 @@ type Server struct {
 	shortRuns atomic.Int64
 
 	listeners []net.Listener
-	socket    *socket
+	socket    *transport.Socket
 	sessions  sessions
-	ends      *lostEnds
+	ends      *transport.LostEnds
 	// background is the context of all sessions; stop ends it.
 	background context.Context
 	stop       context.CancelFunc
@@ -120,23 +121,23 @@ func New(o Options) (*Server, error) {
 	if err := o.Passwordless.check(); err != nil {
 		return nil, fmt.Errorf("make sidecar: %w", err)
 	}
-	socket, err := listenUnix(o.SocketDir, o.Port, socketAccess{o.SocketMode, o.SocketGroup})
+	socket, err := transport.ListenUnix(o.SocketDir, o.Port, transport.SocketAccess{Mode: o.SocketMode, Group: o.SocketGroup})
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		upstream: newUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
+		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
 		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
-		drainFor: o.Drain, passwordless: o.Passwordless, peer: peerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
-		listeners: []net.Listener{socket.listener}, socket: socket,
-		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: newLostEnds(),
+		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
+		listeners: []net.Listener{socket.Listener}, socket: socket,
+		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
 	}
 	s.shortRuns.Store(shortRunsMin)
 	s.background, s.stop = context.WithCancel(context.Background())
 	if o.ListenTCP != "" {
 		tcp, err := net.Listen("tcp", o.ListenTCP)
 		if err != nil {
-			socket.close()
+			socket.Close()
 			return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
 		}
 		s.listeners = append(s.listeners, tcp)
@@ -145,7 +146,7 @@ func New(o Options) (*Server, error) {
 }
 
 // SocketPath returns the path of the Unix socket.
-func (s *Server) SocketPath() string { return s.socket.path }
+func (s *Server) SocketPath() string { return s.socket.Path }
 
 // TCPAddress returns the address listened on beside the socket, nil if none.
 func (s *Server) TCPAddress() net.Addr {
@@ -177,7 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.Background())
 	var services sync.WaitGroup
 	services.Go(func() { s.verdicts.run(serving) })
-	services.Go(func() { s.ends.run(serving) })
+	services.Go(func() { s.ends.Run(serving) })
 
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -240,7 +241,7 @@ func (s *Server) drain() {
 	for _, l := range s.listeners {
 		l.Close()
 	}
-	s.socket.close()
+	s.socket.Close()
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -286,5 +287,5 @@ func (s *session) endIfIdle() {
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))
 	_, _ = s.client.Write(shutdownResponse) // the client may be gone
-	s.client.hangUp()
+	s.client.HangUp()
 }

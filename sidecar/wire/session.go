@@ -12,6 +12,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 const (
@@ -30,8 +31,8 @@ const (
 // which that was decided.
 type session struct {
 	server *Server
-	client *stream
-	up     *stream
+	client *transport.Stream
+	up     *transport.Stream
 	cancel cancelKey
 	// role is the one that the client asked for when it connected.
 	role string
@@ -41,7 +42,7 @@ type session struct {
 
 	// The fields down to mu belong to the downstream goroutine.
 
-	in buffer
+	in transport.Buffer
 	// passing is how many bytes of a message longer than the buffer are still to
 	// come and be sent on as they are.
 	passing int
@@ -103,7 +104,7 @@ type session struct {
 
 	// The fields down to writeMu belong to the upstream goroutine.
 
-	fromUp  buffer
+	fromUp  transport.Buffer
 	partial relayed
 	show    []byte // what the client gets of one read, where it is not one piece
 	params  []byte // the last ParameterDescription
@@ -176,8 +177,8 @@ type answeredGroup struct {
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	c := &session{
-		server: s, client: newStream(client, s.ends), ctx: ctx, end: end,
-		in: newBuffer(client), prepared: map[string]*prepared{},
+		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
+		in: transport.NewBuffer(client), prepared: map[string]*prepared{},
 		found: make(chan []byte, 1),
 	}
 	c.room.L = &c.mu
@@ -213,7 +214,7 @@ func (s *session) run() {
 	if err := s.receiveFromClient(); errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
 		s.letFinish(&upstream)
 	}
-	s.up.hangUp()
+	s.up.HangUp()
 	upstream.Wait()
 	s.abandonCaptures()
 }
@@ -233,8 +234,8 @@ func (s *session) logLife() (ended func()) {
 // hangUp ends both connections, and with them whatever is blocked in a read or a
 // write, and lets go whoever waits for answers that will not come.
 func (s *session) hangUp() {
-	s.client.hangUp()
-	s.up.hangUp()
+	s.client.HangUp()
+	s.up.HangUp()
 	s.mu.Lock() // who has seen that ctx goes on, waits by now
 	s.room.Broadcast()
 	s.mu.Unlock()
@@ -255,23 +256,23 @@ func (s *session) handleHeld() (more bool, err error) {
 			return false, err
 		}
 		for s.passing == 0 {
-			kind, n := protocol.NextUnit(s.in.held())
+			kind, n := protocol.NextUnit(s.in.Held())
 			if kind == protocol.UnitIncomplete {
 				break
 			}
-			if !s.handle(kind, s.in.held()[:n]) {
+			if !s.handle(kind, s.in.Held()[:n]) {
 				if kind == protocol.UnitTerminate {
 					return false, errLeft
 				}
 				return false, errDone
 			}
-			s.in.drop(n)
+			s.in.Drop(n)
 		}
 		if err := s.flush(); err != nil {
 			return false, err
 		}
-		if !s.in.full() {
-			return len(s.in.held()) > 0 || s.passing > 0, nil
+		if !s.in.Full() {
+			return len(s.in.Held()) > 0 || s.passing > 0, nil
 		}
 		if err := s.passLong(); err != nil {
 			return false, err
@@ -390,7 +391,7 @@ func (s *session) passLong() error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	held := s.in.held()
+	held := s.in.Held()
 	s.replacing = replacesUnnamed(held)
 	if s.block.held {
 		if err := s.sendHeldBack(); err != nil {
@@ -407,27 +408,27 @@ func (s *session) passLong() error {
 		if err := s.forwardGroup(held[:n], false); err != nil {
 			return err
 		}
-		s.in.drop(n)
+		s.in.Drop(n)
 		return nil
 	}
 	s.passing = protocol.MessageLength(held) - len(held)
 	if err := s.forwardLong(held); err != nil {
 		return err
 	}
-	s.in.drop(len(held))
+	s.in.Drop(len(held))
 	return s.flushUpstream()
 }
 
 // passOn sends on what came of a message whose beginning was sent already.
 func (s *session) passOn() error {
-	n := min(s.passing, len(s.in.held()))
+	n := min(s.passing, len(s.in.Held()))
 	if n == 0 {
 		return nil
 	}
-	if _, err := s.up.Write(s.in.held()[:n]); err != nil {
+	if _, err := s.up.Write(s.in.Held()[:n]); err != nil {
 		return err
 	}
-	s.in.drop(n)
+	s.in.Drop(n)
 	s.passing -= n
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 const (
@@ -25,22 +26,22 @@ var requestNames = map[uint32]string{protocol.SSLCode: "SSL request", protocol.G
 // start brings a session to the point where the client may send its first
 // statement. It reports false if there is nothing (more) to serve.
 func (s *session) start() bool {
-	defer context.AfterFunc(s.ctx, s.client.hangUp)() // nor for the client
+	defer context.AfterFunc(s.ctx, s.client.HangUp)() // nor for the client
 	deadline := time.Now().Add(s.server.startupWait)
 	_ = s.client.SetDeadline(deadline) // a socket that cannot is already closed
 	message, ok := s.readClientStartup()
 	if !ok {
 		return false
 	}
-	up, err := s.server.upstream.dial(s.ctx)
+	up, err := s.server.upstream.Dial(s.ctx)
 	if err != nil {
 		s.server.counters.SessionsRefused.Add(1)
 		s.server.logger.Warn("cannot connect to Postgres for a client", "error", err)
 		s.refuseUnconnected(err)
 		return false
 	}
-	s.up = newStream(up, s.server.ends)
-	defer context.AfterFunc(s.ctx, s.up.hangUp)() // the end does not wait for Postgres
+	s.up = transport.NewStream(up, s.server.ends)
+	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
 	s.role = protocol.RoleOf(message)
 	if err := s.relayStartup(message); err != nil {
@@ -84,7 +85,7 @@ func (s *session) readClientStartup() ([]byte, bool) {
 		if _, err := s.client.Write([]byte{'N'}); err != nil {
 			return nil, false
 		}
-		if len(s.in.held()) > 0 {
+		if len(s.in.Held()) > 0 {
 			s.server.counters.ProtocolErrors.Add(1)
 			s.refuseStartup("08P01", "received unencrypted data after "+requestNames[code], "It was sent before the answer to the request: wait for that.")
 			return nil, false
@@ -120,7 +121,7 @@ func (s *session) relayStartup(startup []byte) error {
 		_, err := io.Copy(s.client, s.up)
 		return errors.Join(err, protocol.ErrStartup)
 	}
-	s.fromUp = newBuffer(s.up)
+	s.fromUp = transport.NewBuffer(s.up)
 	in := &s.fromUp
 	asked := false // the client has had to show who it is
 	for {
@@ -132,7 +133,7 @@ func (s *session) relayStartup(startup []byte) error {
 		case 'Z':
 			s.status = message[protocol.HeaderLength]
 			ready := append([]byte(nil), message...)
-			in.drop(len(message))
+			in.Drop(len(message))
 			if protocol.IsReplication(startup) {
 				s.confused = true
 			} else if err := s.probeAtStart(in); err != nil {
@@ -149,7 +150,7 @@ func (s *session) relayStartup(startup []byte) error {
 			if err != nil {
 				return fmt.Errorf("read from Postgres: %w", err)
 			}
-			in.drop(len(message)) // before the client answers, however long that takes
+			in.Drop(len(message)) // before the client answers, however long that takes
 			if asked, err = s.relayAuthentication(request, asked); err != nil {
 				return err
 			}
@@ -158,21 +159,21 @@ func (s *session) relayStartup(startup []byte) error {
 		if _, err := s.client.Write(message); err != nil {
 			return err
 		}
-		in.drop(len(message))
+		in.Drop(len(message))
 	}
 }
 
 // readMessage waits for the first message in a buffer. The caller drops it.
-func readMessage(in *buffer) ([]byte, error) {
+func readMessage(in *transport.Buffer) ([]byte, error) {
 	for {
-		held := in.held()
+		held := in.Held()
 		switch n := protocol.MessageLength(held); {
 		case n < 0:
 			return nil, errors.New("read from Postgres: malformed message")
 		case n > 0 && n <= len(held):
 			return held[:n], nil
 		}
-		if err := in.fill(); err != nil {
+		if err := in.Fill(); err != nil {
 			return nil, err
 		}
 	}
@@ -204,13 +205,13 @@ func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) 
 		return asked, protocol.ErrStartup
 	}
 	_, err = s.up.Write(reply)
-	s.in.drop(len(reply))
+	s.in.Drop(len(reply))
 	return true, err
 }
 
 // probeAtStart reads the session's state before it begins. A failure leaves it
 // unknown: the session is passed through until a probe succeeds.
-func (s *session) probeAtStart(in *buffer) error {
+func (s *session) probeAtStart(in *transport.Buffer) error {
 	s.server.counters.UpstreamProbes.Add(1)
 	if _, err := s.up.Write(s.probeQuery(true, false)); err != nil {
 		return err
@@ -218,16 +219,16 @@ func (s *session) probeAtStart(in *buffer) error {
 	s.pending.push(expectRow)
 	var partial relayed
 	for s.pending.len() > 0 {
-		if err := in.fill(); err != nil {
+		if err := in.Fill(); err != nil {
 			return err
 		}
-		n, shown := s.take(in.held(), &partial, nil)
+		n, shown := s.take(in.Held(), &partial, nil)
 		if len(shown) > 0 {
 			if _, err := s.client.Write(shown); err != nil {
 				return err
 			}
 		}
-		in.drop(n)
+		in.Drop(n)
 	}
 	s.adopt(parseProbe(<-s.found, nil))
 	// Whoever connects may come from a write on another connection: what was

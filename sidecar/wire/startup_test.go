@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // startupOf is a start-up message of some version, with options beside user and
@@ -128,7 +130,7 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 
 // scriptedUpstream is a server that says something to whoever connects, when a
 // start-up message has come, and leaves.
-func scriptedUpstream(t *testing.T, say []byte) upstream {
+func scriptedUpstream(t *testing.T, say []byte) transport.Upstream {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -150,7 +152,8 @@ func scriptedUpstream(t *testing.T, say []byte) upstream {
 		}
 	}()
 	t.Cleanup(func() { listener.Close(); <-done })
-	return upstream{{network: "tcp", address: listener.Addr().String()}}
+	at := listener.Addr().(*net.TCPAddr)
+	return transport.NewUpstream(&pgconn.Config{Host: at.IP.String(), Port: uint16(at.Port)})
 }
 
 // What Postgres says before it leaves during the start-up reaches the client, and

@@ -20,6 +20,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // testbed is one database with Freshet installed, and any number of sidecars
@@ -197,17 +198,6 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	return s
 }
 
-// socketDir is a directory with a short path, as sockets need.
-func socketDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "fw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // dsn leads through the sidecar.
 func (s *side) dsn() string {
 	return fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.dir, testPort, s.bed.database)
@@ -264,15 +254,7 @@ func run(t testing.TB, pg *servers.Postgres, name string, args ...string) string
 	return string(out)
 }
 
-// eventuallyMax bounds what a test waits for; nothing takes nearly as long.
-const eventuallyMax = time.Minute
+// eventuallyMax bounds what a test waits for.
+const eventuallyMax = testkit.EventuallyMax
 
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
-}
+var eventually, socketDir = testkit.Eventually, testkit.SocketDir

@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // wholeMessageMax is the longest message, in bytes, that is waited for as a
@@ -19,7 +20,7 @@ type relayed struct {
 
 // relayHeld passes on what Postgres has sent.
 func (s *session) relayHeld() (more bool, err error) {
-	held := s.fromUp.held()
+	held := s.fromUp.Held()
 	if len(held) == 0 {
 		return false, nil
 	}
@@ -38,7 +39,7 @@ func (s *session) relayHeld() (more bool, err error) {
 	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
 		s.show = shown
 	}
-	s.fromUp.drop(n)
+	s.fromUp.Drop(n)
 	return n < len(held) || s.partial.left > 0 || s.leaving, nil
 }
 
@@ -118,7 +119,7 @@ func (s *session) nextPiece(held []byte, partial *relayed) (piece []byte, kind b
 func (s *session) waitedFor() int {
 	due := s.pending.head()
 	if due != nil && (due.row || due.kind == expectDescribe || due.instead != nil) {
-		return bufferLengthMax
+		return transport.BufferLengthMax
 	}
 	return wholeMessageMax
 }

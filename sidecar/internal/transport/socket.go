@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"errors"
@@ -32,19 +32,19 @@ func CheckSocketPath(path string) error {
 	return nil
 }
 
-// socket is a Unix socket that one process at a time can listen on.
-type socket struct {
-	path     string
-	listener net.Listener
+// Socket is a Unix socket that one process at a time can listen on.
+type Socket struct {
+	Path     string
+	Listener net.Listener
 	lock     *os.File
 }
 
-// socketAccess says who may connect to a socket.
-type socketAccess struct {
-	// mode are the socket's permissions. 0 means socketModeDefault.
-	mode fs.FileMode
+// SocketAccess says who may connect to a socket.
+type SocketAccess struct {
+	// Mode are the socket's permissions. 0 means socketModeDefault.
+	Mode fs.FileMode
 	// group owns the socket, by name or number. Empty means the process' own.
-	group string
+	Group string
 }
 
 // socketModeDefault lets the sidecar's user and group connect. More is asked for:
@@ -52,17 +52,17 @@ type socketAccess struct {
 const socketModeDefault fs.FileMode = 0o660
 
 // apply gives a socket the permissions.
-func (a socketAccess) apply(path string) error {
-	if a.group != "" {
-		gid, err := groupNumber(a.group)
+func (a SocketAccess) apply(path string) error {
+	if a.Group != "" {
+		gid, err := groupNumber(a.Group)
 		if err != nil {
 			return err
 		}
 		if err := os.Chown(path, -1, gid); err != nil {
-			return fmt.Errorf("give the socket to the group %s: %w; run as a member of it", a.group, err)
+			return fmt.Errorf("give the socket to the group %s: %w; run as a member of it", a.Group, err)
 		}
 	}
-	mode := a.mode
+	mode := a.Mode
 	if mode == 0 {
 		mode = socketModeDefault
 	}
@@ -84,10 +84,10 @@ func groupNumber(group string) (int, error) {
 	return int(gid), nil
 }
 
-// listenUnix listens on dir/.s.PGSQL.port. The lock beside it, and not the
+// ListenUnix listens on dir/.s.PGSQL.port. The lock beside it, and not the
 // socket file, which a killed process leaves behind, tells whether another
 // process listens.
-func listenUnix(dir string, port int, access socketAccess) (*socket, error) {
+func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
 	if port < 1 || port > 65535 {
 		return nil, fmt.Errorf("listen: port %d is not between 1 and 65535", port)
 	}
@@ -128,7 +128,7 @@ func listenUnix(dir string, port int, access socketAccess) (*socket, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &socket{path: path, listener: listener, lock: lock}, nil
+	return &Socket{Path: path, Listener: listener, lock: lock}, nil
 }
 
 // listenClosed listens on a socket that nobody else can connect to yet: it must not
@@ -161,9 +161,9 @@ func removeStale(path string) error {
 	return nil
 }
 
-// close removes the socket, then lets go of the lock, which stays as a file:
+// Close removes the socket, then lets go of the lock, which stays as a file:
 // removing it would let two processes lock two files of one name.
-func (s *socket) close() {
-	s.listener.Close()
+func (s *Socket) Close() {
+	s.Listener.Close()
 	s.lock.Close()
 }

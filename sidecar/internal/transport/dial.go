@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -17,18 +17,19 @@ import (
 // dialWaitMax is how long one address is tried.
 const dialWaitMax = 10 * time.Second
 
-// upstream is how Postgres is reached: the addresses of a connection string, in
+// Upstream is how Postgres is reached: the addresses of a connection string, in
 // the order in which they are tried.
-type upstream []target
+type Upstream []target
 
 type target struct {
 	network, address string
 	tls              *tls.Config // nil: not encrypted
 }
 
-func newUpstream(c *pgconn.Config) upstream {
+// NewUpstream reads where Postgres is; user, password and database do not count.
+func NewUpstream(c *pgconn.Config) Upstream {
 	network, address := pgconn.NetworkAddress(c.Host, c.Port)
-	u := upstream{{network, address, c.TLSConfig}}
+	u := Upstream{{network, address, c.TLSConfig}}
 	for _, f := range c.Fallbacks {
 		network, address = pgconn.NetworkAddress(f.Host, f.Port)
 		u = append(u, target{network, address, f.TLSConfig})
@@ -36,9 +37,9 @@ func newUpstream(c *pgconn.Config) upstream {
 	return u
 }
 
-// dial returns a connection on which the start-up message can be sent. That a server
+// Dial returns a connection on which the start-up message can be sent. That a server
 // has no TLS is no error of its own where it is tried without next.
-func (u upstream) dial(ctx context.Context) (net.Conn, error) {
+func (u Upstream) Dial(ctx context.Context) (net.Conn, error) {
 	var errs []error
 	for i, t := range u {
 		conn, err := t.dial(ctx)

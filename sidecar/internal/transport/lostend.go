@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // together with its last bytes.
 const lostEndAfter = 100 * time.Millisecond
 
-// lostEnds finds the ends of connections that their receivers have missed. A
+// LostEnds finds the ends of connections that their receivers have missed. A
 // receiver that reads until its socket is drained, and does not ask for more,
 // can miss one:
 //
@@ -27,21 +27,22 @@ const lostEndAfter = 100 * time.Millisecond
 // where a file descriptor came with those before them. Nothing is done for
 // connections on which nothing has happened since the last look. Forced by
 // TestLostEnd.
-type lostEnds struct {
+type LostEnds struct {
 	wake chan struct{} // holds an element when the list stopped being empty
 
 	mu    sync.Mutex
-	noted []*stream
+	noted []*Stream
 
 	// What follows belongs to run.
 
-	looking []*stream
+	looking []*Stream
 	asked   [1]unix.PollFd
 	ask     func(fd uintptr)
 }
 
-func newLostEnds() *lostEnds {
-	w := &lostEnds{wake: make(chan struct{}, 1)}
+// NewLostEnds returns a list that looks once it is Run.
+func NewLostEnds() *LostEnds {
+	w := &LostEnds{wake: make(chan struct{}, 1)}
 	w.ask = func(fd uintptr) {
 		w.asked[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 		if n, err := unix.Poll(w.asked[:], 0); n <= 0 || err != nil {
@@ -52,7 +53,7 @@ func newLostEnds() *lostEnds {
 }
 
 // note has a stream looked at whose receiver is about to wait.
-func (w *lostEnds) note(s *stream) {
+func (w *LostEnds) note(s *Stream) {
 	if s.noted.Load() {
 		return
 	}
@@ -70,7 +71,7 @@ func (w *lostEnds) note(s *stream) {
 }
 
 // run looks at what is noted until ctx ends.
-func (w *lostEnds) run(ctx context.Context) {
+func (w *LostEnds) Run(ctx context.Context) {
 	pause := time.NewTimer(lostEndAfter)
 	defer pause.Stop()
 	for {
@@ -94,7 +95,7 @@ func (w *lostEnds) run(ctx context.Context) {
 // A stream leaves the list before it is looked at. The other way round its
 // receiver could read between the two, find itself noted still, and wait for an
 // end that was not there when it was looked for.
-func (w *lostEnds) look() {
+func (w *LostEnds) look() {
 	w.mu.Lock()
 	w.looking, w.noted = w.noted, w.looking[:0]
 	w.mu.Unlock()

@@ -1,4 +1,4 @@
-package wire
+package transport
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is a connection of a session, to its client or to Postgres. One
+// Stream is a connection of a session, to its client or to Postgres. One
 // goroutine receives, one at a time writes, any may hang up.
 //
 // A socket of Linux is read until it is drained and written to without handing
@@ -23,12 +23,12 @@ import (
 // when RawConn.Read begins, so one such call spans the whole life of a receiver.
 // And a stream socket that gave less than there was room for had no more: what
 // comes later is a new edge (epoll(7) says both). The end of a connection is the
-// exception; see lostEnds. Everything else, TLS above all, is read and written as
+// exception; see LostEnds. Everything else, TLS above all, is read and written as
 // usual.
-type stream struct {
+type Stream struct {
 	net.Conn
 	raw  syscall.RawConn // nil: as usual
-	ends *lostEnds
+	ends *LostEnds
 	// noted is set while ends has this stream on its list.
 	noted atomic.Bool
 	// gone is set when somebody has hung up.
@@ -41,8 +41,10 @@ type stream struct {
 	sent      int
 }
 
-func newStream(conn net.Conn, ends *lostEnds) *stream {
-	s := &stream{Conn: conn, ends: ends}
+// NewStream makes a stream of a connection. ends is run by somebody as long as the
+// stream is received from.
+func NewStream(conn net.Conn, ends *LostEnds) *Stream {
+	s := &Stream{Conn: conn, ends: ends}
 	if !readsUntilDrained {
 		return s
 	}
@@ -56,16 +58,16 @@ func newStream(conn net.Conn, ends *lostEnds) *stream {
 	return s
 }
 
-// received deals with what a buffer holds, and leaves room in it. It reports
+// Deal deals with what a buffer holds, and leaves room in it. It reports
 // whether more is certain to come, or the end: then that is looked for at once.
-type received func() (more bool, err error)
+type Deal func() (more bool, err error)
 
-// receive reads into a buffer and has deal look at it, first at what it holds
+// Receive reads into a buffer and has deal look at it, first at what it holds
 // already. It ends with the connection, or with an error of deal.
 //
 // Within deal nobody may read the stream or close it: both would wait for deal to
 // return. Who wants it to end hangs up.
-func (s *stream) receive(in *buffer, deal received) error {
+func (s *Stream) Receive(in *Buffer, deal Deal) error {
 	if _, err := deal(); err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func (s *stream) receive(in *buffer, deal received) error {
 		return s.receiveDrained(in, deal)
 	}
 	for {
-		err := in.fill()
+		err := in.Fill()
 		if s.gone.Load() {
 			return net.ErrClosed
 		}
@@ -87,7 +89,7 @@ func (s *stream) receive(in *buffer, deal received) error {
 }
 
 // receiveDrained is receive for a socket.
-func (s *stream) receiveDrained(in *buffer, deal received) error {
+func (s *Stream) receiveDrained(in *Buffer, deal Deal) error {
 	var ended error
 	step := func(fd uintptr) (done bool) {
 		done, ended = s.readUntilDrained(int(fd), in, deal)
@@ -101,7 +103,7 @@ func (s *stream) receiveDrained(in *buffer, deal received) error {
 		case s.gone.Load() || !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		}
-		// Woken by lostEnds: the next call reads before it waits.
+		// Woken by LostEnds: the next call reads before it waits.
 		if err := s.SetReadDeadline(time.Time{}); err != nil {
 			return err
 		}
@@ -110,7 +112,7 @@ func (s *stream) receiveDrained(in *buffer, deal received) error {
 
 // readUntilDrained reads and deals until there is nothing to read for now, or,
 // if done, for ever.
-func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool, ended error) {
+func (s *Stream) readUntilDrained(fd int, in *Buffer, deal Deal) (done bool, ended error) {
 	for {
 		room, err := in.room()
 		if err != nil {
@@ -125,7 +127,7 @@ func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool,
 		case err != nil:
 			return true, os.NewSyscallError("read", err)
 		case s.gone.Load():
-			return true, net.ErrClosed // the end that hangUp made is not the peer's
+			return true, net.ErrClosed // the end that HangUp made is not the peer's
 		case n == 0:
 			return true, io.EOF
 		}
@@ -142,7 +144,7 @@ func (s *stream) readUntilDrained(fd int, in *buffer, deal received) (done bool,
 }
 
 // Write writes all of b.
-func (s *stream) Write(b []byte) (int, error) {
+func (s *Stream) Write(b []byte) (int, error) {
 	n := 0
 	if s.raw != nil {
 		n = s.writeNow(b)
@@ -156,7 +158,7 @@ func (s *stream) Write(b []byte) (int, error) {
 
 // writeNow writes what there is room for. Whatever goes wrong shows again when
 // the rest is written as usual.
-func (s *stream) writeNow(b []byte) int {
+func (s *Stream) writeNow(b []byte) int {
 	s.unsent, s.sent = b, 0
 	_ = s.raw.Write(s.writeStep)
 	s.unsent = nil
@@ -164,16 +166,16 @@ func (s *stream) writeNow(b []byte) int {
 }
 
 // tryWrite never asks to be called again.
-func (s *stream) tryWrite(fd uintptr) bool {
+func (s *Stream) tryWrite(fd uintptr) bool {
 	if n, err := writeFD(int(fd), s.unsent); err == nil {
 		s.sent = n
 	}
 	return true
 }
 
-// readable reports whether there is anything to read, or the end, without waiting: of an
+// Readable reports whether there is anything to read, or the end, without waiting: of an
 // encrypted connection, on the socket beneath it.
-func (s *stream) readable() bool {
+func (s *Stream) Readable() bool {
 	beneath := s.Conn
 	if encrypted, ok := beneath.(interface{ NetConn() net.Conn }); ok {
 		beneath = encrypted.NetConn()
@@ -195,10 +197,10 @@ func (s *stream) readable() bool {
 	return err != nil || n > 0
 }
 
-// hangUp ends a connection for both sides: who reads it or is blocked in a write
+// HangUp ends a connection for both sides: who reads it or is blocked in a write
 // finds it ended. In contrast to Close it waits for nobody, and the descriptor
 // stays until Close.
-func (s *stream) hangUp() {
+func (s *Stream) HangUp() {
 	s.gone.Store(true)
 	socket, ok := s.Conn.(interface {
 		CloseRead() error
