@@ -1,6 +1,8 @@
 // Command imports checks the directions in which the project's packages may
-// import each other and the outside. It prints every violation with its reason
-// and fails if there is one.
+// import each other and the outside: by the table in docs/architecture.md, which
+// names every package and all that each imports of ours, by rules of principle, and
+// by what a program links that imports the library. It prints every violation with
+// its reason and fails if there is one.
 //
 // It looks at the imports of production code on this platform, not at tests: a
 // test or an example may bring together what the code keeps apart.
@@ -13,21 +15,43 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 )
 
 func main() {
-	packages, err := list()
+	found, err := check()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "imports:", err)
 		os.Exit(2)
 	}
-	found := violations(packages)
 	for _, violation := range found {
 		fmt.Fprintln(os.Stderr, "imports:", violation)
 	}
 	if len(found) > 0 {
 		os.Exit(1)
 	}
+}
+
+// check returns what breaks the rules, the table of the architecture, or the
+// library's weight.
+func check() ([]string, error) {
+	packages, err := list()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return nil, fmt.Errorf("read the table of packages: %w", err)
+	}
+	table, err := readTable(string(text))
+	if err != nil {
+		return nil, err
+	}
+	linked, err := linkedByLibrary()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(violations(packages), table.violations(packages), overweight(linked)), nil
 }
 
 // pkg is the part of go list's output that the rules need.
