@@ -203,9 +203,9 @@ var mutants = []Mutant{
 	{
 		Name: "what a transaction wrote is forgotten before its COMMIT",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/mark.go", As: mutant.Statements,
-			Old: "if s.ended {\n\t\ts.written = written{tags: s.written.tags[:0]}\n\t}",
-			New: "s.written = written{}",
+			File: "sidecar/wire/conversation_written.go", As: mutant.Statements,
+			Old: "if c.ended {\n\t\tc.written = written{tags: c.written.tags[:0]}\n\t}",
+			New: "c.written = written{}",
 		}},
 		Script: "a session reads what another one's transaction wrote", Breaks: []Promise{Beside},
 		Faults: "none",

@@ -57,7 +57,7 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 	if !b.held || !s.upstreamLives() {
 		return "", false
 	}
-	failed := s.failedBlock()
+	failed := s.talk.failedBlock()
 	switch c.kind {
 	case controlCommit, controlRollback:
 		if failed {
@@ -82,7 +82,7 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 		}
 		if c.kind == controlRollbackTo {
 			i++
-			s.setFailedBlock(false)
+			s.talk.failBlock(false)
 		}
 		b.savepoints = b.savepoints[:i]
 		return c.tag, true
@@ -103,10 +103,10 @@ func (s *session) perform(c control, text string) (tag string, ok bool) {
 // TestBlockOfATerminatedSession.
 func (s *session) upstreamLives() bool {
 	if !s.up.Readable() {
-		return !s.left.Load()
+		return !s.talk.left.Load()
 	}
-	s.expectPart(expect{kind: expectSync, hidden: true, proven: true})
-	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.left.Load()
+	s.talk.owe(expect{kind: expectSync, hidden: true, harmless: true})
+	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.talk.left.Load()
 }
 
 // hold begins a block.
@@ -116,27 +116,14 @@ func (s *session) hold(text string, readOnly bool) {
 		s.server.follower.Wake() // a client that read in its last block will need this look
 	}
 	*b = block{held: true, begin: append(b.begin[:0], text...), savepoints: b.savepoints[:0], began: s.arrival(), readOnly: readOnly}
-	s.holding.Store(true)
+	s.talk.holdBlock()
 	s.server.counters.TransactionsHeld.Add(1)
 }
 
 // letGo ends the block that is held back, as far as the sidecar is concerned.
 func (s *session) letGo() {
 	s.block.held = false
-	s.holding.Store(false)
-	s.setFailedBlock(false)
-}
-
-func (s *session) failedBlock() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.blockFailed
-}
-
-func (s *session) setFailedBlock(failed bool) {
-	s.mu.Lock()
-	s.blockFailed = failed
-	s.mu.Unlock()
+	s.talk.letBlockGo()
 }
 
 // beginBlockRead notes that a read begins in a block, if there is one.
@@ -205,7 +192,7 @@ func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool
 		return nil, false
 	}
 	name, rest, ok := protocol.CutString(rest)
-	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.namesDoubtful.Load() {
+	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.talk.namesDoubtful.Load() {
 		return nil, false
 	}
 	if parsed == nil {
@@ -269,31 +256,17 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.
 func (s *session) ask(sql string) error {
-	s.expectUnit(expect{kind: expectQuery, hidden: true, proven: true, change: s.provide(nil)})
+	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.provide(nil)})
 	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 
 // awaitAnswers waits until Postgres owes nothing.
 func (s *session) awaitAnswers() error {
-	if !s.owed() {
+	if !s.talk.owed() {
 		return nil
 	}
 	if err := s.flushUpstream(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.pending.len() > 0 && s.ctx.Err() == nil {
-		s.room.Wait()
-	}
-	return s.ctx.Err()
-}
-
-func (s *session) upstreamStatus() byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.confused {
-		return 0
-	}
-	return s.status
+	return s.talk.awaitAnswers()
 }

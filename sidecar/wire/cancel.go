@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,11 +64,11 @@ const cancelWaitMax = 10 * time.Second
 // caller's own request does without a sidecar.
 func (s *Server) passCancel(ctx context.Context, request []byte) {
 	s.counters.Cancels.Add(1)
-	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.interruptWait() {
+	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.cancels.endWait() {
 		return
 	}
 	if target := s.sessions.find(cancelKey(request[8:])); target != nil {
-		target.cancelled.Store(true)
+		target.cancels.passed.Store(true)
 	}
 	conn, err := s.upstream.Dial(ctx)
 	if err != nil {
@@ -83,13 +84,41 @@ func (s *Server) passCancel(ctx context.Context, request []byte) {
 	_, _ = io.Copy(io.Discard, conn) // Postgres closes when it has signalled
 }
 
-// interruptWait ends the session's wait for another's load, if it is in one.
-func (s *session) interruptWait() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.interrupt == nil {
+// cancels is what cancel requests of one client act upon in its session.
+type cancels struct {
+	mu sync.Mutex
+	// interrupt, unless nil, ends the session's wait for another's load. It is set and
+	// reset by waiting.
+	interrupt context.CancelFunc
+	// passed is set when a cancel request was handed to Postgres, and reset before a
+	// question of the sidecar's own is asked, which the request may meet.
+	passed atomic.Bool
+}
+
+// waiting returns a context for a wait that a cancel request is to end. done must be
+// called.
+func (c *cancels) waiting(session context.Context) (ctx context.Context, done func()) {
+	ctx, stop := context.WithCancel(session)
+	c.set(stop)
+	return ctx, func() {
+		c.set(nil)
+		stop()
+	}
+}
+
+func (c *cancels) set(interrupt context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupt = interrupt
+}
+
+// endWait ends the session's wait for another's load, if it is in one.
+func (c *cancels) endWait() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupt == nil {
 		return false
 	}
-	s.interrupt()
+	c.interrupt()
 	return true
 }

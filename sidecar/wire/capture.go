@@ -53,6 +53,13 @@ func (c *capture) spoil() {
 	c.release(nil)
 }
 
+// spoilIfAny is spoil; c may be nil.
+func (c *capture) spoilIfAny() {
+	if c != nil {
+		c.spoil()
+	}
+}
+
 // release tells those who wait that the load has ended with entry, or with
 // nothing. It may be called more than once; the first counts.
 func (c *capture) release(entry *engine.Entry) {

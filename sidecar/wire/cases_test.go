@@ -390,7 +390,7 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &capture{sizeMax: 1 << 20}
-	s.pending.push(expect{kind: expectQuery, proven: true, capture: c})
+	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
 	description, row := protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'D', []byte{0, 0})
 	done, notification := protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), protocol.AppendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
 	answer := join(description, notification, row, notification, done)

@@ -42,7 +42,7 @@ func parseDeallocate(text string) (name string, ok bool) {
 func (s *session) forwardDeallocate(unit []byte, name string) error {
 	delete(s.prepared, name)
 	s.bypass(reasonNotSelect, 1)
-	s.expectUnit(expect{kind: expectQuery, proven: true, named: true, change: s.bindName("", nil)})
+	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.bindName("", nil)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
@@ -66,7 +66,7 @@ func parseNames(column []byte) (names map[string]bool, ok bool) {
 // checkNames makes known which names still stand, before a group that uses one
 // is answered. It says why the group cannot be answered.
 func (s *session) checkNames(unit []byte) string {
-	if !s.plan.named || !s.namesDoubtful.Load() {
+	if !s.plan.named || !s.talk.namesDoubtful.Load() {
 		return ""
 	}
 	if reason := s.learn(); reason != "" {
@@ -86,5 +86,5 @@ func (s *session) adoptNames(names map[string]bool) {
 			delete(s.prepared, name)
 		}
 	}
-	s.namesDoubtful.Store(false)
+	s.talk.namesDoubtful.Store(false)
 }

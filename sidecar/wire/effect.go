@@ -34,7 +34,7 @@ func effectOfText(sql string) *effect {
 //  2. A group fails before the Parse that would give the name to a SET.
 //  3. A Bind of the name is sent before that is known, and runs the INSERT.
 func (s *session) effectOfBound(p, parsed *prepared) *effect {
-	if p == nil || p.statement == nil || p != parsed && !p.accepted.Load() || s.namesDoubtful.Load() {
+	if p == nil || p.statement == nil || p != parsed && !p.accepted.Load() || s.talk.namesDoubtful.Load() {
 		return nil
 	}
 	return effectOfText(p.statement.sql)
@@ -53,7 +53,7 @@ func (e *expect) effectOf() *effect {
 	case expectBind, expectExecute:
 		return e.effect // planning calls functions
 	case expectQuery:
-		if e.proven {
+		if e.harmless {
 			return noEffect
 		}
 		return e.effect

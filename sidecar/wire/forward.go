@@ -1,12 +1,9 @@
 package wire
 
-import (
-	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/sidecar/internal/protocol"
-)
+import "github.com/freshet/freshet/sidecar/internal/protocol"
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
-func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
+func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
 	if unit[0] == 'F' { // a Query ends the unnamed statement
 		if err := s.sendHeldBack(); err != nil {
 			return err
@@ -19,14 +16,14 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 			return err
 		}
 	}
-	if !proven && mentionsToken(unit) {
+	if !harmless && mentionsToken(unit) {
 		if err := s.provideToken(); err != nil {
 			return err
 		}
 	}
-	e := expect{kind: expectQuery, proven: proven, capture: c}
+	e := expect{kind: expectQuery, harmless: harmless, capture: c}
 	if unit[0] == 'Q' {
-		if !proven {
+		if !harmless {
 			s.mayExecuteIn(unit)
 			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
 				e.effect = effectOfText(string(text))
@@ -39,49 +36,29 @@ func (s *session) forwardQuery(unit []byte, proven bool, c *capture) error {
 	if err := s.sendUpstream(unit); err != nil || !along {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, hidden: true, proven: true})
+	s.expectUnit(expect{kind: expectSync, hidden: true, harmless: true})
 	return s.sendUpstream(syncMessage)
 }
 
-// pendingMax bounds the answers that Postgres may owe before no more is read
-// from the client.
-const pendingMax = 1 << 16
-
 // expectUnit notes that Postgres owes the answer to a whole unit.
 func (s *session) expectUnit(e expect) {
-	e.proven = e.proven && !s.groupUnproven
 	e.inBlock = s.block.held && !e.quiet
-	s.groupOpen, s.groupUnproven = false, false
-	if s.timed != nil && !e.hidden {
-		e.timed, e.sent, s.timed = s.timed, fence.Now(), nil
-	}
-	s.mu.Lock()
-	for s.pending.len() >= pendingMax && s.ctx.Err() == nil {
-		s.room.Wait()
-	}
-	s.owe(e)
-	s.mu.Unlock()
-}
-
-func (s *session) expectPart(e expect) {
-	s.mu.Lock()
-	s.owe(e)
-	s.mu.Unlock()
+	s.talk.oweUnit(e)
 }
 
 // forwardGroup sends extended messages upstream, with the captures that the
 // plan's wants hold. Statements that the client believes to be there, because
 // their Parse was answered from what is known, are sent before they are needed.
-func (s *session) forwardGroup(unit []byte, proven bool) error {
+func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	m := s.certain()
-	settled := !s.groupOpen && !s.owed()
+	settled := !s.talk.groupOpen && !s.talk.owed()
 	var writes *effect // of the unnamed portal
-	if proven {
+	if harmless {
 		writes = noEffect
 	}
 	var parsed *prepared
 	outside := s.outsideBlock(unit)
-	if kind, _ := protocol.NextUnit(unit); !proven || kind != protocol.UnitGroup || s.block.held && !outside {
+	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.held && !outside {
 		if err := s.sendHeldBack(); err != nil {
 			return err
 		}
@@ -109,14 +86,14 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 				parsed = s.prepared[string(name)]
 			}
 		case 'B':
-			if !proven {
+			if !harmless {
 				writes = nil
 				if name, ok := protocol.StatementOfBind(body); ok && settled && body[0] == 0 {
 					writes = s.effectOfBound(s.prepared[string(name)], parsed)
 				}
 			}
 			err = s.forwardBind(message, body, m, wants, writes)
-			if !proven {
+			if !harmless {
 				m = nil // the statement was looked at before what its planning calls
 				s.mayExecute(s.bound)
 			}
@@ -131,9 +108,9 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			if len(body) == 0 || body[0] != 0 {
 				executed = nil
 			}
-			s.expectPart(expect{kind: expectExecute, capture: c, effect: executed})
+			s.talk.owe(expect{kind: expectExecute, capture: c, effect: executed})
 			err = s.sendUpstream(message)
-			if !proven {
+			if !harmless {
 				m = nil
 			}
 		case 'C':
@@ -141,7 +118,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 			err = s.sendUpstream(message)
 		case 'S':
 			ended = true
-			s.expectUnit(expect{kind: expectSync, proven: proven})
+			s.expectUnit(expect{kind: expectSync, harmless: harmless})
 			err = s.sendUpstream(message)
 		case 'H':
 			err = s.sendUpstream(message)
@@ -151,7 +128,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 		}
 	}
 	if !ended {
-		s.leaveOpen(proven)
+		s.talk.leaveOpen(harmless)
 	}
 	return nil
 }
@@ -159,7 +136,7 @@ func (s *session) forwardGroup(unit []byte, proven bool) error {
 // outsideBlock reports whether a group may go to Postgres before the BEGIN that is
 // held back: a read that is to be captured, and what only prepares statements.
 func (s *session) outsideBlock(unit []byte) bool {
-	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.failedBlock() {
+	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.talk.failedBlock() {
 		return false
 	}
 	for i := range s.plan.wants {
@@ -179,12 +156,6 @@ func (s *session) executesToken() bool {
 		}
 	}
 	return false
-}
-
-// leaveOpen notes that a group goes on.
-func (s *session) leaveOpen(proven bool) {
-	s.groupOpen = true
-	s.groupUnproven = s.groupUnproven || !proven
 }
 
 // nextCapture returns what the message at hand contributes to, the capture of the
@@ -211,7 +182,7 @@ func (s *session) forwardParse(message, body []byte, m *meaning) error {
 	if len(name) == 0 {
 		p.parse = append([]byte(nil), message...)
 	}
-	s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p), meaning: m})
+	s.talk.owe(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p), meaning: m})
 	return s.sendUpstream(message)
 }
 
@@ -227,7 +198,7 @@ func (s *session) forwardClose(body []byte) {
 			e.change = s.bindName(string(name), nil)
 		}
 	}
-	s.expectPart(e)
+	s.talk.owe(e)
 }
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
@@ -249,7 +220,7 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 			}
 		}
 	}
-	s.expectPart(expect{kind: expectBind, prepared: s.bound, meaning: m, effect: writes})
+	s.talk.owe(expect{kind: expectBind, prepared: s.bound, meaning: m, effect: writes})
 	return s.sendUpstream(message)
 }
 
@@ -277,7 +248,7 @@ func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]wan
 	case string(body) == "P\x00":
 		e.prepared = s.bound
 	}
-	s.expectPart(e)
+	s.talk.owe(e)
 	return s.sendUpstream(message)
 }
 
@@ -292,23 +263,17 @@ func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
 	case p == nil && s.upUnnamed == nil:
 		return nil
 	case p == nil:
-		s.expectPart(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
+		s.talk.owe(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
 		return s.sendUpstream(closeUnnamed)
 	case s.upUnnamed == p && p.accepted.Load():
 		return nil
 	case p.parse == nil || p.failed.Load():
 		return nil // it went upstream at once, and Postgres knows what became of it
 	}
-	if s.upUnnamed == p && s.owed() {
+	if s.upUnnamed == p && s.talk.owed() {
 		return nil // its Parse is on the way
 	}
 	return s.sendParse(p, m, false)
-}
-
-func (s *session) owed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pending.len() > 0
 }
 
 var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
@@ -327,7 +292,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	case 'P':
 		name, _, _ := protocol.CutString(body)
 		p := &prepared{}
-		s.expectPart(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
+		s.talk.owe(expect{kind: expectParse, prepared: p, change: s.bindName(string(name), p)})
 	case 'B':
 		name, ok := protocol.StatementOfBind(body)
 		if err := s.provideUnnamed(name, ok, nil); err != nil {
@@ -336,22 +301,22 @@ func (s *session) forwardLong(beginning []byte) error {
 		s.bound = s.prepared[string(name)]
 		s.lookedAtUnder(s.bound, nil)
 		s.mayExecute(s.bound)
-		s.expectPart(expect{kind: expectBind})
+		s.talk.owe(expect{kind: expectBind})
 	case 'D':
-		s.expectPart(expect{kind: expectDescribe})
+		s.talk.owe(expect{kind: expectDescribe})
 	case 'E':
-		s.expectPart(expect{kind: expectExecute})
+		s.talk.owe(expect{kind: expectExecute})
 	case 'C':
-		s.expectPart(expect{kind: expectClose})
+		s.talk.owe(expect{kind: expectClose})
 	case 'S':
 		s.expectUnit(expect{kind: expectSync})
 		return s.sendUpstream(beginning)
 	case 'd':
 		return s.sendUpstream(beginning)
 	case 'c', 'f':
-		s.expectPart(expect{kind: expectCopyEnd})
+		s.talk.owe(expect{kind: expectCopyEnd})
 		return s.sendUpstream(beginning)
 	}
-	s.leaveOpen(false)
+	s.talk.leaveOpen(false)
 	return s.sendUpstream(beginning)
 }

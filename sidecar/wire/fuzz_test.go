@@ -182,25 +182,25 @@ func fuzzReceiver(t *testing.T, queue uint8) *session {
 	s := fuzzed(t)
 	c := &capture{sizeMax: 64 << 10}
 	p := s.prepared["s"]
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.talk.mu.Lock()
+	defer s.talk.mu.Unlock()
 	switch queue % 4 {
 	case 0:
-		s.pending.push(expectRow)
+		s.talk.pending.push(expectRow)
 	case 1:
 		for _, e := range []expect{
 			{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)}, {kind: expectParse, prepared: p, change: s.bindName("s", p)},
 			{kind: expectBind, prepared: p}, {kind: expectDescribe, capture: c}, {kind: expectExecute, capture: c}, {kind: expectSync},
 		} {
-			s.owe(e)
+			s.talk.oweLocked(e)
 		}
 	case 2:
-		s.owe(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
-		s.owe(expect{kind: expectBind})
-		s.owe(expect{kind: expectExecute})
-		s.owe(expect{kind: expectSync})
-		s.owe(expect{kind: expectCopyEnd})
-		s.owe(expect{kind: expectQuery})
+		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
+		s.talk.oweLocked(expect{kind: expectBind})
+		s.talk.oweLocked(expect{kind: expectExecute})
+		s.talk.oweLocked(expect{kind: expectSync})
+		s.talk.oweLocked(expect{kind: expectCopyEnd})
+		s.talk.oweLocked(expect{kind: expectQuery})
 	}
 	return s
 }

@@ -50,7 +50,7 @@ func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
 	if told != nil && told.own {
 		p.told.Store(newDescribed(told.rows, told.types, false)) // of what Postgres had held before
 	}
-	s.expectPart(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.provide(p)})
+	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.provide(p)})
 	return s.sendUpstream(parse)
 }
 
@@ -82,7 +82,7 @@ func (s *session) heldFromBefore(p *prepared) bool {
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
 	p := s.prepared[""]
-	if !s.heldBack(p) && !s.heldFromBefore(p) || s.groupOpen || s.replacing {
+	if !s.heldBack(p) && !s.heldFromBefore(p) || s.talk.groupOpen || s.replacing {
 		return nil
 	}
 	m := s.certain()
@@ -90,13 +90,13 @@ func (s *session) sendHeldBack() error {
 	if err != nil || !settled {
 		return err
 	}
-	if status := s.upstreamStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.statement.keepsSettings) {
+	if status := s.talk.transactionStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.statement.keepsSettings) {
 		return nil
 	}
 	if err := s.sendParse(p, m, true); err != nil {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, proven: true, showsNothing: true})
+	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, harmless: true, showsNothing: true})
 	if err := s.sendUpstream(syncMessage); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 	if told == nil || told.own {
 		return false, nil
 	}
-	s.expectPart(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
+	s.talk.owe(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
 	if err := s.sendUpstream(protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})); err != nil {
 		return false, err
 	}
@@ -170,7 +170,7 @@ func (s *session) refuseChanged(kind expectKind, told *described) error {
 			instead = append(protocol.AppendMessage(nil, 't', told.types), changedResponse...)
 		}
 	}
-	s.expectPart(expect{kind: kind, instead: instead, effect: noEffect})
+	s.talk.owe(expect{kind: kind, instead: instead, effect: noEffect})
 	return s.sendUpstream(message)
 }
 
@@ -180,10 +180,5 @@ func (s *session) awaitSettled() (settled bool, err error) {
 	if err := s.flushUpstream(); err != nil {
 		return false, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.pending.len() > 0 && !s.skipping && !s.copying && !s.confused && s.ctx.Err() == nil {
-		s.room.Wait()
-	}
-	return !s.skipping && !s.copying && !s.confused, s.ctx.Err()
+	return s.talk.awaitSettled()
 }

@@ -24,7 +24,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	text := "SELECT name, version FROM item WHERE id = 7"
 	c = newSession(s.Server, silent{})
 	t.Cleanup(c.end)
-	c.status = protocol.StatusIdle
+	c.talk.status = protocol.StatusIdle
 	c.state = &sessionState{id: digestOf([]byte("state")), serverState: serverState{incarnation: s.fence.Head().Incarnation}}
 
 	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))

@@ -40,14 +40,14 @@ func (s *verdictSlot) worthLookup() bool {
 // It reports true if the client cancelled its statement meanwhile.
 func (s *session) lookUp(r *request) (interrupted bool) {
 	v := r.slot.verdict
-	if v == nil || !r.joins || !r.slot.worthLookup() || s.owed() || !s.mayProbe() {
+	if v == nil || !r.joins || !r.slot.worthLookup() || s.talk.owed() || !s.mayProbe() {
 		return false
 	}
 	sql, ok := v.LookupSQL(r.params)
 	if !ok {
 		return false
 	}
-	s.cancelled.Store(false)
+	s.cancels.passed.Store(false)
 	row, answered := s.askRow(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 	switch {
 	case !answered:
@@ -62,7 +62,7 @@ func (s *session) lookUp(r *request) (interrupted bool) {
 	}
 	r.slot.vain.Add(1)
 	// The request was for the client's statement, and has hit this one.
-	return s.cancelled.Load()
+	return s.cancels.passed.Load()
 }
 
 // precise takes over what a lookup found. It reports false if that was nothing, or

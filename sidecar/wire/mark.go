@@ -1,11 +1,6 @@
 package wire
 
-import (
-	"slices"
-
-	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/sidecar/internal/protocol"
-)
+import "github.com/freshet/freshet/cache/fence"
 
 // What one connection of this sidecar wrote, every other of its connections sees
 // at once: the fence is told what an acknowledgement may stand for before the
@@ -27,64 +22,25 @@ import (
 //
 // Forced by TestWriteIsMarkedBeforeItsAcknowledgement.
 
-// written is what a session may have written since Postgres was idle last.
-type written struct {
-	anything bool
-	tags     []fence.Tag
-}
-
-func (w *written) add(e *effect) {
-	if e == nil {
-		w.anything = true
+// markLocked tells the fence what is about to be acknowledged. The conversation's mu is
+// held.
+func (s *session) markLocked() {
+	if !s.talk.acknowledgesLocked() {
 		return
 	}
-	for _, tag := range e.tags {
-		if !slices.Contains(w.tags, tag) {
-			w.tags = append(w.tags, tag)
-		}
-	}
-}
-
-func (w *written) nothing() bool { return !w.anything && len(w.tags) == 0 }
-
-// noteWritten notes that an answer tells the client of what the statement has
-// done that it belongs to. mu is held.
-func (s *session) noteWritten(due *expect) {
-	s.written.add(due.effectOf())
-	s.unmarked, s.ended = true, false
-}
-
-// noteEnded notes that a ReadyForQuery tells the client of all that was done. mu
-// is held.
-func (s *session) noteEnded() {
-	s.unmarked, s.ended = true, s.status == protocol.StatusIdle
-}
-
-// mark tells the fence what is about to be acknowledged. mu is held.
-func (s *session) mark() {
-	if s.confused {
-		s.written.anything = true
-	} else if !s.unmarked {
-		return
-	}
-	s.unmarked = false
-	if w := &s.written; !w.nothing() {
+	if w := &s.talk.written; !w.nothing() {
 		now := fence.Now()
 		if w.anything {
 			s.server.fence.MarkAll(now)
 		}
 		s.server.fence.Mark(now, w.tags)
 	}
-	if s.ended {
-		s.written = written{tags: s.written.tags[:0]}
-	}
+	s.talk.acknowledgedLocked()
 }
 
 // markLost tells the fence that Postgres is gone, with whatever was under way.
 func (s *session) markLost() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending.len() > 0 || !s.written.nothing() {
+	if s.talk.unknownEnd() {
 		s.server.fence.MarkAll(fence.Now())
 	}
 }

@@ -38,7 +38,7 @@ func TestWriteIsMarkedBeforeItsAcknowledgement(t *testing.T) {
 	for name, c := range cases {
 		s := unconnected(t)
 		for _, e := range c.due {
-			s.pending.push(e)
+			s.talk.pending.push(e)
 		}
 		before := fence.Now()
 		s.receive(t, c.answer)
@@ -62,14 +62,14 @@ func TestWriteIsMarkedUntilPostgresIsIdle(t *testing.T) {
 		}
 	}
 	begun := protocol.AppendMessage(nil, 'Z', []byte{protocol.StatusInBlock})
-	s.pending.push(expect{kind: expectExecute})
-	s.pending.push(expect{kind: expectSync})
+	s.talk.pending.push(expect{kind: expectExecute})
+	s.talk.pending.push(expect{kind: expectSync})
 	marks("UPDATE", msgComplete("UPDATE 1"), true)
 	marks("the Sync that may commit it", begun, true)
-	s.pending.push(expect{kind: expectQuery, effect: noEffect})
+	s.talk.pending.push(expect{kind: expectQuery, effect: noEffect})
 	marks("COMMIT", msgComplete("COMMIT"), true)
 	marks("the end", []byte(protocol.ReadyIdle), true)
-	s.pending.push(expect{kind: expectQuery, proven: true})
+	s.talk.pending.push(expect{kind: expectQuery, harmless: true})
 	marks("a read behind it", join(msgComplete("SELECT 1"), []byte(protocol.ReadyIdle)), false)
 }
 
@@ -81,7 +81,7 @@ func TestLostPostgresIsMarked(t *testing.T) {
 	if s.server.fence.Marked(nil) != 0 {
 		t.Error("an idle session's end is marked")
 	}
-	s.pending.push(expect{kind: expectQuery})
+	s.talk.pending.push(expect{kind: expectQuery})
 	s.markLost()
 	if s.server.fence.Marked(nil) == 0 {
 		t.Error("a statement was under way, and nothing is marked")

@@ -43,19 +43,8 @@ func (s *session) holds() bool {
 // certain returns meaning if Postgres will understand a message that is sent now
 // under it for certain, and nil otherwise.
 func (s *session) certain() *meaning {
-	s.mu.Lock()
-	certain := !s.dirty && !s.confused && !s.skipping && s.pending.len() == 0
-	s.mu.Unlock()
-	if !certain || s.groupOpen && s.groupUnproven {
+	if !s.talk.certain() {
 		return nil
 	}
 	return s.meaning()
-}
-
-// noteMeaning keeps under what Postgres has accepted a statement: at its Parse,
-// and at every Bind, where it analyses anew what has changed.
-func (e *expect) noteMeaning() {
-	if e.prepared != nil && e.meaning != nil {
-		e.prepared.meaning.Store(e.meaning)
-	}
 }

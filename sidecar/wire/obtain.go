@@ -170,7 +170,7 @@ func (s *session) obtain(r request) obtained {
 		}
 	}
 	flight := s.server.cache.Join(s.key)
-	ctx, done := s.interruptible()
+	ctx, done := s.cancels.waiting(s.ctx)
 	got := s.share(ctx, flight, r.slot.shape)
 	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()
@@ -185,27 +185,12 @@ func (s *session) obtain(r request) obtained {
 			return obtained{interrupted: true}
 		}
 		if c := s.beginCapture(r, start, flight); c != nil {
-			s.timed = r.slot
+			s.talk.timing = &r.slot.loading
 			return obtained{capture: c}
 		}
 	}
 	flight.Finish(nil)
 	return obtained{reason: reasonSchemaMoving}
-}
-
-// interruptible returns a context that a cancel request of this session's
-// client ends. done must be called.
-func (s *session) interruptible() (ctx context.Context, done func()) {
-	ctx, stop := context.WithCancel(s.ctx)
-	s.mu.Lock()
-	s.interrupt = stop
-	s.mu.Unlock()
-	return ctx, func() {
-		s.mu.Lock()
-		s.interrupt = nil
-		s.mu.Unlock()
-		stop()
-	}
 }
 
 // share takes the answer of s.key from another client's load, from Redis, or
@@ -247,7 +232,7 @@ func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *session) beginCapture(r request, start engine.Start, flight *engine.Flight) *capture {
 	c := s.server.cache
-	if !s.stillClean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(&r) ||
+	if !s.talk.clean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(&r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
@@ -272,14 +257,4 @@ func (s *session) label() (engine.Start, bool) {
 	}
 	start, ok := s.server.cache.StartReplica(s.server.replica)
 	return start, ok && s.sameServer()
-}
-
-// stillClean reports whether nothing became known that may have changed the
-// session's settings. The follower says so before it publishes a head that
-// includes a reload of the configuration, so who took a label from that head and
-// finds the session clean has probed it since.
-func (s *session) stillClean() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.dirty
 }

@@ -32,15 +32,15 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.block.chained || s.failedBlock() || mentionsToken(unit) {
+	if s.block.chained || s.talk.failedBlock() || mentionsToken(unit) {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
 	case protocol.UnitGroup:
-		return n == len(unit) && !s.groupOpen
+		return n == len(unit) && !s.talk.groupOpen
 	case protocol.UnitQuery:
 		text, _, ok := protocol.CutString(unit[protocol.HeaderLength:])
-		return ok && n == len(unit) && !s.groupOpen && neverCopies(string(text))
+		return ok && n == len(unit) && !s.talk.groupOpen && neverCopies(string(text))
 	default:
 		return false
 	}
@@ -73,9 +73,7 @@ func (s *session) openAlong() error {
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
-	s.mu.Lock()
-	s.beginning = true
-	s.mu.Unlock()
+	s.talk.beginOpening()
 	for _, sql := range s.block.statements() {
 		if err := s.sendOpening(sql); err != nil {
 			return err
@@ -116,11 +114,7 @@ var (
 
 // sendOpening sends one statement of those that begin a block.
 func (s *session) sendOpening(sql string) error {
-	s.mu.Lock()
-	for _, kind := range [...]expectKind{expectParse, expectBind, expectExecute, expectClose, expectClose} {
-		s.owe(expect{kind: kind, hidden: true, opens: true})
-	}
-	s.mu.Unlock()
+	s.talk.oweOpening()
 	parse := protocol.AppendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
 	for _, message := range [...][]byte{parse, openingBind, openingExecute, openingClosed} {
 		if err := s.sendUpstream(message); err != nil {
@@ -133,7 +127,7 @@ func (s *session) sendOpening(sql string) error {
 // settle is called before the client's next message is dealt with. It finds out
 // what became of a BEGIN that was sent along, and takes back what did not happen.
 func (s *session) settle() error {
-	if s.left.Load() {
+	if s.talk.left.Load() {
 		return errDone
 	}
 	if s.opening {
@@ -154,21 +148,13 @@ func (s *session) awaitOpening() error {
 	if err := s.flushUpstream(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	for s.beginning && !s.confused && s.ctx.Err() == nil {
-		s.room.Wait()
-	}
-	unopened := s.unopened
-	s.unopened = false
-	s.mu.Unlock()
+	unopened, err := s.talk.awaitOpening()
 	s.opening = false
-	if unopened {
-		if err := s.clearOpening(); err != nil {
-			return err
-		}
+	if err == nil && unopened {
+		err = s.clearOpening()
 	}
 	s.block.held = unopened
-	return s.ctx.Err()
+	return err
 }
 
 // clearOpening rids Postgres of what is left of a BEGIN that failed.
@@ -178,37 +164,14 @@ func (s *session) awaitOpening() error {
 //
 // Forced by TestFailedBeginTakesItsStatementAlong.
 func (s *session) clearOpening() error {
-	if s.upstreamStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
+	if s.talk.transactionStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
 		if err := s.ask("ROLLBACK"); err != nil {
 			return err
 		}
 	}
-	s.expectPart(expect{kind: expectClose, hidden: true})
-	s.expectUnit(expect{kind: expectSync, hidden: true, proven: true})
+	s.talk.owe(expect{kind: expectClose, hidden: true})
+	s.expectUnit(expect{kind: expectSync, hidden: true, harmless: true})
 	return s.sendUpstream(openingCleared)
-}
-
-// noteOpening deals with an answer to what begins a block. mu is held.
-func (s *session) noteOpening(due *expect, kind byte) {
-	switch answer := [...]byte{expectParse: '1', expectBind: '2', expectExecute: 'C', expectClose: '3'}; {
-	case kind == 'D' && due.kind == expectExecute:
-		return
-	case int(due.kind) >= len(answer) || answer[due.kind] != kind:
-		s.confused = true
-		return
-	}
-	s.pending.pop()
-	if next := s.pending.head(); next == nil || !next.opens {
-		s.beginning = false
-	}
-}
-
-// noteUnopened has the block of a BEGIN that failed held back again, failed as
-// its first statement is. mu is held.
-func (s *session) noteUnopened(ready []byte) {
-	s.beginning, s.unopened, s.blockFailed, s.shown = false, true, true, true
-	s.holding.Store(true)
-	ready[0] = protocol.StatusFailed
 }
 
 // openAttemptsMax is how often it is tried to open a block: a cancel request may
@@ -224,7 +187,7 @@ var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 // open has Postgres begin the block that was held back, and waits until it has:
 // what comes next must not run outside of it, whatever happens to the BEGIN.
 func (s *session) open() error {
-	failed := s.failedBlock()
+	failed := s.talk.failedBlock()
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
 	wanted := byte(protocol.StatusInBlock)
@@ -235,7 +198,7 @@ func (s *session) open() error {
 		if err := s.begin(failed); err != nil {
 			return err
 		}
-		switch status := s.upstreamStatus(); {
+		switch status := s.talk.transactionStatus(); {
 		case status == wanted:
 			return nil
 		case status != protocol.StatusIdle:

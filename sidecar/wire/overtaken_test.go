@@ -150,9 +150,9 @@ func TestCase39LateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
 // waiting counts the sessions that wait for another's load.
 func (s *side) waiting() (n int) {
 	s.sessions.each(func(c *session) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.interrupt != nil {
+		c.cancels.mu.Lock()
+		defer c.cancels.mu.Unlock()
+		if c.cancels.interrupt != nil {
 			n++
 		}
 	})

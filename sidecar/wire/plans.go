@@ -43,7 +43,7 @@ func (s *session) renewPlans(requests []request) string {
 		if !s.plannedBefore(&requests[i]) {
 			continue
 		}
-		if s.groupOpen {
+		if s.talk.groupOpen {
 			return reasonOpenGroup
 		}
 		if !s.mayProbe() {

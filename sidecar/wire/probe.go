@@ -11,11 +11,9 @@ import (
 // and waits for the answer. Nothing else may be owed. It reports false if the
 // state could not be read.
 func (s *session) probe() bool {
-	s.mu.Lock()
-	s.dirty = false
-	s.mu.Unlock()
+	s.talk.beginProbe()
 	before := s.before()
-	row, answered := s.askRow(s.probeQuery(before == nil, s.namesDoubtful.Load()))
+	row, answered := s.askRow(s.probeQuery(before == nil, s.talk.namesDoubtful.Load()))
 	if !answered {
 		return false
 	}
@@ -45,19 +43,6 @@ func (s *session) probeQuery(server, names bool) []byte {
 	return probeQueries[probeForm{server: server, start: s.state == nil, role: s.server.follower.State().Secured(), names: names}]
 }
 
-// mayHaveChanged notes that something may have changed the session's state.
-func (s *session) mayHaveChanged() {
-	s.mu.Lock()
-	s.soil()
-	s.mu.Unlock()
-}
-
-// soil is mayHaveChanged for who holds mu.
-func (s *session) soil() {
-	s.dirty = true
-	s.changes++
-}
-
 // loadsLibrary reports whether a command of this tag has loaded a library. What
 // the library hooks into, nobody can tell. A LOAD inside of a function goes
 // unnoticed, as any function in C does that comes with such a library.
@@ -68,7 +53,7 @@ func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
 // or that would mean something else if it were parsed again.
 func (s *session) learn() string {
 	switch {
-	case s.groupOpen:
+	case s.talk.groupOpen:
 		return reasonOpenGroup
 	case !s.mayProbe():
 		return reasonTooLong
@@ -101,7 +86,7 @@ const (
 func (s *session) mayProbe() bool {
 	p := s.prepared[""]
 	switch {
-	case s.groupOpen:
+	case s.talk.groupOpen:
 		return false
 	case p == nil || p != s.upUnnamed || s.replacing && p.parse != nil:
 		return true
@@ -113,13 +98,11 @@ func (s *session) mayProbe() bool {
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *sessionState) {
 	if state == nil {
-		s.mu.Lock()
-		s.dirty = true
-		s.mu.Unlock()
+		s.talk.failProbe()
 		return
 	}
 	s.noteParseTime(state)
-	if state.reason == "" && s.loaded.Load() {
+	if state.reason == "" && s.talk.loaded.Load() {
 		state.reason = reasonLibrary
 	}
 	s.state, s.clean = state, true

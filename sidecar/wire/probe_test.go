@@ -20,7 +20,7 @@ func unconnected(t testing.TB) *session {
 	}
 	s := newSession(server, silent{})
 	t.Cleanup(s.end)
-	s.status = protocol.StatusIdle
+	s.talk.status = protocol.StatusIdle
 	return s
 }
 
@@ -45,19 +45,19 @@ func (s *session) receive(t testing.TB, b []byte) []byte {
 func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	s.pending.push(expectRow)
+	s.talk.pending.push(expectRow)
 	fatal := protocol.ErrorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
 	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
 		t.Errorf("the client sees %q", shown)
 	}
 	s = unconnected(t)
-	s.pending.push(expectRow)
+	s.talk.pending.push(expectRow)
 	refused := join(protocol.ErrorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := parseProbe(<-s.found, nil); state != nil || s.pending.len() > 0 {
-		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.pending.len())
+	if state := parseProbe(<-s.found, nil); state != nil || s.talk.pending.len() > 0 {
+		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.talk.pending.len())
 	}
 }
 
@@ -67,14 +67,14 @@ func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &capture{sizeMax: 1 << 20}
-	s.pending.push(expect{kind: expectQuery, proven: true, capture: c})
+	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
 	answer := join(protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
 		protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, answer); string(shown) != string(answer) {
 		t.Errorf("the client sees %s", show(shown))
 	}
-	if !c.spoiled || !s.dirty {
-		t.Errorf("the answer was kept: %v, the session counts as known: %v", !c.spoiled, !s.dirty)
+	if !c.spoiled || !s.talk.dirty {
+		t.Errorf("the answer was kept: %v, the session counts as known: %v", !c.spoiled, !s.talk.dirty)
 	}
 }
 

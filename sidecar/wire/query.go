@@ -10,26 +10,12 @@ import (
 // obstacle says why nothing can be served at this moment, whatever is asked. If
 // there is nothing in the way, it also takes in what is known of the session.
 func (s *session) obstacle() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.confused:
-		return reasonConfused
-	case s.blockFailed:
-		return reasonFailed
-	case s.groupOpen && (s.groupUnproven || s.skipping || s.pending.len() > 0):
-		return reasonOpenGroup
-	case s.pending.len() > 0:
-		return reasonPipelined
-	case s.status == protocol.StatusFailed:
-		return reasonFailed
-	case s.status != protocol.StatusIdle:
-		return reasonInTransaction
+	now := s.talk.standing()
+	if now.reason != "" {
+		return now.reason
 	}
-	s.clean, s.changesSeen = s.state != nil && !s.dirty, s.changes
-	// What a group has shown before its Sync, a description perhaps, counts too.
-	s.wasShown = s.wasShown || s.shown || s.groupOpen
-	s.shown = false
+	s.clean, s.changesSeen = s.state != nil && !now.dirty, now.changes
+	s.wasShown = s.wasShown || now.shown
 	return ""
 }
 
@@ -72,7 +58,7 @@ func (s *session) handleQuery(unit []byte) error {
 	case reason != "":
 	case malformed:
 		reason = reasonMalformed
-	case s.groupOpen:
+	case s.talk.groupOpen:
 		reason = reasonOpenGroup
 	}
 	if reason != "" && (malformed || !s.block.held) {
@@ -178,10 +164,10 @@ func (s *session) answerCancelled(simple bool) error {
 	}
 	s.out = append(s.out, cancelledResponse...)
 	switch {
-	case s.groupOpen:
+	case s.talk.groupOpen:
 		return s.endOpenGroup()
 	case s.block.held:
-		s.setFailedBlock(true)
+		s.talk.failBlock(true)
 		s.out = append(s.out, protocol.ReadyFailed...)
 	default:
 		s.out = append(s.out, protocol.ReadyIdle...)
@@ -203,7 +189,7 @@ func (s *session) appendBody(body []byte) error {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	if s.left.Load() {
+	if s.talk.left.Load() {
 		return errDone
 	}
 	_, err := s.client.Write(body)
@@ -429,7 +415,7 @@ func (s *session) endOpenGroup() error {
 	if err := s.flushClient(); err != nil {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, proven: true, showsNothing: true})
+	s.expectUnit(expect{kind: expectSync, harmless: true, showsNothing: true})
 	return s.sendUpstream(syncMessage)
 }
 
@@ -456,7 +442,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'C':
 			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
-			if s.groupOpen {
+			if s.talk.groupOpen {
 				if err := s.endOpenGroup(); err != nil {
 					return err
 				}

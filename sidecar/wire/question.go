@@ -4,9 +4,7 @@ package wire
 // the client, and waits for it. Nothing else may be owed, and mayProbe must hold.
 // row is nil if the query failed; answered is false if the session ends instead.
 func (s *session) askRow(query []byte) (row []byte, answered bool) {
-	s.mu.Lock()
-	s.pending.push(expectRow)
-	s.mu.Unlock()
+	s.talk.oweRow()
 	s.upUnnamed = nil // a simple query ends it
 	s.server.counters.UpstreamProbes.Add(1)
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
@@ -18,15 +16,4 @@ func (s *session) askRow(query []byte) (row []byte, answered bool) {
 	case <-s.ctx.Done():
 		return nil, false
 	}
-}
-
-// expectRow is what Postgres owes to such a question.
-var expectRow = expect{kind: expectQuery, hidden: true, proven: true, row: true}
-
-// noteFound ends such a question.
-func (s *session) noteFound(group answeredGroup) {
-	if group.failed {
-		group.row = nil
-	}
-	s.found <- group.row
 }

@@ -165,7 +165,7 @@ func (s *Server) Report() Report { return s.counters.report() }
 func (s *Server) SchemaChanged() {
 	s.verdicts.schemaChanged()
 	s.sessions.each(func(c *session) {
-		c.mayHaveChanged() // by a reload of the configuration
+		c.talk.soil() // by a reload of the configuration
 	})
 }
 
@@ -280,9 +280,9 @@ func (s *session) endIfIdle() {
 		return // it is being written to, perhaps for long
 	}
 	defer s.writeMu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pending.len() > 0 || s.status != protocol.StatusIdle || s.holding.Load() {
+	s.talk.mu.Lock()
+	defer s.talk.mu.Unlock()
+	if !s.talk.idleLocked() {
 		return
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

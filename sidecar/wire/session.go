@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
@@ -80,11 +79,8 @@ type session struct {
 	// after is the token that reads was told of last, complained the last warning
 	// about a demand that is not understood.
 	after, complained string
-	// groupOpen is set while part of a group was sent without its Sync, and
-	// groupUnproven if that part may have changed something, or shown data.
-	groupOpen, groupUnproven bool
-	plan                     plan
-	key                      []byte
+	plan              plan
+	key               []byte
 	// replacing is set if the unit at hand begins with what ends the unnamed statement.
 	replacing bool
 	// bound is the statement of the unnamed portal, as far as Postgres was sent a Bind.
@@ -94,10 +90,8 @@ type session struct {
 	// and may not have succeeded yet.
 	opening bool
 	reading readRun
-	// changesSeen is changes as of when nothing was owed last.
+	// changesSeen is talk.changes as of when nothing was owed last.
 	changesSeen uint64
-	// timed, unless nil, is told how long Postgres takes for the unit that is sent next.
-	timed *verdictSlot
 	// upstreamAt is when Postgres was last sent something, kept only where
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
@@ -107,71 +101,15 @@ type session struct {
 	fromUp  transport.Buffer
 	partial relayed
 	show    []byte // what the client gets of one read, where it is not one piece
-	params  []byte // the last ParameterDescription
-	instead []byte // what the client gets in the place of the error at hand
-	// leaving is set when Postgres has said that it ends the connection.
-	leaving bool
 
-	writeMu sync.Mutex // held while writing to the client; taken before mu
+	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
 
-	mu      sync.Mutex
-	pending expectations
-	// skipping is set while Postgres skips what comes before the next Sync, copying
-	// while it ignores each Sync before the end of the data.
-	skipping, copying bool
-	// undone are changes of names that did not happen; someUndone, for a look
-	// without mu, is set if there are any.
-	undone     []*change
-	someUndone atomic.Bool
-	// namesDoubtful is set when SQL may have ended prepared statements.
-	namesDoubtful atomic.Bool
-	// loaded is set when the client has loaded a library into its session.
-	loaded atomic.Bool
-	// room is signalled when pending shrinks, and broadcast when the session ends.
-	room sync.Cond
-	// status is the transaction state of the last ReadyForQuery.
-	status byte
-	// dirty is set when something may have changed the session's state, shown when
-	// the client was told something by Postgres that wasShown does not say yet.
-	dirty, shown bool
-	// changes counts what has set dirty.
-	changes uint64
-	// confused is set when Postgres answered something that was not expected;
-	// from then on everything is passed through.
-	confused bool
-	// written is what may have been written since Postgres was idle last, unmarked
-	// set while the client is about to be told, and ended if that is all.
-	written         written
-	unmarked, ended bool
-	// group gathers what is known of the answers up to the next ReadyForQuery.
-	group answeredGroup
+	// talk is shared by both goroutines: see there.
+	talk conversation
 	// found receives the row that was asked for, nil if that failed.
 	found chan []byte
-	// interrupt, unless nil, ends the wait for another's load.
-	interrupt context.CancelFunc
-	// blockFailed is set when a statement has failed in the block held back.
-	blockFailed bool
-	// beginning is set while the answers to what begins a block are owed, unopened
-	// when they were an error.
-	beginning, unopened bool
-
-	// left is set when Postgres has said that it ends the connection, or has ended it:
-	// with writeMu held, so that nothing is answered behind that.
-	left atomic.Bool
-	// cancelled is set when a cancel request was handed to Postgres.
-	cancelled atomic.Bool
-	// holding is set while a block is held back: for those who may not look at it.
-	holding atomic.Bool
-}
-
-// answeredGroup is what was seen of a unit's answers so far.
-type answeredGroup struct {
-	failed   bool // an ErrorResponse: the rest up to the Sync is skipped
-	unopened bool // it was the BEGIN before them that failed
-	noticed  bool // a notice, which a hit could not repeat
-	unproven bool // a Sync that Postgres ignored ended something unproven
-	captures []*capture
-	row      []byte // the DataRow of a probe or a lookup
+	// cancels is for whoever passes a cancel request.
+	cancels cancels
 }
 
 func newSession(s *Server, client net.Conn) *session {
@@ -181,7 +119,7 @@ func newSession(s *Server, client net.Conn) *session {
 		in: transport.NewBuffer(client), prepared: map[string]*prepared{},
 		found: make(chan []byte, 1),
 	}
-	c.room.L = &c.mu
+	c.talk.room.L = &c.talk.mu
 	return c
 }
 
@@ -200,13 +138,13 @@ func (s *session) run() {
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
 	if s.server.verdicts.generation.Load() != generation {
-		s.mayHaveChanged() // SchemaChanged could not reach this session yet
+		s.talk.soil() // SchemaChanged could not reach this session yet
 	}
 
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
 		_ = s.receiveFromPostgres() // however it ends, it has ended
-		s.left.Store(true)
+		s.talk.left.Store(true)
 		s.markLost()
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
@@ -236,9 +174,7 @@ func (s *session) logLife() (ended func()) {
 func (s *session) hangUp() {
 	s.client.HangUp()
 	s.up.HangUp()
-	s.mu.Lock() // who has seen that ctx goes on, waits by now
-	s.room.Broadcast()
-	s.mu.Unlock()
+	s.talk.close()
 }
 
 // Ends of a session: errLeft if its client has said goodbye, and may still read,
@@ -313,7 +249,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		return s.forwardQuery(unit, false, nil) == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
-			s.expectPart(expect{kind: expectCopyEnd})
+			s.talk.owe(expect{kind: expectCopyEnd})
 		}
 		return s.sendUpstream(unit) == nil
 	case protocol.UnitTerminate:
@@ -353,7 +289,7 @@ func (s *session) flushClient() error {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	if s.left.Load() {
+	if s.talk.left.Load() {
 		return errDone // nothing comes behind the last that Postgres has said
 	}
 	_, err := s.client.Write(s.out)
@@ -436,20 +372,10 @@ func (s *session) passOn() error {
 // abandonCaptures lets go whoever waits for this session's loads. Those of the
 // plan may not even have been sent.
 func (s *session) abandonCaptures() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, w := range s.plan.wants {
 		if w.capture != nil {
 			w.capture.release(nil)
 		}
 	}
-	for _, c := range s.group.captures {
-		c.release(nil)
-	}
-	for s.pending.len() > 0 {
-		if c := s.pending.head().capture; c != nil {
-			c.release(nil)
-		}
-		s.pending.pop()
-	}
+	s.talk.abandon()
 }

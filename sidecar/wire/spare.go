@@ -68,7 +68,7 @@ func (s *session) spares(sql string, paramTypes []uint32) bool {
 	}
 	r.reads++
 	r.spared++
-	s.timed = slot
+	s.talk.timing = &slot.loading
 	return true
 }
 
@@ -95,9 +95,7 @@ func (s *session) withholds(reason string) bool {
 	if reason != reasonInTransaction || s.reading.spared == 0 {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changes == s.reading.since
+	return !s.talk.changedSince(s.reading.since)
 }
 
 // noteWithheld counts such a statement if the cache could have answered it.

@@ -131,11 +131,11 @@ func (s *session) relayStartup(startup []byte) error {
 		}
 		switch message[0] {
 		case 'Z':
-			s.status = message[protocol.HeaderLength]
+			s.talk.begin(message[protocol.HeaderLength])
 			ready := append([]byte(nil), message...)
 			in.Drop(len(message))
 			if protocol.IsReplication(startup) {
-				s.confused = true
+				s.talk.mistrust()
 			} else if err := s.probeAtStart(in); err != nil {
 				return err
 			}
@@ -216,9 +216,9 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 	if _, err := s.up.Write(s.probeQuery(true, false)); err != nil {
 		return err
 	}
-	s.pending.push(expectRow)
+	s.talk.oweRow()
 	var partial relayed
-	for s.pending.len() > 0 {
+	for s.talk.owed() {
 		if err := in.Fill(); err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 	s.adopt(parseProbe(<-s.found, nil))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
-	s.shown = true
+	s.talk.show()
 	s.server.follower.Wake()
 	return nil
 }

@@ -183,23 +183,20 @@ func (s *session) noteTold() {
 	}
 }
 
-// noteDescription notes what Postgres says of the statement due.
-func (s *session) noteDescription(due *expect, kind byte, body []byte) {
-	if kind == 't' {
-		s.params = append(s.params[:0], body...)
-		return
-	}
+// noteDescription notes what Postgres says of the statement that a Describe is of; params
+// is the body of the ParameterDescription before.
+func (e *expect) noteDescription(kind byte, body, params []byte) {
 	var types []byte
-	if due.statement {
-		types = bytes.Clone(s.params)
+	if e.statement {
+		types = bytes.Clone(params)
 	}
-	p := due.prepared
+	p := e.prepared
 	if p == nil {
 		return
 	}
 	said := newDescribed(rowsDigest(kind, body), types, true)
 	told := p.told.Load()
-	if due.hidden { // the client was told as much as before, or something else
+	if e.hidden { // the client was told as much as before, or something else
 		if told != nil && told.agrees(said) {
 			p.told.Store(newDescribed(told.rows, told.types, true))
 		}

@@ -22,9 +22,9 @@ type expect struct {
 	kind expectKind
 	// hidden answers were asked for by the sidecar: the client must not see them.
 	hidden bool
-	// proven is set on what ends in ReadyForQuery if everything before it was
+	// harmless is set on what ends in ReadyForQuery if everything before it was
 	// known to change nothing.
-	proven bool
+	harmless bool
 	// showsNothing is set on a Sync before which Postgres executed nothing.
 	showsNothing bool
 	// named is set on what ends a prepared statement that it names.
@@ -47,10 +47,10 @@ type expect struct {
 	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
 	change   *change   // of the names of statements, unless nil
 	capture  *capture  // of an Execute, a Describe or a Query
-	// timed, unless nil, is told how long the unit that ends here took, which was sent
+	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
-	timed *verdictSlot
-	sent  fence.Instant
+	timing *average
+	sent   fence.Instant
 }
 
 // endsUnit reports whether the answer ends in ReadyForQuery.
@@ -59,6 +59,17 @@ func (e *expect) endsUnit() bool { return e.kind == expectSync || e.kind == expe
 // hides reports whether even errors and notices are hidden: those of a query of
 // the sidecar's own, or of what it sends in a group of its own.
 func (e *expect) hides() bool { return e != nil && e.hidden && (e.kind == expectQuery || e.quiet) }
+
+// expectRow is what Postgres owes to a question of the sidecar's own.
+var expectRow = expect{kind: expectQuery, hidden: true, harmless: true, row: true}
+
+// noteMeaning keeps under what Postgres has accepted a statement: at its Parse,
+// and at every Bind, where it analyses anew what has changed.
+func (e *expect) noteMeaning() {
+	if e.prepared != nil && e.meaning != nil {
+		e.prepared.meaning.Store(e.meaning)
+	}
+}
 
 // expectations is a queue. The zero value is empty.
 type expectations struct {
@@ -97,13 +108,13 @@ func (q *expectations) pop() {
 }
 
 // dropIgnored removes the Syncs between the head, which copies data in, and the
-// end of the data. It reports whether one of them was not proven, and whether
+// end of the data. It reports whether one of them was not harmless, and whether
 // the end was there.
-func (q *expectations) dropIgnored() (unproven, ended bool) {
+func (q *expectations) dropIgnored() (harmful, ended bool) {
 	following := q.items[q.first+1:]
 	n := 0
 	for n < len(following) && following[n].kind == expectSync {
-		unproven = unproven || !following[n].proven
+		harmful = harmful || !following[n].harmless
 		n++
 	}
 	if ended = n < len(following) && following[n].kind == expectCopyEnd; ended {
@@ -112,5 +123,5 @@ func (q *expectations) dropIgnored() (unproven, ended bool) {
 	kept := copy(following, following[n:])
 	clear(following[kept:])
 	q.items = q.items[:q.first+1+kept]
-	return unproven, ended
+	return harmful, ended
 }

@@ -13,7 +13,7 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := unconnected(t)
 		for range pendingMax {
-			s.expectPart(expect{kind: expectClose})
+			s.talk.owe(expect{kind: expectClose})
 		}
 		waited := make(chan struct{})
 		go func() {
@@ -27,9 +27,7 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 		default:
 		}
 		// No ReadyForQuery: the Sync that would bring it is what waits.
-		s.mu.Lock()
 		s.receive(t, []byte(protocol.CloseComplete))
-		s.mu.Unlock()
 		<-waited
 	})
 }
@@ -39,7 +37,7 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	s.confused = true
+	s.talk.mistrusted = true
 	sent := bytes.Repeat(protocol.AppendMessage(nil, 'W', []byte("0123456789")), 50)
 	if got := s.pass(t, sent, 7); !bytes.Equal(got, sent) {
 		t.Errorf("%d of %d bytes reached the client", len(got), len(sent))

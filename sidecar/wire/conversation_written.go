@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"slices"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// written is what a session may have written since Postgres was idle last.
+type written struct {
+	anything bool
+	tags     []fence.Tag
+}
+
+func (w *written) add(e *effect) {
+	if e == nil {
+		w.anything = true
+		return
+	}
+	for _, tag := range e.tags {
+		if !slices.Contains(w.tags, tag) {
+			w.tags = append(w.tags, tag)
+		}
+	}
+}
+
+func (w *written) nothing() bool { return !w.anything && len(w.tags) == 0 }
+
+// writtenLocked notes that an answer tells the client of what the statement has
+// done that it belongs to; ended, that it tells of all that was done.
+func (c *conversation) writtenLocked(due *expect, ended bool) {
+	c.written.add(due.effectOf())
+	c.unmarked, c.ended = true, ended
+}
+
+// acknowledgesLocked reports whether what was heard last may tell the client of something
+// written. It is to be marked then, and acknowledgedLocked to be called.
+func (c *conversation) acknowledgesLocked() bool {
+	if c.mistrusted {
+		c.written.anything = true
+		return true
+	}
+	return c.unmarked
+}
+
+// acknowledgedLocked notes that all that was written is marked.
+func (c *conversation) acknowledgedLocked() {
+	c.unmarked = false
+	if c.ended {
+		c.written = written{tags: c.written.tags[:0]}
+	}
+}
+
+// unknownEnd reports whether something was under way that may have written, and of which
+// nobody was told how it ended.
+func (c *conversation) unknownEnd() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.len() > 0 || !c.written.nothing()
+}
