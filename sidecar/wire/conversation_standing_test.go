@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
+
+// What stands in the way of an answer from the cache, and what is certain of a message
+// that is sent.
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		script  string
+		reason  string
+		certain bool
+	}{
+		"nothing was said":                  {"", "", true},
+		"all is answered":                   {"+Q.n Cf ZIf", "", true},
+		"something may have changed":        {"+Q Cf ZIf", "", false},
+		"a query is under way":              {"+Q.n Cf", reasonPipelined, false},
+		"a question is":                     {"+R", reasonPipelined, false},
+		"a Sync of the sidecar's is":        {"+S.hn", reasonPipelined, false},
+		"in a transaction":                  {"+Q.n Cf ZTf", reasonInTransaction, true},
+		"in a failed one":                   {"+Q.n Ef ZEf", reasonFailed, true},
+		"in a block that failed":            {"+Q.nb Ef ZIf", reasonFailed, true},
+		"in a block":                        {"+Q.nb Cf ZIf", "", true},
+		"a block was not opened":            {"+O +Q.n +S.hn Ef ZIf", reasonFailed, true},
+		"a part is answered":                {"+P +_.n 1f", "", true},
+		"a part is under way":               {"+P +_.n", reasonOpenGroup, false},
+		"a part may have changed something": {"+B +E +_ 2f Cf", reasonOpenGroup, false},
+		"a part has failed":                 {"+P +_.n Ef", reasonOpenGroup, false},
+		"its Sync came":                     {"+P +_.n Ef +S.n ZIf", "", true},
+		"data are copied":                   {"+B +E +_ 2f Gf", reasonOpenGroup, false},
+		"nobody understands what was said":  {"+P 3f", reasonConfused, false},
+		"a setting has changed":             {"Sf", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{conversation: talking(), t: t}
+			s.play(c.script)
+			if got := s.certain(); got != c.certain {
+				t.Errorf("%s: certain: %v, want %v", c.script, got, c.certain)
+			}
+			if got := s.standing(); got.reason != c.reason || got.reason == "" && got.dirty != s.dirty {
+				t.Errorf("%s: stands %+v, want %q", c.script, got, c.reason)
+			}
+		})
+	}
+}
+
+// What Postgres has shown the client is told of once; a part of a group that goes on may
+// show more at any time.
+func TestShownIsToldOfOnce(t *testing.T) {
+	t.Parallel()
+	s := &script{conversation: talking(), t: t}
+	for _, c := range []struct {
+		script string
+		shown  bool
+	}{
+		{"", false},
+		{"+Q Cf ZIf", true},
+		{"", false},
+		{"+R Th Dh Ch ZIh", false},
+		{"+Q.nk Tf Cf ZIf", false}, // of which the session knows from the capture
+		{"+P +_.n 1f", true},
+		{"", true},
+		{"+S.n ZIf", true},
+		{"", false},
+	} {
+		s.play(c.script)
+		if got := s.standing().shown; got != c.shown {
+			t.Errorf("behind %q shown is %v, want %v", c.script, got, c.shown)
+		}
+	}
+}
+
+// The settings count as known when nothing has soiled them since they were asked for.
+func TestProbeBetweenChanges(t *testing.T) {
+	t.Parallel()
+	c := talking()
+	changes := c.standing().changes
+	c.soil()
+	if c.clean() || !c.changedSince(changes) {
+		t.Error("a change leaves the settings known")
+	}
+	c.beginProbe()
+	if !c.clean() {
+		t.Error("what was before the probe counts behind it")
+	}
+	c.soil()
+	if c.clean() {
+		t.Error("a change while the probe runs is lost")
+	}
+	c.beginProbe()
+	c.failProbe()
+	if c.clean() || c.standing().changes != changes+2 {
+		t.Error("a probe that fails leaves the settings known, or counts as a change")
+	}
+}
+
+// What becomes known of a prepared statement by the answers to its messages.
+func TestStatementIsAccepted(t *testing.T) {
+	t.Parallel()
+	under := &meaning{generation: 1}
+	for name, c := range map[string]struct {
+		due                       expect
+		script                    string
+		accepted, failed, noticed bool
+		means                     bool
+	}{
+		"a Parse":             {expect{kind: expectParse}, "1f", true, false, false, true},
+		"a Parse that fails":  {expect{kind: expectParse}, "Ef", false, false, false, false},
+		"the unnamed one's":   {expect{kind: expectParse, change: &change{}}, "Ef", false, true, false, false},
+		"with a notice":       {expect{kind: expectParse}, "Nf 1f", true, false, true, true},
+		"a Bind":              {expect{kind: expectBind}, "2f", false, false, false, true},
+		"a Bind that fails":   {expect{kind: expectBind}, "Ef", false, false, false, false},
+		"a Bind and a notice": {expect{kind: expectBind}, "Nf 2f", false, false, true, true},
+		"of another message":  {expect{kind: expectBind}, "1f", false, false, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{conversation: talking(), t: t}
+			p := &prepared{}
+			e := c.due
+			e.prepared, e.meaning = p, under
+			s.owe(e)
+			s.play(c.script)
+			if p.accepted.Load() != c.accepted || p.failed.Load() != c.failed || p.noticed.Load() != c.noticed || (p.meaning.Load() == under) != c.means {
+				t.Errorf("accepted %v, failed %v, noticed %v, under %v", p.accepted.Load(), p.failed.Load(), p.noticed.Load(), p.meaning.Load())
+			}
+		})
+	}
+}
+
+// A question's answer is its row, nothing if it failed, whatever was asked before.
+func TestQuestionFindsItsRow(t *testing.T) {
+	t.Parallel()
+	s := &script{conversation: talking(), t: t}
+	for words, found := range map[string]bool{"+R Th Dh Ch ZIh": true, "+R Th Ch ZIh": false, "+R Eh ZIh": false, "+R Th Dh Eh ZIh": false} {
+		s.play(words)
+		if (s.found != nil) != found {
+			t.Errorf("%s: found %v", words, s.found)
+		}
+	}
+}
+
+// How long Postgres took is noted of a unit that is answered, once.
+func TestTimeOfAUnit(t *testing.T) {
+	t.Parallel()
+	for words, timed := range map[string]bool{
+		"+Q.n Cf ZIf": true, "+Q.n Ef ZIf": false, "+Q.n Cf": false, "+R Th Dh Ch ZIh +Q.n Cf ZIf": true, "+Q.hn Ch ZIh": false,
+		"+B +E +S.n 2f Cf ZIf": true, "+B +E +S.n Ef ZIf": false,
+	} {
+		s := &script{conversation: talking(), t: t}
+		var took average
+		s.timing = &took
+		s.play(words)
+		if (took.get() != 0) != timed {
+			t.Errorf("%s: took %v", words, took.get())
+		}
+	}
+}
+
+func TestReadyForQueryOfNobodysFormat(t *testing.T) {
+	t.Parallel()
+	c := talking()
+	c.oweUnit(expect{kind: expectQuery})
+	if c.hear('Z', []byte{protocol.StatusIdle, protocol.StatusIdle}); !c.mistrusted {
+		t.Error("a status of two bytes is understood")
+	}
+}
