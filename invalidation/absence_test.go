@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // abandon lets the time pass after which capture gives up.
@@ -63,7 +64,7 @@ func TestCaptureGoesOnWhileSomebodyFollows(t *testing.T) {
 	db := newDatabase(t, shop)
 	db.install("public.*")
 	f := db.follow(nil)
-	until(t, "it is the sleeper", func() bool { return f.Stats().Sleeper })
+	servers.Eventually(t, "it is the sleeper", func() bool { return f.Stats().Sleeper })
 	db.abandon()
 	entry := f.reads("users/id=1")
 	db.run("UPDATE users SET name = 'x' WHERE id = 1")
@@ -95,7 +96,7 @@ func newAbsent(t *testing.T, db *database) *absent {
 	first.confirmNow()
 	a := &absent{db, first.reads("users/id=2"), first.reads("users/id=1")}
 	first.stop()
-	until(t, "the locks are free", func() bool { return db.sleepers() == "0" })
+	servers.Eventually(t, "the locks are free", func() bool { return db.sleepers() == "0" })
 	db.abandon()
 	return a
 }
@@ -103,7 +104,7 @@ func newAbsent(t *testing.T, db *database) *absent {
 // wantWaiting requires that a follower has come back and serves nothing yet.
 func (f *followed) wantWaiting(what string) {
 	f.t.Helper()
-	until(f.t, "capture goes on", func() bool { return f.value("SELECT is_called FROM freshet.given_up") == "false" })
+	servers.Eventually(f.t, "capture goes on", func() bool { return f.value("SELECT is_called FROM freshet.given_up") == "false" })
 	for range 20 {
 		if err := f.Confirm(f.t.Context(), fence.Now()); err == nil {
 			f.t.Fatalf("a look counts although %s", what)
@@ -331,7 +332,7 @@ func TestReturnsUnderWriters(t *testing.T) {
 		time.Sleep(time.Duration(round) * 5 * time.Millisecond)
 		following.Go(func() { _ = f.Run(ctx) }) // it returns nil
 		writers.Wait()
-		until(t, "the follower has returned", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
+		servers.Eventually(t, "the follower has returned", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 		for w, entry := range entries {
 			if r.fence.Admits(entry) {
 				t.Errorf("round %d: writer %d wrote, and an entry from before is admitted", round, w)
@@ -411,7 +412,7 @@ func TestGivenUpIsRepaired(t *testing.T) {
 			db.run("UPDATE users SET name = 'skipped' WHERE id = 1", drop,
 				"UPDATE users SET name = 'x' WHERE id = 2", "CREATE TABLE more (id int)")
 			f := db.followWithoutWaiting(func(o *FollowerOptions) { o.Watch, o.ConnConfig.User = []string{"public.*"}, superuser })
-			until(t, "the follower has returned", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
+			servers.Eventually(t, "the follower has returned", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 			f.confirmNow()
 			f.wantAdmitted(a.gone, false, "the row whose change was not recorded")
 			if problems := db.state().Problems(); len(problems) > 0 {

@@ -42,7 +42,7 @@ func (r *replicated) apply(statement string) {
 	r.t.Helper()
 	r.publisher.run(statement, "SELECT pg_switch_wal()")
 	end := r.publisher.value("SELECT pg_current_wal_lsn()")
-	until(r.t, "the change is applied", func() bool {
+	servers.Eventually(r.t, "the change is applied", func() bool {
 		return r.publisher.value("SELECT confirmed_flush_lsn >= $1::text::pg_lsn FROM pg_replication_slots WHERE slot_name = 'shop'", end) == "true"
 	})
 }
@@ -61,7 +61,7 @@ func TestCase23LogicalReplicationApply(t *testing.T) {
 	}
 	r.wantAdmitted(before, false, "an entry from before the subscription")
 	r.install("public.*")
-	until(t, "what a subscription writes to is watched", func() bool {
+	servers.Eventually(t, "what a subscription writes to is watched", func() bool {
 		r.confirmNow()
 		_, ok := r.State().ByName("public.parted_leaf")
 		return ok && len(r.State().Problems()) == 0
@@ -164,18 +164,18 @@ func TestCase23InitialCopyOfASubscription(t *testing.T) {
 	r.publisher.run("CREATE TABLE late (id int PRIMARY KEY)", "INSERT INTO late VALUES (1), (2)", "ALTER PUBLICATION shop ADD TABLE late")
 	r.run("CREATE TABLE late (id int PRIMARY KEY)")
 	watched := func() bool { _, ok := r.State().ByName("public.late"); return ok }
-	until(t, "the new table is watched", watched)
+	servers.Eventually(t, "the new table is watched", watched)
 	r.run("ALTER SUBSCRIPTION shop REFRESH PUBLICATION")
-	until(t, "the rows are copied", func() bool { return r.value("SELECT count(*) FROM late") == "2" })
+	servers.Eventually(t, "the rows are copied", func() bool { return r.value("SELECT count(*) FROM late") == "2" })
 	want := strings.Join(r.spell("late"), "")
 	if n := r.value("SELECT count(*) FROM freshet.outbox WHERE $1 = ANY (tags)", want); n == "0" {
 		t.Error("the rows were copied without an event")
 	}
-	until(t, "the table is watched again", func() bool {
+	servers.Eventually(t, "the table is watched again", func() bool {
 		r.confirmNow()
 		return watched() && r.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'zz_freshet_row' AND tgrelid = 'late'::regclass") == "1"
 	})
-	until(t, "changes are applied, not copied, from now on", func() bool {
+	servers.Eventually(t, "changes are applied, not copied, from now on", func() bool {
 		return r.value("SELECT srsubstate FROM pg_subscription_rel WHERE srrelid = 'late'::regclass") == "r"
 	})
 	entry := r.reads("late/id=1")

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // pollLong is much longer than waitMax, which is much longer than a ring takes.
@@ -27,7 +28,7 @@ func (f *followed) arrives(before uint64, within time.Duration) bool {
 func (f *followed) asleep() {
 	f.t.Helper()
 	f.confirmNow()
-	until(f.t, "the follower sleeps", func() bool { return !f.Stats().Awake })
+	servers.Eventually(f.t, "the follower sleeps", func() bool { return !f.Stats().Awake })
 }
 
 func TestWriterRingsASleepingFollower(t *testing.T) {
@@ -35,7 +36,7 @@ func TestWriterRingsASleepingFollower(t *testing.T) {
 	db := newDatabase(t, shop)
 	db.install("public.*")
 	f := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
-	until(t, "the follower listens", func() bool { return f.Stats().Sleeper })
+	servers.Eventually(t, "the follower listens", func() bool { return f.Stats().Sleeper })
 	f.asleep()
 	before := f.Stats().Events
 	db.run("UPDATE users SET name = 'x' WHERE id = 1")
@@ -61,9 +62,9 @@ func TestAwakeFollowerSparesWriters(t *testing.T) {
 	other := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
 	write := func() { runOn(t, writer, "UPDATE users SET name = 'x' WHERE id = 1") }
 	isAwake := func() bool { return awake.Stats().Awake || other.Stats().Awake }
-	until(t, "a follower is awake", func() bool { write(); return isAwake() })
+	servers.Eventually(t, "a follower is awake", func() bool { write(); return isAwake() })
 	// On a busy machine the writer may pause for so long that everybody sleeps.
-	until(t, "writes go on without ringing", func() bool {
+	servers.Eventually(t, "writes go on without ringing", func() bool {
 		received(t, listener, writerPID)
 		writes := 0
 		for deadline := time.Now().Add(300 * time.Millisecond); time.Now().Before(deadline); writes++ {
@@ -101,7 +102,7 @@ func TestLastOfABurstIsAnnounced(t *testing.T) {
 			db.run("UPDATE users SET name = 'x' WHERE id = 1")
 		}
 		for i, f := range followers {
-			until(t, fmt.Sprintf("follower %d receives all of burst %d", i, burst), func() bool {
+			servers.Eventually(t, fmt.Sprintf("follower %d receives all of burst %d", i, burst), func() bool {
 				return f.Stats().Events-before[i] == uint64(burst*writes)
 			})
 		}
@@ -187,5 +188,5 @@ func TestCase42ListenerIsNeverInATransaction(t *testing.T) {
 		}
 	}
 	f.confirmNow()
-	until(t, "the queue is as good as empty", func() bool { return db.value("SELECT pg_notification_queue_usage() < 0.01") == "true" })
+	servers.Eventually(t, "the queue is as good as empty", func() bool { return db.value("SELECT pg_notification_queue_usage() < 0.01") == "true" })
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // The tests of this file each force an order of events that a plainer protocol gets
@@ -58,7 +59,7 @@ func TestIdentifiersAreReusedAfterACrash(t *testing.T) {
 	label := f.fence.Head().Snapshot // what it is labelled with
 	reconnects := f.Stats().Reconnects
 	db.signal(int(victim.PgConn().PID()), syscall.SIGKILL)
-	until(t, "the follower lost its connection", func() bool { return f.Stats().Reconnects > reconnects })
+	servers.Eventually(t, "the follower lost its connection", func() bool { return f.Stats().Reconnects > reconnects })
 	db.signal(writer, syscall.SIGCONT) // it is told to end, too
 	db.reconnect()
 	db.run("UPDATE users SET name = 'reused' WHERE id = 1")

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestCommandsAreEvents(t *testing.T) {
@@ -86,7 +87,7 @@ func TestCase18DetachConcurrentlyIsAnEventWhenRowsVanish(t *testing.T) {
 		_, err := detacher.Exec(t.Context(), "ALTER TABLE parted DETACH PARTITION parted_low CONCURRENTLY")
 		done <- err
 	}()
-	until(t, "the rows vanish", func() bool { return db.value("SELECT count(*) FROM parted") == "0" })
+	servers.Eventually(t, "the rows vanish", func() bool { return db.value("SELECT count(*) FROM parted") == "0" })
 	if db.value("SELECT count(*) FROM pg_inherits WHERE inhdetachpending") != "1" {
 		t.Error("the command ended; nothing was tested")
 	}

@@ -39,7 +39,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 func (db *database) follow(change func(*FollowerOptions)) *followed {
 	db.t.Helper()
 	f := db.followWithoutWaiting(change)
-	until(db.t, "the first look", func() bool { return f.Confirm(db.t.Context(), fence.Now()) == nil })
+	servers.Eventually(db.t, "the first look", func() bool { return f.Confirm(db.t.Context(), fence.Now()) == nil })
 	return f
 }
 
@@ -75,7 +75,7 @@ func (db *database) followWithoutWaiting(change func(*FollowerOptions)) *followe
 func (f *followed) confirmNow() {
 	f.t.Helper()
 	at := fence.Now()
-	until(f.t, "a look is confirmed", func() bool { return f.Confirm(f.t.Context(), at) == nil })
+	servers.Eventually(f.t, "a look is confirmed", func() bool { return f.Confirm(f.t.Context(), at) == nil })
 	if f.fence.LookBegan() < at {
 		f.t.Fatal("confirmed by a look that began earlier")
 	}
@@ -86,7 +86,7 @@ func (f *followed) confirmNow() {
 func (f *followed) load(texts ...string) *fence.Ticket {
 	f.t.Helper()
 	var head *fence.Head
-	until(f.t, "there is a head", func() bool { head = f.fence.Head(); return head != nil })
+	servers.Eventually(f.t, "there is a head", func() bool { head = f.fence.Head(); return head != nil })
 	var tags []fence.Tag
 	for _, text := range texts {
 		tags = append(tags, fence.NewTag(text))
@@ -242,7 +242,7 @@ func TestCase40TerminatedConnections(t *testing.T) {
 	kept := f.load(db.spell("users/id=2", "users/*")...)
 	gone := f.load(db.spell("users/id=1", "users/*")...)
 	for range 3 {
-		until(t, "three connections are open", func() bool {
+		servers.Eventually(t, "three connections are open", func() bool {
 			return db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()") == "3"
 		})
 		db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()",
@@ -282,13 +282,13 @@ func TestNewTablesAreWatched(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	f := db.followWithoutWaiting(watching("public.*"))
-	until(t, "the follower has installed and looked", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
+	servers.Eventually(t, "the follower has installed and looked", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 	db.run("CREATE TABLE later (id int PRIMARY KEY) PARTITION BY RANGE (id)")
-	until(t, "the new table is watched", func() bool { _, ok := f.State().ByName("public.later"); return ok })
+	servers.Eventually(t, "the new table is watched", func() bool { _, ok := f.State().ByName("public.later"); return ok })
 	db.run("CREATE TABLE later_one PARTITION OF later FOR VALUES FROM (0) TO (9)")
-	until(t, "its partition is watched", func() bool { _, ok := f.State().ByName("public.later_one"); return ok })
+	servers.Eventually(t, "its partition is watched", func() bool { _, ok := f.State().ByName("public.later_one"); return ok })
 	db.run("ALTER TABLE later RENAME id TO number")
-	until(t, "its renamed column is watched", func() bool {
+	servers.Eventually(t, "its renamed column is watched", func() bool {
 		table, _ := f.State().ByName("public.later")
 		return len(table.Columns) == 1 && table.Columns[0] == "number"
 	})
@@ -305,7 +305,7 @@ func TestNewDatabaseIsInstalledWithoutComplaint(t *testing.T) {
 		watching("public.*")(o)
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	until(t, "the table to be watched", func() bool { return len(f.State().Tables()) == 1 })
+	servers.Eventually(t, "the table to be watched", func() bool { return len(f.State().Tables()) == 1 })
 	f.stop()
 	if strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("a new database causes warnings:\n%s", &log)
@@ -317,7 +317,7 @@ func TestDifferentPatternsAgree(t *testing.T) {
 	db := newDatabase(t, shop)
 	a := db.follow(watching("public.users(name)"))
 	b := db.follow(watching("public.users(id, email)"))
-	until(t, "both watch all three columns", func() bool {
+	servers.Eventually(t, "both watch all three columns", func() bool {
 		at, _ := a.State().ByName("public.users")
 		bt, _ := b.State().ByName("public.users")
 		return len(at.Columns) == 3 && len(bt.Columns) == 3
@@ -383,7 +383,7 @@ func TestUnreportedChangesAreFound(t *testing.T) {
 	f.confirmNow()
 	old := f.load(db.spell("users/id=1", "users/*")...)
 	db.run("ALTER EVENT TRIGGER freshet_ddl_end DISABLE")
-	until(t, "nothing is watched", func() bool { return len(f.State().Tables()) == 0 })
+	servers.Eventually(t, "nothing is watched", func() bool { return len(f.State().Tables()) == 0 })
 	f.confirmNow()
 	f.wantAdmitted(old, false, "an entry from before")
 	if len(f.State().Problems()) == 0 || f.Stats().Resets[resetRoles] == 0 {
@@ -399,8 +399,8 @@ func TestUninstallUnderAFollower(t *testing.T) {
 	if err := Uninstall(t.Context(), db.Conn); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "nothing can be confirmed", func() bool { return f.Confirm(t.Context(), fence.Now()) != nil })
-	until(t, "it says what to do", func() bool { return strings.Contains(f.Stats().LastError, "freshet install") })
+	servers.Eventually(t, "nothing can be confirmed", func() bool { return f.Confirm(t.Context(), fence.Now()) != nil })
+	servers.Eventually(t, "it says what to do", func() bool { return strings.Contains(f.Stats().LastError, "freshet install") })
 	db.install("public.*")
 	f.confirmNow()
 	if s := f.Stats(); s.Resets[resetStart] != 2 {
@@ -433,7 +433,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- follower.Run(ctx) }()
-	until(t, "it has failed to connect", func() bool { return follower.Stats().Reconnects > 0 })
+	servers.Eventually(t, "it has failed to connect", func() bool { return follower.Stats().Reconnects > 0 })
 	if err := follower.Confirm(t.Context(), fence.Now()); err == nil {
 		t.Error("a follower without a server confirms")
 	}

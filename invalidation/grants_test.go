@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // armingOf returns the statements that put triggers on one table of the database.
@@ -50,7 +51,7 @@ func TestGrantWaitsUntilTriggersAreInPlace(t *testing.T) {
 		_, err := granter.Exec(context.Background(), "GRANT SELECT ON fresh TO PUBLIC")
 		granted <- err
 	}()
-	until(t, "GRANT waits", func() bool {
+	servers.Eventually(t, "GRANT waits", func() bool {
 		return db.value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = "+fmt.Sprint(granter.PgConn().PID())) == "Lock"
 	})
 	runOn(t, installer, "COMMIT")
@@ -77,7 +78,7 @@ func TestInstallGivesWayToAGrant(t *testing.T) {
 		}
 		installed <- err
 	}()
-	until(t, "the installer waits", func() bool {
+	servers.Eventually(t, "the installer waits", func() bool {
 		return strings.HasPrefix(db.value("SELECT concat(wait_event_type, ' ', wait_event) FROM pg_stat_activity WHERE pid = "+fmt.Sprint(installer.PgConn().PID())), "Lock")
 	})
 	runOn(t, granter, "GRANT INSERT ON fresh TO PUBLIC", "COMMIT")
@@ -125,7 +126,7 @@ func TestGrantsNeverFail(t *testing.T) {
 	if err := sessions.Wait(); err != nil {
 		t.Error(err)
 	}
-	until(t, "all tables are watched", func() bool { return len(f.State().Tables()) == 3*grantTables+1 })
+	servers.Eventually(t, "all tables are watched", func() bool { return len(f.State().Tables()) == 3*grantTables+1 })
 }
 
 // A role that may install and is no superuser cannot keep a GRANT waiting, and

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // damages are what can be done by hand to what Freshet made, by name.
@@ -138,7 +139,7 @@ func (f followed) survives(t *testing.T, damage string, events bool) {
 	db.run(damage)
 	between := f.reads("users/id=1")
 	db.run(usersWrites...)
-	until(t, "nothing from before the writes is served", func() bool { return !f.serves(before) && !f.serves(between) })
+	servers.Eventually(t, "nothing from before the writes is served", func() bool { return !f.serves(before) && !f.serves(between) })
 	db.run(usersDefinitions...)
 	db.run("DROP TABLE IF EXISTS freshet.another, public.outbox, public.incarnation, public.incarnation_logged, public.trim, public.fingerprint",
 		"DROP FUNCTION IF EXISTS raising, dropping CASCADE", "DROP SCHEMA IF EXISTS elsewhere CASCADE", "DROP EVENT TRIGGER IF EXISTS another")
@@ -146,7 +147,7 @@ func (f followed) survives(t *testing.T, damage string, events bool) {
 	if problems := db.state().Problems(); len(problems) > 0 {
 		t.Fatalf("after installing again: %v", problems)
 	}
-	until(t, "the follower follows again", func() bool {
+	servers.Eventually(t, "the follower follows again", func() bool {
 		_, watched := f.State().ByName("public.users")
 		return watched && f.Confirm(t.Context(), fence.Now()) == nil
 	})

@@ -28,7 +28,7 @@ func startServer(t *testing.T, settings map[string]string) (*servers.Postgres, *
 // reconnect opens the test's session anew once the server is back.
 func (db *database) reconnect() {
 	db.t.Helper()
-	until(db.t, "the server is back", func() bool {
+	servers.Eventually(db.t, "the server is back", func() bool {
 		conn, err := pgx.Connect(db.t.Context(), db.dsn)
 		if err == nil {
 			db.t.Cleanup(func() { conn.Close(context.Background()) })
@@ -56,7 +56,7 @@ func TestCrashOfABackendIsANewIncarnation(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The server notices a moment later, and until then lets others in.
-	until(t, "the follower lost its connection", func() bool { return f.Stats().Reconnects > 0 })
+	servers.Eventually(t, "the follower lost its connection", func() bool { return f.Stats().Reconnects > 0 })
 	db.reconnect()
 	f.confirmNow()
 	if f.fence.Head().Incarnation == before {
@@ -89,7 +89,7 @@ func TestRestartIsANewIncarnation(t *testing.T) {
 			if err := pg.Stop(mode); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "it cannot be confirmed", func() bool { return f.Confirm(t.Context(), fence.Now()) != nil })
+			servers.Eventually(t, "it cannot be confirmed", func() bool { return f.Confirm(t.Context(), fence.Now()) != nil })
 			if err := pg.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestStandbyIsRefusedAndPromotionIsANewIncarnation(t *testing.T) {
 	if err := pg.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the standby is refused", func() bool { return strings.Contains(f.Stats().LastError, "standby") })
+	servers.Eventually(t, "the standby is refused", func() bool { return strings.Contains(f.Stats().LastError, "standby") })
 	if err := f.Confirm(t.Context(), fence.Now()); err == nil {
 		t.Error("a standby confirms")
 	}
@@ -183,7 +183,7 @@ func TestRolesAndSettingsAreNoticed(t *testing.T) {
 		for statement := range strings.SplitSeq(c.statement, ";") {
 			db.run(statement)
 		}
-		until(t, c.what+" is noticed", func() bool { return f.Stats().Resets[c.cause] > resets })
+		servers.Eventually(t, c.what+" is noticed", func() bool { return f.Stats().Resets[c.cause] > resets })
 		f.wantAdmitted(old, false, "an entry from before "+c.what)
 	}
 	// Who starts later must not trust what was loaded before a change either.

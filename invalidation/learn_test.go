@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func (f *followed) columns(table string) []string {
@@ -38,7 +39,7 @@ func TestLearnAddsAColumn(t *testing.T) {
 	runOn(t, older, "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM plain")
 
 	f.Learn(db.oid("users"), "name")
-	until(t, "users.name is watched", func() bool { return slices.Contains(f.columns("public.users"), "name") })
+	servers.Eventually(t, "users.name is watched", func() bool { return slices.Contains(f.columns("public.users"), "name") })
 	if got := f.columns("public.users"); !slices.Equal(got, []string{"id", "email", "name"}) {
 		t.Errorf("watched columns %q, want the old ones and the new", got)
 	}
@@ -64,7 +65,7 @@ func TestLearnOnPartitions(t *testing.T) {
 	db.install("public.*")
 	f := db.follow(watching("public.*"))
 	f.Learn(db.oid("parted"), "k")
-	until(t, "parted.k is watched", func() bool { return slices.Contains(f.columns("public.parted_leaf"), "k") })
+	servers.Eventually(t, "parted.k is watched", func() bool { return slices.Contains(f.columns("public.parted_leaf"), "k") })
 	f.confirmNow()
 	entry := f.load(db.spell("parted/k=eleven", "parted/*")...)
 	db.run("DELETE FROM parted_leaf WHERE id = 11")
@@ -90,7 +91,7 @@ func TestLearnRefuses(t *testing.T) {
 		f.Learn(l.root, l.column)
 	}
 	f.Learn(db.oid("odd"), "a.b(c)") // behind the others in the keeper's queue
-	until(t, "the last one is watched", func() bool { return slices.Contains(f.columns("public.odd"), "a.b(c)") })
+	servers.Eventually(t, "the last one is watched", func() bool { return slices.Contains(f.columns("public.odd"), "a.b(c)") })
 	for table, want := range map[string][]string{
 		"public.orders": {"id"}, "public.odd": {"id", "a.b(c)"}, "public.parted": {"id"}, "public.users": {"id", "email"},
 	} {
@@ -111,7 +112,7 @@ func TestLearnWithoutInstalling(t *testing.T) {
 	f.Learn(db.oid("users"), "name")
 	weak := db.follow(watchingWithoutRights("public.*"))
 	weak.Learn(db.oid("users"), "name")
-	until(t, "the lesson was refused", func() bool {
+	servers.Eventually(t, "the lesson was refused", func() bool {
 		return strings.Contains(weak.Stats().LastError, "--watch 'public.users(email,id,name)'")
 	})
 	weak.confirmNow()

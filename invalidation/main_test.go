@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -23,7 +22,7 @@ func TestMain(m *testing.M) {
 const superuser = "postgres"
 
 // waitMax bounds every wait for something that must happen.
-const waitMax = time.Minute
+const waitMax = servers.EventuallyMax
 
 // database is one test's database and a superuser's session in it. Followers have
 // the role servers.Follower and what install gave it, unless a test says that its
@@ -119,14 +118,4 @@ func (db *database) value(query string, arguments ...any) string {
 		return "NULL"
 	}
 	return *text
-}
-
-// until waits until something is so.
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(waitMax); !so(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", waitMax, what)
-		}
-	}
 }

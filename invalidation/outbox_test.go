@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const salesSchema = "CREATE TABLE sales (id serial PRIMARY KEY, amount int); INSERT INTO sales (amount) VALUES (0)"
@@ -153,7 +154,7 @@ func TestConversionWaitsForWriters(t *testing.T) {
 		_, err := Install(t.Context(), installer, Options{Watch: []string{"public.*"}})
 		installed <- err
 	}()
-	until(t, "the installer waits for the writer", func() bool {
+	servers.Eventually(t, "the installer waits for the writer", func() bool {
 		return db.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'freshet.outbox'::regclass)") == "true"
 	})
 	runOn(t, writer, "UPDATE parted SET k = 'z' WHERE id = 11", "COMMIT")

@@ -72,7 +72,7 @@ func TestPoolerInTransactionModeIsRefused(t *testing.T) {
 				t.Errorf("%s advisory locks stay behind", locks)
 			}
 			f := db.followWithoutWaiting(func(o *FollowerOptions) { o.ConnConfig = parse(t, db.pooled(pooler)) })
-			until(t, "the follower says why it does not follow", func() bool {
+			servers.Eventually(t, "the follower says why it does not follow", func() bool {
 				return strings.Contains(f.Stats().LastError, "pooler in transaction mode")
 			})
 			if f.Confirm(t.Context(), fence.Now()) == nil {

@@ -107,7 +107,7 @@ func TestPublicationForAllTables(t *testing.T) {
 		t.Errorf("beside a publication FOR ALL TABLES: %v", err)
 	}
 	publisher.run("INSERT INTO users VALUES (77)")
-	until(t, "the row is replicated", func() bool { return subscriber.value("SELECT count(*) FROM users WHERE id = 77") == "1" })
+	servers.Eventually(t, "the row is replicated", func() bool { return subscriber.value("SELECT count(*) FROM users WHERE id = 77") == "1" })
 	publisher.run("DROP PUBLICATION everything")
 	publisher.install("public.*")
 	publisher.run("CREATE PUBLICATION everything FOR ALL TABLES")

@@ -37,9 +37,9 @@ func TestFollowerWithLeastRights(t *testing.T) {
 	db.run("TRUNCATE freshet.incarnation")
 	f := db.follow(func(o *FollowerOptions) { o.Poll, o.Retention = 10*time.Millisecond, 100*time.Millisecond })
 	db.run("UPDATE users SET name = 'x' WHERE id = 1", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 5120', current_database()); END $$")
-	until(t, "the audit finds the database's new setting", func() bool { return f.Stats().Resets[resetRoles] > 0 })
+	servers.Eventually(t, "the audit finds the database's new setting", func() bool { return f.Stats().Resets[resetRoles] > 0 })
 	f.confirmNow()
-	until(t, "the outbox is trimmed", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
+	servers.Eventually(t, "the outbox is trimmed", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
 	if s := f.Stats(); s.LastError != "" || s.Wanting != "" {
 		t.Errorf("a follower with the rights of followers says %q, %q", s.LastError, s.Wanting)
 	}
@@ -74,15 +74,15 @@ func TestWatchWithoutRightsSaysWhatToRun(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t, shop)
 	f := db.followWithoutWaiting(watchingWithoutRights("public.*"))
-	until(t, "it says that nothing is installed", func() bool {
+	servers.Eventually(t, "it says that nothing is installed", func() bool {
 		return strings.Contains(f.Stats().LastError, "freshet install --upstream DSN --watch 'public.*' --follower-role "+servers.Follower)
 	})
-	until(t, "it says what it wants", func() bool { return f.Stats().Wanting != "" })
+	servers.Eventually(t, "it says what it wants", func() bool { return f.Stats().Wanting != "" })
 	db.install("public.users")
-	until(t, "it follows", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
-	until(t, "it says which tables are missing", func() bool { return strings.Contains(f.Stats().Wanting, "public.orders") })
+	servers.Eventually(t, "it follows", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
+	servers.Eventually(t, "it says which tables are missing", func() bool { return strings.Contains(f.Stats().Wanting, "public.orders") })
 	db.install("public.*")
-	until(t, "it wants nothing", func() bool { return f.Stats().Wanting == "" })
+	servers.Eventually(t, "it wants nothing", func() bool { return f.Stats().Wanting == "" })
 	tables := f.State().Tables()
 	if !slices.ContainsFunc(tables, func(t Table) bool { return t.Name == "orders" }) {
 		t.Errorf("watched: %v", tables)

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // followVariable makes the test's program a follower of the database it names.
@@ -85,8 +86,8 @@ func TestNobodyRingsForTheDead(t *testing.T) {
 	for range writersMax {
 		conns = append(conns, db.connect())
 	}
-	until(t, "a follower sleeps", func() bool { return db.sleepers() == "1" })
-	until(t, "it is rung for", func() bool {
+	servers.Eventually(t, "a follower sleeps", func() bool { return db.sleepers() == "1" })
+	servers.Eventually(t, "it is rung for", func() bool {
 		db.write(conns[:1], 1)
 		rings, others := received(t, listener, conns[0].PgConn().PID())
 		return rings+others > 0
@@ -102,7 +103,7 @@ func TestNobodyRingsForTheDead(t *testing.T) {
 		}
 	}
 	<-done
-	until(t, "their locks are gone", func() bool {
+	servers.Eventually(t, "their locks are gone", func() bool {
 		return db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()") == "0"
 	})
 	received(t, listener, 0)
@@ -119,7 +120,7 @@ func TestRingsStayInTheirDatabase(t *testing.T) {
 	followed.install("public.*")
 	alone.install("public.*")
 	followed.follow(nil)
-	until(t, "the other database has a sleeper", func() bool { return followed.sleepers() == "1" })
+	servers.Eventually(t, "the other database has a sleeper", func() bool { return followed.sleepers() == "1" })
 	listener := alone.connect()
 	runOn(t, listener, "LISTEN freshet")
 	for range 20 {
@@ -139,24 +140,24 @@ func TestSleeperIsReplaced(t *testing.T) {
 	db.install("public.*")
 	quick := func(o *FollowerOptions) { o.Poll = poll }
 	first := db.follow(quick)
-	until(t, "the first is the sleeper", func() bool { return first.Stats().Sleeper })
+	servers.Eventually(t, "the first is the sleeper", func() bool { return first.Stats().Sleeper })
 	second, third := db.follow(quick), db.follow(quick)
 	if second.Stats().Sleeper || third.Stats().Sleeper || db.sleepers() != "1" {
 		t.Errorf("%s sleepers, want one", db.sleepers())
 	}
 	first.stop()
-	until(t, "another is the sleeper", func() bool { return second.Stats().Sleeper != third.Stats().Sleeper })
+	servers.Eventually(t, "another is the sleeper", func() bool { return second.Stats().Sleeper != third.Stats().Sleeper })
 	heir := second
 	if third.Stats().Sleeper {
 		heir = third
 	}
 	// Its LISTEN connection ends, and with it the lock; somebody takes it again.
 	db.run(fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND (classid::int8 << 32) | objid::int8 = %d AND mode = 'ExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())", sleeperLock))
-	until(t, "the lock is taken again", func() bool {
+	servers.Eventually(t, "the lock is taken again", func() bool {
 		return heir.Stats().Reconnects > 0 && db.sleepers() == "1" && second.Stats().Sleeper != third.Stats().Sleeper
 	})
 	heard := second.Stats().Notifications + third.Stats().Notifications
-	until(t, "a ring is heard", func() bool {
+	servers.Eventually(t, "a ring is heard", func() bool {
 		db.run("UPDATE users SET name = 'x' WHERE id = 1")
 		return second.Stats().Notifications+third.Stats().Notifications > heard
 	})
@@ -172,7 +173,7 @@ func TestNobodyIsMissedWhenTheAwakeFallsAsleep(t *testing.T) {
 	writer := db.connect()
 	// Again, where the writer rang after all: the follower was awake a moment later, or
 	// somebody's earlier ring came late.
-	until(t, "a writer that found the follower awake", func() bool {
+	servers.Eventually(t, "a writer that found the follower awake", func() bool {
 		db.run("UPDATE users SET name = 'x' WHERE id = 2")
 		runOn(t, writer, "ROLLBACK", "BEGIN", "UPDATE users SET name = 'x' WHERE id = 1")
 		if !f.Stats().Awake {

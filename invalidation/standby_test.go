@@ -71,7 +71,7 @@ func (m *mirrored) open(server *servers.Postgres) *pgx.Conn {
 
 func (m *mirrored) awaitVouched() {
 	m.t.Helper()
-	until(m.t, "the standby is vouched for", func() bool {
+	servers.Eventually(m.t, "the standby is vouched for", func() bool {
 		_, ok := m.standby.Begin()
 		return ok
 	})
@@ -134,7 +134,7 @@ func TestReplicaBehindCostsSpeedOnly(t *testing.T) {
 	if err := m.server.ResumeReplay(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the standby has caught up", func() bool {
+	servers.Eventually(t, "the standby has caught up", func() bool {
 		l = m.loadName()
 		if l.confirmed != nil {
 			t.Fatal(l.confirmed)
@@ -190,7 +190,7 @@ func TestReplicaUnderWriters(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d loads admitted", admitted, loads)
-	until(t, "a load is admitted after the writers", func() bool { return m.fence.Admits(m.loadName().ticket) })
+	servers.Eventually(t, "a load is admitted after the writers", func() bool { return m.fence.Admits(m.loadName().ticket) })
 }
 
 // A commit that waits for a synchronous standby is visible on another standby
@@ -208,7 +208,7 @@ func TestReplicaAheadIsForBoundedReaders(t *testing.T) {
 	}()
 	defer func() { cancel(); <-ended }()
 	var l loaded
-	until(t, "the standby shows the commit", func() bool { l = m.loadName(); return l.name == "ahead" })
+	servers.Eventually(t, "the standby shows the commit", func() bool { l = m.loadName(); return l.name == "ahead" })
 	if got := m.value("SELECT name FROM users WHERE id = 1"); got != "A" {
 		t.Fatalf("the primary shows %q", got)
 	}
@@ -258,7 +258,7 @@ func TestStandbyOfAnotherIncarnationIsRefused(t *testing.T) {
 	if err := m.primary.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "a new incarnation", func() bool {
+	servers.Eventually(t, "a new incarnation", func() bool {
 		head := m.fence.Head()
 		return head != nil && head.Incarnation != label.Incarnation
 	})
@@ -290,7 +290,7 @@ func TestStandbyOfTheOldTimelineIsRefused(t *testing.T) {
 	// The old server's log grows beyond every position of the new one.
 	m.run("CREATE TABLE filler AS SELECT repeat('x', 100) FROM generate_series(1, 20000)")
 	f.confirmNow()
-	until(t, "it was asked", func() bool {
+	servers.Eventually(t, "it was asked", func() bool {
 		_, failure := moved.standby.awaited()
 		return failure != nil && strings.Contains(failure.Error(), "does not follow")
 	})
@@ -307,7 +307,7 @@ func TestStandbyConnectionLost(t *testing.T) {
 	if err := m.server.Stop(servers.Fast); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "nothing is vouched for", func() bool { _, ok := m.standby.Begin(); return !ok })
+	servers.Eventually(t, "nothing is vouched for", func() bool { _, ok := m.standby.Begin(); return !ok })
 	if m.standby.Confirm(t.Context(), label, began, fence.Now()) == nil {
 		t.Error("confirmed without a connection")
 	}
@@ -361,11 +361,11 @@ func TestReloadOfTheStandbyIsNoticed(t *testing.T) {
 		}
 	}
 	await() // at the start of the connection
-	until(t, "vouched for", func() bool { _, ok := s.Begin(); return ok })
+	servers.Eventually(t, "vouched for", func() bool { _, ok := s.Begin(); return ok })
 	runOn(t, m.read, "SELECT pg_reload_conf()")
 	await()
 	await()
-	until(t, "vouched for again", func() bool { _, ok := s.Begin(); return ok })
+	servers.Eventually(t, "vouched for again", func() bool { _, ok := s.Begin(); return ok })
 }
 
 func TestStandbyOptionsAreChecked(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // While suspended nothing is followed, by nobody, and nothing of ours happens at DDL
@@ -33,7 +34,7 @@ func TestSuspendAndResume(t *testing.T) {
 	if err := f.Confirm(t.Context(), suspendedAt); err == nil {
 		t.Error("a look that began after suspending counts")
 	}
-	until(t, "both say so", func() bool {
+	servers.Eventually(t, "both say so", func() bool {
 		return strings.Contains(f.Stats().LastError, "freshet resume") && strings.Contains(installing.Stats().LastError, "freshet resume")
 	})
 	if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*"}}); !errors.Is(err, errSuspended) {
@@ -55,7 +56,7 @@ func TestSuspendAndResume(t *testing.T) {
 		_, err := Resume(context.Background(), resumer)
 		resumed <- err
 	}()
-	until(t, "resume waits for the transaction", func() bool {
+	servers.Eventually(t, "resume waits for the transaction", func() bool {
 		if len(resumed) > 0 {
 			t.Fatalf("resume did not wait: %v", <-resumed)
 		}
@@ -68,10 +69,10 @@ func TestSuspendAndResume(t *testing.T) {
 	if err := <-resumed; err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the follower is back", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
+	servers.Eventually(t, "the follower is back", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 	f.wantAdmitted(entry, false, "an entry from before, whose change nobody recorded")
 	f.wantAdmitted(untagged, false, "an entry from before that names no table")
-	until(t, "the renamed column is watched", func() bool { return slices.Contains(f.columns("public.users"), "id") && db.state().Problems() == nil })
+	servers.Eventually(t, "the renamed column is watched", func() bool { return slices.Contains(f.columns("public.users"), "id") && db.state().Problems() == nil })
 	again := f.load(db.spell("users/id=2", "users/*")...)
 	f.wantAdmitted(again, true, "an entry from after")
 	db.run("UPDATE users SET name = 'newer' WHERE id = 2")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // By its age, the row of a transaction that took long would be deleted before
@@ -93,7 +95,7 @@ func TestFollowerTrims(t *testing.T) {
 	f := db.follow(func(o *FollowerOptions) { o.Retention, o.Poll = time.Second, 20*time.Millisecond })
 	db.run("UPDATE users SET name = 'x' WHERE id = 2")
 	f.confirmNow()
-	until(t, "the outbox is empty", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
+	servers.Eventually(t, "the outbox is empty", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
 	if n := f.Stats().Resets[resetTrimmed]; n != 0 {
 		t.Errorf("a follower that keeps up was reset %d times by trimming", n)
 	}

@@ -20,7 +20,7 @@ func TestAuditsOfNothing(t *testing.T) {
 	f := db.follow(func(o *FollowerOptions) { o.Verify = verify })
 	settle := func() (audits uint64) {
 		t.Helper()
-		until(t, "audits come to rest", func() bool {
+		servers.Eventually(t, "audits come to rest", func() bool {
 			audits = f.Stats().Audits
 			at := f.auditedAt.Load()
 			for seen := 0; seen < 5; {
@@ -58,7 +58,7 @@ func TestAuditsOfNothing(t *testing.T) {
 		}
 		resets := f.Stats().Resets[resetRoles]
 		db.run("BEGIN", "SET LOCAL allow_system_table_mods = on", statement, "COMMIT")
-		until(t, what+" that changed is found", func() bool { return f.Stats().Resets[resetRoles] > resets })
+		servers.Eventually(t, what+" that changed is found", func() bool { return f.Stats().Resets[resetRoles] > resets })
 	}
 }
 

@@ -192,7 +192,7 @@ func TestCase22TriggersThatAreSilenced(t *testing.T) {
 	// verification interval.
 	entry := f.reads("users/id=1")
 	db.run("SET allow_system_table_mods = on", "UPDATE pg_trigger SET tgenabled = 'D' WHERE tgname LIKE 'zz_freshet%' AND tgrelid = 'users'::regclass")
-	until(t, "the table is not watched", func() bool { _, ok := f.State().ByName("public.users"); return !ok })
+	servers.Eventually(t, "the table is not watched", func() bool { _, ok := f.State().ByName("public.users"); return !ok })
 	f.confirmNow()
 	f.wantAdmitted(entry, false, "triggers disabled without an event")
 }

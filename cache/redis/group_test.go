@@ -19,7 +19,7 @@ func keyNumber(i int) string { return fmt.Sprintf("freshet:{%d}", i) }
 func setAll(t *testing.T, s *redis.Store, value string) {
 	t.Helper()
 	for i := range manyKeys {
-		until(t, keyNumber(i)+" is set", func() bool {
+		servers.Eventually(t, keyNumber(i)+" is set", func() bool {
 			return s.Set(t.Context(), keyNumber(i), []byte(value), time.Hour)
 		})
 	}
@@ -84,7 +84,7 @@ func nodeHangs(t *testing.T, cluster *servers.RedisCluster) {
 	if err := cluster.Nodes()[2].Pause(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "every breaker of the hanging node is open", func() bool {
+	servers.Eventually(t, "every breaker of the hanging node is open", func() bool {
 		began := time.Now()
 		served(s, "w")
 		return time.Since(began) < timeout
@@ -98,7 +98,7 @@ func nodeHangs(t *testing.T, cluster *servers.RedisCluster) {
 	if err := cluster.Nodes()[2].Resume(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "all keys are back", func() bool { return len(served(s, "w")) == manyKeys && s.Stats().State == "closed" })
+	servers.Eventually(t, "all keys are back", func() bool { return len(served(s, "w")) == manyKeys && s.Stats().State == "closed" })
 }
 
 func nodeDies(t *testing.T, cluster *servers.RedisCluster, s *redis.Store) {
@@ -108,7 +108,7 @@ func nodeDies(t *testing.T, cluster *servers.RedisCluster, s *redis.Store) {
 	if got := len(served(s, "x")); got == 0 || got == manyKeys {
 		t.Fatalf("%d keys of %d with one node of three dead", got, manyKeys)
 	}
-	until(t, "dead keys cost nothing", func() bool {
+	servers.Eventually(t, "dead keys cost nothing", func() bool {
 		began := time.Now()
 		served(s, "x")
 		return time.Since(began) < 500*time.Millisecond
@@ -147,7 +147,7 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	contends(t, connect(t, redis.Options{URL: group.URL(), Prefix: prefix(t)}))
 	replica := connect(t, redis.Options{URL: group.Replica().URL()})
-	until(t, "the replica has it", func() bool { _, _, ok := replica.Get(ctx, "k"); return ok })
+	servers.Eventually(t, "the replica has it", func() bool { _, _, ok := replica.Get(ctx, "k"); return ok })
 	if err := group.Sever(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +163,6 @@ func TestSentinelFailover(t *testing.T) {
 	if err := group.Failover(ctx); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the promoted replica answers", func() bool { v, _, ok := s.Get(ctx, "k"); return ok && string(v) == "old" })
-	until(t, "it takes writes", func() bool { return s.Set(ctx, "k", []byte("newer"), time.Hour) })
+	servers.Eventually(t, "the promoted replica answers", func() bool { v, _, ok := s.Get(ctx, "k"); return ok && string(v) == "old" })
+	servers.Eventually(t, "it takes writes", func() bool { return s.Set(ctx, "k", []byte("newer"), time.Hour) })
 }

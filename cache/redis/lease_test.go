@@ -69,7 +69,7 @@ func TestLeaseEndsByItself(t *testing.T) {
 	t.Parallel()
 	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	s.Contend(t.Context(), "k", nil, "dead", 20*time.Millisecond)
-	until(t, "the lease ends", func() bool {
+	servers.Eventually(t, "the lease ends", func() bool {
 		_, _, leased, _ := s.Contend(t.Context(), "k", nil, "next", time.Minute)
 		return leased
 	})

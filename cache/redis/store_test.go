@@ -53,18 +53,6 @@ func connect(t *testing.T, o redis.Options) *redis.Store {
 	return s
 }
 
-// until waits for a condition that another process brings about.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func TestSetThenGet(t *testing.T) {
 	t.Parallel()
 	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
@@ -101,7 +89,7 @@ func TestValueEndsWithItsLife(t *testing.T) {
 	if !s.Set(t.Context(), "k", []byte("v"), 20*time.Millisecond) {
 		t.Fatal("set refused")
 	}
-	until(t, "the value expires", func() bool { _, _, ok := s.Get(t.Context(), "k"); return !ok })
+	servers.Eventually(t, "the value expires", func() bool { _, _, ok := s.Get(t.Context(), "k"); return !ok })
 	if s.Set(t.Context(), "k", []byte("v"), 0) {
 		t.Fatal("a value without a life was set")
 	}
@@ -233,7 +221,7 @@ func TestRedisDownAtStart(t *testing.T) {
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the store recovers", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
+	servers.Eventually(t, "the store recovers", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
 }
 
 // costsNothingMax is what calls that cost nothing may take on a busy machine. If each
@@ -250,7 +238,7 @@ func TestDeadServerCostsNothing(t *testing.T) {
 		t.Fatal("set refused")
 	}
 	server.Kill()
-	until(t, "the breaker opens", func() bool { s.Get(ctx, "k"); return s.Stats().State == "open" })
+	servers.Eventually(t, "the breaker opens", func() bool { s.Get(ctx, "k"); return s.Stats().State == "open" })
 	sent := s.Stats().Gets
 	began := time.Now()
 	for range 1000 {
@@ -267,18 +255,18 @@ func TestDeadServerCostsNothing(t *testing.T) {
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the breaker closes", func() bool { s.Get(ctx, "k"); return s.Stats().State == "closed" })
+	servers.Eventually(t, "the breaker closes", func() bool { s.Get(ctx, "k"); return s.Stats().State == "closed" })
 	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
 		t.Fatal("set refused after the restart")
 	}
-	until(t, "both to be logged", func() bool { return log.count("Redis does not answer") == 1 && log.count("Redis is back") == 1 })
+	servers.Eventually(t, "both to be logged", func() bool { return log.count("Redis does not answer") == 1 && log.count("Redis is back") == 1 })
 }
 
 func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	s := connect(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
-	until(t, "the value is set", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
+	servers.Eventually(t, "the value is set", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +300,7 @@ func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the value comes back", func() bool { _, _, ok := s.Get(t.Context(), "k"); return ok })
+	servers.Eventually(t, "the value comes back", func() bool { _, _, ok := s.Get(t.Context(), "k"); return ok })
 }
 
 // However many read at once, Redis sees a bounded number of connections, and a

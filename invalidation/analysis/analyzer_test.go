@@ -200,7 +200,7 @@ func (b *bench) untilWaiting(t *testing.T) {
 }
 
 // waitMax bounds what a test waits for; nothing takes nearly as long.
-const waitMax = time.Minute
+const waitMax = servers.EventuallyMax
 
 // Many goroutines with different search_paths and settings share few sessions,
 // and each is understood in its own.

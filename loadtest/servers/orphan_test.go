@@ -74,7 +74,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 		t.Fatalf("the victim had processes %v, want two servers and children", report.Processes)
 	}
 	for _, pid := range report.Processes {
-		eventually(t, "process of the dead parent to end", func() bool { return !alive(pid) })
+		Eventually(t, "process of the dead parent to end", func() bool { return !alive(pid) })
 	}
 
 	// Another process may have swept already; this makes sure.
@@ -154,16 +154,4 @@ func mustAccount(t *testing.T) account {
 		t.Fatal(err)
 	}
 	return who
-}
-
-// eventually polls until the condition holds, for at most a minute.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(pollInterval)
-	}
 }

@@ -32,11 +32,11 @@ func TestClusterLosesANode(t *testing.T) {
 	c := StartCluster(t, 3)
 	nodes := c.Nodes()
 	nodes[0].Kill()
-	eventually(t, "the others know", func() bool { return nodes[1].says("cluster_slots_fail:5461", "CLUSTER", "INFO") })
+	Eventually(t, "the others know", func() bool { return nodes[1].says("cluster_slots_fail:5461", "CLUSTER", "INFO") })
 	if err := nodes[0].Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is back", func() bool { return nodes[1].says("cluster_slots_fail:0", "CLUSTER", "INFO") })
+	Eventually(t, "it is back", func() bool { return nodes[1].says("cluster_slots_fail:0", "CLUSTER", "INFO") })
 }
 
 func TestSentinelPromotesALaggingReplica(t *testing.T) {
@@ -45,7 +45,7 @@ func TestSentinelPromotesALaggingReplica(t *testing.T) {
 	if err := s.Master().commands([]string{"SET", "key", "old"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replica has it", func() bool { return s.Replica().says("old", "GET", "key") })
+	Eventually(t, "the replica has it", func() bool { return s.Replica().says("old", "GET", "key") })
 	if err := s.Sever(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func client(t *testing.T, r *Redis) *redis.Client {
 // reconnected waits for a client to notice that its server was started again.
 func reconnected(t *testing.T, c *redis.Client) {
 	t.Helper()
-	eventually(t, "Redis to answer", func() bool { return c.Ping(context.Background()).Err() == nil })
+	Eventually(t, "Redis to answer", func() bool { return c.Ping(context.Background()).Err() == nil })
 }
 
 func TestRedisForgetsUnlessPersistent(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -129,15 +128,7 @@ func (b *bed) scans(table string) (n int64) {
 	return n
 }
 
-// eventuallyMax bounds what a test waits for; nothing takes nearly as long.
-const eventuallyMax = time.Minute
-
 func (b *bed) eventually(what string, holds func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	b.t.Fatalf("waited in vain for %s", what)
+	servers.Eventually(b.t, what, holds)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -87,7 +88,7 @@ func (b *bystander) mustGoOn(t *testing.T) {
 		return b.answers
 	}
 	before := count()
-	eventually(t, "answers to a bystander", func() bool { return count() > before+5 })
+	servers.Eventually(t, "answers to a bystander", func() bool { return count() > before+5 })
 }
 
 // resources are what a leak would take.
@@ -106,7 +107,7 @@ func measure(t *testing.T) resources {
 func (before resources) mustReturnTo(t *testing.T) {
 	t.Helper()
 	var now resources
-	for deadline := time.Now().Add(eventuallyMax); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(servers.EventuallyMax); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		now = measure(t)
 		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors {
 			return

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -27,7 +28,7 @@ func (c *rawClient) reaches(bed *testbed, condition string) {
 	if condition == "" {
 		condition = readsClient
 	}
-	eventually(c.t, "the server process to get there", func() bool {
+	servers.Eventually(c.t, "the server process to get there", func() bool {
 		var there bool
 		err := bed.direct.QueryRow(c.t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND "+condition,
 			binary.BigEndian.Uint32(c.key)).Scan(&there)
@@ -118,7 +119,7 @@ func TestCase38CancelOfAHitSparesTheNextQuery(t *testing.T) {
 	bed := newTestbed(t, casesSchema)
 	s := bed.sidecar()
 	c := dialRaw(t, s.dsn())
-	eventually(t, "a hit", func() bool {
+	servers.Eventually(t, "a hit", func() bool {
 		before := s.count(HitL1)
 		c.ask(msgQuery(readItem3))
 		return s.count(HitL1) > before
@@ -154,7 +155,7 @@ func TestCase38ClientLeavesDuringItsLoad(t *testing.T) {
 		_, err := readVersion(late)
 		joined <- err
 	}()
-	eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
+	servers.Eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
 	slow.conn.Close()
 	if err := <-joined; err != nil {
 		t.Errorf("the client that waited got %v", err)

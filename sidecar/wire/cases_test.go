@@ -441,7 +441,7 @@ func TestCase36LargeResultsAreNotKept(t *testing.T) {
 	if hits := s.count(HitL1) + s.count(HitL2) + s.count(Coalesced); hits > 0 {
 		t.Errorf("%d hits of an answer of %d bytes, where %d may be kept", hits, len(first), entryMax)
 	}
-	eventually(t, "hits of what is small", func() bool {
+	servers.Eventually(t, "hits of what is small", func() bool {
 		before := s.count(HitL1)
 		c.ask(small)
 		return s.count(HitL1) > before

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // faultyFollower panics when it is asked next, once it was told to.
@@ -55,5 +56,5 @@ func TestFaultEndsOneSession(t *testing.T) {
 			t.Errorf("%d faults are counted, want %d", n, s.panics)
 		}
 	}
-	eventually(t, "both sessions to be gone", func() bool { return s.Report().Sessions == 1 })
+	servers.Eventually(t, "both sessions to be gone", func() bool { return s.Report().Sessions == 1 })
 }

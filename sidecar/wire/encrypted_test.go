@@ -106,7 +106,7 @@ func (b *encryptedBed) encrypt(addresses []net.IP, names []string) string {
 	}
 	b.exec("ALTER SYSTEM SET ssl = on")
 	b.exec("SELECT pg_reload_conf()")
-	eventually(b.t, "TLS to be on", func() bool {
+	servers.Eventually(b.t, "TLS to be on", func() bool {
 		var ssl string
 		return b.connect(b.postgres.DSN(b.database)).QueryRow(b.t.Context(), "SHOW ssl").Scan(&ssl) == nil && ssl == "on"
 	})
@@ -254,7 +254,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 	}
 	b.exec("ALTER SYSTEM SET ssl = off")
 	b.exec("SELECT pg_reload_conf()")
-	eventually(t, "TLS to be off", func() bool {
+	servers.Eventually(t, "TLS to be off", func() bool {
 		var ssl string
 		return b.connect(b.postgres.DSN(b.database)).QueryRow(t.Context(), "SHOW ssl").Scan(&ssl) == nil && ssl == "off"
 	})

@@ -94,7 +94,7 @@ func TestClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
 // learnExtended makes the sidecar analyse readItem as raw clients send it.
 func (s *side) learnExtended(c *rawClient) {
 	s.bed.t.Helper()
-	eventually(s.bed.t, "the shape to be known", func() bool {
+	servers.Eventually(s.bed.t, "the shape to be known", func() bool {
 		before := s.count(Bypass)
 		c.ask(read("8"), msgSync)
 		return s.count(Bypass) == before
@@ -105,7 +105,7 @@ func (s *side) learnExtended(c *rawClient) {
 // requires every answer to be the version.
 func (s *side) wantVersionFromCache(c *rawClient, version string) {
 	s.bed.t.Helper()
-	eventually(s.bed.t, "a hit", func() bool {
+	servers.Eventually(s.bed.t, "a hit", func() bool {
 		hits := s.count(HitL1)
 		answer := c.ask(read("7"), msgSync)
 		if !strings.Contains(string(answer), "\x00\x00\x00"+string(rune(len(version)))+version+"C") {

@@ -58,9 +58,9 @@ WHERE backend_type = 'client backend' AND pid <> ALL ($1) AND datname = current_
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(pid, 0); err == nil {
-		eventually(t, "the backend to be gone", func() bool { return syscall.Kill(pid, 0) != nil })
+		servers.Eventually(t, "the backend to be gone", func() bool { return syscall.Kill(pid, 0) != nil })
 	}
-	eventually(t, "Postgres to recover", func() bool {
+	servers.Eventually(t, "Postgres to recover", func() bool {
 		again, err := pgx.Connect(context.Background(), pg.DSN(database))
 		if err != nil {
 			return false
@@ -134,7 +134,7 @@ func TestPostgresFaults(t *testing.T) {
 // mustHit waits until reads through a sidecar are answered from memory.
 func mustHit(t *testing.T, s *side) {
 	t.Helper()
-	eventually(t, "hits to come back", func() bool {
+	servers.Eventually(t, "hits to come back", func() bool {
 		before := s.count(HitL1)
 		for range 2 {
 			s.psql("SELECT name FROM item WHERE id = 98")

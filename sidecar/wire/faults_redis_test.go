@@ -228,7 +228,7 @@ func mustShare(t *testing.T, bed *testbed, from, to *side) {
 	loads, takes := from.connect(), to.connect()
 	defer loads.Close(context.Background())
 	defer takes.Close(context.Background())
-	eventually(t, "a hit on what the other sidecar loaded", func() bool {
+	servers.Eventually(t, "a hit on what the other sidecar loaded", func() bool {
 		bed.exec("UPDATE item SET version = version + 1 WHERE id = 99")
 		before, published := to.count(HitL2), from.cache.Stats().Published
 		for _, conn := range []*pgx.Conn{loads, takes} {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
@@ -239,6 +240,6 @@ func TestThousandConnectionsDropped(t *testing.T) {
 	}
 	b.mustGoOn(t)
 	before.mustReturnTo(t)
-	eventually(t, "the sessions to end", func() bool { return s.Report().Sessions == 1 })
+	servers.Eventually(t, "the sessions to end", func() bool { return s.Report().Sessions == 1 })
 	s.psql("SELECT count(*) FROM wide, item, item i") // nobody waits for a load that was dropped
 }

@@ -41,7 +41,7 @@ func versionOf7(t *testing.T, conn *pgx.Conn) (version int) {
 // warm reads until the sidecar would serve the answer to anybody.
 func (s *side) warm(conn *pgx.Conn) {
 	s.bed.t.Helper()
-	eventually(s.bed.t, "a hit", func() bool {
+	servers.Eventually(s.bed.t, "a hit", func() bool {
 		before := s.count(HitL1)
 		var version int
 		if err := conn.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 7").Scan(&version); err != nil {
@@ -105,7 +105,7 @@ func TestStalenessOfASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	acknowledged := time.Now()
-	eventually(t, "the bound to pass", func() bool { return time.Since(acknowledged) > 20*time.Millisecond })
+	servers.Eventually(t, "the bound to pass", func() bool { return time.Since(acknowledged) > 20*time.Millisecond })
 	if got := versionOf7(t, conn); got != 1 {
 		t.Errorf("version %d, older than the session's staleness allows", got)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const joinSchema = `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE TABLE purchase (id int PRIMARY KEY, person_id int, note text);
@@ -216,7 +218,7 @@ func TestLookupBeforeTheLoad(t *testing.T) {
 		}
 		answered <- name
 	}()
-	eventually(t, "the load to wait for the lock", func() bool {
+	servers.Eventually(t, "the load to wait for the lock", func() bool {
 		var n int
 		err := j.direct.QueryRow(ctx, `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 			WHERE NOT l.granted AND l.relation = 'person'::regclass AND a.datname = current_database()`).Scan(&n)

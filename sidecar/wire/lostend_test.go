@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -18,7 +19,7 @@ import (
 // sessionOf waits for the session of a client that has just been let in.
 func (s *side) sessionOf(c *rawClient) (found *session) {
 	c.t.Helper()
-	eventually(c.t, "the session", func() bool {
+	servers.Eventually(c.t, "the session", func() bool {
 		found = s.sessions.find(cancelKey(c.key))
 		return found != nil
 	})
@@ -32,7 +33,7 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 	s := bed.sidecar()
 	ask := msgQuery("SELECT name FROM item WHERE id = 7")
 	mustHit := func(c *rawClient) {
-		eventually(t, "a hit", func() bool {
+		servers.Eventually(t, "a hit", func() bool {
 			before := s.count(HitL1)
 			c.ask(ask)
 			return s.count(HitL1) > before
@@ -49,13 +50,13 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 			hits := s.count(HitL1)
 			session.writeMu.Lock()
 			c.send(ask)
-			eventually(t, "the session to answer", func() bool { return s.count(HitL1) > hits })
+			servers.Eventually(t, "the session to answer", func() bool { return s.count(HitL1) > hits })
 			c.send(ask)
 			if err := leave(c.conn); err != nil {
 				t.Error(err)
 			}
 			session.writeMu.Unlock()
-			eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
+			servers.Eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
 			c.conn.Close()
 		})
 	}
@@ -77,7 +78,7 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 		err := bed.direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%random%' AND state = $2", pid, state).Scan(&n)
 		return err == nil && n == 1
 	}
-	eventually(t, "Postgres to answer", func() bool { return is("idle") })
+	servers.Eventually(t, "Postgres to answer", func() bool { return is("idle") })
 	bed.exec("SELECT pg_terminate_backend($1, 20000)", pid)
 	session.writeMu.Unlock()
 	got := c.rest()
@@ -88,7 +89,7 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 	if kinds != "TDCZE" {
 		t.Errorf("the client got\n%s", show(got))
 	}
-	eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
+	servers.Eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
 }
 
 // standIn is a listener in the place of a Postgres, and how to connect to it.
@@ -128,7 +129,7 @@ func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop 
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(eventuallyMax):
+		case <-time.After(servers.EventuallyMax):
 			t.Fatal("the sidecar does not end")
 		}
 	}

@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // TestCase26PreparedStatementsAfterChanges: a statement that was prepared before its
@@ -73,7 +75,7 @@ DO $$ BEGIN CREATE ROLE nobody_in_particular; EXCEPTION WHEN OTHERS THEN NULL; E
 				compare("after", describe)
 			}
 			if name == "other table" || name == "rights" {
-				eventually(t, "hits after a change that does not matter", func() bool {
+				servers.Eventually(t, "hits after a change that does not matter", func() bool {
 					before := s.count(HitL1)
 					through.ask(use.send)
 					return s.count(HitL1) > before

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -34,7 +35,7 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 		}
 		return columns, fields
 	}
-	eventually(t, "a hit", func() bool {
+	servers.Eventually(t, "a hit", func() bool {
 		before := s.count(HitL1)
 		ask()
 		return s.count(HitL1) > before

@@ -107,7 +107,7 @@ func TestCase39OvertakenLoad(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "the second sidecar to serve the new answer", func() bool {
+	servers.Eventually(t, "the second sidecar to serve the new answer", func() bool {
 		before := second.count(HitL1) + second.count(HitL2)
 		got, err := readVersion(b)
 		return err == nil && got == 1 && second.count(HitL1)+second.count(HitL2) > before
@@ -138,7 +138,7 @@ func TestCase39LateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
 		}
 		joined <- version
 	}()
-	eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
+	servers.Eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
 	if got := h.release(); got != 0 {
 		t.Errorf("the overtaken read answered version %d, want 0", got)
 	}
@@ -201,7 +201,7 @@ func TestCase38CancelWhileWaiting(t *testing.T) {
 		_, err := late.Exec(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
 		result <- err
 	}()
-	eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
+	servers.Eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
 	if err := late.PgConn().CancelRequest(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package wire
 import (
 	"fmt"
 	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const constantsSchema = `
@@ -146,11 +148,11 @@ func TestConstantsGoOnHitting(t *testing.T) {
 				return s.count(HitL1) > before
 			}
 			if !c.misses {
-				eventually(t, "a hit", hits)
+				servers.Eventually(t, "a hit", hits)
 				return
 			}
 			before := s.Report().Bypasses[reasonParsedUnder]
-			eventually(t, "the reason", func() bool {
+			servers.Eventually(t, "the reason", func() bool {
 				if hits() {
 					t.Fatal("it was answered")
 				}

@@ -34,7 +34,7 @@ func BenchmarkPgbench(b *testing.B) {
 	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
 	s := bed.sidecar()
 	s.shortRuns.Store(shortRunsMin)
-	eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
+	servers.Eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
 	bouncer := servers.StartPgBouncer(b, bed.postgres, servers.PgBouncerOptions{})
 	through, relayed := place{s.dir, testPort}, place{bouncer.SocketDir(), bouncer.Port()}
 	for _, script := range []struct {

@@ -116,7 +116,7 @@ func TestNewIncarnationIsFoundOnAnOldConnection(t *testing.T) {
 	}
 	mustHit := func(version int) {
 		t.Helper()
-		eventually(t, "hits to come back", func() bool {
+		servers.Eventually(t, "hits to come back", func() bool {
 			before := s.count(HitL1)
 			return versionOf7(t, conn) == version && s.count(HitL1) > before
 		})

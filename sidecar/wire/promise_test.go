@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // promises is what readers are held to while something else goes on: a writer
@@ -92,7 +94,7 @@ func (p *promises) goOn() {
 		return p.reads
 	}
 	before, began := count(), time.Now()
-	eventually(p.t, "reads to go on", func() bool { return count() > before+100 && time.Since(began) > promiseInterval })
+	servers.Eventually(p.t, "reads to go on", func() bool { return count() > before+100 && time.Since(began) > promiseInterval })
 }
 
 // connected calls use with a connection until the test ends, connecting again

@@ -59,7 +59,7 @@ func (b *replicaBed) replicaSidecar(reached, vouched *servers.Postgres) *side {
 			b.t.Error(err)
 		}
 	})
-	eventually(b.t, "the standby to be vouched for", func() bool { _, ok := standby.Begin(); return ok })
+	servers.Eventually(b.t, "the standby to be vouched for", func() bool { _, ok := standby.Begin(); return ok })
 	return s
 }
 
@@ -80,7 +80,7 @@ func name(t *testing.T, conn *pgx.Conn, id int) (name string) {
 // hit reads until an answer came from the cache, and returns it.
 func (b *replicaBed) hit(conn *pgx.Conn, id int) (text string) {
 	b.t.Helper()
-	eventually(b.t, "a hit", func() bool {
+	servers.Eventually(b.t, "a hit", func() bool {
 		before := b.side.count(HitL1)
 		text = name(b.t.(*testing.T), conn, id)
 		return b.side.count(HitL1) > before
@@ -164,7 +164,7 @@ func TestConnectionToAnotherStandbyIsNotServed(t *testing.T) {
 	second := servers.StartStandby(t, b.postgres, servers.PostgresOptions{})
 	s := b.replicaSidecar(second, b.standby)
 	conn := s.bounded()
-	eventually(t, "reads to pass through", func() bool {
+	servers.Eventually(t, "reads to pass through", func() bool {
 		name(t, conn, 1)
 		return s.Report().Bypasses[reasonReplicaBehind] > 5
 	})
@@ -202,7 +202,7 @@ func TestRecoveryConflictReachesTheClient(t *testing.T) {
 		_, err := conn.Exec(context.Background(), "SELECT name, pg_sleep(30) FROM items")
 		failed <- err
 	}()
-	eventually(t, "the query to run", func() bool {
+	servers.Eventually(t, "the query to run", func() bool {
 		var n int
 		direct := b.connect(b.standby.DSN(b.database))
 		defer direct.Close(context.Background())
@@ -230,7 +230,7 @@ func TestRowSecurityPassesThroughOnAReplica(t *testing.T) {
 	b.exec("ALTER TABLE items ENABLE ROW LEVEL SECURITY")
 	b.side.received()
 	passed := func() uint64 { return b.side.Report().Bypasses["row_security"] }
-	eventually(t, "the reason to be told", func() bool { name(t, conn, 1); return passed() > 0 })
+	servers.Eventually(t, "the reason to be told", func() bool { name(t, conn, 1); return passed() > 0 })
 	hits, misses, before := b.side.count(HitL1), b.side.count(Miss), passed()
 	const reads = 5
 	for range reads {

@@ -200,7 +200,7 @@ func TestCase15RowSecurityByRole(t *testing.T) {
 		w.exec(c.sql)
 		w.side.received()
 		if !c.told {
-			eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrong() == "" })
+			servers.Eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrong() == "" })
 		}
 		for range 2 {
 			if found := w.wrong(); found != "" {
@@ -291,7 +291,7 @@ func TestPlanFromBeforeTheRoleChanged(t *testing.T) {
 	w.exec("ALTER ROLE tenant BYPASSRLS")
 	// A new session has the new role's rights at once; its own key too.
 	fresh := w.open("tenant", "b")
-	eventually(t, "the old session to be spared", func() bool {
+	servers.Eventually(t, "the old session to be spared", func() bool {
 		if got := ids(fresh); got != "[1 2 3]" {
 			t.Fatalf("a new session of a role with BYPASSRLS reads %s", got)
 		}
@@ -319,7 +319,7 @@ func TestMomentOfBypassIsNoticed(t *testing.T) {
 	}
 	w.exec("ALTER ROLE tenant NOBYPASSRLS")
 	want := w.want(s, "", sql)
-	eventually(t, "the tenant to read its own again", func() bool { return s.ask(true, sql) == want })
+	servers.Eventually(t, "the tenant to read its own again", func() bool { return s.ask(true, sql) == want })
 	for range 3 {
 		for _, s := range []*tenantSession{s, w.open("tenant", "a")} {
 			if got := s.ask(true, sql); got != want {

@@ -264,7 +264,7 @@ func TestSessionWithALibraryPassesThrough(t *testing.T) {
 	// Of a database's own, an ordinary role's session, too. This library is everywhere.
 	bed.exec(fmt.Sprintf("CREATE ROLE %[1]s_reader LOGIN; GRANT SELECT ON item TO %[1]s_reader; ALTER DATABASE %[1]s SET session_preload_libraries = 'dict_snowball'", bed.database))
 	preloaded := bed.connect(fmt.Sprintf("host=%s port=%d user=%s_reader dbname=%s", s.dir, testPort, bed.database, bed.database))
-	eventually(t, "the reason", func() bool {
+	servers.Eventually(t, "the reason", func() bool {
 		versionOf7(t, preloaded)
 		return s.Report().Bypasses[reasonLibrary] > after.Bypasses[reasonLibrary]
 	})

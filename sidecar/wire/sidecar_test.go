@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const itemSchema = `
@@ -31,7 +33,7 @@ func TestCase43SecondReadDoesNotReachPostgres(t *testing.T) {
 	s := bed.sidecar()
 	read := "SELECT name, version FROM item WHERE id = 7"
 	first := s.psql(read)
-	eventually(t, "Postgres to count the first read", func() bool { return bed.scans("item") > 0 })
+	servers.Eventually(t, "Postgres to count the first read", func() bool { return bed.scans("item") > 0 })
 	before := bed.scans("item")
 	for range 5 {
 		if got := s.psql(read); got != first {
@@ -65,7 +67,7 @@ func TestDirectUpdateIsSeenThroughEverySidecar(t *testing.T) {
 		bed.exec("UPDATE item SET version = $1 WHERE id = 7", version)
 		acknowledged := time.Now()
 		for i, s := range sides {
-			eventually(t, fmt.Sprintf("version %d through sidecar %d", version, i), func() bool {
+			servers.Eventually(t, fmt.Sprintf("version %d through sidecar %d", version, i), func() bool {
 				asked := time.Now()
 				if s.psql("SELECT version FROM item WHERE id = 7") == fmt.Sprintln(version) {
 					return true

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // TestBigResultToASlowReader streams 100 MB to a client that takes its time.
@@ -82,7 +84,7 @@ func TestStuckClientHoldsUpNobody(t *testing.T) {
 		bed.exec("ALTER TABLE item ADD COLUMN IF NOT EXISTS extra int DEFAULT 1")
 		bed.exec("ALTER TABLE item DROP COLUMN extra")
 		bed.exec("UPDATE item SET version = $1 WHERE id = 7", round)
-		eventually(t, "hits beside a stuck client", func() bool {
+		servers.Eventually(t, "hits beside a stuck client", func() bool {
 			before := s.count(HitL1)
 			for range 2 {
 				s.psql("SELECT version FROM item WHERE id = 7")
@@ -121,7 +123,7 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 		if took := time.Since(began); took > bystanderWaitMax {
 			t.Errorf("the end took %v, its limit is %v", took, time.Second)
 		}
-	case <-time.After(eventuallyMax):
+	case <-time.After(servers.EventuallyMax):
 		t.Fatal("the sidecar does not end")
 	}
 }

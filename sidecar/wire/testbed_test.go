@@ -192,7 +192,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 			closer.Close()
 		}
 	})
-	eventually(b.t, "the follower to look", func() bool {
+	servers.Eventually(b.t, "the follower to look", func() bool {
 		return s.follower.Confirm(context.Background(), fence.Now()) == nil && len(s.follower.State().Tables()) > 0
 	})
 	return s
@@ -225,7 +225,7 @@ func (s *side) psql(commands ...string) string {
 // of that shape is a load to be captured, however slow the machine.
 func (s *side) learn(sql string) {
 	s.bed.t.Helper()
-	eventually(s.bed.t, "the shape to be known", func() bool {
+	servers.Eventually(s.bed.t, "the shape to be known", func() bool {
 		before := s.count(Bypass)
 		s.psql(sql)
 		return s.count(Bypass) == before
@@ -254,7 +254,4 @@ func run(t testing.TB, pg *servers.Postgres, name string, args ...string) string
 	return string(out)
 }
 
-// eventuallyMax bounds what a test waits for.
-const eventuallyMax = testkit.EventuallyMax
-
-var eventually, socketDir = testkit.Eventually, testkit.SocketDir
+var socketDir = testkit.SocketDir

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 const waysSchema = `
@@ -85,7 +87,7 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 			return got
 		}
 		// Each shape is known, of the reads as of the writes, when it counts.
-		eventually(t, fmt.Sprintf("%s: a hit", test.name), func() bool {
+		servers.Eventually(t, fmt.Sprintf("%s: a hit", test.name), func() bool {
 			before := s.count(HitL1)
 			read(reader)
 			return s.count(HitL1) > before

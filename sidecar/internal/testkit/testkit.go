@@ -6,22 +6,7 @@ import (
 	"net"
 	"os"
 	"testing"
-	"time"
 )
-
-// EventuallyMax bounds what a test waits for; nothing takes nearly as long.
-const EventuallyMax = time.Minute
-
-// Eventually waits until something holds that what names.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(EventuallyMax); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
-}
 
 // SocketDir makes a directory that lasts as long as the test, with a path short
 // enough for a socket in it.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
@@ -83,7 +84,7 @@ func TestLostEnd(t *testing.T) {
 						})
 					}()
 					if s.raw != nil && !more {
-						testkit.Eventually(t, "the receiver to wait", s.noted.Load)
+						servers.Eventually(t, "the receiver to wait", s.noted.Load)
 						s.ends.look()
 					}
 					select {
@@ -91,7 +92,7 @@ func TestLostEnd(t *testing.T) {
 						if !errors.Is(err, io.EOF) || heard != "last words" {
 							t.Errorf("the receiver heard %q and ended with %v", heard, err)
 						}
-					case <-time.After(testkit.EventuallyMax):
+					case <-time.After(servers.EventuallyMax):
 						near.Close()
 						t.Fatalf("the end was not found; %v", <-ended)
 					}
@@ -137,7 +138,7 @@ func TestLookDisturbsNoReceiver(t *testing.T) {
 		}
 	}
 	far.Close()
-	testkit.Eventually(t, "the receiver to end", func() bool { s.ends.look(); return len(ended) > 0 })
+	servers.Eventually(t, "the receiver to end", func() bool { s.ends.look(); return len(ended) > 0 })
 	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("the receiver ended with %v", err)
 	}
