@@ -234,7 +234,7 @@ var mutants = []Mutant{
 		Name: "what is held back waits for its use",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,
-			Old: "s.groupOpen || s.replacing",
+			Old: "s.talk.groupOpen || s.replacing",
 			New: "true",
 		}},
 		Script: "a setting is switched between an unnamed Parse and its Bind", Breaks: []Promise{AsParsed},

@@ -46,7 +46,7 @@ var misread = []mutant.Named{
 	}}},
 	{Name: "a Parse that is held back is not sent before a SET", Edits: []mutant.Edit{{
 		File: "sidecar/wire/heldback.go", As: mutant.Condition,
-		Old: "!s.heldBack(p) && !s.heldFromBefore(p) || s.groupOpen || s.replacing",
+		Old: "!s.heldBack(p) && !s.heldFromBefore(p) || s.talk.groupOpen || s.replacing",
 		New: "true",
 	}}},
 	{Name: "a late description is not compared", Edits: []mutant.Edit{{
