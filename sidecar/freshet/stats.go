@@ -5,8 +5,8 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/redis"
-	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
@@ -32,18 +32,10 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.Bypasses = r.Bypasses
 	stats.BypassAdvice = make(map[string]string, len(r.Bypasses))
 	for reason := range r.Bypasses {
-		stats.BypassAdvice[reason] = adviceFor(reason)
+		stats.BypassAdvice[reason] = reasons.Advice(reason)
 	}
 	stats.Sessions = r.Sessions
 	stats.Counts = r.Counts
-}
-
-// adviceFor asks the two packages that name reasons.
-func adviceFor(reason string) string {
-	if text, ok := wire.Advice(reason); ok {
-		return text
-	}
-	return analysis.Reason(reason).Advice()
 }
 
 func (s *sidecar) addFollower(stats *dashboard.Stats) {

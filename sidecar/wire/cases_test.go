@@ -10,6 +10,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // The tests of this file go through what the wire must get right, by the numbers
@@ -122,7 +123,7 @@ func TestCase10TemporaryTablesHideOthers(t *testing.T) {
 		"SELECT * FROM public.item WHERE id = 3"), extended, synced(msgParse("", "DROP TABLE item"), msgBind(""), msgExecute("", 0)), extended),
 		queries(hidden, "SELECT make_temporary()", hidden, "DISCARD TEMP", hidden, "BEGIN", "CREATE TEMP TABLE item (name text, version int, id int) ON COMMIT DROP", hidden, "COMMIT", hidden)...,
 	)}, differential{name: "only in a function", hits: 1, steps: queries(hidden, "SELECT make_temporary()", hidden, "SELECT count(*) FROM item")})
-	s.wantBypasses(reasonTemporary)
+	s.wantBypasses(reasons.Temporary)
 }
 
 func TestCase11SearchPath(t *testing.T) {
@@ -171,7 +172,7 @@ func TestCase12SettingsOfTheTextOfValues(t *testing.T) {
 		differential{name: "client_encoding", steps: queries("SELECT name FROM item WHERE id = 3", "SET client_encoding = LATIN1", "SELECT 'ü' || name FROM item WHERE id = 3", "RESET client_encoding", "SELECT 'ü' || name FROM item WHERE id = 3")},
 		differential{name: "xmlbinary", steps: queries("SELECT xmlelement(name x, b) FROM kinds WHERE id = 1", "SET xmlbinary = hex", "SELECT xmlelement(name x, b) FROM kinds WHERE id = 1")},
 	)...)
-	s.wantBypasses(reasonEncoding)
+	s.wantBypasses(reasons.Encoding)
 }
 
 // quoted puts a value into quotes unless it has them.
@@ -274,7 +275,7 @@ func TestCase30FailedTransactions(t *testing.T) {
 	s := compareCase(t, differential{name: "failed", hits: 2, steps: append(append(queries(
 		readItem3, "BEGIN", "SELECT 1/0", readItem3, "SELECT 1"), synced(read("3")), synced(msgParse("s", readItem)), synced(msgParse("", ""), msgBind(""), msgExecute("", 0))),
 		queries("COMMIT", readItem3, "BEGIN", "SAVEPOINT a", "SELECT nothing", readItem3, "ROLLBACK TO a", readItem3, "COMMIT", readItem3)...)})
-	s.wantBypasses(reasonFailed)
+	s.wantBypasses(reasons.Failed)
 }
 
 func TestCase31CursorsAndPortals(t *testing.T) {
@@ -381,7 +382,7 @@ func TestCase34NoticesAreNotSwallowed(t *testing.T) {
 		synced(msgParse("s", prepared), msgDescribe('S', "s")), synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("s"), msgExecute("", 0)),
 		synced(msgParse("", `SELECT 'c\\d' FROM item WHERE id = 3`), msgDescribe('S', "")), synced(msgBind(""), msgExecute("", 0)),
 		synced(msgParse("", `SELECT 'c\\d' FROM item WHERE id = 3`), msgBind(""), msgExecute("", 0)))})
-	s.wantBypasses(reasonNoticed)
+	s.wantBypasses(reasons.Noticed)
 }
 
 // A notification between the rows is the client's, and no part of the answer that

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // conversation is what one session and Postgres have to do with one another: what
@@ -136,17 +137,17 @@ func (c *conversation) standing() standing {
 func (c *conversation) obstacleLocked() string {
 	switch {
 	case c.mistrusted:
-		return reasonConfused
+		return reasons.Confused
 	case c.blockFailed:
-		return reasonFailed
+		return reasons.Failed
 	case c.groupOpen && (c.groupHarmful || c.skipping || c.pending.len() > 0):
-		return reasonOpenGroup
+		return reasons.OpenGroup
 	case c.pending.len() > 0:
-		return reasonPipelined
+		return reasons.Pipelined
 	case c.status == protocol.StatusFailed:
-		return reasonFailed
+		return reasons.Failed
 	case c.status != protocol.StatusIdle:
-		return reasonInTransaction
+		return reasons.InTransaction
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // What stands in the way of an answer from the cache, and what is certain of a message
@@ -18,21 +19,21 @@ func TestStanding(t *testing.T) {
 		"nothing was said":                  {"", "", true},
 		"all is answered":                   {"+Q.n Cf ZIf", "", true},
 		"something may have changed":        {"+Q Cf ZIf", "", false},
-		"a query is under way":              {"+Q.n Cf", reasonPipelined, false},
-		"a question is":                     {"+R", reasonPipelined, false},
-		"a Sync of the sidecar's is":        {"+S.hn", reasonPipelined, false},
-		"in a transaction":                  {"+Q.n Cf ZTf", reasonInTransaction, true},
-		"in a failed one":                   {"+Q.n Ef ZEf", reasonFailed, true},
-		"in a block that failed":            {"+Q.nb Ef ZIf", reasonFailed, true},
+		"a query is under way":              {"+Q.n Cf", reasons.Pipelined, false},
+		"a question is":                     {"+R", reasons.Pipelined, false},
+		"a Sync of the sidecar's is":        {"+S.hn", reasons.Pipelined, false},
+		"in a transaction":                  {"+Q.n Cf ZTf", reasons.InTransaction, true},
+		"in a failed one":                   {"+Q.n Ef ZEf", reasons.Failed, true},
+		"in a block that failed":            {"+Q.nb Ef ZIf", reasons.Failed, true},
 		"in a block":                        {"+Q.nb Cf ZIf", "", true},
-		"a block was not opened":            {"+O +Q.n +S.hn Ef ZIf", reasonFailed, true},
+		"a block was not opened":            {"+O +Q.n +S.hn Ef ZIf", reasons.Failed, true},
 		"a part is answered":                {"+P +_.n 1f", "", true},
-		"a part is under way":               {"+P +_.n", reasonOpenGroup, false},
-		"a part may have changed something": {"+B +E +_ 2f Cf", reasonOpenGroup, false},
-		"a part has failed":                 {"+P +_.n Ef", reasonOpenGroup, false},
+		"a part is under way":               {"+P +_.n", reasons.OpenGroup, false},
+		"a part may have changed something": {"+B +E +_ 2f Cf", reasons.OpenGroup, false},
+		"a part has failed":                 {"+P +_.n Ef", reasons.OpenGroup, false},
 		"its Sync came":                     {"+P +_.n Ef +S.n ZIf", "", true},
-		"data are copied":                   {"+B +E +_ 2f Gf", reasonOpenGroup, false},
-		"nobody understands what was said":  {"+P 3f", reasonConfused, false},
+		"data are copied":                   {"+B +E +_ 2f Gf", reasons.OpenGroup, false},
+		"nobody understands what was said":  {"+P 3f", reasons.Confused, false},
 		"a setting has changed":             {"Sf", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {

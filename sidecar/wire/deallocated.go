@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/hex"
+
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // SQL can end the prepared statements that a client made by the protocol, and
@@ -41,7 +43,7 @@ func parseDeallocate(text string) (name string, ok bool) {
 // statement is never wrong.
 func (s *session) forwardDeallocate(unit []byte, name string) error {
 	delete(s.prepared, name)
-	s.bypass(reasonNotSelect, 1)
+	s.bypass(reasons.NotSelect, 1)
 	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.bindName("", nil)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)

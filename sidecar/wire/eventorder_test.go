@@ -13,6 +13,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // The tests of this file each force an order of events that a plainer protocol gets
@@ -86,7 +87,7 @@ func TestClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
 		}
 	}
 	report := s.Report()
-	if report.Bypasses[reasonIncarnation] == 0 || s.count(HitL1)+s.count(HitL2)+s.count(Coalesced) > 0 {
+	if report.Bypasses[reasons.Incarnation] == 0 || s.count(HitL1)+s.count(HitL2)+s.count(Coalesced) > 0 {
 		t.Errorf("reads were not passed through because of the other server: %+v", report)
 	}
 }

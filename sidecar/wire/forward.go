@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/protocol"
+import (
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
@@ -287,7 +290,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	}
 	switch beginning[0] {
 	case 'Q', 'F':
-		s.bypass(reasonTooLong, 1)
+		s.bypass(reasons.TooLong, 1)
 		return s.forwardQuery(beginning, false, nil)
 	case 'P':
 		name, _, _ := protocol.CutString(body)

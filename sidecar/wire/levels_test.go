@@ -14,6 +14,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // lazy makes a sidecar that looks only when somebody demands it, and that may
@@ -160,7 +161,7 @@ func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
 	}
 	before := s.Report()
 	versionOf7(t, conn)
-	if after := s.Report(); after.Bypasses[reasonUnproven] != before.Bypasses[reasonUnproven]+1 {
+	if after := s.Report(); after.Bypasses[reasons.Unproven] != before.Bypasses[reasons.Unproven]+1 {
 		t.Errorf("a demand that cannot be met did not go to Postgres: %+v", after)
 	}
 }
@@ -188,10 +189,10 @@ func TestDemandNotUnderstood(t *testing.T) {
 		if _, err := conn.Exec(t.Context(), "SET "+setting+" = '"+value+"'"); err != nil {
 			t.Fatal(err)
 		}
-		before := s.Report().Bypasses[reasonDemands]
+		before := s.Report().Bypasses[reasons.Demands]
 		versionOf7(t, conn)
 		versionOf7(t, conn)
-		if n := s.Report().Bypasses[reasonDemands] - before; n != 2 {
+		if n := s.Report().Bypasses[reasons.Demands] - before; n != 2 {
 			t.Errorf("%s = %s: %d reads passed through, want 2", setting, value, n)
 		}
 		if len(warnings) != 1 || !strings.Contains(warnings[0], setting) {

@@ -6,6 +6,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // request is a wish for one answer, whose key is s.key.
@@ -119,11 +120,11 @@ func (s *session) understand() string {
 	case s.state.reason != "":
 		return s.state.reason
 	case s.server.fence.Head() == nil:
-		return reasonNotFollowing
+		return reasons.NotFollowing
 	case !s.sameServer() && s.state.standby != "":
-		return reasonReplicaBehind
+		return reasons.ReplicaBehind
 	case !s.sameServer():
-		return reasonIncarnation
+		return reasons.Incarnation
 	}
 	s.beginRead()
 	return ""
@@ -134,9 +135,9 @@ func (s *session) judge(sql string, paramTypes []uint32) judgement {
 	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, sql, paramTypes)
 	switch {
 	case verdict == nil && slot != nil && !slot.pending():
-		return judgement{reason: reasonAnalysisFailed}
+		return judgement{reason: reasons.AnalysisFailed}
 	case verdict == nil:
-		return judgement{reason: reasonAnalysisPending}
+		return judgement{reason: reasons.AnalysisPending}
 	case !verdict.Cacheable:
 		return judgement{reason: string(verdict.Reason)}
 	case len(verdict.Exempt) > 0 && s.state.standby != "":
@@ -163,7 +164,7 @@ func (s *session) obtain(r request) obtained {
 		// A look may prove it good. Where there is none, what follows asks for proof
 		// of what it finds itself, and a load needs none.
 		if !s.prove(entry) {
-			return obtained{reason: reasonUnproven}
+			return obtained{reason: reasons.Unproven}
 		}
 		if entry := s.lookup(); entry != nil {
 			return obtained{entry: entry, outcome: HitL1}
@@ -190,7 +191,7 @@ func (s *session) obtain(r request) obtained {
 		}
 	}
 	flight.Finish(nil)
-	return obtained{reason: reasonSchemaMoving}
+	return obtained{reason: reasons.SchemaMoving}
 }
 
 // share takes the answer of s.key from another client's load, from Redis, or

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 const constantsSchema = `
@@ -151,12 +152,12 @@ func TestConstantsGoOnHitting(t *testing.T) {
 				servers.Eventually(t, "a hit", hits)
 				return
 			}
-			before := s.Report().Bypasses[reasonParsedUnder]
+			before := s.Report().Bypasses[reasons.ParsedUnder]
 			servers.Eventually(t, "the reason", func() bool {
 				if hits() {
 					t.Fatal("it was answered")
 				}
-				return s.Report().Bypasses[reasonParsedUnder] > before
+				return s.Report().Bypasses[reasons.ParsedUnder] > before
 			})
 		})
 	}

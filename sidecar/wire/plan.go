@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // want is one answer that a group asks for: the rows of a Bind and Execute, or
@@ -117,19 +118,19 @@ func (s *session) planGroup(unit []byte) {
 			s.planExecute(body)
 		case 'C':
 			if string(body) != "P\x00" {
-				p.refuse(reasonNamedPortal)
+				p.refuse(reasons.NamedPortal)
 			}
 			p.portal = -1
 		case 'H':
-			p.refuse(reasonOpenGroup)
+			p.refuse(reasons.OpenGroup)
 		case 'S':
 			if len(body) > 0 {
-				p.refuse(reasonMalformed)
+				p.refuse(reasons.Malformed)
 			}
 		}
 	}
 	if p.portal >= 0 {
-		p.refuse(reasonPortalReused)
+		p.refuse(reasons.PortalReused)
 	}
 }
 
@@ -137,18 +138,18 @@ func (s *session) planParse(message, body []byte) {
 	p := &s.plan
 	name, rest, ok := protocol.CutString(body)
 	if !ok {
-		p.refuse(reasonUnknownStatement)
+		p.refuse(reasons.UnknownStatement)
 		return
 	}
 	statement, ok := s.interned.intern(rest)
 	p.keepsSettings = p.keepsSettings || ok && statement.keepsSettings
 	if len(name) > 0 {
-		p.refuse(reasonUnknownStatement) // a named one is sent at once, so that SQL can name it too
+		p.refuse(reasons.UnknownStatement) // a named one is sent at once, so that SQL can name it too
 		return
 	}
 	p.parsed = true
 	if !ok {
-		p.refuse(reasonUnknownStatement)
+		p.refuse(reasons.UnknownStatement)
 		p.unnamed = nil
 		return
 	}
@@ -182,11 +183,11 @@ func (s *session) planBind(body []byte) {
 	prepared := s.planned(name)
 	switch {
 	case !ok1 || !ok2 || len(portal) > 0:
-		p.refuse(reasonNamedPortal)
+		p.refuse(reasons.NamedPortal)
 	case prepared == nil || prepared.statement == nil:
-		p.refuse(reasonUnknownStatement)
+		p.refuse(reasons.UnknownStatement)
 	case p.portal >= 0:
-		p.refuse(reasonPortalReused)
+		p.refuse(reasons.PortalReused)
 	default:
 		p.controls = p.controls || prepared.statement.control.kind != controlNone
 	}
@@ -197,22 +198,22 @@ func (s *session) planBind(body []byte) {
 func (s *session) planDescribe(body []byte) {
 	p := &s.plan
 	if len(body) < 2 {
-		p.refuse(reasonUnknownStatement)
+		p.refuse(reasons.UnknownStatement)
 		return
 	}
 	name, rest, ok := protocol.CutString(body[1:])
 	switch {
 	case !ok || len(rest) > 0 || body[0] != 'P' && body[0] != 'S':
-		p.refuse(reasonMalformed)
+		p.refuse(reasons.Malformed)
 		return
 	case body[0] == 'P' && len(name) == 0 && p.portal >= 0 && !p.wants[p.portal].described:
 		p.wants[p.portal].described = true
 	case body[0] == 'P':
-		p.refuse(reasonNamedPortal)
+		p.refuse(reasons.NamedPortal)
 	default:
 		prepared := s.planned(name)
 		if prepared == nil || prepared.statement == nil || p.portal >= 0 {
-			p.refuse(reasonUnknownStatement)
+			p.refuse(reasons.UnknownStatement)
 		}
 		p.wants = append(p.wants, want{prepared: prepared, describes: true, parsed: p.parsed && len(name) == 0})
 	}
@@ -228,13 +229,13 @@ func (s *session) planExecute(body []byte) {
 	portal, rest, ok := protocol.CutString(body)
 	switch {
 	case !ok || len(portal) > 0:
-		p.refuse(reasonNamedPortal)
+		p.refuse(reasons.NamedPortal)
 	case len(rest) != 4:
-		p.refuse(reasonMalformed)
+		p.refuse(reasons.Malformed)
 	case p.portal < 0:
-		p.refuse(reasonPortalReused)
+		p.refuse(reasons.PortalReused)
 	case s.block.held && binary.BigEndian.Uint32(rest) != 0:
-		p.refuse(reasonRowLimit)
+		p.refuse(reasons.RowLimit)
 	default:
 		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)
 	}

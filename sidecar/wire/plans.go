@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/protocol"
+import (
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
 
 // Postgres decides about row security when it analyses a statement, and keeps what
 // it decided with the plan of a prepared one. It decides anew when the session's
@@ -44,17 +47,17 @@ func (s *session) renewPlans(requests []request) string {
 			continue
 		}
 		if s.talk.groupOpen {
-			return reasonOpenGroup
+			return reasons.OpenGroup
 		}
 		if !s.mayProbe() {
-			return reasonTooLong
+			return reasons.TooLong
 		}
 		if s.someReadOtherwise() {
-			return reasonParsedUnder
+			return reasons.ParsedUnder
 		}
 		generation := s.server.verdicts.generation.Load()
 		if row, answered := s.askRow(discardPlans); !answered || row == nil {
-			return reasonProbeFailed
+			return reasons.ProbeFailed
 		}
 		s.plans = generation
 		return ""

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // probe asks Postgres for the session's state, on the session's own connection,
@@ -54,18 +55,18 @@ func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
 func (s *session) learn() string {
 	switch {
 	case s.talk.groupOpen:
-		return reasonOpenGroup
+		return reasons.OpenGroup
 	case !s.mayProbe():
-		return reasonTooLong
+		return reasons.TooLong
 	case time.Now().Before(s.probeAfter):
-		return reasonProbeFailed
+		return reasons.ProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
 	s.server.follower.Wake()
 	if !s.probe() {
 		s.probeWait = min(max(2*s.probeWait, probeWaitMin), probeWaitMax)
 		s.probeAfter = time.Now().Add(s.probeWait)
-		return reasonProbeFailed
+		return reasons.ProbeFailed
 	}
 	s.probeWait = 0
 	return ""
@@ -103,7 +104,7 @@ func (s *session) adopt(state *sessionState) {
 	}
 	s.noteParseTime(state)
 	if state.reason == "" && s.talk.loaded.Load() {
-		state.reason = reasonLibrary
+		state.reason = reasons.Library
 	}
 	s.state, s.clean = state, true
 	s.adoptNames(state.statements)

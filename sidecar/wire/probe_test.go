@@ -8,6 +8,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // unconnected is a session that has neither client nor upstream: for what is
@@ -95,8 +96,8 @@ func TestDatabaseWithoutFreshetIsNotProbedForEveryRead(t *testing.T) {
 	if n := after.UpstreamProbes - before.UpstreamProbes; n > 10 {
 		t.Errorf("%d probes for 100 reads of a database that has no Freshet", n)
 	}
-	if after.Bypasses[reasonProbeFailed] == before.Bypasses[reasonProbeFailed] {
-		t.Errorf("no read was passed through for %s: %v", reasonProbeFailed, after.Bypasses)
+	if after.Bypasses[reasons.ProbeFailed] == before.Bypasses[reasons.ProbeFailed] {
+		t.Errorf("no read was passed through for %s: %v", reasons.ProbeFailed, after.Bypasses)
 	}
 }
 

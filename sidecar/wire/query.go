@@ -5,6 +5,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // obstacle says why nothing can be served at this moment, whatever is asked. If
@@ -57,9 +58,9 @@ func (s *session) handleQuery(unit []byte) error {
 	switch {
 	case reason != "":
 	case malformed:
-		reason = reasonMalformed
+		reason = reasons.Malformed
 	case s.talk.groupOpen:
-		reason = reasonOpenGroup
+		reason = reasons.OpenGroup
 	}
 	if reason != "" && (malformed || !s.block.held) {
 		s.bypass(reason, 1)
@@ -99,7 +100,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 		return pass(reason)
 	}
 	if s.spares(text, nil) {
-		s.bypass(reasonSpared, 1)
+		s.bypass(reasons.Spared, 1)
 		return s.forwardQuery(unit, true, nil)
 	}
 	asks := !s.clean
@@ -112,7 +113,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	}
 	r, ok := j.request(analysis.Params{Literals: j.literals})
 	if !ok {
-		return pass(reasonValue)
+		return pass(reasons.Value)
 	}
 	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, []byte(text))
 	got := s.obtain(r)
@@ -276,7 +277,7 @@ func (s *session) obtainGroup(unit []byte) error {
 	for i := range p.wants {
 		prepared := p.wants[i].prepared
 		if prepared.noticed.Load() {
-			return pass(reasonNoticed)
+			return pass(reasons.Noticed)
 		}
 		if reason := s.refused(prepared.statement); reason != "" {
 			return pass(reason)
@@ -284,7 +285,7 @@ func (s *session) obtainGroup(unit []byte) error {
 	}
 	if len(p.wants) == 1 {
 		if statement := p.wants[0].prepared.statement; !statement.keepsSettings && s.spares(statement.sql, statement.paramTypes) {
-			s.bypass(reasonSpared, p.executions)
+			s.bypass(reasons.Spared, p.executions)
 			return s.forwardGroup(unit, true)
 		}
 	}
@@ -293,7 +294,7 @@ func (s *session) obtainGroup(unit []byte) error {
 		return pass(reason)
 	}
 	if !s.readsAllNow() {
-		return pass(reasonParsedUnder)
+		return pass(reasons.ParsedUnder)
 	}
 	requests := make([]request, 0, len(p.wants))
 	for i := range p.wants {
@@ -304,7 +305,7 @@ func (s *session) obtainGroup(unit []byte) error {
 		requests = append(requests, r)
 	}
 	if !s.holds() {
-		s.bypass(reasonRevalidated, p.executions)
+		s.bypass(reasons.Revalidated, p.executions)
 		return s.forwardGroup(unit, true)
 	}
 	if reason := s.renewPlans(requests); reason != "" {
@@ -324,7 +325,7 @@ func (s *session) obtainGroup(unit []byte) error {
 	case got.entry != nil && s.takes(w, got.entry):
 		return s.answerGroup(unit, got.outcome)
 	case got.entry != nil:
-		got.reason = reasonRevalidated
+		got.reason = reasons.Revalidated
 	}
 	w.capture = got.capture
 	if got.capture == nil {
@@ -392,11 +393,11 @@ func (s *session) requestOf(w *want) (request, string) {
 	}
 	values, ok := boundValues(w.bound)
 	if !ok {
-		return request{}, reasonValue
+		return request{}, reasons.Value
 	}
 	r, ok := j.request(analysis.Params{Bound: values, Literals: j.literals})
 	if !ok {
-		return request{}, reasonValue
+		return request{}, reasons.Value
 	}
 	r.prepared = !w.parsed
 	return r, ""

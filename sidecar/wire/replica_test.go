@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -150,7 +151,7 @@ func TestCase41ReplicaPassesThroughWhatIsNotBounded(t *testing.T) {
 	if got := b.side.count(HitL1); got != hits {
 		t.Errorf("%d hits", got-hits)
 	}
-	if n := b.side.Report().Bypasses[reasonReplicaLevel]; n < 10 {
+	if n := b.side.Report().Bypasses[reasons.ReplicaLevel]; n < 10 {
 		t.Errorf("%d reads passed for that reason", n)
 	}
 	if len(notices) != 1 || !strings.Contains(notices[0], "strong") {
@@ -166,7 +167,7 @@ func TestConnectionToAnotherStandbyIsNotServed(t *testing.T) {
 	conn := s.bounded()
 	servers.Eventually(t, "reads to pass through", func() bool {
 		name(t, conn, 1)
-		return s.Report().Bypasses[reasonReplicaBehind] > 5
+		return s.Report().Bypasses[reasons.ReplicaBehind] > 5
 	})
 	if s.count(HitL1)+s.count(Miss) != 0 {
 		t.Error("another standby's answers were kept")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -242,10 +243,10 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		if s.plan.keepsSettings && s.obstacle() == "" {
 			s.beCertain(unit)
 		}
-		s.bypass(reasonOpenGroup, s.plan.executions)
+		s.bypass(reasons.OpenGroup, s.plan.executions)
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case protocol.UnitCall:
-		s.bypass(reasonFunctionCall, 1)
+		s.bypass(reasons.FunctionCall, 1)
 		return s.forwardQuery(unit, false, nil) == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
@@ -340,7 +341,7 @@ func (s *session) passLong() error {
 	if _, n := protocol.NextUnit(held); n > 0 {
 		// Whole messages come first: they go as a part of their group.
 		s.planGroup(held[:n])
-		s.bypass(reasonTooLong, s.plan.executions)
+		s.bypass(reasons.TooLong, s.plan.executions)
 		if err := s.forwardGroup(held[:n], false); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // TestEverySettingIsDecided holds the list of settings against those of the server,
@@ -237,8 +238,8 @@ ANALYZE tagged;`)
 			t.Errorf("%d rows, %v", n, err)
 		}
 	}
-	if s.Report().Bypasses[reasonSetting] == 0 {
-		t.Errorf("no read passed through for %s: %v", reasonSetting, s.Report().Bypasses)
+	if s.Report().Bypasses[reasons.Setting] == 0 {
+		t.Errorf("no read passed through for %s: %v", reasons.Setting, s.Report().Bypasses)
 	}
 }
 
@@ -258,15 +259,15 @@ func TestSessionWithALibraryPassesThrough(t *testing.T) {
 		}
 	}
 	after := s.Report()
-	if passed := after.Bypasses[reasonLibrary] - before.Bypasses[reasonLibrary]; passed != 3 {
-		t.Errorf("%d of 3 reads passed through for %s: %v", passed, reasonLibrary, after.Bypasses)
+	if passed := after.Bypasses[reasons.Library] - before.Bypasses[reasons.Library]; passed != 3 {
+		t.Errorf("%d of 3 reads passed through for %s: %v", passed, reasons.Library, after.Bypasses)
 	}
 	// Of a database's own, an ordinary role's session, too. This library is everywhere.
 	bed.exec(fmt.Sprintf("CREATE ROLE %[1]s_reader LOGIN; GRANT SELECT ON item TO %[1]s_reader; ALTER DATABASE %[1]s SET session_preload_libraries = 'dict_snowball'", bed.database))
 	preloaded := bed.connect(fmt.Sprintf("host=%s port=%d user=%s_reader dbname=%s", s.dir, testPort, bed.database, bed.database))
 	servers.Eventually(t, "the reason", func() bool {
 		versionOf7(t, preloaded)
-		return s.Report().Bypasses[reasonLibrary] > after.Bypasses[reasonLibrary]
+		return s.Report().Bypasses[reasons.Library] > after.Bypasses[reasons.Library]
 	})
 	s.warm(other)
 	hits := s.count(HitL1)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // The first read behind a write is dear: Postgres is asked what became of the
@@ -92,7 +93,7 @@ func (a *average) get() time.Duration { return time.Duration(a.d.Load()) }
 // before it, which was spared, has opened the block. Behind a write in the block the
 // cache could not answer it anyway.
 func (s *session) withholds(reason string) bool {
-	if reason != reasonInTransaction || s.reading.spared == 0 {
+	if reason != reasons.InTransaction || s.reading.spared == 0 {
 		return false
 	}
 	return !s.talk.changedSince(s.reading.since)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // transactions lets a session read a row and change it, again and again, with so
@@ -33,7 +35,7 @@ func transactions(t *testing.T, s *side, conn *pgx.Conn, inBlock bool, rounds, r
 		}
 	}
 	after := s.Report()
-	return after.Bypasses[reasonSpared] - before.Bypasses[reasonSpared]
+	return after.Bypasses[reasons.Spared] - before.Bypasses[reasons.Spared]
 }
 
 func TestOneReadBetweenWritesIsSpared(t *testing.T) {
@@ -79,7 +81,7 @@ func TestSparedReadsAreAnsweredAsPostgresDoes(t *testing.T) {
 		d.hits = 0
 		t.Run(d.name, func(t *testing.T) { d.compare(t, bed, s) })
 	}
-	if n := s.Report().Bypasses[reasonSpared]; n < 100 {
+	if n := s.Report().Bypasses[reasons.Spared]; n < 100 {
 		t.Errorf("%d reads were spared, want many", n)
 	}
 }

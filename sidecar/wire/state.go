@@ -11,6 +11,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // sessionState is what a probe found on one upstream connection: everything
@@ -278,15 +279,15 @@ func parseSettingsFound(names []string, array []byte) (values map[string][]byte,
 func (s *sessionState) objection(values map[string][]byte, resolved bool) string {
 	switch {
 	case len(s.incarnation) == 0 && s.standby == "":
-		return reasonProbeFailed
+		return reasons.ProbeFailed
 	case s.demands.complaint != "":
-		return reasonDemands
+		return reasons.Demands
 	case s.standby != "" && s.demands.level != fence.Bounded:
-		return reasonReplicaLevel
+		return reasons.ReplicaLevel
 	case slices.ContainsFunc(s.searchPath, func(name string) bool { return strings.HasPrefix(name, temporaryPrefix) }):
-		return reasonTemporary
+		return reasons.Temporary
 	case !resolved:
-		return reasonTemporaryPath
+		return reasons.TemporaryPath
 	case s.serverState.objection != "":
 		return s.serverState.objection
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // stateOf asks Postgres as a probe does.
@@ -168,7 +169,7 @@ CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHT
 	switch {
 	case honest == nil || got == nil:
 		t.Fatal("the probe is not understood")
-	case got.reason != reasonTemporary:
+	case got.reason != reasons.Temporary:
 		t.Errorf("the temporary schema is not seen: %q", got.reason)
 	case got.role != honest.role || got.incarnation != honest.incarnation:
 		t.Errorf("role %d of %s, want %d of %s", got.role, got.incarnation, honest.role, honest.incarnation)

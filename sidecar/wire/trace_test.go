@@ -9,6 +9,7 @@ import (
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // traceSQL is what a session may be changed by that is asked something. A few
@@ -85,8 +86,8 @@ func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 		mustExec(t, conn, "PREPARE TRANSACTION 'kept'")
 		mustExec(t, conn, "ROLLBACK PREPARED 'kept'")
 	}
-	if s.Report().Bypasses[reasonTemporaryPath] == 0 {
-		t.Errorf("no read passed through for %s: %v", reasonTemporaryPath, s.Report().Bypasses)
+	if s.Report().Bypasses[reasons.TemporaryPath] == 0 {
+		t.Errorf("no read passed through for %s: %v", reasons.TemporaryPath, s.Report().Bypasses)
 	}
 }
 
