@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -28,4 +29,42 @@ func NotReady(s *Stats) string {
 		return fmt.Sprintf("the last completed look at the outbox began %.0f seconds ago, so every read goes to Postgres%s", *s.FollowerAgeSeconds, because)
 	}
 	return ""
+}
+
+// verbose says of each thing that readiness depends on how it is, and names what is
+// worse than it should be without keeping clients away: a line each, that begins with
+// [ok], [not ready] or [problem].
+func verbose(s *Stats) string {
+	var lines []string
+	add := func(mark, text string) { lines = append(lines, "["+mark+"] "+text) }
+	if s.Listening {
+		add("ok", "clients can connect to "+s.Socket)
+	}
+	switch {
+	case s.NotReadyReason != "":
+		add("not ready", s.NotReadyReason)
+	case s.FollowerAgeSeconds != nil:
+		add("ok", fmt.Sprintf("the last completed look at the outbox began %.3f seconds ago; the bound is %g s", *s.FollowerAgeSeconds, s.StalenessSeconds))
+	}
+	if s.WatchedTables == 0 {
+		add("problem", "no table is watched: every read goes to Postgres; see freshet install --watch")
+	} else {
+		add("ok", fmt.Sprintf("%d tables are watched", s.WatchedTables))
+	}
+	for _, problem := range s.Problems {
+		add("problem", problem)
+	}
+	if n := s.WatchProblems - len(s.Problems); n > 0 {
+		add("problem", fmt.Sprintf("and %d more", n))
+	}
+	switch s.Redis.State {
+	case RedisOff:
+	case RedisDown:
+		add("problem", "Redis does not answer: what one sidecar loads, others load again")
+	case RedisRefusing:
+		add("problem", "Redis refuses what it is asked for: "+s.Redis.Refusal)
+	default:
+		add("ok", "Redis is "+string(s.Redis.State))
+	}
+	return strings.Join(lines, "\n")
 }

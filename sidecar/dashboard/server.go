@@ -141,13 +141,17 @@ func (s *Server) handler() http.Handler {
 	return handler
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+// ready answers /readyz, and in detail /readyz?verbose.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	stats := s.stats()
+	status, text := http.StatusOK, "ready"
 	if !stats.Ready {
-		answerText(w, http.StatusServiceUnavailable, "not ready: "+stats.NotReadyReason)
-		return
+		status, text = http.StatusServiceUnavailable, "not ready: "+stats.NotReadyReason
 	}
-	answerText(w, http.StatusOK, "ready")
+	if r.URL.Query().Has("verbose") {
+		text += "\n" + verbose(&stats)
+	}
+	answerText(w, status, text)
 }
 
 func answerText(w http.ResponseWriter, status int, text string) {
