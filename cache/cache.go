@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // makes one.
 type Cache struct {
 	engine   *engine.Cache
-	resolver func(Dependency, fence.Label) ([]fence.Tag, bool)
+	resolver func(Dependency, fence.Label) Resolution
+	logger   *slog.Logger
 	loadMax  time.Duration
 	entryMax int
 	counters counters
@@ -37,10 +39,13 @@ type Options struct {
 	engine.Options
 	// Resolve returns the tags that stand for a dependency of a wrapped function's
 	// load: for a table those of its rows or of the whole, with the tag of its
-	// schema. It reports false for what is not watched, and for what was not
-	// watched yet in the state that label.Lower describes. nil: nothing is watched,
-	// and wrapped functions load every time.
-	Resolve func(d Dependency, label fence.Label) ([]fence.Tag, bool)
+	// schema. There are none for what is not watched, nor for what was not watched yet
+	// in the state that label.Lower describes. Watched makes it of a follower's State.
+	// nil: nothing is watched, and wrapped functions load every time.
+	Resolve func(d Dependency, label fence.Label) Resolution
+	// Logger is told once of what keeps a function's answers out of the cache, or out
+	// of the second tier. It is never told a value. nil: nobody is.
+	Logger *slog.Logger
 	// LoadMax is the longest time a load of a wrapped function may take once its
 	// callers have gone. 0 means 30 s.
 	LoadMax time.Duration
@@ -52,6 +57,9 @@ func New(o Options) (*Cache, error) {
 	if o.LoadMax < 0 {
 		return nil, errors.New("make cache: LoadMax is negative, use 0 for its default")
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	if o.LoadMax == 0 {
 		o.LoadMax = loadMaxDefault
 	}
@@ -59,7 +67,7 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{engine: tiers, resolver: o.Resolve, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
+	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }
 	return c, nil

@@ -34,18 +34,6 @@ func (p Products) ByID(ctx context.Context, id int64) (Product, error) {
 	return out, err
 }
 
-// resolver tells a cache which tables are watched, and their tags.
-func resolver(follower *invalidation.Follower) func(cache.Dependency, fence.Label) ([]fence.Tag, bool) {
-	return func(d cache.Dependency, label fence.Label) ([]fence.Tag, bool) {
-		state := follower.State()
-		table, ok := state.ByName(d.Table)
-		if !ok || !label.Lower.Includes(state.Since()) {
-			return nil, false
-		}
-		return d.Tags(table.Root, table.Columns), true
-	}
-}
-
 // A method of a repository becomes a cached one; a write anywhere ends what was
 // cached of the row, and a session sees its own writes at once.
 func ExampleWrap() {
@@ -92,7 +80,7 @@ func shop(ctx context.Context) (err error) {
 		return err
 	}
 	c, err := cache.New(cache.Options{
-		Options: engine.Options{Fence: rules, Confirm: follower.Confirm}, Resolve: resolver(follower),
+		Options: engine.Options{Fence: rules, Confirm: follower.Confirm}, Resolve: cache.Watched(follower.State),
 	})
 	if err != nil {
 		return err

@@ -1,9 +1,13 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // functions are the wrapped functions of a cache, by name.
@@ -12,11 +16,25 @@ type functions struct {
 	byName map[string]*function
 }
 
+// doubtsMax bounds what is remembered to have been said of one function.
+const doubtsMax = 32
+
 // function is what a wrapped function is whatever its types.
 type function struct {
 	name   string
 	caller string // of Wrap
+	// memoryOnly is why its values are not given to other processes, nil if they are.
+	memoryOnly atomic.Pointer[string]
+	// sampled counts the values that might have made the round trip.
+	sampled atomic.Uint64
+
+	mu sync.Mutex
+	// problems are what is wrong with its dependencies, by what they name.
+	problems map[subject]string
 }
+
+// subject is what a dependency names, but for the value.
+type subject struct{ table, column string }
 
 // register gives a name to one function. Two would share entries wherever their
 // types are the same, and one get the answers of the other.
@@ -29,9 +47,20 @@ func (f *functions) register(name, caller string) (*function, error) {
 	if f.byName == nil {
 		f.byName = map[string]*function{}
 	}
-	made := &function{name: name, caller: caller}
+	made := &function{name: name, caller: caller, problems: map[subject]string{}}
 	f.byName[name] = made
 	return made, nil
+}
+
+// stats are those of each function.
+func (f *functions) stats() map[string]FunctionStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[string]FunctionStats, len(f.byName))
+	for name, function := range f.byName {
+		all[name] = function.stats()
+	}
+	return all
 }
 
 // callerAt says where the caller of a function stands, skip calls further up.
@@ -41,4 +70,40 @@ func callerAt(skip int) string {
 		return "an unknown place"
 	}
 	return fmt.Sprintf("%s:%d", file, line)
+}
+
+func (f *function) stats() FunctionStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var s FunctionStats
+	if why := f.memoryOnly.Load(); why != nil {
+		s.MemoryOnly = *why
+	}
+	for _, problem := range f.problems {
+		s.Problems = append(s.Problems, problem)
+	}
+	slices.Sort(s.Problems)
+	return s
+}
+
+// doubts says once, of each thing that a dependency names, what is wrong with it.
+func (f *function) doubts(logger *slog.Logger, d Dependency, say func() string) {
+	about := subject{d.Table, d.Column}
+	f.mu.Lock()
+	_, said := f.problems[about]
+	if said || len(f.problems) >= doubtsMax {
+		f.mu.Unlock()
+		return
+	}
+	problem := say()
+	f.problems[about] = problem
+	f.mu.Unlock()
+	logger.LogAttrs(context.Background(), slog.LevelWarn, "cached function: a dependency is not watched as it says", slog.String("function", f.name), slog.String("problem", problem))
+}
+
+// keepInMemory stops the sharing of a function's values between processes.
+func (f *function) keepInMemory(logger *slog.Logger, why string) {
+	if f.memoryOnly.CompareAndSwap(nil, &why) {
+		logger.LogAttrs(context.Background(), slog.LevelWarn, "cached function: its values stay in the memory of each process", slog.String("function", f.name), slog.String("reason", why))
+	}
 }

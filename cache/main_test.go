@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
-	code := servers.Main(m, servers.Needs{Redis: true})
+	code := servers.Main(m, servers.Needs{Redis: true, Postgres: true})
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")
@@ -32,8 +33,11 @@ func open(t *testing.T, w *world.World, change func(*Options)) *Cache {
 	t.Helper()
 	o := Options{
 		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, MemoryBytes: 1 << 22, Staleness: time.Hour},
-		Resolve: func(d Dependency, _ fence.Label) ([]fence.Tag, bool) {
-			return []fence.Tag{fence.NewTag("16384/" + d.Column + "=" + d.Value)}, d.Table == "public.numbers"
+		Resolve: func(d Dependency, _ fence.Label) Resolution {
+			if d.Table != "public.numbers" {
+				return Resolution{Doubt: func() string { return d.Table + " is not watched" }}
+			}
+			return Resolution{Tags: []fence.Tag{fence.NewTag(fmt.Sprintf("16384/%s=%v", d.Column, d.Value))}}
 		},
 	}
 	if change != nil {

@@ -21,15 +21,28 @@ type Stats struct {
 	LoadErrors uint64 // those that failed
 	Unwatched  uint64 // those whose answer depends on what is not watched
 
+	// Functions are the wrapped ones, by name.
+	Functions map[string]FunctionStats
+
 	ReplicaLoads   uint64 // answers that came from Policy.Replica
 	ReplicaRefused uint64 // attempts that the primary had to answer: lag, an error, not vouched for
+}
+
+// FunctionStats say what keeps a function from being cached as well as it could be.
+type FunctionStats struct {
+	// MemoryOnly is why its values are not shared with other processes, empty if
+	// they are.
+	MemoryOnly string
+	// Problems are what its dependencies name and is not watched: a typo, a view, a
+	// column without tags. Each with what may have been meant.
+	Problems []string
 }
 
 // Stats returns counts that were each right at some moment of the call.
 func (c *Cache) Stats() Stats {
 	n := &c.counters
 	return Stats{
-		Stats: c.engine.Stats(),
+		Stats: c.engine.Stats(), Functions: c.functions.stats(),
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
 		ReplicaLoads: n.replicaLoads.Load(), ReplicaRefused: n.replicaRefused.Load(),
 	}

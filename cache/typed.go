@@ -34,7 +34,8 @@ type typed[V any] struct {
 	value V
 	found bool
 	size  int
-	codec Codec[V]
+	// encode is the codec's, guarded.
+	encode func(dst []byte, v V) ([]byte, error)
 }
 
 const (
@@ -50,5 +51,5 @@ func (p *typed[V]) AppendBinary(dst []byte) ([]byte, error) {
 	if !p.found {
 		return append(dst, typedAbsent), nil
 	}
-	return p.codec.Append(append(dst, typedFound), p.value)
+	return p.encode(append(dst, typedFound), p.value)
 }

@@ -29,9 +29,11 @@ type Policy[K comparable, V any] struct {
 	// TTL is the longest life of an entry. 0, and anything above it, means
 	// Options.TTL.
 	TTL time.Duration
-	// Codec encodes values for the second tier. nil means encoding/json, which
-	// Wrap refuses for types that do not come back from it whole. JSON keeps text
-	// only if it is UTF-8; for other bytes use []byte.
+	// Codec encodes values for the second tier. nil means encoding/json. Values whose
+	// type does not come back from JSON whole, or that are seen to come back from the
+	// codec as others, stay in the memory of each process, and
+	// Stats.Functions says why. JSON keeps text only if it is UTF-8; for other bytes
+	// use []byte. A codec that panics is not used again.
 	Codec Codec[V]
 	// Replica, unless nil, lets the function read a standby where that is as good:
 	// it does so if OnReplica says so of its context, and reads the primary if not.
@@ -53,8 +55,10 @@ type wrapped[K comparable, V any] struct {
 	prefix []byte // of every key
 	shape  uint64 // of its loads
 	clips  bool   // its values have slices
-	load   func(context.Context, K) (V, error)
-	policy Policy[K, V]
+	// encoder is encode, made once.
+	encoder func(dst []byte, v V) ([]byte, error)
+	load    func(context.Context, K) (V, error)
+	policy  Policy[K, V]
 }
 
 // Wrap returns load with a cache before it: a function that reads the database
@@ -75,17 +79,22 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	key, value := reflect.TypeFor[K](), reflect.TypeFor[V]()
 	f, err := c.admit(name, callerAt(1), load != nil)
 	if err == nil {
-		err = checkPolicy(c, key, value, p)
+		err = checkPolicy(key, p)
 	}
 	if err != nil {
 		panic(fmt.Sprintf("wrap %s: %v", name, err))
 	}
-	if p.Codec == nil {
+	standard := p.Codec == nil
+	if standard {
 		p.Codec = jsonCodec[V]{}
 	}
 	w := &wrapped[K, V]{cache: c, function: f, load: load, policy: p, clips: clips(value)}
 	w.prefix = wrapPrefix(name, key, value)
 	w.shape = c.engine.Hash(w.prefix)
+	w.encoder = w.encode
+	if lossy := lostInJSON(value, map[reflect.Type]bool{}); lossy != "" && standard {
+		f.keepInMemory(c.logger, "JSON does not keep "+lossy+": set Policy.Codec")
+	}
 	return w.get
 }
 
@@ -105,17 +114,12 @@ func wrapPrefix(name string, key, value reflect.Type) []byte {
 	return fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
 }
 
-func checkPolicy[K comparable, V any](c *Cache, key, value reflect.Type, p Policy[K, V]) error {
+func checkPolicy[K comparable, V any](key reflect.Type, p Policy[K, V]) error {
 	if p.TagsFromKey == nil && p.TagsFromValue == nil {
 		return errors.New("set Policy.TagsFromKey or Policy.TagsFromValue, or nothing would end its entries")
 	}
 	if p.NotFound != nil && p.TagsFromKey == nil {
 		return errors.New("Policy.NotFound needs Policy.TagsFromKey: there is no value to take dependencies from")
-	}
-	if p.Codec == nil && c.sharing {
-		if lost := lostInJSON(value, map[reflect.Type]bool{}); lost != "" {
-			return fmt.Errorf("JSON does not keep %s: set Policy.Codec", lost)
-		}
 	}
 	if p.KeyBytes == nil {
 		return keyable(key)
@@ -212,7 +216,7 @@ func (w *wrapped[K, V]) keepable(k K) (bool, error) {
 	if err != nil || len(dependencies) == 0 {
 		return w.policy.TagsFromValue != nil, err
 	}
-	_, ok = w.cache.resolve(dependencies, start.Label)
+	_, ok = w.cache.resolve(w.function, dependencies, start.Label)
 	return ok, nil
 }
 

@@ -77,7 +77,7 @@ func (w *wrapped[K, V]) failed(err error) bool {
 
 // obtain gets the answer from the tiers or the loader, and hands it to who waits.
 func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, r *result[V]) {
-	if e, tier := f.Fetch(ctx, w.shape, w.decode); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
+	if e, tier := w.fetch(ctx, f); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
 		f.Finish(e)
 		r.value, r.err = w.answer(ctx, k, s, e)
 		return
@@ -104,6 +104,15 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.F
 	}
 }
 
+// fetch looks where others may have put the answer. A function whose values stay in
+// memory does not ask other processes for theirs.
+func (w *wrapped[K, V]) fetch(ctx context.Context, f *engine.Flight) (*engine.Entry, engine.Tier) {
+	if w.memoryOnly.Load() != nil {
+		return f.Again()
+	}
+	return f.Fetch(ctx, w.shape, w.decode)
+}
+
 // entry makes an entry of what a load brought, or nil if it cannot be kept. Its
 // error is that of the policy.
 func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) (*engine.Entry, error) {
@@ -115,18 +124,21 @@ func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Star
 	if err != nil {
 		return nil, err
 	}
-	tags, ok := w.cache.resolve(dependencies, start.Label)
+	tags, ok := w.cache.resolve(w.function, dependencies, start.Label)
 	if !ok {
 		w.cache.counters.unwatched.Add(1)
 		return nil, nil
 	}
-	payload := w.payload(v)
+	loaded := engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
 	if absent {
 		var none V
-		payload = w.payload(none)
+		payload := w.payload(none)
 		payload.found = false
+		loaded.Payload = payload
+	} else {
+		loaded.Payload, loaded.Local = w.payload(v), !w.shareable(v)
 	}
-	return w.cache.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL, Payload: payload}), nil
+	return w.cache.engine.NewEntry(loaded), nil
 }
 
 func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) ([]Dependency, error) {
@@ -161,7 +173,7 @@ func (w *wrapped[K, V]) payload(v V) *typed[V] {
 		clip(value)
 	}
 	size := memoryOf(value, w.cache.entryMax)
-	return &typed[V]{value: v, found: true, size: size, codec: w.policy.Codec}
+	return &typed[V]{value: v, found: true, size: size, encode: w.encoder}
 }
 
 // decode is the Decode of this function's entries.
@@ -175,7 +187,7 @@ func (w *wrapped[K, V]) decode(src []byte) (engine.Payload, error) {
 	if len(src) == 0 || src[0] != typedFound {
 		return nil, errTypedBytes
 	}
-	v, err := w.policy.Codec.Decode(src[1:])
+	v, err := w.decodeValue(src[1:])
 	if err != nil {
 		return nil, err
 	}

@@ -158,9 +158,9 @@ func TestDependenciesAreResolvedForTheLabel(t *testing.T) {
 	w := world.New()
 	var asked []fence.Label
 	c := open(t, w, func(o *Options) {
-		o.Resolve = func(_ Dependency, label fence.Label) ([]fence.Tag, bool) {
+		o.Resolve = func(_ Dependency, label fence.Label) Resolution {
 			asked = append(asked, label)
-			return []fence.Tag{world.NumberTag}, true
+			return Resolution{Tags: []fence.Tag{world.NumberTag}}
 		}
 	})
 	f := wrapNumber(c, &loader{world: w, during: func(context.Context) { w.Move(fence.NewTag(fence.SchemaText)); w.Look() }})
@@ -398,10 +398,6 @@ func TestLoadMax(t *testing.T) {
 
 func TestWrapRefuses(t *testing.T) {
 	t.Parallel()
-	type secret struct {
-		Name     string
-		password string
-	}
 	_, _, c, _ := pair(t)
 	wrapNumber(c, &loader{})
 	for name, wrap := range map[string]func(){
@@ -413,10 +409,6 @@ func TestWrapRefuses(t *testing.T) {
 		"pointer keys": func() {
 			Wrap(c, "f", func(context.Context, *int) (int, error) { return 0, nil },
 				Policy[*int, int]{TagsFromKey: func(*int) []Dependency { return nil }})
-		},
-		"lossy values": func() {
-			Wrap(c, "f", func(context.Context, int) (secret, error) { return secret{password: "x"}, nil },
-				Policy[int, secret]{TagsFromKey: dependsOnNumber})
 		},
 		"absence without a key's tags": func() {
 			Wrap(c, "f", (&loader{}).load, Policy[int, number]{

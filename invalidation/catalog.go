@@ -23,7 +23,7 @@ var catalogTemplate string
 var supportedSQL string
 
 // catalogSQL reads what is installed.
-var catalogSQL = strings.Replace(catalogTemplate, "{{supported}}", supportedSQL, 1)
+var catalogSQL = strings.ReplaceAll(catalogTemplate, "{{supported}}", supportedSQL)
 
 // catalog is what Postgres' catalogs say about everything of ours, at one
 // snapshot.
@@ -67,6 +67,7 @@ type catalogTrigger struct {
 	Arguments   string // hex of pg_trigger.tgargs
 	Function    uint32
 	Columns     []string // those of the arguments that are columns of a supported type
+	Types       []uint32 // of Columns
 	Present     []string // those of the arguments that are columns
 }
 
@@ -142,8 +143,8 @@ func functionsIn(files ...string) map[string]fixedFunction {
 	return functions
 }
 
-// fixedFunctions are those of the base and event files, by name.
-var fixedFunctions = functionsIn(baseSQL, eventsSQL)
+// fixedFunctions are those of the base, event and touch files, by name.
+var fixedFunctions = functionsIn(baseSQL, eventsSQL, touchSQL)
 
 // fixedTables are those that the base file makes, and its one sequence.
 var fixedTables = []catalogTable{

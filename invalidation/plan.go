@@ -78,7 +78,7 @@ type plan struct {
 func (p plan) sharedSQL() []string {
 	var statements []string
 	if len(p.base) > 0 {
-		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL)
+		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL, touchSQL)
 	}
 	if len(p.followers) > 0 && (p.lacking || len(p.base) > 0) {
 		statements = append(statements, grantSQL(p.followers))

@@ -19,6 +19,8 @@ type Table struct {
 	// Columns are those whose values have tags, by name, in no order that matters.
 	// It must not be changed.
 	Columns []string
+	// Types are the OIDs of the types of Columns, in their order.
+	Types []uint32
 }
 
 // State says which tables are watched. It is immutable.
@@ -27,7 +29,9 @@ type State struct {
 	byOID    map[uint32]Table
 	byName   map[string]Table
 	problems []string
-	secured  bool
+	// installed says that nothing is wrong with what all tables share.
+	installed bool
+	secured   bool
 	// suspended says that nothing may be relied on before Resume.
 	suspended bool
 }
@@ -59,6 +63,9 @@ func (s *State) Tables() []Table {
 // may rely on the state only if its label includes it.
 func (s *State) Since() fence.Snapshot { return s.since }
 
+// Installed reports whether what all tables share is in place, freshet.touch among it.
+func (s *State) Installed() bool { return s.installed }
+
 // Secured reports whether some table of the database has row security.
 func (s *State) Secured() bool { return s.secured }
 
@@ -71,6 +78,7 @@ func newState(c *catalog, since fence.Snapshot) *State {
 	if len(s.problems) > 0 {
 		return s
 	}
+	s.installed = true
 	for _, publication := range c.Published {
 		s.problems = append(s.problems, fmt.Sprintf("publication %s is FOR ALL TABLES: a subscriber without the tables of schema freshet stops; publish schemas or tables by name", publication))
 	}
@@ -79,13 +87,13 @@ func newState(c *catalog, since fence.Snapshot) *State {
 		functions[f.OID] = f
 	}
 	for _, t := range c.trees() {
-		columns, err := t.verify(functions)
+		columns, types, err := t.verify(functions)
 		if err != nil {
 			s.problems = append(s.problems, err.Error())
 			continue
 		}
 		for _, m := range t.members {
-			s.add(Table{m.OID, t.root, m.Schema, m.Name, columns})
+			s.add(Table{m.OID, t.root, m.Schema, m.Name, columns, types})
 		}
 	}
 	for _, r := range c.Relations {
@@ -174,9 +182,9 @@ func rootsOf(oid uint32, parents map[uint32][]uint32) []uint32 {
 	return roots
 }
 
-// verify returns the watched columns of a tree all of whose members have the
-// triggers, or what is in the way.
-func (t tree) verify(functions map[uint32]catalogFunction) ([]string, error) {
+// verify returns the watched columns, and their types, of a tree all of whose
+// members have the triggers, or what is in the way.
+func (t tree) verify(functions map[uint32]catalogFunction) (columns []string, types []uint32, err error) {
 	var root *member
 	for i := range t.members {
 		if t.members[i].OID == t.root {
@@ -184,30 +192,31 @@ func (t tree) verify(functions map[uint32]catalogFunction) ([]string, error) {
 		}
 	}
 	if root == nil || len(root.triggers) == 0 {
-		return nil, fmt.Errorf("%s.%s: the root of its tree has no triggers; install again", t.members[0].Schema, t.members[0].Name)
+		return nil, nil, fmt.Errorf("%s.%s: the root of its tree has no triggers; install again", t.members[0].Schema, t.members[0].Name)
 	}
 	if t.tangled {
-		return nil, fmt.Errorf("%s.%s: a table in its tree inherits from several tables", root.Schema, root.Name)
+		return nil, nil, fmt.Errorf("%s.%s: a table in its tree inherits from several tables", root.Schema, root.Name)
 	}
 	applied := slices.ContainsFunc(t.members, func(m member) bool { return m.Subscribed })
 	want := capture{t.root, root.triggers[0].columns(), applied}
 	for _, trigger := range root.triggers {
 		for _, column := range want.columns {
 			if trigger.Name == captureTriggers[0].name && !slices.Contains(trigger.Present, column) {
-				return nil, fmt.Errorf("%s.%s: column %s is gone; freshet install --watch %[1]s.%[2]s", root.Schema, root.Name, column)
+				return nil, nil, fmt.Errorf("%s.%s: column %s is gone; freshet install --watch %[1]s.%[2]s", root.Schema, root.Name, column)
 			}
 		}
 	}
 	made := want.functions()
 	for _, m := range t.members {
 		if m.Kind == "f" {
-			return nil, fmt.Errorf("%s.%s: a foreign table changes elsewhere", m.Schema, m.Name)
+			return nil, nil, fmt.Errorf("%s.%s: a foreign table changes elsewhere", m.Schema, m.Name)
 		}
 		if err := m.verify(want, made, functions); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return usable(root.triggers), nil
+	columns, types = usable(root.triggers)
+	return columns, types, nil
 }
 
 // verify compares the triggers of one table with those it should have.
@@ -235,12 +244,13 @@ func (m member) verify(want capture, made captureFunctions, functions map[uint32
 	return nil
 }
 
-// usable are the columns that still are of a type whose values can have tags.
-func usable(triggers []catalogTrigger) []string {
+// usable are the columns that still are of a type whose values can have tags, and
+// these types.
+func usable(triggers []catalogTrigger) ([]string, []uint32) {
 	for _, t := range triggers {
 		if t.Name == captureTriggers[0].name {
-			return t.Columns
+			return t.Columns, t.Types
 		}
 	}
-	return nil
+	return nil, nil
 }

@@ -23,6 +23,7 @@ func TestRules(t *testing.T) {
 		{module + "/sidecar/freshet", goRedis, false},
 		{module + "/cache", module + "/cache/memory", true},
 		{module + "/cache", module + "/cache/engine", true},
+		{module + "/cache", module + "/invalidation", true},
 		{module + "/cache", module + "/sidecar/wire", false},
 		{module + "/cache/engine", module + "/cache/fence", true},
 		{module + "/cache/engine", module + "/cache/memory", true},

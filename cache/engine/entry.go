@@ -42,6 +42,9 @@ type Entry struct {
 	born time.Time
 	life time.Duration
 
+	// local entries are not published.
+	local bool
+
 	publication publication
 }
 
@@ -67,6 +70,8 @@ type Loaded struct {
 	// Options.TTL.
 	Life    time.Duration
 	Payload Payload
+	// Local says that the entry stays in this process.
+	Local bool
 }
 
 var schemaTag = fence.NewTag(fence.SchemaText)
@@ -90,6 +95,7 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		began:   l.Start.At,
 		born:    c.wall(),
 		life:    life,
+		local:   l.Local,
 	}
 }
 

@@ -99,6 +99,15 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	return e, Shared
 }
 
+// Again is Fetch without the remote tier: another leader may have stored the entry
+// since this reader looked.
+func (f *Flight) Again() (*Entry, Tier) {
+	if e, ok := f.cache.held([]byte(f.key), maphash.String(f.cache.seed, f.key), fence.Now()); ok {
+		return e, Memory
+	}
+	return nil, Nowhere
+}
+
 // contest is one reader's attempt to get an entry or the lease to load it.
 type contest struct {
 	name        string

@@ -131,6 +131,9 @@ func (c *Cache) publish(ctx context.Context, batch []*Entry) {
 // older than the question to the fence, so an entry is published with a bound
 // only if it was admissible when the bound held.
 func (c *Cache) publishOne(ctx context.Context, e *Entry, head *fence.Head, buffer []byte) []byte {
+	if e.local {
+		return buffer
+	}
 	label := e.Ticket.Label()
 	if label.Incarnation != head.Incarnation || !c.fence.Admits(e.Ticket) {
 		c.counters.overtaken.Add(1)

@@ -43,12 +43,27 @@ func WholesaleText(root uint32) string { return TableText(root) + "/*" }
 // ValueText spells the tag that a row moves if it had or gets value in column.
 // value is Postgres' canonical text; a long one is replaced by its MD5.
 func ValueText(root uint32, column, value string) string {
-	if len(value) > valueLengthMax {
-		sum := md5.Sum([]byte(value))
-		value = "md5:" + hex.EncodeToString(sum[:])
-	}
-	return TableText(root) + "/" + column + "=" + value
+	return TableText(root) + "/" + column + "=" + shortened(value)
 }
+
+// shortened replaces what is long by its MD5.
+func shortened(value string) string {
+	if len(value) <= valueLengthMax {
+		return value
+	}
+	sum := md5.Sum([]byte(value))
+	return "md5:" + hex.EncodeToString(sum[:])
+}
+
+// OwnPrefix begins the tags of the application's own, which freshet.touch moves.
+const OwnPrefix = "own/"
+
+// OwnWholesaleText spells the tag that a call of freshet.touch with too many names
+// moves. Every reader that carries an OwnText carries it too.
+const OwnWholesaleText = OwnPrefix + "*"
+
+// OwnText spells the tag of the application's own that has a name.
+func OwnText(name string) string { return OwnPrefix + shortened(name) }
 
 // RelationSchemaText spells the tag that a change of one table's definition
 // moves if it cannot touch what other names mean.

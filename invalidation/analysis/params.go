@@ -31,11 +31,13 @@ func canonicalText(typ uint32, v Value) (string, bool) {
 	if v.Binary {
 		return canonicalBinary(typ, v.Data)
 	}
-	return canonicalInput(typ, string(v.Data))
+	return CanonicalInput(typ, string(v.Data))
 }
 
-// canonicalInput reads a value's text form as the type's input function does.
-func canonicalInput(typ uint32, text string) (string, bool) {
+// CanonicalInput reads a value's text form as the input function of a type does, and
+// returns what Postgres prints for it: the value's spelling in a tag. ok is false when
+// it cannot be told with certainty, and for types whose values have no tags.
+func CanonicalInput(typ uint32, text string) (string, bool) {
 	switch typ {
 	case typeText, typeVarchar:
 		return text, true
@@ -191,7 +193,7 @@ func textArray(element uint32, text string, limit int) ([]string, bool) {
 		if !ok {
 			return nil, false
 		}
-		value, ok := canonicalInput(element, item)
+		value, ok := CanonicalInput(element, item)
 		switch {
 		case ok:
 			out = append(out, value)

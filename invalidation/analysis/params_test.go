@@ -83,7 +83,7 @@ func TestCanonicalTextIsTheServers(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s %q: %v", name, text, err)
 			}
-			if got, ok := canonicalInput(c.typ, text); !ok || got != want {
+			if got, ok := CanonicalInput(c.typ, text); !ok || got != want {
 				t.Errorf("%s %q: got %q, %v; the server prints %q", name, text, got, ok, want)
 			}
 		}

@@ -41,7 +41,7 @@ func sameValue(l Literal, typ uint32, text string) bool {
 	if l.Kind != LiteralString && !isInt {
 		return false
 	}
-	read, ok := canonicalInput(typ, l.Text)
+	read, ok := CanonicalInput(typ, l.Text)
 	return ok && read == text
 }
 

@@ -201,7 +201,7 @@ func (s ValueSource) texts(p Params) ([]string, bool) {
 		if p.Literals == nil {
 			return []string{s.Text}, true
 		}
-		text, ok := canonicalInput(s.Type, p.Literals[s.Index].Text)
+		text, ok := CanonicalInput(s.Type, p.Literals[s.Index].Text)
 		return []string{text}, ok
 	case Joined:
 		if p.Joined == nil || p.Joined[s.Index] == nil {

@@ -29,6 +29,12 @@ SELECT pg_current_snapshot()::text, json_build_object(
 				WHERE a.attrelid = t.tgrelid AND {{supported}}
 				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
 					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END,
+			'types', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
+				SELECT json_agg(a.atttypid::int8 ORDER BY a.attnum)
+				FROM pg_attribute a
+				WHERE a.attrelid = t.tgrelid AND {{supported}}
+				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
+					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END,
 			'present', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
 				SELECT json_agg(a.attname ORDER BY a.attnum)
 				FROM pg_attribute a

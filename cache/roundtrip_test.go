@@ -1,0 +1,138 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/internal/world"
+)
+
+// masked shows others less than who loaded it.
+type masked struct {
+	ID    int
+	Email string
+}
+
+func (m masked) MarshalJSON() ([]byte, error) { return []byte(`{"ID":1,"Email":"x***"}`), nil }
+
+func (m *masked) UnmarshalJSON([]byte) error {
+	*m = masked{1, "x***"}
+	return nil
+}
+
+// panicking is a codec that panics.
+type panicking struct{}
+
+func (panicking) Append([]byte, number) ([]byte, error) { panic("no codec") }
+func (panicking) Decode([]byte) (number, error)         { panic("no codec") }
+
+// A type that JSON does not keep, or changes, works with Redis as without: its values
+// stay in each process, and somebody can find out why.
+func TestMemoryOnly(t *testing.T) {
+	t.Parallel()
+	type secret struct {
+		Name     string
+		password string
+	}
+	_, b, first, second := pair(t)
+	keptInMemory(t, b, first, second, "unexported", Policy[int, secret]{}, secret{"a", "b"}, "JSON does not keep")
+	type attributed struct{ Attributes map[string]any }
+	keptInMemory(t, b, first, second, "any", Policy[int, attributed]{}, attributed{map[string]any{"a": 1}}, "JSON does not keep")
+	keptInMemory(t, b, first, second, "masking", Policy[int, masked]{}, masked{1, "xaver@example.com"}, "does not come back")
+	keptInMemory(t, b, first, second, "latin", Policy[int, string]{}, "caf\xe9", "does not come back")
+	keptInMemory(t, b, first, second, "codec", Policy[int, number]{Codec: panicking{}}, number{Value: 7}, "Policy.Codec panicked")
+}
+
+// keptInMemory requires that a value is a hit here, and never seen elsewhere.
+func keptInMemory[V any](t *testing.T, b *world.Bag, first, second *Cache, name string, p Policy[int, V], v V, why string) {
+	t.Helper()
+	p.TagsFromKey = dependsOnNumber
+	loads := 0
+	load := func(context.Context, int) (V, error) { loads++; return v, nil }
+	f, g := Wrap(first, name, load, p), Wrap(second, name, load, p)
+	for _, get := range []func(context.Context, int) (V, error){f, f, g, g} {
+		got, err := get(t.Context(), 1)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if p.Codec == nil && !strings.Contains(why, "JSON") && any(got) != any(v) {
+			t.Errorf("%s: got %v, loaded %v", name, got, v)
+		}
+	}
+	if loads != 2 {
+		t.Errorf("%s: %d loads in two processes", name, loads)
+	}
+	if got := first.Stats().Functions[name].MemoryOnly; !strings.Contains(got, why) {
+		t.Errorf("%s: stays in memory because %q, want %q", name, got, why)
+	}
+	// What is published goes the same way, one after the other.
+	publishes(t, first, b)
+}
+
+// publishes requires that the next entry in the bag is one that is made now.
+func publishes(t *testing.T, c *Cache, b *world.Bag) {
+	t.Helper()
+	before := c.Stats().Published
+	start, ok := c.engine.Begin()
+	if !ok {
+		t.Fatal("no head")
+	}
+	key := []byte(time.Now().String())
+	c.engine.Store(c.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: start.At, Payload: &typed[int]{found: true, encode: func(dst []byte, _ int) ([]byte, error) { return dst, nil }}}))
+	<-b.Sets
+	world.Until(t, "it is published", func() bool { return c.Stats().Published > before })
+	if got := c.Stats().Published - before; got != 1 {
+		t.Errorf("%d entries were published beside it", got-1)
+	}
+}
+
+func TestWholeValuesAreShared(t *testing.T) {
+	t.Parallel()
+	w, b, first, second := pair(t)
+	l := &loader{world: w}
+	get(t, t.Context(), wrapNumber(first, l))
+	<-b.Sets
+	get(t, t.Context(), wrapNumber(second, l))
+	if why := first.Stats().Functions["number"].MemoryOnly; why != "" || l.loads.Load() != 1 {
+		t.Fatalf("%d loads; stays in memory because %q", l.loads.Load(), why)
+	}
+}
+
+// A value that the codec refuses is one value, and not the function.
+type picky struct{ jsonCodec[int] }
+
+var errPicky = errors.New("not this one")
+
+func (p picky) Append(dst []byte, v int) ([]byte, error) {
+	if v == 13 {
+		return nil, errPicky
+	}
+	return p.jsonCodec.Append(dst, v)
+}
+
+func TestValueThatTheCodecRefuses(t *testing.T) {
+	t.Parallel()
+	_, b, first, second := pair(t)
+	loads := 0
+	load := func(_ context.Context, k int) (int, error) { loads++; return k, nil }
+	p := Policy[int, int]{TagsFromKey: dependsOnNumber, Codec: picky{}}
+	f, g := Wrap(first, "picky", load, p), Wrap(second, "picky", load, p)
+	for _, k := range []int{13, 13, 14} {
+		if got, err := f(t.Context(), k); got != k || err != nil {
+			t.Fatal(got, err)
+		}
+	}
+	<-b.Sets
+	for _, k := range []int{14, 13} {
+		if got, err := g(t.Context(), k); got != k || err != nil {
+			t.Fatal(got, err)
+		}
+	}
+	if loads != 3 || first.Stats().Functions["picky"].MemoryOnly != "" {
+		t.Fatalf("%d loads, %+v", loads, first.Stats().Functions)
+	}
+}

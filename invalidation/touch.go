@@ -1,0 +1,30 @@
+package invalidation
+
+import (
+	_ "embed"
+	"strconv"
+	"strings"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+//go:embed schema/touch.sql
+var touchTemplate string
+
+// touchNamesMax is how many names one call of freshet.touch moves one by one.
+const touchNamesMax = 256
+
+// touchSQL makes freshet.touch.
+var touchSQL = fillTouch(touchTemplate)
+
+func fillTouch(template string) string {
+	attend := strings.ReplaceAll(doorbellSQL(attendTemplate), "RETURN NULL;", "RETURN;")
+	template = fill(fill(fill(template, "{{attend}}", attend), "{{ring}}", doorbellSQL(ringTemplate)), "{{failed}}", failedTemplate)
+	return strings.NewReplacer(
+		"{{names}}", strconv.Itoa(touchNamesMax),
+		"{{length}}", strconv.Itoa(valueBytesMax),
+		"{{prefix}}", fence.OwnPrefix,
+		"{{wholesale}}", "{"+fence.OwnWholesaleText+"}",
+		"{{everything}}", "{"+fence.OwnWholesaleText+"}",
+	).Replace(template)
+}
