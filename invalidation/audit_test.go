@@ -3,6 +3,9 @@ package invalidation
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
 )
 
 // What a role had for a moment, between two comparisons, is noticed too where rows
@@ -52,4 +55,22 @@ func TestRolesChangedAndChangedBack(t *testing.T) {
 	// A follower that may not know better: the analysis relies on no more.
 	db.run("SET ROLE follows")
 	check("SET ROLE follows", func(moment string) bool { return always[moment] })
+}
+
+// The interleaving at Suspect: a look that begins behind it is later than an audit, also
+// where audits are rare.
+func TestSuspectedChangesAreComparedByTheNextLook(t *testing.T) {
+	t.Parallel()
+	_, db := startServer(t, nil)
+	f := db.follow(func(o *FollowerOptions) { o.Verify = time.Hour })
+	db.run("CREATE ROLE someone", "CREATE ROLE other")
+	f.Suspect()
+	for _, change := range []string{"GRANT other TO someone", "REVOKE other FROM someone", "ALTER ROLE someone CREATEDB", "DROP ROLE other"} {
+		f.confirmNow()
+		entry := f.load(fence.SchemaText)
+		db.run(change)
+		f.Suspect()
+		f.confirmNow()
+		f.wantAdmitted(entry, false, "an entry from before "+change)
+	}
 }

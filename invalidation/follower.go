@@ -89,7 +89,7 @@ type Follower struct {
 	// found to be still so.
 	audited   atomic.Pointer[audit]
 	auditedAt atomic.Int64
-	// suspect is set when an audit found something else than the state was made of;
+	// suspect is set when something else may be than the state was made of;
 	// unreported when the next look has to reset the fence because of it.
 	suspect    atomic.Bool
 	unreported atomic.Bool
@@ -196,8 +196,21 @@ func (f *Follower) requestInstall() {
 	}
 }
 
-// auditDue reports whether the looker has to audit itself: the keeper found
-// something else, or nothing at all for too long.
-func (f *Follower) auditDue(now fence.Instant) bool {
-	return f.suspect.Swap(false) || now.Sub(fence.Instant(f.auditedAt.Load())) > 2*f.verify
+// Suspect says that something may have been changed that no event reports, roles for
+// instance. Every look that begins from now on is later than an audit of that. So who
+// calls it, and then has readers confirm what was acknowledged by then (fence.MarkAll,
+// Confirm), has them wait for the audit:
+//
+//  1. a moment is read that readers are to confirm;
+//  2. a look begins, and asks whether anything is suspected;
+//  3. Suspect is called;
+//  4. the look completes: it began after the moment, and nobody audited.
+//
+// So it is called before 1. (TestSuspectedChangesAreComparedByTheNextLook)
+func (f *Follower) Suspect() { f.suspect.Store(true) }
+
+// auditOverdue reports whether the looker has to audit itself, because the keeper
+// found nothing at all for too long.
+func (f *Follower) auditOverdue(now fence.Instant) bool {
+	return now.Sub(fence.Instant(f.auditedAt.Load())) > 2*f.verify
 }

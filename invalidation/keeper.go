@@ -141,7 +141,7 @@ func (k *keeper) audit(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		if !found.same(known) {
-			k.f.suspect.Store(true)
+			k.f.Suspect()
 			k.f.Wake()
 			return nil
 		}

@@ -119,14 +119,8 @@ func (l *looker) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	// What is watched may have changed while there was no session.
-	auditDue := true
+	l.f.Suspect()
 	for {
-		if auditDue || l.f.auditDue(fence.Now()) {
-			if err := l.audit(ctx); err != nil {
-				return err
-			}
-			auditDue = false
-		}
 		again, err := l.step(ctx)
 		if err != nil {
 			return err
@@ -152,7 +146,7 @@ func (l *looker) loop(ctx context.Context) error {
 // should follow at once.
 func (l *looker) step(ctx context.Context) (again bool, err error) {
 	began := l.f.audience.begin()
-	changed, events, err := l.lookOnce(ctx, began)
+	changed, events, err := l.auditAndLook(ctx, began)
 	if err != nil {
 		l.f.audience.finish(err)
 		return false, err
@@ -170,6 +164,17 @@ func (l *looker) step(ctx context.Context) (again bool, err error) {
 	// A changed state can be relied on only by loads labelled with a later head. And
 	// who went to sleep looks once more, for writers who found it awake.
 	return changed || slept, err
+}
+
+// auditAndLook audits before the look, if that is due. Whether it is, is asked when
+// the look has begun: see Suspect.
+func (l *looker) auditAndLook(ctx context.Context, began fence.Instant) (changed bool, events int, err error) {
+	if l.f.suspect.Swap(false) || l.f.auditOverdue(began) {
+		if err := l.audit(ctx); err != nil {
+			return false, 0, err
+		}
+	}
+	return l.lookOnce(ctx, began)
 }
 
 // lookOnce looks and tells the fence. changed says that the state of what is

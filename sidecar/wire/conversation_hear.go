@@ -185,6 +185,9 @@ func (c *conversation) hearExecutedLocked(due *expect, kind byte, tag []byte) {
 	if kind == 'C' && loadsLibrary(tag) {
 		c.loaded.Store(true)
 	}
+	if kind == 'C' && concernsRoles(tag) {
+		c.written.roles = true
+	}
 	if loading := due.capture; loading != nil {
 		// The portal of a row limit may be left suspended: that is the answer then.
 		loading.complete = kind != 'I' && !loading.complete

@@ -9,7 +9,21 @@ import (
 // written is what a session may have written since Postgres was idle last.
 type written struct {
 	anything bool
-	tags     []fence.Tag
+	// roles is set if roles, or settings of databases, may be others.
+	roles bool
+	tags  []fence.Tag
+}
+
+// concernsRoles reports whether a command of this tag may have changed what no event
+// reports: roles, whose privileges they have, or settings of databases. A function that
+// does so goes unnoticed until the follower compares.
+func concernsRoles(tag []byte) bool {
+	switch string(tag) {
+	case "CREATE ROLE\x00", "ALTER ROLE\x00", "DROP ROLE\x00", "GRANT ROLE\x00", "REVOKE ROLE\x00", "GRANT\x00", "REVOKE\x00",
+		"REASSIGN OWNED\x00", "DROP OWNED\x00", "ALTER DATABASE\x00", "ALTER SYSTEM\x00", "DO\x00":
+		return true
+	}
+	return false
 }
 
 func (w *written) add(e *effect) {

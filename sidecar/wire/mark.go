@@ -21,6 +21,11 @@ import "github.com/freshet/freshet/cache/fence"
 //     who finds the connection broken may look what became of them.
 //
 // Forced by TestWriteIsMarkedBeforeItsAcknowledgement.
+//
+// Of a command that concerns roles or the settings of a database no event tells. So the
+// follower is told that a look has to compare these, before the moment is taken that
+// readers are to confirm (see invalidation.Follower.Suspect).
+// (TestRoleCommandsAreSeenAtOnce)
 
 // markLocked tells the fence what is about to be acknowledged. The conversation's mu is
 // held.
@@ -29,6 +34,9 @@ func (s *session) markLocked() {
 		return
 	}
 	if w := &s.talk.written; !w.nothing() {
+		if w.roles {
+			s.server.follower.Suspect()
+		}
 		now := fence.Now()
 		if w.anything {
 			s.server.fence.MarkAll(now)
@@ -41,6 +49,7 @@ func (s *session) markLocked() {
 // markLost tells the fence that Postgres is gone, with whatever was under way.
 func (s *session) markLost() {
 	if s.talk.unknownEnd() {
+		s.server.follower.Suspect()
 		s.server.fence.MarkAll(fence.Now())
 	}
 }

@@ -30,6 +30,8 @@ type idleFollower struct{}
 
 func (idleFollower) Wake() {}
 
+func (idleFollower) Suspect() {}
+
 func (idleFollower) State() *invalidation.State { return &invalidation.State{} }
 
 // receive gives a session what Postgres sent, and returns what the client sees.

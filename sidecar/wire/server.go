@@ -24,6 +24,9 @@ import (
 type Follower interface {
 	// Wake starts a look soon.
 	Wake()
+	// Suspect has every look that begins from now on be later than a comparison of what
+	// no event reports.
+	Suspect()
 	// State says what is watched, and since when: only labels that include that
 	// may be captured.
 	State() *invalidation.State
