@@ -13,6 +13,10 @@ DURATION ?= 30s
 # How many reads soak checks, and the seed of its faults.
 READS ?= 1000000
 SEED ?= 1
+# How many random schemas and scripts of sessions soak compares with PostgreSQL, by the
+# same seed: make test has the same ones each time, and few.
+SCHEMAS ?= 60
+SCRIPTS ?= 600
 # Not empty: soak hunts the product without one rule after the other instead, each
 # for HUNT at most, and says which it did not meet by chance.
 MUTANTS ?=
@@ -65,10 +69,14 @@ demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
 	bin/freshet demo --duration $(DURATION)
 
 .PHONY: soak
-soak: ## Check the promises under faults, five minutes (READS=1000000, SEED=1, MUTANTS=1)
+soak: ## Check promises under faults, hunt at random, ten minutes (READS=1000000, SEED=1, MUTANTS=1)
 	@.ci/install-packages servers
 	@$(MAKE) --no-print-directory build
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest $(if $(MUTANTS),mutants --hunt $(HUNT),check --reads $(READS)) --seed $(SEED)
+ifeq ($(MUTANTS),)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestDifferential' ./invalidation/analysis -differential-schemas $(SCHEMAS) -differential-seed $(SEED)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomSessions' ./sidecar/wire -random-scripts $(SCRIPTS) -random-seed $(SEED)
+endif
 
 # What of the tests is quick: what needs no PostgreSQL, one place where answers are
 # compared with PostgreSQL's byte for byte, and every promise in the order of events

@@ -80,6 +80,7 @@ func TestClockOfAMachineThatSleeps(t *testing.T) {
 func TestBearingOfABusyMachine(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
+	within := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	m := &fakeMachine{monotonic: time.Minute, wall: time.Hour}
 	c := m.clock()
 	last := Instant(0)
@@ -87,15 +88,15 @@ func TestBearingOfABusyMachine(t *testing.T) {
 		m.before, m.after = 0, 0
 		switch random.IntN(4) {
 		case 0:
-			m.before = rand.N(5 * time.Millisecond)
+			m.before = within(5 * time.Millisecond)
 		case 1:
-			m.after = rand.N(5 * time.Millisecond)
+			m.after = within(5 * time.Millisecond)
 		case 2:
-			m.sleep(rand.N(time.Second))
+			m.sleep(within(time.Second))
 		}
-		m.pass(rand.N(time.Second))
+		m.pass(within(time.Second))
 		if random.IntN(3) == 0 {
-			m.wall += rand.N(time.Second) - time.Second/2
+			m.wall += within(time.Second) - time.Second/2
 		}
 		got := c.now()
 		if got > m.sinceBoot() {

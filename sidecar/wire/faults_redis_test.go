@@ -119,24 +119,28 @@ func (c *redisClient) rotate() {
 	}
 }
 
-func noise(n int) string {
+// damage is what is done to values, the same in each run.
+type damage struct{ random *rand.Rand }
+
+func (d damage) noise(n int) string {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(rand.Uint32())
+		b[i] = byte(d.random.Uint32())
 	}
 	return string(b)
 }
 
-func flipBit(value string) string {
+func (d damage) flipBit(value string) string {
 	b := []byte(value)
 	if len(b) > 0 {
-		b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
+		b[d.random.IntN(len(b))] ^= 1 << d.random.IntN(8)
 	}
 	return string(b)
 }
 
 func TestRedisFaults(t *testing.T) {
 	const rounds = 5
+	d := damage{rand.New(rand.NewPCG(1, 2))}
 	must := func(t *testing.T, err error) {
 		t.Helper()
 		if err != nil {
@@ -165,23 +169,23 @@ func TestRedisFaults(t *testing.T) {
 		},
 		"garbage": func(t *testing.T, r *servers.Redis, p *promises) {
 			for range rounds {
-				dialRedis(t, r).overwrite(func(value string) string { return noise(rand.IntN(2*len(value) + 1)) })
+				dialRedis(t, r).overwrite(func(value string) string { return d.noise(d.random.IntN(2*len(value) + 1)) })
 				p.goOn()
 			}
 		},
 		"truncated": func(t *testing.T, r *servers.Redis, p *promises) {
 			for range rounds {
-				dialRedis(t, r).overwrite(func(value string) string { return value[:rand.IntN(len(value)+1)] })
+				dialRedis(t, r).overwrite(func(value string) string { return value[:d.random.IntN(len(value)+1)] })
 				p.goOn()
 			}
 		},
 		"longer": func(t *testing.T, r *servers.Redis, p *promises) {
-			dialRedis(t, r).overwrite(func(value string) string { return value + noise(100) })
+			dialRedis(t, r).overwrite(func(value string) string { return value + d.noise(100) })
 			p.goOn()
 		},
 		"bits flipped": func(t *testing.T, r *servers.Redis, p *promises) {
 			for range 2 * rounds {
-				dialRedis(t, r).overwrite(flipBit)
+				dialRedis(t, r).overwrite(d.flipBit)
 				time.Sleep(promiseInterval / 3)
 			}
 		},

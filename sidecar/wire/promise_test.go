@@ -123,8 +123,9 @@ func (p *promises) connected(dsn string, use func(*pgx.Conn) error) {
 }
 
 func (p *promises) write(dsn string) {
+	random := rand.New(rand.NewPCG(1, 0))
 	p.connected(dsn, func(conn *pgx.Conn) error {
-		id := 1 + rand.IntN(promisedItems)
+		id := 1 + random.IntN(promisedItems)
 		version, err := bump(conn, id)
 		if err != nil {
 			return err
@@ -157,10 +158,11 @@ func (p *promises) least(id int) int {
 }
 
 func (p *promises) read(dsn string, own int) {
+	random := rand.New(rand.NewPCG(1, uint64(own)))
 	p.connected(dsn, func(conn *pgx.Conn) error {
 		seen := map[int]int{} // by this connection
 		for round := 0; !p.ended(); round++ {
-			id := 1 + rand.IntN(promisedItems)
+			id := 1 + random.IntN(promisedItems)
 			if round%7 == 0 {
 				id = own
 			}
