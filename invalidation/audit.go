@@ -55,9 +55,10 @@ const recordSQL = `WITH changed AS (
 )
 INSERT INTO freshet.outbox (tags) SELECT ARRAY[$2] FROM changed`
 
-// reloadedSQL makes a reload of the configuration an event. Changing a file uses
-// no transaction id, so without one a head after it is equal to the head before.
-const reloadedSQL = `INSERT INTO freshet.outbox (tags) VALUES (ARRAY[$1])`
+// unreportedSQL makes an event of what was none: a reload of the configuration, which
+// changes a file and uses no transaction id, or a change of definitions that nobody
+// reported. Without one a head after it may be equal to one before it was known.
+const unreportedSQL = `INSERT INTO freshet.outbox (tags) VALUES (ARRAY[$1])`
 
 // audit is what events may fail to report, read anew.
 type audit struct {

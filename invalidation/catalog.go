@@ -33,6 +33,7 @@ type catalog struct {
 	Triggers  []catalogTrigger
 	Functions []catalogFunction
 	Events    []catalogEvent
+	Silenced  bool // event triggers are switched off for somebody
 	Suspended bool // Suspend was called, and Resume was not
 	Secured   bool // some table has row security
 	Tables    []catalogTable
@@ -193,13 +194,35 @@ func (c *catalog) baseProblems() []string {
 	for _, role := range c.Unable {
 		problems = append(problems, fmt.Sprintf("role %s, as which triggers run, may not write events; install again", role))
 	}
+	slices.Sort(problems)
+	return problems
+}
+
+// eventProblems says which event triggers are not as they should be.
+func (c *catalog) eventProblems() []string {
+	functions := map[string]uint32{}
+	for _, f := range c.Functions {
+		functions[f.Name] = f.OID
+	}
+	var problems []string
 	for _, want := range fixedEvents {
-		if !c.eventInPlace(want.name, want.event, byName[want.function].OID, want.tag) {
+		if !c.eventInPlace(want.name, want.event, functions[want.function], want.tag) {
 			problems = append(problems, "event trigger "+want.name+" is missing, disabled or changed; install again")
 		}
 	}
-	slices.Sort(problems)
 	return problems
+}
+
+// unreported says why changes of the schema are not reported; empty if they are.
+func (c *catalog) unreported() string {
+	problems := c.eventProblems()
+	switch {
+	case len(problems) > 0:
+		return problems[0] + " as a superuser, or as a role that may create event triggers"
+	case c.Silenced:
+		return "event triggers are switched off by the setting event_triggers; set it to on, for all databases and roles"
+	}
+	return ""
 }
 
 // strangers says how to remove what stands in the place of our tables: they were

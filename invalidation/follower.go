@@ -60,6 +60,11 @@ type FollowerOptions struct {
 	// with what was last seen: what no event reports is noticed after at most twice
 	// this time. 0 means a second.
 	Verify time.Duration
+	// Definitions is, where event triggers are missing, how often the definitions of
+	// tables, views, functions and all else are compared, and how much earlier than
+	// other reads those must be refused that rely on the last comparison. It must not
+	// be more than half the staleness that readers allow. 0 means 500 ms.
+	Definitions time.Duration
 	// OnSchema, unless nil, is called when names, rights, watched tables or settings
 	// may have changed, after State and before the head with that event is
 	// published. Looks wait for it: it must be quick and must not call Confirm.
@@ -77,6 +82,7 @@ type Follower struct {
 	watch         []string
 	retention     time.Duration
 	verify        time.Duration
+	definitions   time.Duration
 	onSchema      func()
 	logger        *slog.Logger
 
@@ -109,8 +115,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if o.ConnConfig == nil || o.Fence == nil {
 		return nil, errors.New("make a follower: ConnConfig and Fence are required")
 	}
-	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 {
-		return nil, errors.New("make a follower: Poll, Retention and Verify must not be negative")
+	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 || o.Definitions < 0 {
+		return nil, errors.New("make a follower: Poll, Retention, Verify and Definitions must not be negative")
 	}
 	if len(o.Watch) > 0 {
 		if _, err := parsePatterns(o.Watch); err != nil {
@@ -123,7 +129,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
-		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault),
+		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault), definitions: orDefault(o.Definitions, definitionsDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
@@ -196,17 +202,19 @@ func (f *Follower) requestInstall() {
 	}
 }
 
-// Suspect says that something may have been changed that no event reports, roles for
-// instance. Every look that begins from now on is later than an audit of that. So who
-// calls it, and then has readers confirm what was acknowledged by then (fence.MarkAll,
-// Confirm), has them wait for the audit:
+// Suspect says that something may have been changed that no event reports: roles,
+// settings, or definitions where event triggers are missing. Every look that begins
+// from now on is later than an audit of that. So who calls it, and then has readers
+// confirm what was acknowledged by then (fence.MarkAll, Confirm), has them wait for
+// the audit:
 //
 //  1. a moment is read that readers are to confirm;
 //  2. a look begins, and asks whether anything is suspected;
 //  3. Suspect is called;
 //  4. the look completes: it began after the moment, and nobody audited.
 //
-// So it is called before 1. (TestSuspectedChangesAreComparedByTheNextLook)
+// So it is called before 1. (TestSuspectedChangesAreComparedByTheNextLook,
+// TestSuspectedDefinitionsAreComparedByTheNextLook)
 func (f *Follower) Suspect() { f.suspect.Store(true) }
 
 // auditOverdue reports whether the looker has to audit itself, because the keeper

@@ -68,12 +68,16 @@ type Installed struct {
 type Report struct {
 	Watched []Installed
 	Skipped []Skipped
+	// Unreported says why changes of the schema are not reported at once, as for want
+	// of the right to create event triggers; empty if they are.
+	Unreported string
 }
 
 // Install puts the outbox, the event triggers and the triggers on all matching
 // tables in place, as far as they are not. Tables that are watched and match no
 // pattern stay watched. Installers wait for each other. Creating event triggers
-// needs a superuser. Each table is changed in a transaction of its own that
+// needs a superuser, or what a provider has in its place; who may not does without:
+// see Report.Unreported. Each table is changed in a transaction of its own that
 // waits for its lock 100 ms at most and is tried again a few times; a table that
 // stays locked is reported as skipped. A cancelled ctx closes conn.
 func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
@@ -84,7 +88,25 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 	if err := connection.RefusePooling(ctx, conn); err != nil {
 		return Report{}, fmt.Errorf("inspect the connection: %w", err)
 	}
-	return install(ctx, conn, patterns, o.FollowerRoles, false, func(p *plan) { p.force = o.Force })
+	report, err := install(ctx, conn, patterns, o.FollowerRoles, false, func(p *plan) { p.force = o.Force })
+	if err != nil {
+		return report, err
+	}
+	c, err := catalogNow(ctx, conn)
+	if err != nil {
+		return report, err
+	}
+	report.Unreported = c.unreported()
+	return report, nil
+}
+
+// catalogNow reads what is installed.
+func catalogNow(ctx context.Context, conn *pgx.Conn) (*catalog, error) {
+	text, _, err := readCatalog(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	return parseCatalog(text)
 }
 
 // install is Install for patterns. With extend, nothing that is watched is given
@@ -135,8 +157,12 @@ func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 		}
 	}
 	report := Report{Skipped: p.skipped}
+	foreign := 0
 	for _, t := range p.trees {
 		err := installTree(ctx, conn, t)
+		if errors.Is(err, errNotOwner) {
+			foreign++
+		}
 		if refused, ok := tableFault(err); ok {
 			report.Skipped = append(report.Skipped, Skipped{t.root.Schema, t.root.Name, refused})
 			continue
@@ -145,6 +171,9 @@ func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 			return report, explainRights(fmt.Errorf("install triggers on %s: %w", t.root, err))
 		}
 		report.Watched = append(report.Watched, Installed{t.root.Schema, t.root.Name, t.columns, len(t.members), len(t.missing) > 0})
+	}
+	if p.fresh && foreign > 0 && foreign == len(p.trees) {
+		return Report{Skipped: p.skipped}, fmt.Errorf("install triggers on %d tables: %w", foreign, errNotOwner)
 	}
 	if sql := p.lookupSQL(); sql != "" {
 		if err := runLocking(ctx, conn, sql); err != nil {
@@ -227,11 +256,7 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, follow
 		if err := checkServer(ctx, conn); err != nil {
 			return err
 		}
-		text, _, err := readCatalog(ctx, conn)
-		if err != nil {
-			return err
-		}
-		c, err := parseCatalog(text)
+		c, err := catalogNow(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -240,6 +265,11 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, follow
 			return err
 		}
 		p = newPlan(patterns, all, c, extend)
+		if !p.hopeful { // of one who is not asked to install, to try in vain every time
+			if err := conn.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&p.hopeful); err != nil {
+				return fmt.Errorf("ask whether the role is a superuser: %w", err)
+			}
+		}
 		if p.followers, err = readFollowers(ctx, conn, followers); err != nil {
 			return err
 		}
@@ -258,12 +288,19 @@ func installTree(ctx context.Context, conn *pgx.Conn, t treePlan) error {
 		return err
 	}
 	for _, table := range t.missing {
-		if err := runLocking(ctx, conn, t.triggersSQL(table.relationName, table.kind)); err != nil {
+		err := runLocking(ctx, conn, t.triggersSQL(table.relationName, table.kind))
+		if sqlState(err) == "42501" {
+			return errNotOwner
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// errNotOwner is why a role cannot watch a table that it does not own.
+var errNotOwner = errors.New("the role has no right to put triggers on it; install again as its owner or as a superuser")
 
 // runLocking runs statements that need a table's lock, again and again while
 // the lock cannot be had.
@@ -316,6 +353,9 @@ func lockFault(err error) bool {
 
 // tableFault reports whether err concerns one table only, and how to say it.
 func tableFault(err error) (string, bool) {
+	if errors.Is(err, errNotOwner) {
+		return errNotOwner.Error(), true
+	}
 	switch sqlState(err) {
 	case "55P03", "40P01":
 		return "its lock could not be had because transactions hold it; install again when they have ended", true
@@ -328,7 +368,7 @@ func tableFault(err error) (string, bool) {
 // explainRights says what to do about missing rights.
 func explainRights(err error) error {
 	if sqlState(err) == "42501" {
-		return fmt.Errorf("%w; install as a superuser (event triggers need one), or let one run the output of freshet install --print-sql", err)
+		return fmt.Errorf("%w; install as a role that may CREATE in this database and owns the tables, or let one run the output of freshet install --print-sql", err)
 	}
 	return err
 }

@@ -27,15 +27,29 @@ const lookName = "freshet_look"
 // $2 its list of running transactions. The position in the log, and whether writers
 // skip their rows or have skipped some that are not accounted for, are read after
 // the snapshot was taken: see freshet.attended.
-var lookSQL = `
+var lookSQL = lookSQLWith("NULL::text")
+
+// lookDefinitionsName and lookDefinitionsSQL are of a look that reads the definitions
+// too, unless its snapshot is $3.
+const lookDefinitionsName = "freshet_look_definitions"
+
+var lookDefinitionsSQL = lookSQLWith("CASE WHEN pg_current_snapshot()::text <> $3 THEN " + definitionsSQL + " END")
+
+func lookSQLWith(definitions string) string {
+	return `
 SELECT pg_current_snapshot()::text, (SELECT token FROM freshet.incarnation), t.incarnation, t.mark::text,
 	pg_is_in_recovery(), (EXTRACT(epoch FROM pg_conf_load_time()) * 1000000)::int8,
 	(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8, ` + outboxFileSQL + `,
-	(SELECT g.is_called OR g.last_value <> t.returned FROM freshet.given_up g), NULL::xid8, NULL::text[]
+	(SELECT g.is_called OR g.last_value <> t.returned FROM freshet.given_up g), ` + eventsInPlaceSQL + `, ` + definitions + `, NULL::xid8, NULL::text[]
 FROM freshet.trim t
 UNION ALL
-(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
+(SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.xid, o.tags
 FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
+}
+
+// eventsInPlaceSQL asks for the event triggers. Whoever takes them away is reported by
+// none; as each look asks, no change after it goes unnoticed.
+const eventsInPlaceSQL = `(SELECT count(*) = 3 FROM pg_event_trigger e WHERE e.evtenabled = 'A' AND e.evtname IN ('freshet_ddl_start', 'freshet_ddl_end', 'freshet_drop'))`
 
 // sighting is what one look saw.
 type sighting struct {
@@ -46,7 +60,12 @@ type sighting struct {
 	settingsLoaded int64 // microseconds, by the server's clock
 	position       uint64
 	outbox         uint32 // where it lies
-	events         []fence.Event
+	// at is snapshot as Postgres spells it, and definitions sums up what was defined in
+	// it: "" if that was not asked for, or the same as in the snapshot that was named.
+	at, definitions string
+	// unreporting says that an event trigger is not in place.
+	unreporting bool
+	events      []fence.Event
 	// overflow says that there were more events than are read.
 	overflow bool
 	// schema says that there was an event about the schema.
@@ -61,11 +80,20 @@ var errSkipped = errors.New("nobody followed for long, and changes were not reco
 
 // look asks for everything that the head before may lack.
 func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting, error) {
+	return lookBy(ctx, conn, lookName, before)
+}
+
+// lookDefinitions is a look that reads the definitions, unless its snapshot is known.
+func lookDefinitions(ctx context.Context, conn *pgx.Conn, before fence.Snapshot, known string) (*sighting, error) {
+	return lookBy(ctx, conn, lookDefinitionsName, before, known)
+}
+
+func lookBy(ctx context.Context, conn *pgx.Conn, name string, before fence.Snapshot, more ...any) (*sighting, error) {
 	running := make([]uint64, len(before.InProgress()))
 	for i, x := range before.InProgress() {
 		running[i] = uint64(x)
 	}
-	rows, err := conn.Query(ctx, lookName, uint64(before.Xmax()), running)
+	rows, err := conn.Query(ctx, name, append([]any{uint64(before.Xmax()), running}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("look at the outbox: %w", err)
 	}
@@ -73,13 +101,13 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 	s := &sighting{}
 	seen, tags := 0, 0
 	for rows.Next() {
-		var snapshot, token, incarnation, mark *string
-		var standby, skipped *bool
+		var snapshot, token, incarnation, mark, definitions *string
+		var standby, skipped, events *bool
 		var loaded, position *int64
 		var outbox *uint32
 		var xid *uint64
 		var texts []string
-		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &xid, &texts); err != nil {
+		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &events, &definitions, &xid, &texts); err != nil {
 			return nil, fmt.Errorf("look at the outbox: %w", err)
 		}
 		if xid == nil {
@@ -94,6 +122,10 @@ func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting
 			}
 			s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
 			s.settingsLoaded, s.position, s.outbox = *loaded, uint64(*position), *outbox
+			s.at, s.unreporting = *snapshot, !*events
+			if definitions != nil {
+				s.definitions = *definitions
+			}
 			if err := s.parseSnapshots(*snapshot, *mark); err != nil {
 				return nil, err
 			}

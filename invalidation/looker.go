@@ -17,7 +17,7 @@ const (
 	resetTrimmed  = "trimmed"    // the outbox was emptied beyond our head
 	resetBackward = "backward"   // the snapshot lacks what an earlier one saw
 	resetSettings = "settings"   // the server's configuration was loaded again
-	resetRoles    = "unreported" // roles, their settings or triggers changed without an event
+	resetRoles    = "unreported" // roles, their settings, triggers or definitions changed without an event
 )
 
 // settleWait is how long after a reload of the configuration some backend may
@@ -36,6 +36,8 @@ type looker struct {
 	absence absence
 	// audited is what the state was made from, nil before the first.
 	audited *audit
+	// definitions is what is known of them where no event reports a change.
+	definitions definitions
 	// settleAt, unless zero, is when a reload must be taken for settled.
 	settleAt fence.Instant
 
@@ -169,10 +171,14 @@ func (l *looker) step(ctx context.Context) (again bool, err error) {
 // auditAndLook audits before the look, if that is due. Whether it is, is asked when
 // the look has begun: see Suspect.
 func (l *looker) auditAndLook(ctx context.Context, began fence.Instant) (changed bool, events int, err error) {
-	if l.f.suspect.Swap(false) || l.f.auditOverdue(began) {
+	suspected := l.f.suspect.Swap(false)
+	if suspected || l.f.auditOverdue(began) {
 		if err := l.audit(ctx); err != nil {
 			return false, 0, err
 		}
+	}
+	if suspected {
+		l.definitions.began = 0
 	}
 	return l.lookOnce(ctx, began)
 }
@@ -182,7 +188,7 @@ func (l *looker) auditAndLook(ctx context.Context, began fence.Instant) (changed
 func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed bool, events int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
 	defer cancel()
-	s, err := look(ctx, l.conn, l.head)
+	s, redefined, err := l.lookComparing(ctx, began)
 	if err != nil {
 		return false, 0, err
 	}
@@ -195,8 +201,8 @@ func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed boo
 	if s.token != l.greet.token || s.incarnation != l.greet.incarnation || s.outbox != l.greet.outbox {
 		return false, 0, errChanged
 	}
-	cause := l.resetCause(s, reloaded)
-	if s.schema || cause == resetSettings || cause == resetStart {
+	cause := l.resetCause(s, reloaded, redefined)
+	if redefined || s.schema || cause == resetSettings || cause == resetStart {
 		// Only now is it known what the events were about: the look does not count
 		// before what is watched was verified again, at a later snapshot.
 		if changed, err = l.verify(ctx); err != nil {
@@ -227,14 +233,14 @@ func (l *looker) reloaded(s *sighting, began fence.Instant) bool {
 // lookPastReload looks once more, at a head that no label from before the reload
 // can include.
 func (l *looker) lookPastReload(ctx context.Context) (*sighting, error) {
-	if _, err := l.conn.Exec(ctx, reloadedSQL, fence.SchemaText); err != nil {
+	if _, err := l.conn.Exec(ctx, unreportedSQL, fence.SchemaText); err != nil {
 		return nil, fmt.Errorf("report the reload of the configuration: %w", err)
 	}
 	return look(ctx, l.conn, l.head)
 }
 
 // resetCause says why the fence must trust nothing older, "" if it need not.
-func (l *looker) resetCause(s *sighting, reloaded bool) string {
+func (l *looker) resetCause(s *sighting, reloaded, redefined bool) string {
 	switch {
 	case s.overflow:
 		return resetOverflow
@@ -242,7 +248,7 @@ func (l *looker) resetCause(s *sighting, reloaded bool) string {
 		return resetTrimmed
 	case !s.snapshot.Includes(l.head):
 		return resetBackward
-	case l.f.unreported.Swap(false) && l.known:
+	case l.f.unreported.Swap(false) && l.known || redefined:
 		return resetRoles
 	case reloaded && l.known:
 		return resetSettings
@@ -255,6 +261,11 @@ func (l *looker) resetCause(s *sighting, reloaded bool) string {
 // publish tells the fence, in the order that its readers rely on.
 func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
 	head := &fence.Head{Incarnation: l.incarnation, Snapshot: s.snapshot}
+	if l.comparing() {
+		l.f.fence.SetLag(l.f.definitions)
+	} else {
+		defer l.f.fence.SetLag(0)
+	}
 	switch cause {
 	case "":
 		l.f.fence.Advance(head, s.events, began)

@@ -59,8 +59,12 @@ type Skipped struct {
 type plan struct {
 	base   []string // what is wrong with the shared parts; empty: nothing to do
 	remove string   // SQL that makes room for them
-	fresh  bool     // there is no schema of ours yet
-	force  bool
+	// events is what is wrong with the event triggers; hopeful says that it is worth
+	// trying to make them.
+	events  []string
+	hopeful bool
+	fresh   bool // there is no schema of ours yet
+	force   bool
 	// unmatched is an error if a pattern matches nothing.
 	unmatched error
 	trees     []treePlan
@@ -77,10 +81,10 @@ type plan struct {
 // rights on them; empty if nothing is wrong with them and nothing was asked for.
 func (p plan) sharedSQL() []string {
 	var statements []string
-	if len(p.base) > 0 {
+	if p.sharedChanges() {
 		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL, touchSQL)
 	}
-	if len(p.followers) > 0 && (p.lacking || len(p.base) > 0) {
+	if len(p.followers) > 0 && (p.lacking || p.sharedChanges()) {
 		statements = append(statements, grantSQL(p.followers))
 	}
 	return statements
@@ -118,9 +122,12 @@ type unarmed struct {
 	version string
 }
 
+// sharedChanges reports whether there is anything to do that concerns all tables.
+func (p plan) sharedChanges() bool { return len(p.base) > 0 || p.hopeful && len(p.events) > 0 }
+
 // changes reports whether there is anything to do.
 func (p plan) changes() bool {
-	return len(p.base) > 0 || slices.ContainsFunc(p.trees, func(t treePlan) bool { return len(t.missing) > 0 })
+	return p.sharedChanges() || slices.ContainsFunc(p.trees, func(t treePlan) bool { return len(t.missing) > 0 })
 }
 
 // wantedNamesMax bounds the tables that a message names.
@@ -128,8 +135,11 @@ const wantedNamesMax = 5
 
 // wanting says in words what there is to do.
 func (p plan) wanting() string {
-	if len(p.base) > 0 {
+	switch {
+	case len(p.base) > 0:
 		return p.base[0]
+	case p.hopeful && len(p.events) > 0:
+		return p.events[0]
 	}
 	var names []string
 	for _, t := range p.trees {
@@ -148,7 +158,7 @@ func (p plan) wanting() string {
 // that are watched stay watched, so that processes with different patterns do
 // not undo each other's work for ever.
 func newPlan(patterns []pattern, all []candidate, c *catalog, extend bool) plan {
-	p := plan{base: c.baseProblems(), remove: c.strangers(), suspended: c.Suspended, fresh: len(c.Tables) == 0, unmatched: unmatched(patterns, all)}
+	p := plan{base: c.baseProblems(), events: c.eventProblems(), hopeful: !extend, remove: c.strangers(), suspended: c.Suspended, fresh: len(c.Tables) == 0, unmatched: unmatched(patterns, all)}
 	byOID := map[uint32]candidate{}
 	parents := map[uint32][]uint32{}
 	for _, r := range all {

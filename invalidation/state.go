@@ -32,6 +32,8 @@ type State struct {
 	// installed says that nothing is wrong with what all tables share.
 	installed bool
 	secured   bool
+	// unreported says why changes of the schema are not events, empty if they are.
+	unreported string
 	// suspended says that nothing may be relied on before Resume.
 	suspended bool
 }
@@ -69,16 +71,24 @@ func (s *State) Installed() bool { return s.installed }
 // Secured reports whether some table of the database has row security.
 func (s *State) Secured() bool { return s.secured }
 
+// Reported reports whether changes of the schema are events. Where they are not, the
+// follower compares definitions, and a change made elsewhere is noticed within the
+// staleness bound: not sooner for who asks for more.
+func (s *State) Reported() bool { return s.unreported == "" }
+
 // Problems says what is installed and cannot be relied on, and why; ordered.
 func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
 // newState decides what is watched.
 func newState(c *catalog, since fence.Snapshot) *State {
-	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended}
+	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended, unreported: c.unreported()}
 	if len(s.problems) > 0 {
 		return s
 	}
 	s.installed = true
+	if s.unreported != "" {
+		s.problems = append(s.problems, "what others do to the schema is noticed within the staleness bound, and not at once: "+s.unreported)
+	}
 	for _, publication := range c.Published {
 		s.problems = append(s.problems, fmt.Sprintf("publication %s is FOR ALL TABLES: a subscriber without the tables of schema freshet stops; publish schemas or tables by name", publication))
 	}
@@ -97,8 +107,9 @@ func newState(c *catalog, since fence.Snapshot) *State {
 		}
 	}
 	for _, r := range c.Relations {
-		// A materialized view changes by commands only, which are events.
-		if r.Kind == "m" {
+		// A materialized view changes by commands only, which are events. REFRESH
+		// CONCURRENTLY changes rows alone, and no definition would tell.
+		if r.Kind == "m" && s.unreported == "" {
 			s.add(Table{OID: r.OID, Root: r.OID, Schema: r.Schema, Name: r.Name})
 		}
 	}

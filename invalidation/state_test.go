@@ -50,9 +50,6 @@ func TestDamageIsNoticed(t *testing.T) {
 		{"function without its rights", "ALTER FUNCTION {users}() SECURITY INVOKER", "public.users"},
 		{"column renamed", "ALTER TABLE users RENAME email TO mail", "public.users"},
 		{"column dropped", "ALTER TABLE base DROP COLUMN id", "public.kid"},
-		{"event trigger disabled", "ALTER EVENT TRIGGER freshet_drop DISABLE", all},
-		{"event trigger not always", "ALTER EVENT TRIGGER freshet_ddl_end ENABLE", all},
-		{"event trigger dropped", "DROP EVENT TRIGGER freshet_ddl_start", all},
 		{"outbox that a crash would empty", "ALTER TABLE freshet.outbox SET UNLOGGED", all},
 		{"event function rewritten", "CREATE OR REPLACE FUNCTION freshet.on_drop() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", all},
 	}

@@ -58,7 +58,7 @@ SELECT pg_notify('` + doorbellChannel + `', '');`
 const busySQL = `SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM (
 	SELECT l.virtualxid AS name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 	WHERE l.locktype = 'virtualxid' AND l.granted AND a.datname = current_database()
-	AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'
+	AND a.pid <> pg_backend_pid() AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum v)
 	UNION ALL
 	SELECT 'prepared ' || p.transaction FROM pg_prepared_xacts p WHERE p.database = current_database()) t`
 

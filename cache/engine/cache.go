@@ -202,7 +202,13 @@ func (c *Cache) written(e *Entry, now fence.Instant, s *fence.Session) fence.Ins
 // Forced by TestEventBetweenChecks.
 func (c *Cache) proven(now fence.Instant, s *fence.Session) (began fence.Instant, ok bool) {
 	began = c.fence.LookBegan()
-	return began, began != 0 && began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())
+	return began, began != 0 && began >= c.demand(now, s) && s.Reached(c.fence.Head())
+}
+
+// demand is what session s, or nil, demands of the newest head at moment now. What
+// the head may be behind its clock is taken from the staleness.
+func (c *Cache) demand(now fence.Instant, s *fence.Session) fence.Instant {
+	return s.Demand(now.Add(c.fence.Lag()), c.options.Staleness)
 }
 
 // held returns the first tier's entry of a key if the fence admits it.
@@ -303,8 +309,8 @@ func (c *Cache) Prove(ctx context.Context, e *Entry, s *fence.Session) bool {
 		return false
 	}
 	at := now
-	if began >= (*fence.Session)(nil).Demand(now, c.options.Staleness) && s.Reached(c.fence.Head()) {
-		at = max(written, s.Demand(now, c.options.Staleness)) // the clock is fresh enough, only the session demands more
+	if began >= c.demand(now, nil) && s.Reached(c.fence.Head()) {
+		at = max(written, c.demand(now, s)) // the clock is fresh enough, only the session demands more
 	}
 	waiting, cancel := context.WithTimeout(ctx, proveMax)
 	defer cancel()

@@ -37,6 +37,8 @@ type Fence struct {
 	mask  uint64
 	cells []cell
 	slots []slot
+	// lag is how much earlier than lookBegan the head may lack something.
+	lag atomic.Int64
 	// marked is when anything at all was acknowledged as possibly written last.
 	marked atomic.Int64
 
@@ -156,11 +158,20 @@ func (f *Fence) Head() *Head { return f.head.Load() }
 // the first look.
 func (f *Fence) LookBegan() Instant { return Instant(f.lookBegan.Load()) }
 
+// SetLag says how much older than LookBegan the head may be in what no event reports
+// and the follower has to find out: definitions, where there are no event triggers. 0,
+// as at the start, means that nothing is. Who raises it does so before the head is
+// published that it is about, who lowers it afterwards.
+func (f *Fence) SetLag(d time.Duration) { f.lag.Store(int64(d)) }
+
+// Lag returns what SetLag said: the bound of staleness is shorter by that.
+func (f *Fence) Lag() time.Duration { return time.Duration(f.lag.Load()) }
+
 // Fresh reports whether, at moment now, the head includes every commit
 // acknowledged more than staleness ago.
 func (f *Fence) Fresh(now Instant, staleness time.Duration) bool {
 	began := f.LookBegan()
-	return began != 0 && now.Sub(began) <= staleness
+	return began != 0 && now.Sub(began) <= staleness-f.Lag()
 }
 
 // Admits reports whether the entry of ticket t may be served: whether its state

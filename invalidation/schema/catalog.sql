@@ -53,6 +53,11 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			'name', e.evtname, 'event', e.evtevent, 'function', e.evtfoid::int8,
 			'enabled', e.evtenabled, 'tags', e.evttags) ORDER BY e.evtname)
 		FROM pg_event_trigger e WHERE starts_with(e.evtname::text, 'freshet_')),
+	-- Whether somebody's commands set them off. A setting in a way not known counts as off.
+	'silenced', coalesce(current_setting('event_triggers', true) <> 'on', false) OR EXISTS (
+		SELECT FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS value
+		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+		AND value ILIKE 'event\_triggers=%' AND lower(value) <> 'event_triggers=on'),
 	'suspended', EXISTS (SELECT FROM pg_description d JOIN pg_namespace n ON n.oid = d.objoid
 		WHERE d.classoid = 'pg_namespace'::regclass AND n.nspname = 'freshet' AND d.description = 'freshet: suspended'),
 	'secured', EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity),

@@ -150,7 +150,8 @@ END
 $freshet$;
 REVOKE ALL ON FUNCTION freshet.on_drop() FROM PUBLIC;
 
--- Made anew only where they are missing or not as they should be.
+-- Made anew only where they are missing or not as they should be. Who may not make
+-- them does without: then the followers compare definitions (definitions.sql).
 DO $freshet$
 DECLARE
 	wanted record;
@@ -169,5 +170,8 @@ BEGIN
 			wanted.name, wanted.event, wanted.filter, wanted.function);
 		EXECUTE format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', wanted.name);
 	END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+	RAISE WARNING 'role % may not create event triggers: what others do to the schema is noticed within the staleness bound, and not at once', current_user
+	USING HINT = 'Let a role install that may: a superuser, or what the provider has in its place.';
 END
 $freshet$;

@@ -138,7 +138,7 @@ var mutants = []Mutant{
 		Name: "an old head is taken for fresh",
 		Edits: []mutant.Edit{{
 			File: "cache/engine/cache.go", As: mutant.Condition,
-			Old: "began >= s.Demand(now, c.options.Staleness) && s.Reached(c.fence.Head())",
+			Old: "began >= c.demand(now, s) && s.Reached(c.fence.Head())",
 			New: "true",
 		}},
 		Script: "the follower is deaf", Breaks: []Promise{Bounded},
