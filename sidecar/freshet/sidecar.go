@@ -109,6 +109,8 @@ func (s *sidecar) buildCache() (err error) {
 		Fence:         s.fence,
 		Poll:          s.config.Poll,
 		Watch:         s.config.Watch,
+		// Where definitions are compared, reads are fresh for this much less.
+		Definitions: s.config.Staleness / 2,
 		// An entry must not outlive the events that could end it.
 		Retention: max(s.config.TTL, time.Hour),
 		// The server is made after the follower, and before the follower runs.

@@ -11,7 +11,9 @@ type written struct {
 	anything bool
 	// roles is set if roles, or settings of databases, may be others.
 	roles bool
-	tags  []fence.Tag
+	// definitions is set if it may be more than rows.
+	definitions bool
+	tags        []fence.Tag
 }
 
 // concernsRoles reports whether a command of this tag may have changed what no event
@@ -28,9 +30,10 @@ func concernsRoles(tag []byte) bool {
 
 func (w *written) add(e *effect) {
 	if e == nil {
-		w.anything = true
+		w.anything, w.definitions = true, true
 		return
 	}
+	w.anything = w.anything || e.anyRows
 	for _, tag := range e.tags {
 		if !slices.Contains(w.tags, tag) {
 			w.tags = append(w.tags, tag)
@@ -51,7 +54,7 @@ func (c *conversation) writtenLocked(due *expect, ended bool) {
 // written. It is to be marked then, and acknowledgedLocked to be called.
 func (c *conversation) acknowledgesLocked() bool {
 	if c.mistrusted {
-		c.written.anything = true
+		c.written.add(nil)
 		return true
 	}
 	return c.unmarked

@@ -1,13 +1,24 @@
 package wire
 
 import (
+	"strings"
+
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // effect is what a statement may have written: rows that entries with one of these
 // tags depend on. A nil effect is not known, and may be anything.
-type effect struct{ tags []fence.Tag }
+type effect struct {
+	tags []fence.Tag
+	// anyRows is set if it may be rows of any table.
+	anyRows bool
+}
+
+// rowsEffect is that of what writes rows, of whatever tables, and defines nothing. A
+// function that a trigger, a default or a statement calls could; that is noticed as if
+// it had been done elsewhere.
+var rowsEffect = &effect{anyRows: true}
 
 // noEffect is that of what writes nothing.
 var noEffect = &effect{}
@@ -19,10 +30,24 @@ var writesNothing = map[string]bool{
 	"SET": true, "RESET": true, "SHOW": true, "LISTEN": true, "UNLISTEN": true, "DEALLOCATE": true, "DISCARD": true,
 }
 
+// writesRows begins the statements that define nothing themselves.
+var writesRows = map[string]bool{
+	"INSERT": true, "UPDATE": true, "DELETE": true, "MERGE": true, "COPY": true, "TRUNCATE": true, "LOCK": true, "VACUUM": true, "ANALYZE": true,
+}
+
+// readsPlainly reports whether a text is a read that calls nothing by name: a bracket
+// is what it takes to call a function, and INTO to make a table.
+func readsPlainly(sql string) bool {
+	return analysis.BeginsLikeRead(sql) && !strings.Contains(sql, "(") && !strings.Contains(strings.ToLower(sql), "into")
+}
+
 // effectOfText tells what a text may write, whatever the session's state.
 func effectOfText(sql string) *effect {
 	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || parseControl(sql).kind != controlNone {
 		return noEffect
+	}
+	if (writesRows[analysis.FirstKeyword(sql)] || readsPlainly(sql)) && surelyOne(sql) {
+		return rowsEffect
 	}
 	return nil
 }

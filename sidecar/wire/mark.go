@@ -34,8 +34,11 @@ func (s *session) markLocked() {
 		return
 	}
 	if w := &s.talk.written; !w.nothing() {
-		if w.roles {
+		switch {
+		case w.roles:
 			s.server.follower.Suspect()
+		case w.definitions:
+			s.server.suspectDefinitions()
 		}
 		now := fence.Now()
 		if w.anything {
@@ -51,5 +54,15 @@ func (s *session) markLost() {
 	if s.talk.unknownEnd() {
 		s.server.follower.Suspect()
 		s.server.fence.MarkAll(fence.Now())
+	}
+}
+
+// suspectDefinitions has the next look compare definitions where no event reports that
+// they changed, so that all sessions of this sidecar are shown at once what one of them
+// did. It comes before the moment is read that they will confirm: see
+// invalidation.Follower.Suspect. Forced by TestDefinitionsAreSuspectedBeforeTheMark.
+func (s *Server) suspectDefinitions() {
+	if !s.follower.State().Reported() {
+		s.follower.Suspect()
 	}
 }
