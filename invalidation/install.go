@@ -342,10 +342,10 @@ func sqlState(err error) string {
 
 // lockFault reports whether trying again may help: lock_not_available,
 // deadlock_detected, or a catalog row that somebody else changed at the same time,
-// which has no code of its own.
+// which has no code of its own, or made: of what all databases of a server share.
 func lockFault(err error) bool {
 	switch sqlState(err) {
-	case "55P03", "40P01", "XX000":
+	case "55P03", "40P01", "XX000", "23505":
 		return true
 	}
 	return false
