@@ -6,21 +6,33 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
-type sessionKey struct{}
+type readerKey struct{}
 
-type bypassKey struct{}
+// reader is what a context says of its reads: one value, because every hit looks for
+// it all the way up.
+type reader struct {
+	session  *fence.Session
+	bypasses bool
+}
+
+func readerOf(ctx context.Context) reader {
+	r, _ := ctx.Value(readerKey{}).(*reader)
+	if r == nil {
+		return reader{}
+	}
+	return *r
+}
 
 // WithSession returns a context whose reads belong to session s: they see the
 // session's own writes, once Wrote told of them, and never go back in time. A
 // session is as long as its user needs that, a request or a login.
 func WithSession(ctx context.Context, s *fence.Session) context.Context {
-	return context.WithValue(ctx, sessionKey{}, s)
+	return context.WithValue(ctx, readerKey{}, &reader{s, readerOf(ctx).bypasses})
 }
 
 // SessionFrom returns the session of ctx, or nil: bounded staleness alone.
 func SessionFrom(ctx context.Context) *fence.Session {
-	s, _ := ctx.Value(sessionKey{}).(*fence.Session)
-	return s
+	return readerOf(ctx).session
 }
 
 // Wrote tells the session of ctx, if there is one, that it wrote to the
@@ -36,7 +48,5 @@ func Wrote(ctx context.Context) {
 // in a transaction that wrote or that has a snapshot of its own: what it reads
 // is not what others may see.
 func Bypass(ctx context.Context) context.Context {
-	return context.WithValue(ctx, bypassKey{}, true)
+	return context.WithValue(ctx, readerKey{}, &reader{SessionFrom(ctx), true})
 }
-
-func bypassed(ctx context.Context) bool { return ctx.Value(bypassKey{}) != nil }

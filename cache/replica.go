@@ -17,7 +17,7 @@ func OnReplica(ctx context.Context) bool { return ctx.Value(replicaKey{}) != nil
 // has. It reports false if the answer must come from the primary: the standby is
 // too far behind, cannot be vouched for, or answered with an error, for which
 // there may be no other reason than that it is a standby.
-func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, key []byte, s *fence.Session) (*engine.Entry, bool) {
+func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, at place, s *fence.Session) (*engine.Entry, bool) {
 	r := w.policy.Replica
 	if r == nil || !s.Bounded() {
 		return nil, false
@@ -27,13 +27,13 @@ func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, key []byte, s *f
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, key, s)
+	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, at, s)
 	end := fence.Now()
 	if w.failed(err) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	e, err := w.entry(k, key, v, err, start, end)
+	e, err := w.entry(k, at, v, err, start, end)
 	if err != nil || e == nil || !w.cache.engine.ConfirmReplica(ctx, r, start, end) || !w.cache.engine.ServeProving(ctx, e, s) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false

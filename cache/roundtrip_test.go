@@ -82,7 +82,7 @@ func publishes(t *testing.T, c *Cache, b *world.Bag) {
 		t.Fatal("no head")
 	}
 	key := []byte(time.Now().String())
-	c.engine.Store(c.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: start.At, Payload: &typed[int]{found: true, encode: func(dst []byte, _ int) ([]byte, error) { return dst, nil }}}))
+	c.engine.Store(c.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: start.At, Payload: &typed[int, int]{}}))
 	<-b.Sets
 	world.Until(t, "it is published", func() bool { return c.Stats().Published > before })
 	if got := c.Stats().Published - before; got != 1 {

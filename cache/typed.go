@@ -30,12 +30,12 @@ func (jsonCodec[V]) Decode(src []byte) (v V, err error) {
 
 // typed is the payload of a wrapped function: a value, or the knowledge that
 // there is none.
-type typed[V any] struct {
+type typed[K comparable, V any] struct {
+	of    *wrapped[K, V]
+	key   K
 	value V
 	found bool
 	size  int
-	// encode is the codec's, guarded.
-	encode func(dst []byte, v V) ([]byte, error)
 }
 
 const (
@@ -45,11 +45,19 @@ const (
 
 var errTypedBytes = errors.New("decode cached value: malformed bytes")
 
-func (p *typed[V]) Size() int { return p.size }
+func (p *typed[K, V]) Size() int { return p.size }
 
-func (p *typed[V]) AppendBinary(dst []byte) ([]byte, error) {
+func (p *typed[K, V]) AppendBinary(dst []byte) ([]byte, error) {
 	if !p.found {
 		return append(dst, typedAbsent), nil
 	}
-	return p.encode(append(dst, typedFound), p.value)
+	return p.of.encode(append(dst, typedFound), p.value)
+}
+
+// answer is what the payload says to a caller.
+func (p *typed[K, V]) answer() (V, error) {
+	if !p.found {
+		return p.value, p.of.policy.NotFound
+	}
+	return p.value, nil
 }

@@ -1,10 +1,13 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/freshet/freshet/cache/engine"
@@ -55,10 +58,10 @@ type wrapped[K comparable, V any] struct {
 	prefix []byte // of every key
 	shape  uint64 // of its loads
 	clips  bool   // its values have slices
-	// encoder is encode, made once.
-	encoder func(dst []byte, v V) ([]byte, error)
-	load    func(context.Context, K) (V, error)
-	policy  Policy[K, V]
+	// seed makes the function's keys hash as no other's do.
+	seed   maphash.Seed
+	load   func(context.Context, K) (V, error)
+	policy Policy[K, V]
 }
 
 // Wrap returns load with a cache before it: a function that reads the database
@@ -88,10 +91,9 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	if standard {
 		p.Codec = jsonCodec[V]{}
 	}
-	w := &wrapped[K, V]{cache: c, function: f, load: load, policy: p, clips: clips(value)}
+	w := &wrapped[K, V]{cache: c, function: f, load: load, policy: p, clips: clips(value), seed: maphash.MakeSeed()}
 	w.prefix = wrapPrefix(name, key, value)
 	w.shape = c.engine.Hash(w.prefix)
-	w.encoder = w.encode
 	if lossy := lostInJSON(value, map[reflect.Type]bool{}); lossy != "" && standard {
 		f.keepInMemory(c.logger, "JSON does not keep "+lossy+": set Policy.Codec")
 	}
@@ -127,31 +129,75 @@ func checkPolicy[K comparable, V any](key reflect.Type, p Policy[K, V]) error {
 	return nil
 }
 
+// place is where an entry is found: at a hash in the first tier, and by its bytes
+// elsewhere, which stay unwritten where nobody has asked for them.
+type place struct {
+	hash  uint64
+	bytes []byte
+}
+
 // get is the wrapped function.
 func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
-	s := SessionFrom(ctx)
-	s.Begin(fence.Now())
-	key, err := w.key(k)
+	r := readerOf(ctx)
+	now := fence.Now()
+	r.session.Begin(now)
+	at, err := w.place(k)
 	if err != nil {
 		return w.failure(err)
 	}
-	if bypassed(ctx) {
-		return w.miss(ctx, k, key, engine.Unproven, s)
+	if r.bypasses {
+		return w.miss(ctx, k, at, engine.Unproven, r.session)
 	}
-	e, outcome := w.lookup(ctx, key, s)
+	e, p := w.find(k, at)
+	outcome := w.cache.engine.ServeFound(e, at.hash, now, r.session)
+	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, e, r.session) {
+		e, p = w.find(k, at)
+		outcome = w.cache.engine.ServeFound(e, at.hash, now, r.session)
+	}
 	if outcome == engine.Hit {
-		return w.answer(ctx, k, s, e)
+		return p.answer()
 	}
-	return w.miss(ctx, k, key, outcome, s)
+	return w.miss(ctx, k, at, outcome, r.session)
+}
+
+// place returns where the entry of k is in the first tier. Bytes that the policy
+// makes of a key are its identity; of other keys it is the key itself, and hashing it
+// writes nothing.
+func (w *wrapped[K, V]) place(k K) (place, error) {
+	if w.policy.KeyBytes == nil {
+		return place{hash: maphash.Comparable(w.seed, k)}, nil
+	}
+	bytes, err := w.keyBytes(k)
+	return place{w.cache.engine.Hash(bytes), bytes}, err
+}
+
+// find returns the entry of k in the first tier, nil if there is none. Two keys with
+// one hash never share it.
+func (w *wrapped[K, V]) find(k K, at place) (*engine.Entry, *typed[K, V]) {
+	e := w.cache.engine.At(at.hash)
+	if e == nil {
+		return nil, nil
+	}
+	p, ok := e.Payload.(*typed[K, V])
+	switch {
+	case !ok || p.of != w:
+		return nil, nil
+	case at.bytes == nil && p.key != k, at.bytes != nil && !bytes.Equal(at.bytes, e.Key):
+		return nil, nil
+	}
+	return e, p
 }
 
 // miss gets what the first tier does not have, or cannot prove.
-func (w *wrapped[K, V]) miss(ctx context.Context, k K, key []byte, outcome engine.Outcome, s *fence.Session) (V, error) {
-	if waitsForItself(ctx, w, key) {
+func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, s *fence.Session) (V, error) {
+	if at.bytes == nil {
+		at.bytes = appendKey(slices.Clip(w.prefix), reflect.ValueOf(k))
+	}
+	if waitsForItself(ctx, w, at.bytes) {
 		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
 	}
 	if outcome == engine.Unproven {
-		return w.loadAlone(ctx, k, key, s)
+		return w.loadAlone(ctx, k, at, s)
 	}
 	keepable, err := w.keepable(k)
 	if err != nil {
@@ -159,50 +205,34 @@ func (w *wrapped[K, V]) miss(ctx context.Context, k K, key []byte, outcome engin
 	}
 	if !keepable {
 		w.cache.counters.unwatched.Add(1)
-		return w.loadAlone(ctx, k, key, s)
+		return w.loadAlone(ctx, k, at, s)
 	}
-	f := w.cache.engine.Join(key)
+	f := w.cache.engine.JoinAt(at.bytes, at.hash)
 	if e, ok := f.Wait(ctx, s); ok {
-		return w.answer(ctx, k, s, e)
+		return w.answer(ctx, k, at, s, e)
 	}
 	if err := f.Err(); err != nil {
 		return w.failure(err)
 	}
-	return w.lead(ctx, k, key, f, s)
+	return w.lead(ctx, k, at, f, s)
 }
 
 func (w *wrapped[K, V]) failure(err error) (none V, _ error) { return none, err }
 
-func (w *wrapped[K, V]) key(k K) (key []byte, err error) {
-	key = append(make([]byte, 0, len(w.prefix)+32), w.prefix...)
-	if w.policy.KeyBytes == nil {
-		return appendKey(key, reflect.ValueOf(k)), nil
-	}
+func (w *wrapped[K, V]) keyBytes(k K) (key []byte, err error) {
 	defer recovered(w.name, inKeyBytes, &err)
-	return append(key, w.policy.KeyBytes(k)...), nil
-}
-
-func (w *wrapped[K, V]) lookup(ctx context.Context, key []byte, s *fence.Session) (*engine.Entry, engine.Outcome) {
-	hash := w.cache.engine.Hash(key)
-	now := fence.Now()
-	e, outcome := w.cache.engine.Lookup(key, hash, now, s)
-	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, w.cache.engine.Peek(key, hash), s) {
-		e, outcome = w.cache.engine.Lookup(key, hash, now, s)
-	}
-	return e, outcome
+	return append(slices.Clip(w.prefix), w.policy.KeyBytes(k)...), nil
 }
 
 // answer is what an entry of this function says. The key names the types; but
-// two functions may have local types that are spelled alike, and then each loads.
-func (w *wrapped[K, V]) answer(ctx context.Context, k K, s *fence.Session, e *engine.Entry) (V, error) {
-	p, ok := e.Payload.(*typed[V])
+// two functions of two caches in one process may have local types that are spelled
+// alike, and then each loads.
+func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Session, e *engine.Entry) (V, error) {
+	p, ok := e.Payload.(*typed[K, V])
 	if !ok {
-		return w.loadAlone(ctx, k, e.Key, s)
+		return w.loadAlone(ctx, k, at, s)
 	}
-	if !p.found {
-		return p.value, w.policy.NotFound
-	}
-	return p.value, nil
+	return p.answer()
 }
 
 // keepable reports whether, as far as the key tells, a load begun now could be
@@ -221,15 +251,15 @@ func (w *wrapped[K, V]) keepable(k K) (bool, error) {
 }
 
 // loadAlone loads without the cache, in the caller's own time.
-func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, key []byte, s *fence.Session) (v V, err error) {
+func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, at place, s *fence.Session) (v V, err error) {
 	defer recovered(w.name, inLoader, &err)
-	return w.call(ctx, k, key, s)
+	return w.call(ctx, k, at, s)
 }
 
 // call calls the loader. Whatever it answers, the session has seen it.
-func (w *wrapped[K, V]) call(ctx context.Context, k K, key []byte, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Session) (V, error) {
 	w.cache.counters.loads.Add(1)
-	ctx, under := withLoad(ctx, w, key)
+	ctx, under := withLoad(ctx, w, at.bytes)
 	failed := true
 	defer func() {
 		under.ended.Store(true)

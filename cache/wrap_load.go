@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"unsafe"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -21,10 +22,10 @@ type result[V any] struct {
 
 // lead loads for this caller and for all who wait in f, in a goroutine of the
 // cache: when this caller leaves, the others still get their answer.
-func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session) (V, error) {
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan *result[V], 1)
-		go w.fly(ctx, k, key, f, s, done)
+		go w.fly(ctx, k, at, f, s, done)
 		select {
 		case r := <-done:
 			return r.value, r.err
@@ -37,12 +38,12 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, key []byte, f *engine.Fli
 		var none V
 		return none, fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx))
 	}
-	return w.loadAlone(ctx, k, key, s) // the cache is closed
+	return w.loadAlone(ctx, k, at, s) // the cache is closed
 }
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
 // result and nobody waits on.
-func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, done chan<- *result[V]) {
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, done chan<- *result[V]) {
 	defer w.cache.loads.running.Done()
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 	defer cancel()
@@ -60,7 +61,7 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, key []byte, f *engine.Flig
 		f.Finish(nil)
 	}()
 	defer recovered(w.name, inLoader, &r.err)
-	w.obtain(loading, k, key, f, s, r)
+	w.obtain(loading, k, at, f, s, r)
 }
 
 // endedWith reports whether err says no more than that ctx has ended. A loader may
@@ -76,25 +77,25 @@ func (w *wrapped[K, V]) failed(err error) bool {
 }
 
 // obtain gets the answer from the tiers or the loader, and hands it to who waits.
-func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.Flight, s *fence.Session, r *result[V]) {
-	if e, tier := w.fetch(ctx, f); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
+func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, r *result[V]) {
+	if e, tier := w.fetch(ctx, k, f); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
 		f.Finish(e)
-		r.value, r.err = w.answer(ctx, k, s, e)
+		r.value, r.err = w.answer(ctx, k, at, s, e)
 		return
 	}
-	if e, ok := w.obtainReplica(ctx, k, key, s); ok {
+	if e, ok := w.obtainReplica(ctx, k, at, s); ok {
 		f.Finish(e)
-		r.value, r.err = w.answer(ctx, k, s, e)
+		r.value, r.err = w.answer(ctx, k, at, s, e)
 		return
 	}
 	r.began = fence.Now()
 	start, labelled := w.cache.engine.Begin()
-	r.value, r.err = w.call(ctx, k, key, s)
+	r.value, r.err = w.call(ctx, k, at, s)
 	end := fence.Now()
 	if !labelled {
 		return
 	}
-	e, err := w.entry(k, key, r.value, r.err, start, end)
+	e, err := w.entry(k, at, r.value, r.err, start, end)
 	if e != nil {
 		w.cache.engine.Store(e)
 		f.Finish(e)
@@ -106,16 +107,16 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, key []byte, f *engine.F
 
 // fetch looks where others may have put the answer. A function whose values stay in
 // memory does not ask other processes for theirs.
-func (w *wrapped[K, V]) fetch(ctx context.Context, f *engine.Flight) (*engine.Entry, engine.Tier) {
+func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight) (*engine.Entry, engine.Tier) {
 	if w.memoryOnly.Load() != nil {
 		return f.Again()
 	}
-	return f.Fetch(ctx, w.shape, w.decode)
+	return f.Fetch(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
 }
 
 // entry makes an entry of what a load brought, or nil if it cannot be kept. Its
 // error is that of the policy.
-func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Start, end fence.Instant) (*engine.Entry, error) {
+func (w *wrapped[K, V]) entry(k K, at place, v V, err error, start engine.Start, end fence.Instant) (*engine.Entry, error) {
 	if w.failed(err) {
 		return nil, nil
 	}
@@ -129,14 +130,11 @@ func (w *wrapped[K, V]) entry(k K, key []byte, v V, err error, start engine.Star
 		w.cache.counters.unwatched.Add(1)
 		return nil, nil
 	}
-	loaded := engine.Loaded{Key: key, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
+	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
 	if absent {
-		var none V
-		payload := w.payload(none)
-		payload.found = false
-		loaded.Payload = payload
+		loaded.Payload = w.absence(k)
 	} else {
-		loaded.Payload, loaded.Local = w.payload(v), !w.shareable(v)
+		loaded.Payload, loaded.Local = w.payload(k, v), !w.shareable(v)
 	}
 	return w.cache.engine.NewEntry(loaded), nil
 }
@@ -166,23 +164,29 @@ func (w *wrapped[K, V]) fromValue(k K, v V) (all []Dependency, err error) {
 	return w.policy.TagsFromValue(k, v), nil
 }
 
-func (w *wrapped[K, V]) payload(v V) *typed[V] {
+// payload makes a payload of a value, and absence one of its absence.
+func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
 	// Through a pointer, so that a V which is an interface is seen as one.
 	value := reflect.ValueOf(&v).Elem()
 	if w.clips {
 		clip(value)
 	}
-	size := memoryOf(value, w.cache.entryMax)
-	return &typed[V]{value: v, found: true, size: size, encode: w.encoder}
+	const fixed = int(unsafe.Sizeof(typed[struct{}, struct{}]{}))
+	size := fixed + memoryOf(reflect.ValueOf(&k).Elem(), w.cache.entryMax) + memoryOf(value, w.cache.entryMax)
+	return &typed[K, V]{of: w, key: k, value: v, found: true, size: size}
 }
 
-// decode is the Decode of this function's entries.
-func (w *wrapped[K, V]) decode(src []byte) (engine.Payload, error) {
+func (w *wrapped[K, V]) absence(k K) *typed[K, V] {
+	var none V
+	p := w.payload(k, none)
+	p.found = false
+	return p
+}
+
+// decode is the Decode of the entry of a key.
+func (w *wrapped[K, V]) decode(k K, src []byte) (engine.Payload, error) {
 	if len(src) == 1 && src[0] == typedAbsent && w.policy.NotFound != nil {
-		var none V
-		p := w.payload(none)
-		p.found = false
-		return p, nil
+		return w.absence(k), nil
 	}
 	if len(src) == 0 || src[0] != typedFound {
 		return nil, errTypedBytes
@@ -191,5 +195,5 @@ func (w *wrapped[K, V]) decode(src []byte) (engine.Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.payload(v), nil
+	return w.payload(k, v), nil
 }

@@ -117,6 +117,13 @@ func (c *Cache) Lookup(key []byte, hash uint64, now fence.Instant, s *fence.Sess
 	return e, Hit
 }
 
+// At returns what the first tier keeps at a hash, nil if nothing: for callers that
+// compare what they find with what they look for themselves, and then ask ServeFound.
+func (c *Cache) At(hash uint64) *Entry {
+	e, _ := c.memory.Get(hash)
+	return e
+}
+
 // Peek returns the first tier's entry of a key, whether or not it may be served,
 // nil if there is none, and counts nothing. If there is none, there is nothing that
 // a look could prove good.
@@ -267,7 +274,7 @@ func (c *Cache) Store(e *Entry) bool {
 
 // keep puts an entry into the first tier.
 func (c *Cache) keep(e *Entry) {
-	if c.memory.Set(c.Hash(e.Key), e, int64(e.size())) {
+	if c.memory.Set(e.hash, e, int64(e.size())) {
 		c.counters.stored.Add(1)
 	}
 }

@@ -35,6 +35,8 @@ type Entry struct {
 	// Expires is the moment from which on the entry is not served.
 	Expires fence.Instant
 
+	// hash is where the first tier keeps the entry.
+	hash uint64
 	// began is when the load began, zero for an entry from the second tier.
 	began fence.Instant
 	// born is the wall clock's reading when the entry was made, and life how long
@@ -60,6 +62,9 @@ type Start struct {
 type Loaded struct {
 	// Key is the identity of the answer. It is copied.
 	Key []byte
+	// Hash is where the first tier keeps the entry. 0 means Hash(Key); another is for
+	// callers that find their entries by a hash of their own, with At.
+	Hash uint64
 	// Start was taken before the load's query was sent.
 	Start Start
 	// End is when the load ended, the moment its last byte had arrived or later.
@@ -83,6 +88,9 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		life = c.options.TTL
 	}
 	life -= rand.N(life/10 + 1)
+	if l.Hash == 0 {
+		l.Hash = c.Hash(l.Key)
+	}
 	tags := slices.Clone(l.Tags)
 	if !slices.Contains(tags, schemaTag) {
 		tags = append(tags, schemaTag)
@@ -92,6 +100,7 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		Key:     bytes.Clone(l.Key),
 		Payload: l.Payload,
 		Expires: l.End.Add(life),
+		hash:    l.Hash,
 		began:   l.Start.At,
 		born:    c.wall(),
 		life:    life,

@@ -48,6 +48,7 @@ type flight struct {
 type Flight struct {
 	cache   *Cache
 	key     string
+	hash    uint64 // of the key in the first tier
 	arrived fence.Instant
 	// current is what this reader leads or waits for. nil: it is on its own.
 	current *flight
@@ -63,8 +64,11 @@ type Flight struct {
 
 // Join brings a reader that missed key together with the others who do. The
 // first of them leads: it must load and then Finish, at once when it gives up.
-func (c *Cache) Join(key []byte) *Flight {
-	f := &Flight{cache: c, key: string(key), arrived: fence.Now()}
+func (c *Cache) Join(key []byte) *Flight { return c.JoinAt(key, c.Hash(key)) }
+
+// JoinAt is Join for a key that the first tier keeps at a hash of the caller's own.
+func (c *Cache) JoinAt(key []byte, hash uint64) *Flight {
+	f := &Flight{cache: c, key: string(key), hash: hash, arrived: fence.Now()}
 	f.enter(nil)
 	return f
 }

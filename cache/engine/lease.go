@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"crypto/rand"
-	"hash/maphash"
 	mathrand "math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -71,7 +70,7 @@ type lease struct {
 // shows loads without a lease.
 func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry, Tier) {
 	c, key := f.cache, []byte(f.key)
-	hash := maphash.String(c.seed, f.key)
+	hash := f.hash
 	if shape == 0 {
 		shape = hash
 	}
@@ -88,7 +87,7 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 		expected = leaseGuess
 	}
 	life := min(leaseSlack+leaseLoads*expected, leaseLifeMax)
-	e, l := c.contend(ctx, key, contest{
+	e, l := c.contend(ctx, key, hash, contest{
 		name: remoteKey(head.Incarnation, key), incarnation: head.Incarnation,
 		decode: decode, life: life, patience: min(life, c.options.WaitMax/2),
 	})
@@ -102,7 +101,7 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 // Again is Fetch without the remote tier: another leader may have stored the entry
 // since this reader looked.
 func (f *Flight) Again() (*Entry, Tier) {
-	if e, ok := f.cache.held([]byte(f.key), maphash.String(f.cache.seed, f.key), fence.Now()); ok {
+	if e, ok := f.cache.held([]byte(f.key), f.hash, fence.Now()); ok {
 		return e, Memory
 	}
 	return nil, Nowhere
@@ -120,13 +119,13 @@ type contest struct {
 // contend returns the entry as soon as the remote tier has it, or the lease; or
 // neither, if it took too long or the tier does not answer. Then the reader
 // loads, and so may others.
-func (c *Cache) contend(ctx context.Context, key []byte, of contest) (*Entry, *lease) {
+func (c *Cache) contend(ctx context.Context, key []byte, hash uint64, of contest) (*Entry, *lease) {
 	began, token := fence.Now(), rand.Text()
 	var seen []byte
 	for asked := range contendMax {
 		value, left, leased, ok := c.leaser.Contend(ctx, of.name, seen, token, of.life)
 		if value != nil {
-			if e := c.accept(value, left, key, of.name, of.decode); e != nil {
+			if e := c.accept(value, left, key, hash, of.name, of.decode); e != nil {
 				if asked > 0 {
 					c.counters.leasesAwaited.Add(1)
 				}

@@ -51,7 +51,7 @@ func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decod
 	if !ok {
 		return nil, Nowhere
 	}
-	e := c.accept(src, left, key, name, decode)
+	e := c.accept(src, left, key, hash, name, decode)
 	if e == nil {
 		return nil, Nowhere
 	}
@@ -60,7 +60,7 @@ func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decod
 
 // accept makes an entry of bytes that lay under name in the remote tier, and
 // copies it to the first one; or returns nil if they are of no use.
-func (c *Cache) accept(src []byte, left time.Duration, key []byte, name string, decode Decode) *Entry {
+func (c *Cache) accept(src []byte, left time.Duration, key []byte, hash uint64, name string, decode Decode) *Entry {
 	e, fault := c.open(src, left, key, name, decode)
 	if fault == usable && !c.admitted(e, fence.Now()) {
 		fault = overtaken
@@ -70,6 +70,7 @@ func (c *Cache) accept(src []byte, left time.Duration, key []byte, name string, 
 		return nil
 	}
 	c.counters.fetched.Add(1)
+	e.hash = hash
 	c.keep(e)
 	return e
 }

@@ -1,0 +1,165 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/world"
+)
+
+// compoundKey is a key of several fields.
+type compoundKey struct {
+	Tenant string
+	ID     int64
+	Kind   uint8
+}
+
+// product is a value of ordinary size.
+type product struct {
+	ID    int64
+	Name  string
+	Price int
+}
+
+// hits returns functions that hit, by the type of their key, for keysMax keys each.
+func hits(t testing.TB, c *Cache, s *fence.Session) map[string]func(i int) {
+	ctx := t.Context()
+	if s != nil {
+		ctx = WithSession(ctx, s)
+	}
+	texts := make([]string, keysMax)
+	for i := range texts {
+		texts[i] = fmt.Sprint("a key of ordinary length ", i)
+	}
+	byInt := Wrap(c, "by int", func(_ context.Context, k int) (product, error) { return product{ID: int64(k)}, nil }, onNumber[int]())
+	byString := Wrap(c, "by string", func(context.Context, string) (product, error) { return product{ID: 1}, nil }, onNumber[string]())
+	byStruct := Wrap(c, "by struct", func(context.Context, compoundKey) (product, error) { return product{ID: 1}, nil }, onNumber[compoundKey]())
+	return map[string]func(int){
+		"int":    func(i int) { _, _ = byInt(ctx, i) },
+		"string": func(i int) { _, _ = byString(ctx, texts[i]) },
+		"struct": func(i int) { _, _ = byStruct(ctx, compoundKey{texts[i], int64(i), 7}) },
+	}
+}
+
+const keysMax = 64
+
+func onNumber[K comparable]() Policy[K, product] {
+	return Policy[K, product]{TagsFromKey: func(K) []Dependency { return dependsOnNumber(1) }}
+}
+
+func hitCache(t testing.TB) *Cache {
+	w := world.New()
+	c, err := New(Options{
+		Options: engine.Options{Fence: w.Fence, MemoryBytes: 1 << 22, Staleness: time.Hour},
+		Resolve: func(Dependency, fence.Label) Resolution { return Resolution{Tags: []fence.Tag{world.NumberTag}} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestHitDoesNotAllocate(t *testing.T) {
+	for name, s := range map[string]*fence.Session{"without a session": nil, "with a session": {}} {
+		c := hitCache(t)
+		if s != nil {
+			s.SetLevel(fence.Bounded)
+		}
+		for key, hit := range hits(t, c, s) {
+			hit(1)
+			before := c.Stats()
+			// Ristretto takes a buffer for each 256 readings that it notes, or so.
+			if n := testing.AllocsPerRun(2000, func() { hit(1) }); n != 0 {
+				t.Errorf("%s, %s: %v allocations a hit", name, key, n)
+			}
+			if after := c.Stats(); after.Hits-before.Hits < 2000 || after.Loads != before.Loads {
+				t.Errorf("%s, %s: %d hits", name, key, after.Hits-before.Hits)
+			}
+		}
+	}
+}
+
+// Entries of two functions, or of two keys, may come to lie in one place of the first
+// tier. Each is found by its own function and key alone.
+func TestEntriesInOnePlace(t *testing.T) {
+	t.Parallel()
+	c := hitCache(t)
+	function := func(name string, p Policy[int, int]) *wrapped[int, int] {
+		f, err := c.functions.register(name, "here")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &wrapped[int, int]{function: f, cache: c, policy: p}
+	}
+	bytes := Policy[int, int]{KeyBytes: func(k int) []byte { return []byte{byte(k)} }}
+	one, two, three := function("one", Policy[int, int]{}), function("two", Policy[int, int]{}), function("three", bytes)
+	start, ok := c.engine.Begin()
+	if !ok {
+		t.Fatal("no head")
+	}
+	const hash = 7
+	put := func(w *wrapped[int, int], k int, key string) {
+		c.engine.Store(c.engine.NewEntry(engine.Loaded{Key: []byte(key), Hash: hash, Start: start, End: fence.Now(), Payload: w.payload(k, 10*k)}))
+	}
+	found := func(w *wrapped[int, int], k int, key []byte) bool {
+		_, p := w.find(k, place{hash, key})
+		return p != nil && p.value == 10*k
+	}
+	put(one, 1, "one 1")
+	if !found(one, 1, nil) || found(one, 2, nil) || found(two, 1, nil) {
+		t.Error("an entry is found by another key or function, or not by its own")
+	}
+	put(three, 1, "three 1")
+	if !found(three, 1, []byte("three 1")) || found(three, 1, []byte("three 2")) || found(one, 1, nil) {
+		t.Error("an entry is found by other bytes or another function, or not by its own")
+	}
+}
+
+// What a hit costs, beside what it is made of: a bare Get of Ristretto, and one
+// reading of the clock. The bar is their sum and 60 ns.
+func BenchmarkWrapHit(b *testing.B) {
+	bare, err := ristretto.NewCache(&ristretto.Config[uint64, *product]{NumCounters: 1 << 16, MaxCost: 1 << 22, BufferItems: 64})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer bare.Close()
+	for i := range uint64(keysMax) {
+		bare.Set(i, &product{ID: int64(i)}, 100)
+	}
+	bare.Wait()
+	var kept time.Time
+	parts := hits(b, hitCache(b), nil)
+	parts["ristretto"] = func(i int) { _, _ = bare.Get(uint64(i)) }
+	for _, name := range []string{"ristretto", "int", "string", "struct"} {
+		part := parts[name]
+		for i := range keysMax {
+			part(i)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				part(i % keysMax)
+			}
+		})
+		b.Run(name+"/parallel", func(b *testing.B) {
+			b.RunParallel(func(next *testing.PB) {
+				for i := 0; next.Next(); i++ {
+					part(i % keysMax)
+				}
+			})
+		})
+	}
+	b.Run("clock", func(b *testing.B) {
+		for b.Loop() {
+			kept = time.Now()
+		}
+	})
+	_ = kept
+}
