@@ -71,6 +71,8 @@ type Report struct {
 	// Unreported says why changes of the schema are not reported at once, as for want
 	// of the right to create event triggers; empty if they are.
 	Unreported string
+	// Early are the patterns that match no table yet, because their schema has none.
+	Early []string
 }
 
 // Install puts the outbox, the event triggers and the triggers on all matching
@@ -156,7 +158,7 @@ func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
 		}
 	}
-	report := Report{Skipped: p.skipped}
+	report := Report{Skipped: p.skipped, Early: p.early}
 	foreign := 0
 	for _, t := range p.trees {
 		err := installTree(ctx, conn, t)
@@ -264,7 +266,11 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, follow
 		if err != nil {
 			return err
 		}
-		p = newPlan(patterns, all, c, extend)
+		empty, err := emptySchemas(ctx, conn)
+		if err != nil {
+			return err
+		}
+		p = newPlan(patterns, all, empty, c, extend)
 		if !p.hopeful { // of one who is not asked to install, to try in vain every time
 			if err := conn.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&p.hopeful); err != nil {
 				return fmt.Errorf("ask whether the role is a superuser: %w", err)

@@ -20,6 +20,7 @@ type pattern struct {
 	table   *regexp.Regexp
 	columns []string // nil: choose
 	literal bool     // names one table
+	wild    bool     // stands for tables of any names
 }
 
 var patternForm = regexp.MustCompile(`^\s*([^.()\s]+)\.([^.()]+?)\s*(?:\(([^()]*)\))?\s*$`)
@@ -44,7 +45,7 @@ func parsePattern(text string) (pattern, error) {
 	if parts == nil {
 		return pattern{}, fmt.Errorf(`parse watch pattern %q: write schema.table, schema.* or schema.table(column, column)`, text)
 	}
-	p := pattern{text: text, schema: glob(parts[1]), table: glob(parts[2]), literal: !strings.ContainsAny(parts[1]+parts[2], "*?")}
+	p := pattern{text: text, schema: glob(parts[1]), table: glob(parts[2]), literal: !strings.ContainsAny(parts[1]+parts[2], "*?"), wild: strings.ContainsAny(parts[2], "*?")}
 	if parts[3] == "" {
 		return p, nil
 	}

@@ -67,6 +67,7 @@ type plan struct {
 	force   bool
 	// unmatched is an error if a pattern matches nothing.
 	unmatched error
+	early     []string // patterns that match nothing yet
 	trees     []treePlan
 	skipped   []Skipped
 	// suspended says that nothing may be done before Resume.
@@ -156,9 +157,10 @@ func (p plan) wanting() string {
 
 // newPlan compares what patterns want with what is there. With extend, columns
 // that are watched stay watched, so that processes with different patterns do
-// not undo each other's work for ever.
-func newPlan(patterns []pattern, all []candidate, c *catalog, extend bool) plan {
-	p := plan{base: c.baseProblems(), events: c.eventProblems(), hopeful: !extend, remove: c.strangers(), suspended: c.Suspended, fresh: len(c.Tables) == 0, unmatched: unmatched(patterns, all)}
+// not undo each other's work for ever. empty are schemas without tables.
+func newPlan(patterns []pattern, all []candidate, empty []string, c *catalog, extend bool) plan {
+	p := plan{base: c.baseProblems(), events: c.eventProblems(), hopeful: !extend, remove: c.strangers(), suspended: c.Suspended, fresh: len(c.Tables) == 0}
+	p.early, p.unmatched = unmatched(patterns, all, empty)
 	byOID := map[uint32]candidate{}
 	parents := map[uint32][]uint32{}
 	for _, r := range all {

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,10 @@ func (e *UnmatchedError) Error() string {
 	return fmt.Sprintf("no table matches %s; nothing was installed", e.Pattern)
 }
 
-// unmatched returns an UnmatchedError for the first pattern that matches nothing.
-func unmatched(patterns []pattern, all []candidate) error {
+// unmatched returns an UnmatchedError for the first pattern that matches nothing,
+// and names those that match nothing yet: with a wildcard for the tables of a schema
+// that has none.
+func unmatched(patterns []pattern, all []candidate, empty []string) (early []string, err error) {
 	for _, p := range patterns {
 		matched := false
 		var names []string
@@ -42,11 +45,26 @@ func unmatched(patterns []pattern, all []candidate) error {
 			}
 			names = append(names, name)
 		}
-		if !matched {
-			return &UnmatchedError{p.text, names}
+		switch {
+		case matched:
+		case p.wild && slices.ContainsFunc(empty, p.schema.MatchString):
+			early = append(early, p.text)
+		default:
+			return nil, &UnmatchedError{p.text, names}
 		}
 	}
-	return nil
+	return early, nil
+}
+
+// emptySchemas are the users' schemas that have no relation yet.
+func emptySchemas(ctx context.Context, conn *pgx.Conn) (names []string, err error) {
+	err = conn.QueryRow(ctx, `SELECT array_agg(n.nspname::text ORDER BY n.nspname) FROM pg_namespace n
+		WHERE n.nspname NOT IN ('information_schema', 'freshet') AND NOT starts_with(n.nspname::text, 'pg_')
+		AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'f', 'v', 'm'))`).Scan(&names)
+	if err != nil {
+		return nil, fmt.Errorf("list the schemas: %w", err)
+	}
+	return names, nil
 }
 
 // checkServer refuses servers that cannot be installed on. A schema of our name

@@ -3,6 +3,7 @@ package invalidation
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,25 @@ func TestPatternThatMatchesNothingInstallsNothing(t *testing.T) {
 		t.Errorf("a typo: %v", err)
 	}
 	db.wantNothing()
+}
+
+// A schema that has no tables yet is no typo where the pattern stands for any table.
+func TestPatternOfAnEmptySchema(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, "CREATE SCHEMA shop")
+	for _, pattern := range []string{"shop.orders", "ship.*"} {
+		if _, err := Install(t.Context(), db.Conn, Options{Watch: []string{"public.*", pattern}}); err == nil || !strings.Contains(err.Error(), "no table matches "+pattern) {
+			t.Errorf("%s: %v", pattern, err)
+		}
+		db.wantNothing()
+	}
+	if report := db.install("public.*", "shop.*"); !slices.Equal(report.Early, []string{"public.*", "shop.*"}) || len(report.Watched) != 0 {
+		t.Errorf("an empty database: %+v", report)
+	}
+	db.run("CREATE TABLE shop.orders (id int PRIMARY KEY)")
+	if report := db.install("public.*", "shop.*"); !slices.Equal(report.Early, []string{"public.*"}) || len(report.Watched) != 1 {
+		t.Errorf("with a table: %+v", report)
+	}
 }
 
 // An installation that fails on the way takes back what it has done.

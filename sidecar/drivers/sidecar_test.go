@@ -84,7 +84,7 @@ func (b *bed) serve(flags ...string) *sidecar {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &sidecar{t: t, at: endpoint{host: dir, port: sidecarPort, database: b.database}, log: &logged{}}
 	install := exec.Command(program, "install", "--upstream", b.postgres.DSN(b.database), "--watch", "public.*", "--follower-role", servers.Follower)
-	if out, err := install.CombinedOutput(); err != nil && !bytes.Contains(out, []byte("no table matches")) {
+	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
 	}
 	command := exec.Command(program, append([]string{

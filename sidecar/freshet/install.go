@@ -49,7 +49,7 @@ func (c *installCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return suggest(err)
 	}
-	if len(report.Watched) == 0 {
+	if len(report.Watched)+len(report.Early) == 0 {
 		return codedError{fmt.Errorf("no table is watched: none that can be matches %s", strings.Join(c.Watch, ", ")), exitFailure}
 	}
 	return nil
@@ -88,6 +88,9 @@ func printInstalled(w io.Writer, database string, r invalidation.Report) {
 		_, _ = fmt.Fprintf(table, "skipped\t%s.%s\t%s\n", t.Schema, t.Name, t.Reason)
 	}
 	_ = table.Flush()
+	for _, pattern := range r.Early {
+		_, _ = fmt.Fprintf(w, "%s matches no table yet: those made later are watched by \"freshet serve --watch\" if its role may install, or once this command is run again\n", pattern)
+	}
 	_, _ = fmt.Fprintf(w, "%s watched in database %s, %d skipped\n", plural(len(r.Watched), "table"), database, len(r.Skipped))
 }
 

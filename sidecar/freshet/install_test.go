@@ -28,6 +28,12 @@ func TestInstallTellsWhatItDid(t *testing.T) {
 	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "pubic.*"); code != exitFailure || !strings.Contains(stderr, "did you mean public.*?") {
 		t.Errorf("a typo: exit code %d\n%s", code, stderr)
 	}
+	if _, err := direct.Exec(t.Context(), "CREATE SCHEMA harvest"); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "harvest.*"); code != exitOK || !strings.Contains(stdout, "harvest.* matches no table yet") {
+		t.Errorf("an empty schema: exit code %d\n%s%s", code, stdout, stderr)
+	}
 	if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "fruit"); code == exitOK || stdout != "" || !strings.Contains(stderr, "schema.table") {
 		t.Errorf("a pattern that is none: exit code %d\n%s%s", code, stdout, stderr)
 	}
