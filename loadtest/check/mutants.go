@@ -241,6 +241,16 @@ var mutants = []Mutant{
 		Faults: "settings-switch",
 	},
 	{
+		Name: "what is answered is not shown to PostgreSQL before a change",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/unseen.go", As: mutant.Condition,
+			Old: "!s.someUnseen || s.talk.groupOpen",
+			New: "true",
+		}},
+		Script: "a table is analysed before an answer from the cache", Breaks: []Promise{AsParsed},
+		Faults: "settings-switch",
+	},
+	{
 		Name: "what was told is not compared",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,

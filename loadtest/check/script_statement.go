@@ -4,6 +4,7 @@ package check
 var statementScripts = []Script{
 	{Name: "sessions have different settings", bound: longBound, sidecars: 1, play: readUnderSettings},
 	{Name: "a setting is switched behind a Parse", bound: longBound, sidecars: 1, play: switchBehindParse},
+	{Name: "a table is analysed before an answer from the cache", bound: longBound, sidecars: 1, play: analyseBeforeHit},
 	{Name: "a setting is switched between an unnamed Parse and its Bind", bound: longBound, sidecars: 1, play: switchBeforeBind},
 	{Name: "a table is altered between an unnamed Parse and its Bind", bound: longBound, sidecars: 1, play: alterBeforeBind},
 	{Name: "a table is altered behind a description", bound: longBound, sidecars: 1, play: alterBehindDescription},
@@ -53,6 +54,24 @@ func switchBehindParse(st *stage) {
 		}
 	}
 }
+
+// analyseBeforeHit has PostgreSQL look anew at a statement whose next use is answered from
+// the cache, and then a setting switched.
+func analyseBeforeHit(st *stage) {
+	s := st.switcher(0)
+	for i := range constants {
+		st.with(s.session, func() { s.parse("kept", i, false) })
+		use := func() { s.use("kept") }
+		st.untilCached(s.session, use)
+		st.alter(analyseConstantsSQL)
+		st.untilCached(s.session, use)
+		st.with(s.session, func() { s.setPrepared(meaning{i, 1}) })
+		st.with(s.session, use)
+	}
+}
+
+// analyseConstantsSQL does what ANALYZE does when it finds the table changed.
+const analyseConstantsSQL = "UPDATE pg_class SET reltuples = reltuples + 1 WHERE oid = 'constants'::regclass"
 
 // statementReads is how often a statement is used. The first uses go to PostgreSQL for
 // other reasons.
@@ -114,7 +133,7 @@ func alterBehindDescription(st *stage) {
 	}
 }
 
-// alter changes the schema, past all sidecars.
+// alter changes the schema, or what is known of a table, past all sidecars.
 func (st *stage) alter(sql string) {
 	st.try(func() error { return execute(st.ctx, st.fleet.dsn(), sql) })
 }

@@ -7,8 +7,8 @@ import (
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
-	if unit[0] == 'F' { // a Query ends the unnamed statement
-		if err := s.sendHeldBack(); err != nil {
+	if !harmless {
+		if err := s.catchUp(); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	var parsed *prepared
 	outside := s.outsideBlock(unit)
 	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.held && !outside {
-		if err := s.sendHeldBack(); err != nil {
+		if err := s.catchUp(); err != nil {
 			return err
 		}
 	}
@@ -213,6 +213,7 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 	s.bound = s.prepared[string(name)]
 	if p := s.bound; p != nil {
 		s.lookedAtUnder(p, m)
+		p.unseen, p.planned = useNone, true
 		told := p.told.Load()
 		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.params == digest{}
 		if !describedAnew {
@@ -285,7 +286,7 @@ var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
 // buffer; the caller sends the rest.
 func (s *session) forwardLong(beginning []byte) error {
 	body := beginning[protocol.HeaderLength:]
-	if err := s.sendHeldBack(); err != nil {
+	if err := s.catchUp(); err != nil {
 		return err
 	}
 	switch beginning[0] {

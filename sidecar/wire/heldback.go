@@ -43,6 +43,7 @@ func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
 	s.parsedAgain = nil
 	s.parsedUnder(p, m)
 	p.accepted.Store(false)
+	p.planned = false
 	parse, told := p.parse, p.told.Load()
 	if told != nil && told.types != nil {
 		parse = withTypes(parse, told.types)

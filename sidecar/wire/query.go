@@ -457,6 +457,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 	}
 	s.noteTold()
 	s.adoptUnnamed()
+	s.noteUnseen()
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	s.reading.reads += p.executions
 	if err := s.keepAlive(); err != nil {

@@ -199,7 +199,7 @@ func (s *scenery) inBlock() []turn {
 
 // table has Postgres analyse statements anew, some of which have other columns then.
 func (s *scenery) table() []turn {
-	return []turn{{direct: chosen(s, "ANALYZE read", "ANALYZE grown",
+	return []turn{{direct: chosen(s, analyseReadSQL, "ANALYZE grown",
 		"ALTER TABLE grown ADD COLUMN IF NOT EXISTS w text DEFAULT 'w'", "ALTER TABLE grown DROP COLUMN IF EXISTS w",
 		"ALTER TABLE grown ALTER v TYPE bigint", "ALTER TABLE grown ALTER v TYPE int")}}
 }

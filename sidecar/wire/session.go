@@ -62,6 +62,8 @@ type session struct {
 	// parsedAgain is the unnamed statement whose last Parse was answered here although
 	// Postgres holds it, from an earlier Parse.
 	parsedAgain *prepared
+	// someUnseen is set if some statement may have been used unseen by Postgres.
+	someUnseen bool
 	// state is what the last probe found; nil before the first.
 	state *sessionState
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
@@ -331,7 +333,7 @@ func (s *session) passLong() error {
 	held := s.in.Held()
 	s.replacing = replacesUnnamed(held)
 	if s.block.held {
-		if err := s.sendHeldBack(); err != nil {
+		if err := s.catchUp(); err != nil {
 			return err
 		}
 		if err := s.open(); err != nil {

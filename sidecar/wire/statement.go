@@ -72,6 +72,12 @@ type prepared struct {
 	// epoch is that of the session's settings in which alone Postgres has parsed and
 	// looked at it, 0 if that is not certain. It belongs to the downstream goroutine.
 	epoch uint64
+	// unseen is what it was used for here since Postgres was last shown a use. It belongs
+	// to the downstream goroutine.
+	unseen use
+	// planned is set if Postgres may have made a plan for it. It belongs to the downstream
+	// goroutine.
+	planned bool
 }
 
 // again is the unnamed statement of a Parse as it was before Postgres got it.

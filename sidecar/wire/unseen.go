@@ -1,0 +1,108 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
+
+// Postgres does not see what is answered here. When a table has changed, be it by an
+// ANALYZE, it analyses a statement anew at the next message that names it, under the
+// settings of that moment:
+//
+//  1. a session prepares `… WHERE d = '01/02/2024'` under DateStyle MDY, and executes it;
+//  2. autovacuum analyses the table;
+//  3. the session executes the statement, which is answered here;
+//  4. it sets DateStyle to DMY, and executes it: Postgres reads the date anew, as the 1st of
+//     February. It would have read it at 3, and kept the 2nd of January.
+//
+// And it makes the plan when it is bound first:
+//
+//  1. the client parses `SELECT quote_ident('a')` and executes it, which is answered here;
+//  2. it executes SET quote_all_identifiers, and binds the statement again: Postgres makes
+//     the plan now, with a text that the one of 1 would not have had.
+//
+// So before anything is sent that may change a setting, Postgres is shown, unseen by the
+// client, the uses of statements to which settings matter. Forced by
+// TestConstantsAreThoseOfTheParse.
+//
+// When a table has changed since the use, and not before it, Postgres analyses the
+// statement too early then, under the settings that it was used under. Only of a change of
+// the schema that is known it can be told that it came later: see the list of differences.
+
+// use is what a statement was used for.
+type use uint8
+
+const (
+	useNone     use = iota
+	useDescribe     // analysed, if need be
+	useExecute      // planned, too
+)
+
+// noteUnseen notes what a group, answered here, used statements for.
+func (s *session) noteUnseen() {
+	unnamed := s.plan.unnamed
+	if s.plan.parsed {
+		unnamed.unseen = useNone // nothing is left of what it was before
+	}
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		p := w.prepared
+		if !p.statement.keepsSettings || s.plan.parsed && !w.parsed && p == unnamed {
+			continue
+		}
+		if w.parsed {
+			p = unnamed // which may be another than when it was planned
+		}
+		u := useExecute
+		if w.describes {
+			u = useDescribe
+		}
+		p.unseen, s.someUnseen = max(p.unseen, u), true
+	}
+}
+
+// catchUp has Postgres know what was done here, before a unit that may change something.
+func (s *session) catchUp() error {
+	if err := s.sendHeldBack(); err != nil || !s.someUnseen || s.talk.groupOpen {
+		return err
+	}
+	m := s.certain()
+	settled, err := s.awaitSettled()
+	if err != nil || !settled || s.talk.transactionStatus() != protocol.StatusIdle {
+		return err
+	}
+	s.someUnseen = false
+	for name, p := range s.prepared {
+		u := p.unseen
+		p.unseen = useNone
+		later := p.planned && !s.means(p) // the schema has changed since it was used
+		if u == useNone || later || p.failed.Load() || name == "" && (s.replacing || p != s.upUnnamed) {
+			continue
+		}
+		if err := s.sendUse(name, p, u, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendUse shows Postgres the use of a statement, in a group of its own, so that its error
+// harms nothing else. A statement with parameters is planned anew at each use, or nearly,
+// and so it is enough to have it analysed.
+func (s *session) sendUse(name string, p *prepared, u use, m *meaning) error {
+	s.lookedAtUnder(p, m)
+	e := expect{kind: expectDescribe, hidden: true, quiet: true, statement: true, prepared: p}
+	message := protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})
+	if u == useExecute && !strings.Contains(p.statement.sql, "$") {
+		p.planned = true
+		e = expect{kind: expectBind, hidden: true, quiet: true, prepared: p, effect: noEffect}
+		message = protocol.AppendMessage(nil, 'B', []byte{0}, []byte(name), make([]byte, 1+2*3))
+	}
+	s.talk.owe(e)
+	if err := s.sendUpstream(message); err != nil {
+		return err
+	}
+	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, harmless: true, showsNothing: true})
+	return s.sendUpstream(syncMessage)
+}
