@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
@@ -229,5 +230,48 @@ func TestRowsFitUnderAStormOfColumns(t *testing.T) {
 	t.Logf("%v", report.Queries)
 	if s.count(HitL1) == 0 {
 		t.Errorf("nothing was answered from memory: %v", report.Bypasses)
+	}
+}
+
+// TestRowsFitUnderAStormOfTypes: the same of a column whose type becomes another one of
+// the same width, and whose value tells which one it is of.
+func TestRowsFitUnderAStormOfTypes(t *testing.T) {
+	t.Parallel()
+	const whole, seven = 10, 0x40e00000 // as an int4, and as the float4 7
+	bed := newTestbed(t, "CREATE TABLE swapped (id int PRIMARY KEY, v int); INSERT INTO swapped VALUES (1, 10)")
+	s := bed.sidecar()
+	storm, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	var sessions sync.WaitGroup
+	for i := range 4 {
+		client := dialRaw(t, s.dsn())
+		sessions.Go(func() {
+			for n := 0; storm.Err() == nil; n++ {
+				name := []string{"", fmt.Sprint("s", n)}[i%2]
+				want := map[uint32]uint32{pgtype.Int4OID: whole, pgtype.Float4OID: seven}
+				var told uint32
+				for kind, m := range protocol.Messages(client.ask(msgParse(name, "SELECT * FROM swapped"), msgDescribe('S', name), msgSync)) {
+					if kind == 'T' {
+						told = columnTypes(m[protocol.HeaderLength:])[1]
+					}
+				}
+				use := join(binding{statement: name, results: []uint16{1}}.message(), msgExecute("", 0), msgSync)
+				for kind, m := range protocol.Messages(join(client.ask(use), client.ask(use))) {
+					if got := binary.BigEndian.Uint32(m[len(m)-4:]); kind == 'D' && told != 0 && got != want[told] {
+						t.Errorf("%q was described with type %d, and gives %x", name, told, got)
+					}
+				}
+			}
+		})
+	}
+	for storm.Err() == nil {
+		bed.exec("ALTER TABLE swapped ALTER v TYPE float4 USING 7")
+		s.received() // or nothing would be kept that is of this type
+		bed.exec("ALTER TABLE swapped ALTER v TYPE int USING 10")
+		s.received()
+	}
+	sessions.Wait()
+	if s.count(HitL1) == 0 {
+		t.Errorf("nothing was answered from memory: %v", s.Report().Bypasses)
 	}
 }
