@@ -55,11 +55,15 @@ func onNumber[K comparable]() Policy[K, product] {
 	return Policy[K, product]{TagsFromKey: func(K) []Dependency { return dependsOnNumber(1) }}
 }
 
+func hitResolve(Dependency, fence.Label) Resolution {
+	return Resolution{Tags: []fence.Tag{world.NumberTag}}
+}
+
 func hitCache(t testing.TB) *Cache {
 	w := world.New()
 	c, err := New(Options{
 		Options: engine.Options{Fence: w.Fence, MemoryBytes: 1 << 22, Staleness: time.Hour},
-		Resolve: func(Dependency, fence.Label) Resolution { return Resolution{Tags: []fence.Tag{world.NumberTag}} },
+		Resolve: hitResolve,
 	})
 	if err != nil {
 		t.Fatal(err)

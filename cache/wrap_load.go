@@ -22,10 +22,20 @@ type result[V any] struct {
 
 // lead loads for this caller and for all who wait in f, in a goroutine of the
 // cache: when this caller leaves, the others still get their answer.
+//
+// What lies in the second tier is fetched right here, if that takes one question: it is
+// there more often than not, and a goroutine is half of what it costs. If this caller
+// leaves meanwhile, another leads.
 func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session) (V, error) {
+	asked := f.Quick(w.shape)
+	if asked {
+		if e, ok := w.fetch(ctx, k, f, s); ok {
+			return w.answer(ctx, k, at, s, e)
+		}
+	}
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan *result[V], 1)
-		go w.fly(ctx, k, at, f, s, done)
+		go w.fly(ctx, k, at, f, s, asked, done)
 		select {
 		case r := <-done:
 			return r.value, r.err
@@ -43,7 +53,7 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Fligh
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
 // result and nobody waits on.
-func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, done chan<- *result[V]) {
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool, done chan<- *result[V]) {
 	defer w.cache.loads.running.Done()
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 	defer cancel()
@@ -61,6 +71,12 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight
 		f.Finish(nil)
 	}()
 	defer recovered(w.name, inLoader, &r.err)
+	if !asked {
+		if e, ok := w.fetch(loading, k, f, s); ok {
+			r.value, r.err = w.answer(loading, k, at, s, e)
+			return
+		}
+	}
 	w.obtain(loading, k, at, f, s, r)
 }
 
@@ -76,13 +92,8 @@ func (w *wrapped[K, V]) failed(err error) bool {
 	return err != nil && (w.policy.NotFound == nil || !errors.Is(err, w.policy.NotFound))
 }
 
-// obtain gets the answer from the tiers or the loader, and hands it to who waits.
+// obtain gets the answer from the loader, and hands it to who waits.
 func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, r *result[V]) {
-	if e, tier := w.fetch(ctx, k, f); tier != engine.Nowhere && w.cache.engine.ServeProving(ctx, e, s) {
-		f.Finish(e)
-		r.value, r.err = w.answer(ctx, k, at, s, e)
-		return
-	}
 	if e, ok := w.obtainReplica(ctx, k, at, s); ok {
 		f.Finish(e)
 		r.value, r.err = w.answer(ctx, k, at, s, e)
@@ -105,13 +116,21 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 	}
 }
 
-// fetch looks where others may have put the answer. A function whose values stay in
-// memory does not ask other processes for theirs.
-func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight) (*engine.Entry, engine.Tier) {
+// fetch looks where others may have put the answer, and hands it to who waits. A
+// function whose values stay in memory does not ask other processes for theirs.
+func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fence.Session) (*engine.Entry, bool) {
+	var e *engine.Entry
+	var tier engine.Tier
 	if w.memoryOnly.Load() != nil {
-		return f.Again()
+		e, tier = f.Again()
+	} else {
+		e, tier = f.Fetch(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
 	}
-	return f.Fetch(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
+	if tier == engine.Nowhere || !w.cache.engine.ServeProving(ctx, e, s) {
+		return nil, false
+	}
+	f.Finish(e)
+	return e, true
 }
 
 // entry makes an entry of what a load brought, or nil if it cannot be kept. Its

@@ -43,6 +43,8 @@ type Entry struct {
 	// it lives. Only they mean something in another process.
 	born time.Time
 	life time.Duration
+	// took is how long the load took, wherever it was made.
+	took time.Duration
 
 	// local entries are not published.
 	local bool
@@ -104,6 +106,7 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		began:   l.Start.At,
 		born:    c.wall(),
 		life:    life,
+		took:    max(l.End.Sub(l.Start.At), 0),
 		local:   l.Local,
 	}
 }

@@ -77,8 +77,8 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	f.shape, f.fetched = shape, true
 	expected := c.loadTimes.expect(shape)
 	head := c.fence.Head()
-	if !f.leads || c.leaser == nil || c.options.Confirm == nil || head == nil || expected != 0 && expected < c.options.LeaseMin {
-		return c.Fetch(ctx, key, hash, decode)
+	if head == nil || !f.leases(expected) {
+		return f.note(c.Fetch(ctx, key, hash, decode))
 	}
 	if e, ok := c.held(key, hash, fence.Now()); ok {
 		return e, Memory
@@ -95,8 +95,29 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	if e == nil {
 		return nil, Nowhere
 	}
-	return e, Shared
+	return f.note(e, Shared)
 }
+
+// note remembers of an entry that another process loaded how long that took. Who
+// only ever finds entries would otherwise never know that the loads are short, and
+// ask for a lease with each question.
+func (f *Flight) note(e *Entry, tier Tier) (*Entry, Tier) {
+	if tier == Shared {
+		f.cache.loadTimes.note(f.shape, e.took)
+	}
+	return e, tier
+}
+
+// leases reports whether loads that are expected to take so long, 0 if that is
+// unknown, are made for all processes together.
+func (f *Flight) leases(expected time.Duration) bool {
+	c := f.cache
+	return f.leads && c.leaser != nil && c.options.Confirm != nil && (expected == 0 || expected >= c.options.LeaseMin)
+}
+
+// Quick reports whether Fetch for this shape is one question to the remote tier at
+// most, and waits for nobody's load.
+func (f *Flight) Quick(shape uint64) bool { return !f.leases(f.cache.loadTimes.expect(shape)) }
 
 // Again is Fetch without the remote tier: another leader may have stored the entry
 // since this reader looked.

@@ -344,6 +344,28 @@ func TestShortLoadsTakeNoLease(t *testing.T) {
 	}
 }
 
+// A process that only ever finds what others loaded learns from it how long loads
+// take, and asks no longer question than it needs.
+func TestEntryTellsHowLongItsLoadTook(t *testing.T) {
+	t.Parallel()
+	o, d := own(t), newDatabase()
+	longer := func(o *Options) { o.LeaseMin = time.Minute }
+	first, second := d.join(t, connect(t, o), longer), d.join(t, connect(t, o), longer)
+	first.during = func() { time.Sleep(3 * time.Millisecond) }
+	first.mustGet(t)
+	world.Until(t, "the entry is in Redis", func() bool { return first.cache.Stats().Published == 1 })
+	for range 10 {
+		second.mustGet(t)
+		second.cache.memory.Del(second.cache.Hash([]byte(numberKey)))
+	}
+	if st := second.store.Stats(); st.Leases != 1 || st.Gets != 10 || second.loads.Load() != 0 {
+		t.Fatalf("%d loads, stats %+v", second.loads.Load(), st)
+	}
+	if took := second.cache.loadTimes.expect(numberShape); took < 3*time.Millisecond || took > time.Minute {
+		t.Fatalf("the load took %v, as far as the second process knows", took)
+	}
+}
+
 func TestLoadTimes(t *testing.T) {
 	t.Parallel()
 	var times loadTimes

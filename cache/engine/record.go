@@ -11,6 +11,7 @@ import (
 //
 //	born       uvarint, milliseconds since 1970
 //	life       uvarint, milliseconds
+//	took       uvarint, microseconds that the load took
 //	label      1 byte: 1 read from a replica, else 0; incarnation, lower bound,
 //	           upper bound
 //	tags       uvarint count, 8 bytes each
@@ -22,6 +23,7 @@ import (
 type record struct {
 	born    time.Time
 	life    time.Duration
+	took    time.Duration
 	label   fence.Label
 	tags    []fence.Tag
 	key     []byte
@@ -34,14 +36,16 @@ const (
 	// entryMaxHighest is the largest Options.EntryMax. A record of it, with the
 	// longest label, is below what the Redis tier takes.
 	entryMaxHighest = 7 << 20
-	// lifeMax bounds a decoded life, so that it cannot overflow.
+	// lifeMax bounds a decoded life, and tookMax a load, so that they cannot overflow.
 	lifeMax = 10 * 365 * 24 * time.Hour
+	tookMax = 24 * time.Hour
 )
 
 // appendRecord appends e with the bounds of label.
 func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
 	dst = binary.AppendUvarint(dst, uint64(max(e.born.UnixMilli(), 0)))
 	dst = binary.AppendUvarint(dst, uint64(e.life.Milliseconds()))
+	dst = binary.AppendUvarint(dst, uint64(min(e.took, tookMax).Microseconds()))
 	dst = label.AppendBinary(dst)
 	tags := e.Ticket.Tags()
 	dst = binary.AppendUvarint(dst, uint64(len(tags)))
@@ -59,7 +63,8 @@ func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
 func decodeRecord(src []byte) (record, bool) {
 	born, src, ok1 := takeUvarint(src)
 	life, src, ok2 := takeUvarint(src)
-	if !ok1 || !ok2 || born > 1<<52 || life > uint64(lifeMax.Milliseconds()) {
+	took, src, ok3 := takeUvarint(src)
+	if !ok1 || !ok2 || !ok3 || born > 1<<52 || life > uint64(lifeMax.Milliseconds()) || took > uint64(tookMax.Microseconds()) {
 		return record{}, false
 	}
 	label, src, err := fence.DecodeLabel(src)
@@ -82,6 +87,7 @@ func decodeRecord(src []byte) (record, bool) {
 	return record{
 		born:    time.UnixMilli(int64(born)),
 		life:    time.Duration(life) * time.Millisecond,
+		took:    time.Duration(took) * time.Microsecond,
 		label:   label,
 		tags:    tags,
 		key:     src[:length:length],

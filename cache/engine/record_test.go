@@ -28,12 +28,14 @@ func sample(t testing.TB) (*Entry, fence.Label) {
 		Payload: text("payload"),
 		born:    time.UnixMilli(1_700_000_000_000),
 		life:    time.Minute,
+		took:    1500 * time.Microsecond,
 	}, label
 }
 
 // sampleRecord is the sample as a record.
 const sampleRecord = "80d095ffbc31" + // born
 	"e0d403" + // life
+	"dc0b" + // took
 	"00" + "03616263" + // read from the primary; incarnation
 	"e807030101" + // lower: xmin, xmax-xmin, count, step
 	"ed070000" + // upper
@@ -61,7 +63,7 @@ func TestRecordFormat(t *testing.T) {
 		t.Fatal("cannot decode what was encoded")
 	}
 	if string(r.key) != "key" || string(r.payload) != "payload" || len(r.tags) != 2 || r.tags[1] != 0xfffffffffffffffe ||
-		!r.born.Equal(e.born) || r.life != e.life || r.label.Incarnation != "abc" ||
+		!r.born.Equal(e.born) || r.life != e.life || r.took != e.took || r.label.Incarnation != "abc" ||
 		r.label.Lower.String() != "1000:1003:1001" || r.label.Upper.String() != "1005:1005:" {
 		t.Fatalf("decoded %+v", r)
 	}
@@ -71,10 +73,11 @@ func TestHugeLengths(t *testing.T) {
 	t.Parallel()
 	huge := binary.AppendUvarint(nil, 1<<63)
 	label := fence.Label{Incarnation: "a"}.AppendBinary(nil)
-	head := append([]byte{1, 1}, label...)
+	head := append([]byte{1, 1, 1}, label...)
 	for name, record := range map[string][]byte{
 		"born":   huge,
 		"life":   append([]byte{1}, huge...),
+		"took":   append([]byte{1, 1}, huge...),
 		"tags":   append(bytes.Clone(head), huge...),
 		"key":    append(append(bytes.Clone(head), 0), huge...),
 		"varint": append(bytes.Clone(head), bytes.Repeat([]byte{0xff}, 20)...),

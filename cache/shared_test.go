@@ -1,0 +1,89 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/internal/world"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// forgetful is a cache of a world whose first tier has room for nothing.
+func forgetful(t testing.TB, w *world.World, store *redis.Store) *Cache {
+	c, err := New(Options{
+		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, Remote: store, MemoryBytes: 1, Staleness: time.Hour},
+		Resolve: hitResolve,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+	return c
+}
+
+// What a hit in Redis costs, beside the question to Redis and the decoding that it is
+// made of. The bar is 1.3 times their time.
+func BenchmarkSharedHit(b *testing.B) {
+	store, err := redis.New(b.Context(), redis.Options{URL: servers.SharedRedis(b).URL(), Prefix: rand.Text()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	w := world.New()
+	want := product{ID: 1, Name: "a product with a name", Price: 1250}
+	load := func(context.Context, int) (product, error) { return want, nil }
+	first := forgetful(b, w, store)
+	if _, err := Wrap(first, "product", load, onNumber[int]())(b.Context(), 1); err != nil {
+		b.Fatal(err)
+	}
+	world.Until(b, "it is in Redis", func() bool { return first.Stats().Published == 1 })
+	get := Wrap(forgetful(b, w, store), "product", func(context.Context, int) (product, error) { return product{}, errors.New("loaded") }, onNumber[int]())
+	text, err := json.Marshal(want)
+	if err != nil {
+		b.Fatal(err)
+	}
+	store.Set(b.Context(), "bare", text, time.Hour)
+	bare := func() {
+		text, _, ok := store.Get(b.Context(), "bare")
+		var got product
+		if err := json.Unmarshal(text, &got); !ok || err != nil || got != want {
+			b.Fatal(got, err)
+		}
+	}
+	wrapped := func() {
+		if got, err := get(b.Context(), 1); err != nil || got != want {
+			b.Fatal(got, err)
+		}
+	}
+	// In turns, so that both meet the same machine.
+	var took, beside time.Duration
+	rounds := 0
+	for b.Loop() {
+		began := time.Now()
+		wrapped()
+		between := time.Now()
+		bare()
+		took += between.Sub(began)
+		beside += time.Since(between)
+		rounds++
+	}
+	b.ReportMetric(float64(took.Nanoseconds())/float64(rounds), "ns/hit")
+	b.ReportMetric(float64(took)/float64(beside), "×bare")
+	b.ReportMetric(testing.AllocsPerRun(100, wrapped), "allocs/hit")
+	b.ReportMetric(testing.AllocsPerRun(100, bare), "allocs/bare")
+}
