@@ -83,12 +83,12 @@ var mutants = []Mutant{
 		Name: "no incarnation",
 		Edits: []mutant.Edit{{
 			File: "invalidation/plan.go", As: mutant.Switching,
-			Old: "append(statements, p.remove, baseSQL, preflightSQL, eventsSQL)",
-			New: "append(statements, p.remove, " + withoutIncarnation + ", preflightSQL, eventsSQL)",
+			Old: "append(statements, p.remove, baseSQL,",
+			New: "append(statements, p.remove, " + withoutIncarnation + ",",
 		}, {
 			File: "invalidation/catalog.go", As: mutant.Switching,
-			Old: "functionsIn(baseSQL, eventsSQL)",
-			New: "functionsIn(" + withoutIncarnation + ", eventsSQL)",
+			Old: "functionsIn(baseSQL,",
+			New: "functionsIn(" + withoutIncarnation + ",",
 		}},
 		Script: "transaction ids are given out twice", Breaks: []Promise{Bounded},
 		Faults: "backend-kill",
