@@ -91,6 +91,9 @@ func printInstalled(w io.Writer, database string, r invalidation.Report) {
 	for _, pattern := range r.Early {
 		_, _ = fmt.Fprintf(w, "%s matches no table yet: those made later are watched by \"freshet serve --watch\" if its role may install, or once this command is run again\n", pattern)
 	}
+	if r.Unreported != "" {
+		_, _ = fmt.Fprintf(w, "WARNING: no event triggers: what others do to the schema is noticed within --staleness, and not at once: %s\n", r.Unreported)
+	}
 	_, _ = fmt.Fprintf(w, "%s watched in database %s, %d skipped\n", plural(len(r.Watched), "table"), database, len(r.Skipped))
 }
 
