@@ -344,7 +344,7 @@ var mutants = []Mutant{
 		Name: "a transaction may read what is older than its BEGIN",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/block.go", As: mutant.Statements,
-			Old: "s.reads.Received(b.began)",
+			Old: "s.reads.Received(b.Began)",
 			New: "",
 		}},
 		Script: "a transaction reads", Breaks: []Promise{Block},

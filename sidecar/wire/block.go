@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -12,83 +12,46 @@ import (
 // the first statement that has to run in it. A block that ends before was never
 // a transaction.
 
-// block is a transaction block of the client whose BEGIN is held back. It
-// belongs to the downstream goroutine.
-type block struct {
-	held bool
-	// begin is the statement that begins it, as the client wrote it.
-	begin []byte
-	// chained is set if it was COMMIT AND CHAIN that began it.
-	chained bool
-	// savepoints are those that stand, the oldest first.
-	savepoints []savepoint
-	// began is when the BEGIN had arrived.
-	began    fence.Instant
-	readOnly bool
-	// read is set when something was read in it.
-	read bool
-}
-
-type savepoint struct{ name, text string }
-
-// savepointsMax bounds the savepoints held back; with more, the block is opened.
-const savepointsMax = 64
-
-func (b *block) find(name string) int {
-	for i := len(b.savepoints) - 1; i >= 0; i-- {
-		if b.savepoints[i].name == name {
-			return i
-		}
-	}
-	return -1
-}
-
 // perform does what a control statement says to the block that is held back, or
 // begins one. It reports false if Postgres has to do it.
-func (s *session) perform(c control, text string) (tag string, ok bool) {
+func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 	b := &s.block
-	if c.kind == controlBegin {
-		if b.held || s.state == nil || s.state.reason != "" || !s.mayProbe() {
-			return "", false
-		}
-		s.hold(text, c.readOnly)
-		return c.tag, true
-	}
-	if !b.held || !s.upstreamLives() {
-		return "", false
-	}
-	failed := s.talk.failedBlock()
-	switch c.kind {
-	case controlCommit, controlRollback:
-		if failed {
-			c.tag = "ROLLBACK"
-		}
-		s.letGo()
-		if c.chain {
-			s.hold(string(b.begin), b.readOnly)
-			b.chained = true
-		}
-		return c.tag, true
-	case controlSavepoint:
-		if failed || len(b.savepoints) >= savepointsMax {
-			return "", false
-		}
-		b.savepoints = append(b.savepoints, savepoint{c.savepoint, text})
-		return c.tag, true
-	case controlRelease, controlRollbackTo:
-		i := b.find(c.savepoint)
-		if i < 0 || failed && c.kind == controlRelease {
-			return "", false // Postgres says what is wrong
-		}
-		if c.kind == controlRollbackTo {
-			i++
-			s.talk.failBlock(false)
-		}
-		b.savepoints = b.savepoints[:i]
-		return c.tag, true
+	var now block.Standing
+	switch {
+	case c.Kind == block.Begin:
+		now.MayBegin = !b.Held && s.state != nil && s.state.reason == "" && s.mayProbe()
+	case b.Held && s.upstreamLives():
+		now.Failed = s.talk.failedBlock()
 	default:
 		return "", false
 	}
+	hadRead := b.Read
+	next, does := b.Perform(c, text, now)
+	if !does.Answered {
+		return "", false
+	}
+	s.block = next
+	if does.Ends {
+		s.talk.letBlockGo()
+	}
+	if does.Begins {
+		s.noteHeld(hadRead)
+	}
+	if does.Recovers {
+		s.talk.failBlock(false)
+	}
+	return does.Tag, true
+}
+
+// noteHeld notes that a block has begun. hadRead is set if the client has read in the
+// one before.
+func (s *session) noteHeld(hadRead bool) {
+	s.block.Began = s.arrival()
+	if hadRead {
+		s.server.follower.Wake() // it will need this look
+	}
+	s.talk.holdBlock()
+	s.server.counters.TransactionsHeld.Add(1)
 }
 
 // upstreamLives reports whether Postgres still serves the connection of a block that is
@@ -109,20 +72,9 @@ func (s *session) upstreamLives() bool {
 	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.talk.left.Load()
 }
 
-// hold begins a block.
-func (s *session) hold(text string, readOnly bool) {
-	b := &s.block
-	if b.read {
-		s.server.follower.Wake() // a client that read in its last block will need this look
-	}
-	*b = block{held: true, begin: append(b.begin[:0], text...), savepoints: b.savepoints[:0], began: s.arrival(), readOnly: readOnly}
-	s.talk.holdBlock()
-	s.server.counters.TransactionsHeld.Add(1)
-}
-
 // letGo ends the block that is held back, as far as the sidecar is concerned.
 func (s *session) letGo() {
-	s.block.held = false
+	s.block.Held = false
 	s.talk.letBlockGo()
 }
 
@@ -141,12 +93,12 @@ func (s *session) letGo() {
 // staleness alone, or cannot write, gets what it gets outside of a block.
 func (s *session) beginBlockRead() {
 	b := &s.block
-	if !b.held || b.read {
+	if !b.Held || b.Read {
 		return
 	}
-	b.read = true
-	if !b.readOnly && !s.reads.Bounded() {
-		s.reads.Received(b.began)
+	b.Read = true
+	if !b.ReadOnly && !s.reads.Bounded() {
+		s.reads.Received(b.Began)
 	}
 }
 
@@ -176,7 +128,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 		default:
 			return nil, 0
 		}
-		if statement != nil && statement.control.kind == controlNone {
+		if statement != nil && statement.control.Kind == block.None {
 			return nil, 0
 		}
 		n += len(message)
@@ -239,7 +191,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	}
 	rest := unit[n:]
 	alone := rest[0] == 'S' && protocol.MessageLength(rest) == protocol.HeaderLength
-	if !alone && statement.control.kind != controlBegin {
+	if !alone && statement.control.Kind != block.Begin {
 		return false, nil
 	}
 	tag, ok := s.perform(statement.control, statement.sql)

@@ -24,19 +24,6 @@ func endsStatements(tag []byte) bool {
 		bytes.HasPrefix(tag, []byte("DO\x00")) || bytes.HasPrefix(tag, []byte("CALL\x00"))
 }
 
-// parseDeallocate reads a text that ends one prepared statement, whose name is
-// quoted or has a digit in it, as drivers write it.
-func parseDeallocate(text string) (name string, ok bool) {
-	w := words{rest: text}
-	if len(text) > controlLengthMax || !w.accept("DEALLOCATE") {
-		return "", false
-	}
-	w.accept("PREPARE")
-	name = w.name()
-	w.terminate()
-	return name, !w.failed && w.rest == ""
-}
-
 // forwardDeallocate sends on what ends one prepared statement. It changes nothing
 // else, nor does it belong to a transaction: it is the same before a BEGIN that is
 // held back. The name is forgotten whatever becomes of it: to know less of a

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/block"
 )
 
 // effect is what a statement may have written: rows that entries with one of these
@@ -43,7 +44,7 @@ func readsPlainly(sql string) bool {
 
 // effectOfText tells what a text may write, whatever the session's state.
 func effectOfText(sql string) *effect {
-	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || parseControl(sql).kind != controlNone {
+	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || block.ParseControl(sql).Kind != block.None {
 		return noEffect
 	}
 	if (writesRows[analysis.FirstKeyword(sql)] || readsPlainly(sql)) && surelyOne(sql) {

@@ -13,7 +13,7 @@ func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
 		}
 	}
 	along := false
-	if s.block.held && c == nil {
+	if s.block.Held && c == nil {
 		var err error
 		if along, err = s.openFor(unit); err != nil {
 			return err
@@ -45,7 +45,7 @@ func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
 
 // expectUnit notes that Postgres owes the answer to a whole unit.
 func (s *session) expectUnit(e expect) {
-	e.inBlock = s.block.held && !e.quiet
+	e.inBlock = s.block.Held && !e.quiet
 	s.talk.oweUnit(e)
 }
 
@@ -61,12 +61,12 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	}
 	var parsed *prepared
 	outside := s.outsideBlock(unit)
-	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.held && !outside {
+	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
 		if err := s.catchUp(); err != nil {
 			return err
 		}
 	}
-	if s.block.held && !outside {
+	if s.block.Held && !outside {
 		if _, err := s.openFor(unit); err != nil {
 			return err
 		}

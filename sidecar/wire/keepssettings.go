@@ -3,6 +3,8 @@ package wire
 import (
 	"slices"
 	"strings"
+
+	"github.com/freshet/freshet/sidecar/internal/block"
 )
 
 // keepsSettings reports whether what Postgres keeps of a text when it parses and
@@ -39,7 +41,7 @@ func keepsToken(before, token string) bool {
 		return !plainLiteral(token)
 	case token[0] == '"':
 		return len(token) > identifierLengthMax+len(`""`)
-	case !isWordByte(token[0]):
+	case !block.IsWordByte(token[0]):
 		return false
 	case strings.EqualFold(token, "null"):
 		return before == "=" || before == "("
@@ -105,9 +107,9 @@ func (t *tokens) next() string {
 		first >= 0x80, first == '\\':
 		t.doubtful = true
 		return t.take(1)
-	case isWordByte(first):
+	case block.IsWordByte(first):
 		n := 1
-		for n < len(t.rest) && isWordByte(t.rest[n]) {
+		for n < len(t.rest) && block.IsWordByte(t.rest[n]) {
 			n++
 		}
 		word := t.take(n)
@@ -129,7 +131,7 @@ func (t *tokens) take(n int) string {
 
 func (t *tokens) skipBlanks() {
 	for {
-		t.rest = strings.TrimLeft(t.rest, sqlSpace+"\v")
+		t.rest = strings.TrimLeft(t.rest, block.Space+"\v")
 		switch {
 		case strings.HasPrefix(t.rest, "--"):
 			t.take(max(strings.IndexAny(t.rest, "\r\n"), 0))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -32,7 +33,7 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.block.chained || s.talk.failedBlock() || mentionsToken(unit) {
+	if s.block.Chained || s.talk.failedBlock() || mentionsToken(unit) {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
@@ -55,7 +56,7 @@ func neverCopies(text string) bool {
 // is not seen.
 func surelyOne(text string) bool {
 	_, behind, several := strings.Cut(text, ";")
-	return !several || strings.Trim(behind, sqlSpace+";") == ""
+	return !several || strings.Trim(behind, block.Space+";") == ""
 }
 
 // openFor has the block that was held back begin before a unit. along is set if
@@ -74,30 +75,12 @@ func (s *session) openAlong() error {
 	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
 	s.talk.beginOpening()
-	for _, sql := range s.block.statements() {
+	for _, sql := range s.block.Statements() {
 		if err := s.sendOpening(sql); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// statements are what makes a transaction of Postgres what the block is.
-func (b *block) statements() []string {
-	list := append(make([]string, 0, 4), string(b.begin))
-	if b.chained {
-		// Postgres keeps the modes of a transaction that was chained to another
-		// differently: a ROLLBACK AND CHAIN after an error shows it.
-		list = append(list, "COMMIT AND CHAIN")
-	}
-	for i := range b.savepoints {
-		list = append(list, b.savepoints[i].text)
-	}
-	if b.read {
-		// A transaction that has read takes no other isolation level any more.
-		list = append(list, "SELECT 1")
-	}
-	return list
 }
 
 // openingName is the name that the statements and portals have which begin a
@@ -135,7 +118,7 @@ func (s *session) settle() error {
 			return err
 		}
 	}
-	if s.block.held { // which is decided on with nothing owed
+	if s.block.Held { // which is decided on with nothing owed
 		if err := s.awaitAnswers(); err != nil {
 			return err
 		}
@@ -153,7 +136,7 @@ func (s *session) awaitOpening() error {
 	if err == nil && unopened {
 		err = s.clearOpening()
 	}
-	s.block.held = unopened
+	s.block.Held = unopened
 	return err
 }
 
@@ -216,7 +199,7 @@ func (s *session) open() error {
 
 // begin asks Postgres for everything that the block consists of, and waits.
 func (s *session) begin(failed bool) error {
-	statements := s.block.statements()
+	statements := s.block.Statements()
 	if failed {
 		statements = append(statements, beganInVain)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -95,7 +96,7 @@ func (s *session) doubtAll() {
 }
 
 // notInWord tells the bytes between words, the header of a message among them.
-func notInWord(r rune) bool { return r < 0x80 && !isWordByte(byte(r)) }
+func notInWord(r rune) bool { return r < 0x80 && !block.IsWordByte(byte(r)) }
 
 // someReadOtherwise reports whether some statement has constants that Postgres would
 // read otherwise if it analysed the statement anew, or may.

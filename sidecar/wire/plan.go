@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -189,7 +190,7 @@ func (s *session) planBind(body []byte) {
 	case p.portal >= 0:
 		p.refuse(reasons.PortalReused)
 	default:
-		p.controls = p.controls || prepared.statement.control.kind != controlNone
+		p.controls = p.controls || prepared.statement.control.Kind != block.None
 	}
 	p.portal = len(p.wants)
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
@@ -234,7 +235,7 @@ func (s *session) planExecute(body []byte) {
 		p.refuse(reasons.Malformed)
 	case p.portal < 0:
 		p.refuse(reasons.PortalReused)
-	case s.block.held && binary.BigEndian.Uint32(rest) != 0:
+	case s.block.Held && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)
 	default:
 		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)

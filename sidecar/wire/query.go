@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -62,7 +63,7 @@ func (s *session) handleQuery(unit []byte) error {
 	case s.talk.groupOpen:
 		reason = reasons.OpenGroup
 	}
-	if reason != "" && (malformed || !s.block.held) {
+	if reason != "" && (malformed || !s.block.Held) {
 		s.bypass(reason, 1)
 		if s.withholds(reason) {
 			s.noteWithheld(string(text), nil)
@@ -85,7 +86,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 		s.bypass(reason, 1)
 		return s.forwardQuery(unit, false, nil)
 	}
-	if tag, ok := s.perform(parseControl(text), text); ok {
+	if tag, ok := s.perform(block.ParseControl(text), text); ok {
 		delete(s.prepared, "") // a simple query ends the unnamed statement
 		s.out = s.appendReady(protocol.AppendComplete(s.out, tag))
 		return s.limitOut()
@@ -93,7 +94,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 	if reason != "" {
 		return pass(reason)
 	}
-	if name, ok := parseDeallocate(text); ok {
+	if name, ok := block.ParseDeallocate(text); ok {
 		return s.forwardDeallocate(unit, name)
 	}
 	if reason := s.hopeless(text, nil); reason != "" {
@@ -150,7 +151,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 
 // appendReady appends a ReadyForQuery, for a transaction that has not failed.
 func (s *session) appendReady(dst []byte) []byte {
-	if s.block.held {
+	if s.block.Held {
 		return append(dst, protocol.ReadyInBlock...)
 	}
 	return append(dst, protocol.ReadyIdle...)
@@ -167,7 +168,7 @@ func (s *session) answerCancelled(simple bool) error {
 	switch {
 	case s.talk.groupOpen:
 		return s.endOpenGroup()
-	case s.block.held:
+	case s.block.Held:
 		s.talk.failBlock(true)
 		s.out = append(s.out, protocol.ReadyFailed...)
 	default:
@@ -209,7 +210,7 @@ func (s *session) handleGroup(unit []byte) error {
 	s.planGroup(unit)
 	p := &s.plan
 	reason := s.obstacle()
-	if p.controls && (reason == "" || s.block.held) {
+	if p.controls && (reason == "" || s.block.Held) {
 		if handled, err := s.handleControl(unit); handled {
 			return err
 		}

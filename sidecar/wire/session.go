@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -88,7 +89,7 @@ type session struct {
 	replacing bool
 	// bound is the statement of the unnamed portal, as far as Postgres was sent a Bind.
 	bound *prepared
-	block block
+	block block.Block
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
@@ -332,7 +333,7 @@ func (s *session) passLong() error {
 	}
 	held := s.in.Held()
 	s.replacing = replacesUnnamed(held)
-	if s.block.held {
+	if s.block.Held {
 		if err := s.catchUp(); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -18,7 +19,7 @@ type statement struct {
 	// keepsSettings is set if what Postgres makes of the text may depend on settings of
 	// the moment when it does.
 	keepsSettings bool
-	control       control
+	control       block.Control
 	refusal       refusal
 }
 
@@ -46,7 +47,7 @@ func parseStatement(body []byte) (*statement, bool) {
 		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
 	}
 	if n == 0 {
-		s.control = parseControl(s.sql)
+		s.control = block.ParseControl(s.sql)
 	}
 	s.keepsSettings = analysis.BeginsLikeRead(s.sql) && keepsSettings(s.sql)
 	return s, true

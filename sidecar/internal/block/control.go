@@ -1,52 +1,53 @@
-package wire
+package block
 
 import "strings"
 
-// controlKind is what a statement does to the transaction that it is in.
-type controlKind byte
+// Kind is what a statement does to the transaction that it is in.
+type Kind byte
 
+// The kinds of control statements.
 const (
-	controlNone controlKind = iota // not one that the sidecar could answer itself
-	controlBegin
-	controlCommit
-	controlRollback
-	controlSavepoint
-	controlRelease
-	controlRollbackTo
+	None Kind = iota // not one that the sidecar could answer itself
+	Begin
+	Commit
+	Rollback
+	Savepoint
+	Release
+	RollbackTo
 )
 
-// control is a statement that begins or ends a transaction or a savepoint, if it
+// Control is a statement that begins or ends a transaction or a savepoint, if it
 // is written as drivers write it and does no more than that.
-type control struct {
-	kind      controlKind
-	tag       string // of its CommandComplete
-	savepoint string
-	// readOnly is set on BEGIN READ ONLY, chain on COMMIT AND CHAIN.
-	readOnly, chain bool
+type Control struct {
+	Kind      Kind
+	Tag       string // of its CommandComplete
+	Savepoint string
+	// ReadOnly is set on BEGIN READ ONLY, Chain on COMMIT AND CHAIN.
+	ReadOnly, Chain bool
 }
 
-// controlLengthMax is more than any statement needs that parseControl knows.
+// controlLengthMax is more than any statement needs that is read here.
 const controlLengthMax = 200
 
-// parseControl reads a text that is one transaction control statement. Whatever
+// ParseControl reads a text that is one transaction control statement. Whatever
 // it does not know is controlNone: other isolation levels than READ COMMITTED,
 // two-phase commit, comments, several statements.
-func parseControl(text string) control {
+func ParseControl(text string) Control {
 	if len(text) > controlLengthMax || !beginsLikeControl(text) {
-		return control{}
+		return Control{}
 	}
 	w := words{rest: text}
 	c := w.control()
 	w.terminate()
 	if w.failed || w.rest != "" {
-		return control{}
+		return Control{}
 	}
 	return c
 }
 
 // beginsLikeControl tells most other statements apart at once.
 func beginsLikeControl(text string) bool {
-	text = strings.TrimLeft(text, sqlSpace)
+	text = strings.TrimLeft(text, Space)
 	if len(text) < len("END") {
 		return false
 	}
@@ -67,12 +68,13 @@ type words struct {
 	failed bool
 }
 
-const sqlSpace = " \t\n\r\f"
+// Space are the bytes between words of SQL.
+const Space = " \t\n\r\f"
 
 // accept takes the next word if it is word, in whatever case.
 func (w *words) accept(word string) bool {
-	rest := strings.TrimLeft(w.rest, sqlSpace)
-	if len(rest) < len(word) || !strings.EqualFold(rest[:len(word)], word) || len(rest) > len(word) && isWordByte(rest[len(word)]) {
+	rest := strings.TrimLeft(w.rest, Space)
+	if len(rest) < len(word) || !strings.EqualFold(rest[:len(word)], word) || len(rest) > len(word) && IsWordByte(rest[len(word)]) {
 		return false
 	}
 	w.rest = rest[len(word):]
@@ -85,41 +87,42 @@ func (w *words) expect(word string) {
 	}
 }
 
-func isWordByte(b byte) bool {
+// IsWordByte reports whether a byte may be part of a word of SQL that is not quoted.
+func IsWordByte(b byte) bool {
 	return b == '_' || b == '$' || b >= 0x80 || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
 // terminate takes the semicolons and blanks at the end.
-func (w *words) terminate() { w.rest = strings.TrimLeft(w.rest, sqlSpace+";") }
+func (w *words) terminate() { w.rest = strings.TrimLeft(w.rest, Space+";") }
 
-func (w *words) control() control {
+func (w *words) control() Control {
 	switch {
 	case w.accept("BEGIN"):
 		w.work()
-		return control{kind: controlBegin, tag: "BEGIN", readOnly: w.modes()}
+		return Control{Kind: Begin, Tag: "BEGIN", ReadOnly: w.modes()}
 	case w.accept("START"):
 		w.expect("TRANSACTION")
-		return control{kind: controlBegin, tag: "START TRANSACTION", readOnly: w.modes()}
+		return Control{Kind: Begin, Tag: "START TRANSACTION", ReadOnly: w.modes()}
 	case w.accept("COMMIT"), w.accept("END"):
 		w.work()
-		return control{kind: controlCommit, tag: "COMMIT", chain: w.chain()}
+		return Control{Kind: Commit, Tag: "COMMIT", Chain: w.chain()}
 	case w.accept("ROLLBACK"):
 		w.work()
 		if w.accept("TO") {
 			w.accept("SAVEPOINT")
-			return control{kind: controlRollbackTo, tag: "ROLLBACK", savepoint: w.name()}
+			return Control{Kind: RollbackTo, Tag: "ROLLBACK", Savepoint: w.name()}
 		}
-		return control{kind: controlRollback, tag: "ROLLBACK", chain: w.chain()}
+		return Control{Kind: Rollback, Tag: "ROLLBACK", Chain: w.chain()}
 	case w.accept("ABORT"):
 		w.work()
-		return control{kind: controlRollback, tag: "ROLLBACK", chain: w.chain()}
+		return Control{Kind: Rollback, Tag: "ROLLBACK", Chain: w.chain()}
 	case w.accept("SAVEPOINT"):
-		return control{kind: controlSavepoint, tag: "SAVEPOINT", savepoint: w.name()}
+		return Control{Kind: Savepoint, Tag: "SAVEPOINT", Savepoint: w.name()}
 	case w.accept("RELEASE"):
 		w.accept("SAVEPOINT")
-		return control{kind: controlRelease, tag: "RELEASE", savepoint: w.name()}
+		return Control{Kind: Release, Tag: "RELEASE", Savepoint: w.name()}
 	default:
-		return control{}
+		return Control{}
 	}
 }
 
@@ -147,10 +150,10 @@ func (w *words) modes() (readOnly bool) {
 		default:
 			return readOnly
 		}
-		rest := strings.TrimLeft(w.rest, sqlSpace)
+		rest := strings.TrimLeft(w.rest, Space)
 		if more = rest != "" && rest[0] != ';'; more && rest[0] == ',' {
 			w.rest = rest[1:]
-			w.failed = strings.Trim(w.rest, sqlSpace+";") == "" // nothing follows the comma
+			w.failed = strings.Trim(w.rest, Space+";") == "" // nothing follows the comma
 		}
 	}
 	return readOnly
@@ -171,7 +174,7 @@ const savepointLengthMax = 63
 // name reads the name of a savepoint, in its canonical form: a quoted one, or
 // one with a digit in it, because such a word cannot be a reserved one.
 func (w *words) name() string {
-	rest := strings.TrimLeft(w.rest, sqlSpace)
+	rest := strings.TrimLeft(w.rest, Space)
 	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
 		name, rest, ok := strings.Cut(quoted, `"`)
 		w.failed = w.failed || !ok || name == "" || len(name) > savepointLengthMax || strings.HasPrefix(rest, `"`)
@@ -179,7 +182,7 @@ func (w *words) name() string {
 		return name
 	}
 	n := 0
-	for n < len(rest) && isWordByte(rest[n]) && rest[n] < 0x80 {
+	for n < len(rest) && IsWordByte(rest[n]) && rest[n] < 0x80 {
 		n++
 	}
 	name := rest[:n]
