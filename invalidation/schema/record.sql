@@ -1,8 +1,8 @@
 {{attend}}
-IF TG_OP = 'INSERT' THEN
-	{{insert}}
-ELSIF TG_OP = 'UPDATE' THEN
+IF TG_OP = 'UPDATE' THEN
 	{{update}}
+ELSIF TG_OP = 'INSERT' THEN
+	{{insert}}
 ELSIF TG_OP = 'DELETE' THEN
 	{{delete}}
 ELSE
