@@ -37,7 +37,7 @@ type catalog struct {
 	Suspended bool // Suspend was called, and Resume was not
 	Secured   bool // some table has row security
 	Tables    []catalogTable
-	Published []string // publications FOR ALL TABLES, ours included
+	Published []string // publications that contain tables of ours
 	Unable    []string // owners of functions of ours who may not write events
 }
 

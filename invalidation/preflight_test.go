@@ -149,3 +149,29 @@ func TestMinimalLog(t *testing.T) {
 		t.Errorf("%s events, want 2", n)
 	}
 }
+
+// A publication that names our schema is a problem that says what to do, and no
+// command of the publisher's fails.
+func TestPublicationOfOurSchema(t *testing.T) {
+	t.Parallel()
+	for _, tables := range []string{"TABLES IN SCHEMA freshet, public", "TABLE freshet.outbox, users", "ALL TABLES"} {
+		t.Run(tables, func(t *testing.T) {
+			t.Parallel()
+			db := newDatabase(t, shop, "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS n FROM orders GROUP BY 1")
+			if strings.Contains(tables, "SCHEMA") && db.value("SELECT current_setting('server_version_num')::int < 150000") == "true" {
+				tables = "ALL TABLES" // there were none of schemas
+			}
+			db.install("public.*")
+			db.run("CREATE PUBLICATION ours FOR " + tables)
+			if problems := db.state().Problems(); len(problems) != 1 || !strings.Contains(problems[0], "publication ours contains the tables of schema freshet") || !strings.Contains(problems[0], "by name") {
+				t.Errorf("problems are %q", problems)
+			}
+			db.run(usersWrites...)
+			db.run(usersDefinitions...)
+			db.run("DELETE FROM freshet.outbox", "DROP PUBLICATION ours")
+			if problems := db.state().Problems(); len(problems) != 0 {
+				t.Errorf("without it, problems are %q", problems)
+			}
+		})
+	}
+}

@@ -90,7 +90,7 @@ func newState(c *catalog, since fence.Snapshot) *State {
 		s.problems = append(s.problems, "what others do to the schema is noticed within the staleness bound, and not at once: "+s.unreported)
 	}
 	for _, publication := range c.Published {
-		s.problems = append(s.problems, fmt.Sprintf("publication %s is FOR ALL TABLES: a subscriber without the tables of schema freshet stops; publish schemas or tables by name", publication))
+		s.problems = append(s.problems, fmt.Sprintf("publication %s contains the tables of schema freshet: a subscriber without them stops; publish other schemas or tables by name", publication))
 	}
 	functions := map[uint32]catalogFunction{}
 	for _, f := range c.Functions {

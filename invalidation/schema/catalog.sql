@@ -82,7 +82,8 @@ SELECT pg_current_snapshot()::text, json_build_object(
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'freshet' AND c.relkind NOT IN ('i', 'I', 't')),
 	-- Whose subscribers need our tables.
-	'published', (SELECT json_agg(b.pubname ORDER BY b.pubname) FROM pg_publication b WHERE b.puballtables),
+	'published', (SELECT json_agg(b.pubname ORDER BY b.pubname) FROM pg_publication b WHERE b.puballtables
+		OR EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = b.pubname AND t.schemaname = 'freshet')),
 	-- Whether it was altered and altered back: a row's version is another each time.
 	'versions', (
 		SELECT json_agg(concat_ws(' ', n.xmin, c.relname, c.xmin) ORDER BY c.relname)
