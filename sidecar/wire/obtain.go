@@ -111,7 +111,7 @@ func (s *session) refusedBefore(statement *statement) string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
-	if !s.clean {
+	if !s.stateHolds() {
 		if reason := s.learn(); reason != "" {
 			return reason
 		}

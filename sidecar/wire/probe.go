@@ -106,7 +106,7 @@ func (s *session) adopt(state *sessionState) {
 	if state.reason == "" && s.talk.loaded.Load() {
 		state.reason = reasons.Library
 	}
-	s.state, s.clean = state, true
+	s.noteState(state)
 	s.adoptNames(state.statements)
 	d := &state.demands
 	s.reads.SetLevel(d.level)

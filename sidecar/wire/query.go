@@ -16,7 +16,8 @@ func (s *session) obstacle() string {
 	if now.reason != "" {
 		return now.reason
 	}
-	s.clean, s.changesSeen = s.state != nil && !now.dirty, now.changes
+	s.noteChanged(now.dirty)
+	s.changesSeen = now.changes
 	s.wasShown = s.wasShown || now.shown
 	return ""
 }
@@ -42,7 +43,7 @@ func (s *session) beginRead() {
 }
 
 // servable reports whether a read may be answered without asking anybody first.
-func (s *session) servable() bool { return s.clean && s.state.reason == "" }
+func (s *session) servable() bool { return s.stateHolds() && s.state.reason == "" }
 
 // bypass counts statements that go to Postgres for a reason.
 func (s *session) bypass(reason string, statements int) {
@@ -104,7 +105,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 		s.bypass(reasons.Spared, 1)
 		return s.forwardQuery(unit, true, nil)
 	}
-	asks := !s.clean
+	asks := !s.stateHolds()
 	if reason := s.understand(); reason != "" {
 		return pass(reason)
 	}
@@ -290,7 +291,7 @@ func (s *session) obtainGroup(unit []byte) error {
 			return s.forwardGroup(unit, true)
 		}
 	}
-	asks := !s.clean
+	asks := !s.stateHolds()
 	if reason := s.understand(); reason != "" {
 		return pass(reason)
 	}

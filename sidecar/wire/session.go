@@ -52,8 +52,7 @@ type session struct {
 	// wasShown is set when the client was told something by Postgres that reads does
 	// not know of yet.
 	wasShown bool
-	// clean is set if the session's state is known for certain.
-	clean bool
+	knownState
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp []byte
 	prepared  map[string]*prepared
@@ -65,8 +64,6 @@ type session struct {
 	parsedAgain *prepared
 	// someUnseen is set if some statement may have been used unseen by Postgres.
 	someUnseen bool
-	// state is what the last probe found; nil before the first.
-	state *sessionState
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
 	probeAfter time.Time
 	probeWait  time.Duration

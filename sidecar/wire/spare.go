@@ -53,7 +53,7 @@ func (r *readRun) follow(changes uint64) {
 // spares reports whether a read is to pass through rather than ask for everything
 // that the cache would have to know to answer it.
 func (s *session) spares(sql string, paramTypes []uint32) bool {
-	if s.clean || s.state == nil {
+	if s.stateHolds() || s.state == nil {
 		return false
 	}
 	r := &s.reading
