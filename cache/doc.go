@@ -5,7 +5,7 @@
 // Wrap is its face. A Cache is shared by all wrapped functions of a process, and
 // through Options.Remote by all processes; of any number of callers that miss one
 // key together, one loads. What an answer depends on, a Policy says with Row, Table
-// and Custom; a context says whose reads its calls are (WithSession) and which must
+// and Tag; a context says whose reads its calls are (WithSession) and which must
 // not be cached (Bypass).
 //
 // It guarantees what package engine, which keeps the answers, guarantees of

@@ -23,16 +23,7 @@ func forgetful(t testing.TB, w *world.World, store *redis.Store) *Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	running, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(running) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		c.Close()
-	})
+	world.Run(t, c)
 	return c
 }
 

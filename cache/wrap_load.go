@@ -185,14 +185,15 @@ func (w *wrapped[K, V]) fromValue(k K, v V) (all []Dependency, err error) {
 
 // payload makes a payload of a value, and absence one of its absence.
 func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
+	p := &typed[K, V]{of: w, key: k, value: v, found: true}
 	// Through a pointer, so that a V which is an interface is seen as one.
-	value := reflect.ValueOf(&v).Elem()
+	value := reflect.ValueOf(&p.value).Elem()
 	if w.clips {
 		clip(value)
 	}
 	const fixed = int(unsafe.Sizeof(typed[struct{}, struct{}]{}))
-	size := fixed + memoryOf(reflect.ValueOf(&k).Elem(), w.cache.entryMax) + memoryOf(value, w.cache.entryMax)
-	return &typed[K, V]{of: w, key: k, value: v, found: true, size: size}
+	p.size = fixed + memoryOf(reflect.ValueOf(&p.key).Elem(), w.cache.entryMax) + memoryOf(value, w.cache.entryMax)
+	return p
 }
 
 func (w *wrapped[K, V]) absence(k K) *typed[K, V] {

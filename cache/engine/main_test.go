@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
@@ -45,16 +44,7 @@ func open(t *testing.T, w *world.World, change func(*Options)) *Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		c.Close()
-	})
+	world.Run(t, c)
 	return c
 }
 
