@@ -448,3 +448,36 @@ func BenchmarkDefinitions(b *testing.B) {
 		})
 	}
 }
+
+// An ordinary owner's columns are renamed and dropped, and rows hidden, where no event
+// trigger is: writes, DDL and GRANT go on, what was loaded before is not served, what is
+// amiss is said with its remedy, and installing again mends it.
+func TestColumnsChangeUnderAnOrdinaryInstaller(t *testing.T) {
+	db, owner, _ := newOwned(t, shop)
+	f := db.follow(func(o *FollowerOptions) { o.Definitions, o.Poll = 20*time.Millisecond, 10*time.Millisecond })
+	f.confirmNow()
+	_, watched := f.State().ByName("public.users")
+	entry, hidden := f.load(db.spell("users/id=1", "users/*")...), f.load(db.spell("parted")...)
+	if !watched || !f.fence.Admits(entry) || !f.fence.Admits(hidden) {
+		t.Fatal("nothing is tested")
+	}
+	db.run("SET ROLE "+owner, "ALTER TABLE users RENAME email TO mail", "INSERT INTO users VALUES (3, 'c@x', 'C')", "UPDATE users SET mail = 'd@x' WHERE id = 3",
+		"ALTER TABLE orders DROP COLUMN user_id CASCADE", "UPDATE orders SET note = 'x'", "GRANT SELECT ON users TO PUBLIC", "CREATE TABLE fresh (a int)", "DROP TABLE fresh",
+		"ALTER TABLE parted DETACH PARTITION parted_low CONCURRENTLY")
+	refused := func(entry *fence.Ticket) func() bool {
+		return func() bool { return f.fence.Head() != nil && !f.fence.Admits(entry) }
+	}
+	servers.Eventually(t, "what was loaded before is not served", refused(entry))
+	servers.Eventually(t, "nor what shows rows that are hidden now", refused(hidden))
+	servers.Eventually(t, "the table is lost, with its remedy", func() bool {
+		_, watched := f.State().ByName("public.users")
+		return !watched && strings.Contains(strings.Join(f.State().Problems(), "\n"), "column email is gone; freshet install --watch public.users")
+	})
+	db.install("public.*")
+	servers.Eventually(t, "it is watched again", func() bool { return len(f.columns("public.users")) > 0 && len(f.State().Problems()) == 1 })
+	f.confirmNow()
+	entry = f.load(db.spell("users/id=1", "users/*")...)
+	db.run("UPDATE users SET name = 'new' WHERE id = 1")
+	f.confirmNow()
+	f.wantAdmitted(entry, false, "an entry whose row was changed")
+}
