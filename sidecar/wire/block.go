@@ -116,7 +116,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 			if !ok || len(name) > 0 {
 				return nil, 0
 			}
-			statement, _ = s.interned.intern(rest)
+			statement, _ = s.statements.texts.intern(rest)
 		case kind == 'B' && !bound:
 			if statement, bound = s.bindsControl(body, statement); !bound {
 				return nil, 0
@@ -148,7 +148,7 @@ func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool
 		return nil, false
 	}
 	if parsed == nil {
-		p := s.prepared[string(name)]
+		p := s.statements.named(name)
 		if p == nil || p.statement == nil || p.failed.Load() || len(name) > 0 && !p.accepted.Load() {
 			return nil, false
 		}
@@ -170,7 +170,7 @@ func (s *session) answerControl(prefix []byte, tag string) {
 		switch kind {
 		case 'P':
 			s.out = append(s.out, protocol.ParseComplete...)
-			s.prepared[""] = s.plan.unnamed
+			s.statements.assign("", s.plan.unnamed)
 		case 'B':
 			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
@@ -208,7 +208,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.
 func (s *session) ask(sql string) error {
-	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.provide(nil)})
+	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.statements.simpleQuery(askedHere)})
 	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 

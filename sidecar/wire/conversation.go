@@ -142,7 +142,7 @@ func (c *conversation) obstacleLocked() string {
 		return reasons.Failed
 	case c.groupOpen && (c.groupHarmful || c.skipping || c.pending.len() > 0):
 		return reasons.OpenGroup
-	case c.pending.len() > 0:
+	case c.pending.len() > 0, len(c.undone) > 0: // what was believed of names is not certain
 		return reasons.Pipelined
 	case c.status == protocol.StatusFailed:
 		return reasons.Failed

@@ -90,7 +90,7 @@ func (c *conversation) failLocked(due *expect) {
 		return
 	case due.opens:
 	case due.kind == expectParse && due.hidden:
-		due.change.upBefore = nil // Postgres has dropped what it held; the client has not
+		due.change.dropped = true // Postgres has dropped what it held; the client has not
 	case due.kind == expectParse && due.change != nil && due.change.name == "":
 		due.prepared.failed.Store(true)
 		due.change = nil

@@ -29,9 +29,9 @@ func endsStatements(tag []byte) bool {
 // held back. The name is forgotten whatever becomes of it: to know less of a
 // statement is never wrong.
 func (s *session) forwardDeallocate(unit []byte, name string) error {
-	delete(s.prepared, name)
+	s.statements.forget(name)
 	s.bypass(reasons.NotSelect, 1)
-	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.bindName("", nil)})
+	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.statements.simpleQuery(askedByClient)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
@@ -70,10 +70,6 @@ func (s *session) adoptNames(names map[string]bool) {
 	if names == nil {
 		return
 	}
-	for name := range s.prepared {
-		if name != "" && !names[name] {
-			delete(s.prepared, name)
-		}
-	}
+	s.statements.keep(names)
 	s.talk.namesDoubtful.Store(false)
 }

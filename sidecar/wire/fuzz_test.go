@@ -20,8 +20,8 @@ func fuzzed(t *testing.T) *session {
 		t.Fatal("a statement is not understood")
 	}
 	for _, name := range []string{"", "s"} {
-		s.prepared[name] = &prepared{statement: text, parse: msgParse(name, "SELECT 1")}
-		s.prepared[name].accepted.Store(true)
+		s.statements.byName[name] = &prepared{statement: text, parse: msgParse(name, "SELECT 1")}
+		s.statements.byName[name].accepted.Store(true)
 	}
 	return s
 }
@@ -90,7 +90,7 @@ func fuzzGroup(t *testing.T, kind protocol.UnitKind, unit []byte) {
 	}
 	s = fuzzed(t)
 	defer s.end()
-	s.upUnnamed = s.prepared[""] // or its Parse would be waited for
+	s.statements.held = s.statements.unnamed() // or its Parse would be waited for
 	s.planGroup(unit)
 	if kind == protocol.UnitGroup || kind == protocol.UnitPart {
 		if err := s.forwardGroup(unit, false); err != nil {
@@ -181,7 +181,7 @@ func FuzzBackend(f *testing.F) {
 func fuzzReceiver(t *testing.T, queue uint8) *session {
 	s := fuzzed(t)
 	c := &capture{sizeMax: 64 << 10}
-	p := s.prepared["s"]
+	p := s.statements.byName["s"]
 	s.talk.mu.Lock()
 	defer s.talk.mu.Unlock()
 	switch queue % 4 {
@@ -189,13 +189,13 @@ func fuzzReceiver(t *testing.T, queue uint8) *session {
 		s.talk.pending.push(expectRow)
 	case 1:
 		for _, e := range []expect{
-			{kind: expectParse, hidden: true, prepared: p, change: s.provide(p)}, {kind: expectParse, prepared: p, change: s.bindName("s", p)},
+			{kind: expectParse, hidden: true, prepared: p, change: s.statements.provide(p)}, {kind: expectParse, prepared: p, change: s.statements.bind("s", p)},
 			{kind: expectBind, prepared: p}, {kind: expectDescribe, capture: c}, {kind: expectExecute, capture: c}, {kind: expectSync},
 		} {
 			s.talk.oweLocked(e)
 		}
 	case 2:
-		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.provide(nil)})
+		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.statements.provide(nil)})
 		s.talk.oweLocked(expect{kind: expectBind})
 		s.talk.oweLocked(expect{kind: expectExecute})
 		s.talk.oweLocked(expect{kind: expectSync})

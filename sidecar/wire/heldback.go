@@ -40,8 +40,8 @@ var changedResponse = protocol.ErrorResponse("ERROR", "0A000", "cached plan must
 // sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
 // hides its errors too.
 func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
-	s.parsedAgain = nil
-	s.parsedUnder(p, m)
+	s.statements.parsedAgain = nil
+	s.statements.parsedUnder(p, m)
 	p.accepted.Store(false)
 	p.planned = false
 	parse, told := p.parse, p.told.Load()
@@ -51,7 +51,7 @@ func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
 	if told != nil && told.own {
 		p.told.Store(newDescribed(told.rows, told.types, false)) // of what Postgres had held before
 	}
-	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.provide(p)})
+	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.statements.provide(p)})
 	return s.sendUpstream(parse)
 }
 
@@ -66,24 +66,13 @@ func withTypes(parse, types []byte) []byte {
 	return protocol.AppendMessage(nil, 'P', parse[protocol.HeaderLength:len(parse)-len(declared)], types)
 }
 
-// heldBack reports whether Postgres has not got a statement, which is the unnamed one.
-func (s *session) heldBack(p *prepared) bool {
-	return p != nil && p.parse != nil && p != s.upUnnamed && !p.failed.Load()
-}
-
-// heldFromBefore reports whether Postgres holds the unnamed statement as an earlier Parse
-// made it, with a plan perhaps that the last one would not have left.
-func (s *session) heldFromBefore(p *prepared) bool {
-	return p != nil && p == s.parsedAgain && p == s.upUnnamed && !p.failed.Load()
-}
-
 // sendHeldBack sends the Parse that is held back, if there is one, before a unit that may
 // change something. It goes in a group of its own, so that its error, which is for who
 // uses the statement, harms nothing else. Within a transaction of Postgres it would:
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
-	p := s.prepared[""]
-	if !s.heldBack(p) && !s.heldFromBefore(p) || s.talk.groupOpen || s.replacing {
+	p := s.statements.waiting()
+	if p == nil || s.talk.groupOpen {
 		return nil
 	}
 	m := s.certain()
@@ -150,11 +139,7 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 	if now := p.told.Load(); now.own {
 		return false, nil
 	}
-	if p == s.upUnnamed {
-		// Postgres holds what no client knows, until the next use has it parse the
-		// statement anew, and compares again, or until there is none any more.
-		s.upUnnamed = &prepared{}
-	}
+	s.statements.distrust(p)
 	return true, nil
 }
 

@@ -30,7 +30,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
 	p := parsed(statement)
 	p.meaning.Store(c.meaning())
-	c.prepared["s"] = p
+	c.statements.byName["s"] = p
 	bound := []byte("\x00\x00\x00\x01\x00\x00\x00\x017\x00\x00")
 	simple = protocol.AppendMessage(nil, 'Q', []byte(text), []byte{0})
 	prepared = protocol.AppendMessage(nil, 'B', []byte("\x00s\x00"), bound)

@@ -127,6 +127,16 @@ func (s *session) settle() error {
 	return nil
 }
 
+// takeBack takes back what was believed of messages that Postgres has skipped or refused,
+// as far as that was heard.
+func (s *session) takeBack() {
+	settled := s.statements.unsettled() && !s.talk.owed() // in this order: now all is heard
+	s.statements.takeBack(s.talk.takeUndone())
+	if settled {
+		s.statements.settled()
+	}
+}
+
 func (s *session) awaitOpening() error {
 	if err := s.flushUpstream(); err != nil {
 		return err

@@ -45,12 +45,12 @@ func parseTimeDigest(found map[string][]byte) digest {
 // relied on in the epoch alone in which they were parsed.
 func (s *session) noteParseTime(found *sessionState) {
 	if s.state == nil || s.state.parseTime != found.parseTime {
-		s.epoch++
+		s.statements.epoch++
 	}
 }
 
 // parsedUnder notes that Postgres parses a statement, under m if that is certain.
-func (s *session) parsedUnder(p *prepared, m *meaning) {
+func (s *statements) parsedUnder(p *prepared, m *meaning) {
 	p.epoch = 0
 	if m != nil {
 		p.epoch = s.epoch
@@ -59,7 +59,7 @@ func (s *session) parsedUnder(p *prepared, m *meaning) {
 }
 
 // lookedAtUnder notes that Postgres may analyse a statement anew.
-func (s *session) lookedAtUnder(p *prepared, m *meaning) {
+func (s *statements) lookedAtUnder(p *prepared, m *meaning) {
 	if p != nil && (m == nil || p.epoch != s.epoch) {
 		p.epoch = 0
 	}
@@ -67,7 +67,7 @@ func (s *session) lookedAtUnder(p *prepared, m *meaning) {
 
 // mayExecute notes that a statement is bound, which may execute any other by its name
 // in SQL. A function of the user's that does so goes unnoticed.
-func (s *session) mayExecute(p *prepared) {
+func (s *statements) mayExecute(p *prepared) {
 	switch {
 	case p == nil || !s.keepsSettings:
 	case p.statement == nil:
@@ -78,7 +78,7 @@ func (s *session) mayExecute(p *prepared) {
 }
 
 // mayExecuteIn is mayExecute for a Query message, or its beginning.
-func (s *session) mayExecuteIn(text []byte) {
+func (s *statements) mayExecuteIn(text []byte) {
 	if !s.keepsSettings {
 		return
 	}
@@ -89,8 +89,8 @@ func (s *session) mayExecuteIn(text []byte) {
 }
 
 // doubtAll notes that Postgres may have looked at any statement.
-func (s *session) doubtAll() {
-	for _, p := range s.prepared {
+func (s *statements) doubtAll() {
+	for _, p := range s.byName {
 		p.epoch = 0
 	}
 }
@@ -100,8 +100,8 @@ func notInWord(r rune) bool { return r < 0x80 && !block.IsWordByte(byte(r)) }
 
 // someReadOtherwise reports whether some statement has constants that Postgres would
 // read otherwise if it analysed the statement anew, or may.
-func (s *session) someReadOtherwise() bool {
-	for _, p := range s.prepared {
+func (s *statements) someReadOtherwise() bool {
+	for _, p := range s.byName {
 		if !s.readsNow(p) {
 			return true
 		}
@@ -111,14 +111,14 @@ func (s *session) someReadOtherwise() bool {
 
 // readsNow reports whether Postgres reads the constants of a prepared statement as it
 // would read them now.
-func (s *session) readsNow(p *prepared) bool {
+func (s *statements) readsNow(p *prepared) bool {
 	return p.statement == nil || !p.statement.keepsSettings || p.epoch == s.epoch
 }
 
 // readsAllNow is readsNow for all statements of the plan that were parsed before.
 func (s *session) readsAllNow() bool {
 	for i := range s.plan.wants {
-		if w := &s.plan.wants[i]; !w.parsed && !s.readsNow(w.prepared) {
+		if w := &s.plan.wants[i]; !w.parsed && !s.statements.readsNow(w.prepared) {
 			return false
 		}
 	}

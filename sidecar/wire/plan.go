@@ -105,7 +105,7 @@ func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
 	p := &s.plan
-	*p = plan{wants: p.wants[:0], unnamed: s.prepared[""], portal: -1}
+	*p = plan{wants: p.wants[:0], unnamed: s.statements.unnamed(), portal: -1}
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
@@ -142,7 +142,7 @@ func (s *session) planParse(message, body []byte) {
 		p.refuse(reasons.UnknownStatement)
 		return
 	}
-	statement, ok := s.interned.intern(rest)
+	statement, ok := s.statements.texts.intern(rest)
 	p.keepsSettings = p.keepsSettings || ok && statement.keepsSettings
 	if len(name) > 0 {
 		p.refuse(reasons.UnknownStatement) // a named one is sent at once, so that SQL can name it too
@@ -154,7 +154,7 @@ func (s *session) planParse(message, body []byte) {
 		p.unnamed = nil
 		return
 	}
-	if u := p.unnamed; u != nil && u.statement == statement && !u.failed.Load() && s.means(u) && s.readsNow(u) {
+	if u := p.unnamed; u != nil && u.statement == statement && !u.failed.Load() && s.means(u) && s.statements.readsNow(u) {
 		return
 	}
 	p.unnamed = &prepared{statement: statement, parse: append([]byte(nil), message...)}
@@ -169,7 +169,7 @@ func (s *session) planned(name []byte) *prepared {
 		}
 		return nil
 	}
-	if p := s.prepared[string(name)]; p != nil && p.accepted.Load() {
+	if p := s.statements.named(name); p != nil && p.accepted.Load() {
 		s.plan.named = true
 		return p
 	}

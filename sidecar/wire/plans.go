@@ -52,7 +52,7 @@ func (s *session) renewPlans(requests []request) string {
 		if !s.mayProbe() {
 			return reasons.TooLong
 		}
-		if s.someReadOtherwise() {
+		if s.statements.someReadOtherwise() {
 			return reasons.ParsedUnder
 		}
 		generation := s.server.verdicts.generation.Load()

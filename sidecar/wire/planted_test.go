@@ -46,7 +46,7 @@ var misread = []mutant.Named{
 	}}},
 	{Name: "a Parse that is held back is not sent before a SET", Edits: []mutant.Edit{{
 		File: "sidecar/wire/heldback.go", As: mutant.Condition,
-		Old: "!s.heldBack(p) && !s.heldFromBefore(p) || s.talk.groupOpen || s.replacing",
+		Old: "p == nil || s.talk.groupOpen",
 		New: "true",
 	}}},
 	{Name: "a late description is not compared", Edits: []mutant.Edit{{
@@ -55,14 +55,14 @@ var misread = []mutant.Named{
 		New: "true",
 	}}},
 	{Name: "the plan of an earlier Parse is used", Edits: []mutant.Edit{{
-		File: "sidecar/wire/heldback.go", As: mutant.Condition,
-		Old: "p != nil && p == s.parsedAgain && p == s.upUnnamed && !p.failed.Load()",
+		File: "sidecar/wire/statements.go", As: mutant.Condition,
+		Old: "p != nil && p == s.parsedAgain && p == s.held && !p.failed.Load()",
 		New: "false",
 	}}},
 	{Name: "a statement refused is taken for gone", Edits: []mutant.Edit{{
-		File: "sidecar/wire/heldback.go", As: mutant.Statements,
-		Old: "s.upUnnamed = &prepared{}",
-		New: "s.upUnnamed = nil",
+		File: "sidecar/wire/statements.go", As: mutant.Statements,
+		Old: "s.held, s.lastHeld = &prepared{}, nil",
+		New: "s.held, s.lastHeld = nil, nil",
 	}}},
 }
 

@@ -80,21 +80,10 @@ const (
 	probeWaitMax = time.Minute
 )
 
-// mayProbe reports whether a simple query can be put before the client's next
-// message without its notice: it must not stand within a group, and Postgres'
-// unnamed statement ends with it, which must be one that can be sent again, and means
-// the same then, whatever has happened to the settings.
-func (s *session) mayProbe() bool {
-	p := s.prepared[""]
-	switch {
-	case s.talk.groupOpen:
-		return false
-	case p == nil || p != s.upUnnamed || s.replacing && p.parse != nil:
-		return true
-	default:
-		return p.parse != nil && !p.statement.keepsSettings
-	}
-}
+// mayProbe reports whether a simple query can be put before the client's next message
+// without its notice: it must not stand within a group, and takes Postgres' unnamed
+// statement away.
+func (s *session) mayProbe() bool { return !s.talk.groupOpen && s.statements.outliveQuery() }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *sessionState) {

@@ -88,7 +88,7 @@ func (s *session) obtainQuery(unit []byte, text, reason string) error {
 		return s.forwardQuery(unit, false, nil)
 	}
 	if tag, ok := s.perform(block.ParseControl(text), text); ok {
-		delete(s.prepared, "") // a simple query ends the unnamed statement
+		s.statements.simpleQuery(answeredHere)
 		s.out = s.appendReady(protocol.AppendComplete(s.out, tag))
 		return s.limitOut()
 	}
@@ -138,7 +138,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
-	delete(s.prepared, "") // a simple query ends the unnamed statement
+	s.statements.simpleQuery(answeredHere)
 	s.out = append(s.out, a.description...)
 	if err := s.appendBody(a.body); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (s *session) appendReady(dst []byte) []byte {
 func (s *session) answerCancelled(simple bool) error {
 	s.server.counters.queries[Failed].Add(1)
 	if simple {
-		delete(s.prepared, "")
+		s.statements.simpleQuery(answeredHere)
 	}
 	s.out = append(s.out, cancelledResponse...)
 	switch {
@@ -474,16 +474,7 @@ func (s *session) adoptUnnamed() {
 	if p.unnamed == nil {
 		return
 	}
-	if p.parsed && p.unnamed.epoch != s.epoch {
-		if p.unnamed == s.upUnnamed {
-			p.unnamed = p.unnamed.again() // what Postgres holds was parsed under other settings
-		}
-		p.unnamed.epoch = s.epoch
-	}
-	if p.parsed && p.unnamed == s.upUnnamed && p.unnamed.statement.keepsSettings {
-		s.parsedAgain = p.unnamed
-	}
-	s.prepared[""] = p.unnamed
+	p.unnamed = s.statements.adopt(p.unnamed, p.parsed)
 	if p.parsed && !s.means(p.unnamed) {
 		p.unnamed.meaning.Store(s.meaning())
 	}

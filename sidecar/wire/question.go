@@ -5,7 +5,7 @@ package wire
 // row is nil if the query failed; answered is false if the session ends instead.
 func (s *session) askRow(query []byte) (row []byte, answered bool) {
 	s.talk.oweRow()
-	s.upUnnamed = nil // a simple query ends it
+	s.statements.simpleQuery(askedHere)
 	s.server.counters.UpstreamProbes.Add(1)
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
 		return nil, false

@@ -54,16 +54,8 @@ type session struct {
 	wasShown bool
 	knownState
 	// out holds answers that are not written yet, toUp messages for Postgres.
-	out, toUp []byte
-	prepared  map[string]*prepared
-	interned  statements
-	// upUnnamed is the unnamed statement that Postgres holds, as far as is known.
-	upUnnamed *prepared
-	// parsedAgain is the unnamed statement whose last Parse was answered here although
-	// Postgres holds it, from an earlier Parse.
-	parsedAgain *prepared
-	// someUnseen is set if some statement may have been used unseen by Postgres.
-	someUnseen bool
+	out, toUp  []byte
+	statements statements
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
 	probeAfter time.Time
 	probeWait  time.Duration
@@ -72,21 +64,13 @@ type session struct {
 	plans uint64
 	// meant is the last result of meaning.
 	meant *meaning
-	// epoch counts the changes of what parsing reads, as far as they were found;
-	// keepsSettings is set if some statement was parsed that this could matter for.
-	epoch         uint64
-	keepsSettings bool
-	reads         fence.Session
+	reads fence.Session
 	// after is the token that reads was told of last, complained the last warning
 	// about a demand that is not understood.
 	after, complained string
 	plan              plan
 	key               []byte
-	// replacing is set if the unit at hand begins with what ends the unnamed statement.
-	replacing bool
-	// bound is the statement of the unnamed portal, as far as Postgres was sent a Bind.
-	bound *prepared
-	block block.Block
+	block             block.Block
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
@@ -117,7 +101,7 @@ func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	c := &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		in: transport.NewBuffer(client), prepared: map[string]*prepared{},
+		in: transport.NewBuffer(client), statements: statements{byName: map[string]*prepared{}},
 		found: make(chan []byte, 1),
 	}
 	c.talk.room.L = &c.talk.mu
@@ -232,7 +216,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 	if s.settle() != nil {
 		return false
 	}
-	s.replacing = replacesUnnamed(unit)
+	s.statements.replacing = replacesUnnamed(unit)
 	switch kind {
 	case protocol.UnitQuery:
 		return s.handleQuery(unit) == nil
@@ -329,7 +313,7 @@ func (s *session) passLong() error {
 		return err
 	}
 	held := s.in.Held()
-	s.replacing = replacesUnnamed(held)
+	s.statements.replacing = replacesUnnamed(held)
 	if s.block.Held {
 		if err := s.catchUp(); err != nil {
 			return err

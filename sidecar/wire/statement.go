@@ -84,25 +84,25 @@ type prepared struct {
 // again is the unnamed statement of a Parse as it was before Postgres got it.
 func (p *prepared) again() *prepared { return &prepared{statement: p.statement, parse: p.parse} }
 
-// statementsMax bounds the statements interned by one session: more distinct
-// texts than that, and the set is begun anew.
-const statementsMax = 512
+// textsMax bounds the texts that one session keeps: more distinct ones than that, and
+// the set is begun anew.
+const textsMax = 512
 
 // internedLengthMax is the longest Parse body, in bytes, that is interned.
 const internedLengthMax = 8 << 10
 
-// statements interns the Parse bodies of one session, so that a client that
-// parses the same text for every query does not cost a hash and a copy of it.
-type statements map[string]*statement
+// texts interns the Parse bodies of one session, so that a client that parses the same
+// text for every query does not cost a hash and a copy of it.
+type texts map[string]*statement
 
-func (m *statements) intern(body []byte) (*statement, bool) {
+func (m *texts) intern(body []byte) (*statement, bool) {
 	if s, ok := (*m)[string(body)]; ok {
 		return s, true
 	}
 	s, ok := parseStatement(body)
 	if ok && len(body) <= internedLengthMax {
-		if *m == nil || len(*m) >= statementsMax {
-			*m = statements{}
+		if *m == nil || len(*m) >= textsMax {
+			*m = texts{}
 		}
 		(*m)[string(body)] = s
 	}

@@ -152,7 +152,7 @@ func (s *session) takes(w *want, entry *engine.Entry) bool {
 	if told != nil && !told.agrees(tells) {
 		return false
 	}
-	if w.describes && !w.parsed && !s.heldBack(w.prepared) &&
+	if w.describes && !w.parsed && !s.statements.heldBack(w.prepared) &&
 		(told == nil || !told.own || told.params != tells.params) {
 		return false
 	}
@@ -174,7 +174,7 @@ func (s *session) noteTold() {
 		if told != nil && told.agrees(tells) && (told.params == tells.params || tells.params == digest{}) {
 			continue
 		}
-		if told != nil && u == p.unnamed && u == s.upUnnamed {
+		if told != nil && u == p.unnamed && u == s.statements.held {
 			// Parsed anew, it tells something else: Postgres has to parse it anew too.
 			u = u.again()
 			p.unnamed = u

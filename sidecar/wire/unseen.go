@@ -58,13 +58,13 @@ func (s *session) noteUnseen() {
 		if w.describes {
 			u = useDescribe
 		}
-		p.unseen, s.someUnseen = max(p.unseen, u), true
+		p.unseen, s.statements.someUnseen = max(p.unseen, u), true
 	}
 }
 
 // catchUp has Postgres know what was done here, before a unit that may change something.
 func (s *session) catchUp() error {
-	if err := s.sendHeldBack(); err != nil || !s.someUnseen || s.talk.groupOpen {
+	if err := s.sendHeldBack(); err != nil || !s.statements.someUnseen || s.talk.groupOpen {
 		return err
 	}
 	m := s.certain()
@@ -72,12 +72,12 @@ func (s *session) catchUp() error {
 	if err != nil || !settled || s.talk.transactionStatus() != protocol.StatusIdle {
 		return err
 	}
-	s.someUnseen = false
-	for name, p := range s.prepared {
+	s.statements.someUnseen = false
+	for name, p := range s.statements.byName {
 		u := p.unseen
 		p.unseen = useNone
 		later := p.planned && !s.means(p) // the schema has changed since it was used
-		if u == useNone || later || p.failed.Load() || name == "" && (s.replacing || p != s.upUnnamed) {
+		if u == useNone || later || p.failed.Load() || name == "" && (s.statements.replacing || p != s.statements.held) {
 			continue
 		}
 		if err := s.sendUse(name, p, u, m); err != nil {
@@ -91,7 +91,7 @@ func (s *session) catchUp() error {
 // harms nothing else. A statement with parameters is planned anew at each use, or nearly,
 // and so it is enough to have it analysed.
 func (s *session) sendUse(name string, p *prepared, u use, m *meaning) error {
-	s.lookedAtUnder(p, m)
+	s.statements.lookedAtUnder(p, m)
 	e := expect{kind: expectDescribe, hidden: true, quiet: true, statement: true, prepared: p}
 	message := protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})
 	if u == useExecute && !strings.Contains(p.statement.sql, "$") {
