@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/mutant"
 )
 
 // root is the top of the source tree.
@@ -32,6 +34,17 @@ func onStage(t *testing.T) {
 }
 
 func testName(name string) string { return strings.ReplaceAll(name, " ", "-") }
+
+// Each text that a mutant replaces stands in the source, once: who changes one has to
+// change the mutant too, and is told so at once.
+func TestMutantsFitTheSource(t *testing.T) {
+	t.Parallel()
+	for _, m := range Mutants() {
+		if _, err := mutant.Overlay(root(t), t.TempDir(), m.Edits); err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+	}
+}
 
 // Every rule taken away is found missing, by a script that forces what the rule is
 // there for. This is what the checker's word that nothing is broken is worth.
