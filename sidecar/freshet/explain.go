@@ -15,7 +15,6 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
-	"github.com/freshet/freshet/sidecar/wire"
 )
 
 type explainCommand struct {
@@ -64,7 +63,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return wire.Watched(state) }, Functions: c.Function})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -158,7 +158,7 @@ func (s *sidecar) buildServer() (err error) {
 	s.analyzer, err = analysis.New(analysis.Options{
 		ConnConfig:    s.primary,
 		BeforeConnect: s.config.readPassword(dsn),
-		Watch:         wire.Watch(s.follower),
+		Watch:         analysis.WatchedBy(s.follower),
 		Functions:     s.config.Function,
 		Logger:        s.logger.With("part", "analysis"),
 	})

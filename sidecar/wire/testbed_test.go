@@ -150,7 +150,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		b.t.Fatal(err)
 	}
 	config.User = following.ConnConfig.User
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: config, Watch: Watch(s.follower)})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: config, Watch: analysis.WatchedBy(s.follower)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
