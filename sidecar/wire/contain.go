@@ -41,7 +41,7 @@ func (s *session) receiveFromClient() (err error) {
 // receiveFromPostgres deals with what Postgres sends, until it or the session ends.
 func (s *session) receiveFromPostgres() (err error) {
 	defer s.contain(&err)
-	return s.up.Receive(&s.fromUp, s.relayHeld)
+	return s.up.Receive(&s.relay.in, s.relayHeld)
 }
 
 // startContained is start, and reports false if it meets a fault.

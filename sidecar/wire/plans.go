@@ -36,7 +36,7 @@ func (r *request) secured() bool {
 // plannedBefore reports whether Postgres may answer by a plan that it made before
 // what the verdict knows.
 func (s *session) plannedBefore(r *request) bool {
-	return r.prepared && r.secured() && s.plans != r.slot.generation
+	return r.prepared && r.secured() && s.plannedSince != r.slot.generation
 }
 
 // renewPlans makes Postgres plan by what is known now, if one of the requests needs
@@ -59,7 +59,7 @@ func (s *session) renewPlans(requests []request) string {
 		if row, answered := s.askRow(discardPlans); !answered || row == nil {
 			return reasons.ProbeFailed
 		}
-		s.plans = generation
+		s.plannedSince = generation
 		return ""
 	}
 	return ""

@@ -41,16 +41,18 @@ type session struct {
 	ctx context.Context
 	end context.CancelFunc
 
-	// The fields down to mu belong to the downstream goroutine.
+	// The fields down to relay belong to the downstream goroutine.
 
 	in transport.Buffer
 	// passing is how many bytes of a message longer than the buffer are still to
 	// come and be sent on as they are.
 	passing int
-	// now is when what the client sent last had arrived, 0 while nobody asked.
+	// now is the arrival time of the bytes being handled; arrival takes it from the clock
+	// when it is first needed, and handleHeld resets it to 0.
 	now fence.Instant
-	// wasShown is set when the client was told something by Postgres that reads does
-	// not know of yet.
+	// wasShown is set by obstacle if Postgres has answered the client since its last cached
+	// read. The next one calls reads.Received first, so that it is no older than that
+	// answer, and resets it: see beginRead.
 	wasShown bool
 	knownState
 	// out holds answers that are not written yet, toUp messages for Postgres.
@@ -59,9 +61,9 @@ type session struct {
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
 	probeAfter time.Time
 	probeWait  time.Duration
-	// plans is the generation of verdicts since which Postgres has made every plan
-	// that it has for this session.
-	plans uint64
+	// plannedSince is a schema generation: every plan that Postgres keeps for this session
+	// is no older. run sets it, and renewPlans when Postgres has discarded its plans.
+	plannedSince uint64
 	// meant is the last result of meaning.
 	meant *meaning
 	reads fence.Session
@@ -81,11 +83,7 @@ type session struct {
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
 
-	// The fields down to writeMu belong to the upstream goroutine.
-
-	fromUp  transport.Buffer
-	partial relayed
-	show    []byte // what the client gets of one read, where it is not one piece
+	relay relay
 
 	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
 
@@ -113,7 +111,7 @@ func (s *session) run() {
 	defer s.end()
 	defer s.client.Close()
 	generation := s.server.verdicts.generation.Load()
-	s.plans = generation
+	s.plannedSince = generation
 	if !s.startContained() {
 		return
 	}

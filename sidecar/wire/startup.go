@@ -121,8 +121,8 @@ func (s *session) relayStartup(startup []byte) error {
 		_, err := io.Copy(s.client, s.up)
 		return errors.Join(err, protocol.ErrStartup)
 	}
-	s.fromUp = transport.NewBuffer(s.up)
-	in := &s.fromUp
+	s.relay.in = transport.NewBuffer(s.up)
+	in := &s.relay.in
 	asked := false // the client has had to show who it is
 	for {
 		message, err := readMessage(in)

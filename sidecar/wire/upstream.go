@@ -17,29 +17,38 @@ type relayed struct {
 	heard heard
 }
 
+// relay is what is on its way from Postgres to the client. It belongs to the upstream
+// goroutine.
+type relay struct {
+	in      transport.Buffer
+	partial relayed
+	// scratch holds what the client gets of one read, where it is not one piece.
+	scratch []byte
+}
+
 // relayHeld passes on what Postgres has sent.
 func (s *session) relayHeld() (more bool, err error) {
-	held := s.fromUp.Held()
+	held := s.relay.in.Held()
 	if len(held) == 0 {
 		return false, nil
 	}
-	// Who holds the conversation's mu may find that nothing is owed any more: the client's turn to
-	// be written to is taken before, so that these bytes stay ahead of it. Only in
-	// this order, or a client that does not read would hold up those who need mu,
-	// the follower among them.
+	// Who holds talk.mu may find that nothing is owed any more: the client's turn to be
+	// written to is taken before, so that these bytes stay ahead of it. Only in this
+	// order, or a client that does not read would hold up those who need talk.mu, the
+	// follower among them.
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	n, shown := s.take(held, &s.partial, s.show[:0])
+	n, shown := s.take(held, &s.relay.partial, s.relay.scratch[:0])
 	if len(shown) > 0 {
 		if _, err := s.client.Write(shown); err != nil {
 			return false, err
 		}
 	}
 	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
-		s.show = shown
+		s.relay.scratch = shown
 	}
-	s.fromUp.Drop(n)
-	return n < len(held) || s.partial.left > 0 || s.talk.left.Load(), nil
+	s.relay.in.Drop(n)
+	return n < len(held) || s.relay.partial.left > 0 || s.talk.left.Load(), nil
 }
 
 // take deals with the messages in held: it reports how many bytes it took and
