@@ -181,6 +181,13 @@ func (c *conversation) owed() bool {
 	return c.pending.len() > 0
 }
 
+// idle is idleLocked for who does not hold mu.
+func (c *conversation) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.idleLocked()
+}
+
 // idleLocked reports whether the client is in the middle of nothing.
 func (c *conversation) idleLocked() bool {
 	return c.pending.len() == 0 && c.status == protocol.StatusIdle && !c.blockHeld

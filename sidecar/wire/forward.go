@@ -19,9 +19,11 @@ func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
 			return err
 		}
 	}
-	if !harmless && mentionsToken(unit) {
-		if err := s.provideToken(); err != nil {
-			return err
+	if !harmless {
+		if token, demands := mentionsToken(unit), mentionsDemands(unit); token || demands {
+			if err := s.provideShown(token, demands); err != nil {
+				return err
+			}
 		}
 	}
 	e := expect{kind: expectQuery, harmless: harmless, capture: c}
@@ -72,8 +74,8 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
-	if mentionsToken(unit) || s.executesToken() {
-		if err := s.provideToken(); err != nil {
+	if token, demands := mentionsToken(unit) || s.executesToken(), mentionsDemands(unit); token || demands {
+		if err := s.provideShown(token, demands); err != nil {
 			return err
 		}
 	}

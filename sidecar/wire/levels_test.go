@@ -150,6 +150,46 @@ func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
 	}
 }
 
+// A client may ask for the level in force also where it never chose one.
+func TestDemandsInForceAreShown(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for name, mode := range map[string]pgx.QueryExecMode{
+		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := s.connect()
+			shown := func(sql string) (value string) {
+				t.Helper()
+				if err := conn.QueryRow(t.Context(), sql, mode).Scan(&value); err != nil {
+					t.Fatalf("%s: %v", sql, err)
+				}
+				return value
+			}
+			if got := shown("SHOW freshet.consistency"); got != "session" {
+				t.Errorf("consistency %q at the start", got)
+			}
+			if got := shown("Select current_setting('freshet.staleness')"); got != s.cache.Staleness().String() {
+				t.Errorf("staleness %q at the start", got)
+			}
+			s.warm(conn)
+			if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'strong'", mode); err != nil {
+				t.Fatal(err)
+			}
+			if got := shown("SHOW freshet.consistency"); got != "strong" {
+				t.Errorf("consistency %q behind SET", got)
+			}
+			// What a transaction has not asked for yet may still be chosen.
+			for _, sql := range []string{"BEGIN", "SHOW freshet.consistency", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "COMMIT"} {
+				if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+					t.Errorf("%s: %v", sql, err)
+				}
+			}
+		})
+	}
+}
+
 func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)

@@ -11,14 +11,51 @@ func mentionsToken(message []byte) bool {
 	return bytes.Contains(message, []byte("freshet.token")) || bytes.Contains(message, []byte("FRESHET.TOKEN"))
 }
 
-// provideToken puts the token into the setting freshet.token, unseen, before a
-// statement that reads it: Postgres then answers in whatever protocol and form
-// the client asks. The token is a head that includes everything acknowledged
-// before this moment.
-func (s *session) provideToken() error {
+// mentionsDemands reports whether a message may ask what the demands of the session
+// are.
+func mentionsDemands(message []byte) bool {
+	if !bytes.Contains(message, []byte("freshet.")) && !bytes.Contains(message, []byte("FRESHET.")) {
+		return false
+	}
+	text := bytes.ToLower(message)
+	return (bytes.Contains(text, []byte("freshet.consistency")) || bytes.Contains(text, []byte("freshet.staleness"))) &&
+		(bytes.Contains(text, []byte("show")) || bytes.Contains(text, []byte("current_setting")))
+}
+
+// provideShown makes ready, unseen, what a message may ask for: the token, and the
+// demands in force where none was made. Postgres then answers in whatever protocol and
+// form the client asks.
+func (s *session) provideShown(token, demands bool) error {
 	if !s.mayProbe() {
 		return nil
 	}
+	if demands {
+		if err := s.provideDemands(); err != nil {
+			return err
+		}
+	}
+	if token {
+		return s.provideToken()
+	}
+	return nil
+}
+
+// provideDemands sets what a client that never made a demand gets: before the first
+// SET Postgres knows of no such setting, and fails. Not in a transaction, whose first
+// snapshot would be taken by that.
+func (s *session) provideDemands() error {
+	if !s.talk.idle() {
+		return nil
+	}
+	s.server.counters.UpstreamProbes.Add(1)
+	return s.ask("SELECT pg_catalog.set_config(name, value, false)" +
+		" FROM (VALUES ('freshet.consistency', 'session'), ('freshet.staleness', '" + s.server.cache.Staleness().String() + "')) AS demands (name, value)" +
+		" WHERE coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''")
+}
+
+// provideToken puts the token into the setting freshet.token. It is a head that
+// includes everything acknowledged before this moment.
+func (s *session) provideToken() error {
 	set := "SET freshet.token = '" + s.token() + "'"
 	s.server.counters.UpstreamProbes.Add(1)
 	return s.ask(set)
