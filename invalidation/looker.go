@@ -3,6 +3,7 @@ package invalidation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -300,7 +301,7 @@ func (l *looker) audit(ctx context.Context) error {
 		if err := recordFingerprint(ctx, l.conn, a.fingerprint); err != nil {
 			return err
 		}
-		if err := l.setState(a); err != nil {
+		if err := l.setState(ctx, a); err != nil {
 			return err
 		}
 		l.f.unreported.Store(true)
@@ -320,9 +321,12 @@ func (l *looker) verify(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	if l.audited.same(a) {
-		return false, nil
+		if len(l.f.State().lost) == 0 {
+			return false, nil
+		}
+		return false, l.setState(ctx, a) // one of them may be renamed or dropped
 	}
-	if err := l.setState(a); err != nil {
+	if err := l.setState(ctx, a); err != nil {
 		return true, err
 	}
 	if l.f.State().suspended {
@@ -334,16 +338,20 @@ func (l *looker) verify(ctx context.Context) (changed bool, err error) {
 }
 
 // setState decides anew what is watched.
-func (l *looker) setState(a *audit) error {
+func (l *looker) setState(ctx context.Context, a *audit) error {
 	c, err := parseCatalog(a.catalog)
 	if err != nil {
 		return err
 	}
 	state := newState(c, a.at)
+	if err := l.noteLost(ctx, state, c); err != nil {
+		return err
+	}
+	before := l.f.State().Problems()
 	l.audited = a
 	l.f.audited.Store(a)
 	l.f.state.Store(state)
-	if problems := state.Problems(); len(problems) > 0 {
+	if problems := state.Problems(); len(problems) > 0 && !slices.Equal(problems, before) {
 		l.f.logger.Warn("not everything that is installed can be watched", "problems", problems)
 	}
 	return nil

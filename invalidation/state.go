@@ -29,6 +29,10 @@ type State struct {
 	byOID    map[uint32]Table
 	byName   map[string]Table
 	problems []string
+	// lost are tables that were watched before, and are not in this state, by OID.
+	lost map[uint32]lost
+	// installation names the installation that is there, or was last: see noteLost.
+	installation uint32
 	// installed says that nothing is wrong with what all tables share.
 	installed bool
 	secured   bool

@@ -1,0 +1,92 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// lost is a table that was watched, is there, and is not watched any more: its triggers
+// were taken off, by us as a column that they name is gone, or by somebody's hand.
+// Without a word it would only seem slow.
+type lost struct {
+	root  uint32
+	since time.Time
+}
+
+// lostSQL reads which of the relations are there.
+const lostSQL = `SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.oid = ANY($1::oid[]) AND c.relkind <> 'm' ORDER BY 2, 3`
+
+// noteLost finds what was watched before and is not in state, and names each as a
+// problem until the table is watched again or dropped. Tables whose triggers are there
+// and wrong have a problem of their own already; while nothing is installed, the one
+// problem of that stands for all.
+func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
+	before := l.f.State()
+	if state.installation = c.installation(); state.installation == 0 {
+		state.installation = before.installation
+	}
+	candidates := before.lostTo(state, time.Now())
+	if len(candidates) == 0 || state.installation != before.installation {
+		return nil // there are none, or somebody uninstalled Freshet and chose anew
+	}
+	rows, err := l.conn.Query(ctx, lostSQL, slices.Collect(maps.Keys(candidates)))
+	if err != nil {
+		return fmt.Errorf("read which tables are there: %w", err)
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
+		OID          uint32
+		Schema, Name string
+	}])
+	if err != nil {
+		return fmt.Errorf("read which tables are there: %w", err)
+	}
+	armed := map[uint32]bool{}
+	for _, t := range c.Triggers {
+		armed[t.Table] = true
+	}
+	state.lost = map[uint32]lost{}
+	for _, table := range there {
+		was := candidates[table.OID]
+		state.lost[table.OID] = was
+		_, withRoot := candidates[was.root]
+		if !state.installed || armed[table.OID] || was.root != table.OID && withRoot {
+			continue
+		}
+		name := table.Schema + "." + table.Name
+		state.problems = append(state.problems, fmt.Sprintf("%s: no longer watched since %s, as its triggers are gone (a column that they name was renamed or dropped, or somebody dropped them): freshet install --watch %s",
+			name, was.since.UTC().Format("2006-01-02 15:04:05 UTC"), name))
+	}
+	slices.Sort(state.problems)
+	return nil
+}
+
+// installation tells one installation from another one behind an uninstall: the OID of a
+// function that installing again keeps, 0 if that is not there.
+func (c *catalog) installation() uint32 {
+	for _, f := range c.Functions {
+		if f.Name == "touch" {
+			return f.OID
+		}
+	}
+	return 0
+}
+
+// lostTo is what s watches and a newer state does not, lost now, and what had been lost
+// before.
+func (s *State) lostTo(newer *State, now time.Time) map[uint32]lost {
+	all := maps.Clone(s.lost)
+	if all == nil {
+		all = map[uint32]lost{}
+	}
+	for oid, t := range s.byOID {
+		all[oid] = lost{root: t.Root, since: now}
+	}
+	maps.DeleteFunc(all, func(oid uint32, _ lost) bool { _, watched := newer.byOID[oid]; return watched })
+	return all
+}

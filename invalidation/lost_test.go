@@ -1,0 +1,61 @@
+package invalidation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// A table whose triggers were taken off says so until it is watched again or dropped.
+func TestLostTablesAreNamed(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	f := db.follow(nil)
+	problems := func() string { return strings.Join(f.State().Problems(), "\n") }
+	lost := func(table string) bool {
+		_, watched := f.State().ByName(table)
+		said := strings.Contains(problems(), table+": no longer watched since ") &&
+			strings.Contains(problems(), "freshet install --watch "+table)
+		return !watched && said
+	}
+	if got := problems(); got != "" {
+		t.Fatalf("problems at the start: %s", got)
+	}
+
+	db.run("ALTER TABLE users RENAME email TO mail", "ALTER TABLE orders RENAME TO sales", "ALTER TABLE sales RENAME TO orders")
+	servers.Eventually(t, "users is named", func() bool { return lost("public.users") })
+	if strings.Contains(problems(), "orders") {
+		t.Errorf("a table that is watched is named: %s", problems())
+	}
+
+	// The name is that of now, and what is said stays while others change.
+	db.run("ALTER TABLE users RENAME TO customers", "CREATE TABLE another (id int)")
+	servers.Eventually(t, "customers is named", func() bool { return lost("public.customers") })
+
+	db.install("public.customers")
+	servers.Eventually(t, "customers is watched", func() bool {
+		_, watched := f.State().ByName("public.customers")
+		return watched && problems() == ""
+	})
+
+	// A partitioned table is named once, not with each of its partitions.
+	db.run("ALTER TABLE parted RENAME id TO number")
+	servers.Eventually(t, "parted is named", func() bool { return lost("public.parted") })
+	if n := strings.Count(problems(), "no longer watched"); n != 1 {
+		t.Errorf("%d tables are named:\n%s", n, problems())
+	}
+	db.run("DROP TABLE parted")
+	servers.Eventually(t, "a dropped table is forgotten", func() bool { return problems() == "" })
+
+	// Who uninstalls everything means to.
+	if err := Uninstall(t.Context(), db.Conn); err != nil {
+		t.Fatal(err)
+	}
+	db.install("public.orders")
+	servers.Eventually(t, "the rest is not missed", func() bool {
+		_, watched := f.State().ByName("public.orders")
+		return watched && problems() == ""
+	})
+}
