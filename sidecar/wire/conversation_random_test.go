@@ -75,7 +75,6 @@ type naive struct {
 	skipping bool
 	// copying is what asked for data, nil while nothing does.
 	copying *sentMessage
-	status  byte
 }
 
 func (p *play) chance(of int) bool { return p.random.IntN(of) == 0 }
