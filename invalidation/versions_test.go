@@ -38,6 +38,21 @@ func TestAuditsOfNothing(t *testing.T) {
 	if now := settle(); now != rest {
 		t.Errorf("%d audits because of what no audit reads", now-rest)
 	}
+	// What a publication gets leaves its own row as it is, and is found all the same.
+	additions := []string{"TABLE freshet.outbox"}
+	if db.value("SELECT current_setting('server_version_num')::int >= 150000") == "true" {
+		additions = append(additions, "TABLES IN SCHEMA freshet")
+	}
+	for _, what := range additions {
+		db.run("CREATE PUBLICATION grown FOR TABLE users")
+		settle()
+		db.run("ALTER PUBLICATION grown ADD " + what)
+		servers.Eventually(t, "a publication that got "+what+" is a problem", func() bool {
+			return strings.Contains(strings.Join(f.State().Problems(), ""), "publication grown contains")
+		})
+		db.run("DROP PUBLICATION grown")
+		servers.Eventually(t, "it is none any more", func() bool { return len(f.State().Problems()) == 0 })
+	}
 	// A superuser's hand reports nothing.
 	users, kid := db.oid("users"), db.oid("kid")
 	for what, statement := range map[string]string{
