@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestSharedServersAreTheSame(t *testing.T) {
