@@ -39,7 +39,7 @@ func Open(ctx context.Context, o Options) (*pgx.Conn, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres: %w", err)
+		return nil, fmt.Errorf("connect to Postgres: %w", OneLine(err))
 	}
 	if err := prepare(ctx, conn, o.Settings); err != nil {
 		_ = conn.Close(ctx) // it is of no use

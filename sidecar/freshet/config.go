@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
@@ -92,7 +93,7 @@ func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres (--upstream): %w", err)
+		return nil, fmt.Errorf("connect to Postgres (--upstream): %w", connection.OneLine(err))
 	}
 	return conn, nil
 }
