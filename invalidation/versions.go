@@ -39,6 +39,7 @@ const versionsSQL = `SELECT md5(concat_ws('/', pg_conf_load_time(), ` + rolesSQL
 	(SELECT concat_ws(' ', count(*), sum(age(n.xmin)) - count(*) * age('3'::xid)) FROM pg_namespace n WHERE NOT starts_with(n.nspname::text, 'pg_')),
 	(SELECT concat_ws(' ', count(*), sum(age(e.xmin)) - count(*) * age('3'::xid)) FROM pg_event_trigger e),
 	(SELECT concat_ws(' ', count(*), sum(age(b.xmin)) - count(*) * age('3'::xid)) FROM pg_publication b),
+	(SELECT concat_ws(' ', count(*), sum(age(d.xmin)) - count(*) * age('3'::xid)) FROM pg_depend d WHERE d.refclassid = 'pg_publication'::regclass),
 	(SELECT concat_ws(' ', count(*), sum(age(s.xmin)) - count(*) * age('3'::xid)) FROM pg_subscription_rel s)))`
 
 // verified is what was found when an audit last found what is known.

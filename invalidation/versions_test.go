@@ -38,7 +38,7 @@ func TestAuditsOfNothing(t *testing.T) {
 	if now := settle(); now != rest {
 		t.Errorf("%d audits because of what no audit reads", now-rest)
 	}
-	// What a publication gets leaves its own row as it is, and is found all the same.
+	// What a publication gets has no event, and leaves its own row as it is.
 	additions := []string{"TABLE freshet.outbox"}
 	if db.value("SELECT current_setting('server_version_num')::int >= 150000") == "true" {
 		additions = append(additions, "TABLES IN SCHEMA freshet")

@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestSharedServersAreTheSame(t *testing.T) {
