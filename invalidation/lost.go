@@ -80,13 +80,16 @@ func (c *catalog) installation() uint32 {
 // lostTo is what s watches and a newer state does not, lost now, and what had been lost
 // before.
 func (s *State) lostTo(newer *State, now time.Time) map[uint32]lost {
-	all := maps.Clone(s.lost)
-	if all == nil {
-		all = map[uint32]lost{}
+	all := map[uint32]lost{}
+	for oid, was := range s.lost {
+		if _, watched := newer.byOID[oid]; !watched {
+			all[oid] = was
+		}
 	}
 	for oid, t := range s.byOID {
-		all[oid] = lost{root: t.Root, since: now}
+		if _, watched := newer.byOID[oid]; !watched {
+			all[oid] = lost{root: t.Root, since: now}
+		}
 	}
-	maps.DeleteFunc(all, func(oid uint32, _ lost) bool { _, watched := newer.byOID[oid]; return watched })
 	return all
 }

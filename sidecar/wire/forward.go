@@ -20,10 +20,8 @@ func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
 		}
 	}
 	if !harmless {
-		if token, demands := mentionsToken(unit), mentionsDemands(unit); token || demands {
-			if err := s.provideShown(token, demands); err != nil {
-				return err
-			}
+		if err := s.provideShown(unit, false); err != nil {
+			return err
 		}
 	}
 	e := expect{kind: expectQuery, harmless: harmless, capture: c}
@@ -74,10 +72,8 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
-	if token, demands := mentionsToken(unit) || s.executesToken(), mentionsDemands(unit); token || demands {
-		if err := s.provideShown(token, demands); err != nil {
-			return err
-		}
+	if err := s.provideShown(unit, s.executesToken()); err != nil {
+		return err
 	}
 	wants := s.plan.wants
 	ended := false

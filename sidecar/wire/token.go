@@ -14,19 +14,20 @@ func mentionsToken(message []byte) bool {
 // mentionsDemands reports whether a message may ask what the demands of the session
 // are.
 func mentionsDemands(message []byte) bool {
-	if !bytes.Contains(message, []byte("freshet.")) && !bytes.Contains(message, []byte("FRESHET.")) {
-		return false
-	}
 	text := bytes.ToLower(message)
 	return (bytes.Contains(text, []byte("freshet.consistency")) || bytes.Contains(text, []byte("freshet.staleness"))) &&
 		(bytes.Contains(text, []byte("show")) || bytes.Contains(text, []byte("current_setting")))
 }
 
-// provideShown makes ready, unseen, what a message may ask for: the token, and the
-// demands in force where none was made. Postgres then answers in whatever protocol and
-// form the client asks.
-func (s *session) provideShown(token, demands bool) error {
-	if !s.mayProbe() {
+// provideShown makes ready, unseen, what a unit may ask for: the token, and the demands in
+// force where none was made. Postgres then answers in whatever protocol and form the
+// client asks. token is set if a statement of the unit is known to ask for the token.
+func (s *session) provideShown(unit []byte, token bool) error {
+	demands := false
+	if bytes.Contains(unit, []byte("freshet.")) || bytes.Contains(unit, []byte("FRESHET.")) {
+		token, demands = token || mentionsToken(unit), mentionsDemands(unit)
+	}
+	if !token && !demands || !s.mayProbe() {
 		return nil
 	}
 	if demands {
