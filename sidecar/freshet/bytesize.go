@@ -22,3 +22,16 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 
 // String writes the size in binary units.
 func (b byteSize) String() string { return humanize.IBytes(uint64(max(b, 0))) }
+
+// MarshalText writes the size exactly.
+func (b byteSize) MarshalText() ([]byte, error) {
+	for _, unit := range []struct {
+		size byteSize
+		name string
+	}{{humanize.GiByte, "GiB"}, {humanize.MiByte, "MiB"}, {humanize.KiByte, "KiB"}} {
+		if b != 0 && b%unit.size == 0 {
+			return fmt.Appendf(nil, "%d%s", b/unit.size, unit.name), nil
+		}
+	}
+	return fmt.Appendf(nil, "%d", b), nil
+}

@@ -82,18 +82,23 @@ const connectMax = 10 * time.Second
 
 // connect opens a connection for a command. The caller closes it.
 func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
-	c, err := u.connConfig()
+	return u.connectTo(ctx, "--upstream", u.Upstream)
+}
+
+// connectTo opens a connection to what a flag names.
+func (p passwordFlags) connectTo(ctx context.Context, flag, dsn string) (*pgx.Conn, error) {
+	c, err := parseDSN(flag, dsn)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectMax)
 	defer cancel()
-	if err := u.readPassword(u.Upstream)(ctx, c); err != nil {
+	if err := p.readPassword(dsn)(ctx, c); err != nil {
 		return nil, err
 	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres (--upstream): %w", connection.OneLine(err))
+		return nil, fmt.Errorf("connect to Postgres (%s): %w", flag, connection.OneLine(err))
 	}
 	return conn, nil
 }
@@ -205,10 +210,12 @@ type logLevel slog.Level
 // Level implements slog.Leveler.
 func (l logLevel) Level() slog.Level { return slog.Level(l) }
 
+// logLevels are the levels by their names.
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
 // UnmarshalText reads the name of a level.
 func (l *logLevel) UnmarshalText(text []byte) error {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	level, ok := levels[strings.ToLower(string(text))]
+	level, ok := logLevels[strings.ToLower(string(text))]
 	if !ok {
 		return fmt.Errorf("%q is no level: write debug, info, warn or error", text)
 	}

@@ -100,12 +100,14 @@ func TestConfigFileErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, says string }{
 		{"unknown key", "port: 1\nsocketdir: /x\n", `freshet.yaml:2: unknown key "socketdir"; did you mean "socket-dir"?`},
 		{"unknown key of another style", "listen_tcp: x\n", `unknown key "listen_tcp"; did you mean "listen-tcp"?`},
-		{"unknown key like no other", "shenanigans: 1\n", `unknown key "shenanigans"; known are upstream, password-file`},
+		{"unknown key like no other", "shenanigans: 1\n", `unknown key "shenanigans"; known are admin, function`},
 		{"a key that is only a flag", "config: x\n", `unknown key "config"`},
 		{"twice", "port: 1\nport: 2\n", `port`},
-		{"wrong value", "port: 1\n\nmemory: lots\n", `freshet.yaml:3: "lots" is not a size`},
+		{"wrong value", "port: 1\n\nmemory: lots\n", `freshet.yaml:3: key "memory": "lots" is not a size`},
 		{"nested", "watch:\n  public: yes\n", `freshet.yaml:1: key "watch": its value must be plain`},
-		{"list for one", "port: [1, 2]\n", `freshet.yaml:1: it takes one value, not a list`},
+		{"list for one", "port: [1, 2]\n", `freshet.yaml:1: key "port": it takes one value, not a list`},
+		{"a duration without a unit", "staleness: 2\n", `freshet.yaml:1: key "staleness": "2" is no duration: write 2s or 2ms`},
+		{"none of a few", "passwordless: maybe\n", `freshet.yaml:1: key "passwordless": "maybe" is none of own,any`},
 		{"no keys", "just text\n", `it holds no keys`},
 		{"no YAML", "a: [\n", `read configuration file`},
 	} {

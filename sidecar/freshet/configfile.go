@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -23,7 +25,8 @@ const configFileMax = 1 << 20
 //	staleness: 500ms
 //
 // The file wins over defaults; the environment, and then flags, win over it.
-// Keys that no flag has, keys that stand twice and nested values are errors.
+// Keys that no flag has, keys that stand twice, nested values and values that the
+// flag does not take are errors, and all of them are told at once.
 type configFile string
 
 // BeforeResolve reads the file and offers its values to the parser.
@@ -32,7 +35,7 @@ func (f configFile) BeforeResolve(app *kong.Kong, ctx *kong.Context, trace *kong
 	if path == "" {
 		return nil
 	}
-	values, err := readConfigFile(string(path), configKeys(app.Model.Node))
+	values, err := readConfigFile(string(path), configFlags(app.Model.Node))
 	if err != nil {
 		return err
 	}
@@ -40,21 +43,21 @@ func (f configFile) BeforeResolve(app *kong.Kong, ctx *kong.Context, trace *kong
 	return nil
 }
 
-// configKeys are the names of the flags of serve: what a file may set. Other
+// configFlags are the flags of serve by their names: what a file may set. Other
 // commands read the same file and take what they have a flag for.
-func configKeys(root *kong.Node) []string {
-	var keys []string
+func configFlags(root *kong.Node) map[string]*kong.Flag {
+	flags := map[string]*kong.Flag{}
 	for _, command := range root.Children {
 		if command.Name != "serve" {
 			continue
 		}
 		for _, flag := range command.Flags {
 			if flag.Name != "config" && flag.Name != "help" {
-				keys = append(keys, flag.Name)
+				flags[flag.Name] = flag
 			}
 		}
 	}
-	return keys
+	return flags
 }
 
 // fileValues are the values of a file by key. It is a kong.Resolver.
@@ -66,7 +69,7 @@ type fileValue struct {
 	list  bool // text was a list, and its items are separated by commas
 }
 
-func readConfigFile(path string, known []string) (fileValues, error) {
+func readConfigFile(path string, known map[string]*kong.Flag) (fileValues, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > configFileMax {
 		err = fmt.Errorf("it has %d bytes, and %d are allowed", info.Size(), configFileMax)
@@ -83,16 +86,15 @@ func readConfigFile(path string, known []string) (fileValues, error) {
 		return nil, fmt.Errorf("read configuration file %s: %w", path, err)
 	}
 	values := fileValues{}
+	var problems []error
 	for _, document := range file.Docs {
-		if err := values.add(path, document.Body, known); err != nil {
-			return nil, err
-		}
+		problems = append(problems, values.add(path, document.Body, known))
 	}
-	return values, nil
+	return values, errors.Join(problems...)
 }
 
 // add takes in the keys of one document.
-func (v fileValues) add(path string, body ast.Node, known []string) error {
+func (v fileValues) add(path string, body ast.Node, known map[string]*kong.Flag) error {
 	var pairs []*ast.MappingValueNode
 	switch n := body.(type) {
 	case nil, *ast.NullNode, *ast.CommentGroupNode:
@@ -104,22 +106,46 @@ func (v fileValues) add(path string, body ast.Node, known []string) error {
 	default:
 		return fmt.Errorf("read configuration file %s: it holds no keys; write lines such as socket-dir: /run/freshet", path)
 	}
+	var problems []error
 	for _, pair := range pairs {
 		key := pair.Key.GetToken().Value
 		place := fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)
-		if !slices.Contains(known, key) {
-			return unknownKey(place, key, known)
-		}
-		if before, ok := v[key]; ok {
-			return fmt.Errorf("%s: key %q stands at %s already; keep one of them", place, key, before.place)
-		}
-		value := fileValue{place: place}
-		if err := value.read(pair.Value); err != nil {
-			return fmt.Errorf("%s: key %q: %w", place, key, err)
-		}
-		v[key] = value
+		problems = append(problems, v.addPair(place, key, pair.Value, known))
+	}
+	return errors.Join(problems...)
+}
+
+// addPair takes in one key.
+func (v fileValues) addPair(place, key string, node ast.Node, known map[string]*kong.Flag) error {
+	flag, ok := known[key]
+	if !ok {
+		return unknownKey(place, key, slices.Sorted(maps.Keys(known)))
+	}
+	if before, ok := v[key]; ok {
+		return fmt.Errorf("%s: key %q stands at %s already; keep one of them", place, key, before.place)
+	}
+	value := fileValue{place: place}
+	if err := value.read(node); err != nil {
+		return fmt.Errorf("%s: key %q: %w", place, key, err)
+	}
+	v[key] = value
+	if err := value.try(flag); err != nil {
+		return fmt.Errorf("%s: key %q: %w", place, key, err)
 	}
 	return nil
+}
+
+// try reads the value as the flag does, for nothing, so that an error names the line.
+func (v fileValue) try(flag *kong.Flag) error {
+	if v.list && flag.Target.Kind() != reflect.Slice {
+		return errors.New("it takes one value, not a list")
+	}
+	if flag.Enum != "" && !slices.Contains(flag.EnumSlice(), v.text) {
+		return fmt.Errorf("%q is none of %s", v.text, flag.Enum)
+	}
+	probe := reflect.New(flag.Target.Type()).Elem()
+	decoding := &kong.DecodeContext{Value: flag.Value, Scan: kong.Scan().PushTyped(v.text, kong.FlagValueToken)}
+	return flag.Mapper.Decode(decoding, probe)
 }
 
 func unknownKey(place, key string, known []string) error {
@@ -168,22 +194,8 @@ func (v fileValues) Validate(*kong.Application) error { return nil }
 // environment does not set.
 func (v fileValues) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	found, ok := v[flag.Name]
-	if !ok {
+	if !ok || setVariable(flag) != "" {
 		return nil, nil
-	}
-	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
-			return nil, nil
-		}
-	}
-	if found.list && flag.Target.Kind() != reflect.Slice {
-		return nil, fmt.Errorf("%s: it takes one value, not a list", found.place)
-	}
-	// Read once for nothing, so that an error names the line.
-	probe := reflect.New(flag.Target.Type()).Elem()
-	decoding := &kong.DecodeContext{Value: flag.Value, Scan: kong.Scan().PushTyped(found.text, kong.FlagValueToken)}
-	if err := flag.Mapper.Decode(decoding, probe); err != nil {
-		return nil, fmt.Errorf("%s: %w", found.place, err)
 	}
 	return found.text, nil
 }

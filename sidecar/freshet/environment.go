@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -16,24 +17,26 @@ const environmentPrefix = "FRESHET_"
 // the demo and of the tests come from.
 var otherVariables = []string{servers.EnvDir, servers.EnvPostgresBin, servers.EnvRedisServer, "FRESHET_POSTGRES_DIR"}
 
-// checkEnvironment returns an error for a variable that no option of any command
+// checkEnvironment returns an error for each variable that no option of any command
 // has: what was misspelled would be left out in silence.
 func checkEnvironment(root *kong.Node, environment []string) error {
 	known := slices.Clone(otherVariables)
-	for _, command := range root.Children {
+	for _, command := range root.Leaves(false) {
 		for _, flag := range command.Flags {
 			known = append(known, flag.Envs...)
 		}
 	}
+	var problems []error
 	for _, entry := range environment {
 		name, _, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, environmentPrefix) || slices.Contains(known, name) {
 			continue
 		}
 		if near := nearest(name, known); near != "" {
-			return usage("the environment has %s, which is no option: did you mean %s? Unset it otherwise", name, near)
+			problems = append(problems, usage("the environment has %s, which is no option: did you mean %s? Unset it otherwise", name, near))
+		} else {
+			problems = append(problems, usage("the environment has %s, which is no option of any command: freshet serve --help lists them; unset it", name))
 		}
-		return usage("the environment has %s, which is no option of any command: freshet serve --help lists them; unset it", name)
 	}
-	return nil
+	return errors.Join(problems...)
 }

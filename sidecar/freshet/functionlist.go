@@ -37,3 +37,15 @@ func (l *functionList) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+// texts are the functions as UnmarshalText reads them.
+func (l functionList) texts() []string {
+	texts := make([]string, len(l))
+	for i, f := range l {
+		texts[i] = f.Signature + "=pure"
+		if len(f.Tables) > 0 {
+			texts[i] = f.Signature + "=" + strings.Join(f.Tables, "+")
+		}
+	}
+	return texts
+}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,7 @@ type commandLine struct {
 	Suspend   suspendCommand   `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
 	Resume    resumeCommand    `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
+	Config    configCommand    `cmd:"" help:"Check the configuration, or print it."`
 	Demo      demoCommand      `cmd:"" help:"Show it all on a throwaway Postgres and Redis, with a checker that looks for stale reads."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
@@ -81,12 +83,10 @@ func run(ctx context.Context, arguments []string, out output) (code int) {
 	if err != nil {
 		return report(out, err)
 	}
-	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
-		return report(out, err)
-	}
 	parsed, err := parser.Parse(arguments)
-	if err != nil {
-		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options", err, chosenCommand(err)))
+	command := chosenCommand(err)
+	if err := errors.Join(checkEnvironment(parser.Model.Node, os.Environ()), err); err != nil {
+		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options", err, command))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -104,6 +104,7 @@ func newParser(command *commandLine, out output) (*kong.Kong, error) {
 		kong.DefaultEnvars(strings.TrimSuffix(environmentPrefix, "_")),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(formatHelp),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 	)
 }
 
@@ -121,7 +122,7 @@ func formatHelp(value *kong.Value) string {
 func chosenCommand(err error) string {
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
-		return wrong.Context.Selected().Name + " "
+		return strings.TrimPrefix(wrong.Context.Selected().FullPath(), "freshet ") + " "
 	}
 	return ""
 }

@@ -48,12 +48,12 @@ func shortDir(t *testing.T) string {
 
 func TestHelp(t *testing.T) {
 	t.Setenv("COLUMNS", "100")
-	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "demo", "version"} {
+	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "config check", "config show", "demo", "version"} {
 		name := "help.txt"
 		arguments := []string{"--help"}
 		if command != "" {
-			name = "help-" + command + ".txt"
-			arguments = []string{command, "--help"}
+			name = "help-" + strings.ReplaceAll(command, " ", "-") + ".txt"
+			arguments = append(strings.Fields(command), "--help")
 		}
 		code, got, _ := freshet(t, arguments...)
 		if code != exitOK {

@@ -18,7 +18,6 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
-	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -78,11 +77,8 @@ func (s *sidecar) build() (err error) {
 	if s.primary, err = parseDSN(flag, dsn); err != nil {
 		return err
 	}
-	if s.isItself(s.primary) && flag != "--upstream" {
-		return usage(flag+" leads to the sidecar's own socket %s: name Postgres itself", transport.SocketPath(s.config.SocketDir, s.config.Port))
-	}
-	if s.isItself(s.upstream) {
-		return usage("--upstream leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", transport.SocketPath(s.config.SocketDir, s.config.Port))
+	if err := s.config.checkDSNs(); err != nil {
+		return err
 	}
 	if err := s.buildCache(); err != nil {
 		return err
@@ -94,11 +90,6 @@ func (s *sidecar) build() (err error) {
 		}
 	}
 	return s.buildServer()
-}
-
-// isItself reports whether a connection would be sent in circles.
-func (s *sidecar) isItself(c *pgx.ConnConfig) bool {
-	return filepath.Clean(c.Host) == s.config.SocketDir && int(c.Port) == s.config.Port
 }
 
 func (s *sidecar) buildCache() (err error) {

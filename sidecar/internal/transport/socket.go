@@ -72,6 +72,16 @@ func (a SocketAccess) apply(path string) error {
 	return nil
 }
 
+// CheckGroup returns nil if a socket could be given to the group, as far as its name
+// tells. Empty is the process' own.
+func CheckGroup(group string) error {
+	if group == "" {
+		return nil
+	}
+	_, err := groupNumber(group)
+	return err
+}
+
 // groupNumber finds a group by its name, or else takes it for a number.
 func groupNumber(group string) (int, error) {
 	if found, err := user.LookupGroup(group); err == nil {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/sidecar/internal/transport"
+)
+
+// check finds all that can be found wrong without a connection: what validate finds,
+// and what is wrong with the files and addresses that the options name.
+func (c *config) check() error {
+	_, keys := readKeyFile(c.RedisKeyFile)
+	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup))
+}
+
+// checkDSNs reads both DSNs.
+func (c *config) checkDSNs() error {
+	problems := []error{c.checkDSN("--upstream", c.Upstream)}
+	if c.Primary != "" {
+		problems = append(problems, c.checkDSN("--primary", c.Primary))
+	}
+	return errors.Join(problems...)
+}
+
+// checkDSN reads a DSN, and whether it would send clients in circles.
+func (c *config) checkDSN(flag, dsn string) error {
+	parsed, err := parseDSN(flag, dsn)
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(c.SocketDir)
+	if err != nil || c.SocketDir == "" {
+		return nil // validate says so
+	}
+	if filepath.Clean(parsed.Host) == dir && int(parsed.Port) == c.Port {
+		return usage("%s leads to the sidecar's own socket %s: name Postgres itself, and unset PGHOST and PGPORT if they point here", flag, transport.SocketPath(dir, c.Port))
+	}
+	return nil
+}
+
+// checkRedis reads the URL; validate has said so if its scheme is not known.
+func (c *config) checkRedis() error {
+	if c.Redis == "" || !hasScheme(c.Redis, redis.Schemes...) {
+		return nil
+	}
+	if err := redis.CheckURL(c.Redis); err != nil {
+		return fmt.Errorf("read --redis: %w", err)
+	}
+	return nil
+}
+
+func (c *config) checkPasswordFile() error {
+	if c.PasswordFile == "" {
+		return nil
+	}
+	_, err := readForPassword(c.PasswordFile)
+	return err
+}
+
+// tryConnections connects to Postgres and Redis.
+func (c *config) tryConnections(ctx context.Context) error {
+	redis.SilenceClient() // its error is returned
+	flag, dsn := c.followed()
+	problems := []error{c.tryPostgres(ctx, "--upstream", c.Upstream)}
+	if flag != "--upstream" {
+		problems = append(problems, c.tryPostgres(ctx, flag, dsn))
+	}
+	if c.Redis != "" {
+		_, err := redis.Inspect(ctx, c.Redis)
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+func (c *config) tryPostgres(ctx context.Context, flag, dsn string) error {
+	conn, err := c.connectTo(ctx, flag, dsn)
+	if err != nil {
+		return err
+	}
+	closeConnection(conn)
+	return nil
+}
