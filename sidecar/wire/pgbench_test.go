@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
@@ -32,7 +31,7 @@ func BenchmarkPgbench(b *testing.B) {
 	bed := newTestbed(b, "")
 	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
 	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
-	s := bed.sidecar()
+	s := bed.sidecar(asInstaller)
 	s.shortRuns.Store(shortRunsMin)
 	servers.Eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
 	bouncer := servers.StartPgBouncer(b, bed.postgres, servers.PgBouncerOptions{})
@@ -88,13 +87,5 @@ var pgbenchTPS = regexp.MustCompile(`tps = ([0-9.]+)`)
 func (b *testbed) pgbench(at place, more ...string) float64 {
 	b.t.Helper()
 	out := run(b.t, b.postgres, "pgbench", b.pgbenchArgs(at, more...)...)
-	match := pgbenchTPS.FindStringSubmatch(out)
-	if match == nil {
-		b.t.Fatalf("pgbench printed no rate:\n%s", out)
-	}
-	tps, err := strconv.ParseFloat(match[1], 64)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return tps
+	return number(b.t, pgbenchTPS, out)
 }
