@@ -12,8 +12,8 @@ import (
 
 // forgotten is the sidecar that keeps nothing of what is decided of settings.
 var forgotten = []mutant.Edit{
-	{File: "sidecar/wire/state.go", Old: "for _, name := range keyedSettings {", New: "for _, name := range keyedSettings[:0] {"},
-	{File: "sidecar/wire/state.go", Old: "if c.objects(values[c.name]) {", New: "if false && c.objects(values[c.name]) {"},
+	{File: "sidecar/wire/state.go", Old: "for _, name := range settings.Keyed {", New: "for _, name := range settings.Keyed[:0] {"},
+	{File: "invalidation/settings/setting.go", Old: "if c.objects(values[c.name]) {", New: "if false && c.objects(values[c.name]) {"},
 	{File: "sidecar/wire/state.go", Old: "return path\n\t}\n\treturn nil", New: "return nil\n\t}\n\treturn nil"},
 }
 

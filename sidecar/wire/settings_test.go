@@ -7,62 +7,16 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/invalidation/settings"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
-
-// TestEverySettingIsDecided holds the list of settings against those of the server,
-// in both directions. make versions runs it on each supported version.
-func TestEverySettingIsDecided(t *testing.T) {
-	t.Parallel()
-	pg := servers.SharedPostgres(t)
-	conn := (&testbed{t: t}).connect(pg.DSN(pg.CreateDatabase(t)))
-	rows, err := conn.Query(t.Context(), "SELECT name FROM pg_settings WHERE name NOT LIKE '%.%' UNION ALL SELECT 'version' || current_setting('server_version_num')::int / 10000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, version := map[string]bool{}, 0
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			t.Fatal(err)
-		}
-		if n, _ := fmt.Sscanf(name, "version%d", &version); n == 0 {
-			there[name] = true
-		}
-	}
-	decided := map[string]bool{}
-	for _, s := range settings {
-		if decided[s.name] {
-			t.Errorf("%s is decided twice", s.name)
-		}
-		decided[s.name] = true
-		// A few are in no list of Postgres' but can be asked for; so can some by the name
-		// that they had in earlier versions.
-		var value *string
-		if err := conn.QueryRow(t.Context(), "SELECT current_setting($1, true)", s.name).Scan(&value); err != nil {
-			t.Fatal(err)
-		}
-		expected := s.since <= version && (s.until == 0 || version <= s.until)
-		if expected && value == nil && !s.optional || !expected && there[s.name] {
-			t.Errorf("PostgreSQL %d has %s: %v, the list says %v", version, s.name, there[s.name], expected)
-		}
-		if s.why == "" {
-			t.Errorf("nothing says why %s is decided as it is", s.name)
-		}
-	}
-	for name := range there {
-		if !decided[name] {
-			t.Errorf("PostgreSQL %d has %s, of which nothing is decided: add it to settingGroups", version, name)
-		}
-	}
-}
 
 // TestAnalysisAppliesWhatChangesTexts: what the probe reads to hand it on is what the
 // analysis takes.
 func TestAnalysisAppliesWhatChangesTexts(t *testing.T) {
 	t.Parallel()
-	for _, name := range parseSettings {
+	for _, name := range settings.ForParsing {
 		if !analysis.Applies(name) {
 			t.Errorf("the analysis does not apply %s", name)
 		}
@@ -70,33 +24,6 @@ func TestAnalysisAppliesWhatChangesTexts(t *testing.T) {
 	for _, name := range parseTimeSettings {
 		if !slices.Contains(askedSettings, name) {
 			t.Errorf("no probe asks for %s", name)
-		}
-	}
-}
-
-// TestConditions: a session is served with the values that are listed, and passes
-// through with others.
-func TestConditions(t *testing.T) {
-	t.Parallel()
-	for _, c := range slices.Concat(conditions, startConditions) {
-		if !c.objects([]byte("another value")) {
-			t.Errorf("%s may have any value", c.name)
-		}
-		if c.objects(nil) == c.optional {
-			t.Errorf("%s may be missing: %v", c.name, c.optional)
-		}
-		for _, value := range c.only {
-			if c.objects([]byte(value)) {
-				t.Errorf("%s must not be %q", c.name, value)
-			}
-		}
-	}
-	for list, want := range map[string]bool{
-		"": true, "auto_explain": true, `pg_stat_statements, "$libdir/auto_explain"`: true,
-		"anon": false, "auto_explain,anon": false, "/tmp/auto_explain": false,
-	} {
-		if harmlessLibraries(list) != want {
-			t.Errorf("libraries %q are harmless: %v", list, !want)
 		}
 	}
 }
@@ -187,7 +114,7 @@ func TestSettingsThatChangeAnswers(t *testing.T) {
 	role := "settings_" + pg.CreateDatabase(t)
 	bed := newTestbedOn(t, pg, strings.ReplaceAll(settingsSchema, "{role}", role))
 	sides := []*side{bed.sidecar(), bed.sidecar()}
-	for _, s := range slices.Concat(named(func(s *setting) bool { return s.keyed || s.reason != "" }), []string{"search_path"}) {
+	for _, s := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(settings.Keyed, settings.Conditional, settings.AtStart, []string{"search_path"})))) {
 		found := slices.ContainsFunc(settingCases, func(c struct{ setting, one, other, sql string }) bool { return c.setting == s })
 		if _, unseen := settingsUnseen[s]; found == unseen {
 			t.Errorf("%s has a case: %v", s, found)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/invalidation/settings"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -54,17 +55,7 @@ type serverState struct {
 
 // askedSettings are those that each probe asks for, in the order in which it gets
 // them.
-var askedSettings = slices.Concat(keyedSettings, conditionNames(), demandSettings, []string{"idle_session_timeout", "search_path"})
-
-// conditionNames are the conditions that are not keyed anyway.
-func conditionNames() (names []string) {
-	for _, c := range conditions {
-		if !c.keyed {
-			names = append(names, c.name)
-		}
-	}
-	return names
-}
+var askedSettings = slices.Concat(settings.Keyed, settings.Conditional, demandSettings, []string{"idle_session_timeout", "search_path"})
 
 // The columns of a probe. The first ones change with the session; the others are
 // NULL if they were not asked for.
@@ -84,10 +75,7 @@ const (
 	columnsFound = columnNames
 )
 
-const (
-	catalogSchema   = "pg_catalog"
-	temporaryPrefix = "pg_temp_" // of the schemas that hold temporary objects
-)
+const catalogSchema = "pg_catalog"
 
 // probeForm is what a probe asks for besides what it always does: for the server
 // that the connection leads to, for what the connection began with, for whether row
@@ -96,10 +84,7 @@ const (
 type probeForm struct{ server, start, role, names bool }
 
 // probeQueries ask one upstream connection for its state, and leave no trace in it.
-// What they say is qualified, as the search path is the client's, and of Postgres'
-// own: a function in PL/pgSQL would load that language into the session, which then
-// refuses settings that it took before. The settings are one expression: Postgres
-// parses forty in ten times the time that it takes to evaluate them.
+// Of the session's user an answer shows the name alone.
 var probeQueries = newProbes()
 
 func newProbes() map[probeForm][]byte {
@@ -111,25 +96,13 @@ func newProbes() map[probeForm][]byte {
 	return all
 }
 
-// The OID of the current role, as a name may be another role's tomorrow, and
-// whether row security applies to it anywhere. Of the session's user an answer
-// shows the name alone.
-const (
-	roleSQL    = "pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole::pg_catalog.oid"
-	securedSQL = "(SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)"
-)
-
-// searchPathSQL resolves the search path. Where pg_temp comes first in it, that
-// would make the temporary schema, so nothing is resolved that names it.
-const searchPathSQL = "CASE WHEN pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.!~~*) '%pg_temp%' THEN pg_catalog.current_schemas(true) END"
-
 func (f probeForm) query() []byte {
 	columns := [probeColumns]string{
-		columnSettings:    settingsSQL(askedSettings),
+		columnSettings:    settings.SQL(askedSettings),
 		columnUser:        "CURRENT_USER",
 		columnSessionUser: "SESSION_USER",
-		columnRole:        roleSQL,
-		columnSearchPath:  searchPathSQL,
+		columnRole:        settings.RoleSQL,
+		columnSearchPath:  settings.SearchPathSQL,
 		columnNames:       "NULL",
 		columnIncarnation: "NULL",
 		columnDatabase:    "NULL",
@@ -137,7 +110,7 @@ func (f probeForm) query() []byte {
 		columnStandby:     "NULL",
 	}
 	if f.role {
-		columns[columnRole] = securedSQL
+		columns[columnRole] = settings.SecuredSQL
 	}
 	if f.names {
 		columns[columnNames] = namesSQL
@@ -148,34 +121,9 @@ func (f probeForm) query() []byte {
 		columns[columnStandby] = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN " + invalidation.StandbyServerSQL + " END"
 	}
 	if f.start {
-		columns[columnStart] = startSQL()
+		columns[columnStart] = settings.StartSQL()
 	}
 	return protocol.AppendMessage(nil, 'Q', []byte("SELECT "+strings.Join(columns[:], ", ")), []byte{0})
-}
-
-// settingsSQL reads settings as an array, NULL for what the server does not have.
-func settingsSQL(names []string) string {
-	return "ARRAY(SELECT pg_catalog.current_setting(pg_catalog.string_to_table('" + strings.Join(names, ",") + "', ','), true))"
-}
-
-// startSQL reads the settings that a connection began with, once for each connection.
-func startSQL() string {
-	var values []string
-	for _, s := range startConditions {
-		if s.value != "" {
-			values = append(values, s.value)
-		} else {
-			values = append(values, "pg_catalog.current_setting('"+s.name+"', true)")
-		}
-	}
-	return "ARRAY[" + strings.Join(values, ", ") + "]"
-}
-
-func namesOf(those []*setting) (names []string) {
-	for _, s := range those {
-		names = append(names, s.name)
-	}
-	return names
 }
 
 // parseProbe reads the one DataRow (without its header) that answers a probe. One
@@ -214,13 +162,13 @@ func parseProbe(row []byte, before *sessionState) *sessionState {
 	parts := [][]byte{columns[columnRole], columns[columnUser], columns[columnSessionUser], []byte(s.database), columns[columnSearchPath]}
 	s.names = digestOf(appendParts(nil, parts))
 	parts = append(parts, namedCatalog(values["search_path"]))
-	for _, name := range keyedSettings {
+	for _, name := range settings.Keyed {
 		parts = append(parts, values[name])
 	}
 	s.id = digestOf(appendParts(nil, parts))
 	s.parseTime = parseTimeDigest(values)
-	s.settings = make(map[string]string, len(parseSettings))
-	for _, name := range parseSettings {
+	s.settings = make(map[string]string, len(settings.ForParsing))
+	for _, name := range settings.ForParsing {
 		if value := values[name]; value != nil {
 			s.settings[name] = string(value)
 		}
@@ -247,8 +195,8 @@ func parseServer(columns [][]byte) (server serverState, ok bool) {
 	if columns[columnStart] == nil {
 		return server, true
 	}
-	values, ok := parseSettingsFound(namesOf(startConditions), columns[columnStart])
-	server.objection = objection(startConditions, values)
+	values, ok := parseSettingsFound(settings.AtStart, columns[columnStart])
+	server.objection = settings.StartObjection(values)
 	return server, ok
 }
 
@@ -284,24 +232,14 @@ func (s *sessionState) objection(values map[string][]byte, resolved bool) string
 		return reasons.Demands
 	case s.standby != "" && s.demands.level != fence.Bounded:
 		return reasons.ReplicaLevel
-	case slices.ContainsFunc(s.searchPath, func(name string) bool { return strings.HasPrefix(name, temporaryPrefix) }):
+	case slices.ContainsFunc(s.searchPath, func(name string) bool { return strings.HasPrefix(name, settings.TemporaryPrefix) }):
 		return reasons.Temporary
 	case !resolved:
 		return reasons.TemporaryPath
 	case s.serverState.objection != "":
 		return s.serverState.objection
 	}
-	return objection(conditions, values)
-}
-
-// objection is the reason of the first setting that a session is not served with.
-func objection(conditions []*setting, values map[string][]byte) string {
-	for _, c := range conditions {
-		if c.objects(values[c.name]) {
-			return c.reason
-		}
-	}
-	return ""
+	return settings.Objection(values)
 }
 
 // namedCatalog is a search path that may name pg_catalog, and nil for others. What

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/invalidation/settings"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -94,19 +95,19 @@ func printedArray(parts [][]byte) []byte {
 // TestEachKeyedPartIsInTheKey changes one at a time of what a probe finds.
 func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	t.Parallel()
-	settings, start := make([][]byte, len(askedSettings)), make([][]byte, len(startConditions))
+	found, start := make([][]byte, len(askedSettings)), make([][]byte, len(settings.AtStart))
 	row := make([][]byte, probeColumns)
 	state := func() *sessionState {
 		t.Helper()
-		row[columnSettings], row[columnStart] = printedArray(settings), printedArray(start)
+		row[columnSettings], row[columnStart] = printedArray(found), printedArray(start)
 		s := parseProbe(appendParts([]byte{0, probeColumns}, row), nil)
 		if s == nil {
 			t.Fatal("the probe is not understood")
 		}
 		return s
 	}
-	for i := range settings {
-		settings[i] = []byte("same")
+	for i := range found {
+		found[i] = []byte("same")
 	}
 	for _, i := range []int{columnUser, columnSessionUser, columnRole, columnIncarnation, columnDatabase} {
 		row[i] = []byte("same")
@@ -115,12 +116,12 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	first := state()
 	for i, name := range askedSettings {
 		for _, other := range [][]byte{nil, []byte("other"), {}} {
-			settings[i] = other
-			if changed := state().id != first.id; changed != slices.Contains(keyedSettings, name) {
+			found[i] = other
+			if changed := state().id != first.id; changed != slices.Contains(settings.Keyed, name) {
 				t.Errorf("%s as %q: the key changes: %v", name, other, changed)
 			}
 		}
-		settings[i] = []byte("same")
+		found[i] = []byte("same")
 	}
 	for _, i := range []int{columnUser, columnSessionUser, columnRole, columnDatabase, columnSearchPath} {
 		before := row[i]

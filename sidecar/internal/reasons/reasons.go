@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/invalidation/settings"
 )
 
 // The reasons of a session, beside those of the analysis.
@@ -24,13 +25,13 @@ const (
 	TooLong          = "message_too_long"
 	Noticed          = "notice"
 	ProbeFailed      = "session_not_understood"
-	Isolation        = "isolation"
+	Isolation        = settings.ReasonIsolation
 	Temporary        = "temporary_tables"
-	Encoding         = "client_encoding"
+	Encoding         = settings.ReasonEncoding
 	TemporaryPath    = "temporary_path"
-	Messages         = "message_level"
-	Setting          = "unusual_setting"
-	Library          = "library_loaded"
+	Messages         = settings.ReasonMessages
+	Setting          = settings.ReasonSetting
+	Library          = settings.ReasonLibrary
 	Demands          = "consistency_not_understood"
 	Incarnation      = "other_server"
 	NotFollowing     = "not_following"

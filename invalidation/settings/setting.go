@@ -1,13 +1,13 @@
-package wire
+package settings
 
 import (
 	"slices"
 	"strings"
 )
 
-// settingGroup are settings of which the same holds, for the same reason. One that
+// group are settings of which the same holds, for the same reason. One that
 // is neither keyed nor has a reason changes no answer.
-type settingGroup struct {
+type group struct {
 	// why says what they have to do with answers.
 	why string
 	// names, with blanks between them.
@@ -31,7 +31,7 @@ type settingGroup struct {
 // setting is one of them.
 type setting struct {
 	name string
-	*settingGroup
+	*group
 	// since and until are the major versions that have it, 0 for all.
 	since, until int
 	// optional is set if a server may be without it: a module's, a distribution's, or
@@ -39,13 +39,13 @@ type setting struct {
 	optional bool
 }
 
-// settings is what is decided of each.
-var settings = allSettings()
+// all is what is decided of each.
+var all = readGroups()
 
-func allSettings() (all []setting) {
-	for i := range settingGroups {
-		for _, text := range strings.Fields(settingGroups[i].names) {
-			s := setting{settingGroup: &settingGroups[i]}
+func readGroups() (all []setting) {
+	for i := range groups {
+		for _, text := range strings.Fields(groups[i].names) {
+			s := setting{group: &groups[i]}
 			s.read(text)
 			all = append(all, s)
 		}
@@ -89,35 +89,67 @@ func (s *setting) objects(value []byte) bool {
 
 // named are the names of the settings that are as wanted.
 func named(wanted func(*setting) bool) (names []string) {
-	for i := range settings {
-		if wanted(&settings[i]) {
-			names = append(names, settings[i].name)
+	for i := range all {
+		if wanted(&all[i]) {
+			names = append(names, all[i].name)
 		}
 	}
 	return names
 }
 
-// keyedSettings can change the result of a statement that the analysis accepts,
-// or the notices that come with it.
-var keyedSettings = named(func(s *setting) bool { return s.keyed })
+// Keyed can change the result of a statement that the analysis accepts, or the
+// notices that come with it: they are part of every key.
+var Keyed = named(func(s *setting) bool { return s.keyed })
 
-// parseSettings are those that the analysis applies to its own session.
-var parseSettings = named(func(s *setting) bool { return s.parse })
+// ForParsing are those that change what a text means before it is executed: the
+// analysis applies them to its own session.
+var ForParsing = named(func(s *setting) bool { return s.parse })
 
-// conditions are the settings with which a session is served only if they have one
-// of some values; those that a connection begins with apart.
+// Conditional are those that are not keyed and with some values of which a session
+// passes through: Objection says so.
+var Conditional = named(func(s *setting) bool { return s.reason != "" && !s.start && !s.keyed })
+
+// AtStart are those of which a value counts that a connection began with:
+// StartObjection says whether a session passes through because of it.
+var AtStart = namesOf(startConditions)
+
+// The settings with which a session is served only if they have one of some values;
+// those that a connection begins with apart.
 var (
 	conditions      = conditionsOf(false)
 	startConditions = conditionsOf(true)
 )
 
 func conditionsOf(start bool) (those []*setting) {
-	for i := range settings {
-		if s := &settings[i]; s.reason != "" && s.start == start {
+	for i := range all {
+		if s := &all[i]; s.reason != "" && s.start == start {
 			those = append(those, s)
 		}
 	}
 	return those
+}
+
+func namesOf(those []*setting) (names []string) {
+	for _, s := range those {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Objection is the reason of the first setting that a session is not served with,
+// empty if there is none. values holds Keyed and Conditional.
+func Objection(values map[string][]byte) string { return objection(conditions, values) }
+
+// StartObjection is Objection for AtStart.
+func StartObjection(values map[string][]byte) string { return objection(startConditions, values) }
+
+func objection(conditions []*setting, values map[string][]byte) string {
+	for _, c := range conditions {
+		if c.objects(values[c.name]) {
+			return c.reason
+		}
+	}
+	return ""
 }
 
 // sessionLibrariesSQL are the session_preload_libraries that the role or the database

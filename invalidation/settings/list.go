@@ -1,11 +1,9 @@
-package wire
+package settings
 
-import "github.com/freshet/freshet/sidecar/internal/reasons"
-
-// settingGroups are all the settings that a server of a supported version has, and
+// groups are all the settings that a server of a supported version has, and
 // some of modules. What a name is followed by: setting.read. A setting without a
 // mark is in all versions. (TestEverySettingIsDecided)
-var settingGroups = []settingGroup{
+var groups = []group{
 	{
 		why: "decides what a constant or an operator in a text means",
 		names: `
@@ -32,57 +30,57 @@ var settingGroups = []settingGroup{
 	{
 		why:   "at log or a debug level, Postgres tells the client of each statement what log_statement, log_duration, debug_print_plan and their kin say",
 		names: "client_min_messages",
-		keyed: true, only: []string{"notice", "warning", "error"}, reason: reasons.Messages,
+		keyed: true, only: []string{"notice", "warning", "error"}, reason: ReasonMessages,
 	},
 	{
 		why:   "another isolation level has the snapshots of its transactions",
 		names: "default_transaction_isolation",
-		only:  []string{"read committed"}, reason: reasons.Isolation,
+		only:  []string{"read committed"}, reason: ReasonIsolation,
 	},
 	{
 		why:   "texts are analysed and compared as UTF8",
 		names: "client_encoding",
-		only:  []string{"UTF8"}, reason: reasons.Encoding,
+		only:  []string{"UTF8"}, reason: ReasonEncoding,
 	},
 	{
 		why:   "an index gives a random part of what it finds",
 		names: "gin_fuzzy_search_limit",
-		only:  []string{"0"}, reason: reasons.Setting,
+		only:  []string{"0"}, reason: ReasonSetting,
 	},
 	{
 		why:   "views, or foreign tables, are forbidden",
 		names: "restrict_nonsystem_relation_kind?",
-		only:  []string{""}, reason: reasons.Setting,
+		only:  []string{""}, reason: ReasonSetting,
 	},
 	{
 		why:   "a damaged page is read as if it were none",
 		names: "ignore_checksum_failure zero_damaged_pages",
-		only:  []string{"off"}, reason: reasons.Setting,
+		only:  []string{"off"}, reason: ReasonSetting,
 	},
 	{
 		why:   "the plans of auto_explain are sent to the client at notice and above",
 		names: "auto_explain.log_level?",
-		only:  []string{"log", "debug", "debug1", "debug2", "debug3", "debug4", "debug5"}, reason: reasons.Setting,
+		only:  []string{"log", "debug", "debug1", "debug2", "debug3", "debug4", "debug5"}, reason: ReasonSetting,
 	},
 	{
 		why:   "what a damaged index of a catalog lacks is found without it",
 		names: "ignore_system_indexes",
-		start: true, only: []string{"off"}, reason: reasons.Setting,
+		start: true, only: []string{"off"}, reason: ReasonSetting,
 	},
 	{
 		why:   "what else a client may read depends on its security label",
 		names: "sepgsql.permissive?",
-		start: true, only: []string{}, reason: reasons.Library,
+		start: true, only: []string{}, reason: ReasonLibrary,
 	},
 	{
 		why:   "a library can change every answer",
 		names: "local_preload_libraries",
-		start: true, admits: harmlessLibraries, reason: reasons.Library,
+		start: true, admits: harmlessLibraries, reason: ReasonLibrary,
 	},
 	{
 		why:   "a library can change every answer: those of the role and the database, as the whole server's are the same for all, and ordinary roles cannot read them",
 		names: "session_preload_libraries",
-		start: true, value: sessionLibrariesSQL, admits: harmlessLibraries, reason: reasons.Library,
+		start: true, value: sessionLibrariesSQL, admits: harmlessLibraries, reason: ReasonLibrary,
 	},
 	{
 		why:   "the names in it are resolved by the probe, and what they lead to is in the key",
