@@ -140,7 +140,7 @@ func (c *Cache) Peek(key []byte, hash uint64) *Entry {
 func (c *Cache) Find(key []byte, hash uint64) *Entry {
 	e := c.Peek(key, hash)
 	if e == nil {
-		c.counters.stripe(hash).misses.Add(1)
+		c.counters.own().misses.Add(1)
 	}
 	return e
 }
@@ -149,7 +149,7 @@ func (c *Cache) Find(key []byte, hash uint64) *Entry {
 // counts it. Nil is none that could be served.
 func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Session) Outcome {
 	outcome := c.Serve(e, now, s)
-	counted := c.counters.stripe(hash)
+	counted := c.counters.own()
 	switch outcome {
 	case Hit:
 		counted.hits.Add(1)

@@ -3,16 +3,13 @@ package engine
 import (
 	"sync/atomic"
 
+	"github.com/freshet/freshet/cache/internal/stripe"
 	"github.com/freshet/freshet/cache/memory"
 )
 
-// counterStripes is how many places the hot counters are spread over, a power of
-// two, so that readers of different keys do not share a cache line.
-const counterStripes = 16
-
 // counters are what the cache counts.
 type counters struct {
-	lookups [counterStripes]lookupCounters
+	lookups [stripe.Count]lookupCounters
 
 	fetched, coalesced, alone         atomic.Uint64
 	unusable                          [faults]atomic.Uint64
@@ -21,15 +18,14 @@ type counters struct {
 	leases, leasesAwaited, leasesVain atomic.Uint64
 }
 
-// lookupCounters fill a cache line and its neighbour.
+// lookupCounters are those of some goroutines.
 type lookupCounters struct {
 	hits, misses, unproven atomic.Uint64
-	_                      [104]byte
+	_                      stripe.Padding
 }
 
-func (c *counters) stripe(hash uint64) *lookupCounters {
-	return &c.lookups[hash%counterStripes]
-}
+// own returns the counters of the calling goroutine.
+func (c *counters) own() *lookupCounters { return &c.lookups[stripe.OfCaller()] }
 
 // Stats are counts since New.
 type Stats struct {

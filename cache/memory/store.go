@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/freshet/freshet/cache/internal/stripe"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 	// told of them.
 	accessBufferItems = 64
 
-	// stripes is how many locks share the keys, a power of two.
-	stripes = 64
+	// orders is how many locks share the keys, a power of two.
+	orders = 64
 )
 
 // Options configure a Store.
@@ -41,23 +43,34 @@ type Options struct {
 type Store[T any] struct {
 	items    *ristretto.Cache[uint64, *T]
 	maxBytes int64
-	locks    [stripes]stripe
+	// gates are for the goroutines, orders for the keys.
+	gates  [stripe.Count]gate
+	orders [orders]order
 
 	live      atomic.Int64
 	evictions atomic.Uint64
 	rejected  atomic.Uint64
 }
 
-// stripe is what the keys of one stripe share. Its size keeps neighbours out of
-// one another's cache line.
-type stripe struct {
-	// gate is held for reading by every method, and for writing by Close.
-	// Ristretto's Close closes channels that its other methods send on.
-	gate   sync.RWMutex
+// gate is held for reading by every method, and for writing by Close, that of its
+// goroutine: Ristretto's Close closes channels that its other methods send on.
+type gate struct {
+	sync.RWMutex
 	closed bool
-	// order makes changes of one key take effect one after the other.
-	order sync.Mutex
-	_     [64]byte
+	_      stripe.Padding
+}
+
+// order makes changes of one key take effect one after the other.
+type order struct {
+	sync.Mutex
+	_ stripe.Padding
+}
+
+// enter holds the gate of the calling goroutine, which is to be left with RUnlock.
+func (s *Store[T]) enter() *gate {
+	g := &s.gates[stripe.OfCaller()]
+	g.RLock()
+	return g
 }
 
 // New returns an empty store. It starts goroutines, which Close ends.
@@ -94,10 +107,9 @@ func (s *Store[T]) left(value *T) {
 // Get returns the value last set under hash, if it is still held. It does not
 // allocate, but for one buffer in accessBufferItems calls.
 func (s *Store[T]) Get(hash uint64) (*T, bool) {
-	p := &s.locks[hash%stripes]
-	p.gate.RLock()
-	defer p.gate.RUnlock()
-	if p.closed {
+	g := s.enter()
+	defer g.RUnlock()
+	if g.closed {
 		return nil, false
 	}
 	return s.items.Get(hash)
@@ -109,10 +121,9 @@ func (s *Store[T]) Get(hash uint64) (*T, bool) {
 // less often than that which would have to go. A refused value may leave an
 // older one of its hash in place.
 func (s *Store[T]) Set(hash uint64, value *T, cost int64) bool {
-	p := &s.locks[hash%stripes]
-	p.gate.RLock()
-	defer p.gate.RUnlock()
-	if p.closed || cost+itemOverhead > s.maxBytes {
+	g := s.enter()
+	defer g.RUnlock()
+	if g.closed || cost+itemOverhead > s.maxBytes {
 		s.rejected.Add(1)
 		return false
 	}
@@ -124,8 +135,9 @@ func (s *Store[T]) Set(hash uint64, value *T, cost int64) bool {
 	//  4. B's reader is given A's value.
 	//
 	// Forced by TestSetAfterSetKeepsTheNewer.
-	p.order.Lock()
-	defer p.order.Unlock()
+	o := &s.orders[hash%orders]
+	o.Lock()
+	defer o.Unlock()
 	s.live.Add(1)
 	if !s.items.Set(hash, value, cost+itemOverhead) {
 		s.live.Add(-1)
@@ -139,14 +151,14 @@ func (s *Store[T]) Set(hash uint64, value *T, cost int64) bool {
 
 // Del forgets what is held under hash. It may wait for sets under way.
 func (s *Store[T]) Del(hash uint64) {
-	p := &s.locks[hash%stripes]
-	p.gate.RLock()
-	defer p.gate.RUnlock()
-	if p.closed {
+	g := s.enter()
+	defer g.RUnlock()
+	if g.closed {
 		return
 	}
-	p.order.Lock()
-	defer p.order.Unlock()
+	o := &s.orders[hash%orders]
+	o.Lock()
+	defer o.Unlock()
 	s.items.Del(hash)
 }
 
@@ -162,10 +174,9 @@ type Stats struct {
 // Stats returns counts that were each right at some moment of the call.
 func (s *Store[T]) Stats() Stats {
 	st := Stats{MaxBytes: s.maxBytes, Evictions: s.evictions.Load(), Rejected: s.rejected.Load()}
-	p := &s.locks[0]
-	p.gate.RLock()
-	defer p.gate.RUnlock()
-	if !p.closed {
+	g := s.enter()
+	defer g.RUnlock()
+	if !g.closed {
 		st.Items = s.live.Load()
 		st.Bytes = s.maxBytes - s.items.RemainingCost()
 	}
@@ -175,15 +186,15 @@ func (s *Store[T]) Stats() Stats {
 // Close forgets everything and ends the store's goroutines. Afterwards Get
 // finds nothing and Set refuses. It may be called more than once.
 func (s *Store[T]) Close() {
-	for i := range s.locks {
-		s.locks[i].gate.Lock()
-		defer s.locks[i].gate.Unlock()
+	for i := range s.gates {
+		s.gates[i].Lock()
+		defer s.gates[i].Unlock()
 	}
-	if s.locks[0].closed {
+	if s.gates[0].closed {
 		return
 	}
-	for i := range s.locks {
-		s.locks[i].closed = true
+	for i := range s.gates {
+		s.gates[i].closed = true
 	}
 	s.items.Close()
 }
