@@ -63,6 +63,9 @@ func (c *condition) noteAnswer(kind call, err error) {
 // refusalOf is what Redis says to a call that it refuses, nil if it did not answer
 // or took it.
 func refusalOf(err error) *string {
+	if err == nil {
+		return nil
+	}
 	var answer goredis.Error
 	if !errors.As(err, &answer) {
 		return nil

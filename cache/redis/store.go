@@ -51,6 +51,8 @@ type Store struct {
 	timeout time.Duration
 	prefix  string
 	health  *health
+	// readings are the questions of Get.
+	readings *readings
 	// condition is what Redis says of itself.
 	condition condition
 
@@ -75,6 +77,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix}
+	s.readings = newReadings(s.client)
 	s.health = newHealth(ctx, s.client, s.timeout, s.probe, s.condition.tell)
 	s.condition.logger, s.condition.health, s.condition.told = o.Logger, s.health, Up
 	return s, nil
@@ -119,19 +122,11 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Du
 	s.gets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	pipeline := s.client.Pipeline()
-	// The life first: if the value is replaced in between, the new one gets the
-	// shorter life of the old.
-	life := pipeline.PTTL(call, s.prefix+key)
-	// A range and not the whole: who filled this Redis with values of 500 MB
-	// fills no memory here.
-	text := pipeline.GetRange(call, s.prefix+key, 0, ValueMax)
-	_, err := pipeline.Exec(call)
+	value, left, err := s.readings.ask(call, s.prefix+key)
 	if !s.settle(ctx, part, callRead, key, err) {
 		return nil, 0, false
 	}
-	value, _ = text.Bytes()
-	return s.usable(value, life.Val())
+	return s.usable(value, left)
 }
 
 // usable counts and returns a value that may be one that Set set.

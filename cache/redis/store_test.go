@@ -377,3 +377,26 @@ func TestClosedStoreMisses(t *testing.T) {
 	}
 	// The cleanup closes it once more.
 }
+
+// Questions are used again, and never for two keys at once.
+func TestReadersGetTheirOwnValues(t *testing.T) {
+	t.Parallel()
+	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	const keys, rounds = 8, 200
+	for i := range keys {
+		s.Set(t.Context(), fmt.Sprint("own-", i), []byte(fmt.Sprint("value ", i)), time.Duration(i+1)*time.Hour)
+	}
+	var all sync.WaitGroup
+	for i := range keys {
+		all.Go(func() {
+			for range rounds {
+				value, left, ok := s.Get(t.Context(), fmt.Sprint("own-", i))
+				if !ok || string(value) != fmt.Sprint("value ", i) || left.Round(time.Hour) != time.Duration(i+1)*time.Hour {
+					t.Errorf("key %d: %q, %v, %v", i, value, left, ok)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
