@@ -34,8 +34,8 @@ type Cache struct {
 // loadMaxDefault is the default of Options.LoadMax.
 const loadMaxDefault = 30 * time.Second
 
-// Options configure a Cache. Of the engine's only Fence is required.
-type Options struct {
+// CacheOptions configure a Cache. Of the engine's only Fence is required.
+type CacheOptions struct {
 	engine.Options
 	// Resolve returns the tags that stand for a dependency of a wrapped function's
 	// load: for a table those of its rows or of the whole, with the tag of its
@@ -53,7 +53,7 @@ type Options struct {
 
 // New returns an empty cache. Run must be running for entries to reach the
 // second tier, and Close frees what New took.
-func New(o Options) (*Cache, error) {
+func New(o CacheOptions) (*Cache, error) {
 	if o.LoadMax < 0 {
 		return nil, errors.New("make cache: LoadMax is negative, use 0 for its default")
 	}

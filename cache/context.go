@@ -2,8 +2,25 @@ package cache
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+)
+
+// Level is what reads demand of the answers that they are given.
+type Level = fence.Level
+
+// The levels.
+const (
+	// OwnWrites is the default: bounded staleness, and never older than what the
+	// process has written or the session has been shown.
+	OwnWrites = fence.OwnWrites
+	// Bounded staleness alone: two reads may go back in time, within the bound. Nobody
+	// waits for a write of his own process.
+	Bounded = fence.Bounded
+	// Strong reads also show every commit acknowledged anywhere before they began.
+	Strong = fence.Strong
 )
 
 type readerKey struct{}
@@ -23,23 +40,59 @@ func readerOf(ctx context.Context) reader {
 	return *r
 }
 
-// WithSession returns a context whose reads belong to session s: they see the
-// session's own writes, once Wrote told of them, and never go back in time. A
-// session is as long as its user needs that, a request or a login.
-func WithSession(ctx context.Context, s *fence.Session) context.Context {
+// sessionOf returns the session of ctx, nil if it has none.
+func sessionOf(ctx context.Context) *fence.Session { return readerOf(ctx).session }
+
+func withSession(ctx context.Context, s *fence.Session) context.Context {
 	return context.WithValue(ctx, readerKey{}, &reader{s, readerOf(ctx).bypasses})
 }
 
-// SessionFrom returns the session of ctx, or nil: bounded staleness alone.
-func SessionFrom(ctx context.Context) *fence.Session {
-	return readerOf(ctx).session
+// WithSession returns a context whose reads are a session of their own: they never go
+// back in time among themselves, and do not wait for what others of the process were
+// shown. A session is as long as its user needs that, a request or a login.
+func WithSession(ctx context.Context) context.Context { return withSession(ctx, new(fence.Session)) }
+
+// derived returns a context whose session has the past of that of ctx and demands of
+// its own, which change sets. A context without a session gets one.
+func derived(ctx context.Context, change func(*fence.Session)) context.Context {
+	s := new(fence.Session)
+	if before := sessionOf(ctx); before != nil {
+		s = before.Derive()
+	}
+	change(s)
+	return withSession(ctx, s)
+}
+
+// WithLevel returns a context whose reads demand a level. Its session is that of ctx,
+// or one of its own.
+func WithLevel(ctx context.Context, l Level) context.Context {
+	return derived(ctx, func(s *fence.Session) { s.SetLevel(l) })
+}
+
+// WithStaleness returns a context whose reads show every commit acknowledged more than
+// d ago, in place of the cache's own bound; 0 is that. Its session is that of ctx, or one
+// of its own.
+func WithStaleness(ctx context.Context, d time.Duration) context.Context {
+	return derived(ctx, func(s *fence.Session) { s.SetStaleness(d) })
+}
+
+// WithToken returns a context whose reads show at least what a token stands for:
+// Cache.Token, of this process or another, or SHOW freshet.token behind the sidecar. Its
+// session is that of ctx, or one of its own. A token of another database, or of before
+// a failover, can never be reached: its reads go to Postgres.
+func WithToken(ctx context.Context, token string) (context.Context, error) {
+	head, err := fence.ParseHead(token)
+	if err != nil {
+		return ctx, fmt.Errorf("read the token: %w", err)
+	}
+	return derived(ctx, func(s *fence.Session) { s.SetAfter(head) }), nil
 }
 
 // Wrote tells the session of ctx, if there is one, that it wrote to the
 // database, or read it without the cache. Call it after the write was
 // acknowledged, or failed in a way that leaves doubt.
 func Wrote(ctx context.Context) {
-	if s := SessionFrom(ctx); s != nil {
+	if s := sessionOf(ctx); s != nil {
 		s.Received(fence.Now())
 	}
 }
@@ -48,5 +101,5 @@ func Wrote(ctx context.Context) {
 // in a transaction that wrote or that has a snapshot of its own: what it reads
 // is not what others may see.
 func Bypass(ctx context.Context) context.Context {
-	return context.WithValue(ctx, readerKey{}, &reader{SessionFrom(ctx), true})
+	return context.WithValue(ctx, readerKey{}, &reader{sessionOf(ctx), true})
 }

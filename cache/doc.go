@@ -3,7 +3,7 @@
 // as promised.
 //
 // Wrap is its face. A Cache is shared by all wrapped functions of a process, and
-// through Options.Remote by all processes; of any number of callers that miss one
+// through CacheOptions.Remote by all processes; of any number of callers that miss one
 // key together, one loads. What an answer depends on, a Policy says with Row, Table
 // and Tag; a context says whose reads its calls are (WithSession) and which must
 // not be cached (Bypass).

@@ -79,7 +79,7 @@ func shop(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := cache.New(cache.Options{
+	c, err := cache.New(cache.CacheOptions{
 		Options: engine.Options{Fence: rules, Confirm: follower.Confirm}, Resolve: cache.Watched(follower.State),
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func shop(ctx context.Context) (err error) {
 			return []cache.Dependency{cache.Row("public.products", "id", id)}
 		},
 	})
-	ctx = cache.WithSession(ctx, new(fence.Session))
+	ctx = cache.WithSession(ctx)
 	show := func() error {
 		for range 2 {
 			p, err := byID(ctx, 1)

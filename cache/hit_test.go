@@ -31,7 +31,7 @@ type product struct {
 func hits(t testing.TB, c *Cache, s *fence.Session) map[string]func(i int) {
 	ctx := t.Context()
 	if s != nil {
-		ctx = WithSession(ctx, s)
+		ctx = withSession(ctx, s)
 	}
 	texts := make([]string, keysMax)
 	for i := range texts {
@@ -61,7 +61,7 @@ func hitResolve(Dependency, fence.Label) Resolution {
 
 func hitCache(t testing.TB) *Cache {
 	w := world.New()
-	c, err := New(Options{
+	c, err := New(CacheOptions{
 		Options: engine.Options{Fence: w.Fence, MemoryBytes: 1 << 22, Staleness: time.Hour},
 		Resolve: hitResolve,
 	})

@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 }
 
 // open returns a running cache of w.
-func open(t *testing.T, w *world.World, change func(*Options)) *Cache {
+func open(t *testing.T, w *world.World, change func(*CacheOptions)) *Cache {
 	t.Helper()
-	o := Options{
+	o := CacheOptions{
 		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, MemoryBytes: 1 << 22, Staleness: time.Hour},
 		Resolve: func(d Dependency, _ fence.Label) Resolution {
 			if d.Table != "public.numbers" {
@@ -54,6 +54,6 @@ func open(t *testing.T, w *world.World, change func(*Options)) *Cache {
 func pair(t *testing.T) (w *world.World, b *world.Bag, first, second *Cache) {
 	t.Helper()
 	w, b = world.New(), world.NewBag()
-	shared := func(o *Options) { o.Remote = b }
+	shared := func(o *CacheOptions) { o.Remote = b }
 	return w, b, open(t, w, shared), open(t, w, shared)
 }

@@ -30,7 +30,7 @@ func TestSameNameTwice(t *testing.T) {
 // for itself.
 func TestRecursion(t *testing.T) {
 	t.Parallel()
-	c := open(t, world.New(), func(o *Options) { o.WaitMax = time.Minute })
+	c := open(t, world.New(), func(o *CacheOptions) { o.WaitMax = time.Minute })
 	p := Policy[int, number]{TagsFromKey: dependsOnNumber}
 	var first, second, counting getter
 	first = Wrap(c, "first", func(ctx context.Context, id int) (number, error) { return second(ctx, id) }, p)

@@ -22,7 +22,7 @@ type mirrored struct {
 	get    func(context.Context, int) (int, error)
 }
 
-func newMirrored(t *testing.T, change func(*Options)) *mirrored {
+func newMirrored(t *testing.T, change func(*CacheOptions)) *mirrored {
 	t.Helper()
 	w := world.New()
 	m := &mirrored{w: w, Cache: open(t, w, change), mirror: world.NewMirror(w)}
@@ -62,11 +62,11 @@ func TestReplicaServesBoundedReadersOnly(t *testing.T) {
 	for _, level := range []fence.Level{fence.OwnWrites, fence.Strong} {
 		s := &fence.Session{}
 		s.SetLevel(level)
-		m.want(t, WithSession(t.Context(), s), 1, 1)
+		m.want(t, withSession(t.Context(), s), 1, 1)
 	}
 	bounded := &fence.Session{}
 	bounded.SetLevel(fence.Bounded)
-	m.want(t, WithSession(t.Context(), bounded), 1, 1) // the primary's entry is good for all
+	m.want(t, withSession(t.Context(), bounded), 1, 1) // the primary's entry is good for all
 }
 
 func TestLaggingReplicaCostsALoad(t *testing.T) {

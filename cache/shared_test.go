@@ -18,7 +18,7 @@ import (
 
 // forgetful is a cache of a world whose first tier has room for nothing.
 func forgetful(t testing.TB, w *world.World, store *redis.Store) *Cache {
-	c, err := New(Options{
+	c, err := New(CacheOptions{
 		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, Remote: store, MemoryBytes: 1, Staleness: time.Hour},
 		Resolve: hitResolve,
 	})

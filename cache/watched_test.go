@@ -79,7 +79,7 @@ func newBed(t *testing.T, setup string, watch ...string) *bed {
 	if b.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: config, Fence: rules}); err != nil {
 		t.Fatal(err)
 	}
-	b.cache, err = cache.New(cache.Options{
+	b.cache, err = cache.New(cache.CacheOptions{
 		Options: engine.Options{Fence: rules, Confirm: b.follower.Confirm, Staleness: time.Minute},
 		Resolve: cache.Watched(b.follower.State),
 		Logger:  slog.New(slog.NewTextHandler(b.log, nil)),

@@ -157,7 +157,7 @@ func TestDependenciesAreResolvedForTheLabel(t *testing.T) {
 	t.Parallel()
 	w := world.New()
 	var asked []fence.Label
-	c := open(t, w, func(o *Options) {
+	c := open(t, w, func(o *CacheOptions) {
 		o.Resolve = func(_ Dependency, label fence.Label) Resolution {
 			asked = append(asked, label)
 			return Resolution{Tags: []fence.Tag{world.NumberTag}}
@@ -228,7 +228,7 @@ func TestSessionOfAWrappedFunction(t *testing.T) {
 	l := &loader{world: w}
 	f := wrapNumber(c, l)
 	var s fence.Session
-	ctx := WithSession(t.Context(), &s)
+	ctx := withSession(t.Context(), &s)
 	get(t, ctx, f)
 	w.Commit()
 	Wrote(ctx)
@@ -251,7 +251,7 @@ func TestUnprovenLoads(t *testing.T) {
 	w.SetDeaf(true)
 	w.Commit()
 	var s fence.Session
-	ctx := WithSession(t.Context(), &s)
+	ctx := withSession(t.Context(), &s)
 	Wrote(ctx)
 	for range 2 {
 		if got := get(t, ctx, f); got != 2 {
@@ -291,7 +291,7 @@ func TestManyReadersOneLoad(t *testing.T) {
 	for range many {
 		readers.Go(func() {
 			var s fence.Session
-			if n, err := f(WithSession(t.Context(), &s), 1); err != nil || n.Value != 1 {
+			if n, err := f(withSession(t.Context(), &s), 1); err != nil || n.Value != 1 {
 				t.Errorf("%+v, %v", n, err)
 			}
 		})
@@ -389,7 +389,7 @@ func TestCloseEndsLoadsAndLaterReadsLoad(t *testing.T) {
 func TestLoadMax(t *testing.T) {
 	t.Parallel()
 	w := world.New()
-	c := open(t, w, func(o *Options) { o.LoadMax = time.Millisecond })
+	c := open(t, w, func(o *CacheOptions) { o.LoadMax = time.Millisecond })
 	f := wrapNumber(c, &loader{world: w, during: func(ctx context.Context) { <-ctx.Done() }})
 	if _, err := f(t.Context(), 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
@@ -443,7 +443,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 	})
 	w := world.New()
 	tier := &noted{Store: store}
-	shared := func(o *Options) { o.Remote = tier }
+	shared := func(o *CacheOptions) { o.Remote = tier }
 	processes := []getter{wrapNumber(open(t, w, shared), &loader{world: w}), wrapNumber(open(t, w, shared), &loader{world: w})}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
@@ -458,7 +458,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 				default:
 				}
 				var s fence.Session
-				ctx := WithSession(t.Context(), &s)
+				ctx := withSession(t.Context(), &s)
 				least := w.Read()
 				Wrote(ctx) // it knows of everything committed until now
 				began := time.Now()

@@ -23,10 +23,30 @@ const (
 // OwnWrites, with the staleness of its cache, and has seen nothing. Its methods
 // may be called concurrently.
 type Session struct {
+	// of, unless nil, is the session whose past this one shares.
+	of        *Session
 	need      atomic.Int64
 	level     atomic.Uint32
 	staleness atomic.Int64
 	after     atomic.Pointer[Head]
+}
+
+// Derive returns a session that shares the past of s, whatever either is shown or
+// writes from now on, and has demands of its own, which at first are those of s.
+func (s *Session) Derive() *Session {
+	derived := &Session{of: s.past()}
+	derived.level.Store(s.level.Load())
+	derived.staleness.Store(s.staleness.Load())
+	derived.after.Store(s.after.Load())
+	return derived
+}
+
+// past is the session that remembers what s was shown.
+func (s *Session) past() *Session {
+	if s.of != nil {
+		return s.of
+	}
+	return s
 }
 
 // SetLevel changes what the session demands from now on.
@@ -61,7 +81,7 @@ func (s *Session) Begin(at Instant) {
 // of the database that no head is known to include: an answer that came from
 // Postgres, the acknowledgement of a write, an entry just loaded.
 func (s *Session) Received(at Instant) {
-	raise(&s.need, at)
+	raise(&s.past().need, at)
 }
 
 // raise makes a moment at least at.
@@ -76,7 +96,7 @@ func raise(moment *atomic.Int64, at Instant) {
 
 // Need returns the moment at or after which a completed look must have begun
 // for the session to see what it has been shown.
-func (s *Session) Need() Instant { return Instant(s.need.Load()) }
+func (s *Session) Need() Instant { return Instant(s.past().need.Load()) }
 
 // Demand returns the moment at or after which a completed look must have begun
 // before the session may be served from a cache at moment now. staleness is the

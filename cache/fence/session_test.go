@@ -148,3 +148,27 @@ func TestReplicaLabelNeverSettles(t *testing.T) {
 		t.Error("what a replica showed is called settled")
 	}
 }
+
+// A derived session has one past with the session that it comes from, and demands of
+// its own.
+func TestDerivedSessionSharesThePast(t *testing.T) {
+	t.Parallel()
+	var s Session
+	s.SetStaleness(time.Minute)
+	derived := s.Derive()
+	derived.SetLevel(Strong)
+	again := derived.Derive()
+	again.SetLevel(Bounded)
+	again.Received(5)
+	derived.Begin(7)
+	s.Begin(9)
+	if s.Need() != 7 || derived.Need() != 7 || again.Need() != 7 {
+		t.Errorf("needs %d, %d and %d, want 7 of all", s.Need(), derived.Need(), again.Need())
+	}
+	if !again.Bounded() || derived.Bounded() || s.Bounded() {
+		t.Error("the level of one is that of another")
+	}
+	if got, want := again.Demand(Instant(2*time.Hour), time.Second), Instant(2*time.Hour).Add(-time.Minute); got != want {
+		t.Errorf("demands %v, want %v: the staleness at first is that of the session it comes from", got, want)
+	}
+}
