@@ -65,8 +65,8 @@ build: go ## Build bin/freshet and bin/loadtest
 .PHONY: demo
 demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
 	@.ci/install-packages servers
-	@$(MAKE) --no-print-directory build
-	bin/freshet demo --duration $(DURATION)
+	go build -o bin/demo ./loadtest/demo
+	bin/demo --duration $(DURATION)
 
 .PHONY: soak
 soak: ## Check promises under faults, hunt at random, ten minutes (READS=1000000, SEED=1, MUTANTS=1)
@@ -81,7 +81,7 @@ endif
 # What of the tests is quick: what needs no PostgreSQL, one place where answers are
 # compared with PostgreSQL's byte for byte, and every promise in the order of events
 # that is hardest for it, through real sidecars. README.md names the tests.
-QUICK_PACKAGES := ./cache/... ./sidecar/dashboard ./loadtest/mutant ./loadtest/view ./.ci/imports ./.ci/docs
+QUICK_PACKAGES := ./cache/... ./sidecar/dashboard ./loadtest/mutant ./loadtest/demo/view ./.ci/imports ./.ci/docs
 QUICK_TESTS := TestSidecarAnswersAsPostgresDoes|TestScriptsFindNothingWrongWithTheProduct
 
 .PHONY: quick

@@ -1,7 +1,7 @@
 // Command imports checks the directions in which the project's packages may
 // import each other and the outside: by the table in docs/architecture.md, which
 // names every package and all that each imports of ours, by rules of principle, and
-// by what a program links that imports the library. It prints every violation with
+// by what users' programs link. It prints every violation with
 // its reason and fails if there is one.
 //
 // It looks at the imports of production code on this platform, not at tests: a
@@ -32,8 +32,8 @@ func main() {
 	}
 }
 
-// check returns what breaks the rules, the table of the architecture, or the
-// library's weight.
+// check returns what breaks the rules or the table of the architecture, and what users
+// would link for nothing.
 func check() ([]string, error) {
 	packages, err := list()
 	if err != nil {
@@ -47,11 +47,15 @@ func check() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	linked, err := linkedByLibrary()
-	if err != nil {
-		return nil, err
+	found := slices.Concat(violations(packages), table.violations(packages))
+	for _, p := range products {
+		more, err := p.overweight()
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
 	}
-	return slices.Concat(violations(packages), table.violations(packages), overweight(linked)), nil
+	return found, nil
 }
 
 // pkg is the part of go list's output that the rules need.

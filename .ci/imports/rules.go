@@ -39,7 +39,7 @@ var rules = []rule{
 	},
 	{
 		applies: in("./cache/engine"),
-		forbids: both(in("."), notIn("./cache/fence", "./cache/memory")),
+		forbids: both(in("."), notIn("./cache/fence", "./cache/memory", "./cache/internal")),
 		reason:  "the engine decides what is served; who loads, and from where, is its callers' matter",
 	},
 	{
@@ -56,6 +56,11 @@ var rules = []rule{
 		applies: in("./invalidation"),
 		forbids: both(in("."), notIn("./cache/fence", "./invalidation")),
 		reason:  "invalidation feeds the fence and knows no cache and no sidecar",
+	},
+	{
+		applies: in("./sidecar", "./invalidation"),
+		forbids: in("./loadtest"),
+		reason:  "the product links no harness, no demo and no proof",
 	},
 	{
 		applies: independent,
@@ -133,4 +138,8 @@ func notIn(roots ...string) func(string) bool {
 
 func both(one, two func(string) bool) func(string) bool {
 	return func(importPath string) bool { return one(importPath) && two(importPath) }
+}
+
+func either(one, two func(string) bool) func(string) bool {
+	return func(importPath string) bool { return one(importPath) || two(importPath) }
 }

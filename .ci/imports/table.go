@@ -11,16 +11,9 @@ import (
 // document is where the table of packages stands.
 const document = "docs/architecture.md"
 
-// table is what each package may import of ours, by the document: relative paths,
-// or everything.
-type table map[string]permission
-
-type permission struct {
-	all bool
-	of  []string
-}
-
-func (p permission) allows(to string) bool { return p.all || slices.Contains(p.of, to) }
+// table is what each package may import of ours, by the document, all as relative
+// paths.
+type table map[string][]string
 
 var (
 	tableRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*\\|([^|]+)\\|$")
@@ -28,7 +21,7 @@ var (
 )
 
 // readTable finds the table's rows: | `package` | job | what it may import of ours |.
-// The last column holds packages in backquotes, or "nothing", or "all".
+// The last column holds packages in backquotes, or "nothing".
 func readTable(text string) (table, error) {
 	_, text, found := strings.Cut(text, "| package | job | may import of ours |\n")
 	if !found {
@@ -38,18 +31,21 @@ func readTable(text string) (table, error) {
 	rows := table{}
 	for _, row := range tableRow.FindAllStringSubmatch(text, -1) {
 		from, cell := "./"+row[1], strings.TrimSpace(row[2])
-		var p permission
+		var of []string
 		for _, to := range quoted.FindAllStringSubmatch(cell, -1) {
-			p.of = append(p.of, "./"+to[1])
+			of = append(of, "./"+to[1])
 		}
-		p.all = cell == "all"
-		if rest := strings.Trim(quoted.ReplaceAllString(cell, ""), ", "); rest != "" && rest != "all" && rest != "nothing" || len(p.of) > 0 && rest != "" {
-			return nil, fmt.Errorf("%s: the row of %s says %q: name packages, or nothing, or all", document, row[1], cell)
+		want := ""
+		if len(of) == 0 {
+			want = "nothing"
+		}
+		if strings.Trim(quoted.ReplaceAllString(cell, ""), ", ") != want {
+			return nil, fmt.Errorf("%s: the row of %s says %q: name packages, or nothing", document, row[1], cell)
 		}
 		if _, twice := rows[from]; twice {
 			return nil, fmt.Errorf("%s has two rows of %s", document, row[1])
 		}
-		rows[from] = p
+		rows[from] = of
 	}
 	return rows, nil
 }
@@ -67,11 +63,11 @@ func (t table) violations(packages []pkg) []string {
 			continue
 		}
 		delete(rows, from)
-		unused := slices.Clone(row.of)
+		unused := slices.Clone(row)
 		for _, imported := range p.Imports {
 			to := shorten(imported)
 			if in(".")(to) || strings.HasPrefix(to, "./") {
-				if !row.allows(to) {
+				if !slices.Contains(row, to) {
 					found = append(found, fmt.Sprintf("%s imports %s: its row in %s does not say so", from, to, document))
 				}
 				unused = slices.DeleteFunc(unused, func(name string) bool { return name == to })

@@ -17,6 +17,7 @@ import (
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/internal/transport"
+	"github.com/freshet/freshet/sidecar/run"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -68,13 +69,66 @@ func parseDSN(flag, dsn string) (*pgx.ConnConfig, error) {
 	return c, nil
 }
 
-// followed is where changes are followed and statements analysed, and the flag that
-// says so.
-func (c *config) followed() (flag, dsn string) {
-	if c.Primary != "" {
-		return "--primary", c.Primary
+// sidecar checks the configuration and makes what it describes. The caller must run it.
+func (c *config) sidecar(logger *slog.Logger) (*run.Sidecar, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
 	}
-	return "--upstream", c.Upstream
+	if err := c.checkDSNs(); err != nil {
+		return nil, err
+	}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	options.Logger = logger
+	s, err := run.New(options)
+	if misuse, ok := errors.AsType[*run.MisuseError](err); ok {
+		return nil, codedError{misuse, exitUsage}
+	}
+	return s, err
+}
+
+// options are a valid configuration, with files read and DSNs understood.
+func (c *config) options() (o run.Options, err error) {
+	o = run.Options{
+		SocketDir:     c.SocketDir,
+		Port:          c.Port,
+		SocketMode:    fs.FileMode(c.SocketMode),
+		SocketGroup:   c.SocketGroup,
+		ListenTCP:     c.ListenTCP,
+		Passwordless:  c.Passwordless,
+		RedisURL:      c.Redis,
+		RedisCompress: c.RedisCompress,
+		Watch:         c.Watch,
+		LearnColumns:  c.LearnColumns,
+		Functions:     c.Function,
+		MemoryBytes:   int64(c.Memory),
+		EntryMax:      int(c.MaxEntry),
+		Staleness:     c.Staleness,
+		Poll:          c.Poll,
+		TTL:           c.TTL,
+		Version:       programVersion(),
+	}
+	if c.adminOn() {
+		o.Admin = c.Admin
+	}
+	if o.Upstream, err = c.database("--upstream", c.Upstream); err != nil {
+		return o, err
+	}
+	if c.Primary != "" {
+		if o.Primary, err = c.database("--primary", c.Primary); err != nil {
+			return o, err
+		}
+	}
+	o.RedisKeys, err = readKeyFile(c.RedisKeyFile)
+	return o, err
+}
+
+// database is where a flag's DSN leads.
+func (c *config) database(flag, dsn string) (run.Database, error) {
+	config, err := parseDSN(flag, dsn)
+	return run.Database{Config: config, BeforeConnect: c.readPassword(dsn)}, err
 }
 
 // connectMax bounds the wait for a connection of a command.

@@ -64,10 +64,9 @@ func (c *config) checkPasswordFile() error {
 // tryConnections connects to Postgres and Redis.
 func (c *config) tryConnections(ctx context.Context) error {
 	redis.SilenceClient() // its error is returned
-	flag, dsn := c.followed()
 	problems := []error{c.tryPostgres(ctx, "--upstream", c.Upstream)}
-	if flag != "--upstream" {
-		problems = append(problems, c.tryPostgres(ctx, flag, dsn))
+	if c.Primary != "" {
+		problems = append(problems, c.tryPostgres(ctx, "--primary", c.Primary))
 	}
 	if c.Redis != "" {
 		_, err := redis.Inspect(ctx, c.Redis)

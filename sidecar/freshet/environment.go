@@ -6,16 +6,14 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // environmentPrefix begins the variables that options stand in.
 const environmentPrefix = "FRESHET_"
 
 // otherVariables begin like ours and are no options: they say where the servers of
-// the demo and of the tests come from.
-var otherVariables = []string{servers.EnvDir, servers.EnvPostgresBin, servers.EnvRedisServer, "FRESHET_POSTGRES_DIR"}
+// the demo and of the tests come from, and have to be no error here.
+var otherVariables = []string{"FRESHET_SERVERS_DIR", "FRESHET_PG_BIN", "FRESHET_REDIS_SERVER", "FRESHET_POSTGRES_DIR"}
 
 // checkEnvironment returns an error for each variable that no option of any command
 // has: what was misspelled would be left out in silence.

@@ -58,7 +58,8 @@ func TestServeWithoutItsKeyFile(t *testing.T) {
 		"no key":        {"--redis", "redis://127.0.0.1:1", "--redis-key-file", keyFile(t, "")},
 		"there is none": {"--redis-key-file", keyFile(t, oneKey)},
 	} {
-		_, err := newSidecar(testConfig(t, dsn, flags...), nil)
+		c := testConfig(t, dsn, flags...)
+		_, err := c.sidecar(nil)
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: error %v", flags, err)
 		}

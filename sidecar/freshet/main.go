@@ -1,7 +1,6 @@
 // Freshet answers repeated reads of a Postgres database from memory, and never
 // with anything older than promised. This program is the command line: it reads
-// the configuration, puts the parts together, and starts and stops them. What
-// the parts do is theirs: see the packages it imports.
+// the configuration, and starts and stops what package run puts together.
 //
 // Standard output carries what was asked for (one line when serve is ready, a
 // report, an explanation), standard error logs and errors.
@@ -34,18 +33,7 @@ type commandLine struct {
 	Resume    resumeCommand    `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
 	Config    configCommand    `cmd:"" help:"Check the configuration, or print it."`
-	Demo      demoCommand      `cmd:"" help:"Show it all on a throwaway Postgres and Redis, with a checker that looks for stale reads."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
-}
-
-// demoCommand is implemented in demo.go.
-type demoCommand struct {
-	Duration time.Duration `default:"30s" placeholder:"DURATION" help:"How long to run."`
-}
-
-// Run shows the demo.
-func (c *demoCommand) Run(ctx context.Context, out *output) error {
-	return runDemo(ctx, demoOptions{Duration: c.Duration, Out: out.stdout})
 }
 
 // output is where a command writes.
@@ -59,14 +47,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the program at once, the first one lets clients finish.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], output{os.Stdout, os.Stderr}))
+	os.Exit(runCommand(ctx, os.Args[1:], output{os.Stdout, os.Stderr}))
 }
 
 // exit is how the parser asks to end the program after --help.
 type exit int
 
-// run runs one command line and returns its exit code.
-func run(ctx context.Context, arguments []string, out output) (code int) {
+// runCommand runs one command line and returns its exit code.
+func runCommand(ctx context.Context, arguments []string, out output) (code int) {
 	defer func() {
 		switch asked := recover().(type) {
 		case nil:

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func freshet(t *testing.T, arguments ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = run(t.Context(), arguments, output{&out, &err})
+	code = runCommand(t.Context(), arguments, output{&out, &err})
 	return code, out.String(), err.String()
 }
 
@@ -48,7 +48,7 @@ func shortDir(t *testing.T) string {
 
 func TestHelp(t *testing.T) {
 	t.Setenv("COLUMNS", "100")
-	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "config check", "config show", "demo", "version"} {
+	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "config check", "config show", "version"} {
 		name := "help.txt"
 		arguments := []string{"--help"}
 		if command != "" {
@@ -129,7 +129,9 @@ func TestWrongCommandLines(t *testing.T) {
 // A variable that is misspelled would be left out in silence; those of the servers
 // that tests and the demo start are nobody's options.
 func TestUnknownVariables(t *testing.T) {
-	t.Setenv(servers.EnvDir, t.TempDir())
+	for _, name := range []string{servers.EnvDir, servers.EnvPostgresBin, servers.EnvRedisServer} {
+		t.Setenv(name, t.TempDir())
+	}
 	for name, says := range map[string]string{
 		"FRESHET_SOCKETDIR":   "did you mean FRESHET_SOCKET_DIR?",
 		"FRESHET_WHATEVER_XY": "which is no option of any command",

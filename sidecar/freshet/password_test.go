@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -66,20 +67,29 @@ func rotatePassword(t *testing.T, pg *servers.Postgres, way string) {
 		t.Fatalf("with the first password: %s", body)
 	}
 	become("two")
-	const end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1 AND datname = current_database()"
-	if _, err := direct.Exec(t.Context(), end, servers.Follower); err != nil {
+	const end = "SELECT count(pg_terminate_backend(pid)), clock_timestamp() FROM pg_stat_activity WHERE usename = $1 AND datname = current_database()"
+	var ended int
+	var at time.Time
+	if err := direct.QueryRow(t.Context(), end, servers.Follower).Scan(&ended, &at); err != nil {
 		t.Fatal(err)
 	}
-	reconnects := s.follower.Stats().Reconnects
 	// The client comes as a superuser, whom this server asks for no password.
-	s.upstream.User = "postgres"
-	conn := client(t, s)
+	asSuperuser := s.ClientConfig()
+	asSuperuser.User = "postgres"
+	conn := connect(t, asSuperuser)
+	following := func() (following bool) {
+		const again = "SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = $1 AND datname = current_database() AND application_name = 'freshet follower' AND backend_start > $2"
+		if err := direct.QueryRow(t.Context(), again, servers.Follower, at).Scan(&following); err != nil {
+			t.Fatal(err)
+		}
+		return following
+	}
 	eventually(t, func() string {
 		var id int
 		if err := conn.QueryRow(t.Context(), "SELECT id FROM fruit WHERE id = 1").Scan(&id); err != nil {
 			t.Fatal(err)
 		}
-		if r := s.Report(); r.Queries["hit_l1"] == 0 || s.follower.Stats().Reconnects == reconnects {
+		if r := s.Report(); r.Queries["hit_l1"] == 0 || !following() {
 			return "no hits after the password was rotated: " + r.FollowerProblem
 		}
 		return ""

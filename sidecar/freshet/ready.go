@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 // readyCheckPause is the time between two questions whether a sidecar that serves
@@ -20,36 +22,36 @@ const readyCheckPause = 50 * time.Millisecond
 // of its clients, whom it gives Postgres' own answers; a service manager that waited
 // for more would restart it for ever. It returns when it has said ready, or when ctx
 // ends.
-func (s *sidecar) announce(ctx context.Context, stdout io.Writer) {
+func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout io.Writer) {
 	if ctx.Err() != nil {
 		return
 	}
 	say := func(line, state string) {
 		if _, err := fmt.Fprintln(stdout, "freshet: "+line); err != nil {
-			s.logger.Warn("cannot write the line that says ready", "error", err)
+			logger.Warn("cannot write the line that says ready", "error", err)
 		}
-		notifySystemd(s.logger, state)
+		notifySystemd(logger, state)
 	}
-	problem := s.notReady()
+	problem := notReady(s)
 	if problem == "" {
-		say("ready: "+s.psqlCommand(), "READY=1")
+		say("ready: "+psqlCommand(s), "READY=1")
 		return
 	}
-	say("serving, but not ready: "+problem+": "+s.psqlCommand(), "READY=1\nSTATUS=not ready: "+problem)
+	say("serving, but not ready: "+problem+": "+psqlCommand(s), "READY=1\nSTATUS=not ready: "+problem)
 	ticker := time.NewTicker(readyCheckPause)
 	defer ticker.Stop()
-	for s.notReady() != "" {
+	for notReady(s) != "" {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
-	say("ready: "+s.psqlCommand(), "STATUS=ready")
+	say("ready: "+psqlCommand(s), "STATUS=ready")
 }
 
 // notReady is what /readyz says.
-func (s *sidecar) notReady() string {
+func notReady(s *run.Sidecar) string {
 	stats := s.Report()
 	return oneLine(dashboard.NotReady(&stats))
 }

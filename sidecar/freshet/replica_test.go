@@ -38,12 +38,12 @@ func TestServeBeforeAStandby(t *testing.T) {
 	hit := func(want string) {
 		t.Helper()
 		eventually(t, func() string {
-			before := s.cache.Stats().Hits
+			before := s.Report().Queries["hit_l1"]
 			var got string
 			if err := conn.QueryRow(t.Context(), "SELECT name FROM items WHERE id = 1").Scan(&got); err != nil {
 				t.Fatal(err)
 			}
-			if s.cache.Stats().Hits == before || got != want {
+			if s.Report().Queries["hit_l1"] == before || got != want {
 				return "no hit shows " + want + " but " + got
 			}
 			return ""
@@ -58,11 +58,11 @@ func TestPrimaryIsChecked(t *testing.T) {
 	dir := shortDir(t)
 	c := testConfig(t, "host=/nowhere user=u", "--primary", "host="+dir+" port=6432 user=u")
 	c.SocketDir = dir
-	if _, err := newSidecar(c, nil); err == nil || !strings.Contains(err.Error(), "--primary leads to the sidecar's own socket") {
+	if _, err := c.sidecar(nil); err == nil || !strings.Contains(err.Error(), "--primary leads to the sidecar's own socket") {
 		t.Errorf("itself: %v", err)
 	}
 	several := testConfig(t, "host=/nowhere,/elsewhere user=u", "--primary", "host=/nowhere user=u")
-	if _, err := newSidecar(several, nil); err == nil || !strings.Contains(err.Error(), "several hosts") {
+	if _, err := several.sidecar(nil); err == nil || !strings.Contains(err.Error(), "several hosts") {
 		t.Errorf("several standbys: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 type serveCommand struct {
@@ -27,7 +28,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	for _, dsn := range []string{c.Upstream, c.Primary} {
 		warnOfPassword(logger, os.Args, dsn)
 	}
-	s, err := newSidecar(c.config, logger)
+	s, err := c.sidecar(logger)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 	announced := make(chan struct{})
 	go func() {
 		defer close(announced)
-		s.announce(announcing, out.stdout)
+		announce(announcing, s, logger, out.stdout)
 	}()
 	select {
 	case <-ctx.Done():
@@ -99,13 +100,14 @@ func ignoreHangup(logger *slog.Logger) (stop func()) {
 	}
 }
 
-// psqlCommand is a command that connects a person to this sidecar.
-func (s *sidecar) psqlCommand() string {
-	database := s.upstream.Database
+// psqlCommand is a command that connects a person to a sidecar.
+func psqlCommand(s *run.Sidecar) string {
+	c := s.ClientConfig()
+	database := c.Database
 	if database == "" {
-		database = s.upstream.User
+		database = c.User
 	}
-	words := []string{"psql", "-h", s.config.SocketDir, "-p", strconv.Itoa(s.config.Port), "-d", database, "-U", s.upstream.User}
+	words := []string{"psql", "-h", c.Host, "-p", strconv.Itoa(int(c.Port)), "-d", database, "-U", c.User}
 	for i, word := range words {
 		words[i] = shellWord(word)
 	}

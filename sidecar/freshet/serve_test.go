@@ -14,6 +14,7 @@ import (
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 // testConfig is a configuration with the defaults of the command line.
@@ -27,9 +28,9 @@ func testConfig(t *testing.T, dsn string, arguments ...string) config {
 }
 
 // start runs a sidecar in this process, ready.
-func start(t *testing.T, c config) *sidecar {
+func start(t *testing.T, c config) *run.Sidecar {
 	t.Helper()
-	s, err := newSidecar(c, nil)
+	s, err := c.sidecar(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +48,13 @@ func start(t *testing.T, c config) *sidecar {
 }
 
 // client connects through a sidecar.
-func client(t *testing.T, s *sidecar) *pgx.Conn {
+func client(t *testing.T, s *run.Sidecar) *pgx.Conn {
 	t.Helper()
-	c := s.upstream.Copy()
-	c.Host, c.Port = s.config.SocketDir, uint16(s.config.Port)
+	return connect(t, s.ClientConfig())
+}
+
+func connect(t *testing.T, c *pgx.ConnConfig) *pgx.Conn {
+	t.Helper()
 	conn, err := pgx.ConnectConfig(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -75,10 +79,10 @@ func eventually(t *testing.T, condition func() string) {
 	}
 }
 
-func readyz(t *testing.T, s *sidecar) (int, string) {
+func readyz(t *testing.T, s *run.Sidecar) (int, string) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + s.adminAddress() + "/readyz")
+	response, err := client.Get("http://" + s.AdminAddress() + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +98,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	pg := servers.SharedPostgres(t)
 	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
 	start(t, c)
-	_, err := newSidecar(c, nil)
+	_, err := c.sidecar(nil)
 	if err == nil || !strings.Contains(err.Error(), "another sidecar") || !strings.Contains(err.Error(), "--socket-dir") {
 		t.Errorf("error %v", err)
 	}
@@ -116,8 +120,8 @@ func TestAdminOff(t *testing.T) {
 	pg := servers.SharedPostgres(t)
 	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
 	c.Admin = "off"
-	if s := start(t, c); s.adminAddress() != "" {
-		t.Errorf("listens on %q", s.adminAddress())
+	if s := start(t, c); s.AdminAddress() != "" {
+		t.Errorf("listens on %q", s.AdminAddress())
 	}
 }
 
@@ -203,9 +207,7 @@ func TestServingWithoutPostgresRecovers(t *testing.T) {
 	if status, body := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "no look at the outbox has completed yet") {
 		t.Errorf("readyz: %d %s", status, body)
 	}
-	c := s.upstream.Copy()
-	c.Host, c.Port = s.config.SocketDir, uint16(s.config.Port)
-	if conn, err := pgx.ConnectConfig(t.Context(), c); err == nil {
+	if conn, err := pgx.ConnectConfig(t.Context(), s.ClientConfig()); err == nil {
 		_ = conn.Close(context.Background())
 		t.Error("a client was let in without a Postgres")
 	}
@@ -227,7 +229,7 @@ func TestServingWithoutPostgresRecovers(t *testing.T) {
 func TestReadyLineQuotes(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=o'hara dbname='my shop'")
-	s, err := newSidecar(c, nil)
+	s, err := c.sidecar(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +242,7 @@ func TestReadyLineQuotes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := s.psqlCommand(), "psql -h "+dir+` -p 6432 -d 'my shop' -U 'o'\''hara'`; got != want {
+	if got, want := psqlCommand(s), "psql -h "+dir+` -p 6432 -d 'my shop' -U 'o'\''hara'`; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }

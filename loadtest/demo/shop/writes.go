@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 // Each statement that changes a versioned row raises its version and returns it.

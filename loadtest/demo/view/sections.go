@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop"
+	"github.com/freshet/freshet/loadtest/demo/shop"
 )
 
 // Columns of the tables. What matters most in a line stands in the first 80.

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 // client is one connection with what the checker remembers of it. It is for one

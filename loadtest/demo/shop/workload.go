@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 const (

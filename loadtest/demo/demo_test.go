@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/demo/shop"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 	"github.com/freshet/freshet/loadtest/servers"
-	"github.com/freshet/freshet/loadtest/shop"
-	"github.com/freshet/freshet/loadtest/shop/checker"
 	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
@@ -38,7 +38,7 @@ func expectGone(t *testing.T, directory string) {
 }
 
 func TestDemoShowsTheMainJob(t *testing.T) {
-	out, err := exec.Command(binary(t), "demo", "--duration", "6s").CombinedOutput()
+	out, err := exec.Command(binary(t), "--duration", "6s").CombinedOutput()
 	shown := string(out)
 	if err != nil {
 		t.Fatalf("the demo ends with %v:\n%s", err, shown)
@@ -61,7 +61,7 @@ func TestDemoShowsTheMainJob(t *testing.T) {
 }
 
 func TestDemoEndsCleanlyWhenInterrupted(t *testing.T) {
-	cmd := exec.Command(binary(t), "demo", "--duration", "10m")
+	cmd := exec.Command(binary(t), "--duration", "10m")
 	shown := &watchedOutput{wanted: "A  http://", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = shown, shown
 	if err := cmd.Start(); err != nil {
@@ -149,8 +149,10 @@ func TestDemoSaysWhatToInstall(t *testing.T) {
 }
 
 func TestDemoNeedsTime(t *testing.T) {
-	if code, _, stderr := freshet(t, "demo", "--duration", "-1s"); code != exitUsage || !strings.Contains(stderr, "--duration") {
-		t.Errorf("exit code %d, %q", code, stderr)
+	text, err := exec.Command(binary(t), "--duration", "-1s").CombinedOutput()
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || ended.ExitCode() != exitUsage || !strings.Contains(string(text), "--duration") {
+		t.Errorf("%v, %q", err, text)
 	}
 }
 

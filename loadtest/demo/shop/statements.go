@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 // The kinds of versioned things.

@@ -1,11 +1,18 @@
-package main
+// Package run puts the parts of a sidecar together, and runs them: the follower, the
+// tiers, the sessions and the live page. The command, the demo and tests all start this
+// same thing; whoever else builds one into a program may, too.
+//
+// It guarantees that nothing outlives Run or Close, and that a sidecar which cannot
+// reach Postgres or Redis is a sidecar all the same. It reads no command line, no
+// environment and no file; it handles no signal and writes nothing but logs.
+//
+// The methods of a Sidecar may be called concurrently.
+package run
 
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -25,14 +32,12 @@ import (
 // sidecar serves too, and passes everything through.
 const firstLookWaitMax = 3 * time.Second
 
-// sidecar is one sidecar, put together: its parts know one another only through
-// what newSidecar hands them. Several may live in one process.
-type sidecar struct {
-	config   config
-	upstream *pgx.ConnConfig
-	primary  *pgx.ConnConfig // where changes are followed: upstream's equal, unless that is a standby
-	logger   *slog.Logger
-	began    time.Time
+// Sidecar is one sidecar, put together: its parts know one another only through
+// what New hands them. Several may live in one process.
+type Sidecar struct {
+	options Options
+	logger  *slog.Logger
+	began   time.Time
 
 	fence    *fence.Fence
 	follower *invalidation.Follower
@@ -47,44 +52,35 @@ type sidecar struct {
 	ready     chan struct{}
 }
 
-// newSidecar checks the configuration, listens on the socket and the admin
-// address, and waits for nothing: Postgres and Redis may be down. The caller
-// must Run it. A nil logger means silence.
-func newSidecar(c config, logger *slog.Logger) (*sidecar, error) {
-	if err := c.validate(); err != nil {
+// New checks the options, listens on the socket and the admin address, and waits for
+// nothing: Postgres and Redis may be down. The caller must Run the sidecar, or Close
+// it. It returns a MisuseError where the options make no sense.
+func New(o Options) (*Sidecar, error) {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	s := &sidecar{config: c, logger: logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
+	s := &Sidecar{options: o, logger: o.Logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
 	if err := s.build(); err != nil {
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *sidecar) build() (err error) {
-	// libpq takes a host for a directory only if it begins with a slash.
-	if s.config.SocketDir, err = filepath.Abs(s.config.SocketDir); err != nil {
-		return usage("find --socket-dir: %w", err)
-	}
-	if s.upstream, err = s.config.connConfig(); err != nil {
+func (s *Sidecar) build() (err error) {
+	if err := s.buildFollower(); err != nil {
 		return err
 	}
-	flag, dsn := s.config.followed()
-	if s.primary, err = parseDSN(flag, dsn); err != nil {
-		return err
-	}
-	if err := s.config.checkDSNs(); err != nil {
-		return err
+	if s.options.replica() {
+		if err := s.buildStandby(); err != nil {
+			return err
+		}
 	}
 	if err := s.buildCache(); err != nil {
 		return err
 	}
-	if s.config.adminOn() {
-		s.admin, err = dashboard.New(dashboard.Options{Address: s.config.Admin, StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
+	if s.options.Admin != "" {
+		s.admin, err = dashboard.New(dashboard.Options{Address: s.options.Admin, StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
 		if err != nil {
 			return err
 		}
@@ -92,78 +88,79 @@ func (s *sidecar) build() (err error) {
 	return s.buildServer()
 }
 
-func (s *sidecar) buildCache() (err error) {
-	_, dsn := s.config.followed()
+func (s *Sidecar) buildFollower() (err error) {
+	followed := s.options.followed()
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
-		ConnConfig:    s.primary,
-		BeforeConnect: s.config.readPassword(dsn),
+		ConnConfig:    followed.Config,
+		BeforeConnect: followed.BeforeConnect,
 		Fence:         s.fence,
-		Poll:          s.config.Poll,
-		Watch:         s.config.Watch,
+		Poll:          s.options.Poll,
+		Watch:         s.options.Watch,
 		// Where definitions are compared, reads are fresh for this much less.
-		Definitions: s.config.Staleness / 2,
+		Definitions: s.options.Staleness / 2,
 		// An entry must not outlive the events that could end it.
-		Retention: max(s.config.TTL, time.Hour),
+		Retention: max(s.options.TTL, time.Hour),
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		Logger:   s.logger.With("part", "follower"),
 	})
+	return err
+}
+
+func (s *Sidecar) buildStandby() (err error) {
+	s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
+		ConnConfig:    s.options.Upstream.Config,
+		BeforeConnect: s.options.Upstream.BeforeConnect,
+		Follower:      s.follower,
+		OnReload:      func() { s.server.SchemaChanged() },
+		Logger:        s.logger.With("part", "standby"),
+	})
 	if err != nil {
-		return err
+		return misuse("use --upstream as a replica of --primary: %w", err)
 	}
-	if s.config.Primary != "" {
-		s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
-			ConnConfig:    s.upstream,
-			BeforeConnect: s.config.readPassword(s.config.Upstream),
-			Follower:      s.follower,
-			OnReload:      func() { s.server.SchemaChanged() },
-			Logger:        s.logger.With("part", "standby"),
-		})
-		if err != nil {
-			return usage("use --upstream as a replica of --primary: %w", err)
-		}
-	}
+	return nil
+}
+
+func (s *Sidecar) buildCache() (err error) {
 	options := engine.Options{
 		Fence:       s.fence,
 		Confirm:     s.follower.Confirm,
-		MemoryBytes: int64(s.config.Memory),
-		Staleness:   s.config.Staleness,
-		EntryMax:    int(s.config.MaxEntry),
-		TTL:         s.config.TTL,
+		MemoryBytes: s.options.MemoryBytes,
+		Staleness:   s.options.Staleness,
+		EntryMax:    s.options.EntryMax,
+		TTL:         s.options.TTL,
 	}
-	if s.config.Redis != "" {
-		if s.remote, err = redis.New(context.Background(), redis.Options{URL: s.config.Redis, Logger: s.logger.With("part", "redis")}); err != nil {
-			return usage("read --redis: %w", err)
+	if s.options.RedisURL != "" {
+		s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, Logger: s.logger.With("part", "redis")})
+		if err != nil {
+			return misuse("read --redis: %w", err)
 		}
-		options.Remote, options.Compress = s.remote, s.config.RedisCompress
-		if options.Keys, err = readKeyFile(s.config.RedisKeyFile); err != nil {
-			return err
-		}
+		options.Remote, options.Compress, options.Keys = s.remote, s.options.RedisCompress, s.options.RedisKeys
 	}
 	s.cache, err = engine.New(options)
 	return err
 }
 
-func (s *sidecar) buildServer() (err error) {
-	_, dsn := s.config.followed()
+func (s *Sidecar) buildServer() (err error) {
+	followed := s.options.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
-		ConnConfig:    s.primary,
-		BeforeConnect: s.config.readPassword(dsn),
+		ConnConfig:    followed.Config,
+		BeforeConnect: followed.BeforeConnect,
 		Watch:         analysis.WatchedBy(s.follower),
-		Functions:     s.config.Function,
+		Functions:     s.options.Functions,
 		Logger:        s.logger.With("part", "analysis"),
 	})
 	if err != nil {
 		return err
 	}
 	options := wire.Options{
-		Upstream:     &s.upstream.Config,
-		SocketDir:    s.config.SocketDir,
-		Port:         s.config.Port,
-		SocketMode:   fs.FileMode(s.config.SocketMode),
-		SocketGroup:  s.config.SocketGroup,
-		ListenTCP:    s.config.ListenTCP,
-		Passwordless: s.config.Passwordless,
+		Upstream:     &s.options.Upstream.Config.Config,
+		SocketDir:    s.options.SocketDir,
+		Port:         s.options.Port,
+		SocketMode:   s.options.SocketMode,
+		SocketGroup:  s.options.SocketGroup,
+		ListenTCP:    s.options.ListenTCP,
+		Passwordless: s.options.Passwordless,
 		Cache:        s.cache,
 		Fence:        s.fence,
 		Follower:     s.follower,
@@ -173,7 +170,7 @@ func (s *sidecar) buildServer() (err error) {
 	if s.standby != nil {
 		options.Replica = s.standby
 	}
-	if s.config.LearnColumns {
+	if s.options.LearnColumns {
 		options.Learn = s.follower.Learn
 	}
 	s.server, err = wire.New(options)
@@ -183,8 +180,8 @@ func (s *sidecar) buildServer() (err error) {
 // Run serves until ctx ends, lets clients finish what they are doing, for a
 // bounded time, and returns nil; or until a part fails for good, and returns
 // why. It may be called once.
-func (s *sidecar) Run(ctx context.Context) error {
-	defer s.close()
+func (s *Sidecar) Run(ctx context.Context) error {
+	defer s.Close()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.follower.Run(ctx) })
 	if s.standby != nil {
@@ -206,8 +203,8 @@ func (s *sidecar) Run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// close ends what newSidecar began, as far as it came.
-func (s *sidecar) close() {
+// Close ends what New began, as far as it came. Run does so by itself.
+func (s *Sidecar) Close() {
 	if s.admin != nil {
 		_ = s.admin.Close() // closed already if it ran
 	}
@@ -224,10 +221,10 @@ func (s *sidecar) close() {
 
 // Ready is closed when clients can connect and the first look has completed,
 // or has not within a few seconds; and when Run ends before.
-func (s *sidecar) Ready() <-chan struct{} { return s.ready }
+func (s *Sidecar) Ready() <-chan struct{} { return s.ready }
 
 // awaitFirstLook waits a bounded time for a head.
-func (s *sidecar) awaitFirstLook(ctx context.Context) {
+func (s *Sidecar) awaitFirstLook(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstLookWaitMax)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -244,16 +241,24 @@ func (s *sidecar) awaitFirstLook(ctx context.Context) {
 	}
 }
 
-// adminAddress is where the page is; empty if it is off.
-func (s *sidecar) adminAddress() string {
+// ClientConfig is how a client reaches the upstream's database through the socket, as
+// the upstream's user. The caller may change it.
+func (s *Sidecar) ClientConfig() *pgx.ConnConfig {
+	c := s.options.Upstream.Config.Copy()
+	c.Host, c.Port = s.options.SocketDir, uint16(s.options.Port)
+	return c
+}
+
+// AdminAddress is where the page is; empty if it is off.
+func (s *Sidecar) AdminAddress() string {
 	if s.admin == nil {
 		return ""
 	}
 	return s.admin.Address()
 }
 
-func (s *sidecar) logListening() {
-	attributes := []any{"socket", s.server.SocketPath(), "version", programVersion()}
+func (s *Sidecar) logListening() {
+	attributes := []any{"socket", s.server.SocketPath(), "version", s.options.Version}
 	if address := s.server.TCPAddress(); address != nil {
 		attributes = append(attributes, "tcp", address.String())
 	}

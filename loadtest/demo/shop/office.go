@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 const (

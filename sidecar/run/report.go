@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"time"
@@ -7,19 +7,18 @@ import (
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
-	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
 // Report reads all parts at about one moment. It may be called concurrently,
 // also before Run and after it.
-func (s *sidecar) Report() dashboard.Stats {
+func (s *Sidecar) Report() dashboard.Stats {
 	stats := dashboard.Stats{
-		Version:          programVersion(),
+		Version:          s.options.Version,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
-		Socket:           transport.SocketPath(s.config.SocketDir, s.config.Port),
-		StalenessSeconds: s.config.Staleness.Seconds(),
+		Socket:           s.options.socket(),
+		StalenessSeconds: s.options.Staleness.Seconds(),
 	}
 	addWire(&stats, s.server.Report())
 	s.addFollower(&stats)
@@ -38,7 +37,7 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.Counts = r.Counts
 }
 
-func (s *sidecar) addFollower(stats *dashboard.Stats) {
+func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 	f := s.follower.Stats()
 	stats.FollowerLooks = f.Looks
 	stats.FollowerNotifications = f.Notifications
@@ -77,7 +76,7 @@ func (s *sidecar) addFollower(stats *dashboard.Stats) {
 	}
 }
 
-func (s *sidecar) addTiers(stats *dashboard.Stats) {
+func (s *Sidecar) addTiers(stats *dashboard.Stats) {
 	c := s.cache.Stats()
 	stats.L1 = dashboard.Memory{
 		Items:      uint64(max(c.Memory.Items, 0)),

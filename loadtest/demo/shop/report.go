@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 // Report is what a Workload measured since it opened. Times are as the clients

@@ -10,8 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/freshet/freshet/loadtest/shop"
-	"github.com/freshet/freshet/loadtest/shop/checker"
+	"github.com/freshet/freshet/loadtest/demo/shop"
+	"github.com/freshet/freshet/loadtest/demo/shop/checker"
 )
 
 // frame is one in the middle of a demo.

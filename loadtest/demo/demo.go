@@ -17,10 +17,11 @@ import (
 
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/demo/shop"
+	"github.com/freshet/freshet/loadtest/demo/view"
 	"github.com/freshet/freshet/loadtest/servers"
-	"github.com/freshet/freshet/loadtest/shop"
-	"github.com/freshet/freshet/loadtest/view"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 const (
@@ -59,7 +60,7 @@ type demo struct {
 	postgres *servers.Postgres
 	redis    *servers.Redis
 	data     shop.DataSet
-	sidecars []*sidecar
+	sidecars []*run.Sidecar
 }
 
 // runDemo shows Freshet at work on servers of its own. It ends after the duration
@@ -67,7 +68,7 @@ type demo struct {
 // and when a read was stale or a statement failed.
 func runDemo(ctx context.Context, o demoOptions) error {
 	if o.Duration <= 0 {
-		return usage("--duration %s is too short: give some seconds, such as 30s", o.Duration)
+		return fmt.Errorf("%w: --duration %s is too short: give some seconds, such as 30s", errUsage, o.Duration)
 	}
 	redis.SilenceClient()
 	d := &demo{options: o, data: shop.Standard()}
@@ -146,7 +147,7 @@ func (d *demo) startServers(ctx context.Context) (detail string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("run demo: connect to PostgreSQL: %w", err)
 	}
-	defer closeConnection(conn)
+	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, "CREATE DATABASE "+demoDatabase); err != nil {
 		return "", fmt.Errorf("run demo: create database: %w", err)
 	}
@@ -176,7 +177,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("run demo: connect to PostgreSQL: %w", err)
 	}
-	defer closeConnection(conn)
+	defer conn.Close(context.WithoutCancel(ctx))
 	report, err := invalidation.Install(ctx, conn, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}})
 	if err != nil {
 		return "", fmt.Errorf("run demo: %w", err)
@@ -190,22 +191,27 @@ func (d *demo) install(ctx context.Context) (string, error) {
 // makeSidecars puts their sockets below the server's directory, which is removed
 // even if this process is killed.
 func (d *demo) makeSidecars(context.Context) (string, error) {
+	upstream, err := pgx.ParseConfig(d.postgres.FollowerDSN(demoDatabase))
+	if err != nil {
+		return "", fmt.Errorf("run demo: %w", err)
+	}
 	for _, name := range demoNames {
-		s, err := newSidecar(config{
-			upstreamFlag: upstreamFlag{Upstream: d.postgres.FollowerDSN(demoDatabase)},
-			SocketDir:    filepath.Join(d.postgres.SocketDir(), name),
-			Port:         demoPort,
-			Redis:        d.redis.URL(),
-			Admin:        "127.0.0.1:0",
-			Memory:       64 << 20,
-			MaxEntry:     1 << 20,
-			Staleness:    demoStaleness,
-			Poll:         100 * time.Millisecond,
-			TTL:          time.Hour,
-		}, nil)
+		s, err := run.New(run.Options{
+			Version:     "demo",
+			Upstream:    run.Database{Config: upstream},
+			SocketDir:   filepath.Join(d.postgres.SocketDir(), name),
+			Port:        demoPort,
+			RedisURL:    d.redis.URL(),
+			Admin:       "127.0.0.1:0",
+			MemoryBytes: 64 << 20,
+			EntryMax:    1 << 20,
+			Staleness:   demoStaleness,
+			Poll:        100 * time.Millisecond,
+			TTL:         time.Hour,
+		})
 		if err != nil {
 			for _, made := range d.sidecars {
-				made.close()
+				made.Close()
 			}
 			return "", fmt.Errorf("run demo: make sidecar: %w", err)
 		}
@@ -272,7 +278,8 @@ func (d *demo) shopOptions() shop.Options {
 		ReadsPerSecond: demoReadsEach * min(runtime.NumCPU(), demoProcessorsMax),
 	}
 	for i, s := range d.sidecars {
-		o.Doors = append(o.Doors, shop.Door{Name: "sidecar " + demoNames[i], Dir: s.config.SocketDir, Port: s.config.Port, Database: demoDatabase})
+		c := s.ClientConfig()
+		o.Doors = append(o.Doors, shop.Door{Name: "sidecar " + demoNames[i], Dir: c.Host, Port: int(c.Port), Database: demoDatabase})
 	}
 	return o
 }
@@ -281,11 +288,12 @@ func (d *demo) shopOptions() shop.Options {
 func (d *demo) invite() {
 	d.print("\nTry it by hand while it runs, as psql would talk to Postgres:\n")
 	for i, s := range d.sidecars {
-		d.print("  %s  psql -h %s -p %d -U %s -d %s\n", demoNames[i], s.config.SocketDir, s.config.Port, shop.Visitor, demoDatabase)
+		c := s.ClientConfig()
+		d.print("  %s  psql -h %s -p %d -U %s -d %s\n", demoNames[i], c.Host, c.Port, shop.Visitor, demoDatabase)
 	}
 	d.print("     =>  SELECT name, price_cents, version FROM products WHERE id = 42;\nWatch each sidecar:\n")
 	for i, s := range d.sidecars {
-		d.print("  %s  http://%s/\n", demoNames[i], s.adminAddress())
+		d.print("  %s  http://%s/\n", demoNames[i], s.AdminAddress())
 	}
 	d.print("\nReaders, writers, sidecars, Redis and Postgres share this machine's %d processors, under a fixed load of\n"+
 		"%d reads/s. Times are what readers saw, from the call to the last row: the driver and the wait for a\n"+

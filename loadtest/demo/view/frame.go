@@ -3,7 +3,7 @@ package view
 import (
 	"time"
 
-	"github.com/freshet/freshet/loadtest/shop"
+	"github.com/freshet/freshet/loadtest/demo/shop"
 )
 
 // Frame is one moment of the business.

@@ -1,0 +1,119 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/transport"
+	"github.com/freshet/freshet/sidecar/wire"
+)
+
+// Options say what one sidecar does. The command has a flag for each, with the same
+// meaning; sizes are in bytes. Zero values are defaults only where a field says so.
+type Options struct {
+	Upstream Database
+	// Primary is where changes are followed and statements analysed if Upstream is a
+	// hot standby. Without a Config it is Upstream.
+	Primary Database
+
+	// SocketDir is the directory of the socket that clients connect to. It is created
+	// if it is not there.
+	SocketDir string
+	// Port is part of the socket's name, as for Postgres.
+	Port int
+	// SocketMode are the socket's permissions. Default: those of the wire.
+	SocketMode fs.FileMode
+	// SocketGroup owns the socket. Default: the group that the process runs as.
+	SocketGroup string
+	// ListenTCP is a further address to listen on. Default: none.
+	ListenTCP string
+	// Passwordless says which role a client may be where Postgres asks it for nothing.
+	Passwordless wire.Passwordless
+
+	// RedisURL names the Redis that sidecars share. Default: none, one tier.
+	RedisURL string
+	// RedisCompress shortens what is put into Redis.
+	RedisCompress bool
+	// RedisKeys seal what is put into Redis: the first encrypts, all decrypt. Default:
+	// whoever can write to Redis is trusted.
+	RedisKeys [][]byte
+
+	// Watch are patterns of tables to watch. Default: what is installed already.
+	Watch []string
+	// LearnColumns watches columns by which statements often look rows up.
+	LearnColumns bool
+	// Functions of the database that statements may call and be cached.
+	Functions []analysis.Function
+
+	// Admin is the address of the live page. Default: no page.
+	Admin string
+
+	MemoryBytes int64         // most that entries in this process may take
+	EntryMax    int           // largest answer that is kept
+	Staleness   time.Duration // a read lacks no commit that was acknowledged longer ago
+	Poll        time.Duration // longest time between two looks for changes
+	TTL         time.Duration // longest life of an entry
+
+	// Version is what reports call this program.
+	Version string
+	// Logger takes what concerns an operator. Default: silence.
+	Logger *slog.Logger
+}
+
+// Database is one Postgres server, and how to get in.
+type Database struct {
+	Config *pgx.ConnConfig
+	// BeforeConnect sets the password of a connection that is about to be opened.
+	// Default: that of Config.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+}
+
+// MisuseError says that Options make no sense, whatever the state of the machine.
+type MisuseError struct{ err error }
+
+// Error says what makes no sense, and what to do instead.
+func (e *MisuseError) Error() string { return e.err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *MisuseError) Unwrap() error { return e.err }
+
+func misuse(format string, arguments ...any) error {
+	return &MisuseError{fmt.Errorf(format, arguments...)}
+}
+
+// check completes the options.
+func (o *Options) check() (err error) {
+	if o.Upstream.Config == nil {
+		return &MisuseError{errors.New("run: Options.Upstream names no database")}
+	}
+	// libpq takes a host for a directory only if it begins with a slash.
+	if o.SocketDir, err = filepath.Abs(o.SocketDir); err != nil {
+		return misuse("find --socket-dir: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func (o *Options) socket() string { return transport.SocketPath(o.SocketDir, o.Port) }
+
+// replica reports whether clients are served from a standby of where changes are
+// followed.
+func (o *Options) replica() bool { return o.Primary.Config != nil }
+
+// followed is where changes are followed and statements analysed.
+func (o *Options) followed() Database {
+	if o.replica() {
+		return o.Primary
+	}
+	return o.Upstream
+}
