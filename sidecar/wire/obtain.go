@@ -32,12 +32,18 @@ type obtained struct {
 	interrupted bool
 }
 
-// judgement is what is known of a text.
-type judgement struct {
-	slot     *verdictSlot
-	verdict  *analysis.Verdict
-	literals []analysis.Literal
-	reason   string // why it is not cacheable; empty if it is
+// keyOf makes s.key that of a want.
+func (s *session) keyOf(w *want) {
+	if s.plan.simple {
+		s.keyOfQuery(w.bound)
+		return
+	}
+	s.key = w.appendKey(s.key[:0], &s.state.id, s.toldBefore(w))
+}
+
+// keyOfQuery makes s.key that of a Query with this text.
+func (s *session) keyOfQuery(text []byte) {
+	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
@@ -55,6 +61,23 @@ func (s *session) lookup() *engine.Entry {
 	return entry
 }
 
+// lookupAll finds what a group wants in this process's memory, all or nothing, if nobody
+// need be asked first. For a Query handleQuery has looked.
+func (s *session) lookupAll() bool {
+	if s.plan.simple || !s.servable() || !s.holds() || !s.readsAllNow() {
+		return false
+	}
+	s.plan.toldOf = nil
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		s.keyOf(w)
+		if entry := s.lookup(); entry == nil || !s.takes(w, entry) {
+			return false
+		}
+	}
+	return true
+}
+
 // sameServer reports whether this session's connection reached the incarnation
 // that the follower looks at. After a failover the old primary may live on, and
 // sessions and follower may be on different sides.
@@ -67,87 +90,6 @@ func (s *session) sameServer() bool {
 	return head != nil && head.Incarnation == s.state.incarnation
 }
 
-// hopeless says why a text will not be cached, as far as that is known without
-// asking anybody. It judges by the last known state, which may be outdated: to
-// pass through is never wrong.
-func (s *session) hopeless(sql string, paramTypes []uint32) string {
-	if !analysis.BeginsLikeRead(sql) {
-		return string(analysis.ReasonNotSelect)
-	}
-	if s.state != nil {
-		switch _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); {
-		case verdict != nil && verdict.Cacheable:
-			return ""
-		case verdict != nil:
-			return string(verdict.Reason)
-		}
-	}
-	standard := s.state == nil || s.state.settings["standard_conforming_strings"] != "off"
-	return string(analysis.Prescreen(sql, standard))
-}
-
-// refused is hopeless for a prepared statement, which remembers the answer.
-func (s *session) refused(statement *statement) string {
-	if reason := s.refusedBefore(statement); reason != "" {
-		return reason
-	}
-	generation := s.server.verdicts.generation.Load()
-	reason := s.hopeless(statement.sql, statement.paramTypes)
-	if reason != "" && s.state != nil {
-		statement.refusal = refusal{s.state.id, generation, reason}
-	}
-	return reason
-}
-
-// refusedBefore is what refused remembers.
-func (s *session) refusedBefore(statement *statement) string {
-	r := &statement.refusal
-	if r.reason != "" && s.state != nil && r.state == s.state.id && r.generation == s.server.verdicts.generation.Load() {
-		return r.reason
-	}
-	return ""
-}
-
-// understand makes the session's state known, and says why it cannot be served
-// otherwise.
-func (s *session) understand() string {
-	if !s.stateHolds() {
-		if reason := s.learn(); reason != "" {
-			return reason
-		}
-	}
-	switch {
-	case s.state.reason != "":
-		return s.state.reason
-	case s.server.fence.Head() == nil:
-		return reasons.NotFollowing
-	case !s.sameServer() && s.state.standby != "":
-		return reasons.ReplicaBehind
-	case !s.sameServer():
-		return reasons.Incarnation
-	}
-	s.beginRead()
-	return ""
-}
-
-// judge finds out whether a text is cacheable.
-func (s *session) judge(sql string, paramTypes []uint32) judgement {
-	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, sql, paramTypes)
-	switch {
-	case verdict == nil && slot != nil && !slot.pending():
-		return judgement{reason: reasons.AnalysisFailed}
-	case verdict == nil:
-		return judgement{reason: reasons.AnalysisPending}
-	case !verdict.Cacheable:
-		return judgement{reason: string(verdict.Reason)}
-	case len(verdict.Exempt) > 0 && s.state.standby != "":
-		// Roles are analysed as they are on the primary; a replica may not know yet, and
-		// would go on by the plans that it makes until then.
-		return judgement{reason: string(analysis.ReasonRowSecurity)}
-	}
-	return judgement{slot: slot, verdict: verdict, literals: literals}
-}
-
 // prove makes sure that this session may be served an entry, or if it is nil any
 // at all: that the head is as new as the staleness bound, the session's own past,
 // and what was written through this sidecar demand. It reports false if that could
@@ -156,9 +98,68 @@ func (s *session) prove(entry *engine.Entry) bool {
 	return s.server.cache.Prove(s.ctx, entry, &s.reads)
 }
 
+// obtainOne finds the answer of the one want, or begins the load that does.
+func (s *session) obtainOne(d *decision) {
+	d.harmless = true
+	p := &s.plan
+	w := &p.wants[0]
+	p.toldOf = nil
+	s.keyOf(w)
+	got := s.obtain(&p.requests[0])
+	s.noteObtained(&got, p.asked)
+	w.capture = got.capture
+	d.reason, d.interrupted = got.reason, got.interrupted
+	switch {
+	case got.entry == nil:
+	case s.takes(w, got.entry):
+		d.answered, d.outcome = true, got.outcome
+	default:
+		d.reason = reasons.Revalidated
+	}
+}
+
+// obtainMany finds the answers of several wants: all from the tiers, or all from
+// Postgres. It waits for nobody's load: two sessions that each led a load that the other
+// waits for would wait for ever.
+func (s *session) obtainMany(d *decision) {
+	d.harmless = true
+	if s.prove(nil) {
+		if d.outcome, d.answered = s.fetchAll(); d.answered {
+			return
+		}
+	}
+	p := &s.plan
+	for i := range p.wants {
+		s.keyOf(&p.wants[i])
+		if start, ok := s.label(); ok {
+			p.wants[i].capture = s.beginCapture(&p.requests[i], start, nil)
+		}
+	}
+}
+
+// fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
+// says where the farthest was found.
+func (s *session) fetchAll() (how Outcome, ok bool) {
+	c := s.server.cache
+	s.plan.toldOf = nil
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		s.keyOf(w)
+		entry := s.lookup()
+		if entry == nil {
+			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer))
+			entry, how = got.entry, max(how, got.outcome)
+		}
+		if entry == nil || !s.takes(w, entry) {
+			return 0, false
+		}
+	}
+	return how, true
+}
+
 // obtain looks for the answer of s.key in memory, in loads under way and in
 // Redis, and otherwise begins a load.
-func (s *session) obtain(r request) obtained {
+func (s *session) obtain(r *request) obtained {
 	c := s.server.cache
 	if entry := c.Peek(s.key, c.Hash(s.key)); entry != nil {
 		// A look may prove it good. Where there is none, what follows asks for proof
@@ -181,7 +182,7 @@ func (s *session) obtain(r request) obtained {
 	}
 	start, labelled := s.label()
 	if labelled {
-		if s.lookUp(&r) {
+		if s.lookUp(r) {
 			flight.Finish(nil)
 			return obtained{interrupted: true}
 		}
@@ -231,9 +232,9 @@ func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r request, start engine.Start, flight *engine.Flight) *capture {
+func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *capture {
 	c := s.server.cache
-	if !s.talk.clean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(&r) ||
+	if !s.talk.clean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}

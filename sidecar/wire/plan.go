@@ -9,11 +9,12 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// want is one answer that a group asks for: the rows of a Bind and Execute, or
-// the description of a statement.
+// want is one answer that a unit asks for: that of a Query, the rows of a Bind and
+// Execute, or the description of a statement.
 type want struct {
 	prepared *prepared
-	// bound is the Bind message behind the names: formats, values, formats.
+	// bound is the Bind message behind the names: formats, values, formats; or the text of
+	// a Query.
 	bound []byte
 	// limit is the most rows that the Execute asks for, 0 for all of them.
 	limit uint32
@@ -21,7 +22,7 @@ type want struct {
 	described bool
 	// describes is set if it is the statement's description that is wanted.
 	describes bool
-	// parsed is set if the statement was parsed in the same group.
+	// parsed is set if the statement is parsed in the same unit.
 	parsed bool
 
 	entry   *engine.Entry // what it is answered with
@@ -62,14 +63,23 @@ func (w *want) appendKey(dst []byte, state *digest, told *described) []byte {
 // describesNothing reports whether an answer of a shape are rows alone.
 func describesNothing(shape byte) bool { return shape == shapeExecute || shape == shapeLimited }
 
-// plan is what a group asks for. It holds slices of the group's bytes.
+// plan is what a unit asks for: a Query, which has one want, or a group. It holds slices
+// of the unit's bytes.
 type plan struct {
-	// reason, unless empty, says why the group can be neither answered locally nor
+	// simple is set if the unit is a Query. query is its statement, which has no name; it
+	// is kept for the next one.
+	simple bool
+	query  *prepared
+	// reason, unless empty, says why the unit can be neither answered locally nor
 	// captured.
 	reason string
-	// wants are in the order of the messages.
+	// wants are in the order of the messages. requests, as many, are what they ask of the
+	// tiers: set by judge.
 	wants      []want
+	requests   []request
 	executions int
+	// asked is set by understand if the session's state had to be asked for.
+	asked bool
 	// binds is the number of portals that are made.
 	binds int
 	// controls is set if a control statement is among what is bound.
@@ -102,10 +112,28 @@ func (p *plan) refuse(reason string) {
 // they give, stable ones included. Parse and Describe analyse and rewrite alone.
 func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
 
+// planQuery makes s.plan that of a Query with this text. Nothing else changes.
+func (s *session) planQuery(text []byte, wellFormed bool) {
+	p := &s.plan
+	query := p.query
+	if query == nil {
+		query = &prepared{statement: &statement{}}
+	}
+	*query.statement = statement{sql: string(text)}
+	asked := want{prepared: query, bound: text, parsed: true}
+	*p = plan{simple: true, query: query, wants: append(p.wants[:0], asked), requests: p.requests[:0], executions: 1, portal: -1}
+	switch {
+	case !wellFormed:
+		p.refuse(reasons.Malformed)
+	case s.talk.groupOpen:
+		p.refuse(reasons.OpenGroup)
+	}
+}
+
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
 	p := &s.plan
-	*p = plan{wants: p.wants[:0], unnamed: s.statements.unnamed(), portal: -1}
+	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: s.statements.unnamed(), portal: -1}
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {

@@ -39,11 +39,11 @@ func (s *session) plannedBefore(r *request) bool {
 	return r.prepared && r.secured() && s.plannedSince != r.slot.generation
 }
 
-// renewPlans makes Postgres plan by what is known now, if one of the requests needs
-// that. It says why it cannot.
-func (s *session) renewPlans(requests []request) string {
-	for i := range requests {
-		if !s.plannedBefore(&requests[i]) {
+// renewPlans makes Postgres plan by what is known now, if one of the plan's requests
+// needs that. It says why it cannot.
+func (s *session) renewPlans() string {
+	for i := range s.plan.requests {
+		if !s.plannedBefore(&s.plan.requests[i]) {
 			continue
 		}
 		if s.talk.groupOpen {

@@ -50,10 +50,11 @@ func (r *readRun) follow(changes uint64) {
 	r.since, r.reads = changes, 0
 }
 
-// spares reports whether a read is to pass through rather than ask for everything
-// that the cache would have to know to answer it.
-func (s *session) spares(sql string, paramTypes []uint32) bool {
-	if s.stateHolds() || s.state == nil {
+// spares reports whether what is wanted, one read, is to pass through rather than ask for
+// everything that the cache would have to know to answer it.
+func (s *session) spares() bool {
+	statement := s.plan.wants[0].prepared.statement
+	if len(s.plan.wants) > 1 || statement.keepsSettings || s.stateHolds() || s.state == nil {
 		return false
 	}
 	r := &s.reading
@@ -63,7 +64,7 @@ func (s *session) spares(sql string, paramTypes []uint32) bool {
 		return false
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
-	slot, verdict := s.server.verdicts.known(s.state, sql, paramTypes)
+	slot, verdict := s.server.verdicts.known(s.state, statement.sql, statement.paramTypes)
 	if verdict == nil || !verdict.Cacheable || slot.loading.get() == 0 || slot.loading.get() > s.server.asking.get() {
 		return false
 	}
@@ -100,8 +101,13 @@ func (s *session) withholds(reason string) bool {
 }
 
 // noteWithheld counts such a statement if the cache could have answered it.
-func (s *session) noteWithheld(sql string, paramTypes []uint32) {
-	if _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); verdict != nil && verdict.Cacheable {
+func (s *session) noteWithheld(reason string) {
+	p := &s.plan
+	if !s.withholds(reason) || len(p.wants) != 1 || p.reason != "" {
+		return
+	}
+	statement := p.wants[0].prepared.statement
+	if _, verdict := s.server.verdicts.known(s.state, statement.sql, statement.paramTypes); verdict != nil && verdict.Cacheable {
 		s.reading.reads++
 	}
 }

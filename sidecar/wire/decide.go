@@ -1,0 +1,242 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
+
+// decision is what becomes of a plan: it is answered, or it goes to Postgres, for a reason
+// or with the captures that its wants hold.
+type decision struct {
+	// reason, unless empty, says why the unit goes to Postgres and no answer is kept.
+	reason string
+	// harmless is set if the unit changes nothing where it goes to Postgres.
+	harmless bool
+	// answered is set if every want has its entry, outcome says where the farthest was found.
+	answered bool
+	outcome  Outcome
+	// interrupted is set if the client asked to cancel while waiting.
+	interrupted bool
+}
+
+// decide asks what becomes of the plan of a unit, one question behind the other. The first
+// that stops the plan is the reason to pass the unit through; obstacle is the answer to the
+// first question. What costs little is asked early: from understand on, Postgres may be
+// asked, and somebody waited for. (checkNames asks too, where SQL may have ended statements:
+// without the answer the plan itself is not certain.)
+func (s *session) decide(unit []byte, obstacle string) (d decision) {
+	p := &s.plan
+	d.harmless = p.runsNothing()
+	switch {
+	case d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
+	case d.stops(p.reason): // its messages ask for what nobody keeps: named_portal, unknown_statement, malformed, …
+	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses
+	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
+		d.harmless = true
+	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
+	case s.lookupAll(): // all of its answers lie in memory
+		d.answered, d.outcome = true, HitL1
+	case d.stopsIf(s.noticed(), reasons.Noticed): // a hit could not repeat the notice
+	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, …
+	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
+	case d.stops(s.understand()): // its session's settings, server or follower forbid it
+	case d.stopsIf(!s.readsAllNow(), reasons.ParsedUnder): // other settings may have read its constants
+	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
+	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
+	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict
+	case len(p.wants) > 1: // all of its answers lie in the tiers, or all are loaded
+		s.obtainMany(&d)
+	default: // its answer lies in a tier, is being loaded, or is to be: else unproven, schema_moving
+		s.obtainOne(&d)
+	}
+	return d
+}
+
+// stops reports whether the answer to a question, a reason, ends the list.
+func (d *decision) stops(reason string) bool {
+	d.reason = reason
+	return reason != ""
+}
+
+// stopsIf is stops for a question with one reason.
+func (d *decision) stopsIf(yes bool, reason string) bool {
+	if yes {
+		d.reason = reason
+	}
+	return yes
+}
+
+// stopsReadIf is stopsIf for what is known to be a read, which changes nothing.
+func (d *decision) stopsReadIf(yes bool, reason string) bool {
+	d.harmless = d.harmless || yes
+	return d.stopsIf(yes, reason)
+}
+
+// serve does with a unit what is decided of its plan.
+func (s *session) serve(unit []byte, obstacle string) error {
+	d := s.decide(unit, obstacle)
+	switch {
+	case d.interrupted:
+		return s.answerCancelled()
+	case d.answered:
+		return s.answer(unit, d.outcome)
+	case d.reason != "":
+		s.bypass(d.reason, s.plan.executions)
+		s.noteWithheld(d.reason)
+	default:
+		s.server.counters.queries[Miss].Add(uint64(s.plan.executions))
+	}
+	return s.forward(unit, d.harmless)
+}
+
+// answer answers a unit from the cache; each want has its entry.
+func (s *session) answer(unit []byte, how Outcome) error {
+	if s.plan.simple {
+		return s.answerQuery(s.plan.wants[0].entry, how)
+	}
+	return s.answerGroup(unit, how)
+}
+
+// forward sends a unit upstream, with the captures that the plan's wants hold.
+func (s *session) forward(unit []byte, harmless bool) error {
+	if !s.plan.simple {
+		return s.forwardGroup(unit, harmless)
+	}
+	w := &s.plan.wants[0]
+	loading := w.capture
+	w.capture = nil // the next hits leave the plan, which is not to hold the answer for long
+	return s.forwardQuery(unit, harmless, loading)
+}
+
+// noticed reports whether a notice came with one of the plan's statements.
+func (s *session) noticed() bool {
+	for i := range s.plan.wants {
+		if s.plan.wants[i].prepared.noticed.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// hopeless says why a text will not be cached, as far as that is known without
+// asking anybody. It judges by the last known state, which may be outdated: to
+// pass through is never wrong.
+func (s *session) hopeless(sql string, paramTypes []uint32) string {
+	if !analysis.BeginsLikeRead(sql) {
+		return string(analysis.ReasonNotSelect)
+	}
+	if s.state != nil {
+		switch _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); {
+		case verdict != nil && verdict.Cacheable:
+			return ""
+		case verdict != nil:
+			return string(verdict.Reason)
+		}
+	}
+	standard := s.state == nil || s.state.settings["standard_conforming_strings"] != "off"
+	return string(analysis.Prescreen(sql, standard))
+}
+
+// refused is hopeless for the plan's statements, which remember the answer.
+func (s *session) refused() string {
+	generation := s.server.verdicts.generation.Load()
+	for i := range s.plan.wants {
+		statement := s.plan.wants[i].prepared.statement
+		reason := s.hopeless(statement.sql, statement.paramTypes)
+		if reason == "" {
+			continue
+		}
+		if s.state != nil {
+			statement.refusal = refusal{s.state.id, generation, reason}
+		}
+		return reason
+	}
+	return ""
+}
+
+// refusedBefore is what the plan's statements remember of refused.
+func (s *session) refusedBefore() string {
+	if s.state == nil {
+		return ""
+	}
+	for i := range s.plan.wants {
+		r := &s.plan.wants[i].prepared.statement.refusal
+		if r.reason != "" && r.state == s.state.id && r.generation == s.server.verdicts.generation.Load() {
+			return r.reason
+		}
+	}
+	return ""
+}
+
+// understand makes the session's state known, and says why it cannot be served
+// otherwise.
+func (s *session) understand() string {
+	if s.plan.asked = !s.stateHolds(); s.plan.asked {
+		if reason := s.learn(); reason != "" {
+			return reason
+		}
+	}
+	switch {
+	case s.state.reason != "":
+		return s.state.reason
+	case s.server.fence.Head() == nil:
+		return reasons.NotFollowing
+	case !s.sameServer() && s.state.standby != "":
+		return reasons.ReplicaBehind
+	case !s.sameServer():
+		return reasons.Incarnation
+	}
+	s.beginRead()
+	return ""
+}
+
+// judge makes the requests for the plan's wants, or says why one is not cacheable.
+func (s *session) judge() string {
+	p := &s.plan
+	for i := range p.wants {
+		r, reason := s.requestOf(&p.wants[i])
+		if reason != "" {
+			return reason
+		}
+		p.requests = append(p.requests, r)
+	}
+	return ""
+}
+
+// requestOf is the request for a want.
+func (s *session) requestOf(w *want) (r request, reason string) {
+	statement := w.prepared.statement
+	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, statement.sql, statement.paramTypes)
+	if reason := s.objection(slot, verdict); reason != "" {
+		return request{}, reason
+	}
+	if w.describes {
+		return request{slot: slot, tags: schemaTags(verdict)}, ""
+	}
+	params, ok := analysis.Params{Literals: literals}, true
+	if !s.plan.simple {
+		params.Bound, ok = boundValues(w.bound)
+	}
+	tags, told := tagsOf(verdict, params)
+	if !ok || !told {
+		return request{}, reasons.Value
+	}
+	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed}, ""
+}
+
+// objection says why a statement with this verdict is not cacheable.
+func (s *session) objection(slot *verdictSlot, verdict *analysis.Verdict) string {
+	switch {
+	case verdict == nil && slot != nil && !slot.pending():
+		return reasons.AnalysisFailed
+	case verdict == nil:
+		return reasons.AnalysisPending
+	case !verdict.Cacheable:
+		return string(verdict.Reason)
+	case len(verdict.Exempt) > 0 && s.state.standby != "":
+		// Roles are analysed as they are on the primary; a replica may not know yet, and
+		// would go on by the plans that it makes until then.
+		return string(analysis.ReasonRowSecurity)
+	}
+	return ""
+}

@@ -1,0 +1,86 @@
+package wire
+
+import "github.com/freshet/freshet/sidecar/internal/protocol"
+
+// handleGroup answers a group that ends in Sync, or passes it on as a whole.
+func (s *session) handleGroup(unit []byte) error {
+	s.planGroup(unit)
+	obstacle := s.obstacle()
+	if s.plan.controls && (obstacle == "" || s.block.Held) {
+		if handled, err := s.handleControl(unit); handled {
+			return err
+		}
+	}
+	if obstacle == "" {
+		s.beCertain(unit)
+	}
+	return s.serve(unit, obstacle)
+}
+
+// endOpenGroup has Postgres end a group whose beginning it was sent, and whose
+// rest was answered here.
+func (s *session) endOpenGroup() error {
+	if err := s.flushClient(); err != nil {
+		return err
+	}
+	s.expectUnit(expect{kind: expectSync, harmless: true, showsNothing: true})
+	return s.sendUpstream(syncMessage)
+}
+
+// answerGroup answers every message of a group; each want has its entry.
+func (s *session) answerGroup(unit []byte, how Outcome) error {
+	p := &s.plan
+	wants := p.wants
+	for kind, message := range protocol.Messages(unit) {
+		switch kind {
+		case 'P':
+			s.out = append(s.out, protocol.ParseComplete...)
+		case 'B':
+			s.out = append(s.out, protocol.BindComplete...)
+		case 'D':
+			s.out = append(s.out, wants[0].entry.Payload.(*answer).description...)
+			if message[protocol.HeaderLength] == 'S' {
+				wants = wants[1:]
+			}
+		case 'E':
+			if err := s.appendBody(wants[0].entry.Payload.(*answer).body); err != nil {
+				return err
+			}
+			wants = wants[1:]
+		case 'C':
+			s.out = append(s.out, protocol.CloseComplete...)
+		case 'S':
+			if s.talk.groupOpen {
+				if err := s.endOpenGroup(); err != nil {
+					return err
+				}
+				break
+			}
+			s.out = s.appendReady(s.out)
+		}
+		if err := s.limitOut(); err != nil { // a group may ask for one answer very often
+			return err
+		}
+	}
+	s.noteTold()
+	s.adoptUnnamed()
+	s.noteUnseen()
+	s.server.counters.queries[how].Add(uint64(p.executions))
+	s.reading.reads += p.executions
+	if err := s.keepAlive(); err != nil {
+		return err
+	}
+	return s.limitOut()
+}
+
+// adoptUnnamed makes the unnamed statement what the group, answered here, leaves it.
+func (s *session) adoptUnnamed() {
+	p := &s.plan
+	if p.unnamed == nil {
+		return
+	}
+	p.unnamed = s.statements.adopt(p.unnamed, p.parsed)
+	if p.parsed && !s.means(p.unnamed) {
+		p.unnamed.meaning.Store(s.meaning())
+	}
+}
