@@ -219,7 +219,7 @@ func (a *Analyzer) withoutServer(r *Request) *Verdict {
 	no := func(reason Reason, detail string) *Verdict {
 		return &Verdict{Reason: reason, Detail: detail, generation: generation}
 	}
-	if reason := Prescreen(r.SQL, r.standardConforming()); reason != "" {
+	if reason := Prescreen(r.SQL, r.standardConforming()); reason != "" && !(reason == ReasonNotSelect && MayHaveEffect(r.SQL)) {
 		return no(reason, FirstKeyword(r.SQL))
 	}
 	if len(r.SQL) > statementMax {
@@ -288,44 +288,65 @@ func (a *Analyzer) release(s *session) {
 	a.sessions <- s
 }
 
-// attempt is one analysis. A refusal on the way becomes a verdict.
+// attempt is one analysis. A refusal on the way becomes a verdict; what is not cacheable
+// has an effect perhaps.
 func (a *Analyzer) attempt(ctx context.Context, s *session, c *catalog, r *Request) (*Verdict, error) {
-	v, err := a.examine(ctx, s, c, r)
-	var no *refusal
-	if errors.As(err, &no) {
-		return &Verdict{Reason: no.reason, Detail: no.detail, Said: no.said}, nil
+	query, description, err := a.query(ctx, s, r)
+	var v *Verdict
+	if err == nil {
+		v, err = a.examine(ctx, s, c, r, query, description)
 	}
-	return v, err
+	var no *refusal
+	if !errors.As(err, &no) {
+		return v, err
+	}
+	v = &Verdict{Reason: no.reason, Detail: no.detail, Said: no.said}
+	if !BeginsLikeRead(r.SQL) {
+		v.Reason, v.Detail = ReasonNotSelect, FirstKeyword(r.SQL) // whatever else is in the way
+	}
+	if query != nil {
+		v.Effect, err = a.effect(ctx, s, c, query, description)
+		return v, err
+	}
+	return v, nil
 }
 
-func (a *Analyzer) examine(ctx context.Context, s *session, c *catalog, r *Request) (*Verdict, error) {
-	parsed, err := a.parse(ctx, s, c, r)
+func (a *Analyzer) examine(ctx context.Context, s *session, c *catalog, r *Request, query *node, description *pgconn.StatementDescription) (*Verdict, error) {
+	if err := checkSelect(query); err != nil {
+		return nil, err
+	}
+	parsed, err := a.read(ctx, s, c, r, query, description)
 	if err != nil {
 		return nil, err
 	}
 	return conclude(parsed)
 }
 
-// parse asks the server for all that the verdict depends on.
-func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request) (*statement, error) {
+// query has the server parse a statement, which is one query.
+func (a *Analyzer) query(ctx context.Context, s *session, r *Request) (*node, *pgconn.StatementDescription, error) {
 	if s.unfit != nil {
-		return nil, s.unfit
+		return nil, nil, s.unfit
 	}
 	if err := s.adopt(ctx, r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	dump, description, err := s.parse(ctx, r.SQL, r.ParamTypes)
+	dump, description, err := s.parse(ctx, effectSQL(r.SQL), r.ParamTypes)
 	if err != nil {
-		return nil, serverSaid(err)
+		return nil, nil, serverSaid(err)
 	}
 	tree, err := readTree(dump)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if err := s.leaveSearchPath(ctx); err != nil {
+		return nil, nil, err
 	}
 	query, err := onlyQuery(tree)
-	if err != nil {
-		return nil, err
-	}
+	return query, description, err
+}
+
+// read asks the server for all that the verdict on a query depends on.
+func (a *Analyzer) read(ctx context.Context, s *session, c *catalog, r *Request, query *node, description *pgconn.StatementDescription) (*statement, error) {
 	filtered := dropSecurityQuals(query)
 	wanted, err := collect(query)
 	if err != nil {
@@ -336,9 +357,6 @@ func (a *Analyzer) parse(ctx context.Context, s *session, c *catalog, r *Request
 	}
 	for _, p := range description.ParamOIDs {
 		wanted.types[p] = true
-	}
-	if err := s.leaveSearchPath(ctx); err != nil {
-		return nil, err
 	}
 	if err := c.load(ctx, s.conn, wanted); err != nil {
 		return nil, err

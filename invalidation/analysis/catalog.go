@@ -18,6 +18,7 @@ const catalogRoundsMax = 8
 type catalog struct {
 	mu         sync.Mutex
 	relations  map[uint32]*relation
+	tables     map[uint32]*table
 	functions  map[uint32]*function
 	types      map[uint32]*typeInfo
 	collations map[uint32]bool // deterministic?
@@ -51,6 +52,7 @@ type relationColumn struct {
 // typeInfo is what pg_type says, with what the type is made of: an array's
 // element, a domain's base, a range's subtype, a composite's columns.
 type typeInfo struct {
+	oid   uint32
 	name  string
 	kind  string // typtype, or "a" for an array
 	parts []uint32
@@ -62,6 +64,7 @@ func newCatalog(declared []Function) *catalog {
 		functionsDeclared: declared,
 
 		relations:  map[uint32]*relation{},
+		tables:     map[uint32]*table{},
 		functions:  map[uint32]*function{},
 		types:      map[uint32]*typeInfo{},
 		collations: map[uint32]bool{0: true},
@@ -250,7 +253,7 @@ func (c *catalog) loadTypes(ctx context.Context, conn *pgx.Conn, oids []uint32) 
 	var oid uint32
 	var t typeInfo
 	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts, &t.casts, &t.operators, &t.checked}, func() error {
-		fresh := typeInfo{t.name, t.kind, slices.Clone(t.parts), userCode{slices.Clone(t.casts), slices.Clone(t.operators), t.checked}}
+		fresh := typeInfo{oid, t.name, t.kind, slices.Clone(t.parts), userCode{slices.Clone(t.casts), slices.Clone(t.operators), t.checked}}
 		c.types[oid] = &fresh
 		return nil
 	})

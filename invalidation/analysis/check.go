@@ -86,7 +86,7 @@ var knownNodes = map[string]mention{
 	"SUBSCRIPTINGREF": {types: []string{"refcontainertype", "refrestype"}},
 }
 
-// onlyQuery unwraps the list that a dump is, and refuses what is not one SELECT.
+// onlyQuery unwraps the list that a dump is, and refuses what is not one query.
 func onlyQuery(tree any) (q *node, err error) {
 	defer catch(&err)
 	l, ok := tree.(list)
@@ -97,10 +97,16 @@ func onlyQuery(tree any) (q *node, err error) {
 	if !ok || q.tag != "QUERY" {
 		return nil, refuse(ReasonUnknownNode, "no QUERY")
 	}
-	if q.int("commandType") != commandSelect || q.field("utilityStmt") != nil {
-		return nil, refuse(ReasonNotSelect, "")
-	}
 	return q, nil
+}
+
+// checkSelect refuses a query that is no SELECT.
+func checkSelect(q *node) (err error) {
+	defer catch(&err)
+	if q.int("commandType") != commandSelect || q.field("utilityStmt") != nil {
+		return refuse(ReasonNotSelect, "")
+	}
+	return nil
 }
 
 // collect lists the OIDs a tree mentions, and refuses nodes it does not know.

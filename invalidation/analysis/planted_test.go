@@ -339,9 +339,13 @@ func (p *plantedSearch) parsed(sql string) *statement {
 	}
 	defer a.release(s)
 	r := p.request(sql)
-	st, err := a.parse(ctx, s, a.current.Load(), &r)
+	query, description, err := a.query(ctx, s, &r)
 	if err != nil {
 		return nil // refused: what the server does not take
+	}
+	st, err := a.read(ctx, s, a.current.Load(), &r, query, description)
+	if err != nil {
+		return nil
 	}
 	return st
 }

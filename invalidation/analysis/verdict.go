@@ -32,6 +32,9 @@ type Verdict struct {
 	// and for what Postgres plans after the analysis began.
 	Exempt []string
 	Tags   []TagTemplate
+	// Effect is what the execution changes; nil if it may be anything. One that is
+	// cacheable changes nothing.
+	Effect *Effect
 	Wishes []Wish // columns that, watched, would give precise tags where Tags has whole tables
 
 	template   Template
