@@ -58,7 +58,7 @@ func (s *session) checkNames(unit []byte) string {
 	if !s.plan.named || !s.talk.namesDoubtful.Load() {
 		return ""
 	}
-	if reason := s.learn(); reason != "" {
+	if reason := s.refreshState(); reason != "" {
 		return reason
 	}
 	s.planGroup(unit)

@@ -172,7 +172,7 @@ func (s *session) refusedBefore() string {
 // otherwise.
 func (s *session) understand() string {
 	if s.plan.asked = !s.stateHolds(); s.plan.asked {
-		if reason := s.learn(); reason != "" {
+		if reason := s.refreshState(); reason != "" {
 			return reason
 		}
 	}

@@ -182,7 +182,7 @@ func (s *session) obtain(r *request) obtained {
 	}
 	start, labelled := s.label()
 	if labelled {
-		if s.lookUp(r) {
+		if s.askJoined(r) {
 			flight.Finish(nil)
 			return obtained{interrupted: true}
 		}

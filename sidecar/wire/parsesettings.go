@@ -128,7 +128,7 @@ func (s *session) readsAllNow() bool {
 // beCertain asks for the session's state before a statement is parsed that will be
 // relied on only if it is known under which settings. The plan may have changed then.
 func (s *session) beCertain(unit []byte) {
-	if s.plan.keepsSettings && !s.stateHolds() && s.learn() == "" {
+	if s.plan.keepsSettings && !s.stateHolds() && s.refreshState() == "" {
 		s.planGroup(unit)
 	}
 }

@@ -49,10 +49,10 @@ func (s *session) probeQuery(server, names bool) []byte {
 // unnoticed, as any function in C does that comes with such a library.
 func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
 
-// learn probes, and says why the state is not known afterwards. The probe would end an
+// refreshState probes, and says why the state is not known afterwards. The probe would end an
 // unnamed statement, so it has to wait for the end of one that was too long to be kept,
 // or that would mean something else if it were parsed again.
-func (s *session) learn() string {
+func (s *session) refreshState() string {
 	switch {
 	case s.talk.groupOpen:
 		return reasons.OpenGroup

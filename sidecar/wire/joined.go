@@ -33,12 +33,12 @@ func (s *verdictSlot) worthLookup() bool {
 	return loads >= lookupLoadsMin && s.vain.Load() < lookupVainMax && !crowded
 }
 
-// lookUp makes the tags of a load precise whose joins lead to rows that only the
+// askJoined makes the tags of a load precise whose joins lead to rows that only the
 // data tell: it asks for them on the load's own connection, and so with the
 // client's rights, after the label was taken and before the load is sent. What
 // cannot be found out is depended on as a whole, as the tags of r already say.
 // It reports true if the client cancelled its statement meanwhile.
-func (s *session) lookUp(r *request) (interrupted bool) {
+func (s *session) askJoined(r *request) (interrupted bool) {
 	v := r.slot.verdict
 	if v == nil || !r.joins || !r.slot.worthLookup() || s.talk.owed() || !s.mayProbe() {
 		return false
