@@ -97,7 +97,7 @@ var mutants = []Mutant{
 		Name: "sessions do not prove on which server they are",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/obtain.go", As: mutant.Condition,
-			Old: "head.Incarnation == s.state.incarnation",
+			Old: "head.Incarnation == s.state().Incarnation",
 			New: "true",
 		}},
 		Script: "clients and follower are on different servers", Breaks: []Promise{Bounded},
@@ -213,7 +213,7 @@ var mutants = []Mutant{
 	{
 		Name: "settings are not in the key",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/state.go", As: mutant.Statements,
+			File: "sidecar/internal/probe/state.go", As: mutant.Statements,
 			Old: "parts = append(parts, values[name])",
 			New: "",
 		}},
@@ -264,8 +264,8 @@ var mutants = []Mutant{
 		Name: "what was told is not in the key",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/told.go", As: mutant.Statements,
-			Old: "if d == nil {\n\t\treturn digest{}\n\t}\n\treturn d.key",
-			New: "return digest{}",
+			Old: "if d == nil {\n\t\treturn digest.Digest{}\n\t}\n\treturn d.key",
+			New: "return digest.Digest{}",
 		}},
 		Script: "a table is altered behind a description", Breaks: []Promise{AsDescribed},
 		Faults: "schema",

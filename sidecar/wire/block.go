@@ -19,7 +19,8 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 	var now block.Standing
 	switch {
 	case c.Kind == block.Begin:
-		now.MayBegin = !b.Held && s.state != nil && s.state.reason == "" && s.mayProbe()
+		state := s.state()
+		now.MayBegin = !b.Held && state != nil && state.Reason == "" && s.mayProbe()
 	case b.Held && s.upstreamLives():
 		now.Failed = s.talk.failedBlock()
 	default:

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/hex"
 
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -12,11 +11,6 @@ import (
 // the names are asked for before one of them is used. A DEALLOCATE inside a
 // function that a SELECT calls, or in a trigger, goes unnoticed: to ask after
 // each of those would cost sessions that are passed through a question a read.
-
-// namesSQL are the names of the statements made by the protocol, which is never
-// NULL: that is what a probe says that was not asked.
-const namesSQL = `(SELECT COALESCE(pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ','), '')` +
-	` FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)`
 
 // endsStatements reports whether a command of this tag may end prepared statements.
 func endsStatements(tag []byte) bool {
@@ -34,22 +28,6 @@ func (s *session) forwardDeallocate(unit []byte, name string) error {
 	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.statements.simpleQuery(askedByClient)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
-}
-
-// parseNames reads the column.
-func parseNames(column []byte) (names map[string]bool, ok bool) {
-	names = map[string]bool{}
-	if len(column) == 0 {
-		return names, true
-	}
-	for _, coded := range bytes.Split(column, []byte{','}) {
-		name, err := hex.DecodeString(string(coded))
-		if err != nil {
-			return nil, false
-		}
-		names[string(name)] = true
-	}
-	return names, true
 }
 
 // checkNames makes known which names still stand, before a group that uses one

@@ -125,15 +125,15 @@ func (s *session) hopeless(sql string, paramTypes []uint32) string {
 	if !analysis.BeginsLikeRead(sql) {
 		return string(analysis.ReasonNotSelect)
 	}
-	if s.state != nil {
-		switch _, verdict := s.server.verdicts.known(s.state, sql, paramTypes); {
+	if s.state() != nil {
+		switch _, verdict := s.server.verdicts.known(s.state(), sql, paramTypes); {
 		case verdict != nil && verdict.Cacheable:
 			return ""
 		case verdict != nil:
 			return string(verdict.Reason)
 		}
 	}
-	standard := s.state == nil || s.state.settings["standard_conforming_strings"] != "off"
+	standard := s.state().StandardStrings()
 	return string(analysis.Prescreen(sql, standard))
 }
 
@@ -146,8 +146,8 @@ func (s *session) refused() string {
 		if reason == "" {
 			continue
 		}
-		if s.state != nil {
-			statement.refusal = refusal{s.state.id, generation, reason}
+		if s.state() != nil {
+			statement.refusal = refusal{s.state().ID, generation, reason}
 		}
 		return reason
 	}
@@ -156,12 +156,12 @@ func (s *session) refused() string {
 
 // refusedBefore is what the plan's statements remember of refused.
 func (s *session) refusedBefore() string {
-	if s.state == nil {
+	if s.state() == nil {
 		return ""
 	}
 	for i := range s.plan.wants {
 		r := &s.plan.wants[i].prepared.statement.refusal
-		if r.reason != "" && r.state == s.state.id && r.generation == s.server.verdicts.generation.Load() {
+		if r.reason != "" && r.state == s.state().ID && r.generation == s.server.verdicts.generation.Load() {
 			return r.reason
 		}
 	}
@@ -171,17 +171,17 @@ func (s *session) refusedBefore() string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
-	if s.plan.asked = !s.stateHolds(); s.plan.asked {
+	if s.plan.asked = !s.known.Holds(); s.plan.asked {
 		if reason := s.refreshState(); reason != "" {
 			return reason
 		}
 	}
 	switch {
-	case s.state.reason != "":
-		return s.state.reason
+	case s.state().Reason != "":
+		return s.state().Reason
 	case s.server.fence.Head() == nil:
 		return reasons.NotFollowing
-	case !s.sameServer() && s.state.standby != "":
+	case !s.sameServer() && s.state().Standby != "":
 		return reasons.ReplicaBehind
 	case !s.sameServer():
 		return reasons.Incarnation
@@ -206,7 +206,7 @@ func (s *session) judge() string {
 // requestOf is the request for a want.
 func (s *session) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.statement
-	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state, statement.sql, statement.paramTypes)
+	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state(), statement.sql, statement.paramTypes)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
@@ -233,7 +233,7 @@ func (s *session) objection(slot *verdictSlot, verdict *analysis.Verdict) string
 		return reasons.AnalysisPending
 	case !verdict.Cacheable:
 		return string(verdict.Reason)
-	case len(verdict.Exempt) > 0 && s.state.standby != "":
+	case len(verdict.Exempt) > 0 && s.state().Standby != "":
 		// Roles are analysed as they are on the primary; a replica may not know yet, and
 		// would go on by the plans that it makes until then.
 		return string(analysis.ReasonRowSecurity)

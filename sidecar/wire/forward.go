@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -102,7 +103,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			err = s.forwardDescribe(message, body, m, &wants)
 		case 'E':
 			c := nextCapture(&wants, true)
-			if c != nil && describesNothing(c.key[len(digest{})]) {
+			if c != nil && describesNothing(c.key[len(digest.Digest{})]) {
 				c.bound = s.statements.bound
 			}
 			executed := writes
@@ -209,7 +210,7 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 		s.statements.lookedAtUnder(p, m)
 		p.unseen, p.planned = useNone, true
 		told := p.told.Load()
-		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.params == digest{}
+		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.params == digest.Digest{}
 		if !describedAnew {
 			if changed, err := s.confirmTold(string(name), p); err != nil {
 				return err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/digest"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -25,7 +27,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	c = newSession(s.Server, silent{})
 	t.Cleanup(c.end)
 	c.talk.status = protocol.StatusIdle
-	c.state = &sessionState{id: digestOf([]byte("state")), serverState: serverState{incarnation: s.fence.Head().Incarnation}}
+	c.known.Note(&probe.State{ID: digest.Of([]byte("state")), Server: probe.Server{Incarnation: s.fence.Head().Incarnation}})
 
 	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
 	p := parsed(statement)
@@ -39,8 +41,8 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	prepared = protocol.AppendMessage(prepared, 'S')
 
 	for _, key := range [][]byte{
-		appendKey(nil, &c.state.id, shapeSimple, nil, []byte(text)),
-		appendKey(nil, &c.state.id, shapeDescribed, &statement.id, bound),
+		appendKey(nil, &c.state().ID, shapeSimple, nil, []byte(text)),
+		appendKey(nil, &c.state().ID, shapeDescribed, &statement.id, bound),
 	} {
 		start, ok := s.cache.Begin()
 		if !ok {

@@ -1,9 +1,6 @@
 package wire
 
 import (
-	"strings"
-	"time"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -16,7 +13,7 @@ var syncMessage = protocol.AppendMessage(nil, 'S')
 
 // keepAlive is called after an answer from the cache.
 func (s *session) keepAlive() error {
-	limit := s.state.idleMax
+	limit := s.state().IdleMax
 	if limit == 0 {
 		return nil
 	}
@@ -33,21 +30,7 @@ func (s *session) keepAlive() error {
 
 // spoke notes that Postgres is sent something.
 func (s *session) spoke() {
-	if s.state != nil && s.state.idleMax != 0 {
+	if state := s.state(); state != nil && state.IdleMax != 0 {
 		s.upstreamAt = fence.Now()
 	}
-}
-
-// parseIdleMax reads a duration as Postgres prints it: 0, 500ms, 30s, 5min, 2h, 1d.
-// What it cannot read is taken for no limit.
-func parseIdleMax(text string) time.Duration {
-	unit := time.Duration(1)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		text, unit = days+"h", 24
-	}
-	d, err := time.ParseDuration(strings.Replace(text, "min", "m", 1))
-	if err != nil {
-		return 0
-	}
-	return d * unit
 }

@@ -5,17 +5,6 @@ import (
 	"time"
 )
 
-func TestParseIdleMax(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]time.Duration{
-		"0": 0, "": 0, "500ms": 500 * time.Millisecond, "30s": 30 * time.Second, "5min": 5 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour, "soon": 0,
-	} {
-		if got := parseIdleMax(text); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
-		}
-	}
-}
-
 // TestHitsAreNotIdle reads from the cache for longer than Postgres lets a
 // connection be idle.
 func TestHitsAreNotIdle(t *testing.T) {

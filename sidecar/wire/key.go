@@ -1,19 +1,6 @@
 package wire
 
-import "crypto/sha256"
-
-// digest names a text for ever and in every process: 128 bits of its SHA-256.
-type digest [16]byte
-
-func digestOf(parts ...[]byte) digest {
-	h := sha256.New()
-	for _, p := range parts {
-		h.Write(p)
-	}
-	var d digest
-	copy(d[:], h.Sum(nil))
-	return d
-}
+import "github.com/freshet/freshet/sidecar/internal/digest"
 
 // The shapes of an answer. Each holds other messages, so each has its own key.
 const (
@@ -28,12 +15,12 @@ const (
 )
 
 // toldAt is where a key of rows without a description has what the client was told.
-const toldAt = len(digest{}) + 1 + len(digest{})
+const toldAt = len(digest.Digest{}) + 1 + len(digest.Digest{})
 
 // A key is everything that determines an answer: the settings, role and
 // database of the session (state), the shape, the statement, and the bytes that
 // were bound to it. It is compared as a whole on every hit.
-func appendKey(dst []byte, state *digest, shape byte, statement *digest, bound []byte) []byte {
+func appendKey(dst []byte, state *digest.Digest, shape byte, statement *digest.Digest, bound []byte) []byte {
 	dst = append(dst, state[:]...)
 	dst = append(dst, shape)
 	if statement != nil {

@@ -1,21 +1,23 @@
 package wire
 
+import "github.com/freshet/freshet/sidecar/internal/digest"
+
 // meaning is what the text of a prepared statement was understood under. When it
 // changes, Postgres analyses the text anew, and refuses the statement if its
 // columns became others, since the client reads rows by the description that it
 // has. So the first use after a change goes to Postgres, as it did at first.
 type meaning struct {
-	generation uint64 // counts the schema changes
-	names      digest // of the role and the search path
+	generation uint64        // counts the schema changes
+	names      digest.Digest // of the role and the search path
 }
 
 // meaning returns what a text is understood under now, as far as the last probe
 // tells; nil before the first.
 func (s *session) meaning() *meaning {
-	if s.state == nil {
+	if s.state() == nil {
 		return nil
 	}
-	now := meaning{s.server.verdicts.generation.Load(), s.state.names}
+	now := meaning{s.server.verdicts.generation.Load(), s.state().Names}
 	if s.meant == nil || *s.meant != now {
 		fresh := now // allocated only here
 		s.meant = &fresh

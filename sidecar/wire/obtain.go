@@ -38,12 +38,12 @@ func (s *session) keyOf(w *want) {
 		s.keyOfQuery(w.bound)
 		return
 	}
-	s.key = w.appendKey(s.key[:0], &s.state.id, s.toldBefore(w))
+	s.key = w.appendKey(s.key[:0], &s.state().ID, s.toldBefore(w))
 }
 
 // keyOfQuery makes s.key that of a Query with this text.
 func (s *session) keyOfQuery(text []byte) {
-	s.key = appendKey(s.key[:0], &s.state.id, shapeSimple, nil, text)
+	s.key = appendKey(s.key[:0], &s.state().ID, shapeSimple, nil, text)
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
@@ -82,12 +82,12 @@ func (s *session) lookupAll() bool {
 // that the follower looks at. After a failover the old primary may live on, and
 // sessions and follower may be on different sides.
 func (s *session) sameServer() bool {
-	if s.state.standby != "" {
+	if standby := s.state().Standby; standby != "" {
 		r := s.server.replica
-		return r != nil && r.Serves(s.state.standby)
+		return r != nil && r.Serves(standby)
 	}
 	head := s.server.fence.Head()
-	return head != nil && head.Incarnation == s.state.incarnation
+	return head != nil && head.Incarnation == s.state().Incarnation
 }
 
 // prove makes sure that this session may be served an entry, or if it is nil any
@@ -250,9 +250,9 @@ func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Fl
 
 // label takes the label of a load on this session's connection.
 func (s *session) label() (engine.Start, bool) {
-	if s.state.standby == "" {
+	if s.state().Standby == "" {
 		start, ok := s.server.cache.Begin()
-		return start, ok && start.Label.Incarnation == s.state.incarnation
+		return start, ok && start.Label.Incarnation == s.state().Incarnation
 	}
 	if s.server.replica == nil {
 		return engine.Start{}, false

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -22,29 +23,10 @@ import (
 // Postgres has looked at it under the present settings and no others, for certain.
 // Forced by TestConstantsAreThoseOfTheParse.
 
-// parseTimeSettings are what a prepared statement may keep from its parsing or
-// planning. The encoding is that of its text, and the level of messages decides
-// whether a notice of the parsing could be noticed.
-var parseTimeSettings = []string{
-	"array_nulls", "backslash_quote", "bytea_output", "client_encoding", "client_min_messages", "DateStyle",
-	"default_text_search_config", "escape_string_warning", "extra_float_digits", "IntervalStyle", "lc_monetary",
-	"quote_all_identifiers", "standard_conforming_strings", "TimeZone", "timezone_abbreviations",
-	"transform_null_equals", "xmlbinary", "xmloption",
-}
-
-// parseTimeDigest names the values of parseTimeSettings.
-func parseTimeDigest(found map[string][]byte) digest {
-	values := make([][]byte, len(parseTimeSettings))
-	for i, name := range parseTimeSettings {
-		values[i] = found[name]
-	}
-	return digestOf(appendParts(nil, values))
-}
-
 // noteParseTime begins a new epoch if the settings have changed. Statements are
 // relied on in the epoch alone in which they were parsed.
-func (s *session) noteParseTime(found *sessionState) {
-	if s.state == nil || s.state.parseTime != found.parseTime {
+func (s *session) noteParseTime(found *probe.State) {
+	if s.state() == nil || s.state().ParseTime != found.ParseTime {
 		s.statements.epoch++
 	}
 }
@@ -128,7 +110,7 @@ func (s *session) readsAllNow() bool {
 // beCertain asks for the session's state before a statement is parsed that will be
 // relied on only if it is known under which settings. The plan may have changed then.
 func (s *session) beCertain(unit []byte) {
-	if s.plan.keepsSettings && !s.stateHolds() && s.refreshState() == "" {
+	if s.plan.keepsSettings && !s.known.Holds() && s.refreshState() == "" {
 		s.planGroup(unit)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -46,7 +47,7 @@ func (w *want) shape() byte {
 
 // appendKey makes the key of a want's answer under a session's state, for a client
 // that was told something of its rows before.
-func (w *want) appendKey(dst []byte, state *digest, told *described) []byte {
+func (w *want) appendKey(dst []byte, state *digest.Digest, told *described) []byte {
 	shape := w.shape()
 	dst = appendKey(dst, state, shape, &w.prepared.statement.id, nil)
 	if describesNothing(shape) {

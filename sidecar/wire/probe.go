@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -18,9 +19,9 @@ func (s *session) probe() bool {
 	if !answered {
 		return false
 	}
-	state := parseProbe(row, before)
-	if state != nil && s.state != nil {
-		state.continues(s.state)
+	state := probe.ParseAnswer(row, before)
+	if state != nil && s.state() != nil {
+		state.Continue(s.state())
 	}
 	s.adopt(state)
 	return state != nil
@@ -31,17 +32,17 @@ func (s *session) probe() bool {
 // alters that without ending the connections is found out by the follower's look,
 // and then the session is not of its incarnation any more. A standby may become a
 // primary.
-func (s *session) before() *sessionState {
-	if s.state == nil || s.state.standby != "" || !s.sameServer() {
+func (s *session) before() *probe.State {
+	if s.state() == nil || s.state().Standby != "" || !s.sameServer() {
 		return nil
 	}
-	return s.state
+	return s.state()
 }
 
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
 func (s *session) probeQuery(server, names bool) []byte {
-	return probeQueries[probeForm{server: server, start: s.state == nil, role: s.server.follower.State().Secured(), names: names}]
+	return probe.Question{Server: server, Start: s.state() == nil, Role: s.server.follower.State().Secured(), Names: names}.Message()
 }
 
 // loadsLibrary reports whether a command of this tag has loaded a library. What
@@ -86,27 +87,27 @@ const (
 func (s *session) mayProbe() bool { return !s.talk.groupOpen && s.statements.outliveQuery() }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
-func (s *session) adopt(state *sessionState) {
+func (s *session) adopt(state *probe.State) {
 	if state == nil {
 		s.talk.failProbe()
 		return
 	}
 	s.noteParseTime(state)
-	if state.reason == "" && s.talk.loaded.Load() {
-		state.reason = reasons.Library
+	if s.talk.loaded.Load() {
+		state.Refuse(reasons.Library)
 	}
-	s.noteState(state)
-	s.adoptNames(state.statements)
-	d := &state.demands
-	s.reads.SetLevel(d.level)
-	s.reads.SetStaleness(d.staleness)
-	if token := d.token(); token != s.after {
+	s.known.Note(state)
+	s.adoptNames(state.Statements)
+	d := &state.Demands
+	s.reads.SetLevel(d.Level)
+	s.reads.SetStaleness(d.Staleness)
+	if token := d.Token(); token != s.after {
 		// Once reached it stays reached, so the setting counts only when it is new.
 		s.after = token
-		s.reads.SetAfter(d.after)
+		s.reads.SetAfter(d.After)
 	}
-	complaint := d.complaint
-	if complaint == "" && state.standby != "" && d.level == fence.Strong {
+	complaint := d.Complaint
+	if complaint == "" && state.Standby != "" && d.Level == fence.Strong {
 		complaint = "freshet.consistency is strong, and this connection leads to a replica, which lags: connect to the primary"
 	}
 	if complaint != "" && complaint != s.complained {

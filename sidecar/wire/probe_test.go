@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -59,7 +60,7 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := parseProbe(<-s.found, nil); state != nil || s.talk.pending.len() > 0 {
+	if state := probe.ParseAnswer(<-s.found, nil); state != nil || s.talk.pending.len() > 0 {
 		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.talk.pending.len())
 	}
 }

@@ -14,7 +14,7 @@ func (s *session) obstacle() string {
 	if now.reason != "" {
 		return now.reason
 	}
-	s.noteChanged(now.dirty)
+	s.known.NoteChanged(now.dirty)
 	s.changesSeen = now.changes
 	s.wasShown = s.wasShown || now.shown
 	return ""
@@ -41,7 +41,7 @@ func (s *session) beginRead() {
 }
 
 // servable reports whether a read may be answered without asking anybody first.
-func (s *session) servable() bool { return s.stateHolds() && s.state.reason == "" }
+func (s *session) servable() bool { return s.known.Holds() && s.state().Reason == "" }
 
 // bypass counts statements that go to Postgres for a reason.
 func (s *session) bypass(reason string, statements int) {

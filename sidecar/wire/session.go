@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -54,7 +55,8 @@ type session struct {
 	// read. The next one calls reads.Received first, so that it is no older than that
 	// answer, and resets it: see beginRead.
 	wasShown bool
-	knownState
+	// known is what is known of the session's settings.
+	known probe.Known
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp  []byte
 	statements statements
@@ -106,6 +108,10 @@ func newSession(s *Server, client net.Conn) *session {
 	return c
 }
 
+// state is what the last probe found, nil before the first. While known does not hold, it
+// is an estimate.
+func (s *session) state() *probe.State { return s.known.State() }
+
 // run serves the client until it or Postgres leaves.
 func (s *session) run() {
 	defer s.end()
@@ -148,7 +154,7 @@ func (s *session) logLife() (ended func()) {
 	}
 	began := time.Now()
 	logger := s.server.logger.With("pid", s.cancel.processID())
-	logger.Debug("a client has connected", "role", s.role, "understood", s.state != nil)
+	logger.Debug("a client has connected", "role", s.role, "understood", s.state() != nil)
 	return func() { logger.Debug("a client has left", "after", time.Since(began).Round(time.Millisecond)) }
 }
 

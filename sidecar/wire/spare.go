@@ -54,7 +54,7 @@ func (r *readRun) follow(changes uint64) {
 // everything that the cache would have to know to answer it.
 func (s *session) spares() bool {
 	statement := s.plan.wants[0].prepared.statement
-	if len(s.plan.wants) > 1 || statement.keepsSettings || s.stateHolds() || s.state == nil {
+	if len(s.plan.wants) > 1 || statement.keepsSettings || s.known.Holds() || s.state() == nil {
 		return false
 	}
 	r := &s.reading
@@ -64,7 +64,7 @@ func (s *session) spares() bool {
 		return false
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
-	slot, verdict := s.server.verdicts.known(s.state, statement.sql, statement.paramTypes)
+	slot, verdict := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes)
 	if verdict == nil || !verdict.Cacheable || slot.loading.get() == 0 || slot.loading.get() > s.server.asking.get() {
 		return false
 	}
@@ -107,7 +107,7 @@ func (s *session) noteWithheld(reason string) {
 		return
 	}
 	statement := p.wants[0].prepared.statement
-	if _, verdict := s.server.verdicts.known(s.state, statement.sql, statement.paramTypes); verdict != nil && verdict.Cacheable {
+	if _, verdict := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes); verdict != nil && verdict.Cacheable {
 		s.reading.reads++
 	}
 }

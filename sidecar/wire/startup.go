@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
@@ -230,7 +231,7 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 		}
 		in.Drop(n)
 	}
-	s.adopt(parseProbe(<-s.found, nil))
+	s.adopt(probe.ParseAnswer(<-s.found, nil))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
 	s.talk.show()

@@ -6,13 +6,15 @@ import (
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/digest"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // statement is the text and the declared parameter types of a Parse message:
 // what a prepared statement means under given settings. It belongs to one session.
 type statement struct {
-	id         digest
+	id         digest.Digest
 	sql        string
 	paramTypes []uint32
 	token      bool // it may ask for freshet.token
@@ -26,7 +28,7 @@ type statement struct {
 // refusal remembers why a statement is not cacheable, under one state and until
 // the schema changes.
 type refusal struct {
-	state      digest
+	state      digest.Digest
 	generation uint64
 	reason     string
 }
@@ -42,14 +44,14 @@ func parseStatement(body []byte) (*statement, bool) {
 	if len(rest) != 4*n {
 		return nil, false
 	}
-	s := &statement{id: digestOf(body), sql: string(sql), paramTypes: make([]uint32, n), token: mentionsToken(sql)}
+	s := &statement{id: digest.Of(body), sql: string(sql), paramTypes: make([]uint32, n), token: mentionsToken(sql)}
 	for i := range s.paramTypes {
 		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
 	}
 	if n == 0 {
 		s.control = block.ParseControl(s.sql)
 	}
-	s.keepsSettings = analysis.BeginsLikeRead(s.sql) && keepsSettings(s.sql)
+	s.keepsSettings = analysis.BeginsLikeRead(s.sql) && probe.KeptBy(s.sql)
 	return s, true
 }
 

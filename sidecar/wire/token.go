@@ -64,7 +64,7 @@ func (s *session) provideToken() error {
 
 func (s *session) token() string {
 	token, err := s.server.cache.Token(s.ctx)
-	if err != nil || s.state == nil || !s.sameServer() {
+	if err != nil || s.state() == nil || !s.sameServer() {
 		return tokenUnavailable
 	}
 	return token

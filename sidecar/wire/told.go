@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -29,33 +30,33 @@ import (
 type described struct {
 	// rows is of the names and types of its columns, params of the types of its
 	// parameters, zero if the client was told only of the columns.
-	rows, params digest
+	rows, params digest.Digest
 	// key stands for both in keys.
-	key digest
+	key digest.Digest
 	// types is the body of the ParameterDescription, nil as params is zero.
 	types []byte
 	// own is set if Postgres itself has said so of this very statement, as it holds it.
 	own bool
 }
 
-func newDescribed(rows digest, types []byte, own bool) *described {
+func newDescribed(rows digest.Digest, types []byte, own bool) *described {
 	d := &described{rows: rows, key: rows, types: types, own: own}
 	if types != nil {
 		d.params = paramsDigest(types)
-		d.key = digestOf(d.params[:], rows[:])
+		d.key = digest.Of(d.params[:], rows[:])
 	}
 	return d
 }
 
 // agrees reports whether a client can have been told both of one statement.
 func (d *described) agrees(other *described) bool {
-	return d.rows == other.rows && (d.params == other.params || d.params == digest{} || other.params == digest{})
+	return d.rows == other.rows && (d.params == other.params || d.params == digest.Digest{} || other.params == digest.Digest{})
 }
 
 // toldKey is what keys have of what was told; d may be nil.
-func (d *described) toldKey() digest {
+func (d *described) toldKey() digest.Digest {
 	if d == nil {
-		return digest{}
+		return digest.Digest{}
 	}
 	return d.key
 }
@@ -64,9 +65,9 @@ func (d *described) toldKey() digest {
 // all but their formats, and the table's columns that they are of, which may be
 // replaced by others of the same name and type. A body that is not whole is like no
 // other.
-func rowsDigest(kind byte, body []byte) digest {
+func rowsDigest(kind byte, body []byte) digest.Digest {
 	if kind == 'n' {
-		return digestOf([]byte{kind})
+		return digest.Of([]byte{kind})
 	}
 	if len(body) < 2 {
 		return likeNoOther()
@@ -83,18 +84,18 @@ func rowsDigest(kind byte, body []byte) digest {
 		named = append(named, rest[6:16]...) // type, its length, its modifier
 		body = rest[18:]
 	}
-	return digestOf([]byte{kind}, named)
+	return digest.Of([]byte{kind}, named)
 }
 
 // paramsDigest is of the body of a ParameterDescription.
-func paramsDigest(body []byte) digest {
+func paramsDigest(body []byte) digest.Digest {
 	if len(body) < 2 || len(body) != 2+4*int(binary.BigEndian.Uint16(body)) {
 		return likeNoOther()
 	}
-	return digestOf([]byte{'t'}, body)
+	return digest.Of([]byte{'t'}, body)
 }
 
-func likeNoOther() (d digest) {
+func likeNoOther() (d digest.Digest) {
 	_, _ = rand.Read(d[:]) // which never fails
 	return d
 }
@@ -104,7 +105,7 @@ func (a *answer) told() *described {
 	if d := a.described.Load(); d != nil {
 		return d
 	}
-	var rows digest
+	var rows digest.Digest
 	var types []byte
 	for kind, message := range protocol.Messages(a.description) {
 		switch kind {
@@ -171,7 +172,7 @@ func (s *session) noteTold() {
 		}
 		u := w.prepared
 		told := u.told.Load()
-		if told != nil && told.agrees(tells) && (told.params == tells.params || tells.params == digest{}) {
+		if told != nil && told.agrees(tells) && (told.params == tells.params || tells.params == digest.Digest{}) {
 			continue
 		}
 		if told != nil && u == p.unnamed && u == s.statements.held {
@@ -202,7 +203,7 @@ func (e *expect) noteDescription(kind byte, body, params []byte) {
 		}
 		return
 	}
-	if told != nil && said.params == (digest{}) && told.params != said.params && told.agrees(said) {
+	if told != nil && said.params == (digest.Digest{}) && told.params != said.params && told.agrees(said) {
 		return // less of the same
 	}
 	p.told.Store(said)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 )
 
 const (
@@ -164,7 +165,7 @@ func (v *verdicts) current(slot *verdictSlot) bool { return slot.generation == v
 
 // known returns the slot and the verdict of a text if they are known already,
 // without waiting and without starting an analysis.
-func (v *verdicts) known(state *sessionState, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
+func (v *verdicts) known(state *probe.State, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
 	slot, template, shared := v.slot(state, sql, paramTypes, false)
 	if slot == nil {
 		return nil, nil
@@ -188,7 +189,7 @@ func covers(v *analysis.Verdict, t analysis.Template) bool {
 // find returns the slot and the verdict of a text, waiting for its analysis for
 // a moment. The verdict is nil while it is not known. literals are those to
 // fill the verdict's tags with.
-func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, paramTypes []uint32) (slot *verdictSlot, verdict *analysis.Verdict, literals []analysis.Literal) {
+func (v *verdicts) find(ctx context.Context, state *probe.State, sql string, paramTypes []uint32) (slot *verdictSlot, verdict *analysis.Verdict, literals []analysis.Literal) {
 	slot, template, shared := v.slot(state, sql, paramTypes, true)
 	if slot == nil {
 		return nil, nil, nil
@@ -210,17 +211,17 @@ func (v *verdicts) find(ctx context.Context, state *sessionState, sql string, pa
 // slot returns the place of the verdict that a text shares with those that
 // differ only in literals, or its own if it has no template. shared is set in the
 // first case.
-func (v *verdicts) slot(state *sessionState, sql string, paramTypes []uint32, create bool) (slot *verdictSlot, t analysis.Template, shared bool) {
-	standard := state.settings["standard_conforming_strings"] != "off"
+func (v *verdicts) slot(state *probe.State, sql string, paramTypes []uint32, create bool) (slot *verdictSlot, t analysis.Template, shared bool) {
+	standard := state.StandardStrings()
 	if template, ok := analysis.NewTemplate(sql, standard); ok && len(template.Literals) > 0 {
 		return v.at(verdictKey(state, 'T', paramTypes, template.Key), state, sql, paramTypes, create), template, true
 	}
 	return v.at(verdictKey(state, 'X', paramTypes, sql), state, sql, paramTypes, create), analysis.Template{}, false
 }
 
-func verdictKey(state *sessionState, kind byte, paramTypes []uint32, text string) []byte {
-	dst := make([]byte, 0, len(state.id)+3+4*len(paramTypes)+len(text))
-	dst = append(dst, state.id[:]...)
+func verdictKey(state *probe.State, kind byte, paramTypes []uint32, text string) []byte {
+	dst := make([]byte, 0, len(state.ID)+3+4*len(paramTypes)+len(text))
+	dst = append(dst, state.ID[:]...)
 	dst = append(dst, kind)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(paramTypes)))
 	for _, t := range paramTypes {
@@ -231,7 +232,7 @@ func verdictKey(state *sessionState, kind byte, paramTypes []uint32, text string
 
 // at returns the slot of a key. If create is set, a missing one is made and its
 // analysis queued; nil then means that the queue is full.
-func (v *verdicts) at(key []byte, state *sessionState, sql string, paramTypes []uint32, create bool) *verdictSlot {
+func (v *verdicts) at(key []byte, state *probe.State, sql string, paramTypes []uint32, create bool) *verdictSlot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	slot := v.slots[string(key)]
@@ -248,7 +249,7 @@ func (v *verdicts) at(key []byte, state *sessionState, sql string, paramTypes []
 	slot = &verdictSlot{
 		shape: v.shapes,
 		request: analysis.Request{
-			SQL: sql, ParamTypes: paramTypes, SearchPath: state.searchPath, Role: state.role, Settings: state.settings,
+			SQL: sql, ParamTypes: paramTypes, SearchPath: state.SearchPath, Role: state.Role, Settings: state.Settings,
 		},
 		generation: v.generation.Load(),
 		done:       make(chan struct{}),

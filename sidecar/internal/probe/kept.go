@@ -1,4 +1,4 @@
-package wire
+package probe
 
 import (
 	"slices"
@@ -7,10 +7,10 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/block"
 )
 
-// keepsSettings reports whether what Postgres keeps of a text when it parses and
-// plans it may depend on one of parseTimeSettings. It looks at the text alone, and
+// KeptBy reports whether what Postgres keeps of a text when it parses and plans it may
+// depend on a setting of that moment (parseTimeSettings). It looks at the text alone, and
 // says so in doubt. Parameters, numbers and words such as 'active' keep nothing.
-func keepsSettings(sql string) bool {
+func KeptBy(sql string) bool {
 	t := tokens{rest: sql}
 	before := "" // the token before
 	text, printed := false, false

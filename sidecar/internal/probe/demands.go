@@ -1,4 +1,4 @@
-package wire
+package probe
 
 import (
 	"fmt"
@@ -9,53 +9,53 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
-// demands are the consistency that a client asked for, with settings that
+// Demands are the consistency that a client asked for, with settings that
 // Postgres keeps for it: SET, SET LOCAL, RESET, start-up options, ALTER ROLE and
 // ROLLBACK mean what they always mean.
-type demands struct {
-	level     fence.Level
-	staleness time.Duration // 0: that of the sidecar
-	after     *fence.Head   // nil: none
-	// complaint, unless empty, says which of the settings is not understood. The
+type Demands struct {
+	Level     fence.Level
+	Staleness time.Duration // 0: that of the sidecar
+	After     *fence.Head   // nil: none
+	// Complaint, unless empty, says which of the settings is not understood. The
 	// session's reads then go to Postgres, which satisfies every demand.
-	complaint string
+	Complaint string
 }
 
-// token is the text of after, empty if there is none.
-func (d *demands) token() string {
-	if d.after == nil {
+// Token is the text of After, empty if there is none.
+func (d *Demands) Token() string {
+	if d.After == nil {
 		return ""
 	}
-	return d.after.String()
+	return d.After.String()
 }
 
 // The settings, in the order in which a probe reads them.
 var demandSettings = []string{"freshet.consistency", "freshet.staleness", "freshet.after"}
 
 // parseDemands reads their values; nil and empty mean the default.
-func parseDemands(consistency, staleness, after []byte) (d demands) {
+func parseDemands(consistency, staleness, after []byte) (d Demands) {
 	switch strings.ToLower(string(consistency)) {
 	case "", "session":
-		d.level = fence.OwnWrites
+		d.Level = fence.OwnWrites
 	case "bounded":
-		d.level = fence.Bounded
+		d.Level = fence.Bounded
 	case "strong":
-		d.level = fence.Strong
+		d.Level = fence.Strong
 	default:
-		d.complaint = fmt.Sprintf("freshet.consistency is %q: it can be bounded, session or strong", consistency)
+		d.Complaint = fmt.Sprintf("freshet.consistency is %q: it can be bounded, session or strong", consistency)
 		return d
 	}
 	if len(staleness) > 0 {
 		var err error
-		if d.staleness, err = parseStaleness(string(staleness)); err != nil {
-			d.complaint = fmt.Sprintf("freshet.staleness is %q: write a duration such as 250ms or 2s", staleness)
+		if d.Staleness, err = parseStaleness(string(staleness)); err != nil {
+			d.Complaint = fmt.Sprintf("freshet.staleness is %q: write a duration such as 250ms or 2s", staleness)
 			return d
 		}
 	}
 	if len(after) > 0 {
 		var err error
-		if d.after, err = fence.ParseHead(string(after)); err != nil {
-			d.complaint = "freshet.after is not a token: set it to what SHOW freshet.token printed"
+		if d.After, err = fence.ParseHead(string(after)); err != nil {
+			d.Complaint = "freshet.after is not a token: set it to what SHOW freshet.token printed"
 		}
 	}
 	return d

@@ -1,20 +1,23 @@
-package wire
+package probe
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/invalidation/settings"
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // stateOf asks Postgres as a probe does.
-func stateOf(t *testing.T, conn *pgx.Conn, form probeForm, before *sessionState) *sessionState {
+func stateOf(t *testing.T, conn *pgx.Conn, form Question, before *State) *State {
 	t.Helper()
 	query := form.query()
 	results, err := conn.PgConn().Exec(t.Context(), string(query[protocol.HeaderLength:len(query)-1])).ReadAll()
@@ -23,25 +26,23 @@ func stateOf(t *testing.T, conn *pgx.Conn, form probeForm, before *sessionState)
 	}
 	row := []byte{0, byte(len(results[0].Rows[0]))}
 	for _, column := range results[0].Rows[0] {
-		row = appendParts(row, [][]byte{column})
+		row = digest.AppendParts(row, [][]byte{column})
 	}
-	return parseProbe(row, before)
+	return ParseAnswer(row, before)
 }
 
 // TestProbeFindsWhatIsSet compares with what Postgres says of each setting alone.
 func TestProbeFindsWhatIsSet(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	bed.sidecar() // names the incarnation
-	conn := bed.connect(bed.postgres.DSN(bed.database))
+	conn := connect(t, installed(t, servers.SharedPostgres(t), itemSchema))
 	odd := []string{"", " ", "NULL", "null", `"`, `\`, `\"`, ",", "{", "}", `{"a",b}`, "\x01", "grüße\n", strings.Repeat("x", 500)}
-	seen := map[digest]string{}
+	seen := map[digest.Digest]string{}
 	for _, value := range odd {
 		// A search path takes any text, as the name of a schema that need not be.
 		if _, err := conn.Exec(t.Context(), "SELECT set_config('freshet.after', $1, false), set_config('lc_messages', 'C', false), set_config('search_path', quote_ident($1) || ', public', false)", value); err != nil {
 			t.Fatal(err)
 		}
-		state := stateOf(t, conn, probeForm{server: true}, nil)
+		state := stateOf(t, conn, Question{Server: true}, nil)
 		if state == nil {
 			t.Fatalf("with %q the probe is not understood", value)
 		}
@@ -56,10 +57,10 @@ func TestProbeFindsWhatIsSet(t *testing.T) {
 				t.Errorf("with %q, %s is %q, want %v", value, name, got, want)
 			}
 		}
-		if again := stateOf(t, conn, probeForm{}, state); again == nil || again.id != state.id || again.incarnation != state.incarnation || again.incarnation == "" {
+		if again := stateOf(t, conn, Question{}, state); again == nil || again.ID != state.ID || again.Incarnation != state.Incarnation || again.Incarnation == "" {
 			t.Errorf("with %.9q the next probe found another state", value)
 		}
-		seen[state.id] = value
+		seen[state.ID] = value
 	}
 	if len(seen) != 1 {
 		t.Errorf("schemas that do not exist gave %d different keys, want 1: %v", len(seen), seen)
@@ -67,13 +68,13 @@ func TestProbeFindsWhatIsSet(t *testing.T) {
 }
 
 // valuesOf are the settings that a probe found.
-func valuesOf(t *testing.T, state *sessionState) map[string][]byte {
+func valuesOf(t *testing.T, state *State) map[string][]byte {
 	t.Helper()
 	columns, ok := protocol.DataRow(append([]byte{0, columnsFound}, state.found...))
 	if !ok {
 		t.Fatalf("the probe found %q", state.found)
 	}
-	values, ok := parseSettingsFound(askedSettings, columns[columnSettings])
+	values, ok := parseValues(askedSettings, columns[columnSettings])
 	if !ok {
 		t.Fatalf("Postgres printed %q", columns[columnSettings])
 	}
@@ -97,10 +98,10 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	t.Parallel()
 	found, start := make([][]byte, len(askedSettings)), make([][]byte, len(settings.AtStart))
 	row := make([][]byte, probeColumns)
-	state := func() *sessionState {
+	state := func() *State {
 		t.Helper()
 		row[columnSettings], row[columnStart] = printedArray(found), printedArray(start)
-		s := parseProbe(appendParts([]byte{0, probeColumns}, row), nil)
+		s := ParseAnswer(digest.AppendParts([]byte{0, probeColumns}, row), nil)
 		if s == nil {
 			t.Fatal("the probe is not understood")
 		}
@@ -117,7 +118,7 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	for i, name := range askedSettings {
 		for _, other := range [][]byte{nil, []byte("other"), {}} {
 			found[i] = other
-			if changed := state().id != first.id; changed != slices.Contains(settings.Keyed, name) {
+			if changed := state().ID != first.ID; changed != slices.Contains(settings.Keyed, name) {
 				t.Errorf("%s as %q: the key changes: %v", name, other, changed)
 			}
 		}
@@ -126,13 +127,13 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 	for _, i := range []int{columnUser, columnSessionUser, columnRole, columnDatabase, columnSearchPath} {
 		before := row[i]
 		row[i] = []byte("{other}")
-		if other := state(); other.id == first.id || other.names == first.names {
+		if other := state(); other.ID == first.ID || other.Names == first.Names {
 			t.Errorf("column %d is not in the key, or not in what names mean", i)
 		}
 		row[i] = before
 	}
 	row[columnUser], row[columnSessionUser] = []byte("sam"), []byte("esame")
-	if state().id == first.id {
+	if state().ID == first.ID {
 		t.Error("texts divided otherwise give the same key")
 	}
 }
@@ -141,7 +142,7 @@ func TestEachKeyedPartIsInTheKey(t *testing.T) {
 // in its search path must not tell of another role or other settings.
 func TestProbeIsDeafToTheClientsSchema(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema+`
+	conn := connect(t, installed(t, servers.SharedPostgres(t), itemSchema+`
 CREATE SCHEMA evil;
 CREATE DOMAIN evil.text AS pg_catalog.text CHECK (VALUE <> 'UTC');
 CREATE DOMAIN evil.bool AS pg_catalog.bool;
@@ -158,31 +159,40 @@ CREATE FUNCTION evil.current_schemas(boolean) RETURNS pg_catalog.name[] LANGUAGE
 CREATE FUNCTION evil.never(pg_catalog.text, pg_catalog.text) RETURNS boolean LANGUAGE sql RETURN false;
 CREATE OPERATOR evil.!~~* (FUNCTION = evil.never, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
 CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LANGUAGE sql RETURN true;
-CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`)
-	bed.sidecar() // names the incarnation
-	conn := bed.connect(bed.postgres.DSN(bed.database))
-	everything := probeForm{server: true, start: true, role: true, names: true}
-	mustExec(t, conn, "SET search_path = pg_catalog, evil")
+CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`))
+	everything := Question{Server: true, Start: true, Role: true, Names: true}
+	execute(t, conn, "SET search_path = pg_catalog, evil")
 	honest := stateOf(t, conn, everything, nil)
-	mustExec(t, conn, "CREATE TEMP TABLE mine ()")
-	mustExec(t, conn, "SET search_path = evil, pg_catalog")
+	execute(t, conn, "CREATE TEMP TABLE mine ()")
+	execute(t, conn, "SET search_path = evil, pg_catalog")
 	got := stateOf(t, conn, everything, nil)
 	switch {
 	case honest == nil || got == nil:
 		t.Fatal("the probe is not understood")
-	case got.reason != reasons.Temporary:
-		t.Errorf("the temporary schema is not seen: %q", got.reason)
-	case got.role != honest.role || got.incarnation != honest.incarnation:
-		t.Errorf("role %d of %s, want %d of %s", got.role, got.incarnation, honest.role, honest.incarnation)
-	case fmt.Sprint(got.settings) != fmt.Sprint(honest.settings):
-		t.Errorf("settings %v, want %v", got.settings, honest.settings)
+	case got.Reason != reasons.Temporary:
+		t.Errorf("the temporary schema is not seen: %q", got.Reason)
+	case got.Role != honest.Role || got.Incarnation != honest.Incarnation:
+		t.Errorf("role %d of %s, want %d of %s", got.Role, got.Incarnation, honest.Role, honest.Incarnation)
+	case fmt.Sprint(got.Settings) != fmt.Sprint(honest.Settings):
+		t.Errorf("settings %v, want %v", got.Settings, honest.Settings)
 	}
-	schemas := slices.DeleteFunc(slices.Clone(got.searchPath), func(name string) bool { return strings.HasPrefix(name, "pg_temp") })
+	schemas := slices.DeleteFunc(slices.Clone(got.SearchPath), func(name string) bool { return strings.HasPrefix(name, "pg_temp") })
 	if !slices.Equal(schemas, []string{"evil", "pg_catalog"}) {
-		t.Errorf("search path %q", got.searchPath)
+		t.Errorf("search path %q", got.SearchPath)
 	}
 	columns, ok := protocol.DataRow(append([]byte{0, columnsFound}, got.found...))
-	if !ok || got.database != bed.database || string(columns[columnUser]) != "postgres" {
-		t.Errorf("the probe tells of %q in %q", columns, got.database)
+	if !ok || got.Database != conn.Config().Database || string(columns[columnUser]) != "postgres" {
+		t.Errorf("the probe tells of %q in %q", columns, got.Database)
+	}
+}
+
+func TestParseIdleMax(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"0": 0, "": 0, "500ms": 500 * time.Millisecond, "30s": 30 * time.Second, "5min": 5 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour, "soon": 0,
+	} {
+		if got := parseIdleMax(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
 	}
 }
