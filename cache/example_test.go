@@ -80,7 +80,7 @@ func shop(ctx context.Context) (err error) {
 		return err
 	}
 	c, err := cache.New(cache.CacheOptions{
-		Options: engine.Options{Fence: rules, Confirm: follower.Confirm}, Resolve: cache.Watched(follower.State),
+		Options: engine.Options{Fence: rules, Confirm: follower.Confirm, Wake: follower.Wake}, Resolve: cache.Watched(follower.State),
 	})
 	if err != nil {
 		return err

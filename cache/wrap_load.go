@@ -110,6 +110,7 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 	if e != nil {
 		w.cache.engine.Store(e)
 		f.Finish(e)
+		w.cache.engine.Anticipate(s)
 	}
 	if err != nil {
 		r.err = err

@@ -18,14 +18,15 @@ type Cache struct {
 	memory  *memory.Store[Entry]
 	seed    maphash.Seed
 
-	flights   flights
-	publisher publisher
-	envelopes envelopes
-	leaser    Leaser // nil: the remote tier is none
-	yields    chan *lease
-	loadTimes loadTimes
-	vain      vain
-	counters  counters
+	flights      flights
+	publisher    publisher
+	envelopes    envelopes
+	leaser       Leaser // nil: the remote tier is none
+	yields       chan *lease
+	loadTimes    loadTimes
+	vain         vain
+	counters     counters
+	anticipation anticipation
 
 	// closing ends with Close.
 	closing context.Context
@@ -59,7 +60,7 @@ func New(o Options) (*Cache, error) {
 		memory:    tier,
 		seed:      maphash.MakeSeed(),
 		flights:   flights{byKey: map[string]*flight{}},
-		publisher: publisher{queue: make(chan *Entry, publishQueueMax)},
+		publisher: newPublisher(),
 		envelopes: envelopes{compress: o.Compress, keys: keys},
 		yields:    make(chan *lease, yieldQueueMax),
 		wall:      time.Now,
@@ -174,10 +175,20 @@ func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	if began < c.written(e, now, s) {
 		return Unproven
 	}
-	if s != nil {
-		s.Received(e.Ticket.Loaded())
-	}
+	c.noteServed(e, began, s)
 	return Hit
+}
+
+// noteServed notes what session s was shown, at a head whose look began at a moment.
+func (c *Cache) noteServed(e *Entry, began fence.Instant, s *fence.Session) {
+	if s == nil {
+		return
+	}
+	s.Received(e.Ticket.Loaded())
+	s.Served()
+	if e.Ticket.Loaded() > began {
+		c.Anticipate(s)
+	}
 }
 
 // written returns when a look must have begun to include all that this process

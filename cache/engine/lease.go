@@ -208,8 +208,12 @@ func (f *Flight) settle(e *Entry) {
 	case l != nil:
 		c.loadTimes.belittle(f.shape)
 	}
-	if l != nil && (!loaded || e.publication.attach(l)) {
+	switch {
+	case l == nil:
+	case !loaded || e.publication.attach(l):
 		c.yield(l)
+	default:
+		c.publisher.hurry() // others may wait for the entry
 	}
 }
 

@@ -29,6 +29,9 @@ type Options struct {
 	// follower's. Without it nothing is published to Remote, and readers that
 	// need a newer head load from Postgres.
 	Confirm func(ctx context.Context, at fence.Instant) error
+	// Wake asks for a look soon, without waiting for it. It is the follower's. Without
+	// it no look is made before a reader waits for it: see Anticipate.
+	Wake func()
 	// Remote is the second tier. nil: there is none.
 	Remote Remote
 	// Compress shortens what Remote is given, where that is worth it. Entries that

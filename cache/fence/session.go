@@ -29,6 +29,7 @@ type Session struct {
 	level     atomic.Uint32
 	staleness atomic.Int64
 	after     atomic.Pointer[Head]
+	habit     habit
 }
 
 // Derive returns a session that shares the past of s, whatever either is shown or

@@ -284,10 +284,24 @@ var mutants = []Mutant{
 		Name: "a hit does not count as seen",
 		Edits: []mutant.Edit{{
 			File: "cache/engine/cache.go", As: mutant.Statements,
-			Old: "if s != nil {\n\t\ts.Received(e.Ticket.Loaded())\n\t}",
+			Old: "s.Received(e.Ticket.Loaded())",
 			New: "",
 		}},
 		Script: "a session reads on after what it was shown", Breaks: []Promise{Monotonic, Across},
+		Faults: "follower-freeze",
+	},
+	{
+		Name: "an answer is published that no look has covered",
+		Edits: []mutant.Edit{{
+			File: "cache/engine/publish.go", As: mutant.Condition,
+			Old: "began < last && (hurried || began < first)",
+			New: "false",
+		}, {
+			File: "cache/engine/publish.go", As: mutant.Condition,
+			Old: "e.Ticket.Loaded() <= began",
+			New: "true",
+		}},
+		Script: "a session reads on after what Redis was given in vain", Breaks: []Promise{Monotonic, Across},
 		Faults: "follower-freeze",
 	},
 	{

@@ -13,6 +13,7 @@ var sessionScripts = []Script{
 	{Name: "a counter behind a lock", bound: longBound, sidecars: 1, play: incrementBehindLock},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
 	{Name: "a session reads on after what Redis showed it", bound: longBound, sidecars: 2, play: readOnFromRedis},
+	{Name: "a session reads on after what Redis was given in vain", bound: longBound, sidecars: 2, play: readOnFromTheDeaf},
 	{Name: "a strong session reads", bound: longBound, sidecars: 1, play: readStrongly},
 	{Name: "a strong session joins a load", bound: longBound, sidecars: 1, play: joinLoad},
 	{Name: "a transaction reads", bound: longBound, sidecars: 1, play: readInTransaction},
@@ -143,6 +144,26 @@ func readOnFromRedis(st *stage) {
 		number := st.anew()
 		st.with(scout, func() { scout.readLeftAnew(id, number) })
 		st.awaitInRedis(written[2*id].mark)
+		st.with(companion, func() { companion.readLeftAnew(id, number) })
+		st.read(companion, key{right, id})
+	}
+}
+
+// publicationWait is far longer than an answer takes to Redis that waits for no look.
+const publicationWait = 250 * time.Millisecond
+
+// readOnFromTheDeaf is readOnFromRedis where the follower of the one that has loaded
+// has heard of nothing either: no head bounds what it loaded, and Redis must not be
+// given it.
+func readOnFromTheDeaf(st *stage) {
+	scout, companions := st.session(0, levelBounded), st.companions(1)
+	st.deafen(0)
+	st.deafen(1)
+	st.write(st.direct(), keysOf(left, pairs)...)
+	for id, companion := range companions {
+		number := st.anew()
+		st.with(scout, func() { scout.readLeftAnew(id, number) })
+		st.pass(publicationWait) // nothing tells that it is not published
 		st.with(companion, func() { companion.readLeftAnew(id, number) })
 		st.read(companion, key{right, id})
 	}

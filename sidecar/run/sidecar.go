@@ -125,6 +125,7 @@ func (s *Sidecar) buildCache() (err error) {
 	options := engine.Options{
 		Fence:       s.fence,
 		Confirm:     s.follower.Confirm,
+		Wake:        s.follower.Wake,
 		MemoryBytes: s.options.MemoryBytes,
 		Staleness:   s.options.Staleness,
 		EntryMax:    s.options.EntryMax,

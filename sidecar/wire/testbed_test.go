@@ -138,7 +138,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	}
 	caching := engine.Options{Fence: s.fence, Confirm: func(ctx context.Context, at fence.Instant) error {
 		return s.follower.Confirm(ctx, at)
-	}}
+	}, Wake: func() { s.follower.Wake() }}
 	for _, option := range options {
 		option(&caching, &following)
 	}

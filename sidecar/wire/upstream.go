@@ -151,5 +151,5 @@ func (s *session) storeCaptures(captured []*capture) {
 	}
 	clear(captured)
 	// The client's next read has to be proven newer than this answer.
-	s.server.follower.Wake()
+	s.server.cache.Anticipate(&s.reads)
 }
