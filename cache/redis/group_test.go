@@ -44,9 +44,21 @@ func TestCluster(t *testing.T) {
 		t.Fatalf("%d keys of %d", len(got), manyKeys)
 	}
 	contends(t, connect(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
+	fills(t, connect(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
 	slotsMove(t, cluster, s)
 	nodeHangs(t, cluster)
 	nodeDies(t, cluster, s)
+}
+
+// fills checks that a batch finds the node of each key.
+func fills(t *testing.T, s *redis.Store) {
+	t.Helper()
+	keys, values, lives := batch(manyKeys)
+	for i, ok := range s.SetAll(t.Context(), keys, values, lives) {
+		if got, _, found := s.Get(t.Context(), keys[i]); !ok || !found || string(got) != string(values[i]) {
+			t.Errorf("%s: %q, %v; taken: %v", keys[i], got, found, ok)
+		}
+	}
 }
 
 // slotsMove moves the slot of a key and checks that it is found, with its lease.

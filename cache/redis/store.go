@@ -141,8 +141,7 @@ func (s *Store) usable(value []byte, left time.Duration) ([]byte, time.Duration,
 // Set keeps value under key for ttl, at most. It reports whether Redis took it.
 // It does not keep the slice.
 func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool {
-	if len(value) == 0 || len(value) > ValueMax || ttl < ttlMin {
-		s.refused.Add(1)
+	if !s.forRedis(value, ttl) {
 		return false
 	}
 	part := s.admit(ctx, key)
