@@ -9,7 +9,7 @@ import (
 // table behind it, and is looked up there.
 var lookedUpBehind = []struct{ name, sql, want string }{
 	{"subquery", `SELECT * FROM (SELECT * FROM orders WHERE id = $1) o JOIN users u ON u.id = o.user_id`, "orders/id=$1 users/id=public.orders.user_id"},
-	{"subquery, told", `SELECT * FROM (SELECT id, user_id AS x FROM orders) o JOIN users u ON u.id = o.x WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
+	{"subquery, outer guard", `SELECT * FROM (SELECT id, user_id AS x FROM orders) o JOIN users u ON u.id = o.x WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
 	{"subquery of a subquery", `SELECT * FROM (SELECT * FROM (SELECT id, user_id AS x FROM orders) i) o JOIN users u ON u.id = o.x WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
 	{"view", `SELECT * FROM v_barrier o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
 	{"into a subquery", `SELECT * FROM items i JOIN (SELECT id FROM orders WHERE total > 5) o ON o.id = i.order_id WHERE i.id = $1`, "items/id=$1 orders/id=public.items.order_id"},
@@ -21,7 +21,7 @@ var lookedUpBehind = []struct{ name, sql, want string }{
 		"orders/id=$1 users/id=public.orders.user_id users/id=public.users.manager_id"},
 	{"CTE", `WITH o AS (SELECT * FROM orders) SELECT * FROM o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders/id=$1 users/id=public.orders.user_id"},
 	{"CTE of two readers", `WITH o AS (SELECT * FROM orders WHERE id = $1) SELECT * FROM o JOIN users u ON u.id = o.user_id JOIN o p ON p.total > o.total`, "orders/id=$1 users/id=public.orders.user_id"},
-	{"CTE of two readers, told", `WITH o AS (SELECT * FROM orders) SELECT * FROM o JOIN users u ON u.id = o.user_id JOIN o p ON p.total > o.total WHERE o.id = $1`, "orders users/id=public.orders.user_id"},
+	{"CTE of two readers, outer guard", `WITH o AS (SELECT * FROM orders) SELECT * FROM o JOIN users u ON u.id = o.user_id JOIN o p ON p.total > o.total WHERE o.id = $1`, "orders users/id=public.orders.user_id"},
 	{"page", `SELECT * FROM (SELECT * FROM orders WHERE user_id = $1 ORDER BY created_at LIMIT 20) o LEFT JOIN items i ON i.order_id = o.id`, "items/order_id=public.orders.id orders/user_id=$1"},
 	{"DISTINCT", `SELECT * FROM (SELECT DISTINCT user_id FROM orders WHERE status = $1) o JOIN users u ON u.id = o.user_id`, "orders/status=$1 users/id=public.orders.user_id"},
 	{"GROUP BY", `SELECT * FROM (SELECT user_id, count(*) FROM orders WHERE status = $1 GROUP BY user_id) o JOIN users u ON u.id = o.user_id`, "orders/status=$1 users/id=public.orders.user_id"},
@@ -33,9 +33,9 @@ var lookedUpBehind = []struct{ name, sql, want string }{
 	{"outer join inside", `SELECT * FROM (SELECT i.id, o.user_id FROM items i LEFT JOIN orders o ON o.id = i.order_id) x JOIN users u ON u.id = x.user_id WHERE x.id = $1`,
 		"items/id=$1 orders/id=public.items.order_id users/id=public.orders.user_id"},
 
-	// What is told of a subquery may be what was looked up in it: the rows looked up
+	// An outer guard of a subquery may be what was looked up in it: the rows looked up
 	// in are depended on too.
-	{"told by its own lookup", `SELECT * FROM (SELECT a.id, b.x, b.y FROM fa a JOIN fb b ON b.x = a.y) v JOIN fc c ON c.id = v.y AND c.id = v.x WHERE v.id = $1`,
+	{"an outer guard by its own lookup", `SELECT * FROM (SELECT a.id, b.x, b.y FROM fa a JOIN fb b ON b.x = a.y) v JOIN fc c ON c.id = v.y AND c.id = v.x WHERE v.id = $1`,
 		"fa/id=$1 fb/x=public.fa.y fb/x=public.fb.y fc/id=public.fb.y"},
 
 	// No column of a table.
@@ -48,10 +48,10 @@ var lookedUpBehind = []struct{ name, sql, want string }{
 	{"values", `SELECT * FROM (VALUES (1), (2)) v(id) JOIN users u ON u.id = v.id`, "users"},
 	{"recursive", `WITH RECURSIVE r AS (SELECT id, x FROM fa WHERE id = 1 UNION SELECT f.id, f.x FROM fa f JOIN r ON f.id = r.x) SELECT * FROM r JOIN fb ON fb.id = r.x`, "fa fb"},
 
-	// Nothing that is told reaches the rows.
-	{"LIMIT, told", `SELECT * FROM (SELECT * FROM orders ORDER BY id LIMIT 5) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
-	{"DISTINCT ON, told", `SELECT * FROM (SELECT DISTINCT ON (status) * FROM orders ORDER BY status, total) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
-	{"aggregated, told", `SELECT * FROM (SELECT user_id, max(id) AS id FROM orders GROUP BY user_id) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
+	// No outer guard reaches the rows.
+	{"LIMIT, outer guard", `SELECT * FROM (SELECT * FROM orders ORDER BY id LIMIT 5) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
+	{"DISTINCT ON, outer guard", `SELECT * FROM (SELECT DISTINCT ON (status) * FROM orders ORDER BY status, total) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
+	{"aggregated, outer guard", `SELECT * FROM (SELECT user_id, max(id) AS id FROM orders GROUP BY user_id) o JOIN users u ON u.id = o.user_id WHERE o.id = $1`, "orders users"},
 
 	// The side of an outer join that stays whatever the condition says.
 	{"left join, kept side", `SELECT * FROM users u LEFT JOIN (SELECT * FROM orders WHERE id = $1) o ON o.user_id = u.id`, "orders/id=$1 users"},

@@ -154,7 +154,7 @@ func (d *deriver) equals(me *scope, c column, v *node, may func(int) bool) {
 		return
 	}
 	if v = bare(v); v.tag == "SUBLINK" && v.int("subLinkType") == sublinkExpr {
-		me.members = append(me.members, membership{query: v.child("subselect"), lessons: []lesson{{c, nil}}})
+		me.members = append(me.members, membership{query: v.child("subselect"), implied: []implication{{c, nil}}})
 	}
 }
 

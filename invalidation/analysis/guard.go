@@ -7,7 +7,7 @@ import (
 )
 
 // queryVisitsMax bounds the work on nested queries: each level looks at all
-// below it for what they tell, before it tells them what it knows.
+// below it for their facts, before it hands them its outer guards.
 const queryVisitsMax = 2000
 
 // A guard says: this occurrence of a relation may be restricted to the rows in
@@ -26,13 +26,13 @@ type edge struct{ from, to column }
 // (SELECT …)", "column = (SELECT …)", "EXISTS (SELECT …)".
 type membership struct {
 	query   *node
-	tells   []column // what is known of these restricts the query's first column
-	lessons []lesson
+	tested  []column // their guards are outer guards of the query's first column
+	implied []implication
 }
 
-// lesson says: the column has a value that this expression has in the rows of a
-// query.
-type lesson struct {
+// implication says: the column has a value that this expression has in the rows of a
+// query, so a guard of the expression is implied for the column.
+type implication struct {
 	column column
 	value  *node
 }
@@ -47,7 +47,7 @@ type scope struct {
 	edges   []edge
 	members []membership
 	ctes    map[string]*node
-	asks    bool // learns from a subquery what a lookup finds in it
+	asks    bool // a subquery is read for what a lookup finds in it
 }
 
 func newScope(q *node, outer []*scope) *scope {
@@ -116,18 +116,18 @@ type deriver struct {
 	dry           int // above 0: only facts are wanted, occurrences do not count
 }
 
-// query derives the guards of one query level and of everything below it. told
-// are guards on its output columns, by position, that its reader brings along;
+// query derives the guards of one query level and of everything below it. outerGuards
+// are those on its output columns, by position, that its reader brings along;
 // the returned facts are those its reader may rely on: the output column has one
 // of the values, or is NULL.
-func (d *deriver) query(q *node, outer []*scope, told map[int]guard) map[int]guard {
+func (d *deriver) query(q *node, outer []*scope, outerGuards map[int]guard) map[int]guard {
 	d.count()
-	me, told := newScope(q, outer), heard(q, told)
+	me, outerGuards := newScope(q, outer), passable(q, outerGuards)
 	var facts map[int]guard
 	if q.field("setOperations") != nil {
-		facts = d.setOperation(me, me.around, told)
+		facts = d.setOperation(me, me.around, outerGuards)
 	} else {
-		facts = d.plain(me, told)
+		facts = d.plain(me, outerGuards)
 	}
 	if d.dry == 0 {
 		d.rest(me, me.around)
@@ -146,12 +146,12 @@ func (d *deriver) count() {
 	}
 }
 
-// heard is what a query may be told.
-func heard(q *node, told map[int]guard) map[int]guard {
+// passable are the outer guards that may be passed into a query: all or none.
+func passable(q *node, outerGuards map[int]guard) map[int]guard {
 	if restrictsItself(q) {
 		return nil
 	}
-	return told
+	return outerGuards
 }
 
 // restrictsItself tells whether restricting the query's output is not the same
@@ -161,16 +161,16 @@ func restrictsItself(q *node) bool {
 	return q.field("limitCount") != nil || q.field("limitOffset") != nil || q.bool("hasWindowFuncs")
 }
 
-// setOperation passes what is told to every arm: set operations compare whole
+// setOperation passes the outer guards to every arm: set operations compare whole
 // rows, so rows with other values cannot matter in any. What all arms say of a
 // column is a fact.
-func (d *deriver) setOperation(me *scope, scopes []*scope, told map[int]guard) map[int]guard {
+func (d *deriver) setOperation(me *scope, scopes []*scope, outerGuards map[int]guard) map[int]guard {
 	var facts map[int]guard
 	for _, e := range me.entries {
 		if e.int("rtekind") != rteSubquery {
 			continue
 		}
-		arm := d.query(e.child("subquery"), scopes, told)
+		arm := d.query(e.child("subquery"), scopes, outerGuards)
 		if facts == nil {
 			facts = arm
 			continue
@@ -189,8 +189,8 @@ func (d *deriver) setOperation(me *scope, scopes []*scope, told map[int]guard) m
 func union(a, b guard) guard { return slices.Concat(a, b) }
 
 // plain handles a query level that is no set operation.
-func (d *deriver) plain(me *scope, told map[int]guard) map[int]guard {
-	used := d.knowledge(me, told)
+func (d *deriver) plain(me *scope, outerGuards map[int]guard) map[int]guard {
+	used := d.knowledge(me, outerGuards)
 	if d.dry == 0 {
 		d.join(me)
 		for _, i := range used {
@@ -200,11 +200,11 @@ func (d *deriver) plain(me *scope, told map[int]guard) map[int]guard {
 	return d.facts(me, me.around)
 }
 
-// knowledge learns all that one level and the queries below it tell of its columns,
-// without lookups. It returns the range table entries that the join tree uses.
-func (d *deriver) knowledge(me *scope, told map[int]guard) (used []int) {
+// knowledge finds the guards of one level: its outer and its own, and those that the
+// queries below it imply, without lookups. It returns the range table entries that the join tree uses.
+func (d *deriver) knowledge(me *scope, outerGuards map[int]guard) (used []int) {
 	scopes := me.around
-	d.listen(me, scopes, told)
+	d.takeOuter(me, scopes, outerGuards)
 	used = d.from(scopes, me.query.child("jointree"))
 	// A column in HAVING is one that is grouped by, so a group is kept or dropped
 	// with all its rows.
@@ -221,8 +221,8 @@ func (d *deriver) knowledge(me *scope, told map[int]guard) (used []int) {
 	}
 	me.propagate()
 	for _, m := range me.members {
-		if len(m.lessons) > 0 {
-			d.teach(me, m)
+		if len(m.implied) > 0 {
+			d.imply(me, m)
 		}
 	}
 	d.dry--
@@ -230,7 +230,7 @@ func (d *deriver) knowledge(me *scope, told map[int]guard) (used []int) {
 	return used
 }
 
-// visit tells one range table entry what is known of its columns.
+// visit hands one range table entry the guards of its columns, as its outer ones.
 func (d *deriver) visit(me *scope, scopes []*scope, i int) {
 	guards, e := me.of(i), me.entry(i)
 	inner, innerOuter, sole := d.inner(me, scopes, i)
@@ -246,8 +246,8 @@ func (d *deriver) visit(me *scope, scopes []*scope, i int) {
 }
 
 // inner returns the query behind a subquery or CTE entry, with the levels around
-// it. sole is false when others read the same query, so that it may not be told
-// what only this reader knows.
+// it. sole is false when others read the same query, so that it may not be
+// handed the guards of this reader alone.
 func (d *deriver) inner(me *scope, scopes []*scope, i int) (q *node, outer []*scope, sole bool) {
 	e := me.entry(i)
 	switch e.int("rtekind") {
@@ -275,18 +275,17 @@ func level(scopes []*scope, up int) *scope {
 	return nil
 }
 
-// listen takes over what the reader of this level tells about output columns, as
-// far as restricting the output restricts the input: not for what an aggregate
+// takeOuter takes over the outer guards of this level, as far as restricting the output restricts the input: not for what an aggregate
 // makes, nor for columns that DISTINCT ON does not compare.
-func (d *deriver) listen(me *scope, scopes []*scope, told map[int]guard) {
+func (d *deriver) takeOuter(me *scope, scopes []*scope, outerGuards map[int]guard) {
 	q := me.query
-	if len(told) == 0 || q.field("groupingSets") != nil {
+	if len(outerGuards) == 0 || q.field("groupingSets") != nil {
 		return
 	}
 	groups, distinct := references(q, "groupClause"), references(q, "distinctClause")
 	grouped := len(groups) > 0 || q.bool("hasAggs") || q.field("havingQual") != nil
 	for _, t := range q.nodes("targetList") {
-		g, ok := told[t.int("resno")]
+		g, ok := outerGuards[t.int("resno")]
 		reference := t.int("ressortgroupref")
 		if !ok || grouped && !groups[reference] || q.bool("hasDistinctOn") && !distinct[reference] {
 			continue
@@ -385,15 +384,15 @@ func (d *deriver) sublinks(me *scope, scopes []*scope, v any) {
 		case "SUBLINK":
 			d.sublinks(me, scopes, n.field("testexpr"))
 			q := n.child("subselect")
-			told := map[int]guard{}
+			outerGuards := map[int]guard{}
 			for _, m := range me.members {
-				for _, c := range m.tells {
+				for _, c := range m.tested {
 					if g, ok := me.known[c]; ok && m.query == q {
-						told[1] = g
+						outerGuards[1] = g
 					}
 				}
 			}
-			d.query(q, scopes, told)
+			d.query(q, scopes, outerGuards)
 			return false
 		}
 		return true

@@ -142,8 +142,8 @@ func (v *Verdict) ReadLookup(columns [][]byte) (joined [][]string, ok bool) {
 	return joined, true
 }
 
-// join learns, for columns of which nothing is known, that they have one of the
-// values that a lookup finds.
+// join gives columns that have no guard one that lookups find: they have one of the
+// values looked up.
 func (d *deriver) join(me *scope) {
 	for again := true; again; {
 		again = false
@@ -210,10 +210,10 @@ func (d *deriver) inTable(oid uint32, guards map[int]guard, number int) (guard, 
 	return guard{{Origin: Joined, Index: i, Text: l.schema + "." + l.table + "." + l.column, level: l.level()}}, true
 }
 
-// behind returns a query level with all that is known in it, lookups included, to
-// look up what its columns have in the rows that matter to its reader, who tells
-// what is known of them; nil if it cannot be.
-func (d *deriver) behind(q *node, outer []*scope, told map[int]guard) *scope {
+// behind returns a query level with all guards of it, those found by lookup included, to
+// look up what its columns have in the rows that matter to its reader, of whom the outer
+// guards are; nil if it cannot be.
+func (d *deriver) behind(q *node, outer []*scope, outerGuards map[int]guard) *scope {
 	if d.behinds >= behindMax || q.field("setOperations") != nil {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (d *deriver) behind(q *node, outer []*scope, told map[int]guard) *scope {
 	visits := d.dryVisits
 	d.dryVisits = 0
 	me := newScope(q, outer)
-	d.knowledge(me, heard(q, told))
+	d.knowledge(me, passable(q, outerGuards))
 	d.join(me)
 	d.dryVisits = visits
 	return me
@@ -304,7 +304,7 @@ func (s *statement) lookupFor(oid uint32, guards map[int]guard, number int) (loo
 
 // withRowsLookedUp adds the tags of the rows in which the values of others are
 // looked up. Most stand there anyway, but an occurrence may have a guard that is
-// better, or that was told from where its own lookup led:
+// better, or an outer one that its own lookup led to:
 //
 //  1. v, which joins a.id = 1 to b by b.x = a.k, is joined to c by c.z = v.y and
 //     c.z = v.x. The lookups find b.x = 5 and, as no such b is there, no b.y;

@@ -11,16 +11,16 @@ func (d *deriver) sublink(scopes []*scope, n *node, may func(int) bool) {
 		if !ok {
 			return
 		}
-		m.tells = []column{c}
+		m.tested = []column{c}
 		if may(c.entry) {
-			m.lessons = []lesson{{c, nil}}
+			m.implied = []implication{{c, nil}}
 		}
 	case sublinkExists:
 	default:
 		return
 	}
 	if returnsRowsOf(m.query) {
-		m.lessons = append(m.lessons, d.correlations(scopes, m.query, may)...)
+		m.implied = append(m.implied, d.correlations(scopes, m.query, may)...)
 	}
 	me.members = append(me.members, m)
 }
@@ -49,7 +49,7 @@ func returnsRowsOf(q *node) bool {
 
 // correlations returns what the WHERE of a subquery says of columns of the level
 // around it, if it has to be true: they equal a column of its own.
-func (d *deriver) correlations(scopes []*scope, q *node, may func(int) bool) (lessons []lesson) {
+func (d *deriver) correlations(scopes []*scope, q *node, may func(int) bool) (implied []implication) {
 	me, inner := scopes[len(scopes)-1], newScope(q, scopes)
 	for _, n := range conjunction(q.child("jointree").field("quals")) {
 		if n.tag != "OPEXPR" || !d.isEquality(n) {
@@ -59,11 +59,11 @@ func (d *deriver) correlations(scopes []*scope, q *node, may func(int) bool) (le
 		for i := range args {
 			own, other := args[i], args[len(args)-1-i]
 			if s, c, ok := d.variable(inner.around, other); ok && s == me && may(c.entry) {
-				lessons = append(lessons, lesson{c, own})
+				implied = append(implied, implication{c, own})
 			}
 		}
 	}
-	return lessons
+	return implied
 }
 
 // conjunction returns the parts of a condition, all of which have to be true.
@@ -84,18 +84,18 @@ func conjunction(v any) []*node {
 	return nil
 }
 
-// teach learns from a query what is known in it by itself.
-func (d *deriver) teach(me *scope, m membership) {
+// imply notes the guards that a query implies by itself.
+func (d *deriver) imply(me *scope, m membership) {
 	if m.query.field("setOperations") != nil {
 		if g, ok := d.query(m.query, me.around, nil)[1]; ok {
-			me.learn(m.lessons[0].column, g)
+			me.learn(m.implied[0].column, g)
 		}
 		return
 	}
 	d.count()
 	inner := newScope(m.query, me.around)
 	d.knowledge(inner, nil)
-	for _, l := range m.lessons {
+	for _, l := range m.implied {
 		if s, c, ok := d.variable(inner.around, l.in(m.query)); ok && s == inner {
 			if g, ok := inner.known[c]; ok {
 				me.learn(l.column, g)
@@ -104,8 +104,8 @@ func (d *deriver) teach(me *scope, m membership) {
 	}
 }
 
-// in returns the expression of a lesson: without one, the query's first column.
-func (l lesson) in(q *node) any {
+// in returns the expression of an implication: without one, the query's first column.
+func (l implication) in(q *node) any {
 	if l.value != nil {
 		return l.value
 	}
@@ -122,13 +122,12 @@ func output(q *node, number int) any {
 	return nil
 }
 
-// lookIn learns from a query what lookups find in it, of columns of which nothing
-// is known. It reports whether that was something.
+// lookIn notes the guards that lookups in a query find, for columns that have none. It reports whether that was something.
 func (d *deriver) lookIn(me *scope, m membership) (learned bool) {
 	me.asks = true
 	defer func() { me.asks = false }()
 	var inner *scope
-	for _, l := range m.lessons {
+	for _, l := range m.implied {
 		if _, known := me.known[l.column]; known {
 			continue
 		}

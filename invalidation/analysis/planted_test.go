@@ -47,7 +47,7 @@ var plantedBugs = []plantedBug{
 	{"pushed through a window", "guard.go", "\tif restrictsItself(q) {\n", "\tif restrictsItself(q) && !(PLANTED && q.bool(\"hasWindowFuncs\")) {\n"},
 	{"pushed through DISTINCT ON", "guard.go", "q.bool(\"hasDistinctOn\") && !distinct[reference]", "q.bool(\"hasDistinctOn\") && !distinct[reference] && !PLANTED"},
 	{"facts of one arm of a UNION", "guard.go", "\t\t\t\tdelete(facts, number)", "\t\t\t\tif !PLANTED {\n\t\t\t\t\tdelete(facts, number)\n\t\t\t\t}"},
-	{"NOT IN and comparisons tell the subquery", "membership.go", "\tswitch n.int(\"subLinkType\") {\n", "\tkind := n.int(\"subLinkType\")\n\tif PLANTED && kind == 1 {\n\t\tkind = sublinkAny\n\t}\n\tswitch kind {\n"},
+	{"NOT IN and comparisons restrict the subquery", "membership.go", "\tswitch n.int(\"subLinkType\") {\n", "\tkind := n.int(\"subLinkType\")\n\tif PLANTED && kind == 1 {\n\t\tkind = sublinkAny\n\t}\n\tswitch kind {\n"},
 	{"any comparison with a subquery is IN", "membership.go", "test.tag != \"OPEXPR\" || !d.isEquality(test)", "test.tag != \"OPEXPR\" || (!PLANTED && !d.isEquality(test))"},
 
 	// Equality that is not of texts.
@@ -81,14 +81,14 @@ var plantedBugs = []plantedBug{
 	{"a column of an outer row is taken for one behind", "lookup.go", "\tif !ok || of != s {", "\tif !ok || (!PLANTED && of != s) {"},
 
 	// Learned from what is no necessity.
-	{"IN teaches the kept side of an outer join", "membership.go", "\t\tif may(c.entry) {\n", "\t\tif PLANTED || may(c.entry) {\n"},
-	{"EXISTS teaches the kept side of an outer join", "membership.go", "ok && s == me && may(c.entry) {", "ok && s == me && (PLANTED || may(c.entry)) {"},
+	{"IN implies guards on the kept side of an outer join", "membership.go", "\t\tif may(c.entry) {\n", "\t\tif PLANTED || may(c.entry) {\n"},
+	{"EXISTS implies guards on the kept side of an outer join", "membership.go", "ok && s == me && may(c.entry) {", "ok && s == me && (PLANTED || may(c.entry)) {"},
 	{"an aggregate of nothing is no row", "membership.go", "!q.bool(\"hasAggs\")", "(PLANTED || !q.bool(\"hasAggs\"))"},
 	{"a grouping set of nothing is no row", "membership.go", "q.field(\"groupingSets\") == nil", "(PLANTED || q.field(\"groupingSets\") == nil)"},
 	{"an arm of an OR in EXISTS is needed", "membership.go", "v.atom(\"boolop\") == \"and\"", "(PLANTED || v.atom(\"boolop\") == \"and\")"},
 	{"any comparison in EXISTS is an equality", "membership.go", "n.tag != \"OPEXPR\" || !d.isEquality(n)", "n.tag != \"OPEXPR\" || (!PLANTED && !d.isEquality(n))"},
-	{"a subquery's value teaches the kept side of an outer join", "condition.go", "\tif !may(c.entry) {\n", "\tif !may(c.entry) && !(PLANTED && v.tag == \"SUBLINK\") {\n"},
-	{"IN teaches in one arm of an OR", "condition.go", "\t\td.conjuncts(inArm, arm, may)\n", "\t\td.conjuncts(inArm, arm, may)\n\t\tif PLANTED {\n\t\t\tme.members = append(me.members, alone.members...)\n\t\t}\n"},
+	{"a subquery's value implies guards on the kept side of an outer join", "condition.go", "\tif !may(c.entry) {\n", "\tif !may(c.entry) && !(PLANTED && v.tag == \"SUBLINK\") {\n"},
+	{"IN implies guards in one arm of an OR", "condition.go", "\t\td.conjuncts(inArm, arm, may)\n", "\t\td.conjuncts(inArm, arm, may)\n\t\tif PLANTED {\n\t\t\tme.members = append(me.members, alone.members...)\n\t\t}\n"},
 
 	// What only the type of a value leads to.
 	{"a user's cast is taken for plain", "latebinding.go", "by string) {\n\tif s.plain {\n\t\treturn\n\t}\n\tfor", "by string) {\n\tif s.plain || PLANTED {\n\t\treturn\n\t}\n\tfor"},
