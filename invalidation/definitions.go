@@ -97,6 +97,7 @@ func (l *looker) comparing() bool { return !l.f.State().Reported() || l.definiti
 // lookComparing makes a look, which compares definitions where that is due. redefined
 // says that they are others than those known, if any were.
 func (l *looker) lookComparing(ctx context.Context, began fence.Instant) (s *sighting, redefined bool, err error) {
+	l.comparedEvery = time.Duration(l.f.definitions.Load())
 	if !l.comparing() {
 		if s, err = look(ctx, l.conn, l.head); err != nil || !s.unreporting {
 			return s, false, err
@@ -110,7 +111,7 @@ func (l *looker) lookComparing(ctx context.Context, began fence.Instant) (s *sig
 		return nil, false, err
 	}
 	known := l.definitions
-	if known.value != "" && !settled && began.Sub(known.began) < l.f.definitions {
+	if known.value != "" && !settled && began.Sub(known.began) < l.comparedEvery {
 		s, err = look(ctx, l.conn, l.head)
 		return s, false, err
 	}

@@ -135,7 +135,7 @@ func (db *database) compared() *stepped {
 	db.t.Helper()
 	db.run(withoutEvents)
 	s := db.step()
-	s.Follower.definitions = time.Hour
+	s.SetDefinitions(time.Hour)
 	s.look()
 	return s
 }
@@ -273,7 +273,7 @@ func TestDefinitionsAreAsFreshAsData(t *testing.T) {
 	t.Parallel()
 	const bound = time.Minute
 	s := compared(t)
-	s.Follower.definitions = bound / 2
+	s.SetDefinitions(bound / 2)
 	began := s.looker.definitions.began
 	look := func(after time.Duration) {
 		t.Helper()
@@ -331,6 +331,27 @@ func TestDefinitionsAreComparedInTime(t *testing.T) {
 	// The start does not know what was changed before, so others' entries count no more.
 	if s := f.Stats(); s.Resets[resetStart] != 0 {
 		t.Errorf("resets %v: it trusts what is older than its start", s.Resets)
+	}
+}
+
+// How much less fresh definitions are than data is told by the look that relies on it:
+// one that a change of the interval overtakes goes by what it began with.
+func TestDefinitionsAreComparedAsOftenAsIsSaid(t *testing.T) {
+	t.Parallel()
+	s := compared(t)
+	if lag := s.fence.Lag(); lag != time.Hour {
+		t.Fatalf("lag %v", lag)
+	}
+	s.SetDefinitions(time.Nanosecond)
+	if lag := s.fence.Lag(); lag != time.Hour {
+		t.Errorf("lag %v before any look compared as often as that", lag)
+	}
+	entry := s.load(s.spell("users")...)
+	s.run("CREATE OR REPLACE VIEW v AS SELECT 77 AS one")
+	s.look()
+	s.wantAdmitted(entry, false, "an entry from before the change")
+	if lag := s.fence.Lag(); lag != time.Nanosecond {
+		t.Errorf("lag %v after", lag)
 	}
 }
 

@@ -80,11 +80,13 @@ type Follower struct {
 	fence         *fence.Fence
 	poll          time.Duration
 	watch         []string
-	retention     time.Duration
-	verify        time.Duration
-	definitions   time.Duration
-	onSchema      func()
-	logger        *slog.Logger
+	// retention and definitions are FollowerOptions', until SetRetention and
+	// SetDefinitions.
+	retention   atomic.Int64
+	verify      time.Duration
+	definitions atomic.Int64
+	onSchema    func()
+	logger      *slog.Logger
 
 	audience *audience
 	bell     *doorbell
@@ -129,7 +131,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
-		poll: poll, retention: retention, verify: orDefault(o.Verify, verifyDefault), definitions: orDefault(o.Definitions, definitionsDefault),
+		poll: poll, verify: orDefault(o.Verify, verifyDefault),
 		onSchema: o.OnSchema, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
@@ -139,6 +141,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if f.logger == nil {
 		f.logger = slog.New(slog.DiscardHandler)
 	}
+	f.retention.Store(int64(retention))
+	f.definitions.Store(int64(orDefault(o.Definitions, definitionsDefault)))
 	f.bell = newDoorbell(f)
 	f.state.Store(&State{})
 	return f, nil
@@ -188,6 +192,14 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		pause = min(2*pause, reconnectPauseMax)
 	}
 }
+
+// SetRetention changes FollowerOptions.Retention, from the next trimming on.
+func (f *Follower) SetRetention(d time.Duration) { f.retention.Store(int64(d)) }
+
+// SetDefinitions changes FollowerOptions.Definitions, from the next look on. Each look
+// tells the fence what holds for it, so it may be called before or after the staleness
+// of readers is changed.
+func (f *Follower) SetDefinitions(d time.Duration) { f.definitions.Store(int64(d)) }
 
 // State returns what is watched. It is empty before the first look. Ask the
 // fence first whether it is fresh: without a connection the state is the last

@@ -74,7 +74,7 @@ func (k *keeper) session(ctx context.Context) error {
 	if err := paced(connectCtx, conn, k.f.verify); err != nil {
 		return err
 	}
-	trimPause := min(max(k.f.retention/10, trimPauseMin), trimPauseMax)
+	trimPause := min(max(time.Duration(k.f.retention.Load())/10, trimPauseMin), trimPauseMax)
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()
 	k.installAt = 0 // The database may have been made anew.
@@ -93,7 +93,7 @@ func (k *keeper) session(ctx context.Context) error {
 			return err
 		}
 		if now := fence.Now(); now >= k.trimAt {
-			if _, err := trim(ctx, conn, k.f.retention); err != nil {
+			if _, err := trim(ctx, conn, time.Duration(k.f.retention.Load())); err != nil {
 				return explainMissing(err, conn.Config().User)
 			}
 			if err := k.f.stats.readOutbox(ctx, conn); err != nil {

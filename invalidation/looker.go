@@ -39,6 +39,10 @@ type looker struct {
 	audited *audit
 	// definitions is what is known of them where no event reports a change.
 	definitions definitions
+	// comparedEvery is FollowerOptions.Definitions for the look under way: what decides
+	// whether it compares is also what publish lets readers reckon with, even if
+	// SetDefinitions is called in between.
+	comparedEvery time.Duration
 	// settleAt, unless zero, is when a reload must be taken for settled.
 	settleAt fence.Instant
 
@@ -263,7 +267,7 @@ func (l *looker) resetCause(s *sighting, reloaded, redefined bool) string {
 func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
 	head := &fence.Head{Incarnation: l.incarnation, Snapshot: s.snapshot}
 	if l.comparing() {
-		l.f.fence.SetLag(l.f.definitions)
+		l.f.fence.SetLag(l.comparedEvery)
 	} else {
 		defer l.f.fence.SetLag(0)
 	}

@@ -14,6 +14,7 @@ import (
 // Cache is the two tiers and the loads under way. New makes one.
 type Cache struct {
 	options Options
+	limits  limits
 	fence   *fence.Fence
 	memory  *memory.Store[Entry]
 	seed    maphash.Seed
@@ -66,6 +67,7 @@ func New(o Options) (*Cache, error) {
 		wall:      time.Now,
 	}
 	c.leaser, _ = o.Remote.(Leaser)
+	c.SetLimits(o.Limits())
 	c.options.Keys = nil // only what is derived from them stays
 	c.closing, c.close = context.WithCancel(context.Background())
 	return c, nil
@@ -226,7 +228,7 @@ func (c *Cache) proven(now fence.Instant, s *fence.Session) (began fence.Instant
 // demand is what session s, or nil, demands of the newest head at moment now. What
 // the head may be behind its clock is taken from the staleness.
 func (c *Cache) demand(now fence.Instant, s *fence.Session) fence.Instant {
-	return s.Demand(now.Add(c.fence.Lag()), c.options.Staleness)
+	return s.Demand(now.Add(c.fence.Lag()), c.Staleness())
 }
 
 // held returns the first tier's entry of a key if the fence admits it.
@@ -267,7 +269,7 @@ func (c *Cache) Begin() (Start, bool) {
 // large and what a received event has overtaken, and reports whether the entry
 // was worth keeping.
 func (c *Cache) Store(e *Entry) bool {
-	if e.size() > c.options.EntryMax {
+	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
 		c.published(e)
 		return false

@@ -86,8 +86,8 @@ var schemaTag = fence.NewTag(fence.SchemaText)
 // NewEntry makes an entry of what was loaded.
 func (c *Cache) NewEntry(l Loaded) *Entry {
 	life := l.Life
-	if life <= 0 || life > c.options.TTL {
-		life = c.options.TTL
+	if ttl := c.TTL(); life <= 0 || life > ttl {
+		life = ttl
 	}
 	life -= rand.N(life/10 + 1)
 	if l.Hash == 0 {

@@ -203,7 +203,7 @@ func (f *Flight) settle(e *Entry) {
 	f.lease = nil
 	loaded := e != nil && e.began != 0
 	switch {
-	case loaded && f.fetched && e.size() <= c.options.EntryMax:
+	case loaded && f.fetched && e.size() <= c.EntryMax():
 		c.loadTimes.note(f.shape, e.Ticket.Loaded().Sub(e.began))
 	case l != nil:
 		c.loadTimes.belittle(f.shape)

@@ -99,11 +99,5 @@ func orDefault[T int | int64 | time.Duration](field *T, value T) {
 	}
 }
 
-// Staleness is Options.Staleness, or its default.
-func (c *Cache) Staleness() time.Duration { return c.options.Staleness }
-
-// EntryMax is Options.EntryMax, or its default.
-func (c *Cache) EntryMax() int { return c.options.EntryMax }
-
 // WaitMax is Options.WaitMax, or its default.
 func (c *Cache) WaitMax() time.Duration { return c.options.WaitMax }

@@ -96,7 +96,7 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 	// is measured twice, by the tier's clock and by comparing this machine's with
 	// the one of the machine that loaded, and the shorter counts: one wrong clock
 	// ends entries early, and lengthens none.
-	left = min(left, r.life-max(c.wall().Sub(r.born), 0), c.options.TTL)
+	left = min(left, r.life-max(c.wall().Sub(r.born), 0), c.TTL())
 	if left <= 0 {
 		return nil, expired
 	}
@@ -120,7 +120,7 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 		life:    r.life,
 		took:    r.took,
 	}
-	if e.size() > c.options.EntryMax {
+	if e.size() > c.EntryMax() {
 		return nil, broken
 	}
 	return e, usable

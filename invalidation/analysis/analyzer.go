@@ -99,7 +99,7 @@ type Analyzer struct {
 	beforeConnect connection.BeforeFunc
 	watch         func() Watch
 	// functions are what the operator says of functions.
-	functions []Function
+	functions atomic.Pointer[[]Function]
 	log       serverLog
 
 	current  atomic.Pointer[catalog]
@@ -110,15 +110,21 @@ type Analyzer struct {
 	once  sync.Once
 }
 
+// SetFunctions changes Options.Functions, from the next Forget on. Answers that rest on
+// what was declared before have to be ended by the caller, with an event of the schema.
+func (a *Analyzer) SetFunctions(functions []Function) error {
+	if err := CheckFunctions(functions); err != nil {
+		return err
+	}
+	own := slices.Clone(functions)
+	a.functions.Store(&own)
+	return nil
+}
+
 // New returns an Analyzer. It does not connect yet.
 func New(o Options) (*Analyzer, error) {
 	if o.ConnConfig == nil || o.Watch == nil {
 		return nil, errors.New("create analyser: ConnConfig and Watch are required")
-	}
-	for _, f := range o.Functions {
-		if !signatureForm.MatchString(f.Signature) {
-			return nil, fmt.Errorf("create analyser: function %q is not of the form schema.name(types)", f.Signature)
-		}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -128,8 +134,10 @@ func New(o Options) (*Analyzer, error) {
 		config:        o.ConnConfig.Copy(),
 		beforeConnect: o.BeforeConnect,
 		watch:         o.Watch,
-		functions:     slices.Clone(o.Functions),
 		sessions:      make(chan *session, sessionsMax),
+	}
+	if err := a.SetFunctions(o.Functions); err != nil {
+		return nil, fmt.Errorf("create analyser: %w", err)
 	}
 	a.open, a.close = context.WithCancel(context.Background())
 	for range sessionsMax {
@@ -143,7 +151,7 @@ func New(o Options) (*Analyzer, error) {
 // schema event, after what is watched was verified again. From then on
 // [Analyzer.Current] is false for every verdict made before, and analyses in
 // progress begin again.
-func (a *Analyzer) Forget() { a.current.Store(newCatalog(a.functions)) }
+func (a *Analyzer) Forget() { a.current.Store(newCatalog(*a.functions.Load())) }
 
 // Current tells whether no schema event came since the verdict's analysis began.
 // A verdict that is not current must be dropped. Ask before each use: one atomic

@@ -38,6 +38,16 @@ const resolveSQL = `WITH here AS MATERIALIZED (SELECT pg_catalog.set_config('sea
 	       ARRAY(SELECT coalesce(pg_catalog.to_regclass(t)::pg_catalog.oid, 0) FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY u(t, n) ORDER BY n)
 	FROM here`
 
+// CheckFunctions returns an error for a signature that cannot be one.
+func CheckFunctions(functions []Function) error {
+	for _, f := range functions {
+		if !signatureForm.MatchString(f.Signature) {
+			return fmt.Errorf("function %q is not of the form schema.name(types)", f.Signature)
+		}
+	}
+	return nil
+}
+
 // loadDeclared finds the declared functions, once in a generation. One that is
 // not there, or whose types are not, stays what it was: not understood.
 func (c *catalog) loadDeclared(ctx context.Context, conn *pgx.Conn) error {

@@ -35,6 +35,7 @@ type collector struct {
 	queries   *prometheus.Desc
 	bypasses  *prometheus.Desc
 	build     *prometheus.Desc
+	reloads   *prometheus.Desc
 }
 
 func newCollector(statsFunc func() Stats) *collector {
@@ -44,6 +45,7 @@ func newCollector(statsFunc func() Stats) *collector {
 		bypasses:  prometheus.NewDesc("freshet_bypasses_total", "Statements that went to Postgres uncached, by the reason.", []string{"reason"}, nil),
 		build:     prometheus.NewDesc("freshet_build_info", "Always 1; the labels say what runs.", []string{"version", "go_version"}, nil),
 	}
+	c.reloads = prometheus.NewDesc("freshet_config_reloads_total", "How often the configuration was read again, and put in force or not.", []string{"result"}, nil)
 	counter := func(name, help string, read func(*Stats) uint64) {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *Stats) float64 { return float64(read(s)) }})
 	}
@@ -67,6 +69,8 @@ func newCollector(statsFunc func() Stats) *collector {
 	gauge("freshet_outbox_bytes", "Size of the outbox on Postgres' disk, with its index.", func(s *Stats) float64 { return float64(s.Outbox.Bytes) })
 	gauge("freshet_watched_tables", "Tables whose changes are followed.", func(s *Stats) float64 { return float64(s.WatchedTables) })
 	gauge("freshet_watch_problems", "Problems that keep tables from being watched.", func(s *Stats) float64 { return float64(s.WatchProblems) })
+
+	gauge("freshet_config_last_reload_successful", "0 if the configuration was read again last without being put in force.", func(s *Stats) float64 { return one(s.Config.Problem == "") })
 
 	gauge("freshet_memory_items", "Entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Items) })
 	gauge("freshet_memory_bytes", "Size of the entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Bytes) })
@@ -107,6 +111,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.queries
 	out <- c.bypasses
 	out <- c.build
+	out <- c.reloads
 }
 
 // Collect implements prometheus.Collector.
@@ -121,5 +126,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range s.Bypasses {
 		out <- prometheus.MustNewConstMetric(c.bypasses, prometheus.CounterValue, float64(n), reason)
 	}
+	out <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(s.Config.Reloads), "done")
+	out <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(s.Config.Failures), "refused")
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, runtime.Version())
 }

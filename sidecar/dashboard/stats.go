@@ -81,10 +81,22 @@ type Stats struct {
 	WatchProblems int      `json:"watch_problems"`
 	Problems      []string `json:"problems"`
 
+	// Config is what became of the configuration since the start.
+	Config Config `json:"config"`
+
 	// L1 is this process's memory.
 	L1 Memory `json:"l1"`
 	// Redis is the shared tier.
 	Redis Redis `json:"redis"`
+}
+
+// Config counts how often the configuration was read again.
+type Config struct {
+	Reloads  uint64 `json:"reloads"`
+	Failures uint64 `json:"failures"`
+	// Problem is that of the last time, empty if there was none: what was in force
+	// before is so still.
+	Problem string `json:"problem"`
 }
 
 // Outbox is the state of the table that holds the changes, as of the last trimming.

@@ -267,33 +267,51 @@ func TestServeFromTheOutside(t *testing.T) {
 	}
 }
 
-// SIGHUP means "read your configuration again" to operators, and must not end anybody.
-// At level debug connections are logged, and never a statement.
-func TestHangupEndsNothing(t *testing.T) {
+// SIGHUP means "read your configuration again" to operators: what is valid is put in
+// force, what is not changes nothing, and nobody's connection ends. At level debug
+// connections are logged, and never a statement.
+func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 	dsn, _ := setupFruit(t)
-	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*", "--log-level", "debug")
-	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	logged := func(part string) func() string {
-		return func() string {
-			if !strings.Contains(s.stderr.String(), part) {
-				return "not logged: " + part
-			}
-			return ""
+	file := writeConfig(t, "staleness: 1s\n")
+	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "127.0.0.1:0", "--watch", "public.*", "--config", file)
+	admin := adminOf(t, s)
+	hangUp := func(text, logged string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, s.logged(logged))
 	}
-	eventually(t, logged("restart to change them"))
+	hangUp("staleness: 2s\nlog-level: debug\n", `msg="configuration loaded" changed="log-level, staleness"`)
+	hangUp("staleness: 3s\nstalenes: 3s\n", `unknown key \"stalenes\"; did you mean \"staleness\"?`)
+	hangUp("staleness: 3s\npoll: 10s\n", "more than half of --staleness")
+	hangUp("staleness: 3s\nport: 7000\n", "change --port: that takes a restart; nothing was changed")
+	if stats := fetchStats(t, admin); stats.StalenessSeconds != 2 || stats.Config.Reloads != 1 || stats.Config.Failures != 3 || !strings.Contains(stats.Config.Problem, "--port") {
+		t.Errorf("a staleness of %v s, %+v", stats.StalenessSeconds, stats.Config)
+	}
 	command := strings.TrimPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
 	if got := psql(t, command, "SELECT 'still ' || 'there'"); got != "still there" {
 		t.Errorf("read %q", got)
 	}
-	eventually(t, logged("a client has left"))
-	if log := s.stderr.String(); !strings.Contains(log, "a client has connected") || strings.Contains(log, "still") {
+	eventually(t, s.logged("a client has left"))
+	if log := s.stderr.String(); !strings.Contains(log, "a client has connected") || strings.Contains(log, "still there") {
 		t.Errorf("logged %s", log)
 	}
 	if code, _ := s.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// logged returns a condition for eventually.
+func (s *serving) logged(part string) func() string {
+	return func() string {
+		if !strings.Contains(s.stderr.String(), part) {
+			return "not logged: " + part
+		}
+		return ""
 	}
 }
 

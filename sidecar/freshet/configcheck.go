@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -14,7 +15,7 @@ import (
 // and what is wrong with the files and addresses that the options name.
 func (c *config) check() error {
 	_, keys := readKeyFile(c.RedisKeyFile)
-	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup))
+	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function))
 }
 
 // checkDSNs reads both DSNs.

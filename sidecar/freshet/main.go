@@ -78,7 +78,7 @@ func runCommand(ctx context.Context, arguments []string, out output) (code int) 
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&out)
+	parsed.Bind(&out, reread(arguments))
 	return report(out, parsed.Run())
 }
 

@@ -5,11 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/sidecar/run"
@@ -21,9 +18,12 @@ type serveCommand struct {
 }
 
 // Run serves until ctx ends.
-func (c *serveCommand) Run(ctx context.Context, out *output) error {
-	logger := newLogger(out.stderr, c.LogLevel)
-	defer ignoreHangup(logger)()
+func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) error {
+	level := new(slog.LevelVar)
+	level.Set(c.LogLevel.Level())
+	logger := newLogger(out.stderr, level)
+	hangups := catchHangups()
+	defer hangups.stop()
 	redis.SilenceClient() // what it says is in the stats
 	for _, dsn := range []string{c.Upstream, c.Primary} {
 		warnOfPassword(logger, os.Args, dsn)
@@ -39,6 +39,8 @@ func (c *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	case <-s.Ready(): // also when ctx has ended
 	}
+	reloads := &reloader{sidecar: s, read: read, logger: logger, level: level, inForce: c.config}
+	defer hangups.each(ctx, reloads.reload)()
 	announcing, hush := context.WithCancel(ctx)
 	announced := make(chan struct{})
 	go func() {
@@ -75,29 +77,6 @@ func separateItems(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(strings.Join(items, ", "))
 	}
 	return a
-}
-
-// ignoreHangup keeps SIGHUP from ending the process, until its result is called: to
-// operators it means "read your configuration again", which is read at the start.
-func ignoreHangup(logger *slog.Logger) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		for {
-			select {
-			case <-hangups:
-				logger.Warn("SIGHUP changes nothing: options are read at the start; restart to change them")
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		close(done)
-		waiting.Wait()
-	}
 }
 
 // psqlCommand is a command that connects a person to a sidecar.

@@ -18,11 +18,12 @@ func (s *Sidecar) Report() dashboard.Stats {
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
 		Socket:           s.options.socket(),
-		StalenessSeconds: s.options.Staleness.Seconds(),
+		StalenessSeconds: s.cache.Staleness().Seconds(),
 	}
 	addWire(&stats, s.server.Report())
 	s.addFollower(&stats)
 	s.addTiers(&stats)
+	stats.Config = s.reloads.report()
 	return stats
 }
 

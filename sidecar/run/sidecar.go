@@ -48,6 +48,7 @@ type Sidecar struct {
 	server   *wire.Server
 	admin    *dashboard.Server // nil: off
 
+	reloads   reloads
 	listening atomic.Bool
 	ready     chan struct{}
 }
@@ -64,6 +65,7 @@ func New(o Options) (*Sidecar, error) {
 		s.Close()
 		return nil, err
 	}
+	s.reloads.inForce = s.options.Changeable()
 	return s, nil
 }
 
@@ -89,17 +91,15 @@ func (s *Sidecar) build() (err error) {
 }
 
 func (s *Sidecar) buildFollower() (err error) {
-	followed := s.options.followed()
+	followed, changeable := s.options.followed(), s.options.Changeable()
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
 		ConnConfig:    followed.Config,
 		BeforeConnect: followed.BeforeConnect,
 		Fence:         s.fence,
 		Poll:          s.options.Poll,
 		Watch:         s.options.Watch,
-		// Where definitions are compared, reads are fresh for this much less.
-		Definitions: s.options.Staleness / 2,
-		// An entry must not outlive the events that could end it.
-		Retention: max(s.options.TTL, time.Hour),
+		Definitions:   changeable.definitions(),
+		Retention:     changeable.retention(),
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		Logger:   s.logger.With("part", "follower"),

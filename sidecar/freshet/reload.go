@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/freshet/freshet/sidecar/run"
+)
+
+// reloadable are the options that change while the sidecar runs; for others it has to
+// be started again.
+var reloadable = []string{"staleness", "ttl", "max-entry", "function", "log-level"}
+
+// rereadFunc reads the configuration again, from where it was read at the start.
+type rereadFunc func() (config, error)
+
+// reread reads the configuration of serve that a command line, the environment and the
+// file that they name give.
+func reread(arguments []string) rereadFunc {
+	return func() (config, error) {
+		var command commandLine
+		parser, err := newParser(&command, output{io.Discard, io.Discard})
+		if err != nil {
+			return config{}, err
+		}
+		_, err = parser.Parse(arguments)
+		return command.Serve.config, err
+	}
+}
+
+// reloader puts the configuration in force that is read again.
+type reloader struct {
+	sidecar *run.Sidecar
+	read    rereadFunc
+	logger  *slog.Logger
+	level   *slog.LevelVar
+	inForce config
+}
+
+// reload reads and changes all or nothing, and tells the log and the service manager.
+func (r *reloader) reload(ctx context.Context) {
+	reloading := daemon.SdNotifyReloading
+	if now := daemon.SdNotifyMonotonicUsec(); now != "" {
+		reloading += "\n" + now
+	}
+	notifySystemd(r.logger, reloading)
+	changed, err := r.change(ctx)
+	if err != nil {
+		r.logger.Error("configuration not loaded: what was in force stays", "problem", oneLine(err.Error()))
+	} else {
+		r.logger.Info("configuration loaded", "changed", changed)
+	}
+	notifySystemd(r.logger, daemon.SdNotifyReady)
+}
+
+// change returns the names of the options that changed.
+func (r *reloader) change(ctx context.Context) (changed []string, err error) {
+	var wanted config
+	err = r.sidecar.Reload(ctx, func() (run.Changeable, error) {
+		if wanted, changed, err = r.wanted(); err != nil {
+			return run.Changeable{}, err
+		}
+		options, err := wanted.options()
+		return options.Changeable(), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.level.Set(wanted.LogLevel.Level())
+	r.inForce = wanted
+	return changed, nil
+}
+
+// wanted reads a configuration that is valid and can be put in force without a restart.
+func (r *reloader) wanted() (wanted config, changed []string, err error) {
+	if wanted, err = r.read(); err != nil {
+		return wanted, nil, err
+	}
+	if err := wanted.check(); err != nil {
+		return wanted, nil, err
+	}
+	if changed, err = changedOptions(r.inForce, wanted); err != nil {
+		return wanted, nil, err
+	}
+	fixed := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return slices.Contains(reloadable, name) })
+	if len(fixed) > 0 {
+		return wanted, nil, fmt.Errorf("change --%s: that takes a restart; nothing was changed", strings.Join(fixed, ", --"))
+	}
+	return wanted, changed, nil
+}
+
+// changedOptions are the names of the options in which two configurations differ.
+func changedOptions(before, after config) ([]string, error) {
+	old, err := optionValues(before)
+	if err != nil {
+		return nil, err
+	}
+	values, err := optionValues(after)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(values, func(name string, value any) bool { return reflect.DeepEqual(value, old[name]) })
+	return slices.Sorted(maps.Keys(values)), nil
+}
+
+// optionValues are the values of a configuration by the names of the options.
+func optionValues(c config) (map[string]any, error) {
+	var command commandLine
+	command.Serve.config = c
+	parser, err := newParser(&command, output{io.Discard, io.Discard})
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	for name, flag := range configFlags(parser.Model.Node) {
+		values[name] = flag.Target.Interface()
+	}
+	return values, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/run"
+)
+
+// reloading returns what a test reloads a sidecar with.
+func reloading(s *run.Sidecar, c config) *reloader {
+	return &reloader{sidecar: s, logger: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), inForce: c}
+}
+
+func TestReloadChangesAllOrNothing(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	c := testConfig(t, dsn, "--watch", "public.*")
+	s := start(t, c)
+	r := reloading(s, c)
+	reload := func(change func(*config), readError error) ([]string, error) {
+		wanted := c
+		change(&wanted)
+		r.read = func() (config, error) { return wanted, readError }
+		return r.change(t.Context())
+	}
+	for _, refused := range []struct {
+		says string
+		with func(*config)
+		read error
+	}{
+		{"a broken file", func(*config) {}, errors.New("a broken file")},
+		{"--ttl 1ms is too short", func(c *config) { c.TTL = time.Millisecond }, nil},
+		{"change --memory, --redis", func(c *config) { c.Memory, c.Redis = 8<<20, "redis://h" }, nil},
+		{"is not of the form", func(c *config) { c.Function = functionList{{Signature: "none"}} }, nil},
+	} {
+		_, err := reload(func(c *config) { c.Staleness = 5 * time.Second; refused.with(c) }, refused.read)
+		if err == nil || !strings.Contains(err.Error(), refused.says) || !strings.Contains(s.Report().Config.Problem, refused.says) {
+			t.Errorf("error %v, want %q; reported %q", err, refused.says, s.Report().Config.Problem)
+		}
+		if got := s.Report().StalenessSeconds; got != 1 {
+			t.Fatalf("%s: the staleness is %v s all the same", refused.says, got)
+		}
+	}
+	changed, err := reload(func(c *config) { c.Staleness, c.TTL, c.MaxEntry = 5*time.Second, 2*time.Hour, 2<<20 }, nil)
+	if err != nil || fmt.Sprint(changed) != "[max-entry staleness ttl]" {
+		t.Errorf("changed %v, error %v", changed, err)
+	}
+	if r := s.Report(); r.StalenessSeconds != 5 || r.Config.Problem != "" || r.Config.Reloads != 1 || r.Config.Failures != 4 {
+		t.Errorf("a staleness of %v s, %+v", r.StalenessSeconds, r.Config)
+	}
+}
+
+// What was answered under a declaration that is taken back, or made right, is answered
+// no more.
+func TestReloadOfFunctionsEndsWhatRestedOnThem(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	const define = "CREATE FUNCTION fruits() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM public.fruit); END'"
+	if _, err := direct.Exec(t.Context(), define); err != nil {
+		t.Fatal(err)
+	}
+	c := testConfig(t, dsn, "--watch", "public.*", "--function", "public.fruits()=pure")
+	s := start(t, c)
+	r := reloading(s, c)
+	conn := client(t, s)
+	count := func() (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT public.fruits()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	eventually(t, func() string {
+		if count(); s.Report().Queries["hit_l1"] == 0 {
+			return "never hits"
+		}
+		return ""
+	})
+	if _, err := direct.Exec(t.Context(), "INSERT INTO fruit VALUES (3, 'pear')"); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 2 {
+		t.Fatalf("read %d: the wrong declaration should have kept the old answer", n)
+	}
+	c.Function = functionList{analysis.Function{Signature: "public.fruits()", Tables: []string{"public.fruit"}}}
+	r.read = func() (config, error) { return c, nil }
+	if _, err := r.change(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 3 {
+		t.Errorf("read %d after the declaration was made right", n)
+	}
+	hits := s.Report().Queries["hit_l1"]
+	eventually(t, func() string {
+		if count(); s.Report().Queries["hit_l1"] == hits {
+			return "never hits again"
+		}
+		return ""
+	})
+	if _, err := direct.Exec(context.Background(), "INSERT INTO fruit VALUES (4, 'fig')"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if n := count(); n != 4 {
+			return fmt.Sprintf("still read %d", n)
+		}
+		return ""
+	})
+}
+
+func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
+	c := testConfig(t, "host=/nowhere user=u")
+	s := start(t, c)
+	wanted := c
+	wanted.Staleness = 5 * time.Second
+	wanted.Function = functionList{analysis.Function{Signature: "a.f()"}}
+	r := reloading(s, c)
+	r.read = func() (config, error) { return wanted, nil }
+	if _, err := r.change(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("error %v", err)
+	}
+	if r := s.Report(); r.StalenessSeconds != 1 {
+		t.Errorf("a staleness of %v s", r.StalenessSeconds)
+	}
+}

@@ -1,0 +1,155 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/invalidation/connection"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// purgeWaitMax is how long a purge waits until it is known to have reached this sidecar.
+const purgeWaitMax = 10 * time.Second
+
+// Changeable are the Options that can change while a sidecar runs.
+type Changeable struct {
+	Staleness time.Duration
+	TTL       time.Duration
+	EntryMax  int
+	Functions []analysis.Function
+}
+
+// Changeable are those of o.
+func (o *Options) Changeable() Changeable {
+	return Changeable{Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions}
+}
+
+func (c *Changeable) limits() engine.Limits {
+	return engine.Limits{Staleness: c.Staleness, EntryMax: c.EntryMax, TTL: c.TTL}
+}
+
+// retention is how long events are kept: an entry must not outlive those that could
+// end it.
+func (c *Changeable) retention() time.Duration { return max(c.TTL, time.Hour) }
+
+// definitions is how often they are compared where no event reports them: reads are
+// fresh for this much less.
+func (c *Changeable) definitions() time.Duration { return c.Staleness / 2 }
+
+// reloads are what became of the configuration since the start.
+type reloads struct {
+	// changing is held while another configuration is put in force, which may wait for
+	// Postgres.
+	changing sync.Mutex
+	inForce  Changeable
+
+	mu     sync.Mutex
+	counts dashboard.Config
+}
+
+// note counts a reload.
+func (r *reloads) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.counts.Failures++
+		r.counts.Problem = strings.Join(strings.Fields(err.Error()), " ")
+		return
+	}
+	r.counts.Reloads++
+	r.counts.Problem = ""
+}
+
+func (r *reloads) report() dashboard.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts
+}
+
+// Reload puts what read returns in force, as a whole or not at all. What is wrong, an
+// error of read included, is part of the reports until a Reload succeeds.
+func (s *Sidecar) Reload(ctx context.Context, read func() (Changeable, error)) error {
+	s.reloads.changing.Lock()
+	defer s.reloads.changing.Unlock()
+	err := s.changeTo(ctx, read)
+	s.reloads.note(err)
+	return err
+}
+
+func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error)) error {
+	wanted, err := read()
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(wanted.Functions, s.reloads.inForce.Functions) {
+		if err := s.declare(ctx, wanted.Functions); err != nil {
+			return err
+		}
+	}
+	s.follower.SetRetention(wanted.retention())
+	s.follower.SetDefinitions(wanted.definitions())
+	s.cache.SetLimits(wanted.limits())
+	s.reloads.inForce = wanted
+	return nil
+}
+
+// declare takes other declarations of functions for true, and ends all that was
+// answered under the old ones, here, elsewhere and in Redis. Verdicts are made anew
+// before the head with that event is published.
+func (s *Sidecar) declare(ctx context.Context, functions []analysis.Function) error {
+	if err := s.analyzer.SetFunctions(functions); err != nil {
+		return err
+	}
+	if err := s.purgeAll(ctx); err != nil {
+		// What was taken once is taken again; and verdicts that were made anew in
+		// between have to be once more.
+		_ = s.analyzer.SetFunctions(s.reloads.inForce.Functions)
+		s.server.SchemaChanged()
+		return fmt.Errorf("end what rests on the functions declared before; nothing was changed: %w", err)
+	}
+	return nil
+}
+
+// purgeAll ends everything that was answered before.
+func (s *Sidecar) purgeAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeWaitMax)
+	defer cancel()
+	conn, err := s.options.followed().connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(ctx) // what was asked for is done
+	}()
+	if err := invalidation.PurgeAll(ctx, conn); err != nil {
+		return err
+	}
+	return s.follower.Confirm(ctx, fence.Now())
+}
+
+// connect opens a connection. The caller closes it.
+func (d Database) connect(ctx context.Context) (*pgx.Conn, error) {
+	c := d.Config.Copy()
+	if d.BeforeConnect != nil {
+		if err := d.BeforeConnect(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres: %w", connection.OneLine(err))
+	}
+	return conn, nil
+}
