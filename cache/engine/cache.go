@@ -287,7 +287,7 @@ func (c *Cache) Store(e *Entry) bool {
 
 // keep puts an entry into the first tier.
 func (c *Cache) keep(e *Entry) {
-	if c.memory.Set(e.hash, e, int64(e.size())) {
+	if c.memory.Set(e.hash, e, int64(e.size()), e.took) {
 		c.counters.stored.Add(1)
 	}
 }

@@ -54,7 +54,7 @@ func (d dressed) Get(_ context.Context, key string) ([]byte, time.Duration, bool
 
 func (d dressed) Set(_ context.Context, key string, value []byte, _ time.Duration) bool {
 	kept := bytes.Clone(value)
-	return d.Store.Set(hashText(key), &kept, int64(len(value)))
+	return d.Store.Set(hashText(key), &kept, int64(len(value)), 0)
 }
 
 func hashText(key string) (hash uint64) {

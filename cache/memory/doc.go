@@ -6,8 +6,10 @@
 //     Ristretto alone sets later, drops sets under load, and of two sets of an
 //     absent key keeps the older.
 //   - Close may run beside every other method.
-//   - Every item is charged what it costs to hold it, and the sketch that
-//     admission uses grows with MaxBytes.
+//   - Every item is charged what it costs to hold it.
+//   - Who stays is decided here, by what an item saves: its uses, times how long its
+//     load took, for each of its bytes. Ristretto knows neither, loses some of the
+//     reads that it should count, and prefers who comes to who is as popular.
 //
 // It does not compare keys, know of expiry or decide whether a value may still
 // be served: two keys with one hash replace each other, and whoever gets a value

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 
@@ -13,18 +14,15 @@ import (
 const (
 	// itemOverhead is what Ristretto and this package hold for each item, in
 	// bytes: a slot in the map of values and one in the map of costs, at the
-	// usual load of Go's maps.
-	itemOverhead = 128
+	// usual load of Go's maps, and the item.
+	itemOverhead = 192
 
-	// Admission counts how often keys are asked for, with about ten counters for
-	// each item of bytesPerCounter*10 bytes. A counter takes 3 bytes, or up to 6
-	// where their number is rounded up: 2 to 5 % of MaxBytes.
-	bytesPerCounter = 128
-	countersMin     = 1 << 10
-	countersMax     = 1 << 25
-
-	// accessBufferItems is how many reads a buffer collects before admission is
-	// told of them.
+	// Ristretto holds whatever the residents are: this much, and more than they can
+	// have, and it counts for nobody.
+	ristrettoCost     = 1
+	ristrettoMax      = 1 << 62
+	ristrettoCounters = 1 << 10
+	// accessBufferItems is how many reads a buffer collects before they are dropped.
 	accessBufferItems = 64
 
 	// orders is how many locks share the keys, a power of two.
@@ -41,15 +39,18 @@ type Options struct {
 // Store holds pointers to values that nobody changes. The zero value is not
 // usable, New makes one.
 type Store[T any] struct {
-	items    *ristretto.Cache[uint64, *T]
-	maxBytes int64
+	items     *ristretto.Cache[uint64, *item[T]]
+	residents residents[T]
 	// gates are for the goroutines, orders for the keys.
 	gates  [stripe.Count]gate
 	orders [orders]order
 
-	live      atomic.Int64
 	evictions atomic.Uint64
 	rejected  atomic.Uint64
+
+	// beforeForget, unless nil, is called before an item that has to go is forgotten,
+	// for tests that force an interleaving there.
+	beforeForget func()
 }
 
 // gate is held for reading by every method, and for writing by Close, that of its
@@ -78,30 +79,19 @@ func New[T any](o Options) (*Store[T], error) {
 	if o.MaxBytes <= 0 {
 		return nil, fmt.Errorf("make memory tier: MaxBytes is %d, give a positive number of bytes", o.MaxBytes)
 	}
-	s := &Store[T]{maxBytes: o.MaxBytes}
-	items, err := ristretto.NewCache(&ristretto.Config[uint64, *T]{
-		NumCounters:        min(max(o.MaxBytes/bytesPerCounter, countersMin), countersMax),
-		MaxCost:            o.MaxBytes,
+	s := &Store[T]{residents: residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes)}}
+	items, err := ristretto.NewCache(&ristretto.Config[uint64, *item[T]]{
+		NumCounters:        ristrettoCounters,
+		MaxCost:            ristrettoMax,
 		BufferItems:        accessBufferItems,
 		IgnoreInternalCost: true, // itemOverhead says it better
 		KeyToHash:          func(hash uint64) (uint64, uint64) { return hash, 0 },
-		OnEvict:            func(*ristretto.Item[*T]) { s.evictions.Add(1) },
-		OnReject:           func(*ristretto.Item[*T]) { s.rejected.Add(1) },
-		OnExit:             s.left,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make memory tier of %d bytes: %w", o.MaxBytes, err)
 	}
 	s.items = items
 	return s, nil
-}
-
-// left is told of every value that is replaced, evicted, refused or deleted,
-// and of nil where there was none.
-func (s *Store[T]) left(value *T) {
-	if value != nil {
-		s.live.Add(-1)
-	}
 }
 
 // Get returns the value last set under hash, if it is still held. It does not
@@ -112,42 +102,86 @@ func (s *Store[T]) Get(hash uint64) (*T, bool) {
 	if g.closed {
 		return nil, false
 	}
-	return s.items.Get(hash)
+	it, ok := s.items.Get(hash)
+	if !ok {
+		return nil, false
+	}
+	it.use(s.residents.age.Load())
+	return it.value, true
 }
 
 // Set holds value, which is not nil, under hash. cost is its size in bytes,
-// without the store's own bookkeeping. Set reports whether the value is held
-// now: admission refuses what is larger than the store, and what is asked for
-// less often than that which would have to go. A refused value may leave an
-// older one of its hash in place.
-func (s *Store[T]) Set(hash uint64, value *T, cost int64) bool {
+// without the store's own bookkeeping, and worth the time that a use of it saves.
+// Set reports whether the value is held now: admission refuses what is larger than
+// the store, and what saves less than that which would have to go. A value that is
+// refused takes an older one of its hash with it.
+func (s *Store[T]) Set(hash uint64, value *T, cost int64, worth time.Duration) bool {
 	g := s.enter()
 	defer g.RUnlock()
-	if g.closed || cost+itemOverhead > s.maxBytes {
+	cost += itemOverhead
+	if g.closed || cost > s.residents.maxBytes {
 		s.rejected.Add(1)
 		return false
 	}
-	// Without the lock, and without waiting under it:
-	//
-	//  1. A sets the absent key: Ristretto queues an insertion;
-	//  2. B sets the key, still absent: Ristretto queues another;
-	//  3. Ristretto inserts A's value, finds the key present at B's, drops it;
-	//  4. B's reader is given A's value.
-	//
-	// Forced by TestSetAfterSetKeepsTheNewer.
-	o := &s.orders[hash%orders]
+	it := &item[T]{value: value, hash: hash, cost: cost, density: densityOf(worth, cost)}
+	gone, held := s.place(it)
+	for _, other := range gone {
+		s.forget(other)
+	}
+	return held
+}
+
+// place holds an item if the residents admit it, and returns those who have to go.
+//
+// Without the lock, and without waiting under it:
+//
+//  1. A sets the absent key: Ristretto queues an insertion;
+//  2. B sets the key, still absent: Ristretto queues another;
+//  3. Ristretto inserts A's value, finds the key present at B's, drops it;
+//  4. B's reader is given A's value.
+//
+// Forced by TestSetAfterSetKeepsTheNewer.
+func (s *Store[T]) place(it *item[T]) (gone []*item[T], held bool) {
+	o := s.order(it.hash)
 	o.Lock()
 	defer o.Unlock()
-	s.live.Add(1)
-	if !s.items.Set(hash, value, cost+itemOverhead) {
-		s.live.Add(-1)
+	before, _ := s.items.Get(it.hash)
+	gone, ok := s.residents.admit(it, before)
+	if !ok {
 		s.rejected.Add(1)
-		return false
+		return gone, false
+	}
+	if !s.items.Set(it.hash, it, ristrettoCost) {
+		s.residents.leave(it)
+		s.rejected.Add(1)
+		return gone, false
 	}
 	s.items.Wait()
-	held, ok := s.items.Get(hash)
-	return ok && held == value
+	return gone, true
 }
+
+// forget takes out of Ristretto one that is no resident any more:
+//
+//  1. A's set takes the place of an item, which is none of the residents now;
+//  2. B sets the same hash, and its item is admitted;
+//  3. A deletes by the hash what B holds. It counts as held, and nobody finds it.
+//
+// So it is deleted only if it is still what lies there. Forced by
+// TestVictimThatComesBack.
+func (s *Store[T]) forget(it *item[T]) {
+	s.evictions.Add(1)
+	if s.beforeForget != nil {
+		s.beforeForget()
+	}
+	o := s.order(it.hash)
+	o.Lock()
+	defer o.Unlock()
+	if there, ok := s.items.Get(it.hash); ok && there == it {
+		s.items.Del(it.hash)
+	}
+}
+
+func (s *Store[T]) order(hash uint64) *order { return &s.orders[hash%orders] }
 
 // Del forgets what is held under hash. It may wait for sets under way.
 func (s *Store[T]) Del(hash uint64) {
@@ -156,10 +190,13 @@ func (s *Store[T]) Del(hash uint64) {
 	if g.closed {
 		return
 	}
-	o := &s.orders[hash%orders]
+	o := s.order(hash)
 	o.Lock()
 	defer o.Unlock()
-	s.items.Del(hash)
+	if it, ok := s.items.Get(hash); ok {
+		s.residents.leave(it)
+		s.items.Del(hash)
+	}
 }
 
 // Stats are counts since New, and what is held now.
@@ -173,12 +210,11 @@ type Stats struct {
 
 // Stats returns counts that were each right at some moment of the call.
 func (s *Store[T]) Stats() Stats {
-	st := Stats{MaxBytes: s.maxBytes, Evictions: s.evictions.Load(), Rejected: s.rejected.Load()}
+	st := Stats{MaxBytes: s.residents.maxBytes, Evictions: s.evictions.Load(), Rejected: s.rejected.Load()}
 	g := s.enter()
 	defer g.RUnlock()
 	if !g.closed {
-		st.Items = s.live.Load()
-		st.Bytes = s.maxBytes - s.items.RemainingCost()
+		st.Items, st.Bytes = s.residents.held()
 	}
 	return st
 }

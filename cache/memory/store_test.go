@@ -30,14 +30,14 @@ func TestSetIsVisibleWhenItReturns(t *testing.T) {
 	s := setup(t, 1<<24)
 	for hash := range uint64(2000) {
 		v := &value{fmt.Sprint(hash)}
-		if !s.Set(hash, v, 100) {
+		if !s.Set(hash, v, 100, 0) {
 			t.Fatalf("set %d was refused by an empty store", hash)
 		}
 		if got, ok := s.Get(hash); !ok || got != v {
 			t.Fatalf("get %d: %v, %v", hash, got, ok)
 		}
 	}
-	if st := s.Stats(); st.Items != 2000 || st.Bytes != 2000*(100+128) || st.Rejected != 0 || st.Evictions != 0 {
+	if st := s.Stats(); st.Items != 2000 || st.Bytes != 2000*(100+192) || st.Rejected != 0 || st.Evictions != 0 {
 		t.Fatalf("stats %+v", st)
 	}
 }
@@ -47,8 +47,8 @@ func TestSetAfterSetKeepsTheNewer(t *testing.T) {
 	s := setup(t, 1<<24)
 	older, newer := &value{"older"}, &value{"newer"}
 	for hash := range uint64(5000) {
-		s.Set(hash, older, 10)
-		s.Set(hash, newer, 10)
+		s.Set(hash, older, 10, 0)
+		s.Set(hash, newer, 10, 0)
 		if got, ok := s.Get(hash); !ok || got != newer {
 			t.Fatalf("hash %d: the older value survived", hash)
 		}
@@ -66,7 +66,7 @@ func TestDeletedValueStaysDeleted(t *testing.T) {
 		wg.Go(func() {
 			for i := range uint64(500) {
 				hash := worker<<32 | i
-				s.Set(hash, &value{}, 10)
+				s.Set(hash, &value{}, 10, 0)
 				s.Del(hash)
 				if _, ok := s.Get(hash); ok {
 					t.Errorf("hash %d came back", hash)
@@ -75,7 +75,7 @@ func TestDeletedValueStaysDeleted(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	s.Set(1, &value{}, 10) // the queue behind the deletions is empty once this is visible
+	s.Set(1, &value{}, 10, 0) // the queue behind the deletions is empty once this is visible
 	if st := s.Stats(); st.Items != 1 {
 		t.Fatalf("stats %+v, want one item", st)
 	}
@@ -88,13 +88,13 @@ func TestBytesStayWithinTheBound(t *testing.T) {
 	for i := range uint64(2000) {
 		hash := i * 0x9e3779b97f4a7c15
 		s.Get(hash) // a reader asked before it loaded
-		s.Set(hash, &value{}, 500)
+		s.Set(hash, &value{}, 500, 0)
 		if st := s.Stats(); st.Bytes > maxBytes {
 			t.Fatalf("%d bytes held after %d sets, %d allowed", st.Bytes, i+1, maxBytes)
 		}
 	}
 	st := s.Stats()
-	if st.Items != st.Bytes/(500+128) || st.Items == 0 {
+	if st.Items != st.Bytes/(500+192) || st.Items == 0 {
 		t.Fatalf("stats %+v: items and bytes disagree", st)
 	}
 	if st.Evictions+st.Rejected+uint64(st.Items) != 2000 {
@@ -105,7 +105,7 @@ func TestBytesStayWithinTheBound(t *testing.T) {
 func TestRefusesWhatIsLargerThanTheStore(t *testing.T) {
 	t.Parallel()
 	s := setup(t, 1<<16)
-	if s.Set(1, &value{}, 1<<16) {
+	if s.Set(1, &value{}, 1<<16, 0) {
 		t.Fatal("held an item larger than the store")
 	}
 	if st := s.Stats(); st.Rejected != 1 || st.Items != 0 {
@@ -139,7 +139,7 @@ func TestCloseBesideEverything(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for i := range uint64(400) {
-					s.Set(i, &value{}, 10)
+					s.Set(i, &value{}, 10, 0)
 					s.Get(i)
 					s.Del(i + 1)
 					s.Stats()
@@ -156,7 +156,7 @@ func TestCloseBesideEverything(t *testing.T) {
 		if _, ok := s.Get(1); ok {
 			t.Fatal("a closed store returned a value")
 		}
-		if s.Set(1, &value{}, 1) {
+		if s.Set(1, &value{}, 1, 0) {
 			t.Fatal("a closed store took a value")
 		}
 	}
@@ -164,7 +164,7 @@ func TestCloseBesideEverything(t *testing.T) {
 
 func TestNoAllocationsOnGet(t *testing.T) {
 	s := setup(t, 1<<20)
-	s.Set(7, &value{}, 10)
+	s.Set(7, &value{}, 10, 0)
 	if n := testing.AllocsPerRun(1000, func() { s.Get(7) }); n != 0 {
 		t.Fatalf("%v allocations for a Get", n)
 	}
@@ -184,7 +184,7 @@ func BenchmarkGet(b *testing.B) {
 	}
 	defer s.Close()
 	for hash := range uint64(1024) {
-		s.Set(hash, &value{}, 10)
+		s.Set(hash, &value{}, 10, 0)
 	}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

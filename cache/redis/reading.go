@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -25,7 +24,8 @@ type reading struct {
 
 // readings are the questions that nobody asks at the moment.
 type readings struct {
-	pool sync.Pool
+	client goredis.UniversalClient
+	idle   chan *reading
 	// once says that a question is asked once: a command remembers for good where in a
 	// Cluster its first key is.
 	once bool
@@ -33,7 +33,27 @@ type readings struct {
 
 func newReadings(client goredis.UniversalClient) *readings {
 	_, cluster := client.(*goredis.ClusterClient)
-	return &readings{pool: sync.Pool{New: func() any { return newReading(client) }}, once: cluster}
+	return &readings{client: client, idle: make(chan *reading, connectionsMax), once: cluster}
+}
+
+func (all *readings) take() *reading {
+	select {
+	case r := <-all.idle:
+		return r
+	default:
+		return newReading(all.client)
+	}
+}
+
+func (all *readings) giveBack(r *reading) {
+	if all.once {
+		return
+	}
+	r.text.SetVal("") // the value is its reader's, and may be large
+	select {
+	case all.idle <- r:
+	default:
+	}
 }
 
 func newReading(client goredis.UniversalClient) *reading {
@@ -52,7 +72,7 @@ func newReading(client goredis.UniversalClient) *reading {
 // ask returns the value under a whole name, and its life. A question that failed is
 // not used again: nobody knows what became of its connection.
 func (all *readings) ask(ctx context.Context, name string) (value []byte, left time.Duration, err error) {
-	r := all.pool.Get().(*reading)
+	r := all.take()
 	key := any(name)
 	r.lifeArguments[1], r.textArguments[1] = key, key
 	if err := r.pipeline.BatchProcess(ctx, r.commands...); err != nil {
@@ -63,9 +83,6 @@ func (all *readings) ask(ctx context.Context, name string) (value []byte, left t
 	}
 	value, _ = r.text.Bytes()
 	left = r.life.Val()
-	if !all.once {
-		r.text.SetVal("") // the value is its reader's, and may be large
-		all.pool.Put(r)
-	}
+	all.giveBack(r)
 	return value, left, nil
 }
