@@ -2,7 +2,6 @@ package cache
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -17,14 +16,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
-	code := servers.Main(m, servers.Needs{Redis: true, Postgres: true})
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			os.Stderr.WriteString(err.Error() + "\n")
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Redis: true, Postgres: true}))
 }
 
 // open returns a running cache of w.

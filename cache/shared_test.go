@@ -8,11 +8,10 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -50,12 +49,7 @@ func BenchmarkSharedHit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	where, err := goredis.ParseURL(servers.SharedRedis(b).URL())
-	if err != nil {
-		b.Fatal(err)
-	}
-	client, name := goredis.NewClient(where), rand.Text()
-	b.Cleanup(func() { _ = client.Close() })
+	client, name := redistest.Client(b, servers.SharedRedis(b).URL()), rand.Text()
 	client.Set(b.Context(), name, text, time.Hour)
 	bare := func() {
 		text, asked := client.Get(b.Context(), name).Bytes()
@@ -89,11 +83,7 @@ func BenchmarkSharedHit(b *testing.B) {
 
 // A hit in the second tier allocates little besides what the question to Redis does.
 func TestSharedHitAllocatesLittle(t *testing.T) {
-	store, err := redis.New(t.Context(), redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: rand.Text(), Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: rand.Text()})
 	w := world.New()
 	first := forgetful(t, w, store)
 	load := func(context.Context, int) (product, error) { return product{ID: 1, Name: "a product"}, nil }

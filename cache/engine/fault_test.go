@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -107,12 +106,7 @@ func TestRestoredDump(t *testing.T) {
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	c := startChurn(t, server.URL())
 	c.goesOn(t)
-	o, err := goredis.ParseURL(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := goredis.NewClient(o)
-	defer admin.Close()
+	admin := redistest.Client(t, server.URL())
 	if err := admin.Save(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +129,7 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 	group := servers.StartSentinel(t)
 	c := startChurn(t, group.URL())
 	c.goesOn(t)
-	replica := connect(t, redis.Options{URL: group.Replica().URL()})
+	replica := redistest.Store(t, redis.Options{URL: group.Replica().URL()})
 	world.Until(t, "the replica has an entry", func() bool {
 		_, _, ok := replica.Get(t.Context(), numberName)
 		return ok

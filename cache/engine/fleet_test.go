@@ -12,6 +12,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 )
 
 // database is one number that several processes cache.
@@ -175,32 +176,13 @@ func (d *database) join(t *testing.T, remote Remote, change func(*Options)) *mem
 	return m
 }
 
-// connect returns a client of a Redis for one process. The timeout is for tests
-// in which Redis answers.
-func connect(t *testing.T, o redis.Options) *redis.Store {
-	t.Helper()
-	if o.Timeout == 0 {
-		o.Timeout = 5 * time.Second
-	}
-	s, err := redis.New(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 // fleet is n processes that share a Redis.
 func fleet(t *testing.T, n int, o redis.Options) (*database, []*member) {
 	t.Helper()
 	d := newDatabase()
 	members := make([]*member, n)
 	for i := range members {
-		members[i] = d.join(t, connect(t, o), nil)
+		members[i] = d.join(t, redistest.Store(t, o), nil)
 	}
 	return d, members
 }

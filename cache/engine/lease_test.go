@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -87,7 +86,7 @@ func TestOneLoadPerFleet(t *testing.T) {
 // deadHolder takes the lease of the number's key and is never heard of again.
 func deadHolder(t *testing.T, o redis.Options, life time.Duration) {
 	t.Helper()
-	if _, _, leased, ok := connect(t, o).Contend(t.Context(), numberName, nil, "dead", life); !leased || !ok {
+	if _, _, leased, ok := redistest.Store(t, o).Contend(t.Context(), numberName, nil, "dead", life); !leased || !ok {
 		t.Fatal("the lease was not to be had")
 	}
 }
@@ -116,7 +115,7 @@ func TestDeadHolderCostsTheLease(t *testing.T) {
 func TestPatienceWithALeaseEnds(t *testing.T) {
 	t.Parallel()
 	o := own(t)
-	m := newDatabase().join(t, connect(t, o), func(o *Options) { o.WaitMax = 200 * time.Millisecond })
+	m := newDatabase().join(t, redistest.Store(t, o), func(o *Options) { o.WaitMax = 200 * time.Millisecond })
 	deadHolder(t, o, time.Minute)
 	began := time.Now()
 	m.mustGet(t)
@@ -137,7 +136,7 @@ func TestReaderThatLeavesStopsWaiting(t *testing.T) {
 	m := members[0]
 	f := m.cache.Join([]byte("k"))
 	defer f.Finish(nil)
-	connect(t, o).Contend(t.Context(), remoteKey("first", []byte("k")), nil, "dead", time.Minute)
+	redistest.Store(t, o).Contend(t.Context(), remoteKey("first", []byte("k")), nil, "dead", time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	began := time.Now()
@@ -261,12 +260,7 @@ func TestLeaseEndsBeforeTheLoad(t *testing.T) {
 // endLease does what time does.
 func endLease(t *testing.T, o redis.Options, name string) {
 	t.Helper()
-	url, err := goredis.ParseURL(o.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := goredis.NewClient(url)
-	defer c.Close()
+	c := redistest.Client(t, o.URL)
 	if n, err := c.Del(t.Context(), o.Prefix+name+":lease").Result(); n != 1 || err != nil {
 		t.Fatalf("removed %d leases: %v", n, err)
 	}
@@ -308,8 +302,8 @@ func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 			t.Parallel()
 			o := own(t)
 			d := newDatabase()
-			first := d.join(t, connect(t, o), func(o *Options) { o.EntryMax = 4 << 10 })
-			second := d.join(t, connect(t, o), nil)
+			first := d.join(t, redistest.Store(t, o), func(o *Options) { o.EntryMax = 4 << 10 })
+			second := d.join(t, redistest.Store(t, o), nil)
 			_, _ = first.obtain(t.Context(), nil, func() (string, error) { return strings.Repeat("x", 1<<16), failure })
 			if st := first.cache.Stats(); st.Leases != 1 {
 				t.Fatalf("stats %+v", st)
@@ -332,7 +326,7 @@ func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 // Cheap loads do not pay for a lease, not even a longer question.
 func TestShortLoadsTakeNoLease(t *testing.T) {
 	t.Parallel()
-	m := newDatabase().join(t, connect(t, own(t)), func(o *Options) { o.LeaseMin = time.Minute })
+	m := newDatabase().join(t, redistest.Store(t, own(t)), func(o *Options) { o.LeaseMin = time.Minute })
 	for range 10 {
 		m.mustGet(t)
 		m.database.commit()
@@ -350,7 +344,7 @@ func TestEntryTellsHowLongItsLoadTook(t *testing.T) {
 	t.Parallel()
 	o, d := own(t), newDatabase()
 	longer := func(o *Options) { o.LeaseMin = time.Minute }
-	first, second := d.join(t, connect(t, o), longer), d.join(t, connect(t, o), longer)
+	first, second := d.join(t, redistest.Store(t, o), longer), d.join(t, redistest.Store(t, o), longer)
 	first.during = func() { time.Sleep(3 * time.Millisecond) }
 	first.mustGet(t)
 	world.Until(t, "the entry is in Redis", func() bool { return first.cache.Stats().Published == 1 })

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -15,14 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
-	code := servers.Main(m, servers.Needs{Redis: true})
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			os.Stderr.WriteString(err.Error() + "\n")
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Redis: true}))
 }
 
 // text is a payload of bytes.

@@ -12,6 +12,7 @@ import (
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/memory"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -74,16 +75,7 @@ func inMemory(t *testing.T) Remote {
 }
 
 func inRedis(t *testing.T) Remote {
-	s, err := redis.New(t.Context(), redis.Options{URL: servers.SharedRedis(t).URL(), Timeout: 5 * time.Second, Prefix: rand.Text()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: rand.Text()})
 }
 
 func absentIsAMiss(t *testing.T, r Remote) {

@@ -6,17 +6,14 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // What a reader pays for asking Redis, of an entry of 1 KiB that is there and of
 // one that is not, with and without the question for a lease.
 func BenchmarkExchange(b *testing.B) {
-	s, err := redis.New(b.Context(), redis.Options{URL: servers.SharedRedis(b).URL(), Timeout: 5 * time.Second, Prefix: rand.Text()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
+	s := redistest.Store(b, redis.Options{URL: servers.SharedRedis(b).URL(), Prefix: rand.Text()})
 	if !s.Set(b.Context(), "there", make([]byte, 1<<10), time.Hour) {
 		b.Fatal("set refused")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -21,7 +22,7 @@ func batch(n int) (keys []string, values [][]byte, lives []time.Duration) {
 
 func TestSetAll(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	keys, values, lives := batch(100)
 	values[3], lives[5] = nil, 0
 	taken := s.SetAll(t.Context(), keys, values, lives)
@@ -42,7 +43,7 @@ func TestSetAll(t *testing.T) {
 func TestABatchFailsOnce(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	s := connect(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
+	s := redistest.Store(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
 	servers.Eventually(t, "a value is set", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -38,13 +39,13 @@ func served(s *redis.Store, value string) (keys []int) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	cluster := servers.StartCluster(t, 3)
-	s := connect(t, redis.Options{URL: cluster.URL()})
+	s := redistest.Store(t, redis.Options{URL: cluster.URL()})
 	setAll(t, s, "v")
 	if got := served(s, "v"); len(got) != manyKeys {
 		t.Fatalf("%d keys of %d", len(got), manyKeys)
 	}
-	contends(t, connect(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
-	fills(t, connect(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
+	contends(t, redistest.Store(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
+	fills(t, redistest.Store(t, redis.Options{URL: cluster.URL(), Prefix: prefix(t)}))
 	slotsMove(t, cluster, s)
 	nodeHangs(t, cluster)
 	nodeDies(t, cluster, s)
@@ -91,7 +92,7 @@ func slotsMove(t *testing.T, cluster *servers.RedisCluster, s *redis.Store) {
 func nodeHangs(t *testing.T, cluster *servers.RedisCluster) {
 	t.Helper()
 	const timeout = 100 * time.Millisecond
-	s := connect(t, redis.Options{URL: cluster.URL(), Timeout: timeout})
+	s := redistest.Store(t, redis.Options{URL: cluster.URL(), Timeout: timeout})
 	setAll(t, s, "w")
 	if err := cluster.Nodes()[2].Pause(); err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func TestClusterDownAtStart(t *testing.T) {
 	server := servers.StartRedis(t, servers.RedisOptions{TCP: true})
 	url := fmt.Sprintf("redis-cluster://127.0.0.1:%d,127.0.0.1:%d", server.Port(), server.Port())
 	server.Kill()
-	s := connect(t, redis.Options{URL: url, Timeout: 50 * time.Millisecond})
+	s := redistest.Store(t, redis.Options{URL: url, Timeout: 50 * time.Millisecond})
 	began := time.Now()
 	if _, _, ok := s.Get(t.Context(), "k"); ok || s.Set(t.Context(), "k", []byte("v"), time.Minute) {
 		t.Fatal("nobody answered")
@@ -152,13 +153,13 @@ func TestClusterDownAtStart(t *testing.T) {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	group := servers.StartSentinel(t)
-	s := connect(t, redis.Options{URL: group.URL()})
+	s := redistest.Store(t, redis.Options{URL: group.URL()})
 	ctx := t.Context()
 	if !s.Set(ctx, "k", []byte("old"), time.Hour) {
 		t.Fatal("set refused: ", s.Stats())
 	}
-	contends(t, connect(t, redis.Options{URL: group.URL(), Prefix: prefix(t)}))
-	replica := connect(t, redis.Options{URL: group.Replica().URL()})
+	contends(t, redistest.Store(t, redis.Options{URL: group.URL(), Prefix: prefix(t)}))
+	replica := redistest.Store(t, redis.Options{URL: group.Replica().URL()})
 	servers.Eventually(t, "the replica has it", func() bool { _, _, ok := replica.Get(ctx, "k"); return ok })
 	if err := group.Sever(); err != nil {
 		t.Fatal(err)

@@ -6,15 +6,14 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestContend(t *testing.T) {
 	t.Parallel()
-	contends(t, connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)}))
+	contends(t, redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)}))
 }
 
 // contends checks everything about one key of a store.
@@ -67,7 +66,7 @@ func contends(t *testing.T, s *redis.Store) {
 
 func TestLeaseEndsByItself(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	s.Contend(t.Context(), "k", nil, "dead", 20*time.Millisecond)
 	servers.Eventually(t, "the lease ends", func() bool {
 		_, _, leased, _ := s.Contend(t.Context(), "k", nil, "next", time.Minute)
@@ -79,16 +78,11 @@ func TestLeaseEndsByItself(t *testing.T) {
 func TestContendWithoutScripts(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	o, err := goredis.ParseURL(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := goredis.NewClient(o)
-	defer admin.Close()
+	admin := redistest.Client(t, server.URL())
 	if err := admin.ACLSetUser(t.Context(), "plain", "on", ">secret", "~*", "+@all", "-@scripting").Err(); err != nil {
 		t.Fatal(err)
 	}
-	s := connect(t, redis.Options{URL: strings.Replace(server.URL(), "unix://", "unix://plain:secret@", 1)})
+	s := redistest.Store(t, redis.Options{URL: strings.Replace(server.URL(), "unix://", "unix://plain:secret@", 1)})
 	if _, _, leased, ok := s.Contend(t.Context(), "k", nil, "token", time.Minute); leased || ok {
 		t.Fatal("a lease without scripts")
 	}
@@ -105,16 +99,11 @@ func TestContendWithoutScripts(t *testing.T) {
 func TestValueWithoutALifeIsAMiss(t *testing.T) {
 	t.Parallel()
 	url, own := servers.SharedRedis(t).URL(), prefix(t)
-	o, err := goredis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := goredis.NewClient(o)
-	defer other.Close()
+	other := redistest.Client(t, url)
 	if err := other.Set(t.Context(), own+"k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	s := connect(t, redis.Options{URL: url, Prefix: own})
+	s := redistest.Store(t, redis.Options{URL: url, Prefix: own})
 	if _, _, ok := s.Get(t.Context(), "k"); ok {
 		t.Fatal("found")
 	}

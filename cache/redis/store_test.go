@@ -6,56 +6,29 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/cache/redis/redistest"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
-	code := servers.Main(m, servers.Needs{Redis: true})
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Redis: true}))
 }
 
 // prefix returns one that no other run of any test uses.
 func prefix(t *testing.T) string { return t.Name() + rand.Text() + ":" }
 
-// connect returns a store that a busy machine does not make time out, unless o
-// says when it should.
-func connect(t *testing.T, o redis.Options) *redis.Store {
-	t.Helper()
-	if o.Timeout == 0 {
-		o.Timeout = 5 * time.Second
-	}
-	s, err := redis.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 func TestSetThenGet(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	ctx := t.Context()
 	if _, _, ok := s.Get(ctx, "k"); ok {
 		t.Fatal("an absent key was found")
@@ -75,8 +48,8 @@ func TestSetThenGet(t *testing.T) {
 func TestPrefixKeepsUsersApart(t *testing.T) {
 	t.Parallel()
 	url := servers.SharedRedis(t).URL()
-	a := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "a"})
-	b := connect(t, redis.Options{URL: url, Prefix: prefix(t) + "b"})
+	a := redistest.Store(t, redis.Options{URL: url, Prefix: prefix(t) + "a"})
+	b := redistest.Store(t, redis.Options{URL: url, Prefix: prefix(t) + "b"})
 	a.Set(t.Context(), "k", []byte("v"), time.Minute)
 	if _, _, ok := b.Get(t.Context(), "k"); ok {
 		t.Fatal("another prefix's value was found")
@@ -85,7 +58,7 @@ func TestPrefixKeepsUsersApart(t *testing.T) {
 
 func TestValueEndsWithItsLife(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	if !s.Set(t.Context(), "k", []byte("v"), 20*time.Millisecond) {
 		t.Fatal("set refused")
 	}
@@ -97,7 +70,7 @@ func TestValueEndsWithItsLife(t *testing.T) {
 
 func TestRefusesValuesThatAreNotForRedis(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	if s.Set(t.Context(), "k", nil, time.Minute) || s.Set(t.Context(), "k", make([]byte, redis.ValueMax+1), time.Minute) {
 		t.Fatal("set an empty or an oversize value")
 	}
@@ -109,17 +82,12 @@ func TestRefusesValuesThatAreNotForRedis(t *testing.T) {
 func TestAnswersThatSayNoDoNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
 	url := servers.SharedRedis(t).URL()
-	o, err := goredis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := goredis.NewClient(o)
-	defer other.Close()
+	other := redistest.Client(t, url)
 	own := prefix(t)
 	if err := other.LPush(t.Context(), own+"list", "x").Err(); err != nil {
 		t.Fatal(err)
 	}
-	s := connect(t, redis.Options{URL: url, Prefix: own})
+	s := redistest.Store(t, redis.Options{URL: url, Prefix: own})
 	for range 20 {
 		if _, _, ok := s.Get(t.Context(), "list"); ok {
 			t.Fatal("a list was read as a value")
@@ -155,7 +123,7 @@ func (l *logged) count(part string) int {
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	admin := client(t, server)
+	admin := redistest.Client(t, server.URL())
 	do := func(words ...any) {
 		t.Helper()
 		if err := admin.Do(t.Context(), words...).Err(); err != nil {
@@ -171,7 +139,7 @@ func TestRefusal(t *testing.T) {
 		{"no rights", "NOPERM", "ACL", []any{"ACL", "SETUSER", "default", "-set", "-getrange"}, []any{"ACL", "SETUSER", "default", "+@all"}},
 	} {
 		var log logged
-		s := connect(t, redis.Options{URL: server.URL(), Prefix: prefix(t), Logger: log.logger()})
+		s := redistest.Store(t, redis.Options{URL: server.URL(), Prefix: prefix(t), Logger: log.logger()})
 		do(test.begin...)
 		ask := func() {
 			s.Get(t.Context(), "k")
@@ -194,27 +162,11 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// client is another user of a server, connected before it refuses anything.
-func client(t *testing.T, server *servers.Redis) *goredis.Client {
-	t.Helper()
-	options, err := goredis.ParseURL(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.PoolSize = 1
-	c := goredis.NewClient(options)
-	t.Cleanup(func() { c.Close() })
-	if err := c.Ping(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func TestRedisDownAtStart(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	server.Kill()
-	s := connect(t, redis.Options{URL: server.URL()})
+	s := redistest.Store(t, redis.Options{URL: server.URL()})
 	if s.Set(t.Context(), "k", []byte("v"), time.Minute) {
 		t.Fatal("a dead server took a value")
 	}
@@ -232,7 +184,7 @@ func TestDeadServerCostsNothing(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	var log logged
-	s := connect(t, redis.Options{URL: server.URL(), Logger: log.logger()})
+	s := redistest.Store(t, redis.Options{URL: server.URL(), Logger: log.logger()})
 	ctx := t.Context()
 	if !s.Set(ctx, "k", []byte("v"), time.Minute) {
 		t.Fatal("set refused")
@@ -265,7 +217,7 @@ func TestDeadServerCostsNothing(t *testing.T) {
 func TestPausedServerCostsOneTimeoutOnce(t *testing.T) {
 	t.Parallel()
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	s := connect(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
+	s := redistest.Store(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
 	servers.Eventually(t, "the value is set", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
@@ -309,12 +261,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	const connectionsMax, readers = 16, 500
 	server := servers.StartRedis(t, servers.RedisOptions{})
-	o, err := goredis.ParseURL(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := goredis.NewClient(o)
-	defer admin.Close()
+	admin := redistest.Client(t, server.URL())
 	connections := func() (n int) {
 		info, err := admin.Info(t.Context(), "stats").Result()
 		if err != nil {
@@ -327,7 +274,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		return n
 	}
 	before := connections()
-	s := connect(t, redis.Options{URL: server.URL()})
+	s := redistest.Store(t, redis.Options{URL: server.URL()})
 	if !s.Set(t.Context(), "k", make([]byte, 100_000), time.Minute) {
 		t.Fatal("set refused")
 	}
@@ -347,7 +294,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestCallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 {
@@ -368,7 +315,7 @@ func TestBadURLSaysWhatToWriteAndNoPassword(t *testing.T) {
 
 func TestClosedStoreMisses(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +328,7 @@ func TestClosedStoreMisses(t *testing.T) {
 // Questions are used again, and never for two keys at once.
 func TestReadersGetTheirOwnValues(t *testing.T) {
 	t.Parallel()
-	s := connect(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
+	s := redistest.Store(t, redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: prefix(t)})
 	const keys, rounds = 8, 200
 	for i := range keys {
 		s.Set(t.Context(), fmt.Sprint("own-", i), []byte(fmt.Sprint("value ", i)), time.Duration(i+1)*time.Hour)

@@ -288,56 +288,51 @@ func (c *catalog) typeInfo(oid uint32) *typeInfo {
 
 // printable tells whether a type's text depends on nothing but the value and
 // keyed settings.
-func (c *catalog) printable(oid uint32) bool { return c.madeOf(oid, catalogRoundsMax, c.printableBase) }
-
-func (c *catalog) printableBase(oid uint32, t *typeInfo) (verdict, decided bool) {
-	if printable[oid] {
-		return true, true
-	}
-	if t == nil {
-		return false, true
-	}
-	switch t.kind {
-	case "e":
-		return true, true
-	case "a", "c", "d", "r", "m":
-		return false, len(t.parts) == 0 && t.kind != "c"
-	}
-	return false, true
+func (c *catalog) printable(oid uint32) bool {
+	return c.madeOf(oid, catalogRoundsMax, typeQuestion{known: printable, through: []string{"a", "c", "d", "r", "m"}})
 }
 
 // readable tells whether reading a type's text form never depends on the clock,
 // a catalog, or a domain's constraint.
-func (c *catalog) readable(oid uint32) bool { return c.madeOf(oid, catalogRoundsMax, c.readableBase) }
+func (c *catalog) readable(oid uint32) bool {
+	return c.madeOf(oid, catalogRoundsMax, typeQuestion{known: clockProof, through: []string{"a", "r", "m"}})
+}
 
-func (c *catalog) readableBase(oid uint32, t *typeInfo) (verdict, decided bool) {
-	if clockProof[oid] {
+// typeQuestion is a question about types that is asked of what a type is made of, too.
+type typeQuestion struct {
+	known   map[uint32]bool // types of which the answer is yes
+	through []string        // kinds of types that are what their parts are
+}
+
+// answer decides by the type itself, if that is possible. t is nil for a type that is
+// not known.
+func (q typeQuestion) answer(oid uint32, t *typeInfo) (verdict, decided bool) {
+	switch {
+	case q.known[oid]:
 		return true, true
-	}
-	if t == nil {
+	case t == nil:
 		return false, true
-	}
-	switch t.kind {
-	case "e":
+	case t.kind == "e":
 		return true, true
-	case "a", "r", "m":
-		return false, len(t.parts) == 0
+	case slices.Contains(q.through, t.kind):
+		// What is to have parts and has none is not understood; a row may have none.
+		return false, len(t.parts) == 0 && t.kind != "c"
 	}
 	return false, true
 }
 
 // madeOf asks a question about a type, and about all it is made of when the
 // question is not decided by the type itself.
-func (c *catalog) madeOf(oid uint32, depth int, ask func(uint32, *typeInfo) (verdict, decided bool)) bool {
+func (c *catalog) madeOf(oid uint32, depth int, q typeQuestion) bool {
 	t := c.typeInfo(oid)
-	if verdict, decided := ask(oid, t); decided {
+	if verdict, decided := q.answer(oid, t); decided {
 		return verdict
 	}
 	if depth == 0 {
 		return false
 	}
 	for _, p := range t.parts {
-		if !c.madeOf(p, depth-1, ask) {
+		if !c.madeOf(p, depth-1, q) {
 			return false
 		}
 	}

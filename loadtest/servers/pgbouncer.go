@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 )
 
 const (
@@ -29,13 +28,8 @@ type PgBouncerOptions struct {
 
 // PgBouncer is a running throwaway PgBouncer.
 type PgBouncer struct {
+	*daemon
 	options PgBouncerOptions
-	run     *runDir
-	dir     string
-	server  *process
-
-	mu     sync.Mutex
-	closed bool
 }
 
 // LaunchPgBouncer starts a pooler before a server and returns when it accepts
@@ -46,14 +40,14 @@ func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOpt
 	if err != nil {
 		return nil, err
 	}
-	run, err := acquireRunDir()
+	d, err := newDaemon("PgBouncer")
 	if err != nil {
 		return nil, err
 	}
 	if options.Mode == "" {
 		options.Mode = "session"
 	}
-	p := &PgBouncer{options: options, run: run}
+	p := &PgBouncer{daemon: d, options: options}
 	if err := p.start(ctx, path, before); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -70,10 +64,6 @@ func findPgBouncer() (string, error) {
 }
 
 func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) error {
-	var err error
-	if p.dir, err = p.run.newServerDir(); err != nil {
-		return err
-	}
 	file := filepath.Join(p.dir, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(p.settings(before)), 0o600); err != nil {
 		return fmt.Errorf("write PgBouncer's settings: %w", err)
@@ -81,18 +71,10 @@ func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) er
 	if err := p.run.account.own(file); err != nil {
 		return err
 	}
-	p.server, err = startProcess(command{path: path, args: []string{file}, dir: p.dir, logPath: p.logPath(), account: p.run.account})
-	if err != nil {
-		return err
-	}
-	err = awaitReady(ctx, p.server, func() bool {
+	return p.begin(ctx, path, []string{file}, func(*process) bool {
 		conn, err := net.DialTimeout("unix", fmt.Sprintf("%s/.s.PGSQL.%d", p.dir, pgbouncerPort), probeWaitMax)
 		return err == nil && conn.Close() == nil
 	})
-	if err != nil {
-		return fmt.Errorf("start PgBouncer %s: %w; the end of its log:\n%s", path, err, p.LogTail(10))
-	}
-	return nil
 }
 
 // settings are those of a pooler that looks at nothing.
@@ -119,23 +101,5 @@ func (p *PgBouncer) SocketDir() string { return p.dir }
 // Port is the number in the name of the Unix socket.
 func (p *PgBouncer) Port() int { return pgbouncerPort }
 
-// LogTail returns the last lines of the pooler's log, at most n.
-func (p *PgBouncer) LogTail(n int) string { return logTail(p.logPath(), n) }
-
-func (p *PgBouncer) logPath() string { return filepath.Join(p.dir, "server.log") }
-
 // Close ends the pooler and removes its files. It may be called more than once.
-func (p *PgBouncer) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	p.closed = true
-	killTree(p.server)
-	var err error
-	if p.dir != "" {
-		err = removeTree(p.dir)
-	}
-	return errors.Join(err, p.run.release())
-}
+func (p *PgBouncer) Close() error { return p.close(nil) }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -46,15 +45,10 @@ type PostgresOptions struct {
 // Postgres is a running, or stopped, throwaway PostgreSQL. Its directory, port
 // and data stay the same until Close.
 type Postgres struct {
+	*daemon
 	options PostgresOptions
-	run     *runDir
-	dir     string // holds the socket, the log and the data directory
 	binDir  string
 	port    int
-
-	mu     sync.Mutex
-	server *process // nil before the first start
-	closed bool
 }
 
 // StopMode is how PostgreSQL is told to end.
@@ -74,22 +68,25 @@ func LaunchPostgres(ctx context.Context, options PostgresOptions) (*Postgres, er
 	if err != nil {
 		return nil, err
 	}
-	run, err := acquireRunDir()
+	p, err := newPostgres(options, binDir)
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{options: options, run: run, binDir: binDir, port: defaultPort}
 	if err := p.launch(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
-func (p *Postgres) launch(ctx context.Context) error {
-	var err error
-	if p.dir, err = p.run.newServerDir(); err != nil {
-		return err
+func newPostgres(options PostgresOptions, binDir string) (*Postgres, error) {
+	d, err := newDaemon("PostgreSQL of " + binDir)
+	if err != nil {
+		return nil, err
 	}
+	return &Postgres{daemon: d, options: options, binDir: binDir, port: defaultPort}, nil
+}
+
+func (p *Postgres) launch(ctx context.Context) error {
 	if err := p.run.newDataDir(ctx, p.binDir, p.DataDir(), p.options.OwnIdentity); err != nil {
 		return fmt.Errorf("create PostgreSQL cluster: %w", err)
 	}
@@ -112,49 +109,14 @@ func (p *Postgres) startFirst(ctx context.Context) error {
 	})
 }
 
-// start must not run twice at once; startFirst and Start see to that.
 func (p *Postgres) start(ctx context.Context) error {
-	server, err := startProcess(command{
-		path:    filepath.Join(p.binDir, "postgres"),
-		args:    []string{"-D", p.DataDir()},
-		dir:     p.dir,
-		logPath: p.logPath(),
-		account: p.run.account,
-	})
-	if err != nil {
-		return err
-	}
-	p.server = server
-	err = awaitReady(ctx, server, func() bool {
+	program := filepath.Join(p.binDir, "postgres")
+	return p.begin(ctx, program, []string{"-D", p.DataDir()}, func(server *process) bool {
 		text, err := os.ReadFile(filepath.Join(p.DataDir(), "postmaster.pid"))
 		notes := parsePIDFile(string(text))
 		// The file of an earlier, killed server may still be there.
 		return err == nil && notes.pid == server.pid && notes.ready
 	})
-	if err != nil {
-		killTree(server)
-		return fmt.Errorf("start PostgreSQL of %s: %w; the end of its log:\n%s", p.binDir, err, p.LogTail(10))
-	}
-	return nil
-}
-
-// awaitReady polls until ready reports true, the server ends, or the wait
-// exceeds its bound.
-func awaitReady(ctx context.Context, server *process, ready func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, startWaitMax)
-	defer cancel()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for !ready() {
-		select {
-		case <-server.done:
-			return fmt.Errorf("it ended while starting: %v", server.err)
-		case <-ctx.Done():
-			return fmt.Errorf("wait until it is ready: %w", ctx.Err())
-		case <-ticker.C:
-		}
-	}
-	return nil
 }
 
 // SocketDir is the directory of the Unix socket: libpq's host.
@@ -213,24 +175,9 @@ func (p *Postgres) Tool(name string) (string, error) {
 	return path, nil
 }
 
-// LogTail returns the last lines of the server's log, at most n.
-func (p *Postgres) LogTail(n int) string { return logTail(p.logPath(), n) }
-
-func (p *Postgres) logPath() string { return filepath.Join(p.dir, "server.log") }
-
 // Start starts a stopped or killed server and returns when it accepts
 // connections, recovered if need be.
-func (p *Postgres) Start() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return errors.New("start PostgreSQL: it is closed")
-	}
-	if p.server.running() {
-		return errors.New("start PostgreSQL: it is running")
-	}
-	return p.start(context.Background())
-}
+func (p *Postgres) Start() error { return p.startAgain(p.start) }
 
 // Stop ends the server and waits for its end, for at most half a minute: then it
 // is an error, and the server goes on stopping. Stopping a stopped server does
@@ -247,16 +194,7 @@ func (p *Postgres) stop(mode StopMode, wait time.Duration) error {
 	if !known {
 		return fmt.Errorf("stop PostgreSQL: mode %q is not one of smart, fast, immediate", mode)
 	}
-	if !p.server.running() {
-		return nil
-	}
-	if err := p.server.signal(sig); err != nil {
-		return fmt.Errorf("stop PostgreSQL: %w", err)
-	}
-	if !p.server.ended(wait) {
-		return fmt.Errorf("stop PostgreSQL: %s stop did not end within %v; the end of its log:\n%s", mode, wait, p.LogTail(10))
-	}
-	return nil
+	return p.stopLocked(wait, sig)
 }
 
 // Restart is a fast stop and a start.
@@ -267,36 +205,8 @@ func (p *Postgres) Restart() error {
 	return p.Start()
 }
 
-// Kill kills the server with all its processes, as a crash of the machine would,
-// except that what was written to files stays. Start recovers.
-func (p *Postgres) Kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	killTree(p.server)
-}
-
-// Running reports whether the server's main process runs.
-func (p *Postgres) Running() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.server.running()
-}
-
 // Close ends the server, however it takes, and removes its files. It may be
 // called more than once.
 func (p *Postgres) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	p.closed = true
-	if p.stop(Immediate, closeWaitMax) != nil {
-		killTree(p.server)
-	}
-	var err error
-	if p.dir != "" {
-		err = removeTree(p.dir)
-	}
-	return errors.Join(err, p.run.release())
+	return p.close(func() error { return p.stop(Immediate, closeWaitMax) })
 }

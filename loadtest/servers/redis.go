@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -37,17 +36,12 @@ type RedisOptions struct {
 // Redis is a running, or stopped, throwaway Redis. Its addresses stay the same
 // until Close.
 type Redis struct {
+	*daemon
 	options RedisOptions
 	role    redisRole
-	run     *runDir
-	dir     string
 	path    string // of the program
 	port    int    // 0 without TCP
 	busPort int    // of a node of a Cluster
-
-	mu     sync.Mutex
-	server *process // nil before the first start
-	closed bool
 }
 
 // redisRole is what a server is started as.
@@ -70,11 +64,11 @@ func launchRedis(ctx context.Context, options RedisOptions, role redisRole) (*Re
 	if err != nil {
 		return nil, err
 	}
-	run, err := acquireRunDir()
+	d, err := newDaemon("Redis")
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{options: options, role: role, run: run, path: path}
+	r := &Redis{daemon: d, options: options, role: role, path: path}
 	if err := r.launch(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -82,10 +76,6 @@ func launchRedis(ctx context.Context, options RedisOptions, role redisRole) (*Re
 }
 
 func (r *Redis) launch(ctx context.Context) error {
-	var err error
-	if r.dir, err = r.run.newServerDir(); err != nil {
-		return err
-	}
 	if r.role == roleSentinel {
 		if err := r.writeSentinelFile(); err != nil {
 			return err
@@ -108,23 +98,7 @@ func (r *Redis) launch(ctx context.Context) error {
 }
 
 func (r *Redis) start(ctx context.Context) error {
-	server, err := startProcess(command{
-		path:    r.path,
-		args:    r.arguments(),
-		dir:     r.dir,
-		logPath: r.logPath(),
-		account: r.run.account,
-	})
-	if err != nil {
-		return err
-	}
-	r.server = server
-	err = awaitReady(ctx, server, func() bool { return redisAnswers(r.SocketPath()) })
-	if err != nil {
-		killTree(server)
-		return fmt.Errorf("start Redis %s: %w; the end of its log:\n%s", r.path, err, r.LogTail(10))
-	}
-	return nil
+	return r.begin(ctx, r.path, r.arguments(), func(*process) bool { return redisAnswers(r.SocketPath()) })
 }
 
 func (r *Redis) arguments() []string {
@@ -196,39 +170,15 @@ func (r *Redis) SocketPath() string { return filepath.Join(r.dir, redisSocketNam
 // Port is the TCP port; 0 unless RedisOptions.TCP was set.
 func (r *Redis) Port() int { return r.port }
 
-// LogTail returns the last lines of the server's log, at most n.
-func (r *Redis) LogTail(n int) string { return logTail(r.logPath(), n) }
-
-func (r *Redis) logPath() string { return filepath.Join(r.dir, "server.log") }
-
 // Start starts a stopped or killed server and returns when it answers.
-func (r *Redis) Start() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return errors.New("start Redis: it is closed")
-	}
-	if r.server.running() {
-		return errors.New("start Redis: it is running")
-	}
-	return r.start(context.Background())
-}
+func (r *Redis) Start() error { return r.startAgain(r.start) }
 
 // Stop ends the server and waits for its end, for at most half a minute.
 // Stopping a stopped server does nothing; a paused one is resumed to stop.
 func (r *Redis) Stop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.server.running() {
-		return nil
-	}
-	if err := errors.Join(r.server.signal(syscall.SIGTERM), r.server.signal(syscall.SIGCONT)); err != nil {
-		return fmt.Errorf("stop Redis: %w", err)
-	}
-	if !r.server.ended(stopWaitMax) {
-		return fmt.Errorf("stop Redis: it did not end within %v; the end of its log:\n%s", stopWaitMax, r.LogTail(10))
-	}
-	return nil
+	return r.stopLocked(stopWaitMax, syscall.SIGTERM, syscall.SIGCONT)
 }
 
 // Restart is a stop and a start.
@@ -237,14 +187,6 @@ func (r *Redis) Restart() error {
 		return err
 	}
 	return r.Start()
-}
-
-// Kill ends the server at once, without a chance to say so to its clients or to
-// write anything.
-func (r *Redis) Kill() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	killTree(r.server)
 }
 
 // Pause stops the server from running without closing its connections, as a
@@ -266,25 +208,5 @@ func (r *Redis) signal(what string, sig syscall.Signal) error {
 	return nil
 }
 
-// Running reports whether the server's process exists; it may be paused.
-func (r *Redis) Running() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.server.running()
-}
-
 // Close ends the server and removes its files. It may be called more than once.
-func (r *Redis) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	killTree(r.server)
-	var err error
-	if r.dir != "" {
-		err = removeTree(r.dir)
-	}
-	return errors.Join(err, r.run.release())
-}
+func (r *Redis) Close() error { return r.close(nil) }

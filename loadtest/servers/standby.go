@@ -18,11 +18,10 @@ const standbySignal = "standby.signal"
 // behind then. ctx bounds the start only. The caller must Close it, before the
 // primary or after it.
 func LaunchStandby(ctx context.Context, primary *Postgres, options PostgresOptions) (*Postgres, error) {
-	run, err := acquireRunDir()
+	p, err := newPostgres(options, primary.binDir)
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{options: options, run: run, binDir: primary.binDir, port: defaultPort}
 	if err := p.launchStandby(ctx, primary); err != nil {
 		return nil, errors.Join(fmt.Errorf("launch a standby: %w", err), p.Close())
 	}
@@ -40,10 +39,7 @@ func StartStandby(t TB, primary *Postgres, options PostgresOptions) *Postgres {
 	return p
 }
 
-func (p *Postgres) launchStandby(ctx context.Context, primary *Postgres) (err error) {
-	if p.dir, err = p.run.newServerDir(); err != nil {
-		return err
-	}
+func (p *Postgres) launchStandby(ctx context.Context, primary *Postgres) error {
 	tool, err := primary.Tool("pg_basebackup")
 	if err != nil {
 		return err

@@ -41,9 +41,17 @@ func TestUpstreamIsAPooler(t *testing.T) {
 				if hits := s.Report().Queries["hit_l1"]; hits > 0 {
 					t.Errorf("%d hits", hits)
 				}
-				if status, body := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "pooler in transaction mode") {
-					t.Errorf("readyz: %d %s", status, body)
-				}
+				// What is wrong is found out by several attempts to follow.
+				eventually(t, func() string {
+					status, body := readyz(t, s)
+					if status != http.StatusServiceUnavailable {
+						t.Fatalf("ready: %d %s", status, body)
+					}
+					if !strings.Contains(body, "pooler in transaction mode") {
+						return "not ready for another reason: " + body
+					}
+					return ""
+				})
 				return
 			}
 			eventually(t, func() string {
