@@ -88,15 +88,6 @@ func WithToken(ctx context.Context, token string) (context.Context, error) {
 	return derived(ctx, func(s *fence.Session) { s.SetAfter(head) }), nil
 }
 
-// Wrote tells the session of ctx, if there is one, that it wrote to the
-// database, or read it without the cache. Call it after the write was
-// acknowledged, or failed in a way that leaves doubt.
-func Wrote(ctx context.Context) {
-	if s := sessionOf(ctx); s != nil {
-		s.Received(fence.Now())
-	}
-}
-
 // Bypass returns a context whose reads are always loaded and never kept. Use it
 // in a transaction that wrote or that has a snapshot of its own: what it reads
 // is not what others may see.

@@ -120,7 +120,7 @@ func shop(ctx context.Context) (err error) {
 	if _, err := db.Exec(ctx, `UPDATE public.products SET price = 12 WHERE id = 1`); err != nil {
 		return err
 	}
-	cache.Wrote(ctx)
+	cache.Wrote(ctx, nil)
 	return show()
 }
 

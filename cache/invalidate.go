@@ -17,7 +17,7 @@ type Execer interface {
 // called after the commit; otherwise it tells the session of ctx.
 func Invalidate(ctx context.Context, db Execer, names ...string) error {
 	_, err := db.Exec(ctx, "SELECT freshet.touch(VARIADIC $1)", names)
-	Wrote(ctx)
+	Wrote(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("invalidate %q: %w", names, err)
 	}

@@ -231,14 +231,14 @@ func TestSessionOfAWrappedFunction(t *testing.T) {
 	ctx := withSession(t.Context(), &s)
 	get(t, ctx, f)
 	w.Commit()
-	Wrote(ctx)
+	Wrote(ctx, nil)
 	if got := get(t, ctx, f); got != 2 {
 		t.Fatalf("the writer read %d", got)
 	}
 	if s.Need() == 0 {
 		t.Fatal("the session saw nothing")
 	}
-	Wrote(t.Context()) // without a session it means nothing
+	Wrote(t.Context(), nil) // without a session it means nothing
 }
 
 func TestUnprovenLoads(t *testing.T) {
@@ -252,7 +252,7 @@ func TestUnprovenLoads(t *testing.T) {
 	w.Commit()
 	var s fence.Session
 	ctx := withSession(t.Context(), &s)
-	Wrote(ctx)
+	Wrote(ctx, nil)
 	for range 2 {
 		if got := get(t, ctx, f); got != 2 {
 			t.Fatalf("the writer read %d while nobody looks", got)
@@ -460,7 +460,7 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 				var s fence.Session
 				ctx := withSession(t.Context(), &s)
 				least := w.Read()
-				Wrote(ctx) // it knows of everything committed until now
+				Wrote(ctx, nil) // it knows of everything committed until now
 				began := time.Now()
 				n, err := f(ctx, 1)
 				if took := time.Since(began); err != nil || n.Value < least || took > time.Minute {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/invalidation/connection"
 )
 
 //go:embed schema/preflight.sql
@@ -71,25 +73,68 @@ func emptySchemas(ctx context.Context, conn *pgx.Conn) (names []string, err erro
 // that an ordinary user made first could hold anything, and our functions run
 // with a superuser's rights.
 func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	problem, err := serverProblem(ctx, conn, true)
+	return errors.Join(err, problem)
+}
+
+// serverProblem is why a server can never be followed, or with installs be installed
+// on; nil if it can.
+func serverProblem(ctx context.Context, conn *pgx.Conn, installs bool) (problem, err error) {
 	var version int
 	var standby, aurora bool
 	var stranger *string
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), to_regproc('pg_catalog.aurora_version') IS NOT NULL, (
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), to_regproc('pg_catalog.aurora_version') IS NOT NULL, (
 		SELECT r.rolname::text FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
 		WHERE n.nspname = 'freshet' AND NOT r.rolsuper AND r.rolname <> current_user)`).Scan(&version, &standby, &aurora, &stranger)
 	switch {
 	case err != nil:
-		return fmt.Errorf("inspect the server: %w", err)
+		return nil, fmt.Errorf("inspect the server: %w", err)
 	case version < serverVersionMin:
-		return fmt.Errorf("inspect the server: version %d is too old; PostgreSQL 14 or newer is needed", version/10000)
+		problem = fmt.Errorf("inspect the server: version %d is too old; PostgreSQL 14 or newer is needed", version/10000)
 	case standby:
-		return errors.New("inspect the server: it is a standby; connect to the primary")
+		problem = errors.New("inspect the server: it is a standby; connect to the primary")
 	case aurora:
-		return errors.New("inspect the server: it is Amazon Aurora, where unlogged tables survive a crash: nothing would tell that transaction ids are used again, and stale answers could be served; use RDS for PostgreSQL")
-	case stranger != nil:
-		return fmt.Errorf("inspect the server: schema freshet belongs to %q, who is no superuser; drop or rename it first", *stranger)
+		problem = errors.New("inspect the server: it is Amazon Aurora, where unlogged tables survive a crash: nothing would tell that transaction ids are used again, and stale answers could be served; use RDS for PostgreSQL")
+	case installs && stranger != nil:
+		problem = fmt.Errorf("inspect the server: schema freshet belongs to %q, who is no superuser; drop or rename it first", *stranger)
 	}
-	return nil
+	return problem, nil
+}
+
+// Unusable says why the database that config leads to can never be followed, nor with
+// installs be installed on where nothing is yet: problem is nil if it can. err says that
+// this could not be found out now. before, unless nil, is called first, as a Follower's.
+func Unusable(ctx context.Context, config *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error, installs bool) (problem, err error) {
+	conn, err := connection.Open(ctx, connection.Options{Config: config, Before: before, Name: "freshet follower"})
+	if errors.Is(err, connection.ErrPooled) {
+		return err, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closeConn(conn)
+	if problem, err = serverProblem(ctx, conn, false); problem != nil || err != nil || !installs {
+		return problem, err
+	}
+	installed, err := installedAtAll(ctx, conn)
+	if err != nil || installed {
+		return nil, err
+	}
+	if problem, err = serverProblem(ctx, conn, true); problem != nil || err != nil {
+		return problem, err
+	}
+	may, err := mayInstall(ctx, conn)
+	if err == nil && !may {
+		problem = fmt.Errorf("nothing is installed in database %s, and role %s has no right to install (CREATE in the database): run \"freshet install\" once as a role that has, with --follower-role %s", conn.Config().Database, conn.Config().User, conn.Config().User)
+	}
+	return problem, err
+}
+
+func installedAtAll(ctx context.Context, conn *pgx.Conn) (installed bool, err error) {
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'freshet')").Scan(&installed); err != nil {
+		return false, fmt.Errorf("ask what is installed: %w", err)
+	}
+	return installed, nil
 }
 
 // checkPublications refuses to make tables that a publication would contain: each

@@ -125,6 +125,15 @@ func (v *Verdict) Covers(t Template) bool {
 	return true
 }
 
+// HoldsFor tells whether the verdict, which may be a refusal, holds for a statement of
+// this template too. A refusal does unless it may be the literals' fault.
+func (v *Verdict) HoldsFor(t Template) bool {
+	if v.Cacheable {
+		return v.Covers(t)
+	}
+	return v.Reason != ReasonClockLiteral && v.Reason != ReasonSQLError
+}
+
 // AppendTags appends the tags of one execution, without duplicates. A value that
 // cannot be read for certain costs precision, not success. ok is false when the
 // execution must not be cached: the parameters do not fit the statement, or one

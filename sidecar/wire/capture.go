@@ -5,7 +5,6 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/invalidation/analysis"
 )
 
 // capture collects one answer on its way to the client, to be stored if the
@@ -97,27 +96,4 @@ func (c *capture) completeKey() bool {
 	key := told.toldKey()
 	copy(c.key[toldAt:], key[:])
 	return told == nil || told.own
-}
-
-// tagsOf fills a verdict's tags with the values bound. ok is false if they
-// cannot be told.
-func tagsOf(v *analysis.Verdict, p analysis.Params) ([]fence.Tag, bool) {
-	texts, ok := v.AppendTags(nil, p)
-	if !ok {
-		return nil, false
-	}
-	tags := make([]fence.Tag, 0, len(texts)+1+len(v.Relations))
-	for _, text := range texts {
-		tags = append(tags, fence.NewTag(text))
-	}
-	return append(tags, schemaTags(v)...), true
-}
-
-// schemaTags are the tags of what a statement means, whatever its values.
-func schemaTags(v *analysis.Verdict) []fence.Tag {
-	tags := []fence.Tag{fence.NewTag(fence.SchemaText)}
-	for _, root := range v.Relations {
-		tags = append(tags, fence.NewTag(fence.RelationSchemaText(root)))
-	}
-	return tags
 }

@@ -211,13 +211,13 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 		return request{}, reason
 	}
 	if w.describes {
-		return request{slot: slot, tags: schemaTags(verdict)}, ""
+		return request{slot: slot, tags: verdict.SchemaTags()}, ""
 	}
 	params, ok := analysis.Params{Literals: literals}, true
 	if !s.plan.simple {
 		params.Bound, ok = boundValues(w.bound)
 	}
-	tags, told := tagsOf(verdict, params)
+	tags, told := verdict.FenceTags(params)
 	if !ok || !told {
 		return request{}, reasons.Value
 	}

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"strings"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
@@ -31,23 +29,12 @@ var writesNothing = map[string]bool{
 	"SET": true, "RESET": true, "SHOW": true, "LISTEN": true, "UNLISTEN": true, "DEALLOCATE": true, "DISCARD": true,
 }
 
-// writesRows begins the statements that define nothing themselves.
-var writesRows = map[string]bool{
-	"INSERT": true, "UPDATE": true, "DELETE": true, "MERGE": true, "COPY": true, "TRUNCATE": true, "LOCK": true, "VACUUM": true, "ANALYZE": true,
-}
-
-// readsPlainly reports whether a text is a read that calls nothing by name: a bracket
-// is what it takes to call a function, and INTO to make a table.
-func readsPlainly(sql string) bool {
-	return analysis.BeginsLikeRead(sql) && !strings.Contains(sql, "(") && !strings.Contains(strings.ToLower(sql), "into")
-}
-
 // effectOfText tells what a text may write, whatever the session's state.
 func effectOfText(sql string) *effect {
 	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || block.ParseControl(sql).Kind != block.None {
 		return noEffect
 	}
-	if (writesRows[analysis.FirstKeyword(sql)] || readsPlainly(sql)) && surelyOne(sql) {
+	if (analysis.WritesRows(sql) || analysis.ReadsPlainly(sql)) && surelyOne(sql) {
 		return rowsEffect
 	}
 	return nil

@@ -76,7 +76,7 @@ func (r *request) precise(v *analysis.Verdict, row []byte) bool {
 	if p.Joined, ok = v.ReadLookup(columns); !ok {
 		return false
 	}
-	tags, ok := tagsOf(v, p)
+	tags, ok := v.FenceTags(p)
 	if !ok {
 		return false
 	}

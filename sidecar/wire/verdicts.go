@@ -171,19 +171,10 @@ func (v *verdicts) known(state *probe.State, sql string, paramTypes []uint32) (*
 		return nil, nil
 	}
 	verdict, _ := slot.ready()
-	if verdict != nil && shared && !covers(verdict, template) {
+	if verdict != nil && shared && !verdict.HoldsFor(template) {
 		return nil, nil
 	}
 	return slot, verdict
-}
-
-// covers reports whether a verdict holds for another statement of its template
-// too. A refusal does unless it may be the literals' fault.
-func covers(v *analysis.Verdict, t analysis.Template) bool {
-	if v.Cacheable {
-		return v.Covers(t)
-	}
-	return v.Reason != analysis.ReasonClockLiteral && v.Reason != analysis.ReasonSQLError
 }
 
 // find returns the slot and the verdict of a text, waiting for its analysis for
@@ -198,7 +189,7 @@ func (v *verdicts) find(ctx context.Context, state *probe.State, sql string, par
 	if verdict == nil || !shared {
 		return slot, verdict, nil
 	}
-	if covers(verdict, template) {
+	if verdict.HoldsFor(template) {
 		return slot, verdict, template.Literals
 	}
 	slot = v.at(verdictKey(state, 'X', paramTypes, sql), state, sql, paramTypes, true)

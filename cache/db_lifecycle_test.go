@@ -1,0 +1,241 @@
+package cache_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// alone fails the test if it leaves a goroutine that was not there before.
+func alone(t *testing.T) {
+	t.Helper()
+	servers.SharedPostgres(t) // these stay
+	servers.SharedRedis(t)
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		if err := goleak.Find(before); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// poolOf returns a pool that is closed before what alone looks for.
+func poolOf(t *testing.T, dsn string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// one reads 1, with whatever answers.
+func one(t *testing.T, db *cache.DB) {
+	t.Helper()
+	var n int
+	if err := db.QueryRow(t.Context(), "SELECT id FROM public.authors WHERE id = 1").Scan(&n); err != nil || n != 1 {
+		t.Fatalf("read %d, %v", n, err)
+	}
+}
+
+// The tests here are no parallel ones: they count goroutines.
+
+func TestCloseWhenReady(t *testing.T) {
+	alone(t)
+	o := openDB(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) {
+		store, err := redis.New(context.Background(), redis.Options{URL: servers.SharedRedis(t).URL()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		o.Remote = store
+	})
+	one(t, o.DB)
+	one(t, o.DB)
+	o.Close()
+	one(t, o.DB) // from the pool
+	o.Close()
+}
+
+func TestCloseWithoutPostgres(t *testing.T) {
+	alone(t)
+	pool := poolOf(t, "host=/nowhere port=1 user=nobody")
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	db, err := cache.Open(ctx, pool, cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("waited %v", took)
+	}
+	select {
+	case <-db.Ready():
+		t.Error("ready without Postgres")
+	default:
+	}
+	if err := db.QueryRow(t.Context(), "SELECT 1").Scan(new(int)); err == nil {
+		t.Error("an answer from nowhere")
+	}
+	db.Close()
+}
+
+// Open returns while Postgres is away, and the DB serves once it is there.
+func TestPostgresComesLater(t *testing.T) {
+	alone(t)
+	server := servers.StartPostgres(t, servers.PostgresOptions{})
+	dsn := server.DSN(server.CreateDatabase(t))
+	pool := poolOf(t, dsn)
+	if _, err := pool.Exec(t.Context(), shopSchema); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Stop(servers.Fast); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	db, err := cache.Open(ctx, pool, cache.Options{Watch: []string{"public.*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-db.Ready():
+	case <-time.After(time.Minute):
+		t.Fatal("never ready")
+	}
+	one(t, db)
+	one(t, db)
+	if n := db.Stats().Hits; n == 0 {
+		t.Error("no hit")
+	}
+	server.Kill()
+	if err := db.QueryRow(t.Context(), "SELECT id FROM public.authors WHERE id = 2").Scan(new(int)); err == nil {
+		t.Error("an answer from nowhere")
+	}
+}
+
+func TestCloseWithoutRedis(t *testing.T) {
+	alone(t)
+	server := servers.StartRedis(t, servers.RedisOptions{})
+	store, err := redis.New(context.Background(), redis.Options{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	o := openDB(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) { o.Remote = store })
+	one(t, o.DB)
+	server.Kill()
+	for id := range int64(20) {
+		o.name(t, t.Context(), id+1)
+	}
+	o.Close()
+}
+
+// What can never work is an error, and names what to do.
+func TestOpenRefuses(t *testing.T) {
+	alone(t)
+	server := servers.SharedPostgres(t)
+	database := server.CreateDatabase(t)
+	admin := poolOf(t, server.DSN(database))
+	if _, err := admin.Exec(t.Context(), "CREATE ROLE "+database+"_reader LOGIN"); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := pgxpool.ParseConfig(server.DSN(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.ConnConfig.User = database + "_reader"
+	readers, err := pgxpool.NewWithConfig(t.Context(), reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readers.Close()
+	_, err = cache.Open(t.Context(), readers, cache.Options{Watch: []string{"public.*"}})
+	wants(t, err, "no right to install", database+"_reader", "freshet install")
+
+	hooked := admin.Config()
+	hooked.PrepareConn = func(context.Context, *pgx.Conn) (bool, error) { return true, nil }
+	prepared, err := pgxpool.NewWithConfig(t.Context(), hooked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prepared.Close()
+	_, err = cache.Open(t.Context(), prepared, cache.Options{})
+	wants(t, err, "Scope", "PrepareConn")
+
+	_, err = cache.Open(t.Context(), nil, cache.Options{})
+	wants(t, err, "pool is nil")
+	_, err = cache.Open(t.Context(), admin, cache.Options{TTL: -1})
+	wants(t, err, "negative")
+	_, err = cache.Open(t.Context(), admin, cache.Options{Watch: []string{"nonsense"}})
+	wants(t, err, "nonsense")
+}
+
+func wants(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", words)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not say %q", err, word)
+		}
+	}
+}
+
+// Where nothing is installed, a role without rights reads from Postgres, and can be closed
+// at any time.
+func TestCloseWhereNothingIsInstalled(t *testing.T) {
+	alone(t)
+	server := servers.SharedPostgres(t)
+	pool := poolOf(t, server.DSN(server.CreateDatabase(t)))
+	if _, err := pool.Exec(t.Context(), shopSchema); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	db, err := cache.Open(ctx, pool, cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one(t, db)
+	db.Close()
+}
+
+// Somebody closes the DB while others read, and the reads go on.
+func TestCloseWhileReading(t *testing.T) {
+	alone(t)
+	o := openDB(t, shopSchema, nil)
+	ended := make(chan error, 4)
+	for range cap(ended) {
+		go func() {
+			var err error
+			for i := 0; i < 200 && err == nil; i++ {
+				err = o.QueryRow(context.Background(), "SELECT name FROM public.authors WHERE id = $1", i%20+1).Scan(new(string))
+			}
+			ended <- err
+		}()
+	}
+	o.Close()
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}

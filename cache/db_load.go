@@ -1,0 +1,204 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/analysis"
+)
+
+// execution is one execution of a statement on a connection of the pool, behind a question
+// for the connection's state, in one round trip.
+type execution struct {
+	db       *DB
+	read     *read
+	ctx      context.Context // the tracer's
+	conn     *pgxpool.Conn
+	pipeline *pgconn.Pipeline
+	reader   *pgconn.ResultReader
+	// ended is set when the rows have come, or an error.
+	ended bool
+	tag   pgconn.CommandTag
+	err   error
+}
+
+// errElsewhere says that a load was not made: the read is the pool's.
+var errElsewhere = errors.New("the connection is not in the pool's own state")
+
+// load executes the statement of a read and keeps the answer. It returns nil if the
+// pool has to execute it.
+func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
+	defer flight.Finish(nil)
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		r.state.give(r.codec)
+		return failed(err)
+	}
+	start, ok := db.engine.Begin()
+	tags, known := r.tags()
+	if !ok || !known || !db.relies(r, start) {
+		conn.Release()
+		return nil
+	}
+	l := &execution{db: db, read: r, conn: conn}
+	l.begin(ctx)
+	if err := l.prove(start.Label.Incarnation); err != nil {
+		l.abandon()
+		return nil
+	}
+	out, loaded := l.capture()
+	if loaded == nil {
+		return out
+	}
+	end := fence.Now()
+	r.session.Received(end)
+	e := db.engine.NewEntry(engine.Loaded{Key: r.codec.key, Start: start, End: end, Tags: tags, Payload: loaded})
+	db.engine.Store(e)
+	flight.Finish(e)
+	return out
+}
+
+// relies reports whether what is loaded from start on may be kept for what the statement
+// was found to mean. What it defends against:
+//
+//  1. the meaning of a statement is found;
+//  2. a change of the schema that makes it wrong commits, and the follower receives it;
+//  3. the label is taken: it includes the change;
+//  4. the entry would be kept with the tags of the old schema, and nothing would ever
+//     forbid it.
+//
+// The follower has the book replaced before it publishes a head that includes the
+// change, so one that is still the same after the label was taken is no older than the
+// label. Forced by TestSchemaChangeBetweenMeaningAndLabel.
+func (db *DB) relies(r *read, start engine.Start) bool {
+	return db.book.Load() == r.book && db.analyzer.Current(r.meaning.Verdict) &&
+		start.Label.Lower.Includes(db.follower.State().Since())
+}
+
+// tags are those of the answer; ok is false if it must not be kept.
+func (r *read) tags() (tags []fence.Tag, ok bool) {
+	bound := make([]analysis.Value, len(r.codec.encoded.ParamValues))
+	for i, value := range r.codec.encoded.ParamValues {
+		bound[i] = analysis.Value{Data: value, Binary: r.codec.encoded.ParamFormats[i] == pgx.BinaryFormatCode, Null: value == nil}
+	}
+	return r.meaning.FenceTags(analysis.Params{Bound: bound, Literals: r.meaning.literals})
+}
+
+// begin sends the question and the statement.
+func (l *execution) begin(ctx context.Context) {
+	l.ctx = ctx
+	if l.db.tracer != nil {
+		l.ctx = l.db.tracer.TraceQueryStart(ctx, l.conn.Conn(), pgx.TraceQueryStartData{SQL: l.read.sql, Args: l.read.args})
+	}
+	bound := &l.read.codec.encoded
+	l.pipeline = l.conn.Conn().PgConn().StartPipeline(l.ctx)
+	l.pipeline.SendQueryParams(l.read.state.probe, nil, nil, nil, nil)
+	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, bound.ResultFormats)
+	l.err = l.pipeline.Sync()
+}
+
+// prove returns an error unless the connection is in the pool's own state, and in an
+// incarnation of the database.
+func (l *execution) prove(in fence.Incarnation) error {
+	if l.err != nil {
+		return l.err
+	}
+	results, err := l.pipeline.GetResults()
+	if err != nil {
+		return err
+	}
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return errElsewhere
+	}
+	found := reader.Read()
+	if found.Err != nil {
+		return found.Err
+	}
+	if len(found.Rows) != 1 || !l.read.state.proves(found.Rows[0], in) {
+		l.read.state.strange.Add(1)
+		return errElsewhere
+	}
+	l.read.state.strange.Store(0)
+	return nil
+}
+
+// abandon ends a load whose answer is of no use.
+func (l *execution) abandon() {
+	l.err = errElsewhere
+	l.release()
+}
+
+// release gives the connection back.
+func (l *execution) release() {
+	if err := l.pipeline.Close(); err != nil && l.err == nil {
+		l.err = err
+	}
+	if l.db.tracer != nil {
+		l.db.tracer.TraceQueryEnd(l.ctx, l.conn.Conn(), pgx.TraceQueryEndData{CommandTag: l.tag, Err: l.err})
+	}
+	l.conn.Release()
+}
+
+// next brings the next row. It reports false at the end.
+func (l *execution) next() bool {
+	if l.ended || l.reader.NextRow() {
+		return !l.ended
+	}
+	l.ended = true
+	l.tag, l.err = l.reader.Close()
+	return false
+}
+
+// finish ends a load whose rows nobody wants any more, or of which there are no more, and
+// gives the connection back.
+func (l *execution) finish() (pgconn.CommandTag, error) {
+	if !l.ended {
+		l.ended = true
+		l.tag, l.err = l.reader.Close()
+	}
+	l.release()
+	l.read.session.Received(fence.Now())
+	return l.tag, l.err
+}
+
+// capture reads the rows, as far as they may be kept. It returns the answer if it may
+// be. Otherwise the rows behind those that were read come as they are asked for.
+func (l *execution) capture() (*rows, *answer) {
+	r := l.read
+	out := &rows{state: r.state, codec: r.codec, fields: r.meaning.fields, more: l}
+	results, err := l.pipeline.GetResults()
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		l.ended, l.err = true, err
+		return out, nil
+	}
+	l.reader = reader
+	if fields := reader.FieldDescriptions(); !r.meaning.describes(fields) {
+		out.fields = append([]pgconn.FieldDescription(nil), fields...)
+		return out, nil
+	}
+	a := &answer{}
+	for l.next() {
+		a.add(reader.Values())
+		if len(a.rows) > l.db.engine.EntryMax() {
+			out.rest = a.rows
+			return out, nil
+		}
+	}
+	a.rows, a.tag = bytes.Clone(a.rows), l.tag.String()
+	out.rest = a.rows
+	out.tag, out.end = l.finish()
+	out.more = nil
+	if out.end != nil {
+		return out, nil
+	}
+	return out, a
+}

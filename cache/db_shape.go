@@ -1,0 +1,144 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/analysis"
+)
+
+const (
+	// shapeWaitMax is how long a read waits until its statement is understood, before
+	// it goes to Postgres.
+	shapeWaitMax = 500 * time.Millisecond
+	// againAfter is how long it stands that something could not be found out.
+	againAfter = time.Second
+)
+
+// The reasons for which reads go to Postgres, beside those of the analysis and of
+// settings.
+const (
+	reasonTemporary     = "temporary_tables"
+	reasonTemporaryPath = "temporary_path"
+)
+
+// shape is one text of a statement in one state of connections.
+type shape struct {
+	sql string
+	// found is closed when meaning is set, or could not be found out.
+	found   chan struct{}
+	meaning atomic.Pointer[meaning]
+	failed  atomic.Int64
+}
+
+// meaning is what a statement is: of one that is not cacheable, only why not.
+type meaning struct {
+	reason string
+	*verdict
+	literals []analysis.Literal
+	// description is how pgx describes the statement to itself.
+	description *pgconn.StatementDescription
+	// fields are those of its rows, in the formats that pgx asks for.
+	fields []pgconn.FieldDescription
+	// id is of the text and of what it was understood as.
+	id digest
+	// number is the shape's in this process.
+	number uint64
+	loads  atomic.Uint64
+	vain   atomic.Uint64 // lookups that failed
+}
+
+// verdict is what a text depends on, and those that differ in literals only.
+type verdict struct{ *analysis.Verdict }
+
+func newShape(sql string) *shape { return &shape{sql: sql, found: make(chan struct{})} }
+
+// fails notes that the meaning could not be found out.
+func (s *shape) fails() {
+	s.failed.Store(int64(fence.Now()))
+	close(s.found)
+}
+
+// stands reports whether a shape need not be looked for again.
+func (s *shape) stands() bool {
+	at := s.failed.Load()
+	return at == 0 || fence.Now() < fence.Instant(at).Add(againAfter)
+}
+
+// understand returns the meaning of a text in a state, waiting a moment for it; nil if it
+// is not known.
+func (db *DB) understand(ctx context.Context, b *book, in *connectionState, sql string) *meaning {
+	s, ok := in.shapes.get(sql)
+	if ok {
+		if m := s.meaning.Load(); m != nil {
+			return m
+		}
+	}
+	s, ok = in.shapes.getOrMake(sql, shapesMax, (*shape).stands, func() (*shape, bool) {
+		made := newShape(strings.Clone(sql))
+		return made, db.ask(question{book: b, state: in, shape: made})
+	})
+	if !ok || !await(ctx, s.found) {
+		return nil
+	}
+	return s.meaning.Load()
+}
+
+// await waits for a moment until something is found out.
+func await(ctx context.Context, found <-chan struct{}) bool {
+	select {
+	case <-found:
+		return true
+	default:
+	}
+	timer := time.NewTimer(shapeWaitMax)
+	defer timer.Stop()
+	select {
+	case <-found:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// describe takes over how Postgres describes a statement, and what it was understood as.
+func (m *meaning) describe(sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) {
+	m.description = d
+	m.fields = make([]pgconn.FieldDescription, len(d.Fields))
+	text := appendPart(nil, []byte(sql))
+	for _, oid := range d.ParamOIDs {
+		text = binary.BigEndian.AppendUint32(text, oid)
+	}
+	for i, field := range d.Fields {
+		field.Format = format(field.DataTypeOID)
+		m.fields[i] = field
+		text = appendPart(text, []byte(field.Name))
+		text = binary.BigEndian.AppendUint32(text, field.TableOID)
+		text = binary.BigEndian.AppendUint16(text, field.TableAttributeNumber)
+		text = binary.BigEndian.AppendUint32(text, field.DataTypeOID)
+		text = binary.BigEndian.AppendUint16(text, uint16(field.DataTypeSize))
+		text = binary.BigEndian.AppendUint32(text, uint32(field.TypeModifier))
+		text = append(text, byte(field.Format))
+	}
+	m.id = digestOf(text)
+}
+
+// describes reports whether rows with these fields are those of the statement.
+func (m *meaning) describes(fields []pgconn.FieldDescription) bool {
+	if len(fields) != len(m.fields) {
+		return false
+	}
+	for i := range fields {
+		if fields[i] != m.fields[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,188 @@
+package cache_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/freshet/freshet/cache"
+)
+
+// A connection of the pool that somebody left in another state is executed on, and its
+// answers are kept for nobody.
+func TestConnectionLeftInAnotherState(t *testing.T) {
+	t.Parallel()
+	const schema = shopSchema + `
+CREATE SCHEMA other;
+CREATE TABLE other.authors (id bigint PRIMARY KEY, name text NOT NULL);
+INSERT INTO other.authors SELECT i, 'other ' || i FROM generate_series(1, 200) i;
+GRANT USAGE ON SCHEMA public TO pg_monitor; GRANT SELECT ON public.authors TO pg_monitor;`
+	for name, leave := range map[string]string{
+		"search path":      "SET search_path = other",
+		"role":             "SET ROLE pg_monitor",
+		"a setting":        "SET bytea_output = 'escape'",
+		"a condition":      "SET gin_fuzzy_search_limit = 10",
+		"temporary tables": "CREATE TEMP TABLE authors AS SELECT id, 'temporary ' || id AS name FROM public.authors",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := openDB(t, schema, func(c *pgxpool.Config, o *cache.Options) {
+				c.MaxConns = 1
+				o.Watch = []string{"public.*", "other.*"}
+			})
+			read := func(id int) (name string) {
+				t.Helper()
+				if err := o.QueryRow(t.Context(), "SELECT name FROM authors WHERE id = $1", id).Scan(&name); err != nil {
+					t.Fatal(err)
+				}
+				return name
+			}
+			read(1)
+			if _, err := o.pool.Exec(t.Context(), leave); err != nil {
+				t.Fatal(err)
+			}
+			stored := o.Stats().Stored
+			read(2)
+			read(2)
+			if n := o.Stats().Stored - stored; n != 0 {
+				t.Errorf("%d answers of such a connection were kept", n)
+			}
+			if got := read(1); got != "author 1" {
+				t.Errorf("read %q: what was kept before is the pool's own", got)
+			}
+			o.pool.Reset()
+			if got := read(2); got != "author 2" {
+				t.Errorf("read %q on a new connection", got)
+			}
+			if n := o.hits(t, func() { read(2) }); n != 1 {
+				t.Errorf("%d hits, want 1", n)
+			}
+		})
+	}
+}
+
+type tenant struct{}
+
+// What a hook of the pool sets connections up by is part of every key.
+func TestScopesAreApart(t *testing.T) {
+	t.Parallel()
+	tenantOf := func(ctx context.Context) string {
+		name, _ := ctx.Value(tenant{}).(string)
+		return name
+	}
+	o := openDB(t, `
+CREATE SCHEMA one; CREATE TABLE one.things (id int PRIMARY KEY, name text); INSERT INTO one.things VALUES (1, 'of one');
+CREATE SCHEMA two; CREATE TABLE two.things (id int PRIMARY KEY, name text); INSERT INTO two.things VALUES (1, 'of two');`,
+		func(c *pgxpool.Config, o *cache.Options) {
+			c.MaxConns = 2
+			o.Watch = []string{"one.*", "two.*"}
+			o.Scope = tenantOf
+			c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+				name := tenantOf(ctx)
+				if name == "" {
+					name = "public"
+				}
+				_, err := conn.Exec(ctx, "SET search_path = "+name)
+				return true, err
+			}
+		})
+	read := func(of string) (name string) {
+		t.Helper()
+		ctx := context.WithValue(t.Context(), tenant{}, of)
+		if err := o.QueryRow(ctx, "SELECT name FROM things WHERE id = 1").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	n := o.hits(t, func() {
+		for range 5 {
+			for _, of := range []string{"one", "two"} {
+				if got := read(of); got != "of "+of {
+					t.Errorf("tenant %s read %q", of, got)
+				}
+			}
+		}
+	})
+	if n != 8 {
+		t.Errorf("%d hits, want 8", n)
+	}
+}
+
+// Without a session the process is one: what is written through the DB, every read shows.
+func TestWriteIsShownToTheProcess(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	writes := map[string]func(ctx context.Context, name string) error{
+		"Exec": func(ctx context.Context, name string) error {
+			_, err := o.Exec(ctx, "UPDATE public.authors SET name = $1 WHERE id = 1", name)
+			return err
+		},
+		"QueryRow": func(ctx context.Context, name string) error {
+			return o.QueryRow(ctx, "UPDATE public.authors SET name = $1 WHERE id = 1 RETURNING id", name).Scan(new(int))
+		},
+		"Query": func(ctx context.Context, name string) error {
+			rows, _ := o.Query(ctx, "UPDATE public.authors SET name = $1 WHERE id = 1 RETURNING id", name)
+			_, err := pgx.CollectRows(rows, pgx.RowTo[int])
+			return err
+		},
+		"transaction": func(ctx context.Context, name string) error {
+			return pgx.BeginFunc(ctx, o, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "UPDATE public.authors SET name = $1 WHERE id = 1", name)
+				return err
+			})
+		},
+		"batch": func(ctx context.Context, name string) error {
+			b := &pgx.Batch{}
+			b.Queue("UPDATE public.authors SET name = $1 WHERE id = 1", name)
+			return o.SendBatch(ctx, b).Close()
+		},
+		"pool, and Wrote": func(ctx context.Context, name string) error {
+			_, err := o.pool.Exec(ctx, "UPDATE public.authors SET name = $1 WHERE id = 1", name)
+			cache.Wrote(ctx, o.DB)
+			return err
+		},
+	}
+	i := 0
+	for how, write := range writes {
+		for range 20 {
+			i++
+			name := "name " + string(rune('a'+i%26)) + how
+			o.name(t, t.Context(), 1)
+			if err := write(cache.WithSession(t.Context()), name); err != nil {
+				t.Fatal(err)
+			}
+			for who, ctx := range map[string]context.Context{"the process": t.Context(), "a session": cache.WithSession(t.Context())} {
+				if got := o.name(t, ctx, 1); got != name {
+					t.Fatalf("%s: %s read %q, want %q", how, who, got, name)
+				}
+			}
+		}
+	}
+}
+
+// Readers of one shape at once share nothing that changes.
+func TestReadersAtOnce(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	var readers sync.WaitGroup
+	for r := range 16 {
+		readers.Go(func() {
+			for i := range 100 {
+				id := int64((r*7+i)%50 + 1)
+				var name string
+				var bio *string
+				if err := o.QueryRow(context.Background(), "SELECT name, bio FROM public.authors WHERE id = $1", id).Scan(&name, &bio); err != nil {
+					t.Error(err)
+					return
+				}
+				if (bio == nil) != (id%2 == 1) {
+					t.Errorf("author %d has bio %v", id, bio)
+				}
+			}
+		})
+	}
+	readers.Wait()
+}

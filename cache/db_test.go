@@ -1,0 +1,96 @@
+package cache_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// shop is what the tests of DB read.
+const shopSchema = `
+CREATE TABLE public.authors (id bigint PRIMARY KEY, name text NOT NULL, bio text);
+CREATE TABLE public.books (id bigint PRIMARY KEY, author_id bigint NOT NULL, title text NOT NULL);
+INSERT INTO public.authors SELECT i, 'author ' || i, CASE WHEN i % 2 = 0 THEN 'bio ' || i END FROM generate_series(1, 200) i;
+INSERT INTO public.books SELECT i, i % 20 + 1, 'book ' || i FROM generate_series(1, 400) i;`
+
+// opened is a DB that is ready, and its pool.
+type opened struct {
+	*cache.DB
+	pool *pgxpool.Pool
+	dsn  string
+}
+
+// openDB opens a database of its own, made by setup.
+func openDB(t *testing.T, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
+	t.Helper()
+	server := servers.SharedPostgres(t)
+	o := &opened{dsn: server.DSN(server.CreateDatabase(t))}
+	config, err := pgxpool.ParseConfig(o.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := cache.Options{Watch: []string{"public.*"}, Staleness: time.Minute}
+	if change != nil {
+		change(config, &options)
+	}
+	if o.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.pool.Close)
+	if _, err := o.pool.Exec(t.Context(), setup); err != nil {
+		t.Fatal(err)
+	}
+	if o.DB, err = cache.Open(t.Context(), o.pool, options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+	select {
+	case <-o.Ready():
+	case <-time.After(time.Minute):
+		t.Fatal("never ready")
+	}
+	return o
+}
+
+// hits counts the hits of f.
+func (o *opened) hits(t *testing.T, f func()) uint64 {
+	t.Helper()
+	before := o.Stats().Hits
+	f()
+	return o.Stats().Hits - before
+}
+
+func (o *opened) name(t *testing.T, ctx context.Context, id int64) string {
+	t.Helper()
+	var name string
+	if err := o.QueryRow(ctx, "SELECT name FROM public.authors WHERE id = $1", id).Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Reads are hits without a word about what they depend on, and end with a change.
+func TestReadsAreHits(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	ctx := t.Context()
+	o.name(t, ctx, 1)
+	if n := o.hits(t, func() { o.name(t, ctx, 1) }); n != 1 {
+		t.Errorf("%d hits, want 1", n)
+	}
+	o.name(t, ctx, 2)
+	if _, err := o.Exec(ctx, "UPDATE public.authors SET name = 'new' WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.name(t, ctx, 1); got != "new" {
+		t.Errorf("read %q after the write", got)
+	}
+	if n := o.hits(t, func() { o.name(t, ctx, 2) }); n != 1 {
+		t.Errorf("%d hits of another row, want 1", n)
+	}
+}
