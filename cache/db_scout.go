@@ -181,9 +181,12 @@ func prepareAsPool(ctx context.Context, pool *pgxpool.Config, conn *pgx.Conn) er
 		}
 	}
 	wanted, err := true, error(nil)
-	if pool.PrepareConn != nil {
+	//lint:ignore SA1019 the pool calls it, too
+	before := pool.BeforeAcquire
+	switch {
+	case pool.PrepareConn != nil:
 		wanted, err = pool.PrepareConn(ctx, conn)
-	} else if before := pool.BeforeAcquire; before != nil { //lint:ignore SA1019 the pool calls it, too
+	case before != nil:
 		wanted = before(ctx, conn)
 	}
 	if err != nil {

@@ -50,8 +50,6 @@ type meaning struct {
 	id digest
 	// number is the shape's in this process.
 	number uint64
-	loads  atomic.Uint64
-	vain   atomic.Uint64 // lookups that failed
 }
 
 // verdict is what a text depends on, and those that differ in literals only.
