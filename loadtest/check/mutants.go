@@ -254,7 +254,7 @@ var mutants = []Mutant{
 		Name: "what was told is not compared",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,
-			Old: "told == nil || told.own",
+			Old: "told == nil || told.Own",
 			New: "true",
 		}},
 		Script: "a table is altered between an unnamed Parse and its Bind", Breaks: []Promise{AsDescribed},
@@ -263,7 +263,7 @@ var mutants = []Mutant{
 	{
 		Name: "what was told is not in the key",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/told.go", As: mutant.Statements,
+			File: "sidecar/internal/description/description.go", As: mutant.Statements,
 			Old: "if d == nil {\n\t\treturn digest.Digest{}\n\t}\n\treturn d.key",
 			New: "return digest.Digest{}",
 		}},

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -17,7 +18,7 @@ type answer struct {
 	// body is the rows and the CommandComplete or PortalSuspended.
 	body []byte
 	// described is the last result of told.
-	described atomic.Pointer[described]
+	described atomic.Pointer[description.Description]
 }
 
 // Size returns the bytes that the answer holds.

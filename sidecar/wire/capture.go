@@ -93,7 +93,7 @@ func (c *capture) completeKey() bool {
 		return true
 	}
 	told := c.bound.told.Load()
-	key := told.toldKey()
+	key := told.Key()
 	copy(c.key[toldAt:], key[:])
-	return told == nil || told.own
+	return told == nil || told.Own
 }

@@ -210,7 +210,7 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 		s.statements.lookedAtUnder(p, m)
 		p.unseen, p.planned = useNone, true
 		told := p.told.Load()
-		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.params == digest.Digest{}
+		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.Params == digest.Digest{}
 		if !describedAnew {
 			if changed, err := s.confirmTold(string(name), p); err != nil {
 				return err

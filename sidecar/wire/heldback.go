@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/protocol"
+import (
+	"github.com/freshet/freshet/sidecar/internal/description"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
 
 // The Parse of an unnamed statement that was answered here reaches Postgres late. Two
 // things may have happened in between.
@@ -45,11 +48,11 @@ func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
 	p.accepted.Store(false)
 	p.planned = false
 	parse, told := p.parse, p.told.Load()
-	if told != nil && told.types != nil {
-		parse = withTypes(parse, told.types)
+	if told != nil && told.Types != nil {
+		parse = withTypes(parse, told.Types)
 	}
-	if told != nil && told.own {
-		p.told.Store(newDescribed(told.rows, told.types, false)) // of what Postgres had held before
+	if told != nil && told.Own {
+		p.told.Store(told.As(false)) // of what Postgres had held before
 	}
 	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.statements.provide(p)})
 	return s.sendUpstream(parse)
@@ -115,14 +118,14 @@ func replacesUnnamed(unit []byte) bool {
 // before Postgres got it.
 func (s *session) heldBackTold(p *prepared) bool {
 	told := p.told.Load()
-	return p.parse != nil && told != nil && !told.own
+	return p.parse != nil && told != nil && !told.Own
 }
 
 // confirmTold compares what the client was told of a statement with what Postgres says of
 // it, if that was not done yet. It waits for the answer, so there it costs a round trip.
 func (s *session) confirmTold(name string, p *prepared) (changed bool, err error) {
 	told := p.told.Load()
-	if told == nil || told.own {
+	if told == nil || told.Own {
 		return false, nil
 	}
 	s.talk.owe(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
@@ -136,7 +139,7 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 	if err != nil || !settled {
 		return false, err // what comes next is skipped
 	}
-	if now := p.told.Load(); now.own {
+	if now := p.told.Load(); now.Own {
 		return false, nil
 	}
 	s.statements.distrust(p)
@@ -147,13 +150,13 @@ var flushMessage = protocol.AppendMessage(nil, 'H')
 
 // refuseChanged has a Bind or a Describe fail, at its place among the messages and with
 // all that an error brings about in Postgres.
-func (s *session) refuseChanged(kind expectKind, told *described) error {
+func (s *session) refuseChanged(kind expectKind, told *description.Description) error {
 	message := protocol.AppendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
 	instead := changedResponse
 	if kind == expectDescribe {
 		message = protocol.AppendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
-		if told.types != nil { // Postgres tells them first
-			instead = append(protocol.AppendMessage(nil, 't', told.types), changedResponse...)
+		if told.Types != nil { // Postgres tells them first
+			instead = append(protocol.AppendMessage(nil, 't', told.Types), changedResponse...)
 		}
 	}
 	s.talk.owe(expect{kind: kind, instead: instead, effect: noEffect})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
@@ -47,11 +48,11 @@ func (w *want) shape() byte {
 
 // appendKey makes the key of a want's answer under a session's state, for a client
 // that was told something of its rows before.
-func (w *want) appendKey(dst []byte, state *digest.Digest, told *described) []byte {
+func (w *want) appendKey(dst []byte, state *digest.Digest, told *description.Description) []byte {
 	shape := w.shape()
 	dst = appendKey(dst, state, shape, &w.prepared.statement.id, nil)
 	if describesNothing(shape) {
-		key := told.toldKey()
+		key := told.Key()
 		dst = append(dst, key[:]...)
 	}
 	dst = append(dst, w.bound...)
@@ -95,7 +96,7 @@ type plan struct {
 	// named is set if the group uses a named statement that is known.
 	named bool
 	// told is what was told last of the statement toldOf, by the entries found so far.
-	told   *described
+	told   *description.Description
 	toldOf *prepared
 	// portal is the index in wants of the unnamed portal that is bound and not yet
 	// executed, -1 if there is none.

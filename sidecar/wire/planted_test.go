@@ -25,7 +25,7 @@ var misread = []mutant.Named{
 	}}},
 	{Name: "a late description is not compared", Edits: []mutant.Edit{{
 		File: "sidecar/wire/heldback.go", As: mutant.Condition,
-		Old: "told == nil || told.own",
+		Old: "told == nil || told.Own",
 		New: "true",
 	}}},
 	{Name: "the plan of an earlier Parse is used", Edits: []mutant.Edit{{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -71,7 +72,7 @@ type prepared struct {
 	// certain.
 	meaning atomic.Pointer[meaning]
 	// told is what the client was told of its columns and parameters; nil: nothing.
-	told atomic.Pointer[described]
+	told atomic.Pointer[description.Description]
 	// epoch is that of the session's settings in which alone Postgres has parsed and
 	// looked at it, 0 if that is not certain. It belongs to the downstream goroutine.
 	epoch uint64
