@@ -41,11 +41,12 @@ func TestDescriptionsOfRows(t *testing.T) {
 			t.Errorf("%s: the same: %v", name, same)
 		}
 	}
-	if OfRows('n', nil) != OfRows('n', nil) || OfRows('n', nil) == OfRows('T', rows()) {
+	none, again := OfRows('n', nil), OfRows('n', nil)
+	if none != again || none == OfRows('T', rows()) {
 		t.Error("no rows are like rows without columns, or not like themselves")
 	}
 	broken := rows(column("a", 7, 23, 0))[:9]
-	if OfRows('T', broken) == OfRows('T', broken) {
+	if first, second := OfRows('T', broken), OfRows('T', broken); first == second {
 		t.Error("what is not understood is like itself")
 	}
 }
