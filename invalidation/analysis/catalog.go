@@ -21,7 +21,8 @@ type catalog struct {
 	tables     map[uint32]*table
 	functions  map[uint32]*function
 	types      map[uint32]*typeInfo
-	collations map[uint32]bool // deterministic?
+	collations map[uint32]bool     // deterministic?
+	operators  map[uint32][]uint32 // of users: the functions behind each
 	roles      map[uint32]*role
 	// textSearch are the configurations of text search, conversions the functions of
 	// users that convert encodings. Both are nil until they are needed.
@@ -56,6 +57,8 @@ type typeInfo struct {
 	name  string
 	kind  string // typtype, or "a" for an array
 	parts []uint32
+	// extension is the one that made the type, or empty.
+	extension string
 	userCode
 }
 
@@ -68,17 +71,18 @@ func newCatalog(declared []Function) *catalog {
 		functions:  map[uint32]*function{},
 		types:      map[uint32]*typeInfo{},
 		collations: map[uint32]bool{0: true},
+		operators:  map[uint32][]uint32{},
 		roles:      map[uint32]*role{},
 	}
 }
 
 // needs are the OIDs a tree mentions.
 type needs struct {
-	relations, functions, types, collations map[uint32]bool
+	relations, functions, types, collations, operators map[uint32]bool
 }
 
 func newNeeds() needs {
-	return needs{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
+	return needs{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
 }
 
 // load reads what is missing. An OID the server does not know any more stays
@@ -97,6 +101,9 @@ func (c *catalog) load(ctx context.Context, conn *pgx.Conn, n needs) error {
 	}
 	if err := c.loadCollations(ctx, conn, missing(c.collations, n.collations)); err != nil {
 		return fmt.Errorf("read collations: %w", err)
+	}
+	if err := c.loadOperators(ctx, conn, missing(c.operators, n.operators)); err != nil {
+		return fmt.Errorf("read operators: %w", err)
 	}
 	c.addColumns(n)
 	if err := c.loadMadeOf(ctx, conn, n.types); err != nil {
@@ -199,7 +206,7 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 		       EXISTS (SELECT FROM pg_catalog.pg_type t
 		               WHERE t.typtype = 'p' AND t.typname <> 'void' AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype)),
 		       'regconfig'::pg_catalog.regtype = ANY (p.proargtypes),
-		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END
+		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END,`+functionExtensionSQL+`
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE p.oid = ANY ($1)`, oids)
 	if err != nil {
@@ -207,7 +214,7 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	var oid uint32
 	var f function
-	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.configured, &f.columns}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.configured, &f.columns, &f.extension}, func() error {
 		fresh := f
 		fresh.columns = slices.Clone(f.columns)
 		c.functions[oid] = &fresh
@@ -245,15 +252,15 @@ func (c *catalog) loadTypes(ctx context.Context, conn *pgx.Conn, oids []uint32) 
 		            WHEN t.typtype = 'c' THEN ARRAY(
 		                SELECT a.atttypid FROM pg_catalog.pg_attribute a
 		                WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
-		            ELSE '{}' END,`+userCodeSQL+`
+		            ELSE '{}' END, coalesce(`+memberSQL("pg_type", "t.oid")+`, ''),`+userCodeSQL+`
 		FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)`, oids)
 	if err != nil {
 		return err
 	}
 	var oid uint32
 	var t typeInfo
-	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts, &t.casts, &t.operators, &t.checked}, func() error {
-		fresh := typeInfo{oid, t.name, t.kind, slices.Clone(t.parts), userCode{slices.Clone(t.casts), slices.Clone(t.operators), t.checked}}
+	_, err = pgx.ForEachRow(rows, []any{&oid, &t.name, &t.kind, &t.parts, &t.extension, &t.casts, &t.operators, &t.checked}, func() error {
+		fresh := typeInfo{oid, t.name, t.kind, slices.Clone(t.parts), t.extension, userCode{slices.Clone(t.casts), slices.Clone(t.operators), t.checked}}
 		c.types[oid] = &fresh
 		return nil
 	})
@@ -312,7 +319,7 @@ func (q typeQuestion) answer(oid uint32, t *typeInfo) (verdict, decided bool) {
 		return true, true
 	case t == nil:
 		return false, true
-	case t.kind == "e":
+	case t.kind == "e", t.reviewed():
 		return true, true
 	case slices.Contains(q.through, t.kind):
 		// What is to have parts and has none is not understood; a row may have none.

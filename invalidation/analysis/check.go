@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -126,6 +125,12 @@ func collect(query *node) (wanted needs, err error) {
 		n.mentionedTypes(wanted.types)
 		add(n, m.functions, wanted.functions)
 		add(n, m.collations, wanted.collations)
+		add(n, m.operators, wanted.operators)
+		if n.tag == "ROWCOMPAREEXPR" {
+			for _, oid := range n.oids("opnos") {
+				wanted.operators[oid] = true
+			}
+		}
 		if n.tag == "SETOPERATIONSTMT" {
 			for _, c := range n.oids("colCollations") {
 				wanted.collations[c] = true
@@ -222,9 +227,7 @@ func (s *statement) check() {
 		case "TABLESAMPLECLAUSE":
 			panic(refuse(ReasonTableSample, ""))
 		case "ROWCOMPAREEXPR":
-			for _, oid := range slices.Concat(n.oids("opnos"), n.oids("opfamilies")) {
-				checkOperator(oid)
-			}
+			s.checkRowOperators(n.oids("opnos"), n.oids("opfamilies"))
 			s.checkBinding(n, bindsOperators, "a comparison of rows")
 		case "MINMAXEXPR":
 			s.checkBinding(n, bindsOperators, "greatest or least")
@@ -265,7 +268,7 @@ func (s *statement) checkMentions(n *node) {
 		}
 	}
 	for _, f := range m.operators {
-		checkOperator(n.oid(f))
+		s.checkOperator(n.oid(f))
 	}
 }
 
@@ -278,11 +281,32 @@ func (s *statement) typeAllowed(oid uint32) bool {
 	return s.catalog.printable(oid)
 }
 
-// checkOperator refuses operators of users and extensions that order or group;
-// those that compare in an expression are judged by their function.
+// checkOperator refuses operators of users that order or group, unless nothing behind
+// them is but reviewed functions of extensions; those that compare in an expression are
+// judged by their function.
+func (s *statement) checkOperator(oid uint32) {
+	if functions := s.catalog.operator(oid); functions != nil {
+		s.checkFound(functions, "an operator of its own")
+		return
+	}
+	checkOperator(oid)
+}
+
+// checkOperator refuses operators of users.
 func checkOperator(oid uint32) {
 	if oid >= firstUserOID {
 		panic(refuse(ReasonUserFunction, "an operator of its own"))
+	}
+}
+
+// checkRowOperators refuses operators of a comparison of rows; and a family of users in
+// which Postgres' own stand, as that compares by functions of users.
+func (s *statement) checkRowOperators(operators, families []uint32) {
+	for i, oid := range operators {
+		if oid < firstUserOID && (i >= len(families) || families[i] >= firstUserOID) {
+			panic(refuse(ReasonUserFunction, "an operator family of its own"))
+		}
+		s.checkOperator(oid)
 	}
 }
 

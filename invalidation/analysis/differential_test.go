@@ -51,6 +51,24 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+// TestDifferentialOfAnExtension asks the same where citext takes the place of texts that
+// are compared loosely.
+func TestDifferentialOfAnExtension(t *testing.T) {
+	loose := families[slices.IndexFunc(families, func(f *family) bool { return f.name == "loose" })]
+	types := loose.types
+	loose.types = []string{"citext"}
+	t.Cleanup(func() { loose.types = types })
+	d := newDifferential(t, *differentialSeed)
+	d.extension = "citext"
+	for number := range max(2, *differentialSchemas/2) {
+		d.oneSchema(number, func() bool { return !t.Failed() })
+	}
+	t.Logf("seed %d: %d trials, %d queries, %d refused by the server, %d for what they call", d.seed, d.trials(), d.queries, d.refused+d.broken-d.late, d.late)
+	if !t.Failed() && (d.quiet == 0 || d.announced == 0 || d.schemas < 2) {
+		t.Error("the test tested nothing")
+	}
+}
+
 // testedNothing reports whether something that this is about was never met.
 func (d *differential) testedNothing() bool {
 	return d.quiet == 0 || d.announced == 0 || d.shared == 0 || d.binary == 0 || d.joined == 0 || d.chained == 0 || d.late == 0
@@ -63,6 +81,8 @@ type differential struct {
 	verdicts map[string][]*Verdict // by parameter types and template key
 	// queriesPerSchema are asked before the tables are made anew.
 	queriesPerSchema int
+	// extension is made in each schema, unless it is empty.
+	extension string
 	// schema and query are the place of the query that is asked now.
 	schema, query int
 	// ask is handed a query, and the same with other literals.
@@ -117,6 +137,9 @@ func (d *differential) oneQuery(schema, query int) {
 func (d *differential) makeSchema(number int) bool {
 	b, g := d.bench, d.generate
 	b.exec(d.t, "DROP SCHEMA IF EXISTS "+randomSchema+" CASCADE; CREATE SCHEMA "+randomSchema+"; SET search_path = "+randomSchema)
+	if d.extension != "" {
+		b.exec(d.t, "CREATE EXTENSION "+d.extension)
+	}
 	d.at(number, -1, "")
 	sql := g.newSchema()
 	if _, err := b.conn.Exec(d.t.Context(), sql); err != nil {

@@ -68,7 +68,7 @@ var advice = map[Reason]string{
 	ReasonCatalogTable:       "System catalogs change without triggers; nothing to do.",
 	ReasonMaterializedView:   "Query the tables behind the materialized view: cached, they cost as little.",
 	ReasonUnsafeCast:         "The cast reads the clock or a catalog, or checks a domain, at run time; cast in the application, or store the right type.",
-	ReasonUnsafeResultType:   "The type's text depends on a catalog or an extension; cast it to a plain type in the table.",
+	ReasonUnsafeResultType:   "The type's text depends on a catalog, or on an extension that was not reviewed; cast it to a plain type in the table.",
 }
 
 // Reasons lists every reason, sorted, for metrics that start at zero.

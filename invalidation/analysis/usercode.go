@@ -159,6 +159,11 @@ func (c *catalog) loadLateBound(ctx context.Context, conn *pgx.Conn, n needs) er
 	for _, oid := range c.conversions {
 		found[oid] = true
 	}
+	for _, functions := range c.operators {
+		for _, oid := range functions {
+			found[oid] = true
+		}
+	}
 	for _, r := range c.relations {
 		for _, oid := range r.support {
 			found[oid] = true

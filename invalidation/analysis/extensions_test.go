@@ -1,0 +1,110 @@
+package analysis
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// extensionSchema has a column of each type of the reviewed extensions.
+const extensionSchema = `
+	CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree; CREATE EXTENSION cube;
+	CREATE EXTENSION pg_trgm; CREATE EXTENSION pgcrypto; CREATE EXTENSION fuzzystrmatch;
+	CREATE TABLE members (id int PRIMARY KEY, email citext, tags hstore, path ltree, spot cube);
+	CREATE INDEX ON members (email); CREATE INDEX ON members USING gist (path);
+	INSERT INTO members VALUES (1, 'A@x', 'k=>v', 'top.a', '(1,2)')`
+
+func setupExtensions(t *testing.T, more string) *bench {
+	t.Helper()
+	b := setup(t)
+	b.exec(t, extensionSchema+";"+more)
+	b.watch = readWatch(t, b.conn, map[string][]string{"public.members": {"id"}, "public.users": {"id", "email"}})
+	b.analyzer = b.newAnalyzer(t)
+	return b
+}
+
+// Types of well-known extensions are printed, compared, ordered and cast as those of
+// Postgres' own are.
+func TestReviewedExtensions(t *testing.T) {
+	setupExtensions(t, "").wantVerdicts(t, map[string]string{
+		`SELECT * FROM members WHERE id = $1`:                                             "members/id=$1",
+		`SELECT id FROM members WHERE email = $1`:                                         "members",
+		`SELECT id FROM members WHERE email = 'a@X' AND id = 1`:                           "members/id='1'",
+		`SELECT email FROM members WHERE id = $1 ORDER BY email`:                          "members/id=$1",
+		`SELECT DISTINCT email, path FROM members`:                                        "members",
+		`SELECT email, count(*) FROM members GROUP BY email HAVING count(*) > 1`:          "members",
+		`SELECT max(email), min(email) FROM members`:                                      "members",
+		`SELECT email FROM members UNION SELECT email::citext FROM users`:                 "members users",
+		`SELECT u.id FROM users u JOIN members m ON m.email = u.email::citext`:            "members users",
+		`SELECT id FROM members WHERE (email, id) > ($1, $2) ORDER BY email, id LIMIT 10`: "members",
+		`SELECT id FROM members WHERE email LIKE 'a%' AND email ~ '^a'`:                   "members",
+		`SELECT id FROM members WHERE email = ANY ($1)`:                                   "members",
+		`SELECT array_agg(email ORDER BY email), to_jsonb(tags) FROM members GROUP BY 2`:  "members",
+		`SELECT tags -> 'k', tags ? 'k', hstore('a', 'b'), to_jsonb(tags) FROM members`:   "members",
+		`SELECT id FROM members WHERE path <@ 'top' ORDER BY nlevel(path)`:                "members",
+		`SELECT path ~ '*.a'::lquery, subpath(path, 0, 1) FROM members`:                   "members",
+		`SELECT cube_dim(spot), spot <-> '(0,0)' FROM members ORDER BY spot`:              "members",
+		`SELECT similarity(email::text, 'x'), levenshtein('a', 'b') FROM members`:         "members",
+		`SELECT digest(email::text, 'sha256') FROM members`:                               "members",
+		`SELECT id FROM members WHERE email::text % 'x'`:                                  "no: user_function",
+		`SELECT replace(email, 'a', 'b') FROM members`:                                    "no: user_function",
+		`SELECT gen_salt('bf')`:               "no: user_function",
+		`SELECT hstore(members) FROM members`: "no: user_function",
+	})
+}
+
+// Whoever names a function or a type as an extension does gains nothing.
+func TestNamesOfExtensionsProveNothing(t *testing.T) {
+	b := setupExtensions(t, `
+		CREATE FUNCTION similarity(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+		CREATE FUNCTION levenshtein(int, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+		ALTER EXTENSION fuzzystrmatch ADD FUNCTION levenshtein(int, int);
+		CREATE FUNCTION pick(citext, citext, citext) RETURNS citext IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+		CREATE AGGREGATE max(citext, citext) (SFUNC = pick, STYPE = citext);
+		ALTER EXTENSION citext ADD AGGREGATE max(citext, citext);
+		ALTER FUNCTION soundex(text) VOLATILE;
+		ALTER FUNCTION metaphone(text, int) SET work_mem = '1MB';
+		CREATE DOMAIN alt.citext AS text CHECK (f_imm(1) = 1)`)
+	b.wantVerdicts(t, map[string]string{
+		`SELECT similarity(1, 2)`:                 "no: user_function",
+		`SELECT levenshtein(1, 2)`:                "no: user_function",
+		`SELECT max(email, email) FROM members`:   "no: user_function",
+		`SELECT soundex('x')`:                     "no: user_function",
+		`SELECT metaphone('x', 3)`:                "no: user_function",
+		`SELECT 'x'::alt.citext, id FROM members`: "no: unsafe_cast",
+		`SELECT levenshtein('a', 'b') FROM users`: "users",
+		`SELECT max(email) FROM members`:          "members",
+		`SELECT soundex('x'), email FROM members`: "no: user_function",
+	})
+}
+
+// cameLater are those that PostgreSQL 14 does not have yet.
+var cameLater = newSet("hash_ltree", "hash_ltree_extended")
+
+// TestExtensionsHaveWhatIsReviewed holds the list against what the servers' own
+// extensions make: no name is dead, and each is in C or of Postgres' own.
+func TestExtensionsHaveWhatIsReviewed(t *testing.T) {
+	b := setup(t)
+	for name, reviewed := range extensions {
+		b.exec(t, `CREATE EXTENSION IF NOT EXISTS "`+name+`"`)
+		rows, err := b.conn.Query(t.Context(), `
+			SELECT DISTINCT p.proname::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+			WHERE l.lanname IN ('c', 'internal') AND p.provolatile = 'i' AND p.oid IN (
+				SELECT d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+				WHERE e.extname = $1 AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass)`, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, function := range slices.Sorted(maps.Keys(reviewed.functions)) {
+			if !slices.Contains(made, function) && !cameLater[function] {
+				t.Errorf("%s makes no function %s in C that is immutable", name, function)
+			}
+		}
+	}
+}
