@@ -157,11 +157,18 @@ type OutboxStats struct {
 	UnattendedSince time.Time
 }
 
+func measureOutbox(ctx context.Context, conn *pgx.Conn) (o OutboxStats, err error) {
+	if err := conn.QueryRow(ctx, outboxSQL).Scan(&o.Rows, &o.Bytes, &o.Oldest); err != nil {
+		return o, fmt.Errorf("measure the outbox: %w", explainMissing(err, conn.Config().User))
+	}
+	return o, nil
+}
+
 // readOutbox notes how much the outbox holds.
 func (c *counters) readOutbox(ctx context.Context, conn *pgx.Conn) error {
-	var now OutboxStats
-	if err := conn.QueryRow(ctx, outboxSQL).Scan(&now.Rows, &now.Bytes, &now.Oldest); err != nil {
-		return fmt.Errorf("measure the outbox: %w", explainMissing(err, conn.Config().User))
+	now, err := measureOutbox(ctx, conn)
+	if err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -96,10 +96,7 @@ func newState(c *catalog, since fence.Snapshot) *State {
 	for _, publication := range c.Published {
 		s.problems = append(s.problems, fmt.Sprintf("publication %s contains the tables of schema freshet: a subscriber without them stops; publish other schemas or tables by name", publication))
 	}
-	functions := map[uint32]catalogFunction{}
-	for _, f := range c.Functions {
-		functions[f.OID] = f
-	}
+	functions := c.functionsByOID()
 	for _, t := range c.trees() {
 		columns, types, err := t.verify(functions)
 		if err != nil {
@@ -124,6 +121,14 @@ func newState(c *catalog, since fence.Snapshot) *State {
 func (s *State) add(t Table) {
 	s.byOID[t.OID] = t
 	s.byName[t.Schema+"."+t.Name] = t
+}
+
+func (c *catalog) functionsByOID() map[uint32]catalogFunction {
+	functions := map[uint32]catalogFunction{}
+	for _, f := range c.Functions {
+		functions[f.OID] = f
+	}
+	return functions
 }
 
 // tree is a table with all its partitions and children, any of which has a

@@ -15,6 +15,9 @@ const environmentPrefix = "FRESHET_"
 // the demo and of the tests come from, and have to be no error here.
 var otherVariables = []string{"FRESHET_SERVERS_DIR", "FRESHET_PG_BIN", "FRESHET_REDIS_SERVER", "FRESHET_POSTGRES_DIR"}
 
+// environmentProblem is what checkEnvironment found, for a command that tells it itself.
+type environmentProblem struct{ error }
+
 // checkEnvironment returns an error for each variable that no option of any command
 // has: what was misspelled would be left out in silence.
 func checkEnvironment(root *kong.Node, environment []string) error {

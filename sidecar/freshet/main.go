@@ -32,6 +32,7 @@ type commandLine struct {
 	Suspend   suspendCommand   `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
 	Resume    resumeCommand    `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
+	Doctor    doctorCommand    `cmd:"" help:"Examine Postgres, what is installed, Redis, the socket and the machine, and say what to do. Exit code 0, 1 with warnings, 2 with errors."`
 	Config    configCommand    `cmd:"" help:"Check the configuration, or print it."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
@@ -73,7 +74,12 @@ func runCommand(ctx context.Context, arguments []string, out output) (code int) 
 	}
 	parsed, err := parser.Parse(arguments)
 	command := chosenCommand(err)
-	if err := errors.Join(checkEnvironment(parser.Model.Node, os.Environ()), err); err != nil {
+	misspelled := checkEnvironment(parser.Model.Node, os.Environ())
+	if err == nil && parsed.Command() == "doctor" {
+		parsed.Bind(environmentProblem{misspelled}) // a finding like others
+		misspelled = nil
+	}
+	if err := errors.Join(misspelled, err); err != nil {
 		_ = report(out, fmt.Errorf("%w\nRun freshet %s--help for all options", err, command))
 		return exitUsage
 	}

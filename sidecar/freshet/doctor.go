@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/sidecar/doctor"
+	"github.com/freshet/freshet/sidecar/run"
+)
+
+// doctorCommand takes what serve takes: it examines what that would need.
+type doctorCommand struct {
+	config
+	JSON   bool       `name:"json" help:"Print the findings as JSON. Default: a line each."`
+	Config configFile `placeholder:"FILE" help:"YAML file as for serve. Default: none."`
+}
+
+// doctorExits are the exit codes by the worst finding.
+var doctorExits = map[doctor.Level]int{doctor.OK: exitOK, doctor.Warn: 1, doctor.Fail: 2}
+
+// Run examines. The exit code is 0 if all is well, 1 if there are warnings, 2 if there
+// are failures.
+func (c *doctorCommand) Run(ctx context.Context, out *output, misspelled environmentProblem) error {
+	redis.SilenceClient() // its error is a finding
+	options, err := c.examined()
+	if err != nil {
+		return err
+	}
+	options.Settings = c.problems(misspelled.error)
+	findings := doctor.Examine(ctx, options)
+	if c.JSON {
+		err = printFindingsJSON(out.stdout, findings)
+	} else {
+		err = printFindings(out.stdout, findings)
+	}
+	if err != nil {
+		return err
+	}
+	if code := doctorExits[doctor.Worst(findings)]; code != exitOK {
+		return codedError{errors.New(""), code}
+	}
+	return nil
+}
+
+// examined says what to examine.
+func (c *doctorCommand) examined() (doctor.Options, error) {
+	upstream, err := c.database("--upstream", c.Upstream)
+	if err != nil {
+		return doctor.Options{}, err
+	}
+	var primary run.Database
+	if c.Primary != "" {
+		if primary, err = c.database("--primary", c.Primary); err != nil {
+			return doctor.Options{}, err
+		}
+	}
+	return doctor.Options{
+		Upstream: upstream.Config, BeforeUpstream: upstream.BeforeConnect,
+		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
+		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,
+		MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour),
+	}, nil
+}
+
+// problems are what is wrong with the configuration and the environment, each in a
+// line. Without a directory for the socket there is none to examine.
+func (c *doctorCommand) problems(misspelled error) []string {
+	checked := c.config
+	if checked.SocketDir == "" {
+		checked.SocketDir = os.TempDir()
+	}
+	err := errors.Join(misspelled, checked.check())
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+func printFindings(to io.Writer, findings []doctor.Finding) error {
+	lines := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
+	counts := map[doctor.Level]int{}
+	for _, f := range findings {
+		counts[f.Level]++
+		line := fmt.Sprintf("%s\t%s\t%s", f.Level, f.Check, oneLine(f.Text))
+		if f.Remedy != "" {
+			line += "\n\t\t-> " + f.Remedy
+		}
+		_, _ = fmt.Fprintln(lines, line)
+	}
+	if err := lines.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(to, "%s, %s\n", english.Plural(counts[doctor.Fail], "error", ""), english.Plural(counts[doctor.Warn], "warning", ""))
+	return err
+}
+
+func printFindingsJSON(to io.Writer, findings []doctor.Finding) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(findings)
+}
