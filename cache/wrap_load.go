@@ -150,7 +150,7 @@ func (w *wrapped[K, V]) entry(k K, at place, v V, err error, start engine.Start,
 		w.cache.counters.unwatched.Add(1)
 		return nil, nil
 	}
-	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
+	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Shape: w.shape, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
 	if absent {
 		loaded.Payload = w.absence(k)
 	} else {

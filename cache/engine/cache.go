@@ -25,6 +25,7 @@ type Cache struct {
 	leaser       Leaser // nil: the remote tier is none
 	yields       chan *lease
 	loadTimes    loadTimes
+	worths       worths
 	vain         vain
 	counters     counters
 	anticipation anticipation
@@ -267,8 +268,9 @@ func (c *Cache) Begin() (Start, bool) {
 // Store gives an entry to both tiers: to memory now, to the remote tier once a
 // look has completed that began after the load ended. It refuses what is too
 // large and what a received event has overtaken, and reports whether the entry
-// was worth keeping.
+// was worth keeping. The remote tier gets what it is asked for: see RemotePolicy.
 func (c *Cache) Store(e *Entry) bool {
+	c.noteLoad(e.shape, e.took)
 	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
 		c.published(e)

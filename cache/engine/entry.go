@@ -35,8 +35,9 @@ type Entry struct {
 	// Expires is the moment from which on the entry is not served.
 	Expires fence.Instant
 
-	// hash is where the first tier keeps the entry.
-	hash uint64
+	// shape is that of the load. hash is where the first tier keeps the entry.
+	shape uint64
+	hash  uint64
 	// began is when the load began, zero for an entry from the second tier.
 	began fence.Instant
 	// born is the wall clock's reading when the entry was made, and life how long
@@ -67,6 +68,9 @@ type Loaded struct {
 	// Hash is where the first tier keeps the entry. 0 means Hash(Key); another is for
 	// callers that find their entries by a hash of their own, with At.
 	Hash uint64
+	// Shape names what takes about the same time to load, as for Flight.Fetch. 0 says
+	// that the key is its own shape.
+	Shape uint64
 	// Start was taken before the load's query was sent.
 	Start Start
 	// End is when the load ended, the moment its last byte had arrived or later.
@@ -93,6 +97,9 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 	if l.Hash == 0 {
 		l.Hash = c.Hash(l.Key)
 	}
+	if l.Shape == 0 {
+		l.Shape = l.Hash
+	}
 	tags := slices.Clone(l.Tags)
 	if !slices.Contains(tags, schemaTag) {
 		tags = append(tags, schemaTag)
@@ -102,6 +109,7 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		Key:     bytes.Clone(l.Key),
 		Payload: l.Payload,
 		Expires: l.End.Add(life),
+		shape:   l.Shape,
 		hash:    l.Hash,
 		began:   l.Start.At,
 		born:    c.wall(),

@@ -78,19 +78,23 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	expected := c.loadTimes.expect(shape)
 	head := c.fence.Head()
 	if head == nil || !f.leases(expected) {
-		return f.note(c.Fetch(ctx, key, hash, decode))
+		return f.note(c.Fetch(ctx, key, hash, shape, decode))
 	}
 	if e, ok := c.held(key, hash, fence.Now()); ok {
 		return e, Memory
+	}
+	q := question{name: remoteKey(head.Incarnation, key), key: key, hash: hash, shape: shape, decode: decode}
+	if c.worths.at(shape).found.get() > certain/2 {
+		// It is probably there, and then there is nothing to be leased.
+		if e, tier := c.ask(ctx, q); e != nil {
+			return f.note(e, tier)
+		}
 	}
 	if expected == 0 {
 		expected = leaseGuess
 	}
 	life := min(leaseSlack+leaseLoads*expected, leaseLifeMax)
-	e, l := c.contend(ctx, key, hash, contest{
-		name: remoteKey(head.Incarnation, key), incarnation: head.Incarnation,
-		decode: decode, life: life, patience: min(life, c.options.WaitMax/2),
-	})
+	e, l := c.contend(ctx, contest{question: q, incarnation: head.Incarnation, life: life, patience: min(life, c.options.WaitMax/2)})
 	f.lease = l
 	if e == nil {
 		return nil, Nowhere
@@ -112,7 +116,8 @@ func (f *Flight) note(e *Entry, tier Tier) (*Entry, Tier) {
 // unknown, are made for all processes together.
 func (f *Flight) leases(expected time.Duration) bool {
 	c := f.cache
-	return f.leads && c.leaser != nil && c.options.Confirm != nil && (expected == 0 || expected >= c.options.LeaseMin)
+	return f.leads && c.leaser != nil && c.options.Confirm != nil && c.options.RemotePolicy != RemoteNever &&
+		(expected == 0 || expected >= c.options.LeaseMin)
 }
 
 // Quick reports whether Fetch for this shape is one question to the remote tier at
@@ -130,9 +135,8 @@ func (f *Flight) Again() (*Entry, Tier) {
 
 // contest is one reader's attempt to get an entry or the lease to load it.
 type contest struct {
-	name        string
+	question
 	incarnation fence.Incarnation
-	decode      Decode
 	life        time.Duration // of the lease
 	patience    time.Duration // of the reader
 }
@@ -140,21 +144,27 @@ type contest struct {
 // contend returns the entry as soon as the remote tier has it, or the lease; or
 // neither, if it took too long or the tier does not answer. Then the reader
 // loads, and so may others.
-func (c *Cache) contend(ctx context.Context, key []byte, hash uint64, of contest) (*Entry, *lease) {
+func (c *Cache) contend(ctx context.Context, of contest) (*Entry, *lease) {
 	began, token := fence.Now(), rand.Text()
 	var seen []byte
 	for asked := range contendMax {
 		value, left, leased, ok := c.leaser.Contend(ctx, of.name, seen, token, of.life)
 		if value != nil {
-			if e := c.accept(value, left, key, hash, of.name, of.decode); e != nil {
+			if e := c.accept(value, left, of.question); e != nil {
 				if asked > 0 {
 					c.counters.leasesAwaited.Add(1)
+				} else {
+					c.noteAsked(of.shape, of.key, fence.Now().Sub(began), true)
 				}
 				return e, nil
 			}
 			seen = value[:min(len(value), identityLength)]
 		}
-		switch waited := fence.Now().Sub(began); {
+		waited := fence.Now().Sub(began)
+		if asked == 0 {
+			c.noteAsked(of.shape, of.key, waited, false)
+		}
+		switch {
 		case leased:
 			c.counters.leases.Add(1)
 			return nil, &lease{of.name, token}

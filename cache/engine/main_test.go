@@ -62,5 +62,5 @@ func find(c *Cache, key string, s *fence.Session) (*Entry, Outcome) {
 
 func fetch(t *testing.T, c *Cache, key string) (*Entry, Tier) {
 	t.Helper()
-	return c.Fetch(t.Context(), []byte(key), c.Hash([]byte(key)), decodeText)
+	return c.Fetch(t.Context(), []byte(key), c.Hash([]byte(key)), 0, decodeText)
 }

@@ -34,6 +34,9 @@ type Options struct {
 	Wake func()
 	// Remote is the second tier. nil: there is none.
 	Remote Remote
+	// RemotePolicy says for which loads Remote is asked first, and given what they
+	// brought. Empty means RemoteWhereItPays.
+	RemotePolicy RemotePolicy
 	// Compress shortens what Remote is given, where that is worth it. Entries that
 	// others compressed are read in any case.
 	Compress bool
@@ -79,6 +82,13 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MemoryBytes < 0 || o.Staleness < 0 || o.EntryMax < 0 || o.TTL < 0 || o.WaitMax < 0 || o.LeaseMin < 0 || o.FlightsMax < 0 {
 		return o, errors.New("make cache: an option is negative, use 0 for its default")
+	}
+	switch o.RemotePolicy {
+	case "":
+		o.RemotePolicy = RemoteWhereItPays
+	case RemoteWhereItPays, RemoteAlways, RemoteNever:
+	default:
+		return o, fmt.Errorf("make cache: RemotePolicy is %q, use %q, %q or %q", o.RemotePolicy, RemoteWhereItPays, RemoteAlways, RemoteNever)
 	}
 	orDefault(&o.MemoryBytes, memoryBytesDefault)
 	orDefault(&o.Staleness, stalenessDefault)

@@ -57,6 +57,11 @@ func (c *Cache) enqueue(e *Entry) {
 		c.published(e)
 		return
 	}
+	if !c.asks(e.shape, e.Key) {
+		c.counters.kept.Add(1)
+		c.published(e)
+		return
+	}
 	if !c.publisher.take(e) {
 		c.counters.dropped.Add(1)
 		c.published(e)
@@ -260,16 +265,19 @@ func (c *Cache) send(ctx context.Context, p *parcel) {
 		p.values = append(p.values, p.bytes[start:end:end])
 		start = end
 	}
+	if len(p.keys) == 0 {
+		return
+	}
+	began := time.Now()
 	var taken []bool
-	switch filler, ok := c.options.Remote.(Filler); {
-	case len(p.keys) == 0:
-	case ok:
+	if filler, ok := c.options.Remote.(Filler); ok {
 		taken = filler.SetAll(ctx, p.keys, p.values, p.lives)
-	default:
+	} else {
 		for i, key := range p.keys {
 			taken = append(taken, c.options.Remote.Set(ctx, key, p.values[i], p.lives[i]))
 		}
 	}
+	c.noteFilled(len(p.keys), time.Since(began))
 	refused := slices.DeleteFunc(taken, func(ok bool) bool { return ok })
 	c.counters.dropped.Add(uint64(len(refused)))
 	c.counters.published.Add(uint64(len(p.keys) - len(refused)))

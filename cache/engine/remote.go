@@ -37,31 +37,47 @@ const (
 // since another leader may have stored it after this one's Lookup, and in the
 // remote tier, from where it is copied into the first. hash is Hash(key). What
 // it returns is of this key and admitted by the fence; ask Serve before it is
-// shown to a session.
-func (c *Cache) Fetch(ctx context.Context, key []byte, hash uint64, decode Decode) (*Entry, Tier) {
+// shown to a session. shape names what takes about the same time to load, as for
+// Flight.Fetch: where the remote tier does not pay, it is not asked.
+func (c *Cache) Fetch(ctx context.Context, key []byte, hash, shape uint64, decode Decode) (*Entry, Tier) {
 	if e, ok := c.held(key, hash, fence.Now()); ok {
 		return e, Memory
 	}
 	head := c.fence.Head()
-	if c.options.Remote == nil || head == nil {
+	if head == nil || !c.asks(shape, key) {
 		return nil, Nowhere
 	}
-	name := remoteKey(head.Incarnation, key)
-	src, left, ok := c.options.Remote.Get(ctx, name)
-	if !ok {
-		return nil, Nowhere
+	return c.ask(ctx, question{name: remoteKey(head.Incarnation, key), key: key, hash: hash, shape: shape, decode: decode})
+}
+
+// question is what the remote tier is asked.
+type question struct {
+	name        string // of the key there
+	key         []byte
+	hash, shape uint64
+	decode      Decode
+}
+
+// ask asks the remote tier once.
+func (c *Cache) ask(ctx context.Context, q question) (*Entry, Tier) {
+	began := time.Now()
+	src, left, ok := c.options.Remote.Get(ctx, q.name)
+	took := time.Since(began)
+	var e *Entry
+	if ok {
+		e = c.accept(src, left, q)
 	}
-	e := c.accept(src, left, key, hash, name, decode)
+	c.noteAsked(q.shape, q.key, took, e != nil)
 	if e == nil {
 		return nil, Nowhere
 	}
 	return e, Shared
 }
 
-// accept makes an entry of bytes that lay under name in the remote tier, and
+// accept makes an entry of bytes that answered a question to the remote tier, and
 // copies it to the first one; or returns nil if they are of no use.
-func (c *Cache) accept(src []byte, left time.Duration, key []byte, hash uint64, name string, decode Decode) *Entry {
-	e, fault := c.open(src, left, key, name, decode)
+func (c *Cache) accept(src []byte, left time.Duration, q question) *Entry {
+	e, fault := c.open(src, left, q.key, q.name, q.decode)
 	if fault == usable && !c.admitted(e, fence.Now()) {
 		fault = overtaken
 	}
@@ -70,7 +86,8 @@ func (c *Cache) accept(src []byte, left time.Duration, key []byte, hash uint64, 
 		return nil
 	}
 	c.counters.fetched.Add(1)
-	e.hash = hash
+	c.noteLoad(q.shape, e.took)
+	e.hash, e.shape = q.hash, q.shape
 	c.keep(e)
 	return e
 }

@@ -14,7 +14,7 @@ type counters struct {
 	fetched, coalesced, alone         atomic.Uint64
 	unusable                          [faults]atomic.Uint64
 	stored, tooLarge, overtaken       atomic.Uint64
-	published, dropped                atomic.Uint64
+	published, dropped, kept          atomic.Uint64
 	leases, leasesAwaited, leasesVain atomic.Uint64
 }
 
@@ -45,6 +45,7 @@ type Stats struct {
 	TooLarge  uint64 // entries above EntryMax
 	Overtaken uint64 // entries that an event made useless before they were stored or published
 	Published uint64 // entries sent to the remote tier
+	Kept      uint64 // entries that were not for the remote tier, as it is not asked for them
 	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
 
 	Leases        uint64 // loads begun on behalf of all processes
@@ -61,7 +62,7 @@ func (c *Cache) Stats() Stats {
 	s := Stats{
 		Fetched: n.fetched.Load(), Coalesced: n.coalesced.Load(), Alone: n.alone.Load(),
 		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
-		Published: n.published.Load(), Dropped: n.dropped.Load(),
+		Published: n.published.Load(), Dropped: n.dropped.Load(), Kept: n.kept.Load(),
 		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
 		Memory: c.memory.Stats(),
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -35,8 +36,9 @@ type config struct {
 	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
 	Redis        string            `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
-	RedisCompress bool   `help:"Compress what is put into Redis, where that makes it shorter."`
-	RedisKeyFile  string `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
+	RedisPolicy   engine.RemotePolicy `default:"auto" enum:"auto,always,never" placeholder:"WHEN" help:"Which reads ask Redis before Postgres: auto, those of a kind that is expected to be answered sooner so (measured, with a sample that goes on measuring); always, which spares Postgres at any price; or never."`
+	RedisCompress bool                `help:"Compress what is put into Redis, where that makes it shorter."`
+	RedisKeyFile  string              `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
 
 	Watch        watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
 	LearnColumns bool          `default:"true" negatable:"" help:"Watch further columns of the tables of --watch whose pattern names none, up to twelve, when statements often look rows up by them."`
@@ -99,6 +101,7 @@ func (c *config) options() (o run.Options, err error) {
 		ListenTCP:     c.ListenTCP,
 		Passwordless:  c.Passwordless,
 		RedisURL:      c.Redis,
+		RedisPolicy:   c.RedisPolicy,
 		RedisCompress: c.RedisCompress,
 		Watch:         c.Watch,
 		LearnColumns:  c.LearnColumns,
@@ -194,8 +197,8 @@ func (c *config) validate() error {
 	if c.Redis != "" && !hasScheme(c.Redis, redis.Schemes...) {
 		wrong("--redis does not begin with a known scheme: write %s", redis.URLForms)
 	}
-	if c.Redis == "" && (c.RedisKeyFile != "" || c.RedisCompress) {
-		wrong("--redis-key-file and --redis-compress say how Redis is used, and there is none: add --redis, or leave them out")
+	if c.Redis == "" && (c.RedisKeyFile != "" || c.RedisCompress || c.RedisPolicy != "" && c.RedisPolicy != engine.RemoteWhereItPays) {
+		wrong("--redis-policy, --redis-key-file and --redis-compress say how Redis is used, and there is none: add --redis, or leave them out")
 	}
 	if c.PasswordFile != "" && c.PasswordCommand != "" {
 		wrong("--password-file and --password-command both say where the password is: leave one out")

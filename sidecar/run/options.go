@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -40,6 +41,8 @@ type Options struct {
 
 	// RedisURL names the Redis that sidecars share. Default: none, one tier.
 	RedisURL string
+	// RedisPolicy says for which statements Redis is asked. Default: where it pays.
+	RedisPolicy engine.RemotePolicy
 	// RedisCompress shortens what is put into Redis.
 	RedisCompress bool
 	// RedisKeys seal what is put into Redis: the first encrypts, all decrypt. Default:

@@ -136,7 +136,8 @@ func (s *Sidecar) buildCache() (err error) {
 		if err != nil {
 			return misuse("read --redis: %w", err)
 		}
-		options.Remote, options.Compress, options.Keys = s.remote, s.options.RedisCompress, s.options.RedisKeys
+		options.Remote, options.RemotePolicy = s.remote, s.options.RedisPolicy
+		options.Compress, options.Keys = s.options.RedisCompress, s.options.RedisKeys
 	}
 	s.cache, err = engine.New(options)
 	return err

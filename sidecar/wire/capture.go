@@ -13,6 +13,7 @@ type capture struct {
 	key   []byte
 	start engine.Start
 	tags  []fence.Tag
+	shape uint64
 	// flight, unless nil, is waited for by others who want the same answer.
 	flight *engine.Flight
 	// bound, unless nil, is the statement whose rows these are, without a description:
@@ -76,7 +77,7 @@ func (c *capture) store(to *engine.Cache, loaded fence.Instant) {
 	}
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &answer{description: bytes.Clone(c.answer.description), body: bytes.Clone(c.answer.body)}
-	entry := to.NewEntry(engine.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Payload: stored})
+	entry := to.NewEntry(engine.Loaded{Key: c.key, Start: c.start, End: loaded, Tags: c.tags, Shape: c.shape, Payload: stored})
 	if c.confirming != nil {
 		c.confirming.confirmReplica(entry, c.start, loaded, c.flight)
 		c.flight = nil

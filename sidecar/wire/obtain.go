@@ -147,7 +147,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 		s.keyOf(w)
 		entry := s.lookup()
 		if entry == nil {
-			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), decodeAnswer))
+			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.shape, decodeAnswer))
 			entry, how = got.entry, max(how, got.outcome)
 		}
 		if entry == nil || !s.takes(w, entry) {
@@ -240,7 +240,7 @@ func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Fl
 	}
 	s.server.missed(r.slot)
 	loading := &capture{
-		key: append([]byte(nil), s.key...), start: start, tags: r.tags, flight: flight, sizeMax: c.EntryMax(),
+		key: append([]byte(nil), s.key...), start: start, tags: r.tags, shape: r.slot.shape, flight: flight, sizeMax: c.EntryMax(),
 	}
 	if start.Label.Replica {
 		loading.confirming = s.server
