@@ -57,7 +57,7 @@ func (c *Cache) enqueue(e *Entry) {
 		c.published(e)
 		return
 	}
-	if !c.asks(e.shape, e.Key) {
+	if !c.AsksRemote(e.shape, e.Key) {
 		c.counters.kept.Add(1)
 		c.published(e)
 		return

@@ -44,7 +44,7 @@ func (c *Cache) Fetch(ctx context.Context, key []byte, hash, shape uint64, decod
 		return e, Memory
 	}
 	head := c.fence.Head()
-	if head == nil || !c.asks(shape, key) {
+	if head == nil || !c.AsksRemote(shape, key) {
 		return nil, Nowhere
 	}
 	return c.ask(ctx, question{name: remoteKey(head.Incarnation, key), key: key, hash: hash, shape: shape, decode: decode})

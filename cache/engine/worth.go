@@ -78,9 +78,9 @@ type worths struct {
 
 func (w *worths) at(shape uint64) *worth { return &w.of[shape%shapesMax] }
 
-// asks reports whether the remote tier is asked for a key of a shape before it is
+// AsksRemote reports whether the remote tier is asked for a key of a shape before it is
 // loaded, and given what the load brings.
-func (c *Cache) asks(shape uint64, key []byte) bool {
+func (c *Cache) AsksRemote(shape uint64, key []byte) bool {
 	switch {
 	case c.options.Remote == nil || c.options.RemotePolicy == RemoteNever:
 		return false

@@ -124,6 +124,7 @@ func TestStatsListsAreCut(t *testing.T) {
 	src.change(func(s *Stats) {
 		s.WatchedTables, s.Watched = WatchedMax+5, make([]Table, WatchedMax+5)
 		s.WatchProblems, s.Problems = ProblemsMax+5, make([]string, ProblemsMax+5)
+		s.Redis.Shapes = make([]RedisShape, ShapesMax+5)
 	})
 	_, body := get(t, server, "/api/v1/stats")
 	var got Stats
@@ -132,6 +133,9 @@ func TestStatsListsAreCut(t *testing.T) {
 	}
 	if len(got.Watched) != WatchedMax || got.WatchedTables != WatchedMax+5 {
 		t.Errorf("%d tables listed, %d counted", len(got.Watched), got.WatchedTables)
+	}
+	if len(got.Redis.Shapes) != ShapesMax {
+		t.Errorf("%d shapes listed", len(got.Redis.Shapes))
 	}
 	if len(got.Problems) != ProblemsMax || got.WatchProblems != ProblemsMax+5 {
 		t.Errorf("%d problems listed, %d counted", len(got.Problems), got.WatchProblems)

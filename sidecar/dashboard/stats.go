@@ -11,6 +11,7 @@ import (
 const (
 	WatchedMax  = 500
 	ProblemsMax = 100
+	ShapesMax   = 100
 )
 
 // Stats is a reading of one sidecar. Counters count since the process began and
@@ -157,8 +158,33 @@ type Redis struct {
 	Broken   uint64 `json:"broken"`
 	Expired  uint64 `json:"expired"`
 	Outdated uint64 `json:"outdated"`
-	// Dropped counts entries that were not written because too many waited.
+	// Dropped counts entries that were not written because too many waited. Kept counts
+	// those that were not meant to be, because Redis is not asked for their like.
 	Dropped uint64 `json:"dropped"`
+	Kept    uint64 `json:"kept"`
+	// Shapes lists, most loaded first, what Redis is used for: the first ShapesMax.
+	Shapes []RedisShape `json:"shapes"`
+}
+
+// RedisShape says of statements that differ in nothing but their literals whether Redis
+// is asked for their answers, and why. Times are averages of the latest, 0 where there
+// were none yet.
+type RedisShape struct {
+	Statement string `json:"statement"`
+	// Used is set if every answer is asked for and put there, and not a sample alone.
+	// Why is "pays" where that is expected to be sooner than to ask Postgres at once,
+	// "no_gain" where not, "long_load" where loads take so long that sidecars share them,
+	// "learning" at first, and "forced" where --redis-policy says so.
+	Used bool   `json:"used"`
+	Why  string `json:"why"`
+	// LoadSeconds is what Postgres takes, AskSeconds what Redis takes to answer, and
+	// FillSeconds what it takes to put one answer there.
+	LoadSeconds float64 `json:"load_seconds"`
+	AskSeconds  float64 `json:"ask_seconds"`
+	FillSeconds float64 `json:"fill_seconds"`
+	// Found is the share of questions to which Redis had the answer.
+	Found float64 `json:"found"`
+	Loads uint64  `json:"loads"`
 }
 
 // normalize completes s for readers that want every field to have its type, and
@@ -182,4 +208,5 @@ func (s *Stats) normalize() {
 		}
 	}
 	s.Problems = append([]string{}, s.Problems[:min(len(s.Problems), ProblemsMax)]...)
+	s.Redis.Shapes = append([]RedisShape{}, s.Redis.Shapes[:min(len(s.Redis.Shapes), ShapesMax)]...)
 }

@@ -93,9 +93,16 @@ func (s *Sidecar) addTiers(stats *dashboard.Stats) {
 	r := s.remote.Stats()
 	stats.Redis = dashboard.Redis{
 		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
-		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped,
+		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped, Kept: c.Kept,
 	}
 	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
 		stats.Redis.State = dashboard.RedisIdle
+	}
+	for _, use := range s.server.RedisUses(dashboard.ShapesMax) {
+		stats.Redis.Shapes = append(stats.Redis.Shapes, dashboard.RedisShape{
+			Statement: use.Statement, Used: use.Used, Why: use.Why,
+			LoadSeconds: use.Load.Seconds(), AskSeconds: use.Ask.Seconds(), FillSeconds: use.Fill.Seconds(),
+			Found: use.Found, Loads: use.Loads,
+		})
 	}
 }

@@ -123,7 +123,7 @@ func (s *session) obtainOne(d *decision) {
 // waits for would wait for ever.
 func (s *session) obtainMany(d *decision) {
 	d.harmless = true
-	if s.prove(nil) {
+	if s.mayFindAll() && s.prove(nil) {
 		if d.outcome, d.answered = s.fetchAll(); d.answered {
 			return
 		}
@@ -135,6 +135,15 @@ func (s *session) obtainMany(d *decision) {
 			p.wants[i].capture = s.beginCapture(&p.requests[i], start, nil)
 		}
 	}
+}
+
+// mayFindAll reports whether what is wanted first may be in memory or in Redis. Where it
+// is in neither, nothing need be proven.
+func (s *session) mayFindAll() bool {
+	c := s.server.cache
+	s.plan.toldOf = nil
+	s.keyOf(&s.plan.wants[0])
+	return c.Peek(s.key, c.Hash(s.key)) != nil || c.AsksRemote(s.plan.requests[0].slot.shape, s.key)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and

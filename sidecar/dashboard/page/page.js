@@ -131,6 +131,28 @@ function showWatched(stats) {
   $("watched").replaceChildren(...tables);
 }
 
+const WHY = {
+  pays: "asked: that is sooner than Postgres alone",
+  no_gain: "not asked, but for a sample: Postgres alone is sooner",
+  long_load: "asked: sidecars share loads that take so long",
+  learning: "asked, to find out whether that pays",
+  forced: "as --redis-policy says",
+};
+
+function showRedis(stats) {
+  const shapes = stats.redis.shapes;
+  $("redis-card").hidden = !shapes.length;
+  const list = shapes.slice(0, REASONS_MAX).map((s) =>
+    element(
+      "div", "reason", element("p", "", s.statement, element("span", "count", `${count(s.loads)} loads`)),
+      element("p", "advice", `${WHY[s.why] ?? s.why}. Postgres ${spoken(s.load_seconds)}, Redis ${spoken(s.ask_seconds)} with an answer to ${Math.round(s.found * 100)} %.`),
+    ),
+  );
+  const rest = shapes.length - list.length;
+  if (rest > 0) list.push(element("p", "empty", `and ${rest} more kinds of statements in stats`));
+  $("redis-uses").replaceChildren(...list);
+}
+
 function showFacts(stats, history) {
   const redis = { off: "Off", idle: "Idle", up: "Up", refusing: "Refuses", down: "Down" }[stats.redis.state] ?? stats.redis.state;
   const redisNote = { off: "one tier only", idle: "not asked yet", up: `${count(stats.redis.errors)} failed calls`, refusing: `reads go on without it: ${stats.redis.refusal}`, down: "reads go on without it" }[stats.redis.state] ?? "";
@@ -167,6 +189,7 @@ function show(stats, history) {
   showTraffic(stats, history);
   showBypasses(stats);
   showWatched(stats);
+  showRedis(stats);
   showFacts(stats, history);
   setText($("version"), stats.version);
   setText($("uptime"), `up ${spoken(Math.max(1, Math.floor(stats.uptime_seconds)))}`);
