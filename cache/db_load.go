@@ -177,7 +177,7 @@ func (l *execution) capture() (*rows, *answer) {
 	results, err := l.pipeline.GetResults()
 	reader, ok := results.(*pgconn.ResultReader)
 	if !ok {
-		l.ended, l.err = true, err
+		l.ended, l.err, out.fields = true, err, nil
 		return out, nil
 	}
 	l.reader = reader
@@ -198,6 +198,9 @@ func (l *execution) capture() (*rows, *answer) {
 	out.tag, out.end = l.finish()
 	out.more = nil
 	if out.end != nil {
+		if len(a.rows) == 0 {
+			out.fields = nil // pgx does not say either
+		}
 		return out, nil
 	}
 	return out, a

@@ -237,6 +237,9 @@ func (s *scout) examine(ctx context.Context, q question) (*meaning, error) {
 		s.hangUp()
 		return nil, fmt.Errorf("describe a statement: %w", err)
 	}
+	if len(description.Fields) == 0 {
+		return &meaning{reason: reasonNoColumns}, nil
+	}
 	m.describe(q.shape.sql, description, s.conn.TypeMap().FormatCodeForOID)
 	m.verdict, m.literals, err = s.judge(ctx, q, description.ParamOIDs)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 const (
 	reasonTemporary     = "temporary_tables"
 	reasonTemporaryPath = "temporary_path"
+	reasonNoColumns     = "no_columns"
 )
 
 // shape is one text of a statement in one state of connections.

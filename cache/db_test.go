@@ -26,7 +26,7 @@ type opened struct {
 }
 
 // openDB opens a database of its own, made by setup.
-func openDB(t *testing.T, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
+func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
 	t.Helper()
 	server := servers.SharedPostgres(t)
 	o := &opened{dsn: server.DSN(server.CreateDatabase(t))}
@@ -58,7 +58,7 @@ func openDB(t *testing.T, setup string, change func(*pgxpool.Config, *cache.Opti
 }
 
 // hits counts the hits of f.
-func (o *opened) hits(t *testing.T, f func()) uint64 {
+func (o *opened) hits(t testing.TB, f func()) uint64 {
 	t.Helper()
 	before := o.Stats().Hits
 	f()
