@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -83,7 +85,7 @@ func (p *Postgres) CreateDatabase(t TB) string {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text()[:12])
 	// template0 has no sessions, so that tests can create databases at once.
-	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE template0"); err != nil {
+	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE template0" + p.copyingFiles()); err != nil {
 		t.Fatalf("create database %s: %v", name, err)
 	}
 	t.Cleanup(func() {
@@ -95,6 +97,16 @@ func (p *Postgres) CreateDatabase(t TB) string {
 		}
 	})
 	return name
+}
+
+// copyingFiles has a database copied as files, which takes a fifth of what logging its
+// pages does. Before version 15 there was no other way, and no word for it.
+func (p *Postgres) copyingFiles() string {
+	version, err := os.ReadFile(filepath.Join(p.DataDir(), "PG_VERSION"))
+	if err != nil || strings.TrimSpace(string(version)) == "14" {
+		return ""
+	}
+	return " STRATEGY file_copy"
 }
 
 // execute runs one statement in the database postgres.

@@ -79,6 +79,7 @@ func withoutLastWords(said []byte) []byte {
 }
 
 func TestPostgresFaults(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient){
 		"restarted": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
 			if err := pg.Restart(); err != nil {
@@ -99,6 +100,7 @@ func TestPostgresFaults(t *testing.T) {
 		"backend killed": crash,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			pg := servers.StartPostgres(t, servers.PostgresOptions{})
 			bed := newTestbedOn(t, pg, itemSchema)
 			r := servers.StartRedis(t, servers.RedisOptions{})

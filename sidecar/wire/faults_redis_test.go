@@ -139,63 +139,63 @@ func (d damage) flipBit(value string) string {
 }
 
 func TestRedisFaults(t *testing.T) {
+	t.Parallel()
 	const rounds = 5
-	d := damage{rand.New(rand.NewPCG(1, 2))}
 	must := func(t *testing.T, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises){
-		"none": func(*testing.T, *servers.Redis, *promises) {},
-		"killed": func(t *testing.T, r *servers.Redis, p *promises) {
+	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises, d damage){
+		"none": func(*testing.T, *servers.Redis, *promises, damage) {},
+		"killed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			r.Kill()
 			p.goOn()
 			must(t, r.Start())
 		},
-		"restarted": func(t *testing.T, r *servers.Redis, p *promises) { must(t, r.Restart()) },
-		"flushed": func(t *testing.T, r *servers.Redis, p *promises) {
+		"restarted": func(t *testing.T, r *servers.Redis, p *promises, _ damage) { must(t, r.Restart()) },
+		"flushed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			c := dialRedis(t, r)
 			for range 4 * rounds {
 				c.do("FLUSHALL")
 				time.Sleep(5 * time.Millisecond)
 			}
 		},
-		"paused": func(t *testing.T, r *servers.Redis, p *promises) {
+		"paused": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			must(t, r.Pause())
 			p.goOn()
 			must(t, r.Resume())
 		},
-		"garbage": func(t *testing.T, r *servers.Redis, p *promises) {
+		"garbage": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range rounds {
 				dialRedis(t, r).overwrite(func(value string) string { return d.noise(d.random.IntN(2*len(value) + 1)) })
 				p.goOn()
 			}
 		},
-		"truncated": func(t *testing.T, r *servers.Redis, p *promises) {
+		"truncated": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range rounds {
 				dialRedis(t, r).overwrite(func(value string) string { return value[:d.random.IntN(len(value)+1)] })
 				p.goOn()
 			}
 		},
-		"longer": func(t *testing.T, r *servers.Redis, p *promises) {
+		"longer": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			dialRedis(t, r).overwrite(func(value string) string { return value + d.noise(100) })
 			p.goOn()
 		},
-		"bits flipped": func(t *testing.T, r *servers.Redis, p *promises) {
+		"bits flipped": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range 2 * rounds {
 				dialRedis(t, r).overwrite(d.flipBit)
 				time.Sleep(promiseInterval / 3)
 			}
 		},
-		"values of other keys": func(t *testing.T, r *servers.Redis, p *promises) {
+		"values of other keys": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			for range rounds {
 				dialRedis(t, r).rotate()
 				p.goOn()
 			}
 		},
-		"old values resurrected": func(t *testing.T, r *servers.Redis, p *promises) {
+		"old values resurrected": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			for range rounds {
 				c := dialRedis(t, r)
 				old := c.values()
@@ -208,13 +208,14 @@ func TestRedisFaults(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bed := newTestbed(t, itemSchema)
 			r := servers.StartRedis(t, servers.RedisOptions{})
 			first, second := bed.sidecar(withRedis(r.URL())), bed.sidecar(withRedis(r.URL()))
 			mustShare(t, bed, first, second)
 			p := hold(t, bed, nil, first, second)
 			p.goOn()
-			fault(t, r, p)
+			fault(t, r, p, damage{rand.New(rand.NewPCG(1, 2))})
 			p.goOn()
 			p.end()
 			mustShare(t, bed, first, second)

@@ -10,22 +10,23 @@ import (
 )
 
 // heldBackSchema has tables for each of so many scripts: dated_10, typed_10, and so on.
-func heldBackSchema(n int) string {
+func heldBackSchema(scripts int) string {
 	var schema strings.Builder
 	schema.WriteString(itemSchema + "CREATE SCHEMA elsewhere;\n")
-	for i := scriptsFirst; i < n; i++ {
+	for i := range scripts {
 		fmt.Fprintf(&schema, `
 CREATE TABLE dated_%[1]d (id int PRIMARY KEY, d date, v int);
 INSERT INTO dated_%[1]d VALUES (1, '2024-01-02', 10), (2, '2024-02-01', 20);
 CREATE TABLE elsewhere.dated_%[1]d (id int PRIMARY KEY, d date, v int);
 CREATE TABLE typed_%[1]d (id int PRIMARY KEY, v int);
-INSERT INTO typed_%[1]d VALUES (1, 1084227584), (2, 7);`, i)
+INSERT INTO typed_%[1]d VALUES (1, 1084227584), (2, 7);`, scriptsFirst+i)
 	}
 	return schema.String()
 }
 
-// Scripts have numbers of two digits, so that the lengths of their messages hold.
-const scriptsFirst, scriptsMax = 10, 100
+// scriptsFirst is the number of the first script. All have two digits, so that the
+// lengths of their messages hold.
+const scriptsFirst = 10
 
 // numbered gives a script the tables of its number.
 func numbered(turns []turn, number int) []turn {
@@ -45,9 +46,7 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 	parse := synced(msgParse("", dated), msgDescribe('S', ""))
 	use := func(value string) step { return synced(msgBind("", value), msgExecute("", 0)) }
 	execute := synced(msgBind("change"), msgExecute("", 0))
-	w := newTwins(t, heldBackSchema(scriptsMax))
-	number := scriptsFirst
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		change string
 		steps  []step
 	}{
@@ -65,7 +64,10 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 		"a transaction, set in it": {"SET LOCAL DateStyle = 'ISO, DMY'", []step{query("BEGIN"), parse, execute, use("10"), query("COMMIT")}},
 		"a transaction, held back": {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("begin"), msgExecute("", 0)), execute}},
 		"a failed one":             {"SELECT 1/0", []step{synced(msgBind("begin"), msgExecute("", 0)), execute, use("20"), synced(msgBind("rollback"), msgExecute("", 0))}},
-	} {
+	}
+	w := newTwins(t, heldBackSchema(len(cases)))
+	number := scriptsFirst
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			turns := []turn{
 				{step: query("SET DateStyle = 'ISO, MDY'")},
@@ -95,8 +97,7 @@ func TestHeldBackParseFindsAnotherTable(t *testing.T) {
 	use := synced(binding{values: [][]byte{[]byte("1")}, results: []uint16{1}}.message(), msgExecute("", 0))
 	fresh := synced(binding{values: [][]byte{[]byte("2")}, results: []uint16{1}}.message(), msgExecute("", 0))
 	described := synced(msgBind("", "2"), msgDescribe('P', ""), msgExecute("", 0))
-	w := newTwins(t, heldBackSchema(scriptsMax))
-	number := scriptsFirst
+	scripts := map[string][]turn{}
 	for name, change := range map[string]string{
 		"other type":         "ALTER TABLE typed_NN ALTER v TYPE float4 USING 5",
 		"column more":        "ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'",
@@ -123,21 +124,26 @@ func TestHeldBackParseFindsAnotherTable(t *testing.T) {
 			if name != "other type" && kind != "used with other values" && kind != "in a block" {
 				continue // not every change in every way
 			}
-			t.Run(name+", "+kind, func(t *testing.T) {
-				turns := []turn{{step: synced(msgParse("begin", "BEGIN"), msgParse("commit", "COMMIT"), msgParse("write", "UPDATE item SET version = 1 WHERE id = 3"))}}
-				for range 3 {
-					turns = append(turns, turn{step: parse}, turn{step: use})
-				}
-				turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse}, turn{direct: change})
-				for range 3 { // another session brings the rows of now in
-					turns = append(turns, turn{session: 1, step: parse}, turn{session: 1, step: use}, turn{session: 1, step: fresh})
-				}
-				for _, step := range steps {
-					turns = append(turns, turn{step: step})
-				}
-				w.play(t, numbered(turns, number))
-				number++
-			})
+			turns := []turn{{step: synced(msgParse("begin", "BEGIN"), msgParse("commit", "COMMIT"), msgParse("write", "UPDATE item SET version = 1 WHERE id = 3"))}}
+			for range 3 {
+				turns = append(turns, turn{step: parse}, turn{step: use})
+			}
+			turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse}, turn{direct: change})
+			for range 3 { // another session brings the rows of now in
+				turns = append(turns, turn{session: 1, step: parse}, turn{session: 1, step: use}, turn{session: 1, step: fresh})
+			}
+			for _, step := range steps {
+				turns = append(turns, turn{step: step})
+			}
+			scripts[name+", "+kind] = turns
 		}
+	}
+	w := newTwins(t, heldBackSchema(len(scripts)))
+	number := scriptsFirst
+	for name, turns := range scripts {
+		t.Run(name, func(t *testing.T) {
+			w.play(t, numbered(turns, number))
+			number++
+		})
 	}
 }

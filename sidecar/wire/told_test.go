@@ -30,7 +30,7 @@ import (
 //     Postgres.
 func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, heldBackSchema(scriptsFirst+7))
+	bed := newTestbed(t, heldBackSchema(7))
 	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) { c.Staleness = time.Hour })
 	sql := "SELECT * FROM typed_NN WHERE id = $1"
 	use := func(name, id string, parts ...[]byte) step {
@@ -193,7 +193,7 @@ func (b *testbed) freezeFollower(t testing.TB) {
 // described.
 func TestRowsFitUnderAStormOfColumns(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, heldBackSchema(scriptsFirst+1))
+	bed := newTestbed(t, heldBackSchema(1))
 	s := bed.sidecar()
 	storm, stop := context.WithCancel(t.Context())
 	defer stop()
