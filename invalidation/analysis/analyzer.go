@@ -58,7 +58,7 @@ type Request struct {
 	SQL        string
 	ParamTypes []uint32 // as declared in Parse; 0 or missing = for the server to resolve
 	// SearchPath is the client's current_schemas(true): resolved, in order, with
-	// the implicit pg_catalog.
+	// the implicit pg_catalog, without a temporary schema that holds nothing.
 	SearchPath []string
 	// Role is the OID of the client's current role. 0 = not known: tables with row
 	// security are refused then, unless they are read as the owner of a view.

@@ -22,13 +22,14 @@ type function struct {
 // bytea_output, standard_conforming_strings, default_text_search_config, the
 // resolved search_path, the role, the database. Missing on purpose: everything
 // that reads the clock (now, age, timezone and timetz with their current zone
-// offsets), a catalog (to_reg*, has_*, pg_get_*), or dates from text at run time
-// (json_populate_record, json_to_record and their kin).
+// offsets), a catalog (to_reg*, has_*, pg_get_*), dates from text at run time
+// (json_populate_record, json_to_record and their kin), or the session's temporary
+// schema, be it empty (current_schemas).
 var pureStable = newSet(
 	"array_to_json", "array_to_string", "anytextcat", "textanycat",
 	"concat", "concat_ws", "format", "quote_literal", "quote_nullable",
 	"convert", "convert_from", "convert_to", "length",
-	"current_database", "current_schema", "current_schemas", "current_user", "session_user",
+	"current_database", "current_schema", "current_user", "session_user",
 	"getdatabaseencoding", "version",
 	"date", "date_part", "date_trunc", "extract", "time", "timestamp", "timestamptz",
 	"date_add", "date_subtract", "generate_series", "in_range", "make_timestamptz", "overlaps",

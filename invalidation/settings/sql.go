@@ -13,8 +13,19 @@ const (
 	// anywhere, which costs as much as all the rest.
 	SecuredSQL = "(SELECT pg_catalog.concat(r.oid, ' ', r.rolsuper OR r.rolbypassrls) FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)"
 	// SearchPathSQL resolves the search path. Where pg_temp comes first in it, that
-	// would make the temporary schema, so nothing is resolved that names it.
-	SearchPathSQL = "CASE WHEN pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.!~~*) '%pg_temp%' THEN pg_catalog.current_schemas(true) END"
+	// would make the temporary schema, so nothing is resolved that names it. A session
+	// keeps its temporary schema for life: one that is empty hides nothing, and is left
+	// out.
+	SearchPathSQL = "CASE WHEN pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.!~~*) '%pg_temp%' THEN" +
+		" CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 OR " + temporaryObjectsSQL + " THEN pg_catalog.current_schemas(true)" +
+		" ELSE pg_catalog.array_remove(pg_catalog.current_schemas(true), pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.name) END END"
+	// temporaryObjectsSQL tells whether the temporary schema holds anything: everything
+	// in it depends on it, for it is emptied by that. As a text, the query is parsed and
+	// planned by nobody but sessions that have such a schema; as a subquery it would
+	// cost all others twice what the rest does.
+	temporaryObjectsSQL = "pg_catalog.query_to_xml('SELECT 1 AS one FROM pg_catalog.pg_depend d" +
+		" WHERE d.refclassid OPERATOR(pg_catalog.=) ''pg_catalog.pg_namespace''::pg_catalog.regclass" +
+		" AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1', false, true, '')::pg_catalog.text OPERATOR(pg_catalog.<>) ''"
 	// TemporaryPrefix begins the names of the schemas that hold temporary objects.
 	TemporaryPrefix = "pg_temp_"
 )

@@ -126,6 +126,25 @@ func TestCase10TemporaryTablesHideOthers(t *testing.T) {
 	s.wantBypasses(reasons.Temporary)
 }
 
+// A session keeps its temporary schema for life; empty, it hides nothing.
+func TestCase10EmptyTemporarySchemaHidesNothing(t *testing.T) {
+	hidden := "SELECT name || version FROM item WHERE id = 3"
+	own := "SELECT array_to_string(current_schemas(true), ',') LIKE 'pg_temp_%'"
+	s := compareCase(t, differential{name: "dropped", hits: 4, steps: queries(
+		hidden, own, "CREATE TEMP TABLE passing (id int)", hidden, "DROP TABLE passing", hidden, hidden, own, own,
+		"CREATE FUNCTION pg_temp.helper() RETURNS int LANGUAGE sql AS 'SELECT 1'", hidden, "DROP FUNCTION pg_temp.helper()", hidden,
+		"CREATE TEMP VIEW item AS SELECT 'view' AS name, 1 AS version, 3 AS id", hidden, "DROP VIEW item", hidden,
+	)}, differential{name: "dropped in a block", hits: 1, steps: queries(
+		"CREATE TEMP TABLE item (name text, version int, id int)", "INSERT INTO item VALUES ('temporary', 1, 3)", hidden,
+		"BEGIN", "DROP TABLE item", hidden, "ROLLBACK", hidden,
+		"BEGIN", "SAVEPOINT a", "DROP TABLE item", hidden, "ROLLBACK TO a", hidden, "COMMIT", hidden,
+		"BEGIN", "DROP TABLE item", "COMMIT", hidden, "BEGIN", "CREATE TEMP TABLE item (name text, version int, id int) ON COMMIT DROP", hidden, "COMMIT", hidden,
+	)}, differential{name: "made by functions", hits: 1, steps: queries(
+		hidden, "SELECT make_temporary()", hidden, "DROP TABLE item", hidden, hidden, "SELECT make_temporary()", hidden, "DISCARD TEMP", hidden,
+	)})
+	s.wantBypasses(reasons.Temporary)
+}
+
 func TestCase11SearchPath(t *testing.T) {
 	s := compareCase(t,
 		differential{name: "in the session", hits: 9, steps: append(queries(

@@ -65,7 +65,7 @@ var advice = map[string]string{
 	Noticed:          "Postgres said something about the statement when it was prepared (a notice or warning), which the cache could not repeat: see what it says.",
 	ProbeFailed:      "The session's settings could not be read: is Freshet installed in this database (freshet install)?",
 	Isolation:        "The session's default isolation is not READ COMMITTED: its reads belong to Postgres.",
-	Temporary:        "The session has temporary tables, which may hide others.",
+	Temporary:        "The session has temporary tables, functions or types, which may hide others: drop them when they are no longer needed.",
 	Encoding:         "The client's encoding is not UTF8: its texts are not analysed.",
 	TemporaryPath:    "The search path names pg_temp: to resolve it could make the temporary schema. Leave it out where there are no temporary tables.",
 	Messages:         "client_min_messages is log or a debug level: what Postgres then says of each statement, only Postgres can.",
