@@ -52,9 +52,9 @@ var mutants = []Mutant{
 	{
 		Name: "the label is taken after the load",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/capture.go", As: mutant.Statements,
-			Old: "if c.spoiled || !c.complete || !c.completeKey() {\n\t\tc.release(nil)\n\t\treturn\n\t}",
-			New: "if c.spoiled || !c.complete || !c.completeKey() {\n\t\tc.release(nil)\n\t\treturn\n\t}\n\tc.start, _ = to.Begin()",
+			File: "sidecar/internal/answer/capture.go", As: mutant.Statements,
+			Old: "if !c.Whole() || !c.completeKey() {\n\t\treturn nil\n\t}",
+			New: "if !c.Whole() || !c.completeKey() {\n\t\treturn nil\n\t}\n\tc.Start, _ = of.Begin()",
 		}},
 		Script: "a write overtakes a load", Breaks: []Promise{Bounded},
 		Faults: "link-freeze",

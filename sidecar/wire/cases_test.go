@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -409,7 +410,7 @@ func TestCase34NoticesAreNotSwallowed(t *testing.T) {
 func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	c := &capture{sizeMax: 1 << 20}
+	c := &answer.Capture{SizeMax: 1 << 20}
 	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
 	description, row := protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'D', []byte{0, 0})
 	done, notification := protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), protocol.AppendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
@@ -417,8 +418,8 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	if shown := s.receive(t, answer); !bytes.Equal(shown, answer) {
 		t.Errorf("the client sees %s", show(shown))
 	}
-	if want := join(row, done); c.spoiled || !c.complete || !bytes.Equal(c.answer.body, want) || !bytes.Equal(c.answer.description, description) {
-		t.Errorf("kept is\n%s%s", show(c.answer.description), show(c.answer.body))
+	if want := join(row, done); !c.Whole() || !bytes.Equal(c.Answer().Body, want) || !bytes.Equal(c.Answer().Description, description) {
+		t.Errorf("kept is\n%s%s", show(c.Answer().Description), show(c.Answer().Body))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -75,7 +76,7 @@ type conversation struct {
 	// group gathers what is known of the answers up to the next ReadyForQuery.
 	group answeredGroup
 	// captured and found are what hearLocked has news of, until the next of their kind.
-	captured []*capture
+	captured []*answer.Capture
 	found    []byte
 	// params is the body of the last ParameterDescription, for the RowDescription behind.
 	params []byte
@@ -104,7 +105,7 @@ type answeredGroup struct {
 	unopened bool // it was the BEGIN before them that failed
 	noticed  bool // a notice, which a hit could not repeat
 	harmful  bool // a Sync that Postgres ignored ended something that may have changed something
-	captures []*capture
+	captures []*answer.Capture
 	row      []byte // the DataRow of a question of the sidecar's own
 }
 
@@ -306,11 +307,11 @@ func (c *conversation) abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, loading := range c.group.captures {
-		loading.release(nil)
+		loading.Release(nil)
 	}
 	for c.pending.len() > 0 {
 		if loading := c.pending.head().capture; loading != nil {
-			loading.release(nil)
+			loading.Release(nil)
 		}
 		c.pending.pop()
 	}

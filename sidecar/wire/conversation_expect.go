@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/cache/fence"
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
+)
 
 // expectKind is what Postgres will answer to one message.
 type expectKind byte
@@ -42,11 +45,11 @@ type expect struct {
 	quiet bool
 	// instead, unless nil, is what the client gets in the place of an error.
 	instead  []byte
-	prepared *prepared // of a Parse, a Bind or a Describe
-	effect   *effect   // of a Bind, an Execute or a Query
-	meaning  *meaning  // that a Parse or a Bind is sent under, if it is certain
-	change   *change   // of the names of statements, unless nil
-	capture  *capture  // of an Execute, a Describe or a Query
+	prepared *prepared       // of a Parse, a Bind or a Describe
+	effect   *effect         // of a Bind, an Execute or a Query
+	meaning  *meaning        // that a Parse or a Bind is sent under, if it is certain
+	change   *change         // of the names of statements, unless nil
+	capture  *answer.Capture // of an Execute, a Describe or a Query
 	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
 	timing *average

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -34,7 +35,7 @@ type heard struct {
 	action action
 	news   news
 	// capture, unless nil, is what the message is to be added to.
-	capture *capture
+	capture *answer.Capture
 	// instead is what the client gets in the place of the message, if action is replace.
 	instead []byte
 }
@@ -101,9 +102,9 @@ func (c *conversation) hearLocked(kind byte, body []byte) heard {
 		if kind == 'G' {
 			c.copyInLocked()
 		}
-		h.capture.spoilIfAny()
+		h.capture.SpoilIfAny()
 	case 'd', 'c', 'V':
-		h.capture.spoilIfAny()
+		h.capture.SpoilIfAny()
 	default:
 		c.mistrusted = true
 	}
@@ -171,7 +172,7 @@ func (c *conversation) finishLocked(due *expect, kind expectKind) {
 func (c *conversation) hearDescriptionLocked(due *expect, kind byte, body []byte) {
 	due.noteDescription(kind, body, c.params)
 	if loading := due.capture; loading != nil && due.statement {
-		loading.complete = true
+		loading.EndDescription()
 		c.group.captures = append(c.group.captures, loading)
 	}
 	c.pending.pop()
@@ -189,9 +190,7 @@ func (c *conversation) hearExecutedLocked(due *expect, kind byte, tag []byte) {
 		c.written.roles = true
 	}
 	if loading := due.capture; loading != nil {
-		// The portal of a row limit may be left suspended: that is the answer then.
-		loading.complete = kind != 'I' && !loading.complete
-		loading.spoiled = loading.spoiled || !loading.complete
+		loading.End(kind)
 	}
 	c.writtenLocked(due, false)
 	switch due.kind {
@@ -254,7 +253,7 @@ func (c *conversation) hearUnitLocked(due *expect, group answeredGroup) (told ne
 	if len(group.captures) > 0 {
 		for _, loading := range group.captures {
 			if group.failed || group.noticed || c.status != protocol.StatusIdle {
-				loading.spoil()
+				loading.Spoil()
 			}
 		}
 		c.captured = group.captures

@@ -63,7 +63,7 @@ func (c *conversation) skipLocked(e *expect) {
 		c.someUndone.Store(true)
 	}
 	if e.capture != nil {
-		e.capture.release(nil)
+		e.capture.Release(nil)
 	}
 }
 

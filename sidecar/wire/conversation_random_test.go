@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/answer"
 )
 
 // TestRandomConversations plays what clients send at random to a model of Postgres that
@@ -67,7 +69,7 @@ type play struct {
 	// whether nothing of that is to be kept, or something may have changed.
 	group          []*sentMessage
 	spoiled, dirty bool
-	kept           []*capture
+	kept           []*answer.Capture
 }
 
 // naive is a model of Postgres: what it does with the next message.
@@ -134,11 +136,11 @@ func (p *play) send() {
 	}
 }
 
-func (p *play) capture() *capture {
+func (p *play) capture() *answer.Capture {
 	if p.chance(2) {
 		return nil
 	}
-	return &capture{sizeMax: 1 << 20}
+	return &answer.Capture{SizeMax: 1 << 20}
 }
 
 func (p *play) owe(letter byte, e expect) *sentMessage {
@@ -282,7 +284,7 @@ func (p *play) hear() {
 	p.kept = p.kept[:0]
 	if h.news&newsCaptured != 0 {
 		for _, c := range p.talk.captured {
-			if c.complete && !c.spoiled {
+			if c.Whole() {
 				p.kept = append(p.kept, c)
 			}
 		}
@@ -306,7 +308,7 @@ func (p *play) compareGroup(a answerOf) {
 	if a.letter != 'Z' {
 		return
 	}
-	var keep []*capture
+	var keep []*answer.Capture
 	p.dirty = p.dirty || !a.of.expect.harmless
 	for _, m := range p.group {
 		p.dirty = p.dirty || m.ignored

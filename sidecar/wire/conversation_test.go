@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -135,7 +136,7 @@ func (s *script) play(words string) {
 func (s *script) send(letter byte, known string) {
 	e := expect{hidden: strings.Contains(known, "h"), quiet: strings.Contains(known, "q"), harmless: strings.Contains(known, "n"), inBlock: strings.Contains(known, "b")}
 	if strings.Contains(known, "k") {
-		e.capture = &capture{sizeMax: 1 << 10}
+		e.capture = &answer.Capture{SizeMax: 1 << 10}
 	}
 	if strings.Contains(known, "r") {
 		e.instead = []byte("instead")
@@ -190,7 +191,7 @@ func (s *script) say(word string) {
 	}
 	if h.news&newsCaptured != 0 {
 		for _, c := range s.captured {
-			if c.complete && !c.spoiled {
+			if c.Whole() {
 				s.ended += "k"
 			} else {
 				s.ended += "s"

@@ -1,13 +1,14 @@
 package wire
 
 import (
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
-func (s *session) forwardQuery(unit []byte, harmless bool, c *capture) error {
+func (s *session) forwardQuery(unit []byte, harmless bool, c *answer.Capture) error {
 	if !harmless {
 		if err := s.catchUp(); err != nil {
 			return err
@@ -103,8 +104,8 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			err = s.forwardDescribe(message, body, m, &wants)
 		case 'E':
 			c := nextCapture(&wants, true)
-			if c != nil && describesNothing(c.key[len(digest.Digest{})]) {
-				c.bound = s.statements.bound
+			if p := s.statements.bound; c != nil && p != nil && c.Form().DescribesNothing() {
+				c.Told = &p.told
 			}
 			executed := writes
 			if len(body) == 0 || body[0] != 0 {
@@ -162,7 +163,7 @@ func (s *session) executesToken() bool {
 
 // nextCapture returns what the message at hand contributes to, the capture of the
 // first want; done says that the message is the want's last.
-func nextCapture(wants *[]want, done bool) *capture {
+func nextCapture(wants *[]want, done bool) *answer.Capture {
 	if len(*wants) == 0 {
 		return nil
 	}

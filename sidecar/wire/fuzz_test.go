@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -76,7 +77,7 @@ func fuzzGroup(t *testing.T, kind protocol.UnitKind, unit []byte) {
 			if w := &p.wants[i]; w.prepared == nil || w.prepared.statement == nil {
 				t.Fatalf("a statement that is not known would be answered: %q", unit)
 			}
-			p.wants[i].entry = &engine.Entry{Payload: &answer{body: []byte("body"), description: []byte("description")}}
+			p.wants[i].entry = &engine.Entry{Payload: &answer.Answer{Body: []byte("body"), Description: []byte("description")}}
 			s.keyOf(&p.wants[i])
 		}
 		_ = s.holds()
@@ -119,29 +120,6 @@ func (s *session) namesUnnamed(unit []byte) bool {
 	return false
 }
 
-// FuzzAnswer: entries from Redis may hold anything.
-func FuzzAnswer(f *testing.F) {
-	whole, _ := (&answer{description: protocol.AppendMessage(nil, 'T', []byte{0, 0}), body: protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00"))}).AppendBinary(nil)
-	f.Add(whole)
-	f.Add(whole[:len(whole)-1])
-	f.Add([]byte{})
-	f.Add(bytes.Repeat([]byte{0xff}, 20))
-	f.Fuzz(func(t *testing.T, stored []byte) {
-		payload, err := decodeAnswer(stored)
-		if err != nil {
-			return
-		}
-		a := payload.(*answer)
-		if !wholeMessages(a.description) || !wholeMessages(a.body) {
-			t.Fatal("a client would be sent a part of a message")
-		}
-		again, err := a.AppendBinary(nil)
-		if back, err2 := decodeAnswer(again); err != nil || err2 != nil || !bytes.Equal(back.(*answer).body, a.body) {
-			t.Fatalf("%v, %v: an answer does not survive being stored", err, err2)
-		}
-	})
-}
-
 // FuzzBackend: whatever Postgres sends, in whatever pieces it comes, is passed on
 // the same.
 func FuzzBackend(f *testing.F) {
@@ -179,7 +157,7 @@ func FuzzBackend(f *testing.F) {
 // fuzzReceiver is a session to which different things are owed.
 func fuzzReceiver(t *testing.T, queue uint8) *session {
 	s := fuzzed(t)
-	c := &capture{sizeMax: 64 << 10}
+	c := &answer.Capture{SizeMax: 64 << 10}
 	p := s.statements.byName["s"]
 	s.talk.mu.Lock()
 	defer s.talk.mu.Unlock()

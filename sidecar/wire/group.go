@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/protocol"
+import (
+	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
 
 // handleGroup answers a group that ends in Sync, or passes it on as a whole.
 func (s *session) handleGroup(unit []byte) error {
@@ -38,12 +41,12 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'B':
 			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
-			s.out = append(s.out, wants[0].entry.Payload.(*answer).description...)
+			s.out = append(s.out, wants[0].entry.Payload.(*answer.Answer).Description...)
 			if message[protocol.HeaderLength] == 'S' {
 				wants = wants[1:]
 			}
 		case 'E':
-			if err := s.appendBody(wants[0].entry.Payload.(*answer).body); err != nil {
+			if err := s.appendBody(wants[0].entry.Payload.(*answer.Answer).Body); err != nil {
 				return err
 			}
 			wants = wants[1:]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -40,18 +41,19 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	prepared = protocol.AppendMessage(prepared, 'E', []byte("\x00\x00\x00\x00\x00"))
 	prepared = protocol.AppendMessage(prepared, 'S')
 
-	for _, key := range [][]byte{
-		appendKey(nil, &c.state().ID, shapeSimple, nil, []byte(text)),
-		appendKey(nil, &c.state().ID, shapeDescribed, &statement.id, bound),
+	for _, key := range []answer.Key{
+		{State: &c.state().ID, Form: answer.Query, Bound: []byte(text)},
+		{State: &c.state().ID, Form: answer.Described, Statement: &statement.id, Bound: bound},
 	} {
 		start, ok := s.cache.Begin()
 		if !ok {
 			t.Fatal("the follower has no head")
 		}
-		capture := &capture{key: key, start: start, sizeMax: 1 << 20, complete: true}
-		capture.add('T', protocol.AppendMessage(nil, 'T', make([]byte, 60)))
-		capture.add('D', protocol.AppendMessage(nil, 'D', make([]byte, 40)))
-		capture.store(s.cache, fence.Now())
+		capture := &answer.Capture{Key: key.AppendTo(nil), Start: start, SizeMax: 1 << 20}
+		capture.Add('T', protocol.AppendMessage(nil, 'T', make([]byte, 60)))
+		capture.Add('D', protocol.AppendMessage(nil, 'D', make([]byte, 40)))
+		capture.End('C')
+		c.storeCapture(capture, fence.Now())
 	}
 	s.received() // what was stored counts as seen
 	return c, simple, prepared

@@ -6,6 +6,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
@@ -26,7 +27,7 @@ type request struct {
 type obtained struct {
 	entry   *engine.Entry
 	outcome Outcome
-	capture *capture
+	capture *answer.Capture
 	reason  string
 	// interrupted is set if the client asked to cancel while waiting.
 	interrupted bool
@@ -38,12 +39,16 @@ func (s *session) keyOf(w *want) {
 		s.keyOfQuery(w.bound)
 		return
 	}
-	s.key = w.appendKey(s.key[:0], &s.state().ID, s.toldBefore(w))
+	key := answer.Key{
+		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.statement.id, Told: s.toldBefore(w), Bound: w.bound, Limit: w.limit,
+	}
+	s.key = key.AppendTo(s.key[:0])
 }
 
 // keyOfQuery makes s.key that of a Query with this text.
 func (s *session) keyOfQuery(text []byte) {
-	s.key = appendKey(s.key[:0], &s.state().ID, shapeSimple, nil, text)
+	key := answer.Key{State: &s.state().ID, Form: answer.Query, Bound: text}
+	s.key = key.AppendTo(s.key[:0])
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
@@ -156,7 +161,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 		s.keyOf(w)
 		entry := s.lookup()
 		if entry == nil {
-			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.shape, decodeAnswer))
+			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.shape, answer.Decode))
 			entry, how = got.entry, max(how, got.outcome)
 		}
 		if entry == nil || !s.takes(w, entry) {
@@ -210,7 +215,7 @@ func (s *session) share(ctx context.Context, flight *engine.Flight, shape uint64
 	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
-	entry, tier := flight.Fetch(ctx, shape, decodeAnswer)
+	entry, tier := flight.Fetch(ctx, shape, answer.Decode)
 	return s.served(entry, tier)
 }
 
@@ -241,20 +246,16 @@ func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *capture {
+func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *answer.Capture {
 	c := s.server.cache
 	if !s.talk.clean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
 	s.server.missed(r.slot)
-	loading := &capture{
-		key: append([]byte(nil), s.key...), start: start, tags: r.tags, shape: r.slot.shape, flight: flight, sizeMax: c.EntryMax(),
+	return &answer.Capture{
+		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.shape, Flight: flight, SizeMax: c.EntryMax(),
 	}
-	if start.Label.Replica {
-		loading.confirming = s.server
-	}
-	return loading
 }
 
 // label takes the label of a load on this session's connection.

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/description"
-	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -27,43 +27,24 @@ type want struct {
 	// parsed is set if the statement is parsed in the same unit.
 	parsed bool
 
-	entry   *engine.Entry // what it is answered with
-	capture *capture      // what it is captured into
+	entry   *engine.Entry   // what it is answered with
+	capture *answer.Capture // what it is captured into
 }
 
-func (w *want) shape() byte {
+func (w *want) form() answer.Form {
 	switch {
 	case w.describes:
-		return shapeDescription
+		return answer.Description
 	case w.described && w.limit != 0:
-		return shapeDescribedLimited
+		return answer.DescribedLimited
 	case w.limit != 0:
-		return shapeLimited
+		return answer.RowsLimited
 	case w.described:
-		return shapeDescribed
+		return answer.Described
 	default:
-		return shapeExecute
+		return answer.Rows
 	}
 }
-
-// appendKey makes the key of a want's answer under a session's state, for a client
-// that was told something of its rows before.
-func (w *want) appendKey(dst []byte, state *digest.Digest, told *description.Description) []byte {
-	shape := w.shape()
-	dst = appendKey(dst, state, shape, &w.prepared.statement.id, nil)
-	if describesNothing(shape) {
-		key := told.Key()
-		dst = append(dst, key[:]...)
-	}
-	dst = append(dst, w.bound...)
-	if w.limit != 0 {
-		dst = binary.BigEndian.AppendUint32(dst, w.limit)
-	}
-	return dst
-}
-
-// describesNothing reports whether an answer of a shape are rows alone.
-func describesNothing(shape byte) bool { return shape == shapeExecute || shape == shapeLimited }
 
 // plan is what a unit asks for: a Query, which has one want, or a group. It holds slices
 // of the unit's bytes.

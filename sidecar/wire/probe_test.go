@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
@@ -70,15 +71,15 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	c := &capture{sizeMax: 1 << 20}
+	c := &answer.Capture{SizeMax: 1 << 20}
 	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
 	answer := join(protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
 		protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, answer); string(shown) != string(answer) {
 		t.Errorf("the client sees %s", show(shown))
 	}
-	if !c.spoiled || !s.talk.dirty {
-		t.Errorf("the answer was kept: %v, the session counts as known: %v", !c.spoiled, !s.talk.dirty)
+	if c.Whole() || !s.talk.dirty {
+		t.Errorf("the answer was kept: %v, the session counts as known: %v", c.Whole(), !s.talk.dirty)
 	}
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -89,12 +90,12 @@ func (s *session) handleCommand(unit []byte, obstacle string) (handled bool, err
 
 // answerQuery answers a simple Query from the cache.
 func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
-	a := entry.Payload.(*answer)
+	a := entry.Payload.(*answer.Answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
 	s.statements.simpleQuery(answeredHere)
-	s.out = append(s.out, a.description...)
-	if err := s.appendBody(a.body); err != nil {
+	s.out = append(s.out, a.Description...)
+	if err := s.appendBody(a.Body); err != nil {
 		return err
 	}
 	s.out = s.appendReady(s.out)

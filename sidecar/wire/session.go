@@ -363,7 +363,7 @@ func (s *session) passOn() error {
 func (s *session) abandonCaptures() {
 	for _, w := range s.plan.wants {
 		if w.capture != nil {
-			w.capture.release(nil)
+			w.capture.Release(nil)
 		}
 	}
 	s.talk.abandon()

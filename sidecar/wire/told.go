@@ -4,35 +4,15 @@ import (
 	"bytes"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/digest"
-	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// told is what an answer tells of its statement. It is found out once.
-func (a *answer) told() *description.Description {
-	if d := a.described.Load(); d != nil {
-		return d
-	}
-	var rows digest.Digest
-	var types []byte
-	for kind, message := range protocol.Messages(a.description) {
-		switch kind {
-		case 't':
-			types = message[protocol.HeaderLength:]
-		default:
-			rows = description.OfRows(kind, message[protocol.HeaderLength:])
-		}
-	}
-	d := description.New(rows, types, false)
-	a.described.Store(d)
-	return d
-}
-
 // tells is what an entry would tell of the statement of a want, nil if nothing.
-func (w *want) tells(a *answer) *description.Description {
+func (w *want) tells(a *answer.Answer) *description.Description {
 	if w.describes || w.described {
-		return a.told()
+		return a.Tells()
 	}
 	return nil
 }
@@ -54,7 +34,7 @@ func (s *session) toldBefore(w *want) *description.Description {
 // its statement before, or perhaps by Postgres, which keeps to it.
 func (s *session) takes(w *want, entry *engine.Entry) bool {
 	w.entry = entry
-	tells := w.tells(entry.Payload.(*answer))
+	tells := w.tells(entry.Payload.(*answer.Answer))
 	if tells == nil {
 		return true // what was told is in the key
 	}
@@ -75,7 +55,7 @@ func (s *session) noteTold() {
 	p := &s.plan
 	for i := range p.wants {
 		w := &p.wants[i]
-		tells := w.tells(w.entry.Payload.(*answer))
+		tells := w.tells(w.entry.Payload.(*answer.Answer))
 		if tells == nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
@@ -70,7 +71,7 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 			break
 		}
 		if h.capture != nil {
-			h.capture.add(kind, piece)
+			h.capture.Add(kind, piece)
 		}
 		if h.action != forward {
 			hide(n)
@@ -143,11 +144,11 @@ func (s *session) takeInLocked(n news) {
 }
 
 // storeCaptures stores what was captured of a unit, whose last answer came just now.
-func (s *session) storeCaptures(captured []*capture) {
+func (s *session) storeCaptures(captured []*answer.Capture) {
 	now := fence.Now()
 	s.reads.Received(now)
 	for _, c := range captured {
-		c.store(s.server.cache, now)
+		s.storeCapture(c, now)
 	}
 	clear(captured)
 	// The client's next read has to be proven newer than this answer.

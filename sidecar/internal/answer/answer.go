@@ -1,0 +1,80 @@
+package answer
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/sidecar/internal/description"
+	"github.com/freshet/freshet/sidecar/internal/digest"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
+
+// Answer is the payload of a cache entry: messages as Postgres sent them.
+type Answer struct {
+	// Description is the RowDescription, or for a described statement the
+	// ParameterDescription and the RowDescription or NoData. It may be empty.
+	Description []byte
+	// Body is the rows and the CommandComplete or PortalSuspended.
+	Body []byte
+	// tells is the result of Tells, nil before the first.
+	tells atomic.Pointer[description.Description]
+}
+
+// Size returns the bytes that the answer holds.
+func (a *Answer) Size() int { return len(a.Description) + len(a.Body) }
+
+// AppendBinary appends the form that Decode reads.
+func (a *Answer) AppendBinary(dst []byte) ([]byte, error) {
+	dst = binary.AppendUvarint(dst, uint64(len(a.Description)))
+	dst = append(dst, a.Description...)
+	return append(dst, a.Body...), nil
+}
+
+var errBytes = errors.New("decode answer: malformed bytes")
+
+// Decode reads what AppendBinary wrote. The messages inside are checked to be whole,
+// since they go to a client unseen.
+func Decode(src []byte) (engine.Payload, error) {
+	n, width := binary.Uvarint(src)
+	if width <= 0 || n > uint64(len(src)-width) {
+		return nil, errBytes
+	}
+	a := &Answer{Description: src[width : width+int(n)], Body: src[width+int(n):]}
+	if !wholeMessages(a.Description) || !wholeMessages(a.Body) {
+		return nil, errBytes
+	}
+	return a, nil
+}
+
+func wholeMessages(b []byte) bool {
+	for len(b) > 0 {
+		n := protocol.MessageLength(b)
+		if n <= 0 || n > len(b) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// Tells is what an answer tells of its statement. It is found out once.
+func (a *Answer) Tells() *description.Description {
+	if d := a.tells.Load(); d != nil {
+		return d
+	}
+	var rows digest.Digest
+	var types []byte
+	for kind, message := range protocol.Messages(a.Description) {
+		switch kind {
+		case 't':
+			types = message[protocol.HeaderLength:]
+		default:
+			rows = description.OfRows(kind, message[protocol.HeaderLength:])
+		}
+	}
+	d := description.New(rows, types, false)
+	a.tells.Store(d)
+	return d
+}

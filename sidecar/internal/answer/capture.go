@@ -1,0 +1,120 @@
+package answer
+
+import (
+	"bytes"
+	"sync/atomic"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/description"
+)
+
+// Capture collects one answer on its way to the client, to be stored if the group that it
+// belongs to ends well.
+type Capture struct {
+	// Key is the answer's. Of rows without a description, what the client was told of them
+	// is filled in when they have come: it may still be on its way before.
+	Key   []byte
+	Start engine.Start
+	Tags  []fence.Tag
+	// Shape is the statement's.
+	Shape uint64
+	// Flight, unless nil, is waited for by others who want the same answer. Release ends it.
+	Flight *engine.Flight
+	// Told, unless nil, is where it stands what the client was told of the statement whose
+	// rows these are, without a description of their own.
+	Told *atomic.Pointer[description.Description]
+	// SizeMax is the most bytes that are collected.
+	SizeMax int
+
+	answer Answer
+	// complete is set if the CommandComplete, the PortalSuspended or the whole description
+	// was seen.
+	complete bool
+	// spoiled is set if it is too large, or not an answer that can be repeated.
+	spoiled bool
+}
+
+// Form is the form of the answer.
+func (c *Capture) Form() Form { return Form(c.Key[formAt]) }
+
+// Answer is what was collected so far.
+func (c *Capture) Answer() *Answer { return &c.answer }
+
+// Whole reports whether the answer has come, and can be repeated.
+func (c *Capture) Whole() bool { return c.complete && !c.spoiled }
+
+// Add appends a piece of a message to the part of the answer that it belongs to.
+func (c *Capture) Add(kind byte, piece []byte) {
+	if c.spoiled {
+		return
+	}
+	if c.answer.Size()+len(piece) > c.SizeMax {
+		c.Spoil()
+		return
+	}
+	switch kind {
+	case 'T', 't', 'n':
+		c.answer.Description = append(c.answer.Description, piece...)
+	default:
+		c.answer.Body = append(c.answer.Body, piece...)
+	}
+}
+
+// EndDescription notes that the description of a statement has come, which is all of its
+// answer.
+func (c *Capture) EndDescription() { c.complete = true }
+
+// End notes that a statement has ended, with a message of this kind. The portal of a row
+// limit may be left suspended: that is the answer then. An empty query has none that can
+// be repeated, and neither have several statements in one query.
+func (c *Capture) End(kind byte) {
+	c.complete = kind != 'I' && !c.complete
+	c.spoiled = c.spoiled || !c.complete
+}
+
+// Spoil gives the capture up and lets those who wait for it load themselves.
+func (c *Capture) Spoil() {
+	c.spoiled = true
+	c.answer = Answer{}
+	c.Release(nil)
+}
+
+// SpoilIfAny is Spoil; c may be nil.
+func (c *Capture) SpoilIfAny() {
+	if c != nil {
+		c.Spoil()
+	}
+}
+
+// Release tells those who wait that the load has ended with entry, or with
+// nothing. It may be called more than once; the first counts.
+func (c *Capture) Release(entry *engine.Entry) {
+	if c.Flight != nil {
+		c.Flight.Finish(entry)
+		c.Flight = nil
+	}
+}
+
+// Entry makes the entry of an answer that was loaded by a time, nil if there is nothing
+// to be stored.
+func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
+	if !c.Whole() || !c.completeKey() {
+		return nil
+	}
+	// The buffers grew by doubling; what stays in memory should not.
+	stored := &Answer{Description: bytes.Clone(c.answer.Description), Body: bytes.Clone(c.answer.Body)}
+	return of.NewEntry(engine.Loaded{Key: c.Key, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored})
+}
+
+// completeKey puts into the key what the client was told of the rows. It reports false
+// if they may be others.
+func (c *Capture) completeKey() bool {
+	if c.Told == nil {
+		return true
+	}
+	told := c.Told.Load()
+	key := told.Key()
+	copy(c.Key[toldAt:], key[:])
+	return told == nil || told.Own
+}
