@@ -3,18 +3,67 @@ package invalidation
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
 )
 
+// purgeTagsMax bounds the tags of one event of a purge.
+const purgeTagsMax = 256
+
 // PurgeAll ends every answer that is kept of conn's database, in all processes and in
 // Redis, with an event that each of them carries. A follower has received it when a look
 // has completed that began after PurgeAll returned.
 func PurgeAll(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, unreportedSQL, fence.SchemaText); err != nil {
-		return fmt.Errorf("write the event that ends all answers: %w", explainMissing(err, conn.Config().User))
+	return writePurge(ctx, conn, []string{fence.SchemaText})
+}
+
+// Purge ends every answer that depends on a watched table which matches one of the
+// patterns, as PurgeAll does, and returns the tables' names. None matching is no error.
+func Purge(ctx context.Context, conn *pgx.Conn, patterns []string) (names []string, err error) {
+	wanted, err := parsePatterns(patterns)
+	if err != nil {
+		return nil, err
+	}
+	text, at, err := readCatalog(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseCatalog(text)
+	if err != nil {
+		return nil, err
+	}
+	roots := map[uint32]bool{}
+	for _, t := range newState(c, at).Tables() {
+		name := relationName{t.Schema, t.Name}
+		if slices.ContainsFunc(wanted, func(p pattern) bool { return p.matches(name) }) {
+			names = append(names, name.String())
+			roots[t.Root] = true
+		}
+	}
+	var tags []string
+	for _, root := range slices.Sorted(maps.Keys(roots)) {
+		tags = append(tags, fence.TableText(root), fence.WholesaleText(root))
+	}
+	slices.Sort(names)
+	return names, writePurge(ctx, conn, tags)
+}
+
+// writePurge writes events with the tags, all of them or none.
+func writePurge(ctx context.Context, conn *pgx.Conn, tags []string) error {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for some := range slices.Chunk(tags, purgeTagsMax) {
+			if _, err := tx.Exec(ctx, "INSERT INTO freshet.outbox (tags) VALUES ($1)", some); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the event that ends answers: %w", explainMissing(err, conn.Config().User))
 	}
 	return nil
 }

@@ -26,15 +26,20 @@ var version = "development"
 
 // commandLine is the whole command line. Its names are stable.
 type commandLine struct {
-	Serve     serveCommand     `cmd:"" help:"Serve clients: answer repeated reads from memory, pass everything else to Postgres."`
-	Install   installCommand   `cmd:"" help:"Put triggers in place, so that changes of tables are known."`
-	Uninstall uninstallCommand `cmd:"" help:"Remove everything that install put into the database."`
-	Suspend   suspendCommand   `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
-	Resume    resumeCommand    `cmd:"" help:"Put back what suspend took away, and cache again."`
-	Explain   explainCommand   `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
-	Doctor    doctorCommand    `cmd:"" help:"Examine Postgres, what is installed, Redis, the socket and the machine, and say what to do. Exit code 0, 1 with warnings, 2 with errors."`
-	Config    configCommand    `cmd:"" help:"Check the configuration, or print it."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve      serveCommand       `cmd:"" help:"Serve clients: answer repeated reads from memory, pass everything else to Postgres."`
+	Install    installCommand     `cmd:"" help:"Put triggers in place, so that changes of tables are known."`
+	Uninstall  uninstallCommand   `cmd:"" help:"Remove everything that install put into the database."`
+	Suspend    suspendCommand     `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
+	Resume     resumeCommand      `cmd:"" help:"Put back what suspend took away, and cache again."`
+	Explain    explainCommand     `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
+	Purge      purgeCommand       `cmd:"" help:"End answers before their time, in every sidecar of a database."`
+	Doctor     doctorCommand      `cmd:"" help:"Examine Postgres, what is installed, Redis, the socket and the machine, and say what to do. Exit code 0, 1 with warnings, 2 with errors."`
+	Health     healthcheckCommand `cmd:"" name:"healthcheck" help:"Say in one line whether a running sidecar is well. Exit code 0 or 1."`
+	Stats      statsCommand       `cmd:"" help:"Print what a running sidecar counts."`
+	Config     configCommand      `cmd:"" help:"Check the configuration, or print it."`
+	Completion completionCommand  `cmd:"" help:"Print what bash, zsh or fish need to complete commands and options."`
+	Man        manCommand         `cmd:"" help:"Print the manual page (freshet man | man -l -)."`
+	Version    versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // output is where a command writes.
@@ -72,6 +77,7 @@ func runCommand(ctx context.Context, arguments []string, out output) (code int) 
 	if err != nil {
 		return report(out, err)
 	}
+	answerCompletion(parser)
 	parsed, err := parser.Parse(arguments)
 	command := chosenCommand(err)
 	misspelled := checkEnvironment(parser.Model.Node, os.Environ())

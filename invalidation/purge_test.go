@@ -1,0 +1,56 @@
+package invalidation
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+func TestPurgeEndsWhatItNames(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
+CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9);
+CREATE TABLE other (id int PRIMARY KEY)`)
+	db.install("public.*")
+	f := db.follow(nil)
+	kinds := [][]string{{"fruit"}, {"fruit/id=1", "fruit/*"}, {"parted"}, {"other"}}
+	load := func() (entries []*fence.Ticket) {
+		f.confirmNow()
+		for _, texts := range kinds {
+			entries = append(entries, f.load(append(db.spell(texts...), fence.SchemaText)...))
+		}
+		return entries
+	}
+	for _, c := range []struct {
+		patterns []string
+		names    string
+		left     []bool // by kind
+	}{
+		{[]string{"public.fruit"}, "[public.fruit]", []bool{false, false, true, true}},
+		{[]string{"public.part"}, "[public.part]", []bool{true, true, false, true}},
+		{[]string{"public.f*", "public.other"}, "[public.fruit public.other]", []bool{false, false, true, false}},
+		{[]string{"public.none"}, "[]", []bool{true, true, true, true}},
+		{nil, "[]", []bool{false, false, false, false}},
+	} {
+		entries := load()
+		var names []string
+		var err error
+		if c.patterns == nil {
+			err = PurgeAll(t.Context(), db.Conn)
+		} else {
+			names, err = Purge(t.Context(), db.Conn, c.patterns)
+		}
+		if err != nil || fmt.Sprint(names) != c.names {
+			t.Errorf("%v: purged %v, error %v", c.patterns, names, err)
+		}
+		f.confirmNow()
+		for i, entry := range entries {
+			f.wantAdmitted(entry, c.left[i], fmt.Sprint(kinds[i], " after ", c.patterns))
+		}
+	}
+	if _, err := Purge(t.Context(), db.Conn, []string{"fruit"}); err == nil {
+		t.Error("a pattern without a schema was taken")
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/transport"
+)
+
+const (
+	// askMax bounds a question to a sidecar.
+	askMax = 5 * time.Second
+	// answerMax bounds its answer, in bytes.
+	answerMax = 16 << 20
+)
+
+// adminFlags say where a running sidecar is asked.
+type adminFlags struct {
+	Admin  string     `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the sidecar's live page."`
+	Config configFile `placeholder:"FILE" help:"YAML file as for serve; admin is taken from it. Default: none."`
+}
+
+// ask gets a path of the admin address.
+func (a adminFlags) ask(ctx context.Context, path string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askMax)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Admin+path, nil)
+	if err != nil {
+		return 0, nil, usage("ask the sidecar: --admin %s is no address: %w", a.Admin, err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask the sidecar: %w", err)
+	}
+	defer response.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(response.Body, answerMax)); err != nil {
+		return 0, nil, fmt.Errorf("ask the sidecar: %w", err)
+	}
+	return response.StatusCode, body, nil
+}
+
+// stats asks for the statistics.
+func (a adminFlags) stats(ctx context.Context) (s dashboard.Stats, raw []byte, err error) {
+	status, raw, err := a.ask(ctx, "/api/v1/stats")
+	if err != nil {
+		return s, nil, err
+	}
+	if status != http.StatusOK {
+		return s, nil, fmt.Errorf("ask the sidecar: %s answers %d to a question for statistics: is it another program?", a.Admin, status)
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, nil, fmt.Errorf("read the sidecar's statistics: %w", err)
+	}
+	return s, raw, nil
+}
+
+// healthcheckCommand is for containers, which may have no other program.
+type healthcheckCommand struct {
+	adminFlags
+	Live      bool   `help:"Ask only whether the process runs. Default: whether clients should be sent to it."`
+	SocketDir string `placeholder:"DIR" help:"Where there is no live page (--admin off): whether somebody listens on the socket."`
+	Port      int    `default:"6432" placeholder:"N" help:"Port number of the socket."`
+}
+
+// Run asks. The exit code is 0 or 1, and one line says why.
+func (c *healthcheckCommand) Run(ctx context.Context, out *output) error {
+	text, err := c.answer(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out.stdout, text)
+	return err
+}
+
+func (c *healthcheckCommand) answer(ctx context.Context) (string, error) {
+	if c.Admin == "off" || c.Admin == "" {
+		return c.listens(ctx)
+	}
+	path := "/readyz"
+	if c.Live {
+		path = "/livez"
+	}
+	status, body, err := c.ask(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	if status != http.StatusOK {
+		return "", errors.New(oneLine(string(body)))
+	}
+	return oneLine(string(body)), nil
+}
+
+func (c *healthcheckCommand) listens(ctx context.Context) (string, error) {
+	if c.SocketDir == "" {
+		return "", usage("there is no live page to ask: name the socket with --socket-dir")
+	}
+	path := transport.SocketPath(c.SocketDir, c.Port)
+	dialer := net.Dialer{Timeout: askMax}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return "", fmt.Errorf("ask the sidecar: %w", err)
+	}
+	return "listening", conn.Close()
+}

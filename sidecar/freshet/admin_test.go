@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+func TestHealthcheckAndStats(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	c := testConfig(t, dsn, "--watch", "public.*")
+	s := start(t, c)
+	eventually(t, func() string { return notReady(s) })
+	conn := client(t, s)
+	for range 20 {
+		var name string
+		if err := conn.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		arguments []string
+		code      int
+		out, err  string
+	}{
+		{[]string{"healthcheck", "--admin", s.AdminAddress()}, exitOK, "ready\n", ""},
+		{[]string{"healthcheck", "--live", "--admin", s.AdminAddress()}, exitOK, "live\n", ""},
+		{[]string{"healthcheck", "--admin", "off", "--socket-dir", c.SocketDir}, exitOK, "listening\n", ""},
+		{[]string{"healthcheck", "--admin", "off", "--socket-dir", c.SocketDir, "--port", "6433"}, exitFailure, "", "no such file"},
+		{[]string{"healthcheck", "--admin", "off"}, exitUsage, "", "--socket-dir"},
+		{[]string{"stats", "--admin", s.AdminAddress()}, exitOK, "hit_l1", ""},
+		{[]string{"stats", "--admin", s.AdminAddress()}, exitOK, "1 watched, 0 problems", ""},
+		{[]string{"stats", "--admin", s.AdminAddress(), "--watch", "1ms"}, exitUsage, "", "too short"},
+	} {
+		code, stdout, stderr := freshet(t, c.arguments...)
+		if code != c.code || !strings.Contains(stdout, c.out) || !strings.Contains(stderr, c.err) || (stderr == "") != (code == exitOK) {
+			t.Errorf("%v: exit code %d, %q, %q", c.arguments, code, stdout, stderr)
+		}
+	}
+	code, stdout, stderr := freshet(t, "stats", "--json", "--admin", s.AdminAddress())
+	var stats dashboard.Stats
+	if err := json.Unmarshal([]byte(stdout), &stats); err != nil || code != exitOK || stats.WatchedTables != 1 {
+		t.Errorf("exit code %d, %v, %s%s", code, err, stdout, stderr)
+	}
+}
+
+func TestHealthcheckOfWhatIsNotReady(t *testing.T) {
+	s := start(t, testConfig(t, "host=/nowhere user=u"))
+	code, stdout, stderr := freshet(t, "healthcheck", "--admin", s.AdminAddress())
+	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "not ready: no look at the outbox") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	if code, stdout, _ := freshet(t, "healthcheck", "--live", "--admin", s.AdminAddress()); code != exitOK || stdout != "live\n" {
+		t.Errorf("exit code %d, %q", code, stdout)
+	}
+}
+
+func TestStatsCountSinceTheLastReading(t *testing.T) {
+	t.Parallel()
+	before := dashboard.Stats{UptimeSeconds: 10, Queries: map[string]uint64{"hit_l1": 100, "bypass": 50}, Bypasses: map[string]uint64{"write": 50}}
+	now := dashboard.Stats{UptimeSeconds: 12, Queries: map[string]uint64{"hit_l1": 103, "miss": 1, "bypass": 54}, Bypasses: map[string]uint64{"write": 50, "volatile": 4}, BypassAdvice: map[string]string{"volatile": "do this"}}
+	var text strings.Builder
+	if err := printStats(&text, &now, &before); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"2s, 0 clients now, 4 statements a second", "37.5 % of all statements, 75.0 % of those that can be cached", "volatile", "4: do this"} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("%q is missing:\n%s", part, text.String())
+		}
+	}
+	if strings.Contains(text.String(), "write") {
+		t.Errorf("a reason that nobody had meanwhile:\n%s", text.String())
+	}
+}

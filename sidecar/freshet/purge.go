@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/freshet/freshet/invalidation"
+)
+
+// purgeCommand ends answers before their time, in every sidecar: for what no trigger
+// sees, such as a function that was declared wrongly or a restored file.
+type purgeCommand struct {
+	upstreamFlag
+	Primary string     `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: the event is written there."`
+	All     bool       `help:"End every answer of the database." xor:"what"`
+	Table   watchList  `placeholder:"PATTERN" help:"End what depends on a watched table, such as shop.orders or shop.*." xor:"what"`
+	Yes     bool       `help:"Do not ask. Default: what is purged has to be typed."`
+	Config  configFile `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
+}
+
+// exitNothing: nothing matched.
+const exitNothing = 3
+
+// errUnconfirmed is returned where nobody said yes.
+var errUnconfirmed = errors.New("nothing was purged: it was not confirmed")
+
+// Run purges.
+func (c *purgeCommand) Run(ctx context.Context, out *output) error {
+	if !c.All && len(c.Table) == 0 {
+		return usage("say what to purge: --all, or --table shop.orders")
+	}
+	if err := c.confirm(os.Stdin, out.stderr); err != nil {
+		return err
+	}
+	flag, dsn := "--upstream", c.Upstream
+	if c.Primary != "" {
+		flag, dsn = "--primary", c.Primary
+	}
+	conn, err := c.connectTo(ctx, flag, dsn)
+	if err != nil {
+		return err
+	}
+	defer closeConnection(conn)
+	database := conn.Config().Database
+	if c.All {
+		if err := invalidation.PurgeAll(ctx, conn); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out.stdout, "every answer of database %s was ended; sidecars follow within --poll\n", database)
+		return err
+	}
+	names, err := invalidation.Purge(ctx, conn, c.Table)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return codedError{fmt.Errorf("nothing was purged: no table that is watched in database %s matches %s", database, strings.Join(c.Table, ", ")), exitNothing}
+	}
+	_, err = fmt.Fprintf(out.stdout, "what depends on %s of database %s was ended (%s); sidecars follow within --poll\n", plural(len(names), "table"), database, strings.Join(names, ", "))
+	return err
+}
+
+// confirm lets a person type what is to be purged.
+func (c *purgeCommand) confirm(from io.Reader, to io.Writer) error {
+	if c.Yes {
+		return nil
+	}
+	word := "all"
+	if !c.All {
+		word = strings.Join(c.Table, ",")
+	}
+	_, _ = fmt.Fprintf(to, "Every sidecar will ask Postgres again. Type %s to go on: ", word)
+	line, err := bufio.NewReader(from).ReadString('\n')
+	switch {
+	case err != nil && line == "":
+		return usage("nobody answers: say --yes")
+	case strings.TrimSpace(line) != word:
+		return errUnconfirmed
+	}
+	return nil
+}

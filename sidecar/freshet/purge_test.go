@@ -1,0 +1,77 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestPurgeReachesASidecar(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
+	conn := client(t, s)
+	read := func() (name string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for _, what := range [][]string{{"--table", "public.fruit"}, {"--all"}} {
+		before := read()
+		hits := s.Report().Queries["hit_l1"]
+		eventually(t, func() string {
+			if read(); s.Report().Queries["hit_l1"] == hits {
+				return "never hits"
+			}
+			return ""
+		})
+		events := s.Report().InvalidationEvents
+		code, stdout, stderr := freshet(t, append([]string{"purge", "--yes", "--upstream", dsn}, what...)...)
+		if code != exitOK || !strings.Contains(stdout, "sidecars follow") {
+			t.Fatalf("exit code %d, %s%s", code, stdout, stderr)
+		}
+		eventually(t, func() string {
+			if s.Report().InvalidationEvents == events {
+				return "the event does not arrive"
+			}
+			return ""
+		})
+		misses := s.Report().Queries["miss"] + s.Report().Queries["bypass"]
+		if after := read(); after != before {
+			t.Errorf("read %q, and %q before", after, before)
+		}
+		if s.Report().Queries["miss"]+s.Report().Queries["bypass"] == misses {
+			t.Errorf("%v: answered from memory after the purge", what)
+		}
+	}
+}
+
+func TestPurgeIsGuarded(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	for typed, want := range map[string]string{"public.fruit\n": "", "yes\n": "not confirmed", "": "say --yes"} {
+		err := (&purgeCommand{Table: watchList{"public.fruit"}}).confirm(strings.NewReader(typed), io.Discard)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("typed %q: error %v, want %q", typed, err, want)
+		}
+	}
+	for _, c := range []struct {
+		arguments []string
+		code      int
+		says      string
+	}{
+		{[]string{"--yes"}, exitUsage, "say what to purge"},
+		{[]string{"--all"}, exitUsage, "say --yes"},
+		{[]string{"--yes", "--all", "--table", "a.b"}, exitUsage, "can't be used together"},
+		{[]string{"--yes", "--table", "public.friut"}, exitNothing, "no table that is watched"},
+		{[]string{"--yes", "--table", "fruit"}, exitFailure, "schema.table"},
+	} {
+		code, stdout, stderr := freshet(t, append([]string{"purge", "--upstream", dsn}, c.arguments...)...)
+		if code != c.code || stdout != "" || !strings.Contains(stderr, c.says) {
+			t.Errorf("%v: exit code %d, %q, %q", c.arguments, code, stdout, stderr)
+		}
+	}
+}
