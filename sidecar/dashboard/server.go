@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ const (
 type Options struct {
 	// Address is host:port to listen on. A port of 0 takes a free one. Required.
 	Address string
+	// Listener, unless nil, is used in place of one at Address.
+	Listener net.Listener
 	// StatsFunc reads the sidecar. It is called for every request and once a
 	// second, concurrently, and must not wait. Required.
 	StatsFunc func() Stats
@@ -51,7 +54,10 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	listener, err := net.Listen("tcp", o.Address)
+	listener, err := o.Listener, error(nil)
+	if listener == nil {
+		listener, err = net.Listen("tcp", o.Address)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on admin address %s: another program uses it; choose another one with --admin HOST:PORT, or turn the dashboard off with --admin off: %w", o.Address, err)
 	}
@@ -72,6 +78,16 @@ func New(o Options) (*Server, error) {
 
 // Address is where the server listens, with the port that it got.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// File is a copy of what is listened on, for a process that takes over. The caller closes
+// it.
+func (s *Server) File() (*os.File, error) {
+	l, ok := s.listener.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("hand over the admin address: %T is no TCP socket", s.listener)
+	}
+	return l.File()
+}
 
 // Close stops listening without having run.
 func (s *Server) Close() error { return s.listener.Close() }

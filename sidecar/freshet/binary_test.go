@@ -90,7 +90,14 @@ func (b *logBuffer) String() string {
 // serve starts the program and waits for its line.
 func serve(t *testing.T, arguments ...string) *serving {
 	t.Helper()
-	s := &serving{command: exec.Command(binary(t), append([]string{"serve"}, arguments...)...)}
+	return serveBy(t, exec.Command(binary(t), append([]string{"serve"}, arguments...)...))
+}
+
+// serveBy is serve for another command, to which files are handed.
+func serveBy(t *testing.T, command *exec.Cmd, files ...*os.File) *serving {
+	t.Helper()
+	command.ExtraFiles = files
+	s := &serving{command: command}
 	stdout, err := s.command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type config struct {
 	Port         int               `default:"6432" placeholder:"N" help:"Port number: part of the socket's name, as for Postgres (DIR/.s.PGSQL.N)."`
 	SocketMode   socketMode        `default:"0660" placeholder:"MODE" help:"Permissions of the socket, in octal digits: who may connect to it at all."`
 	SocketGroup  string            `placeholder:"GROUP" help:"Group that owns the socket, by name or number. Default: the one that the process runs as."`
+	TakeOver     bool              `help:"Take the place of the sidecar that listens on the socket, if one does: it hands its sockets over, so that nobody who connects is refused, and ends when its clients have left, after --drain at the latest."`
+	Drain        time.Duration     `default:"30s" placeholder:"DURATION" help:"How long clients may finish what they are doing when the sidecar ends. What takes longer is cancelled in Postgres."`
 	Passwordless wire.Passwordless `default:"own" enum:"own,any" placeholder:"WHO" help:"Which role a client may be where Postgres asks it for nothing (peer, ident, trust): own, the role with the name of the client's operating system user; or any."`
 	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
 	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
@@ -73,6 +75,11 @@ func parseDSN(flag, dsn string) (*pgx.ConnConfig, error) {
 
 // sidecar checks the configuration and makes what it describes. The caller must run it.
 func (c *config) sidecar(logger *slog.Logger) (*run.Sidecar, error) {
+	return c.sidecarOn(nil, logger)
+}
+
+// sidecarOn is sidecar with listeners that somebody else has opened.
+func (c *config) sidecarOn(listeners map[string]net.Listener, logger *slog.Logger) (*run.Sidecar, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
@@ -83,7 +90,7 @@ func (c *config) sidecar(logger *slog.Logger) (*run.Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	options.Logger = logger
+	options.Logger, options.Listeners = logger, listeners
 	s, err := run.New(options)
 	if misuse, ok := errors.AsType[*run.MisuseError](err); ok {
 		return nil, codedError{misuse, exitUsage}
@@ -100,6 +107,8 @@ func (c *config) options() (o run.Options, err error) {
 		SocketGroup:   c.SocketGroup,
 		ListenTCP:     c.ListenTCP,
 		Passwordless:  c.Passwordless,
+		TakeOver:      c.TakeOver,
+		Drain:         c.Drain,
 		RedisURL:      c.Redis,
 		RedisPolicy:   c.RedisPolicy,
 		RedisCompress: c.RedisCompress,
@@ -166,6 +175,7 @@ const (
 	maxEntryMin  = 1 << 10
 	stalenessMin = time.Millisecond
 	pollMin      = time.Millisecond
+	drainMin     = 10 * time.Millisecond
 	ttlMin       = time.Second
 )
 
@@ -213,7 +223,7 @@ func (c *config) validate() error {
 		name  string
 		value time.Duration
 		least time.Duration
-	}{{"staleness", c.Staleness, stalenessMin}, {"poll", c.Poll, pollMin}, {"ttl", c.TTL, ttlMin}} {
+	}{{"staleness", c.Staleness, stalenessMin}, {"poll", c.Poll, pollMin}, {"ttl", c.TTL, ttlMin}, {"drain", c.Drain, drainMin}} {
 		if d.value < d.least {
 			wrong("--%s %s is too short: give at least %s", d.name, d.value, d.least)
 		}

@@ -28,7 +28,11 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	for _, dsn := range []string{c.Upstream, c.Primary} {
 		warnOfPassword(logger, os.Args, dsn)
 	}
-	s, err := c.sidecar(logger)
+	listeners, err := systemdListeners()
+	if err != nil {
+		return err
+	}
+	s, err := c.sidecarOn(listeners, logger)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
+	"net"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 // notifySystemd tells the service manager about a change of state, if one asked
@@ -12,4 +17,30 @@ func notifySystemd(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("cannot tell the service manager", "state", state, "error", err)
 	}
+}
+
+// systemdListeners are the sockets that the service manager has opened and keeps open
+// while the sidecar is restarted, by their FileDescriptorName: client, tcp and admin. A
+// single Unix socket is the clients', whatever its name.
+func systemdListeners() (map[string]net.Listener, error) {
+	given, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("take the sockets of the service manager: %w", err)
+	}
+	listeners := map[string]net.Listener{}
+	for name, some := range given {
+		if len(some) != 1 {
+			return nil, usage("the service manager has opened %d sockets of the name %s: give each a FileDescriptorName of its own", len(some), name)
+		}
+		switch name {
+		case run.ClientListener, run.TCPListener, run.AdminListener:
+		default:
+			if _, unix := some[0].(*net.UnixListener); !unix || len(given) > 1 {
+				return nil, usage("the service manager has opened a socket of the name %s: set FileDescriptorName to client, tcp or admin", name)
+			}
+			name = run.ClientListener
+		}
+		listeners[name] = some[0]
+	}
+	return listeners, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -36,6 +37,14 @@ type Options struct {
 	SocketGroup string
 	// ListenTCP is a further address to listen on. Default: none.
 	ListenTCP string
+	// Listeners are those that a service manager has opened, by name (ClientListener and
+	// others); none is opened in their place. Default: none.
+	Listeners map[string]net.Listener
+	// TakeOver has the sidecar take the place of the process that listens on the socket,
+	// if one does, without a moment in which nobody listens.
+	TakeOver bool
+	// Drain is how long clients may go on when the sidecar ends. Default: that of the wire.
+	Drain time.Duration
 	// Passwordless says which role a client may be where Postgres asks it for nothing.
 	Passwordless wire.Passwordless
 

@@ -25,6 +25,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -49,6 +50,7 @@ type Sidecar struct {
 	admin    *dashboard.Server // nil: off
 
 	reloads   reloads
+	taken     *transport.Taken // nil: nobody's place was taken
 	listening atomic.Bool
 	ready     chan struct{}
 }
@@ -70,6 +72,15 @@ func New(o Options) (*Sidecar, error) {
 }
 
 func (s *Sidecar) build() (err error) {
+	inherited, err := s.inherit()
+	defer func() {
+		if err != nil {
+			inherited.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	if err := s.buildFollower(); err != nil {
 		return err
 	}
@@ -82,12 +93,12 @@ func (s *Sidecar) build() (err error) {
 		return err
 	}
 	if s.options.Admin != "" {
-		s.admin, err = dashboard.New(dashboard.Options{Address: s.options.Admin, StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
+		s.admin, err = dashboard.New(dashboard.Options{Address: s.options.Admin, Listener: s.options.Listeners[AdminListener], StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
 		if err != nil {
 			return err
 		}
 	}
-	return s.buildServer()
+	return s.buildServer(inherited)
 }
 
 func (s *Sidecar) buildFollower() (err error) {
@@ -143,7 +154,7 @@ func (s *Sidecar) buildCache() (err error) {
 	return err
 }
 
-func (s *Sidecar) buildServer() (err error) {
+func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 	followed := s.options.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
 		ConnConfig:    followed.Config,
@@ -163,6 +174,8 @@ func (s *Sidecar) buildServer() (err error) {
 		SocketGroup:  s.options.SocketGroup,
 		ListenTCP:    s.options.ListenTCP,
 		Passwordless: s.options.Passwordless,
+		Inherited:    inherited,
+		Drain:        s.options.Drain,
 		Cache:        s.cache,
 		Fence:        s.fence,
 		Follower:     s.follower,
@@ -185,21 +198,33 @@ func (s *Sidecar) buildServer() (err error) {
 func (s *Sidecar) Run(ctx context.Context) error {
 	defer s.Close()
 	parts, ctx := errgroup.WithContext(ctx)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	// Clients may stay for longer than others can connect: what answers them goes on.
+	accepting, leave := context.WithCancel(ctx)
+	defer leave()
 	parts.Go(func() error { return s.follower.Run(ctx) })
 	if s.standby != nil {
 		parts.Go(func() error { return s.standby.Run(ctx) })
 	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
-	parts.Go(func() error { return s.server.Run(ctx) })
+	parts.Go(func() error {
+		defer end()
+		return s.server.Run(accepting)
+	})
 	if s.admin != nil {
-		parts.Go(func() error { return s.admin.Run(ctx) })
+		parts.Go(func() error { return s.admin.Run(accepting) })
 	}
 	s.listening.Store(true)
-	context.AfterFunc(ctx, func() { s.listening.Store(false) })
+	context.AfterFunc(accepting, func() { s.listening.Store(false) })
 	s.logListening()
 	parts.Go(func() error {
 		s.awaitFirstLook(ctx)
 		close(s.ready)
+		return nil
+	})
+	parts.Go(func() error {
+		s.succeed(ctx, leave)
 		return nil
 	})
 	return parts.Wait()
@@ -207,6 +232,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 
 // Close ends what New began, as far as it came. Run does so by itself.
 func (s *Sidecar) Close() {
+	if s.taken != nil {
+		s.taken.Close()
+	}
 	if s.admin != nil {
 		_ = s.admin.Close() // closed already if it ran
 	}

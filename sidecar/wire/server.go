@@ -16,7 +16,6 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
-	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -61,6 +60,9 @@ type Options struct {
 	// Learn, unless nil, is asked to have a column watched, by its table's root and
 	// its name, once a shape has missed often for want of it. It must return at once.
 	Learn func(root uint32, column string)
+	// Inherited are listeners that were opened by somebody else, and are used in place of
+	// those that SocketDir, Port and ListenTCP would have New open.
+	Inherited transport.Inherited
 	// Drain is how long clients that are in the middle of something may go on after
 	// Run was told to end. 0 means 5 s.
 	Drain time.Duration
@@ -102,6 +104,9 @@ type Server struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
+	// left is set by Leave.
+	left atomic.Bool
+
 	mu      sync.Mutex
 	closing bool
 }
@@ -124,7 +129,7 @@ func New(o Options) (*Server, error) {
 	if err := o.Passwordless.check(); err != nil {
 		return nil, fmt.Errorf("make sidecar: %w", err)
 	}
-	socket, err := transport.ListenUnix(o.SocketDir, o.Port, transport.SocketAccess{Mode: o.SocketMode, Group: o.SocketGroup})
+	socket, err := listenUnix(o)
 	if err != nil {
 		return nil, err
 	}
@@ -137,15 +142,35 @@ func New(o Options) (*Server, error) {
 	}
 	s.shortRuns.Store(shortRunsMin)
 	s.background, s.stop = context.WithCancel(context.Background())
-	if o.ListenTCP != "" {
-		tcp, err := net.Listen("tcp", o.ListenTCP)
-		if err != nil {
-			socket.Close()
-			return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
-		}
+	tcp, err := listenTCP(o)
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	if tcp != nil {
 		s.listeners = append(s.listeners, tcp)
 	}
 	return s, nil
+}
+
+// listenUnix opens the socket of clients, unless somebody did.
+func listenUnix(o Options) (*transport.Socket, error) {
+	if o.Inherited.Client != nil {
+		return transport.Adopt(o.SocketDir, o.Port, o.Inherited)
+	}
+	return transport.ListenUnix(o.SocketDir, o.Port, transport.SocketAccess{Mode: o.SocketMode, Group: o.SocketGroup})
+}
+
+// listenTCP listens beside the socket, unless somebody does; nil if nobody is to.
+func listenTCP(o Options) (net.Listener, error) {
+	if o.Inherited.TCP != nil || o.ListenTCP == "" {
+		return o.Inherited.TCP, nil
+	}
+	tcp, err := net.Listen("tcp", o.ListenTCP)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
+	}
+	return tcp, nil
 }
 
 // SocketPath returns the path of the Unix socket.
@@ -171,9 +196,6 @@ func (s *Server) SchemaChanged() {
 		c.talk.soil() // by a reload of the configuration
 	})
 }
-
-// drainDefault is Options.Drain when it is 0.
-const drainDefault = 5 * time.Second
 
 // Run serves clients until ctx ends, then lets those finish that wait for an
 // answer, for at most Options.Drain, and closes all.
@@ -233,62 +255,4 @@ func (s *Server) enter() bool {
 	s.counters.sessions.Add(1)
 	s.counters.SessionsTotal.Add(1)
 	return true
-}
-
-// drain stops accepting, ends idle sessions at once and the others when they
-// have their answer or the time for it is over.
-func (s *Server) drain() {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	s.socket.Close()
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	patience := time.NewTimer(s.drainFor)
-	defer patience.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		s.sessions.each((*session).endIfIdle)
-		select {
-		case <-done:
-			s.stop()
-			return
-		case <-tick.C:
-			continue
-		case <-patience.C:
-		}
-		break
-	}
-	s.logger.Warn("closing clients that were still busy", "clients", s.counters.sessions.Load())
-	s.stop() // and so hangs up
-	<-done
-}
-
-var shutdownResponse = protocol.ErrorResponse("FATAL", "57P01", "terminating connection because the cache's sidecar is shutting down",
-	"Connect again when it is back, or to Postgres itself.")
-
-// goodbyeWaitMax is how long a client that does not read may hold up the end.
-const goodbyeWaitMax = 10 * time.Millisecond
-
-// endIfIdle ends a session to which nothing is owed.
-func (s *session) endIfIdle() {
-	if !s.writeMu.TryLock() {
-		return // it is being written to, perhaps for long
-	}
-	defer s.writeMu.Unlock()
-	s.talk.mu.Lock()
-	defer s.talk.mu.Unlock()
-	if !s.talk.idleLocked() {
-		return
-	}
-	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))
-	_, _ = s.client.Write(shutdownResponse) // the client may be gone
-	s.client.HangUp()
 }

@@ -88,6 +88,7 @@ type session struct {
 	relay relay
 
 	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
+	quiet   quietness
 
 	// talk is shared by both goroutines: see there.
 	talk conversation

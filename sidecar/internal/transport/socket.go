@@ -108,16 +108,9 @@ func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
 	if err := os.MkdirAll(dir, 0o770); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
 	}
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := lockBeside(path)
 	if err != nil {
-		return nil, fmt.Errorf("open socket lock: %w; choose a --socket-dir that this process may write to, and that no other user has used", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("listen on %s: another sidecar listens there: stop it, or choose another --port or --socket-dir", path)
-		}
-		return nil, fmt.Errorf("lock socket: %w", err)
+		return nil, err
 	}
 	if other, err := net.Dial("unix", path); err == nil {
 		other.Close()
@@ -139,6 +132,34 @@ func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
 		return nil, err
 	}
 	return &Socket{Path: path, Listener: listener, lock: lock}, nil
+}
+
+// lockBeside takes the lock of the socket at path.
+func lockBeside(path string) (*os.File, error) {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open socket lock: %w; choose a --socket-dir that this process may write to, and that no other user has used", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("listen on %s: another sidecar listens there: stop it, take its place with --take-over, or choose another --port or --socket-dir", path)
+		}
+		return nil, fmt.Errorf("lock socket: %w", err)
+	}
+	return lock, nil
+}
+
+// copyFile is another descriptor of the same open file, and of its locks.
+func copyFile(f *os.File) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	descriptor, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(descriptor)
+	return os.NewFile(uintptr(descriptor), f.Name()), nil
 }
 
 // listenClosed listens on a socket that nobody else can connect to yet: it must not

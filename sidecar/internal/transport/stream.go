@@ -37,6 +37,7 @@ type Stream struct {
 	// The fields down here belong to who writes. writeStep is made once, so that a
 	// write allocates nothing.
 	writeStep func(fd uintptr) bool
+	writes    uint64
 	unsent    []byte
 	sent      int
 }
@@ -145,6 +146,7 @@ func (s *Stream) readUntilDrained(fd int, in *Buffer, deal Deal) (done bool, end
 
 // Write writes all of b.
 func (s *Stream) Write(b []byte) (int, error) {
+	s.writes++
 	n := 0
 	if s.raw != nil {
 		n = s.writeNow(b)
@@ -155,6 +157,9 @@ func (s *Stream) Write(b []byte) (int, error) {
 	rest, err := s.Conn.Write(b[n:])
 	return n + rest, err
 }
+
+// Writes counts the calls of Write. It is for who writes.
+func (s *Stream) Writes() uint64 { return s.writes }
 
 // writeNow writes what there is room for. Whatever goes wrong shows again when
 // the rest is written as usual.

@@ -1,0 +1,93 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+
+	"github.com/freshet/freshet/sidecar/internal/transport"
+)
+
+// The names of listeners, among those of Options.Listeners and of what one process hands
+// over to the next.
+const (
+	ClientListener = "client"
+	TCPListener    = "tcp"
+	AdminListener  = "admin"
+	lockFile       = "lock"
+)
+
+// inherit takes the listeners that the service manager has opened, or the place of the
+// process that runs now.
+func (s *Sidecar) inherit() (transport.Inherited, error) {
+	var i transport.Inherited
+	i.Client, i.TCP = s.options.Listeners[ClientListener], s.options.Listeners[TCPListener]
+	if !s.options.TakeOver || i.Client != nil {
+		return i, nil
+	}
+	taken, err := transport.TakeOver(s.options.socket())
+	if err != nil || taken == nil {
+		return i, err
+	}
+	s.taken = taken
+	listeners := map[string]net.Listener{}
+	for _, name := range []string{ClientListener, TCPListener, AdminListener} {
+		file, ok := taken.Files[name]
+		if !ok || name == TCPListener && s.options.ListenTCP == "" || name == AdminListener && s.options.Admin == "" {
+			continue
+		}
+		if listeners[name], err = net.FileListener(file); err != nil {
+			return i, fmt.Errorf("take over %s: %w", name, err)
+		}
+	}
+	s.options.Listeners = listeners
+	lock := taken.Files[lockFile]
+	delete(taken.Files, lockFile) // it is the socket's now
+	return transport.Inherited{Client: listeners[ClientListener], TCP: listeners[TCPListener], Lock: lock}, nil
+}
+
+// succeed tells the process whose place this one takes that it serves, once it follows
+// or has tried to, and then offers its own place.
+func (s *Sidecar) succeed(ctx context.Context, leave func()) {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if s.taken != nil {
+		if err := s.taken.Ready(); err != nil {
+			s.logger.Warn("the process before does not hear that this one serves", "error", err)
+		}
+		s.taken.Close()
+		s.logger.Info("took over the sockets of the process before")
+	}
+	offer, err := transport.NewOffer(s.options.socket())
+	if err != nil {
+		s.logger.Warn("no other process can take over without a gap", "error", err)
+		return
+	}
+	if offer.Serve(ctx, s.files) {
+		s.logger.Info("another process took over: clients that are connected may stay for a while")
+		s.server.Leave()
+		leave()
+	}
+}
+
+// files are copies of all that is listened on.
+func (s *Sidecar) files() (map[string]*os.File, error) {
+	files, err := s.server.Files()
+	if err != nil || s.admin == nil {
+		return files, err
+	}
+	admin, err := s.admin.File()
+	if err != nil {
+		return files, err
+	}
+	all := maps.Clone(files)
+	all[AdminListener] = admin
+	return all, nil
+}
