@@ -40,7 +40,7 @@ var groups = []group{
 	{
 		why:   "texts are analysed and compared as UTF8",
 		names: "client_encoding",
-		only:  []string{"UTF8"}, reason: ReasonEncoding,
+		only:  []string{"UTF8", "UNICODE"}, reason: ReasonEncoding,
 	},
 	{
 		why:   "an index gives a random part of what it finds",

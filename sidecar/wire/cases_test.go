@@ -190,6 +190,8 @@ func TestCase12SettingsOfTheTextOfValues(t *testing.T) {
 	}
 	s := compareCase(t, append(scripts,
 		differential{name: "client_encoding", steps: queries("SELECT name FROM item WHERE id = 3", "SET client_encoding = LATIN1", "SELECT 'ü' || name FROM item WHERE id = 3", "RESET client_encoding", "SELECT 'ü' || name FROM item WHERE id = 3")},
+		// Postgres keeps this name of UTF8 as it was written.
+		differential{name: "UTF8 by another name", hits: 3, steps: queries("SET client_encoding = 'UNICODE'", "SELECT 'ü' || name FROM item WHERE id = 3", "SHOW client_encoding", "SELECT 'ü' || name FROM item WHERE id = 3", "SET client_encoding = 'utf-8'", "SELECT 'ü' || name FROM item WHERE id = 3")},
 		differential{name: "xmlbinary", steps: queries("SELECT xmlelement(name x, b) FROM kinds WHERE id = 1", "SET xmlbinary = hex", "SELECT xmlelement(name x, b) FROM kinds WHERE id = 1")},
 	)...)
 	s.wantBypasses(reasons.Encoding)
