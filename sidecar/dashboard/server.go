@@ -32,6 +32,13 @@ type Options struct {
 	Address string
 	// Listener, unless nil, is used in place of one at Address.
 	Listener net.Listener
+	// Token, unless empty, has to be given by whoever asks for anything but /livez and
+	// /readyz: as a bearer token, or as the password of any user. Without one, an address
+	// that others can reach is refused, unless Insecure is set.
+	Token    string
+	Insecure bool
+	// Profile serves net/http/pprof.
+	Profile bool
 	// StatsFunc reads the sidecar. It is called for every request and once a
 	// second, concurrently, and must not wait. Required.
 	StatsFunc func() Stats
@@ -63,6 +70,10 @@ func New(o Options) (*Server, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on admin address %q: --admin takes HOST:PORT, such as 127.0.0.1:7070, or off: %w", o.Address, err)
+	}
+	if o.Token == "" && !o.Insecure && !isLoopback(listener) {
+		listener.Close()
+		return nil, fmt.Errorf("listen on admin address %s: others can reach it: name a file with a token in --admin-token-file, or say --admin-insecure where the network keeps strangers away", listener.Addr())
 	}
 	s := &Server{options: o, listener: listener}
 	s.http = &http.Server{
@@ -150,8 +161,14 @@ func (s *Server) handler() http.Handler {
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,
 	}))
+	if s.options.Profile {
+		handleProfiles(mux)
+	}
 	handler := withHeaders(mux)
-	if address, ok := s.listener.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
+	if s.options.Token != "" {
+		handler = tokenOnly(s.options.Token, handler)
+	}
+	if isLoopback(s.listener) {
 		handler = loopbackOnly(handler)
 	}
 	return handler

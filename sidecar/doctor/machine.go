@@ -3,10 +3,11 @@ package doctor
 import (
 	"math"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/freshet/freshet/cache/fence"
 )
@@ -38,18 +39,11 @@ func ThisMachine() Machine {
 	return m
 }
 
-// memoryLimit reads the limit of the process' control group, of either version, 0 if
-// there is none.
+// memoryLimit is that of the process' control group, 0 if there is none.
 func memoryLimit() int64 {
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// Without a limit it is the word max, or a number that is none in earnest.
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n < math.MaxInt64/2 {
-			return n
-		}
+	limit, err := memlimit.FromCgroup()
+	if err != nil || limit > math.MaxInt64/2 {
+		return 0
 	}
-	return 0
+	return int64(limit)
 }

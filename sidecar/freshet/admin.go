@@ -23,8 +23,9 @@ const (
 
 // adminFlags say where a running sidecar is asked.
 type adminFlags struct {
-	Admin  string     `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the sidecar's live page."`
-	Config configFile `placeholder:"FILE" help:"YAML file as for serve; admin is taken from it. Default: none."`
+	Admin          string     `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the sidecar's live page."`
+	AdminTokenFile string     `placeholder:"FILE" help:"File with the token of that address. Default: none."`
+	Config         configFile `placeholder:"FILE" help:"YAML file as for serve; admin and admin-token-file are taken from it. Default: none."`
 }
 
 // ask gets a path of the admin address.
@@ -34,6 +35,13 @@ func (a adminFlags) ask(ctx context.Context, path string) (status int, body []by
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Admin+path, nil)
 	if err != nil {
 		return 0, nil, usage("ask the sidecar: --admin %s is no address: %w", a.Admin, err)
+	}
+	token, err := readToken(a.AdminTokenFile)
+	if err != nil {
+		return 0, nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -52,6 +60,9 @@ func (a adminFlags) stats(ctx context.Context) (s dashboard.Stats, raw []byte, e
 	status, raw, err := a.ask(ctx, "/api/v1/stats")
 	if err != nil {
 		return s, nil, err
+	}
+	if status == http.StatusUnauthorized {
+		return s, nil, fmt.Errorf("ask the sidecar: %s wants its token: name the file with --admin-token-file", a.Admin)
 	}
 	if status != http.StatusOK {
 		return s, nil, fmt.Errorf("ask the sidecar: %s answers %d to a question for statistics: is it another program?", a.Admin, status)

@@ -42,16 +42,21 @@ type config struct {
 	RedisCompress bool                `help:"Compress what is put into Redis, where that makes it shorter."`
 	RedisKeyFile  string              `placeholder:"FILE" help:"Encrypt and authenticate what is put into Redis, and use nothing else from it: a file with one key a line, 64 hexadecimal digits each (openssl rand -hex 32). The first encrypts, all decrypt. Default: whoever can write to Redis is trusted."`
 
-	Watch        watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
-	LearnColumns bool          `default:"true" negatable:"" help:"Watch further columns of the tables of --watch whose pattern names none, up to twelve, when statements often look rows up by them."`
-	Function     functionList  `placeholder:"FUNCTION" help:"Functions of the database that statements may call and be cached, with what they read: shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items. They must change nothing, and depend on nothing else but their arguments, the role and the usual settings. Default: none."`
-	Admin        string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
-	Memory       byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
-	MaxEntry     byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
-	Staleness    time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
-	Poll         time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
-	TTL          time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
-	LogLevel     logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
+	Watch          watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
+	LearnColumns   bool          `default:"true" negatable:"" help:"Watch further columns of the tables of --watch whose pattern names none, up to twelve, when statements often look rows up by them."`
+	Function       functionList  `placeholder:"FUNCTION" help:"Functions of the database that statements may call and be cached, with what they read: shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items. They must change nothing, and depend on nothing else but their arguments, the role and the usual settings. Default: none."`
+	Admin          string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
+	AdminTokenFile string        `placeholder:"FILE" help:"File with the token that whoever asks the admin address has to give, as a bearer token or as a password of any user; /livez and /readyz need none. Default: none, which only an address that nobody else reaches may do."`
+	AdminInsecure  bool          `help:"Serve the admin address to others without a token. Default: that is refused."`
+	Pprof          bool          `help:"Serve profiles of the program on the admin address, /debug/pprof/. Default: off."`
+	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
+	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
+	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
+	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
+	Poll           time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
+	TTL            time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
+	LogFormat      string        `default:"text" enum:"text,json" placeholder:"FORMAT" help:"How lines of the log are written: text or json."`
+	LogLevel       logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
 }
 
 // upstreamFlag holds the options that every command with a database has.
@@ -109,6 +114,7 @@ func (c *config) options() (o run.Options, err error) {
 		Passwordless:  c.Passwordless,
 		TakeOver:      c.TakeOver,
 		Drain:         c.Drain,
+		ClientsMax:    c.MaxClients,
 		RedisURL:      c.Redis,
 		RedisPolicy:   c.RedisPolicy,
 		RedisCompress: c.RedisCompress,
@@ -123,7 +129,10 @@ func (c *config) options() (o run.Options, err error) {
 		Version:       programVersion(),
 	}
 	if c.adminOn() {
-		o.Admin = c.Admin
+		o.Admin, o.AdminInsecure, o.Profile = c.Admin, c.AdminInsecure, c.Pprof
+		if o.AdminToken, err = readToken(c.AdminTokenFile); err != nil {
+			return o, err
+		}
 	}
 	if o.Upstream, err = c.database("--upstream", c.Upstream); err != nil {
 		return o, err
@@ -203,6 +212,12 @@ func (c *config) validate() error {
 		if err := checkAddress(c.Admin); err != nil {
 			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
 		}
+	}
+	if !c.adminOn() && (c.AdminTokenFile != "" || c.AdminInsecure || c.Pprof) {
+		wrong("--admin-token-file, --admin-insecure and --pprof say how the admin address is served, and it is off: leave them out")
+	}
+	if c.MaxClients < 0 {
+		wrong("--max-clients %d is out of range: give a number of clients, or 0 for as many as Postgres lets", c.MaxClients)
 	}
 	if c.Redis != "" && !hasScheme(c.Redis, redis.Schemes...) {
 		wrong("--redis does not begin with a known scheme: write %s", redis.URLForms)

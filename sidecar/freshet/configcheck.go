@@ -15,7 +15,8 @@ import (
 // and what is wrong with the files and addresses that the options name.
 func (c *config) check() error {
 	_, keys := readKeyFile(c.RedisKeyFile)
-	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function))
+	_, token := readToken(c.AdminTokenFile)
+	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, token, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function))
 }
 
 // checkDSNs reads both DSNs.

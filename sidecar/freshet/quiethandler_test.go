@@ -55,7 +55,7 @@ func TestRememberedLinesAreBounded(t *testing.T) {
 // The items of a list can be told apart.
 func TestListsAreLogged(t *testing.T) {
 	var text bytes.Buffer
-	newLogger(&text, slog.LevelInfo).Info("watch", "columns", []string{"a b", "c"})
+	newLogger(&text, slog.LevelInfo, "text").Info("watch", "columns", []string{"a b", "c"})
 	if !strings.Contains(text.String(), `columns="a b, c"`) {
 		t.Errorf("logged %s", text.String())
 	}

@@ -21,9 +21,10 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) error {
 	level := new(slog.LevelVar)
 	level.Set(c.LogLevel.Level())
-	logger := newLogger(out.stderr, level)
+	logger := newLogger(out.stderr, level, c.LogFormat)
 	hangups := catchHangups()
 	defer hangups.stop()
+	boundMemory(logger)
 	redis.SilenceClient() // what it says is in the stats
 	for _, dsn := range []string{c.Upstream, c.Primary} {
 		warnOfPassword(logger, os.Args, dsn)
@@ -71,8 +72,19 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 }
 
 // newLogger returns what writes lines for people, and repeats none of them too often.
-func newLogger(to io.Writer, level slog.Leveler) *slog.Logger {
+func newLogger(to io.Writer, level slog.Leveler, format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(newQuietHandler(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: unitsAsText})))
+	}
 	return slog.New(newQuietHandler(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: separateItems})))
+}
+
+// unitsAsText writes durations with their unit.
+func unitsAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // separateItems puts commas between the items of a list.

@@ -67,6 +67,13 @@ type Options struct {
 
 	// Admin is the address of the live page. Default: no page.
 	Admin string
+	// AdminToken, AdminInsecure and Profile are the dashboard's Token, Insecure and
+	// Profile.
+	AdminToken    string
+	AdminInsecure bool
+	Profile       bool
+	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.
+	ClientsMax int
 
 	MemoryBytes int64         // most that entries in this process may take
 	EntryMax    int           // largest answer that is kept

@@ -27,11 +27,13 @@ type Changeable struct {
 	TTL       time.Duration
 	EntryMax  int
 	Functions []analysis.Function
+	// ClientsMax counts for who connects from then on.
+	ClientsMax int
 }
 
 // Changeable are those of o.
 func (o *Options) Changeable() Changeable {
-	return Changeable{Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions}
+	return Changeable{Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, ClientsMax: o.ClientsMax}
 }
 
 func (c *Changeable) limits() engine.Limits {
@@ -99,6 +101,7 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	s.follower.SetRetention(wanted.retention())
 	s.follower.SetDefinitions(wanted.definitions())
 	s.cache.SetLimits(wanted.limits())
+	s.server.SetClientsMax(wanted.ClientsMax)
 	s.reloads.inForce = wanted
 	return nil
 }

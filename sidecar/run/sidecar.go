@@ -93,7 +93,11 @@ func (s *Sidecar) build() (err error) {
 		return err
 	}
 	if s.options.Admin != "" {
-		s.admin, err = dashboard.New(dashboard.Options{Address: s.options.Admin, Listener: s.options.Listeners[AdminListener], StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard")})
+		s.admin, err = dashboard.New(dashboard.Options{
+			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
+			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
+			StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard"),
+		})
 		if err != nil {
 			return err
 		}
@@ -176,6 +180,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		Passwordless: s.options.Passwordless,
 		Inherited:    inherited,
 		Drain:        s.options.Drain,
+		ClientsMax:   s.options.ClientsMax,
 		Cache:        s.cache,
 		Fence:        s.fence,
 		Follower:     s.follower,

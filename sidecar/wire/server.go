@@ -63,6 +63,8 @@ type Options struct {
 	// Inherited are listeners that were opened by somebody else, and are used in place of
 	// those that SocketDir, Port and ListenTCP would have New open.
 	Inherited transport.Inherited
+	// ClientsMax is how many clients may be connected. 0 means as many as Postgres lets.
+	ClientsMax int
 	// Drain is how long clients that are in the middle of something may go on after
 	// Run was told to end. 0 means 5 s.
 	Drain time.Duration
@@ -104,6 +106,8 @@ type Server struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
+	// clientsMax is Options.ClientsMax, until SetClientsMax.
+	clientsMax atomic.Int64
 	// left is set by Leave.
 	left atomic.Bool
 
@@ -141,6 +145,7 @@ func New(o Options) (*Server, error) {
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
 	}
 	s.shortRuns.Store(shortRunsMin)
+	s.SetClientsMax(o.ClientsMax)
 	s.background, s.stop = context.WithCancel(context.Background())
 	tcp, err := listenTCP(o)
 	if err != nil {
@@ -171,6 +176,15 @@ func listenTCP(o Options) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
 	}
 	return tcp, nil
+}
+
+// SetClientsMax changes Options.ClientsMax for who connects from now on.
+func (s *Server) SetClientsMax(n int) { s.clientsMax.Store(int64(n)) }
+
+// full reports whether more clients are connected than may be.
+func (s *Server) full() bool {
+	most := s.clientsMax.Load()
+	return most > 0 && s.counters.sessions.Load() > most
 }
 
 // SocketPath returns the path of the Unix socket.

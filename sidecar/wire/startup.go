@@ -34,6 +34,12 @@ func (s *session) start() bool {
 	if !ok {
 		return false
 	}
+	if s.server.full() {
+		s.server.counters.SessionsRefused.Add(1)
+		s.server.logger.Warn("refused a client: as many are connected as may be", "max-clients", s.server.clientsMax.Load())
+		s.refuseStartup("53300", "the cache's sidecar has as many clients as it may have", "Let clients share connections, or raise its --max-clients.")
+		return false
+	}
 	up, err := s.server.upstream.Dial(s.ctx)
 	if err != nil {
 		s.server.counters.SessionsRefused.Add(1)

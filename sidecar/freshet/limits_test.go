@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// More clients than may be are refused as Postgres does; who leaves makes room.
+func TestMoreClientsThanMayBe(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	c := testConfig(t, dsn, "--max-clients", "1")
+	s := start(t, c)
+	first := client(t, s)
+	_, err := pgx.ConnectConfig(t.Context(), s.ClientConfig())
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || refused.Code != "53300" || !strings.Contains(refused.Hint, "--max-clients") {
+		t.Errorf("error %v", err)
+	}
+	r := reloading(s, c)
+	more := c
+	more.MaxClients = 2
+	r.read = func() (config, error) { return more, nil }
+	if _, err := r.change(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := client(t, s)
+	for _, conn := range []*pgx.Conn{first, second} {
+		if err := conn.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.Report().SessionsRefused; n != 1 {
+		t.Errorf("%d were refused", n)
+	}
+}
+
+func TestAdminToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, testConfig(t, "host=/nowhere user=u", "--admin-token-file", path))
+	if code, _, stderr := freshet(t, "stats", "--admin", s.AdminAddress()); code != exitFailure || !strings.Contains(stderr, "--admin-token-file") {
+		t.Errorf("without the token: exit code %d, %s", code, stderr)
+	}
+	if code, stdout, stderr := freshet(t, "stats", "--admin", s.AdminAddress(), "--admin-token-file", path); code != exitOK || !strings.Contains(stdout, "not ready") {
+		t.Errorf("with the token: exit code %d, %s%s", code, stdout, stderr)
+	}
+	if err := os.WriteFile(path, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for arguments, says := range map[string]string{
+		"--admin-token-file " + path:   "openssl rand -hex 16",
+		"--admin-token-file /no/such":  "/no/such",
+		"--admin 0.0.0.0:0":            "--admin-insecure",
+		"--admin off --admin-insecure": "it is off",
+		"--max-clients=-1":             "--max-clients",
+	} {
+		code, _, stderr := freshet(t, append([]string{"serve", "--socket-dir", shortDir(t), "--upstream", "host=/nowhere user=u"}, strings.Fields(arguments)...)...)
+		if code == exitOK || !strings.Contains(stderr, says) || strings.Contains(stderr, "secret") {
+			t.Errorf("%s: exit code %d, %s", arguments, code, stderr)
+		}
+	}
+}
+
+func TestLogInJSON(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	newLogger(&text, slog.LevelInfo, "json").Warn("watch", "columns", []string{"a b", "c"}, "error", errors.New("no"), "took", time.Second)
+	var line struct {
+		Level, Msg, Error, Took string
+		Columns                 []string
+	}
+	if err := json.Unmarshal(text.Bytes(), &line); err != nil || line.Level != "WARN" || line.Msg != "watch" || line.Error != "no" || line.Took != "1s" || len(line.Columns) != 2 {
+		t.Errorf("%s, %v", text.String(), err)
+	}
+}
