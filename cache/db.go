@@ -36,7 +36,10 @@ type DB struct {
 	follow *pgx.ConnConfig // Options.Follow
 	scope  func(context.Context) string
 	logger *slog.Logger
-	tracer pgx.QueryTracer // nil: none
+	// undescribed is set if the pool's statements are sent without having been described:
+	// what types they have then, Postgres finds out from the values.
+	undescribed bool
+	tracer      pgx.QueryTracer // nil: none
 
 	cache    *Cache
 	engine   *engine.Cache // of cache

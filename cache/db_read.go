@@ -25,7 +25,7 @@ type read struct {
 func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
 	reader := readerOf(ctx)
 	b := db.book.Load()
-	if b == nil || reader.bypasses || ctx.Err() != nil {
+	if b == nil || db.undescribed || reader.bypasses || ctx.Err() != nil {
 		return nil
 	}
 	state := db.state(ctx, b)

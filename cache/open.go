@@ -107,6 +107,10 @@ func newDB(pool *pgxpool.Pool, o Options) (*DB, error) {
 		pool: pool, config: config, follow: o.Follow, scope: o.Scope, logger: o.Logger, fence: fence.New(fence.Options{}),
 		tracer: config.ConnConfig.Tracer, ready: make(chan struct{}), changed: make(chan struct{}, 1), questions: make(chan question, questionsMax),
 	}
+	if mode := config.ConnConfig.DefaultQueryExecMode; mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol {
+		db.undescribed = true
+		db.logger.Warn("every read goes to Postgres: pgx describes no statement in the pool's DefaultQueryExecMode", "mode", mode.String())
+	}
 	db.book.Store(newBook())
 	db.closing, db.close = context.WithCancel(context.Background())
 	if err := db.build(o); err != nil {
