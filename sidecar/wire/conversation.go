@@ -63,6 +63,8 @@ type conversation struct {
 	// and reset by beginProbe. changes counts what has set it.
 	dirty   bool
 	changes uint64
+	// disturbed is set with dirty, and reset when Postgres is idle.
+	disturbed bool
 	// shown is set when Postgres has shown the client something, and reset by standing,
 	// which tells of it.
 	shown bool
@@ -182,6 +184,13 @@ func (c *conversation) owed() bool {
 	return c.pending.len() > 0
 }
 
+// nothingOpen reports whether Postgres has answered everything, and is in no transaction.
+func (c *conversation) nothingOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.len() == 0 && c.status == protocol.StatusIdle && !c.groupOpen && !c.unsettledLocked()
+}
+
 // idle is idleLocked for who does not hold mu.
 func (c *conversation) idle() bool {
 	c.mu.Lock()
@@ -213,7 +222,7 @@ func (c *conversation) soil() {
 }
 
 func (c *conversation) soilLocked() {
-	c.dirty = true
+	c.dirty, c.disturbed = true, true
 	c.changes++
 }
 
@@ -223,6 +232,9 @@ func (c *conversation) beginProbe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dirty = false
+	if c.status == protocol.StatusIdle {
+		c.disturbed = false
+	}
 }
 
 // failProbe notes that the settings were not found out.
@@ -263,6 +275,16 @@ func (c *conversation) certain() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.dirty && !c.mistrusted && !c.skipping && c.pending.len() == 0 && !(c.groupOpen && c.groupHarmful)
+}
+
+// undisturbed reports whether all that was sent since Postgres was idle last is known to
+// leave settings and definitions as they were: then what is known of them holds for a
+// message that is sent now, in a transaction too.
+func (c *conversation) undisturbed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.dirty && !c.disturbed && !c.written.definitions && !c.unsettledLocked() &&
+		c.pending.harmful == 0 && !(c.groupOpen && c.groupHarmful)
 }
 
 // leaveOpen notes that a group goes on whose beginning was sent.

@@ -78,6 +78,15 @@ func (e *expect) noteMeaning() {
 type expectations struct {
 	items []expect
 	first int
+	// harmful is how many of them end what may change something.
+	harmful int
+}
+
+// count adds n for an answer that ends what may change something.
+func (q *expectations) count(e *expect, n int) {
+	if e.endsUnit() && !e.harmless {
+		q.harmful += n
+	}
 }
 
 func (q *expectations) len() int { return len(q.items) - q.first }
@@ -89,6 +98,7 @@ func (q *expectations) push(e expect) {
 		q.items, q.first = q.items[:n], 0
 	}
 	q.items = append(q.items, e)
+	q.count(&e, 1)
 }
 
 // head returns the answer that is due, nil if none is.
@@ -100,6 +110,7 @@ func (q *expectations) head() *expect {
 }
 
 func (q *expectations) pop() {
+	q.count(q.head(), -1)
 	q.items[q.first] = expect{}
 	q.first++
 	for q.len() > 0 && q.items[q.first].kind == expectCopyEnd {
@@ -118,6 +129,7 @@ func (q *expectations) dropIgnored() (harmful, ended bool) {
 	n := 0
 	for n < len(following) && following[n].kind == expectSync {
 		harmful = harmful || !following[n].harmless
+		q.count(&following[n], -1)
 		n++
 	}
 	if ended = n < len(following) && following[n].kind == expectCopyEnd; ended {

@@ -261,8 +261,14 @@ func (c *conversation) hearUnitLocked(due *expect, group answeredGroup) (told ne
 	} else if !due.hidden && !due.showsNothing {
 		c.shown = true
 	}
-	if !due.harmless || group.harmful {
+	switch {
+	case !due.harmless || group.harmful:
 		c.soilLocked()
+	case !c.written.nothing():
+		c.changes++ // of rows alone
+	}
+	if c.status == protocol.StatusIdle {
+		c.disturbed = false
 	}
 	if due.timing != nil && !group.failed {
 		due.timing.note(fence.Now().Sub(due.sent))

@@ -14,6 +14,9 @@ type written struct {
 	// definitions is set if it may be more than rows.
 	definitions bool
 	tags        []fence.Tag
+	// analysed is set if tags are by analyses, all of that generation of the schema.
+	analysed   bool
+	generation uint64
 }
 
 // concernsRoles reports whether a command of this tag may have changed what no event
@@ -33,7 +36,10 @@ func (w *written) add(e *effect) {
 		w.anything, w.definitions = true, true
 		return
 	}
-	w.anything = w.anything || e.anyRows
+	w.anything = w.anything || e.anyRows || w.analysed && e.analysed && w.generation != e.generation
+	if e.analysed {
+		w.analysed, w.generation = true, e.generation
+	}
 	for _, tag := range e.tags {
 		if !slices.Contains(w.tags, tag) {
 			w.tags = append(w.tags, tag)

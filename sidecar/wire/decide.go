@@ -99,13 +99,17 @@ func (s *session) answer(unit []byte, how Outcome) error {
 
 // forward sends a unit upstream, with the captures that the plan's wants hold.
 func (s *session) forward(unit []byte, harmless bool) error {
+	s.plan.understood = !harmless && s.understood()
 	if !s.plan.simple {
 		return s.forwardGroup(unit, harmless)
 	}
 	w := &s.plan.wants[0]
 	loading := w.capture
 	w.capture = nil // the next hits leave the plan, which is not to hold the answer for long
-	return s.forwardQuery(unit, harmless, loading)
+	if s.plan.understood {
+		return s.forwardQuery(unit, passage{harmless: !s.reads.Bounded(), writes: w.effect}, nil)
+	}
+	return s.forwardQuery(unit, passage{harmless: harmless}, loading)
 }
 
 // noticed reports whether a notice came with one of the plan's statements.
@@ -171,7 +175,9 @@ func (s *session) refusedBefore() string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
-	if s.plan.asked = !s.known.Holds(); s.plan.asked {
+	s.plan.asked = s.assumption.made
+	if !s.known.Holds() {
+		s.plan.asked = true
 		if reason := s.refreshState(); reason != "" {
 			return reason
 		}

@@ -12,6 +12,9 @@ type effect struct {
 	tags []fence.Tag
 	// anyRows is set if it may be rows of any table.
 	anyRows bool
+	// analysed is set if this is known by an analysis, of that generation of the schema.
+	analysed   bool
+	generation uint64
 }
 
 // rowsEffect is that of what writes rows, of whatever tables, and defines nothing. A
@@ -21,6 +24,23 @@ var rowsEffect = &effect{anyRows: true}
 
 // noEffect is that of what writes nothing.
 var noEffect = &effect{}
+
+// effectOfVerdict is what a statement with this verdict, of a generation, may write. An
+// entry that depends on rows of a table has one of two tags of it, whichever rows they are.
+// Where row security does not apply to a reader, a plan of before may apply it.
+func effectOfVerdict(v *analysis.Verdict, generation uint64) *effect {
+	switch {
+	case v.Cacheable && len(v.Exempt) > 0, !v.Cacheable && v.Effect == nil:
+		return nil
+	case v.Cacheable:
+		return &effect{analysed: true, generation: generation}
+	}
+	e := &effect{analysed: true, generation: generation}
+	for _, root := range v.Effect.Roots {
+		e.tags = append(e.tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))
+	}
+	return e
+}
 
 // writesNothing begins the statements that change settings, names and the course of
 // a transaction, and no rows. Who has deferred triggers run by SET CONSTRAINTS or
@@ -66,7 +86,7 @@ func (e *expect) effectOf() *effect {
 	case expectBind, expectExecute:
 		return e.effect // planning calls functions
 	case expectQuery:
-		if e.harmless {
+		if e.harmless && e.effect == nil {
 			return noEffect
 		}
 		return e.effect

@@ -7,9 +7,21 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
+// passage is what is known of a unit that goes to Postgres.
+type passage struct {
+	// harmless is set if it leaves the session's settings, and its names of statements, as
+	// they are.
+	harmless bool
+	// writes, unless nil, is what it may write, by the analysis.
+	writes *effect
+}
+
+// reads reports whether a unit is known to do nothing but read.
+func (p passage) reads() bool { return p.harmless && p.writes == nil }
+
 // forwardQuery sends a simple Query or a FunctionCall upstream.
-func (s *session) forwardQuery(unit []byte, harmless bool, c *answer.Capture) error {
-	if !harmless {
+func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) error {
+	if !known.harmless {
 		if err := s.catchUp(); err != nil {
 			return err
 		}
@@ -21,15 +33,17 @@ func (s *session) forwardQuery(unit []byte, harmless bool, c *answer.Capture) er
 			return err
 		}
 	}
-	if !harmless {
+	if !known.reads() {
 		if err := s.provideShown(unit, false); err != nil {
 			return err
 		}
 	}
-	e := expect{kind: expectQuery, harmless: harmless, capture: c}
+	e := expect{kind: expectQuery, harmless: known.harmless, capture: c, effect: known.writes}
 	if unit[0] == 'Q' {
-		if !harmless {
+		if !known.harmless {
 			s.statements.mayExecuteIn(unit)
+		}
+		if !known.reads() && e.effect == nil {
 			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
 				e.effect = effectOfText(string(text))
 			}
@@ -57,8 +71,11 @@ func (s *session) expectUnit(e expect) {
 func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	m := s.certain()
 	settled := !s.talk.groupOpen && !s.talk.owed()
+	understood := s.plan.understood
+	reads := harmless
+	harmless = harmless || understood && !s.reads.Bounded()
 	var writes *effect // of the unnamed portal
-	if harmless {
+	if reads {
 		writes = noEffect
 	}
 	var parsed *prepared
@@ -89,7 +106,10 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 				parsed = s.statements.named(name)
 			}
 		case 'B':
-			if !harmless {
+			switch {
+			case understood:
+				writes = wants[0].effect
+			case !reads:
 				writes = nil
 				if name, ok := protocol.StatementOfBind(body); ok && settled && body[0] == 0 {
 					writes = s.effectOfBound(s.statements.named(name), parsed)
@@ -300,7 +320,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	switch beginning[0] {
 	case 'Q', 'F':
 		s.bypass(reasons.TooLong, 1)
-		return s.forwardQuery(beginning, false, nil)
+		return s.forwardQuery(beginning, passage{}, nil)
 	case 'P':
 		name, _, _ := protocol.CutString(body)
 		p := &prepared{}

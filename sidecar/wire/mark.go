@@ -41,12 +41,40 @@ func (s *session) markLocked() {
 			s.server.suspectDefinitions()
 		}
 		now := fence.Now()
-		if w.anything {
+		if w.definitions {
+			s.server.defined(now)
+		}
+		if w.anything || w.analysed && !s.server.reliesOn(w.generation) {
 			s.server.fence.MarkAll(now)
 		}
 		s.server.fence.Mark(now, w.tags)
 	}
 	s.talk.acknowledgedLocked()
+}
+
+// defined notes that by moment at something was acknowledged that may have changed
+// definitions.
+func (s *Server) defined(at fence.Instant) {
+	for {
+		old := s.definedAt.Load()
+		if int64(at) <= old || s.definedAt.CompareAndSwap(old, int64(at)) {
+			return
+		}
+	}
+}
+
+// reliesOn reports whether what analyses of a generation of the schema say of writes is
+// what they did, as far as this sidecar knows: no change of a definition that it has
+// acknowledged is still to be received.
+//
+//  1. an UPDATE is known to write one table;
+//  2. a trigger is made on this table through this sidecar, which writes another one;
+//  3. the UPDATE is executed, and acknowledged; the event of 2 is not received yet;
+//  4. a reader of the other table would find it not marked.
+//
+// Forced by TestTriggerMadeHereMarksItsTables.
+func (s *Server) reliesOn(generation uint64) bool {
+	return int64(s.fence.LookBegan()) >= s.definedAt.Load() && generation == s.verdicts.generation.Load()
 }
 
 // markLost tells the fence that Postgres is gone, with whatever was under way.

@@ -60,7 +60,7 @@ func (s *session) lookup() *engine.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
-	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != engine.Hit {
+	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != engine.Hit || !s.assumptionHolds() {
 		return nil
 	}
 	return entry
@@ -212,7 +212,7 @@ func (s *session) obtain(r *request) obtained {
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
 func (s *session) share(ctx context.Context, flight *engine.Flight, shape uint64) obtained {
-	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
 	entry, tier := flight.Fetch(ctx, shape, answer.Decode)
@@ -223,7 +223,8 @@ func (s *session) share(ctx context.Context, flight *engine.Flight, shape uint64
 func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit:
+	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
+		!s.assumptionHolds():
 		return obtained{}
 	case tier == engine.Shared:
 		return obtained{entry: entry, outcome: HitL2}
@@ -253,9 +254,16 @@ func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Fl
 		return nil
 	}
 	s.server.missed(r.slot)
-	return &answer.Capture{
+	loading := &answer.Capture{
 		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.shape, Flight: flight, SizeMax: c.EntryMax(),
 	}
+	switch {
+	case start.Label.Replica:
+		loading.Certain = s.server.certainReplica(start)
+	case s.assumption.made:
+		loading.Certain = s.server.certainAssumption(s.assumption.generation, fence.Now())
+	}
+	return loading
 }
 
 // label takes the label of a load on this session's connection.

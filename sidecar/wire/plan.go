@@ -29,6 +29,7 @@ type want struct {
 
 	entry   *engine.Entry   // what it is answered with
 	capture *answer.Capture // what it is captured into
+	effect  *effect         // what it may write, if understood has found that out
 }
 
 func (w *want) form() answer.Form {
@@ -61,7 +62,10 @@ type plan struct {
 	wants      []want
 	requests   []request
 	executions int
-	// asked is set by understand if the session's state had to be asked for.
+	// understood is set by forward if all wants have their effect.
+	understood bool
+	// asked is set by understand if the session's state had to be asked for, or rests on an
+	// assumption that takes a look.
 	asked bool
 	// binds is the number of portals that are made.
 	binds int

@@ -92,6 +92,7 @@ func (s *session) adopt(state *probe.State) {
 		s.talk.failProbe()
 		return
 	}
+	s.assumption = assumption{} // it is known now
 	s.noteParseTime(state)
 	if s.talk.loaded.Load() {
 		state.Refuse(reasons.Library)

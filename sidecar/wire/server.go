@@ -81,8 +81,8 @@ type Server struct {
 	replica  Replica // nil: none
 	// learnFunc is Options.Learn.
 	learnFunc func(root uint32, column string)
-	// confirms holds an element for each load on the replica that is being confirmed.
-	confirms chan struct{}
+	// keepings holds an element for each load that waits to be kept.
+	keepings chan struct{}
 	drainFor time.Duration
 	// passwordless is Options.Passwordless; peer tells who a client is.
 	passwordless Passwordless
@@ -92,6 +92,8 @@ type Server struct {
 	logger      *slog.Logger
 	verdicts    *verdicts
 	counters    counters
+	// definedAt is when something was acknowledged last that may have changed definitions.
+	definedAt atomic.Int64
 	// asking is how long a read takes to ask for all that is not known.
 	asking average
 	// shortRuns is shortRunsMin, unless a test wants more reads spared, or none.
@@ -139,7 +141,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
-		replica: o.Replica, confirms: make(chan struct{}, replicaConfirmsMax),
+		replica: o.Replica, keepings: make(chan struct{}, keepingMax),
 		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),

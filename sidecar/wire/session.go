@@ -57,6 +57,11 @@ type session struct {
 	wasShown bool
 	// known is what is known of the session's settings.
 	known probe.Known
+	// assumption is what known is relied on for: see understood.go.
+	assumption assumption
+	// doubted is how many writes were not understood for want of the state alone: see
+	// asksBeforeWrite.
+	doubted int
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp  []byte
 	statements statements
@@ -236,7 +241,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case protocol.UnitCall:
 		s.bypass(reasons.FunctionCall, 1)
-		return s.forwardQuery(unit, false, nil) == nil
+		return s.forwardQuery(unit, passage{}, nil) == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
 			s.talk.owe(expect{kind: expectCopyEnd})

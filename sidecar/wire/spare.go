@@ -54,7 +54,7 @@ func (r *readRun) follow(changes uint64) {
 // everything that the cache would have to know to answer it.
 func (s *session) spares() bool {
 	statement := s.plan.wants[0].prepared.statement
-	if len(s.plan.wants) > 1 || statement.keepsSettings || s.known.Holds() || s.state() == nil {
+	if len(s.plan.wants) > 1 || statement.keepsSettings || s.state() == nil || s.known.Holds() && !s.assumption.made {
 		return false
 	}
 	r := &s.reading

@@ -45,7 +45,10 @@ type verdictSlot struct {
 	// failed.
 	done    chan struct{}
 	verdict *analysis.Verdict
-	failed  time.Time
+	// effect is what the statements may write, nil if it may be anything. It is set with
+	// verdict.
+	effect *effect
+	failed time.Time
 	// loading is how long Postgres takes to answer.
 	loading average
 	// misses counts loads by this verdict that a wish could have spared.
@@ -145,7 +148,7 @@ func (v *verdicts) analyse(ctx context.Context, slot *verdictSlot) {
 		v.logger.Warn("cannot analyse a statement; it passes through until that succeeds", "error", err)
 		slot.failed = time.Now()
 	} else {
-		slot.verdict = verdict
+		slot.verdict, slot.effect = verdict, effectOfVerdict(verdict, slot.generation)
 	}
 	close(slot.done)
 }

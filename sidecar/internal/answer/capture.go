@@ -24,6 +24,9 @@ type Capture struct {
 	// Told, unless nil, is where it stands what the client was told of the statement whose
 	// rows these are, without a description of their own.
 	Told *atomic.Pointer[description.Description]
+	// Certain, unless nil, waits until it is certain whether the load, which ended at a
+	// moment, may be kept. It reports false if not.
+	Certain func(loaded fence.Instant) bool
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
 

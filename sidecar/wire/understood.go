@@ -1,0 +1,170 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/block"
+)
+
+// What the analysis understands of a statement that goes to Postgres spares two things:
+// if nothing of the user's runs for it, the session's settings are what they were, and
+// nobody need be asked for them behind it; and what it writes are rows of the tables that
+// are known, so that entries of others go on being served.
+//
+// What was understood holds for the schema that the analysis saw. So it is relied on only
+// while nothing else runs on the connection that may change one (see
+// conversation.undisturbed), and what others change is found out in time:
+//
+//  1. an INSERT is known to run nothing of the user's;
+//  2. another client gives the table a trigger that changes the search_path; its event is
+//     not received yet;
+//  3. the session executes its INSERT, and the trigger runs;
+//  4. it reads: by the settings of before, it would be shown, and what it loads be kept as,
+//     the answer of another table.
+//
+// So the session assumes (see assumption) until a look that began after the write was
+// answered. That look brings the event of 2, and the generation of the verdicts moves
+// before its head can be relied on. Forced by TestTriggerFromElsewhereIsFoundOut.
+//
+// Of the rows that such a trigger writes nobody can know before the event is received: they
+// are seen as if another process had written them. Forced as far as the change was made
+// through this sidecar, which waits for a look before it relies on a verdict again:
+// TestTriggerMadeHereMarksItsTables.
+
+// assumption is that statements of a session changed none of its settings, by what was
+// known under a generation of the schema.
+type assumption struct {
+	made       bool
+	generation uint64
+}
+
+// assume notes that a statement of which this was known goes to Postgres.
+func (s *session) assume(generation uint64) {
+	a := &s.assumption
+	if a.made && a.generation != generation {
+		s.talk.soil()
+	}
+	*a = assumption{made: true, generation: generation}
+}
+
+// assumptionHolds ends the assumption, if there is one, where a look is known that began
+// after all that the session was shown. It reports false if an assumption of this read was
+// wrong: then the session's state has to be asked for.
+func (s *session) assumptionHolds() bool {
+	a := &s.assumption
+	if a.made && a.generation != s.server.verdicts.generation.Load() {
+		s.talk.soil()
+		s.known.NoteChanged(true)
+	}
+	a.made = false
+	return s.known.Holds()
+}
+
+// assumptionProven is assumptionHolds where no look is known yet: it waits for one.
+func (s *session) assumptionProven() bool {
+	return (!s.assumption.made || s.prove(nil)) && s.assumptionHolds()
+}
+
+// certainAssumption says whether what a session assumed is right, of which all was answered
+// by moment at: once a look has found that out which began afterwards.
+func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fence.Instant) bool {
+	return func(fence.Instant) bool {
+		var reader fence.Session
+		reader.Received(at)
+		return s.cache.Prove(s.background, nil, &reader) && generation == s.verdicts.generation.Load()
+	}
+}
+
+// understood finds out what the plan's statements may write, if that is known of all of
+// them and nothing of the user's runs for any. Their wants have it then.
+func (s *session) understood() bool {
+	p := &s.plan
+	if p.reason != "" || len(p.wants) == 0 || s.talk.groupOpen || s.state() == nil || s.state().Standby != "" || !s.effectsKnown() {
+		return false
+	}
+	if !s.talk.undisturbed() && !(s.asksBeforeWrite() && s.effectsKnown()) {
+		return false
+	}
+	for i := range p.wants {
+		if e := p.wants[i].effect; e.analysed {
+			s.assume(e.generation)
+		}
+	}
+	return true
+}
+
+// effectsKnown gives the plan's wants their effects, by the last state known, and reports
+// whether all have one. What is analysed for a state that is outdated may serve later.
+func (s *session) effectsKnown() bool {
+	if s.state().Reason != "" {
+		return false
+	}
+	known := true
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		w.effect = s.effectOfWant(w)
+		known = known && w.effect != nil
+	}
+	return known
+}
+
+// doubtedMax is how many writes of a session that would be understood, if its state were
+// known, go to Postgres before it is asked for: a session that never reads has nobody ask
+// for it, and each of its writes would have every reader wait for a look.
+const doubtedMax = 8
+
+// asksBeforeWrite makes the session's state known before a write, once in a while.
+func (s *session) asksBeforeWrite() bool {
+	if s.doubted++; s.doubted < doubtedMax || !s.talk.nothingOpen() {
+		return false
+	}
+	s.doubted = 0
+	return s.refreshState() == ""
+}
+
+// effectOfWant is what a want may write, nil if it may be anything. It has to be of the
+// statement that Postgres knows under the name: see effectOfBound.
+func (s *session) effectOfWant(w *want) *effect {
+	switch {
+	case w.describes:
+		return noEffect
+	case !w.parsed && (!w.prepared.accepted.Load() || s.talk.owed() || s.talk.namesDoubtful.Load()):
+		return nil
+	}
+	return s.effectKnown(w.prepared.statement)
+}
+
+// effectKnown is what a statement may write, nil if it may be anything. Nobody waits for
+// that: until it is known it may be anything.
+func (s *session) effectKnown(statement *statement) *effect {
+	control := statement.control
+	if s.plan.simple {
+		control = block.ParseControl(statement.sql)
+	}
+	if control.Kind != block.None {
+		return noEffect
+	}
+	if !analysis.MayHaveEffect(statement.sql) {
+		return nil
+	}
+	v := s.server.verdicts
+	slot, verdict := v.known(s.state(), statement.sql, statement.paramTypes)
+	switch {
+	case slot == nil && s.sharesVerdict(statement):
+		v.slot(s.state(), statement.sql, statement.paramTypes, true)
+		return nil
+	case verdict == nil || !v.current(slot):
+		return nil
+	}
+	return slot.effect
+}
+
+// sharesVerdict reports whether the analysis of a statement may serve others: those of a
+// client that writes its values into the texts, so that each is another, are not worth it.
+func (s *session) sharesVerdict(statement *statement) bool {
+	if !s.plan.simple {
+		return true
+	}
+	_, ok := analysis.NewTemplate(statement.sql, s.state().Settings["standard_conforming_strings"] != "off")
+	return ok
+}

@@ -1,0 +1,329 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// analysed waits until the sidecar knows what there is to know of a text, which a client
+// has sent.
+func (s *side) analysed(sql string) {
+	s.bed.t.Helper()
+	v := s.verdicts
+	servers.Eventually(s.bed.t, "the analysis of "+sql, func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, slot := range v.slots {
+			if _, pending := slot.ready(); slot.request.SQL == sql && !pending {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// look waits for a look that begins now.
+func (s *side) look() {
+	s.bed.t.Helper()
+	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
+		s.bed.t.Fatal(err)
+	}
+}
+
+func (s *side) probes() uint64 { return s.Report().UpstreamProbes }
+
+// A write that runs nothing of the user's leaves the session known, alone and in a
+// transaction, however it is sent: nobody asks for its settings, and a read behind it may
+// be kept.
+func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	const (
+		update = "UPDATE item SET version = version + 1 WHERE id = 7"
+		insert = "INSERT INTO item (id, name) VALUES (1000, 'new') ON CONFLICT (id) DO UPDATE SET version = item.version + 1"
+		remove = "DELETE FROM item WHERE id = 1000"
+		merge  = "MERGE INTO item USING (SELECT 7 AS id) s ON item.id = s.id WHEN MATCHED THEN UPDATE SET version = item.version + 1"
+		locks  = "SELECT version FROM item WHERE id = 7 FOR UPDATE"
+		now    = "SELECT now()"
+		copied = "COPY item (id, name) FROM STDIN"
+	)
+	work := func(t *testing.T, conn *pgx.Conn, mode pgx.QueryExecMode) {
+		t.Helper()
+		for _, sql := range []string{update, insert, remove, merge, locks, now, "BEGIN", update, insert, remove, "COMMIT",
+			"BEGIN", update, "SAVEPOINT a1", insert, "ROLLBACK TO a1", "RELEASE a1", locks, "ROLLBACK"} {
+			mustExec(t, conn, sql, mode)
+			if conn.PgConn().TxStatus() == 'I' {
+				if got, want := versionOf7(t, conn), versionOf7(t, bed.direct); got != want {
+					t.Errorf("behind %s version %d is read, want %d", sql, got, want)
+				}
+			}
+		}
+		mustExec(t, conn, "BEGIN")
+		mustExec(t, conn, update, mode)
+		versionOf7(t, conn)
+		mustExec(t, conn, "COMMIT")
+		if _, err := conn.PgConn().CopyFrom(t.Context(), strings.NewReader("2000\tcopied\n"), copied); err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, conn, "DELETE FROM item WHERE id = 2000", mode)
+		versionOf7(t, conn)
+	}
+	conn := s.connect()
+	work(t, conn, pgx.QueryExecModeSimpleProtocol)
+	for _, sql := range []string{update, insert, remove, merge, locks, now, copied} {
+		s.analysed(sql)
+	}
+	for name, mode := range map[string]pgx.QueryExecMode{
+		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
+	} {
+		conn := s.connect()
+		work(t, conn, mode) // each text of this shape is known behind it
+		s.look()
+		before, all := s.probes(), s.fence.Marked(nil)
+		work(t, conn, mode)
+		if n := s.probes() - before; n > 0 {
+			t.Errorf("%s: %d probes behind writes that change nothing but rows", name, n)
+		}
+		if s.fence.Marked(nil) != all {
+			t.Errorf("%s: what is known to write one table is marked as if it could be any", name)
+		}
+	}
+}
+
+// A write of one table leaves the answers of others as good as they were: nobody need look.
+func TestWriteLeavesOtherTablesServed(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, itemSchema+`; CREATE TABLE other (id int PRIMARY KEY, v int); INSERT INTO other VALUES (1, 0)`)
+	s := bed.sidecar(lazy)
+	const write = "UPDATE other SET v = v + 1 WHERE id = 1"
+	writer, reader := s.connect(), s.connect()
+	mustExec(t, writer, write)
+	s.analysed(write)
+	for range doubtedMax { // one of these finds out that the session is what it was
+		mustExec(t, writer, write)
+	}
+	s.warm(reader)
+	hits, looks := s.count(HitL1), map[fence.Instant]bool{}
+	for range 10 {
+		mustExec(t, writer, write)
+		versionOf7(t, reader)
+		looks[s.fence.LookBegan()] = true
+	}
+	if n := s.count(HitL1) - hits; n != 10 || len(looks) > 3 {
+		t.Errorf("%d of 10 reads of another table were hits, with %d looks", n, len(looks))
+	}
+	var v int
+	if err := reader.QueryRow(t.Context(), "SELECT v FROM other WHERE id = 1").Scan(&v); err != nil || v != 11+doubtedMax {
+		t.Errorf("the table that was written to: %d, %v, want %d", v, err, 11+doubtedMax)
+	}
+}
+
+// whereSchema has one name in two schemas, and a way to go from one to the other in
+// everything that runs behind a write.
+const whereSchema = `
+	CREATE SCHEMA a; CREATE SCHEMA b;
+	CREATE TABLE public.spare (id int);
+	CREATE FUNCTION goes() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('search_path', 'b, public', false); RETURN 1; END$$;
+	CREATE FUNCTION goes_if(v int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM goes(); RETURN v; END$$;
+	CREATE FUNCTION goes_on() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM goes(); RETURN coalesce(NEW, OLD); END$$;
+	CREATE TABLE plain (id int, v int DEFAULT 0 CHECK (v >= 0));
+	CREATE TABLE triggered (id int); CREATE TRIGGER t BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION goes_on();
+	CREATE TABLE late (id int); CREATE CONSTRAINT TRIGGER t AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION goes_on();
+	CREATE TABLE defaulted (id int, v int DEFAULT goes());
+	CREATE TABLE checked (id int CHECK (goes() = 1));
+	CREATE TABLE generated (id int, v int GENERATED ALWAYS AS (goes_if(id)) STORED);
+	CREATE TABLE indexed (id int); CREATE INDEX ON indexed (goes_if(id));
+	CREATE TABLE indexed_partly (id int); CREATE INDEX ON indexed_partly (id) WHERE goes_if(id) > 0;
+	CREATE DOMAIN doubted AS int CHECK (goes_if(VALUE) = VALUE); CREATE TABLE of_domain (id doubted);
+	CREATE TABLE ruled (id int); CREATE RULE r AS ON INSERT TO ruled DO ALSO SELECT goes();
+	CREATE TABLE partitioned (id int) PARTITION BY RANGE (id); CREATE TABLE leaf PARTITION OF partitioned FOR VALUES FROM (0) TO (10);
+	CREATE TRIGGER t BEFORE INSERT ON leaf FOR EACH ROW EXECUTE FUNCTION goes_on();
+	CREATE TABLE by_expression (id int) PARTITION BY RANGE (goes_if(id)); CREATE TABLE leaf_2 PARTITION OF by_expression FOR VALUES FROM (0) TO (10);
+	CREATE TABLE referred (id int PRIMARY KEY); CREATE TABLE referring (id int REFERENCES referred ON DELETE CASCADE);
+	INSERT INTO referred SELECT generate_series(1, 9); INSERT INTO referring SELECT generate_series(1, 9);
+	CREATE TRIGGER t BEFORE DELETE ON referring FOR EACH ROW EXECUTE FUNCTION goes_on();
+	CREATE TABLE secured (id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON secured WITH CHECK (goes() = 1);
+	CREATE VIEW instead AS SELECT 1 AS id; CREATE TRIGGER t INSTEAD OF INSERT ON instead FOR EACH ROW EXECUTE FUNCTION goes_on();
+	CREATE TABLE logged (v int); INSERT INTO logged VALUES (0);
+	CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE logged SET v = v + 1; RETURN NEW; END$$;
+	CREATE TABLE a.here (name text); INSERT INTO a.here VALUES ('a');
+	CREATE TABLE b.here (name text); INSERT INTO b.here VALUES ('b');
+	GRANT ALL ON ALL TABLES IN SCHEMA public, a, b TO PUBLIC; GRANT USAGE ON SCHEMA a, b TO PUBLIC`
+
+// here is where a session's search_path leads to.
+func here(t *testing.T, conn *pgx.Conn) (name string) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), "SELECT name FROM here").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// watchBoth watches both schemas.
+func (b *testbed) watchBoth() *testbed {
+	b.t.Helper()
+	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"a.*", "b.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
+		b.t.Fatal(err)
+	}
+	return b
+}
+
+// However code of the user's comes to run behind a write, and changes a setting, the reads
+// behind it are those of the new setting.
+func TestPlantedCodeIsAskedBehind(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, whereSchema).watchBoth()
+	bed.exec("CREATE ROLE planted_tenant LOGIN")
+	bed.t.Cleanup(func() {
+		_, _ = bed.direct.Exec(context.Background(), "DROP OWNED BY planted_tenant; DROP ROLE planted_tenant")
+	})
+	s := bed.sidecar()
+	for i, sql := range []string{
+		"INSERT INTO triggered VALUES (1)", "INSERT INTO late VALUES (1)", "INSERT INTO defaulted (id) VALUES (1)", "INSERT INTO checked VALUES (1)",
+		"INSERT INTO generated VALUES (1)", "INSERT INTO indexed VALUES (1)", "INSERT INTO indexed_partly VALUES (1)",
+		"INSERT INTO of_domain VALUES (1)", "INSERT INTO ruled VALUES (1)", "INSERT INTO partitioned VALUES (1)", "INSERT INTO by_expression VALUES (1)",
+		"DELETE FROM referred WHERE id = (SELECT max(id) FROM referred)", "INSERT INTO instead VALUES (1)", "INSERT INTO secured VALUES (1)",
+		"INSERT INTO plain VALUES (1, 1) RETURNING goes()", "UPDATE plain SET v = 1 WHERE goes() = 1", "SELECT goes()",
+		"WITH w AS (INSERT INTO triggered VALUES (1) RETURNING id) SELECT id FROM w", "INSERT INTO plain (id) SELECT goes()",
+	} {
+		conn := s.connect()
+		if strings.Contains(sql, "secured") {
+			mustExec(t, conn, "SET ROLE planted_tenant")
+		}
+		for _, inBlock := range []bool{false, true} {
+			for range 2 { // the second time all is known
+				mustExec(t, conn, "SET search_path = a, public")
+				if got := here(t, conn); got != "a" {
+					t.Fatalf("%d: before, it is %s", i, got)
+				}
+				if inBlock {
+					mustExec(t, conn, "BEGIN", pgx.QueryExecModeSimpleProtocol)
+				}
+				mustExec(t, conn, sql, pgx.QueryExecModeSimpleProtocol)
+				if inBlock {
+					mustExec(t, conn, "COMMIT", pgx.QueryExecModeSimpleProtocol)
+				}
+				if got := here(t, conn); got != "b" {
+					t.Errorf("%s (in a block: %v): it is %s, as if nothing had changed the setting", sql, inBlock, got)
+				}
+				s.analysed(sql)
+			}
+		}
+	}
+}
+
+// The interleaving that understood.go tells of. What is read behind the trigger is neither
+// what was kept for the settings of before, nor kept for them.
+func TestTriggerFromElsewhereIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		bed := newQuietTestbed(t, whereSchema).watchBoth()
+		s := bed.sidecar(lazy)
+		const write = "INSERT INTO plain VALUES (1)"
+		conn, other := s.connect(), s.connect()
+		for _, c := range []*pgx.Conn{conn, other} {
+			mustExec(t, c, "SET search_path = a, public")
+			here(t, c)
+		}
+		mustExec(t, other, "SET freshet.consistency = 'bounded'")
+		mustExec(t, conn, write)
+		s.analysed(write)
+		here(t, conn)
+		read := "SELECT name FROM here"
+		if !known { // a shape that is known, of which no answer is
+			read = "SELECT name FROM here WHERE name <> $1"
+			mustExec(t, conn, read, "x")
+			s.analysed(read)
+		}
+		mustExec(t, conn, write)
+		here(t, conn)
+		s.look()
+
+		probes := s.probes()
+		bed.exec("CREATE TRIGGER t BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION goes_on()")
+		mustExec(t, conn, write)
+		var args []any
+		if !known {
+			args = []any{"y"}
+		}
+		var got string
+		if err := conn.QueryRow(t.Context(), read, args...).Scan(&got); err != nil || got != "b" {
+			t.Errorf("behind a trigger of a moment ago (the answer of before is kept: %v) it is %q, %v", known, got, err)
+		}
+		for range 3 {
+			if err := other.QueryRow(t.Context(), read, args...).Scan(&got); err != nil || got != "a" {
+				t.Errorf("another session, which went nowhere, is shown %q, %v", got, err)
+			}
+		}
+		if got := here(t, conn); got != "b" {
+			t.Errorf("the second read behind it is of %q", got)
+		}
+		if s.probes() == probes {
+			t.Error("nobody has asked: this shows nothing")
+		}
+	}
+}
+
+// A definition that was changed through this sidecar counts at once: the interleaving that
+// reliesOn tells of.
+func TestTriggerMadeHereMarksItsTables(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, whereSchema)
+	s := bed.sidecar(lazy)
+	const write, read = "INSERT INTO plain VALUES (1)", "SELECT v FROM logged"
+	writer, definer, reader := s.connect(), s.connect(), s.connect()
+	mustExec(t, writer, write)
+	s.analysed(write)
+	logged := func(conn *pgx.Conn) (v int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), read).Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	servers.Eventually(t, "a hit", func() bool {
+		before := s.count(HitL1)
+		logged(reader)
+		return s.count(HitL1) > before
+	})
+	mustExec(t, definer, "CREATE TRIGGER t BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION logs()")
+	mustExec(t, writer, write)
+	if got := logged(reader); got != 1 {
+		t.Errorf("behind a trigger of a moment ago %d rows are logged, want 1", got)
+	}
+	mustExec(t, writer, write)
+	if got := logged(reader); got != 2 {
+		t.Errorf("behind the second write %d rows are logged, want 2", got)
+	}
+}
+
+// What a client writes into its texts is not analysed one by one.
+func TestTextsThatShareNothingAreNotAnalysed(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	conn := s.connect()
+	shapes := func() uint64 {
+		s.verdicts.mu.Lock()
+		defer s.verdicts.mu.Unlock()
+		return s.verdicts.shapes
+	}
+	before := shapes()
+	for i := range 20 {
+		mustExec(t, conn, fmt.Sprintf("UPDATE item SET name = E'\\t%d' WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
+		mustExec(t, conn, fmt.Sprintf("UPDATE item SET version = %d WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
+		versionOf7(t, conn)
+	}
+	if n := shapes() - before; n > 3 {
+		t.Errorf("%d shapes of 2 kinds of writes and a read", n)
+	}
+}
