@@ -44,7 +44,8 @@ func (s *session) markLocked() {
 		if w.definitions {
 			s.server.defined(now)
 		}
-		if w.anything || w.analysed && !s.server.reliesOn(w.generation) {
+		w.anything = w.anything || w.analysed && !s.server.reliesOn(w.generation)
+		if w.anything {
 			s.server.fence.MarkAll(now)
 		}
 		s.server.fence.Mark(now, w.tags)

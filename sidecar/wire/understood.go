@@ -79,8 +79,11 @@ func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fen
 // them and nothing of the user's runs for any. Their wants have it then.
 func (s *session) understood() bool {
 	p := &s.plan
-	if p.reason != "" || len(p.wants) == 0 || s.talk.groupOpen || s.state() == nil || s.state().Standby != "" || !s.effectsKnown() {
+	if p.reason != "" || len(p.wants) == 0 || s.talk.groupOpen || s.state() == nil || s.state().Standby != "" {
 		return false
+	}
+	if !s.server.follower.State().Reported() || !s.effectsKnown() {
+		return false // a look may lack a change of definitions that no event reports
 	}
 	if !s.talk.undisturbed() && !(s.asksBeforeWrite() && s.effectsKnown()) {
 		return false

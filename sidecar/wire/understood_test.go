@@ -118,7 +118,7 @@ func TestWriteLeavesOtherTablesServed(t *testing.T) {
 		versionOf7(t, reader)
 		looks[s.fence.LookBegan()] = true
 	}
-	if n := s.count(HitL1) - hits; n != 10 || len(looks) > 3 {
+	if n := s.count(HitL1) - hits; n != 10 || len(looks) > 7 { // some that nobody waits for
 		t.Errorf("%d of 10 reads of another table were hits, with %d looks", n, len(looks))
 	}
 	var v int

@@ -34,6 +34,21 @@ const waysSchema = `
 	CREATE VIEW instead AS SELECT id, v FROM audited;
 	CREATE TRIGGER redirects INSTEAD OF UPDATE ON instead FOR EACH ROW EXECUTE FUNCTION logs()`
 
+// allAnalysed waits until nothing is being analysed.
+func (s *side) allAnalysed() {
+	s.bed.t.Helper()
+	servers.Eventually(s.bed.t, "all analyses", func() bool {
+		s.verdicts.mu.Lock()
+		defer s.verdicts.mu.Unlock()
+		for _, slot := range s.verdicts.slots {
+			if slot.pending() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // However a statement comes to change a table, by its own target or by what runs
 // behind it, the next read on another connection of the sidecar shows it, although
 // nobody looks unasked.
@@ -92,6 +107,13 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 			read(reader)
 			return s.count(HitL1) > before
 		})
+		for _, sql := range test.write {
+			for _, sql := range []string{"BEGIN", sql, "ROLLBACK"} {
+				_, _ = writer.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol) // a part of a transaction may fail alone
+			}
+		}
+		s.allAnalysed()
+		read(writer)
 		before := read(reader)
 		for _, sql := range test.write {
 			if _, err := writer.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
