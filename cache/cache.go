@@ -20,6 +20,8 @@ type Cache struct {
 	loadMax  time.Duration
 	entryMax int
 	counters counters
+	// db is what functions are wrapped by, of which Open makes more.
+	db *DB
 	// functions are those that were wrapped.
 	functions functions
 	// sharing says that there is a second tier.
@@ -68,10 +70,15 @@ func New(o CacheOptions) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
+	c.db = &DB{cache: c, engine: tiers, logger: o.Logger}
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }
 	return c, nil
 }
+
+// DB returns what functions can be wrapped by that name themselves what they depend on
+// (Policy.DependsOn). There is no database behind it that could be read through it.
+func (c *Cache) DB() *DB { return c.db }
 
 // Run publishes entries to the second tier until ctx ends or the cache is closed,
 // and then returns nil. It may be called once.

@@ -17,14 +17,14 @@ func TestCallersMayAppend(t *testing.T) {
 		Inner struct{ IDs []int }
 	}
 	c := open(t, world.New(), nil)
-	names := Wrap(c, "names", func(context.Context, int) ([]string, error) {
+	names := Wrap(c.DB(), "names", func(context.Context, int) ([]string, error) {
 		return append(make([]string, 0, 8), "a", "b", "c"), nil
-	}, Policy[int, []string]{TagsFromKey: dependsOnNumber})
-	lists := Wrap(c, "lists", func(context.Context, int) (list, error) {
+	}, Policy[int, []string]{DependsOn: numberOf[[]string]})
+	lists := Wrap(c.DB(), "lists", func(context.Context, int) (list, error) {
 		l := list{Names: append(make([]string, 0, 8), "a")}
 		l.Inner.IDs = append(make([]int, 0, 8), 1)
 		return l, nil
-	}, Policy[int, list]{TagsFromKey: dependsOnNumber})
+	}, Policy[int, list]{DependsOn: numberOf[list]})
 	var callers sync.WaitGroup
 	for i := range 4 {
 		callers.Go(func() {

@@ -30,6 +30,8 @@ type readerKey struct{}
 type reader struct {
 	session  *fence.Session
 	bypasses bool
+	// load is the load of a wrapped function that reads in the context, nil if none does.
+	load *load
 }
 
 func readerOf(ctx context.Context) reader {
@@ -43,8 +45,22 @@ func readerOf(ctx context.Context) reader {
 // sessionOf returns the session of ctx, nil if it has none.
 func sessionOf(ctx context.Context) *fence.Session { return readerOf(ctx).session }
 
+func withReader(ctx context.Context, r reader) context.Context {
+	return context.WithValue(ctx, readerKey{}, &r)
+}
+
+// withSession returns a context of a session. In a load it demands no less than the load
+// does, whose answer others get.
 func withSession(ctx context.Context, s *fence.Session) context.Context {
-	return context.WithValue(ctx, readerKey{}, &reader{s, readerOf(ctx).bypasses})
+	r := readerOf(ctx)
+	if r.load != nil {
+		s.Received(r.load.began)
+		if s.Bounded() {
+			s.SetLevel(OwnWrites)
+		}
+	}
+	r.session = s
+	return withReader(ctx, r)
 }
 
 // WithSession returns a context whose reads are a session of their own: they never go
@@ -92,5 +108,7 @@ func WithToken(ctx context.Context, token string) (context.Context, error) {
 // in a transaction that wrote or that has a snapshot of its own: what it reads
 // is not what others may see.
 func Bypass(ctx context.Context) context.Context {
-	return context.WithValue(ctx, readerKey{}, &reader{sessionOf(ctx), true})
+	r := readerOf(ctx)
+	r.bypasses = true
+	return withReader(ctx, r)
 }

@@ -112,9 +112,10 @@ func (db *DB) Token(ctx context.Context) (string, error) { return db.engine.Toke
 // Stats returns counts that were each right at some moment of the call.
 func (db *DB) Stats() Stats { return db.cache.Stats() }
 
-// session is that of ctx, or the process.
+// session is that of ctx, or the process. Where nothing can be written through the DB, it
+// is none.
 func (db *DB) session(r reader) *fence.Session {
-	if r.session != nil {
+	if r.session != nil || db.pool == nil {
 		return r.session
 	}
 	return &db.own

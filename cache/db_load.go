@@ -55,8 +55,10 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
 	}
 	out, loaded := l.capture()
 	if loaded == nil {
+		r.load.refuses(refusedLarge)
 		return out
 	}
+	r.load.notes(tags)
 	end := fence.Now()
 	r.session.Received(end)
 	e := db.engine.NewEntry(engine.Loaded{Key: r.codec.key, Start: start, End: end, Tags: tags, Payload: loaded})

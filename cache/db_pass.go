@@ -36,6 +36,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 
 // CopyFrom is pgxpool.Pool.CopyFrom.
 func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, from pgx.CopyFromSource) (int64, error) {
+	readerOf(ctx).load.refuses(refusedWrite)
 	p := passed{db: db, session: db.session(readerOf(ctx)), writes: true}
 	defer p.end()
 	return db.pool.CopyFrom(ctx, table, columns, from)
@@ -43,6 +44,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 
 // SendBatch is pgxpool.Pool.SendBatch. Nothing in a batch is answered from the cache.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	readerOf(ctx).load.refuses(refusedBatch)
 	p := passed{db: db, session: db.session(readerOf(ctx)), writes: true}
 	for _, q := range b.QueuedQueries {
 		p.defines = p.defines || defines(q.SQL)
@@ -85,7 +87,13 @@ type passed struct {
 
 // passes says what a statement may do.
 func (db *DB) passes(ctx context.Context, sql string) passed {
-	return passed{db: db, session: db.session(readerOf(ctx)), writes: !analysis.ReadsPlainly(sql), defines: defines(sql)}
+	r := readerOf(ctx)
+	p := passed{db: db, session: db.session(r), writes: !analysis.ReadsPlainly(sql), defines: defines(sql)}
+	if p.writes {
+		r.load.refuses(refusedWrite)
+	}
+	r.load.refuses(refusedPassed)
+	return p
 }
 
 // defines reports whether a statement may define what no event reports: roles, settings,

@@ -18,6 +18,7 @@ type read struct {
 	meaning *meaning
 	codec   *codec
 	session *fence.Session
+	load    *load // that the read is part of, nil if it is of none
 }
 
 // answer answers a read from the cache, or by a load that is kept. It returns nil if the
@@ -38,6 +39,9 @@ func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
 	}
 	m := db.understand(ctx, b, state, sql)
 	if m == nil || m.reason != "" {
+		if m != nil {
+			reader.load.refuses(refusedStatement + m.reason)
+		}
 		return nil
 	}
 	c := state.codecs.Get().(*codec)
@@ -53,13 +57,14 @@ func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
 	if e != nil {
 		switch db.serve(ctx, e, hash, now, session) {
 		case engine.Hit:
+			reader.load.notesTicket(e.Ticket)
 			return replay(state, c, m, e.Payload.(*answer))
 		case engine.Unproven:
 			state.give(c)
 			return nil
 		}
 	}
-	return db.miss(ctx, read{sql, args, b, state, m, c, session})
+	return db.miss(ctx, read{sql, args, b, state, m, c, session, reader.load})
 }
 
 // serve asks whether an entry may be served, and waits for a look if that can tell.
@@ -88,6 +93,7 @@ func (db *DB) miss(ctx context.Context, r read) *rows {
 	flight := db.engine.Join(r.codec.key)
 	defer flight.Finish(nil)
 	if e, ok := flight.Wait(ctx, r.session); ok {
+		r.load.notesTicket(e.Ticket)
 		return replay(r.state, r.codec, r.meaning, e.Payload.(*answer))
 	}
 	if err := flight.Err(); err != nil {
@@ -97,6 +103,7 @@ func (db *DB) miss(ctx context.Context, r read) *rows {
 	e, _ := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.meaning.fields)))
 	if e != nil && db.engine.ServeProving(ctx, e, r.session) {
 		flight.Finish(e)
+		r.load.notesTicket(e.Ticket)
 		return replay(r.state, r.codec, r.meaning, e.Payload.(*answer))
 	}
 	out := db.load(ctx, &r, flight)

@@ -1,17 +1,18 @@
-// Package cache makes functions of Go that read the database cached ones: their
-// answers come from memory, and only while it can be proven that they are as fresh
-// as promised.
+// Package cache reads a Postgres database with a cache in between: answers come from
+// memory, and only while it can be proven that they are as fresh as promised.
 //
-// Wrap is its face. A Cache is shared by all wrapped functions of a process, and
-// through CacheOptions.Remote by all processes; of any number of callers that miss one
-// key together, one loads. What an answer depends on, a Policy says with Row, Table
-// and Tag; a context says whose reads its calls are (WithSession) and which must
-// not be cached (Bypass).
+// Open makes a DB of a pool. It has the methods of the pool, so that code that queries
+// the one can query the other; Query and QueryRow are answered from the cache. Wrap makes
+// a function that reads through a DB a cached one, NewRepository one with more to it: the
+// statements of a load tell what its answer depends on, and a Policy how it is kept. Of
+// any number of callers that miss one key together, one loads; through Options.Remote
+// processes share what they load. A context says whose reads its calls are (WithSession,
+// WithLevel, WithToken) and which must not be cached (Bypass).
 //
 // It guarantees what package engine, which keeps the answers, guarantees of
 // entries: no order of loads, writes, events and forgotten messages makes a stale
-// answer, as far as the policy names what the answer depends on. It does not watch
-// the database (package invalidation does) and does not know SQL.
+// answer. Where Policy.DependsOn takes the place of the statements, that is as true as
+// what it names is complete.
 //
 // All functions may be called concurrently.
 package cache

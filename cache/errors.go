@@ -37,11 +37,13 @@ func (e *PanicError) Unwrap() error {
 }
 
 const (
-	inLoader        = "the loader"
-	inTagsFromKey   = "Policy.TagsFromKey"
-	inTagsFromValue = "Policy.TagsFromValue"
-	inKeyBytes      = "Policy.KeyBytes"
-	inCodec         = "Policy.Codec"
+	inLoader    = "the loader"
+	inLoadMany  = "Policy.LoadMany"
+	inDependsOn = "Policy.DependsOn"
+	inKeyBytes  = "Policy.KeyBytes"
+	inKeyOf     = "Policy.KeyOf"
+	inClone     = "Policy.Clone"
+	inCodec     = "Policy.Codec"
 )
 
 // recovered, deferred, makes an error of a panic.

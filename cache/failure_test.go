@@ -20,13 +20,13 @@ func TestErrorStampede(t *testing.T) {
 	w := world.New()
 	c := open(t, w, nil)
 	var loads, now, most atomic.Int64
-	f := Wrap(c, "failing", func(context.Context, int) (number, error) {
+	f := Wrap(c.DB(), "failing", func(context.Context, int) (number, error) {
 		loads.Add(1)
 		most.Store(max(most.Load(), now.Add(1)))
 		defer now.Add(-1)
 		world.Until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
 		return number{}, errBusy
-	}, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	}, Policy[int, number]{DependsOn: numberOf[number]})
 	var readers sync.WaitGroup
 	for range many {
 		readers.Go(func() {
@@ -52,14 +52,14 @@ func TestLeaderWhoseContextEndedIsNoErrorForOthers(t *testing.T) {
 	leading, leave := context.WithCancel(t.Context())
 	began := make(chan struct{})
 	var loads atomic.Int64
-	f := Wrap(c, "held", func(context.Context, int) (number, error) {
+	f := Wrap(c.DB(), "held", func(context.Context, int) (number, error) {
 		if loads.Add(1) > 1 {
 			return number{Value: 7}, nil
 		}
 		close(began)
 		<-leading.Done()
 		return number{}, leading.Err()
-	}, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	}, Policy[int, number]{DependsOn: numberOf[number]})
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		if _, err := f(leading, 1); !errors.Is(err, context.Canceled) {

@@ -25,6 +25,10 @@ type function struct {
 	caller string // of Wrap
 	// memoryOnly is why its values are not given to other processes, nil if they are.
 	memoryOnly atomic.Pointer[string]
+	// vain counts the answers in a row that were not kept, and notKept is why the last
+	// one was not; nil if it was.
+	vain    atomic.Uint64
+	notKept atomic.Pointer[string]
 	// sampled counts the values that might have made the round trip.
 	sampled atomic.Uint64
 
@@ -79,6 +83,9 @@ func (f *function) stats() FunctionStats {
 	if why := f.memoryOnly.Load(); why != nil {
 		s.MemoryOnly = *why
 	}
+	if why := f.notKept.Load(); why != nil {
+		s.NotKept = *why
+	}
 	for _, problem := range f.problems {
 		s.Problems = append(s.Problems, problem)
 	}
@@ -106,4 +113,19 @@ func (f *function) keepInMemory(logger *slog.Logger, why string) {
 	if f.memoryOnly.CompareAndSwap(nil, &why) {
 		logger.LogAttrs(context.Background(), slog.LevelWarn, "cached function: its values stay in the memory of each process", slog.String("function", f.name), slog.String("reason", why))
 	}
+}
+
+// keeps notes that an answer was kept, or why it was not.
+func (f *function) keeps(refusal string) {
+	if refusal == "" {
+		if f.notKept.Load() != nil {
+			f.notKept.Store(nil)
+		}
+		if f.vain.Load() != 0 {
+			f.vain.Store(0)
+		}
+		return
+	}
+	f.vain.Add(1)
+	f.notKept.Store(&refusal)
 }

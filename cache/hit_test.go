@@ -37,9 +37,9 @@ func hits(t testing.TB, c *Cache, s *fence.Session) map[string]func(i int) {
 	for i := range texts {
 		texts[i] = textKey(i)
 	}
-	byInt := Wrap(c, "by int", func(_ context.Context, k int) (product, error) { return product{ID: int64(k)}, nil }, onNumber[int]())
-	byString := Wrap(c, "by string", func(context.Context, string) (product, error) { return product{ID: 1}, nil }, onNumber[string]())
-	byStruct := Wrap(c, "by struct", func(context.Context, compoundKey) (product, error) { return product{ID: 1}, nil }, onNumber[compoundKey]())
+	byInt := Wrap(c.DB(), "by int", func(_ context.Context, k int) (product, error) { return product{ID: int64(k)}, nil }, onNumber[int]())
+	byString := Wrap(c.DB(), "by string", func(context.Context, string) (product, error) { return product{ID: 1}, nil }, onNumber[string]())
+	byStruct := Wrap(c.DB(), "by struct", func(context.Context, compoundKey) (product, error) { return product{ID: 1}, nil }, onNumber[compoundKey]())
 	return map[string]func(int){
 		"int":    func(i int) { _, _ = byInt(ctx, i) },
 		"string": func(i int) { _, _ = byString(ctx, texts[i]) },
@@ -52,7 +52,7 @@ const keysMax = 64
 func textKey(i int) string { return fmt.Sprint("a key of ordinary length ", i) }
 
 func onNumber[K comparable]() Policy[K, product] {
-	return Policy[K, product]{TagsFromKey: func(K) []Dependency { return dependsOnNumber(1) }}
+	return Policy[K, product]{DependsOn: func(K, product) []Dependency { return dependsOnNumber(1) }}
 }
 
 func hitResolve(Dependency, fence.Label) Resolution {

@@ -22,7 +22,7 @@ func TestSameNameTwice(t *testing.T) {
 			t.Fatalf("does not name both callers: %q", text)
 		}
 	}()
-	Wrap(c, "number", func(context.Context, int) (number, error) { return number{Value: 2}, nil }, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	Wrap(c.DB(), "number", func(context.Context, int) (number, error) { return number{Value: 2}, nil }, Policy[int, number]{DependsOn: numberOf[number]})
 	t.Fatal("a second function got the name")
 }
 
@@ -31,11 +31,11 @@ func TestSameNameTwice(t *testing.T) {
 func TestRecursion(t *testing.T) {
 	t.Parallel()
 	c := open(t, world.New(), func(o *CacheOptions) { o.WaitMax = time.Minute })
-	p := Policy[int, number]{TagsFromKey: dependsOnNumber}
+	p := Policy[int, number]{DependsOn: numberOf[number]}
 	var first, second, counting getter
-	first = Wrap(c, "first", func(ctx context.Context, id int) (number, error) { return second(ctx, id) }, p)
-	second = Wrap(c, "second", func(ctx context.Context, id int) (number, error) { return first(ctx, id) }, p)
-	counting = Wrap(c, "counting", func(ctx context.Context, id int) (number, error) {
+	first = Wrap(c.DB(), "first", func(ctx context.Context, id int) (number, error) { return second(ctx, id) }, p)
+	second = Wrap(c.DB(), "second", func(ctx context.Context, id int) (number, error) { return first(ctx, id) }, p)
+	counting = Wrap(c.DB(), "counting", func(ctx context.Context, id int) (number, error) {
 		if id == 0 {
 			return number{Value: 7}, nil
 		}
@@ -76,11 +76,11 @@ func TestPanicNamesWhatPanicked(t *testing.T) {
 	c := open(t, world.New(), nil)
 	load := func(context.Context, int) (number, error) { return number{}, nil }
 	for where, p := range map[string]Policy[int, number]{
-		"Policy.TagsFromKey":   {TagsFromKey: func(int) []Dependency { panic("no tags") }},
-		"Policy.TagsFromValue": {TagsFromValue: func(int, number) []Dependency { panic("no tags") }},
-		"Policy.KeyBytes":      {TagsFromKey: dependsOnNumber, KeyBytes: func(int) []byte { panic("no key") }},
+		"Policy.DependsOn": {DependsOn: func(int, number) []Dependency { panic("no tags") }},
+		"Policy.Clone":     {DependsOn: numberOf[number], Clone: func(number) number { panic("no copy") }},
+		"Policy.KeyBytes":  {DependsOn: numberOf[number], KeyBytes: func(int) []byte { panic("no key") }},
 	} {
-		_, err := Wrap(c, where, load, p)(t.Context(), 1)
+		_, err := Wrap(c.DB(), where, load, p)(t.Context(), 1)
 		var panicked *PanicError
 		if !errors.As(err, &panicked) || panicked.Where != where || !strings.Contains(err.Error(), where) {
 			t.Errorf("%s: %v", where, err)

@@ -151,7 +151,7 @@ func (db *DB) build(o Options) (err error) {
 	if db.cache, err = New(options); err != nil {
 		return err
 	}
-	db.engine = db.cache.engine
+	db.engine, db.cache.db = db.cache.engine, db
 	db.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
 		ConnConfig: config, BeforeConnect: before, Fence: db.fence, Watch: o.Watch,
 		// An entry must not outlive the events that could end it.

@@ -27,14 +27,19 @@ func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, at place, s *fen
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	v, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, at, s)
+	v, under, err := w.call(context.WithValue(ctx, replicaKey{}, true), k, at, s)
 	end := fence.Now()
 	if w.failed(err) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	e, err := w.entry(k, at, v, err, start, end)
-	if err != nil || e == nil || !w.cache.engine.ConfirmReplica(ctx, r, start, end) || !w.cache.engine.ServeProving(ctx, e, s) {
+	tags, problem := w.depends(k, v, err != nil, under, start.Label)
+	if problem != nil || tags == nil {
+		w.cache.counters.replicaRefused.Add(1)
+		return nil, false
+	}
+	e := w.entry(k, at, v, err, tags, start, end)
+	if !w.cache.engine.ConfirmReplica(ctx, r, start, end) || !w.cache.engine.ServeProving(ctx, e, s) {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}

@@ -26,14 +26,14 @@ func newMirrored(t *testing.T, change func(*CacheOptions)) *mirrored {
 	t.Helper()
 	w := world.New()
 	m := &mirrored{w: w, Cache: open(t, w, change), mirror: world.NewMirror(w)}
-	m.get = Wrap(m.Cache, "number", func(ctx context.Context, _ int) (int, error) {
+	m.get = Wrap(m.Cache.DB(), "number", func(ctx context.Context, _ int) (int, error) {
 		if OnReplica(ctx) {
 			return m.mirror.Read(), m.broken
 		}
 		return w.Read(), nil
 	}, Policy[int, int]{
-		TagsFromKey: func(k int) []Dependency { return []Dependency{Row("public.numbers", "id", strconv.Itoa(k))} },
-		Replica:     m.mirror,
+		DependsOn: func(k, _ int) []Dependency { return []Dependency{Row("public.numbers", "id", strconv.Itoa(k))} },
+		Replica:   m.mirror,
 	})
 	return m
 }

@@ -50,10 +50,10 @@ func TestMemoryOnly(t *testing.T) {
 // keptInMemory requires that a value is a hit here, and never seen elsewhere.
 func keptInMemory[V any](t *testing.T, b *world.Bag, first, second *Cache, name string, p Policy[int, V], v V, why string) {
 	t.Helper()
-	p.TagsFromKey = dependsOnNumber
+	p.DependsOn = numberOf[V]
 	loads := 0
 	load := func(context.Context, int) (V, error) { loads++; return v, nil }
-	f, g := Wrap(first, name, load, p), Wrap(second, name, load, p)
+	f, g := Wrap(first.DB(), name, load, p), Wrap(second.DB(), name, load, p)
 	for _, get := range []func(context.Context, int) (V, error){f, f, g, g} {
 		got, err := get(t.Context(), 1)
 		if err != nil {
@@ -119,8 +119,8 @@ func TestValueThatTheCodecRefuses(t *testing.T) {
 	_, b, first, second := pair(t)
 	loads := 0
 	load := func(_ context.Context, k int) (int, error) { loads++; return k, nil }
-	p := Policy[int, int]{TagsFromKey: dependsOnNumber, Codec: picky{}}
-	f, g := Wrap(first, "picky", load, p), Wrap(second, "picky", load, p)
+	p := Policy[int, int]{DependsOn: numberOf[int], Codec: picky{}}
+	f, g := Wrap(first.DB(), "picky", load, p), Wrap(second.DB(), "picky", load, p)
 	for _, k := range []int{13, 13, 14} {
 		if got, err := f(t.Context(), k); got != k || err != nil {
 			t.Fatal(got, err)

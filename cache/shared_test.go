@@ -18,7 +18,7 @@ import (
 // forgetful is a cache of a world whose first tier has room for nothing.
 func forgetful(t testing.TB, w *world.World, store *redis.Store) *Cache {
 	c, err := New(CacheOptions{
-		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, Remote: store, MemoryBytes: 1, Staleness: time.Hour},
+		Options: engine.Options{Fence: w.Fence, Confirm: w.Confirm, Remote: store, RemotePolicy: engine.RemoteAlways, MemoryBytes: 1, Staleness: time.Hour},
 		Resolve: hitResolve,
 	})
 	if err != nil {
@@ -40,11 +40,11 @@ func BenchmarkSharedHit(b *testing.B) {
 	want := product{ID: 1, Name: "a product with a name", Price: 1250}
 	load := func(context.Context, int) (product, error) { return want, nil }
 	first := forgetful(b, w, store)
-	if _, err := Wrap(first, "product", load, onNumber[int]())(b.Context(), 1); err != nil {
+	if _, err := Wrap(first.DB(), "product", load, onNumber[int]())(b.Context(), 1); err != nil {
 		b.Fatal(err)
 	}
 	world.Until(b, "it is in Redis", func() bool { return first.Stats().Published == 1 })
-	get := Wrap(forgetful(b, w, store), "product", func(context.Context, int) (product, error) { return product{}, errors.New("loaded") }, onNumber[int]())
+	get := Wrap(forgetful(b, w, store).DB(), "product", func(context.Context, int) (product, error) { return product{}, errors.New("loaded") }, onNumber[int]())
 	text, err := json.Marshal(want)
 	if err != nil {
 		b.Fatal(err)
@@ -87,12 +87,12 @@ func TestSharedHitAllocatesLittle(t *testing.T) {
 	w := world.New()
 	first := forgetful(t, w, store)
 	load := func(context.Context, int) (product, error) { return product{ID: 1, Name: "a product"}, nil }
-	if _, err := Wrap(first, "product", load, onNumber[int]())(t.Context(), 1); err != nil {
+	if _, err := Wrap(first.DB(), "product", load, onNumber[int]())(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	world.Until(t, "it is in Redis", func() bool { return first.Stats().Published == 1 })
 	second := forgetful(t, w, store)
-	get := Wrap(second, "product", load, onNumber[int]())
+	get := Wrap(second.DB(), "product", load, onNumber[int]())
 	const allocationsMax = 40
 	n := testing.AllocsPerRun(200, func() { _, _ = get(t.Context(), 1) })
 	if st := second.Stats(); st.Loads != 0 || st.Fetched < 200 {

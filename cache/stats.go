@@ -33,6 +33,8 @@ type FunctionStats struct {
 	// MemoryOnly is why its values are not shared with other processes, empty if
 	// they are.
 	MemoryOnly string
+	// NotKept is why the answer of the last load was not kept, empty if it was.
+	NotKept string
 	// Problems are what its dependencies name and is not watched: a typo, a view, a
 	// column without tags. Each with what may have been meant.
 	Problems []string

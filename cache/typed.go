@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 )
 
 // Codec turns values into bytes for the second tier and back. What it decodes
@@ -36,6 +37,8 @@ type typed[K comparable, V any] struct {
 	value V
 	found bool
 	size  int
+	// asked counts the hits, for functions that are kept warm.
+	asked atomic.Uint64
 }
 
 const (

@@ -118,8 +118,8 @@ func (b *bed) look(t *testing.T) {
 // whether it had to load.
 func (b *bed) loads(t *testing.T, name string, d cache.Dependency) func() bool {
 	loads := 0
-	f := cache.Wrap(b.cache, name, func(context.Context, int) (int, error) { loads++; return loads, nil },
-		cache.Policy[int, int]{TagsFromKey: func(int) []cache.Dependency { return []cache.Dependency{d} }})
+	f := cache.Wrap(b.cache.DB(), name, func(context.Context, int) (int, error) { loads++; return loads, nil },
+		cache.Policy[int, int]{DependsOn: func(int, int) []cache.Dependency { return []cache.Dependency{d} }})
 	return func() bool {
 		t.Helper()
 		before := loads

@@ -14,47 +14,68 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
-// Policy says what the answers of a wrapped function depend on, and how they are
-// kept. At least one of TagsFromKey and TagsFromValue is required.
+// Policy says how the answers of a wrapped function are kept. The zero value is good.
 type Policy[K comparable, V any] struct {
-	// TagsFromKey returns dependencies that the key tells, TagsFromValue those that
-	// need the loaded value. Together they must cover everything that can change
-	// the answer, rows that are not there yet included: an answer that lists the
-	// rows of a category depends on Row(table, "category_id", category), not on the
-	// rows that it lists. Where either returns something that is not watched, or
-	// both nothing, the function loads every time.
-	TagsFromKey   func(K) []Dependency
-	TagsFromValue func(K, V) []Dependency
-	// NotFound, unless nil, is the error by which the function says that there is
-	// no such thing, and which may be kept like a value. It needs TagsFromKey. A
-	// hit returns NotFound itself. Other errors are never kept.
-	NotFound error
 	// TTL is the longest life of an entry. 0, and anything above it, means
 	// Options.TTL.
 	TTL time.Duration
+	// NotFound, unless nil, is the error by which the function says that there is
+	// no such thing, and which is kept like a value. A hit returns NotFound itself.
+	// Other errors are never kept.
+	NotFound error
+	// Version is part of the key. Move it when the function means something else than
+	// in the release before, which may share Redis with this one: another unit, another
+	// rule. What another shape of the value says, is missed without that.
+	Version int
+	// LoadMany loads those of many keys that GetMany did not find, in one go; it returns
+	// their values in any order, without those that are not there, and KeyOf tells
+	// which is which. Each value depends on all that its statements read, unless
+	// DependsOn says less. nil: they are loaded one by one.
+	LoadMany func(context.Context, []K) ([]V, error)
+	KeyOf    func(V) K
+	// Grace is how long a value that was good once may be returned in place of a load
+	// that fails, with a *StaleError that says so. 0: never.
+	Grace time.Duration
+	// Patience is, with Grace, how long a caller waits for a load before the old value
+	// is returned in the same way. The load goes on. 0: as long as it takes.
+	Patience time.Duration
+	// Warm is how many keys, the most asked ones, are loaded again as soon as a change
+	// has ended their entries, one after the other. 0: none.
+	Warm int
+	// Clone copies a value for a caller, for those that change what they get. nil: all
+	// share one.
+	Clone func(V) V
 	// Codec encodes values for the second tier. nil means encoding/json. Values whose
 	// type does not come back from JSON whole, or that are seen to come back from the
 	// codec as others, stay in the memory of each process, and
 	// Stats.Functions says why. JSON keeps text only if it is UTF-8; for other bytes
 	// use []byte. A codec that panics is not used again.
 	Codec Codec[V]
+	// KeyBytes returns bytes that differ for different keys. It is needed for keys
+	// with pointers and interfaces, time.Time among them.
+	KeyBytes func(K) []byte
+	// DependsOn returns what an answer depends on, for functions that read elsewhere
+	// than through the DB, and in place of what their statements tell. It must cover
+	// everything that can change the answer, rows that are not there yet included: one
+	// that lists the rows of a category depends on Row(table, "category_id", category),
+	// not on the rows that it lists. The value is the zero value where nothing was
+	// found. Where it names something that is not watched, or nothing, the function
+	// loads every time. nil: the statements tell.
+	DependsOn func(K, V) []Dependency
 	// Replica, unless nil, lets the function read a standby where that is as good:
 	// it does so if OnReplica says so of its context, and reads the primary if not.
 	// Only readers that demand bounded staleness alone cause such loads, and are
 	// shown them; and only what is proven to lack no known commit is used at all.
 	// Otherwise, and after an error, the function is called again for the primary: a
-	// standby that lags costs time. It needs TagsFromKey or TagsFromValue to tell
-	// everything, as without it.
+	// standby that lags costs time. It needs DependsOn.
 	Replica engine.Replica
-	// KeyBytes returns bytes that differ for different keys. It is needed for keys
-	// with pointers and interfaces, time.Time among them.
-	KeyBytes func(K) []byte
 }
 
 // wrapped is one wrapped function.
 type wrapped[K comparable, V any] struct {
 	*function
-	cache  *Cache
+	db     *DB
+	cache  *Cache // of db
 	prefix []byte // of every key
 	shape  uint64 // of its loads
 	clips  bool   // its values have slices
@@ -62,14 +83,22 @@ type wrapped[K comparable, V any] struct {
 	seed   maphash.Seed
 	load   func(context.Context, K) (V, error)
 	policy Policy[K, V]
+	warmer *warmer[K, V] // nil: Policy.Warm is 0
 }
 
-// Wrap returns load with a cache before it: a function that reads the database
-// and may be called in any of several processes with one result. name tells it
-// from others; processes with the same name, key and value type share entries.
+// Wrap returns load with a cache before it. A value is decoded once and then handed out
+// as it is. What it depends on is what load reads through db in its context, or in what
+// is derived from that: no tags are named. Every statement must be cacheable there, as
+// DB.Explain says; an answer that comes of none, of one that is not (a write, a
+// transaction, now()) or of a pool, is loaded every time, and Stats.Functions says why.
+// A wrapped function that is called in a load hands out what its answer depends on.
+//
+// Everything else that changes the answer must be in K: a tenant, a user or a language
+// that load takes from its context is not. name tells the function from others;
+// processes with the same name, key and value type share entries in Redis.
 //
 // Values are shared between callers and must not be changed by them, but that they
-// may append to slices, the value itself or in its fields. load is
+// may append to slices, the value itself or in its fields; or see Policy.Clone. load is
 // called with the values of one caller's context but without its deadline: that
 // caller may leave while others wait, and the load then has Options.LoadMax. It
 // must read committed data, on the primary (but see Policy.Replica); not in its
@@ -77,12 +106,20 @@ type wrapped[K comparable, V any] struct {
 // same value. An error other than NotFound is that of all who came before its load
 // began, and the next caller tries again.
 //
-// Wrap panics if the policy contradicts itself or the types, with what to do.
-func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context, K) (V, error), p Policy[K, V]) func(context.Context, K) (V, error) {
+// Wrap panics if the policy contradicts itself or the types, or if db has a function of
+// that name, with what to do. At most one policy may be given.
+func Wrap[K comparable, V any](db *DB, name string, load func(context.Context, K) (V, error), p ...Policy[K, V]) func(context.Context, K) (V, error) {
+	return wrap(db, name, callerAt(1), load, p).get
+}
+
+func wrap[K comparable, V any](db *DB, name, caller string, load func(context.Context, K) (V, error), policies []Policy[K, V]) *wrapped[K, V] {
 	key, value := reflect.TypeFor[K](), reflect.TypeFor[V]()
-	f, err := c.admit(name, callerAt(1), load != nil)
+	var p Policy[K, V]
+	for _, p = range policies {
+	}
+	f, err := db.admit(name, caller, load != nil)
 	if err == nil {
-		err = checkPolicy(key, p)
+		err = checkPolicy(key, p, len(policies))
 	}
 	if err != nil {
 		panic(fmt.Sprintf("wrap %s: %v", name, err))
@@ -91,39 +128,47 @@ func Wrap[K comparable, V any](c *Cache, name string, load func(context.Context,
 	if standard {
 		p.Codec = jsonCodec[V]{}
 	}
-	w := &wrapped[K, V]{cache: c, function: f, load: load, policy: p, clips: clips(value), seed: maphash.MakeSeed()}
-	w.prefix = wrapPrefix(name, key, value)
-	w.shape = c.engine.Hash(w.prefix)
+	w := &wrapped[K, V]{db: db, cache: db.cache, function: f, load: load, policy: p, clips: clips(value), seed: maphash.MakeSeed()}
+	w.prefix = wrapPrefix(name, p.Version, key, value)
+	w.shape = db.engine.Hash(w.prefix)
 	if lossy := lostInJSON(value, map[reflect.Type]bool{}); lossy != "" && standard {
-		f.keepInMemory(c.logger, "JSON does not keep "+lossy+": set Policy.Codec")
+		f.keepInMemory(db.cache.logger, "JSON does not keep "+lossy+": set Policy.Codec")
 	}
-	return w.get
+	if p.Warm > 0 {
+		w.warmer = startWarmer(w)
+	}
+	return w
 }
 
 // admit names a function that can be wrapped.
-func (c *Cache) admit(name, caller string, loads bool) (*function, error) {
+func (db *DB) admit(name, caller string, loads bool) (*function, error) {
 	switch {
-	case c == nil:
-		return nil, errors.New("the cache is nil: give Wrap the one that New returned")
+	case db == nil:
+		return nil, errors.New("the DB is nil: give Wrap the one that Open returned")
 	case !loads:
 		return nil, errors.New("the function to load with is nil")
 	}
-	return c.functions.register(name, caller)
+	return db.cache.functions.register(name, caller)
 }
 
 // wrapPrefix begins the keys of a function.
-func wrapPrefix(name string, key, value reflect.Type) []byte {
-	return fmt.Appendf(nil, "go\x00%q %q %q\x00", name, shapeOf(key), shapeOf(value))
+func wrapPrefix(name string, version int, key, value reflect.Type) []byte {
+	return fmt.Appendf(nil, "go\x00%q %d %q %q\x00", name, version, shapeOf(key), shapeOf(value))
 }
 
-func checkPolicy[K comparable, V any](key reflect.Type, p Policy[K, V]) error {
-	if p.TagsFromKey == nil && p.TagsFromValue == nil {
-		return errors.New("set Policy.TagsFromKey or Policy.TagsFromValue, or nothing would end its entries")
-	}
-	if p.NotFound != nil && p.TagsFromKey == nil {
-		return errors.New("Policy.NotFound needs Policy.TagsFromKey: there is no value to take dependencies from")
-	}
-	if p.KeyBytes == nil {
+func checkPolicy[K comparable, V any](key reflect.Type, p Policy[K, V], count int) error {
+	switch {
+	case count > 1:
+		return errors.New("give one Policy at most")
+	case (p.LoadMany == nil) != (p.KeyOf == nil):
+		return errors.New("Policy.LoadMany and Policy.KeyOf need one another")
+	case p.Patience > 0 && p.Grace == 0:
+		return errors.New("Policy.Patience needs Policy.Grace: for how long an old value may take the place of a slow load")
+	case p.Replica != nil && p.DependsOn == nil:
+		return errors.New("Policy.Replica needs Policy.DependsOn: what is read on a standby is not read through the DB")
+	case p.TTL < 0 || p.Grace < 0 || p.Patience < 0 || p.Warm < 0:
+		return errors.New("a field of the Policy is negative")
+	case p.KeyBytes == nil:
 		return keyable(key)
 	}
 	return nil
@@ -139,25 +184,45 @@ type place struct {
 // get is the wrapped function.
 func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	r := readerOf(ctx)
+	session := w.db.session(r)
 	now := fence.Now()
-	r.session.Begin(now)
+	session.Begin(now)
 	at, err := w.place(k)
 	if err != nil {
 		return w.failure(err)
 	}
 	if r.bypasses {
-		return w.miss(ctx, k, at, engine.Unproven, r.session)
+		return w.beyond(ctx, k, at, engine.Unproven, r)
 	}
 	e, p := w.find(k, at)
-	outcome := w.cache.engine.ServeFound(e, at.hash, now, r.session)
-	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, e, r.session) {
+	outcome := w.cache.engine.ServeFound(e, at.hash, now, session)
+	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, e, session) {
 		e, p = w.find(k, at)
-		outcome = w.cache.engine.ServeFound(e, at.hash, now, r.session)
+		outcome = w.cache.engine.ServeFound(e, at.hash, now, session)
 	}
-	if outcome == engine.Hit {
-		return p.answer()
+	if outcome != engine.Hit {
+		return w.beyond(ctx, k, at, outcome, r)
 	}
-	return w.miss(ctx, k, at, outcome, r.session)
+	if r.load != nil {
+		r.load.notesTicket(e.Ticket)
+	}
+	if w.warmer != nil {
+		w.warmer.hit(k, e, p)
+	}
+	return w.handed(p.answer())
+}
+
+// handed is what one caller is given of a value that all share.
+func (w *wrapped[K, V]) handed(v V, err error) (V, error) {
+	if w.policy.Clone == nil || err != nil {
+		return v, err
+	}
+	return w.cloned(v)
+}
+
+func (w *wrapped[K, V]) cloned(v V) (_ V, err error) {
+	defer recovered(w.name, inClone, &err)
+	return w.policy.Clone(v), nil
 }
 
 // place returns where the entry of k is in the first tier. Bytes that the policy
@@ -188,23 +253,22 @@ func (w *wrapped[K, V]) find(k K, at place) (*engine.Entry, *typed[K, V]) {
 	return e, p
 }
 
-// miss gets what the first tier does not have, or cannot prove.
-func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, s *fence.Session) (V, error) {
-	if at.bytes == nil {
-		at.bytes = appendKey(slices.Clip(w.prefix), reflect.ValueOf(k))
-	}
-	if waitsForItself(ctx, w, at.bytes) {
+// beyond gets what the first tier does not have, or cannot prove.
+func (w *wrapped[K, V]) beyond(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) (V, error) {
+	at = w.written(k, at)
+	if waitsForItself(r.load, w, at.bytes) {
 		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
 	}
-	if outcome == engine.Unproven {
-		return w.loadAlone(ctx, k, at, s)
+	if w.policy.Grace > 0 && !r.bypasses {
+		return w.graceful(ctx, k, at, outcome, r)
 	}
-	keepable, err := w.keepable(k)
-	if err != nil {
-		return w.failure(err)
-	}
-	if !keepable {
-		w.cache.counters.unwatched.Add(1)
+	return w.handed(w.miss(ctx, k, at, outcome, r))
+}
+
+// miss joins the load of a key, or makes it.
+func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) (V, error) {
+	s := w.db.session(r)
+	if outcome == engine.Unproven || w.inVain() {
 		return w.loadAlone(ctx, k, at, s)
 	}
 	f := w.cache.engine.JoinAt(at.bytes, at.hash)
@@ -216,6 +280,31 @@ func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.
 	}
 	return w.lead(ctx, k, at, f, s)
 }
+
+// written is a place whose bytes are known.
+func (w *wrapped[K, V]) written(k K, at place) place {
+	if at.bytes == nil {
+		at.bytes = appendKey(slices.Clip(w.prefix), reflect.ValueOf(k))
+	}
+	return at
+}
+
+// inVain reports whether to load without waiting for others: the first head has not
+// come, or answers could not be kept lately. Now and then one is tried again.
+func (w *wrapped[K, V]) inVain() bool {
+	if _, ok := w.cache.engine.Begin(); !ok {
+		return true
+	}
+	n := w.vain.Load()
+	return n >= vainMax && w.vain.Add(1)%vainEach != 0
+}
+
+// vainMax is how many answers in a row may turn out not to be kept before only each
+// vainEach-th load is made for others too: to wait for one of them brings nothing.
+const (
+	vainMax  = 16
+	vainEach = 64
+)
 
 func (w *wrapped[K, V]) failure(err error) (none V, _ error) { return none, err }
 
@@ -232,32 +321,22 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Sess
 	if !ok {
 		return w.loadAlone(ctx, k, at, s)
 	}
+	if l := readerOf(ctx).load; l != nil {
+		l.notesTicket(e.Ticket)
+	}
 	return p.answer()
-}
-
-// keepable reports whether, as far as the key tells, a load begun now could be
-// kept. Loads that cannot be are not worth waiting for.
-func (w *wrapped[K, V]) keepable(k K) (bool, error) {
-	start, ok := w.cache.engine.Begin()
-	if !ok || w.policy.TagsFromKey == nil {
-		return ok, nil
-	}
-	dependencies, err := w.fromKey(k)
-	if err != nil || len(dependencies) == 0 {
-		return w.policy.TagsFromValue != nil, err
-	}
-	_, ok = w.cache.resolve(w.function, dependencies, start.Label)
-	return ok, nil
 }
 
 // loadAlone loads without the cache, in the caller's own time.
 func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, at place, s *fence.Session) (v V, err error) {
 	defer recovered(w.name, inLoader, &err)
-	return w.call(ctx, k, at, s)
+	v, l, err := w.call(ctx, k, at, s)
+	l.handOut(l.learned())
+	return v, err
 }
 
 // call calls the loader. Whatever it answers, the session has seen it.
-func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Session) (V, *load, error) {
 	w.cache.counters.loads.Add(1)
 	ctx, under := withLoad(ctx, w, at.bytes)
 	failed := true
@@ -272,5 +351,5 @@ func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Sessio
 	}()
 	v, err := w.load(ctx, k)
 	failed = w.failed(err)
-	return v, err
+	return v, under, err
 }

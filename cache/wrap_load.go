@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"reflect"
@@ -33,6 +34,11 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Fligh
 			return w.answer(ctx, k, at, s, e)
 		}
 	}
+	return w.launch(ctx, k, at, f, s, asked)
+}
+
+// launch has the load made in a goroutine of its own, and waits for it.
+func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool) (V, error) {
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan *result[V], 1)
 		go w.fly(ctx, k, at, f, s, asked, done)
@@ -45,10 +51,27 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Fligh
 		f.Finish(nil)
 	}
 	if ctx.Err() != nil {
-		var none V
-		return none, fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx))
+		return w.failure(fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx)))
 	}
 	return w.loadAlone(ctx, k, at, s) // the cache is closed
+}
+
+// refresh loads whatever is kept, and keeps what it brought.
+func (w *wrapped[K, V]) refresh(ctx context.Context, k K) (V, error) {
+	r := readerOf(ctx)
+	at, err := w.place(k)
+	if err != nil {
+		return w.failure(err)
+	}
+	at = w.written(k, at)
+	if waitsForItself(r.load, w, at.bytes) {
+		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
+	}
+	s := w.db.session(r)
+	if r.bypasses {
+		return w.loadAlone(ctx, k, at, s)
+	}
+	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), s, true)
 }
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
@@ -101,20 +124,25 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 	}
 	r.began = fence.Now()
 	start, labelled := w.cache.engine.Begin()
-	r.value, r.err = w.call(ctx, k, at, s)
+	var under *load
+	r.value, under, r.err = w.call(ctx, k, at, s)
 	end := fence.Now()
-	if !labelled {
+	if w.failed(r.err) {
+		under.handOut(under.learned())
 		return
 	}
-	e, err := w.entry(k, at, r.value, r.err, start, end)
-	if e != nil {
-		w.cache.engine.Store(e)
-		f.Finish(e)
-		w.cache.engine.Anticipate(s)
-	}
+	tags, err := w.depends(k, r.value, r.err != nil, under, start.Label)
 	if err != nil {
 		r.err = err
 	}
+	if err != nil || tags == nil || !labelled {
+		return
+	}
+	e := w.entry(k, at, r.value, r.err, tags, start, end)
+	w.cache.engine.Anticipate(s)
+	w.cache.engine.Store(e)
+	f.Finish(e)
+	w.warms(k, e)
 }
 
 // fetch looks where others may have put the answer, and hands it to who waits. A
@@ -131,57 +159,67 @@ func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fen
 		return nil, false
 	}
 	f.Finish(e)
+	if tier == engine.Shared {
+		w.warms(k, e)
+	}
 	return e, true
 }
 
-// entry makes an entry of what a load brought, or nil if it cannot be kept. Its
-// error is that of the policy.
-func (w *wrapped[K, V]) entry(k K, at place, v V, err error, start engine.Start, end fence.Instant) (*engine.Entry, error) {
-	if w.failed(err) {
+// depends returns the tags of an answer, and tells the outer load of them; none if it
+// cannot be kept. Its error is that of the policy.
+func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.Label) ([]fence.Tag, error) {
+	tags, refusal := under.learned()
+	if w.policy.DependsOn != nil {
+		if absent {
+			var none V
+			v = none
+		}
+		named, err := w.named(k, v)
+		if err != nil {
+			return nil, err
+		}
+		var ok bool
+		if tags, ok = w.cache.resolve(w.function, named, label); !ok {
+			w.cache.counters.unwatched.Add(1)
+			refusal = refusedUnwatched
+		} else {
+			refusal = ""
+		}
+	}
+	under.handOut(tags, refusal)
+	w.keeps(refusal)
+	if refusal != "" {
 		return nil, nil
 	}
-	absent := err != nil
-	dependencies, err := w.dependencies(k, v, absent)
+	return tags, nil
+}
+
+// entry makes an entry of an answer: a value, or that there is none.
+func (w *wrapped[K, V]) entry(k K, at place, v V, err error, tags []fence.Tag, start engine.Start, end fence.Instant) *engine.Entry {
+	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Shape: w.shape, Start: start, End: end, Life: w.policy.TTL}
+	loaded.Tags = append(slices.Clip(tags), w.ownTags(at)...)
 	if err != nil {
-		return nil, err
-	}
-	tags, ok := w.cache.resolve(w.function, dependencies, start.Label)
-	if !ok {
-		w.cache.counters.unwatched.Add(1)
-		return nil, nil
-	}
-	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Shape: w.shape, Start: start, End: end, Tags: tags, Life: w.policy.TTL}
-	if absent {
 		loaded.Payload = w.absence(k)
 	} else {
 		loaded.Payload, loaded.Local = w.payload(k, v), !w.shareable(v)
 	}
-	return w.cache.engine.NewEntry(loaded), nil
+	return w.cache.engine.NewEntry(loaded)
 }
 
-func (w *wrapped[K, V]) dependencies(k K, v V, absent bool) ([]Dependency, error) {
-	all, err := w.fromKey(k)
-	if err != nil || absent {
-		return all, err
-	}
-	more, err := w.fromValue(k, v)
-	return append(slices.Clip(all), more...), err
+func (w *wrapped[K, V]) named(k K, v V) (all []Dependency, err error) {
+	defer recovered(w.name, inDependsOn, &err)
+	return w.policy.DependsOn(k, v), nil
 }
 
-func (w *wrapped[K, V]) fromKey(k K) (all []Dependency, err error) {
-	if w.policy.TagsFromKey == nil {
-		return nil, nil
-	}
-	defer recovered(w.name, inTagsFromKey, &err)
-	return w.policy.TagsFromKey(k), nil
+// ownText is the tag that an entry has because of its key, for Invalidate. It is the same
+// in every release.
+func (w *wrapped[K, V]) ownText(at place) string {
+	sum := sha256.Sum256(at.bytes[len(w.prefix):])
+	return fmt.Sprintf("wrapped %s %x", w.name, sum[:16])
 }
 
-func (w *wrapped[K, V]) fromValue(k K, v V) (all []Dependency, err error) {
-	if w.policy.TagsFromValue == nil {
-		return nil, nil
-	}
-	defer recovered(w.name, inTagsFromValue, &err)
-	return w.policy.TagsFromValue(k, v), nil
+func (w *wrapped[K, V]) ownTags(at place) []fence.Tag {
+	return tagsOf(fence.OwnText(w.ownText(at)), fence.OwnWholesaleText)
 }
 
 // payload makes a payload of a value, and absence one of its absence.

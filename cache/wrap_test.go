@@ -23,6 +23,9 @@ type number struct {
 	Names     []string
 }
 
+// numberOf is a DependsOn.
+func numberOf[V any](id int, _ V) []Dependency { return dependsOnNumber(id) }
+
 func dependsOnNumber(id int) []Dependency { return []Dependency{Row("public.numbers", "id", id)} }
 
 // loader loads from a world, and counts.
@@ -45,7 +48,7 @@ func (l *loader) load(ctx context.Context, id int) (number, error) {
 type getter = func(context.Context, int) (number, error)
 
 func wrapNumber(c *Cache, l *loader) getter {
-	return Wrap(c, "number", l.load, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	return Wrap(c.DB(), "number", l.load, Policy[int, number]{DependsOn: numberOf[number]})
 }
 
 func get(t *testing.T, ctx context.Context, f getter) int {
@@ -78,13 +81,13 @@ func TestWrapReadsThrough(t *testing.T) {
 	}
 }
 
-func TestWrapTagsFromValue(t *testing.T) {
+func TestWrapDependsOnTheValue(t *testing.T) {
 	t.Parallel()
 	w := world.New()
 	c := open(t, w, nil)
 	l := &loader{world: w}
-	f := Wrap(c, "number", l.load, Policy[int, number]{
-		TagsFromValue: func(_ int, n number) []Dependency { return dependsOnNumber(n.ID) },
+	f := Wrap(c.DB(), "number", l.load, Policy[int, number]{
+		DependsOn: func(_ int, n number) []Dependency { return dependsOnNumber(n.ID) },
 	})
 	get(t, t.Context(), f)
 	get(t, t.Context(), f)
@@ -118,10 +121,10 @@ func TestWrapKeepsShapesApart(t *testing.T) {
 	<-b.Sets
 	type number struct{ ID, Value, Price int }
 	loads := 0
-	f := Wrap(second, "number", func(context.Context, int) (number, error) {
+	f := Wrap(second.DB(), "number", func(context.Context, int) (number, error) {
 		loads++
 		return number{1, 1, 5}, nil
-	}, Policy[int, number]{TagsFromKey: dependsOnNumber})
+	}, Policy[int, number]{DependsOn: numberOf[number]})
 	if n, err := f(t.Context(), 1); err != nil || n.Price != 5 || loads != 1 {
 		t.Fatalf("%+v, %v, %d loads", n, err, loads)
 	}
@@ -134,13 +137,13 @@ func TestUnwatchedIsLoadedEveryTime(t *testing.T) {
 	l := &loader{world: w}
 	unwatched := []Dependency{Table("public.unwatched")}
 	for name, p := range map[string]Policy[int, number]{
-		"by key":           {TagsFromKey: func(int) []Dependency { return unwatched }},
-		"by value":         {TagsFromValue: func(int, number) []Dependency { return unwatched }},
-		"no dependencies":  {TagsFromKey: func(int) []Dependency { return nil }},
-		"only one watched": {TagsFromKey: dependsOnNumber, TagsFromValue: func(int, number) []Dependency { return unwatched }},
+		"unwatched":        {DependsOn: func(int, number) []Dependency { return unwatched }},
+		"no dependencies":  {DependsOn: func(int, number) []Dependency { return nil }},
+		"only one watched": {DependsOn: func(int, number) []Dependency { return append(dependsOnNumber(1), unwatched...) }},
+		"no statements":    {},
 	} {
 		l.loads.Store(0)
-		f := Wrap(c, name, l.load, p)
+		f := Wrap(c.DB(), name, l.load, p)
 		get(t, t.Context(), f)
 		get(t, t.Context(), f)
 		if l.loads.Load() != 2 {
@@ -183,15 +186,15 @@ func TestNotFoundIsKeptIfNamed(t *testing.T) {
 		loads++
 		return number{Value: 99}, errors.Join(errors.New("query"), errNone)
 	}
-	p := Policy[int, number]{TagsFromKey: dependsOnNumber, NotFound: errNone}
-	f := Wrap(first, "absent", absent, p)
+	p := Policy[int, number]{DependsOn: numberOf[number], NotFound: errNone}
+	f := Wrap(first.DB(), "absent", absent, p)
 	for range 3 {
 		if _, err := f(t.Context(), 1); !errors.Is(err, errNone) {
 			t.Fatal(err)
 		}
 	}
 	<-b.Sets
-	if n, err := Wrap(second, "absent", absent, p)(t.Context(), 1); !errors.Is(err, errNone) || n.Value != 0 {
+	if n, err := Wrap(second.DB(), "absent", absent, p)(t.Context(), 1); !errors.Is(err, errNone) || n.Value != 0 {
 		t.Fatal(n, err)
 	}
 	if loads != 1 || first.Stats().LoadErrors != 0 {
@@ -209,8 +212,8 @@ func TestErrorsAreNotKept(t *testing.T) {
 	c := open(t, world.New(), nil)
 	loads := 0
 	boom := errors.New("boom")
-	f := Wrap(c, "failing", func(context.Context, int) (number, error) { loads++; return number{}, boom },
-		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	f := Wrap(c.DB(), "failing", func(context.Context, int) (number, error) { loads++; return number{}, boom },
+		Policy[int, number]{DependsOn: numberOf[number]})
 	for range 2 {
 		if _, err := f(t.Context(), 1); err != boom { //nolint:errorlint // the very same
 			t.Fatal(err)
@@ -336,8 +339,8 @@ func TestPanickingLoader(t *testing.T) {
 	t.Parallel()
 	c := open(t, world.New(), nil)
 	var loads atomic.Int64
-	f := Wrap(c, "panicking", func(context.Context, int) (number, error) { loads.Add(1); panic("no disk") },
-		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	f := Wrap(c.DB(), "panicking", func(context.Context, int) (number, error) { loads.Add(1); panic("no disk") },
+		Policy[int, number]{DependsOn: numberOf[number]})
 	var readers sync.WaitGroup
 	for range 50 {
 		readers.Go(func() {
@@ -357,8 +360,8 @@ func TestPanickingLoader(t *testing.T) {
 func TestLoaderThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	c := open(t, world.New(), nil)
-	f := Wrap(c, "ending", func(context.Context, int) (number, error) { runtime.Goexit(); return number{}, nil },
-		Policy[int, number]{TagsFromKey: dependsOnNumber})
+	f := Wrap(c.DB(), "ending", func(context.Context, int) (number, error) { runtime.Goexit(); return number{}, nil },
+		Policy[int, number]{DependsOn: numberOf[number]})
 	if _, err := f(t.Context(), 1); !errors.Is(err, errNoResult) {
 		t.Fatal(err)
 	}
@@ -401,19 +404,18 @@ func TestWrapRefuses(t *testing.T) {
 	_, _, c, _ := pair(t)
 	wrapNumber(c, &loader{})
 	for name, wrap := range map[string]func(){
-		"no cache": func() { Wrap(nil, "f", (&loader{}).load, Policy[int, number]{TagsFromKey: dependsOnNumber}) },
+		"no cache": func() { Wrap(nil, "f", (&loader{}).load, Policy[int, number]{DependsOn: numberOf[number]}) },
 		"no loader": func() {
-			Wrap[int, number](c, "f", nil, Policy[int, number]{TagsFromKey: dependsOnNumber})
+			Wrap[int, number](c.DB(), "f", nil, Policy[int, number]{DependsOn: numberOf[number]})
 		},
-		"no dependencies": func() { Wrap(c, "f", (&loader{}).load, Policy[int, number]{}) },
+		"two policies":           func() { Wrap(c.DB(), "f", (&loader{}).load, Policy[int, number]{}, Policy[int, number]{}) },
+		"patience without grace": func() { Wrap(c.DB(), "f", (&loader{}).load, Policy[int, number]{Patience: 1}) },
+		"many without keys": func() {
+			Wrap(c.DB(), "f", (&loader{}).load, Policy[int, number]{LoadMany: func(context.Context, []int) ([]number, error) { return nil, nil }})
+		},
 		"pointer keys": func() {
-			Wrap(c, "f", func(context.Context, *int) (int, error) { return 0, nil },
-				Policy[*int, int]{TagsFromKey: func(*int) []Dependency { return nil }})
-		},
-		"absence without a key's tags": func() {
-			Wrap(c, "f", (&loader{}).load, Policy[int, number]{
-				TagsFromValue: func(int, number) []Dependency { return nil }, NotFound: world.ErrDeaf,
-			})
+			Wrap(c.DB(), "f", func(context.Context, *int) (int, error) { return 0, nil },
+				Policy[*int, int]{})
 		},
 	} {
 		func() {
@@ -502,6 +504,13 @@ type noted struct {
 func (n *noted) Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool {
 	n.keys.Store(key, nil)
 	return n.Store.Set(ctx, key, value, ttl)
+}
+
+func (n *noted) SetAll(ctx context.Context, keys []string, values [][]byte, ttls []time.Duration) []bool {
+	for _, key := range keys {
+		n.keys.Store(key, nil)
+	}
+	return n.Store.SetAll(ctx, keys, values, ttls)
 }
 
 // spoil replaces every value by garbage.

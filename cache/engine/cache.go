@@ -248,6 +248,10 @@ func (c *Cache) admitted(e *Entry, now fence.Instant) bool {
 	return now < e.Expires && c.fence.Admits(e.Ticket)
 }
 
+// Admits reports whether nothing that was received speaks against an entry. It says
+// nothing of freshness, for which there is Serve.
+func (c *Cache) Admits(e *Entry) bool { return c.admitted(e, fence.Now()) }
+
 // Begin takes the label of a load. It must be called before the load's query is
 // sent, on whatever connection:
 //

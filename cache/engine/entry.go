@@ -128,3 +128,6 @@ func (e *Entry) size() int {
 
 // is reports whether e answers key.
 func (e *Entry) is(key []byte) bool { return bytes.Equal(e.Key, key) }
+
+// Born is when the entry was made, by the clock of the machine that made it.
+func (e *Entry) Born() time.Time { return e.born }
