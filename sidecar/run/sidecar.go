@@ -181,6 +181,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		Inherited:    inherited,
 		Drain:        s.options.Drain,
 		ClientsMax:   s.options.ClientsMax,
+		ReportFunc:   s.reportText,
 		Cache:        s.cache,
 		Fence:        s.fence,
 		Follower:     s.follower,

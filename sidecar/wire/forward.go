@@ -34,7 +34,7 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 		}
 	}
 	if !known.reads() {
-		if err := s.provideShown(unit, false); err != nil {
+		if err := s.provideShown(unit, 0); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
-	if err := s.provideShown(unit, s.executesToken()); err != nil {
+	if err := s.provideShown(unit, s.shownByExecuted()); err != nil {
 		return err
 	}
 	wants := s.plan.wants
@@ -170,15 +170,15 @@ func (s *session) outsideBlock(unit []byte) bool {
 	return s.plan.runsNothing()
 }
 
-// executesToken reports whether a group executes a statement, prepared before,
-// that asks for the token.
-func (s *session) executesToken() bool {
+// shownByExecuted is what the statements ask for that a group executes and that were
+// prepared before.
+func (s *session) shownByExecuted() (asked shown) {
 	for i := range s.plan.wants {
-		if p := s.plan.wants[i].prepared; p != nil && p.statement != nil && p.statement.token {
-			return true
+		if p := s.plan.wants[i].prepared; p != nil && p.statement != nil {
+			asked |= p.statement.shows
 		}
 	}
-	return false
+	return asked
 }
 
 // nextCapture returns what the message at hand contributes to, the capture of the

@@ -33,7 +33,7 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.block.Chained || s.talk.failedBlock() || mentionsToken(unit) {
+	if s.block.Chained || s.talk.failedBlock() || shownBy(unit) != 0 {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {

@@ -63,6 +63,9 @@ type Options struct {
 	// Inherited are listeners that were opened by somebody else, and are used in place of
 	// those that SocketDir, Port and ListenTCP would have New open.
 	Inherited transport.Inherited
+	// ReportFunc, unless nil, returns the text of a report that a client asks for, by its
+	// name: stats, bypasses, tables or version.
+	ReportFunc func(name string) string
 	// ClientsMax is how many clients may be connected. 0 means as many as Postgres lets.
 	ClientsMax int
 	// Drain is how long clients that are in the middle of something may go on after
@@ -108,6 +111,7 @@ type Server struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
+	reportFunc func(name string) string // nil: none
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
 	clientsMax atomic.Int64
 	// left is set by Leave.
@@ -140,7 +144,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn,
+		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
 		replica: o.Replica, keepings: make(chan struct{}, keepingMax),
 		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,

@@ -18,7 +18,7 @@ type statement struct {
 	id         digest.Digest
 	sql        string
 	paramTypes []uint32
-	token      bool // it may ask for freshet.token
+	shows      shown // what it may ask for that only the sidecar knows
 	// keepsSettings is set if what Postgres makes of the text may depend on settings of
 	// the moment when it does.
 	keepsSettings bool
@@ -45,7 +45,7 @@ func parseStatement(body []byte) (*statement, bool) {
 	if len(rest) != 4*n {
 		return nil, false
 	}
-	s := &statement{id: digest.Of(body), sql: string(sql), paramTypes: make([]uint32, n), token: mentionsToken(sql)}
+	s := &statement{id: digest.Of(body), sql: string(sql), paramTypes: make([]uint32, n), shows: shownBy(sql)}
 	for i := range s.paramTypes {
 		s.paramTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
 	}

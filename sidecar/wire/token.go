@@ -19,15 +19,13 @@ func mentionsDemands(message []byte) bool {
 		(bytes.Contains(text, []byte("show")) || bytes.Contains(text, []byte("current_setting")))
 }
 
-// provideShown makes ready, unseen, what a unit may ask for: the token, and the demands in
-// force where none was made. Postgres then answers in whatever protocol and form the
-// client asks. token is set if a statement of the unit is known to ask for the token.
-func (s *session) provideShown(unit []byte, token bool) error {
-	demands := false
-	if bytes.Contains(unit, []byte("freshet.")) || bytes.Contains(unit, []byte("FRESHET.")) {
-		token, demands = token || mentionsToken(unit), mentionsDemands(unit)
-	}
-	if !token && !demands || !s.mayProbe() {
+// provideShown makes ready, unseen, what a unit may ask for: the token, reports, and the
+// demands in force where none was made. Postgres then answers in whatever protocol and
+// form the client asks. asked is what statements of the unit are known to ask for.
+func (s *session) provideShown(unit []byte, asked shown) error {
+	asked |= shownBy(unit)
+	demands := speaksOfUs(unit) && mentionsDemands(unit)
+	if asked == 0 && !demands || !s.mayProbe() {
 		return nil
 	}
 	if demands {
@@ -35,10 +33,12 @@ func (s *session) provideShown(unit []byte, token bool) error {
 			return err
 		}
 	}
-	if token {
-		return s.provideToken()
+	if asked&showsToken != 0 {
+		if err := s.provideToken(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.provideReports(asked)
 }
 
 // provideDemands sets what a client that never made a demand gets: before the first

@@ -1,0 +1,59 @@
+package wire
+
+import "bytes"
+
+// shown is what a message may ask for that only the sidecar knows: a bit for the token
+// and one for each of reportNames.
+type shown uint8
+
+const showsToken shown = 1
+
+// reportNames are the reports that a client may ask for: SHOW freshet.stats, or
+// current_setting('freshet.stats').
+var reportNames = []string{"stats", "bypasses", "tables", "version"}
+
+// reportMax bounds a report, in bytes: it is part of what a session holds.
+const reportMax = 256 << 10
+
+// speaksOfUs reports whether a message may name a setting of ours. Most do not, and are
+// looked through no further.
+func speaksOfUs(message []byte) bool {
+	return bytes.Contains(message, []byte("freshet.")) || bytes.Contains(message, []byte("FRESHET."))
+}
+
+// shownBy returns what a message may ask for.
+func shownBy(message []byte) (asked shown) {
+	if !speaksOfUs(message) {
+		return 0
+	}
+	if mentionsToken(message) {
+		asked = showsToken
+	}
+	text := bytes.ToLower(message)
+	for i, name := range reportNames {
+		if bytes.Contains(text, []byte("freshet."+name)) {
+			asked |= showsToken << (i + 1)
+		}
+	}
+	return asked
+}
+
+// provideReports puts the reports that are asked for into settings of their names, of
+// which Postgres answers in whatever protocol and form the client asks. The quotes mean
+// the same whatever the client has set.
+func (s *session) provideReports(asked shown) error {
+	for i, name := range reportNames {
+		if asked&(showsToken<<(i+1)) == 0 || s.server.reportFunc == nil {
+			continue
+		}
+		report := s.server.reportFunc(name)
+		if len(report) > reportMax || bytes.Contains([]byte(report), []byte("$freshet$")) {
+			report = "unavailable"
+		}
+		s.server.counters.UpstreamProbes.Add(1)
+		if err := s.ask("SET freshet." + name + " = $freshet$" + report + "$freshet$"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
