@@ -63,8 +63,10 @@ type Start struct {
 
 // Loaded is the outcome of a load, of which NewEntry makes an entry.
 type Loaded struct {
-	// Key is the identity of the answer. It is copied.
-	Key []byte
+	// Key is the identity of the answer. It is copied, and so are Tags, unless Owned is
+	// set: then they are the entry's, and nobody else's, from now on.
+	Key   []byte
+	Owned bool
 	// Hash is where the first tier keeps the entry. 0 means Hash(Key); another is for
 	// callers that find their entries by a hash of their own, with At.
 	Hash uint64
@@ -100,13 +102,16 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 	if l.Shape == 0 {
 		l.Shape = l.Hash
 	}
-	tags := slices.Clone(l.Tags)
+	key, tags := l.Key, l.Tags
+	if !l.Owned {
+		key, tags = bytes.Clone(key), slices.Clone(tags)
+	}
 	if !slices.Contains(tags, schemaTag) {
 		tags = append(tags, schemaTag)
 	}
 	return &Entry{
 		Ticket:  fence.NewTicket(l.Start.Label, tags, l.End),
-		Key:     bytes.Clone(l.Key),
+		Key:     key,
 		Payload: l.Payload,
 		Expires: l.End.Add(life),
 		shape:   l.Shape,

@@ -77,7 +77,7 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	f.shape, f.fetched = shape, true
 	expected := c.loadTimes.expect(shape)
 	head := c.fence.Head()
-	if head == nil || !f.leases(expected) {
+	if head == nil || !f.leases(expected) || !c.AsksRemote(shape, key) {
 		return f.note(c.Fetch(ctx, key, hash, shape, decode))
 	}
 	if e, ok := c.held(key, hash, fence.Now()); ok {

@@ -13,12 +13,16 @@ func (v *Verdict) FenceTags(p Params) (tags []fence.Tag, ok bool) {
 	for _, text := range texts {
 		tags = append(tags, fence.NewTag(text))
 	}
-	return append(tags, v.SchemaTags()...), true
+	return v.appendSchemaTags(tags), true
 }
 
 // SchemaTags are the tags of what the statement means, whatever its values.
 func (v *Verdict) SchemaTags() []fence.Tag {
-	tags := []fence.Tag{fence.NewTag(fence.SchemaText)}
+	return v.appendSchemaTags(make([]fence.Tag, 0, 1+len(v.Relations)))
+}
+
+func (v *Verdict) appendSchemaTags(tags []fence.Tag) []fence.Tag {
+	tags = append(tags, fence.NewTag(fence.SchemaText))
 	for _, root := range v.Relations {
 		tags = append(tags, fence.NewTag(fence.RelationSchemaText(root)))
 	}

@@ -125,12 +125,12 @@ func (s *session) noticed() bool {
 // hopeless says why a text will not be cached, as far as that is known without
 // asking anybody. It judges by the last known state, which may be outdated: to
 // pass through is never wrong.
-func (s *session) hopeless(sql string, paramTypes []uint32) string {
-	if !analysis.BeginsLikeRead(sql) {
+func (s *session) hopeless(statement *statement) string {
+	if !analysis.BeginsLikeRead(statement.sql) {
 		return string(analysis.ReasonNotSelect)
 	}
 	if s.state() != nil {
-		switch _, verdict := s.server.verdicts.known(s.state(), sql, paramTypes); {
+		switch _, verdict := s.knownVerdict(statement); {
 		case verdict != nil && verdict.Cacheable:
 			return ""
 		case verdict != nil:
@@ -138,7 +138,29 @@ func (s *session) hopeless(sql string, paramTypes []uint32) string {
 		}
 	}
 	standard := s.state().StandardStrings()
-	return string(analysis.Prescreen(sql, standard))
+	return string(analysis.Prescreen(statement.sql, standard))
+}
+
+// knownVerdict is verdicts.known for a statement, which remembers the answer.
+func (s *session) knownVerdict(statement *statement) (*verdictSlot, *analysis.Verdict) {
+	j := &statement.judged
+	if j.verdict != nil && j.state == s.state().ID && s.server.verdicts.current(j.slot) {
+		return j.slot, j.verdict
+	}
+	slot, verdict, literals := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes)
+	*j = judged{}
+	if verdict != nil && verdict.Cacheable {
+		*j = judged{s.state().ID, slot, verdict, literals}
+	}
+	return slot, verdict
+}
+
+// findVerdict is verdicts.find for a statement, if it does not remember the answer.
+func (s *session) findVerdict(statement *statement) (*verdictSlot, *analysis.Verdict, []analysis.Literal) {
+	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
+		return slot, verdict, statement.judged.literals
+	}
+	return s.server.verdicts.find(s.ctx, s.state(), statement.sql, statement.paramTypes)
 }
 
 // refused is hopeless for the plan's statements, which remember the answer.
@@ -146,7 +168,7 @@ func (s *session) refused() string {
 	generation := s.server.verdicts.generation.Load()
 	for i := range s.plan.wants {
 		statement := s.plan.wants[i].prepared.statement
-		reason := s.hopeless(statement.sql, statement.paramTypes)
+		reason := s.hopeless(statement)
 		if reason == "" {
 			continue
 		}
@@ -212,7 +234,7 @@ func (s *session) judge() string {
 // requestOf is the request for a want.
 func (s *session) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.statement
-	slot, verdict, literals := s.server.verdicts.find(s.ctx, s.state(), statement.sql, statement.paramTypes)
+	slot, verdict, literals := s.findVerdict(statement)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}

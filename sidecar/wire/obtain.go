@@ -186,7 +186,10 @@ func (s *session) obtain(r *request) obtained {
 		}
 	}
 	flight := s.server.cache.Join(s.key)
-	ctx, done := s.cancels.waiting(s.ctx)
+	ctx, done := s.ctx, func() {}
+	if flight.Waits() || c.AsksRemote(r.slot.shape, s.key) {
+		ctx, done = s.cancels.waiting(s.ctx)
+	}
 	got := s.share(ctx, flight, r.slot.shape)
 	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()

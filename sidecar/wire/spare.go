@@ -64,7 +64,7 @@ func (s *session) spares() bool {
 		return false
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
-	slot, verdict := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes)
+	slot, verdict := s.knownVerdict(statement)
 	if verdict == nil || !verdict.Cacheable || slot.loading.get() == 0 || slot.loading.get() > s.server.asking.get() {
 		return false
 	}
@@ -107,7 +107,7 @@ func (s *session) noteWithheld(reason string) {
 		return
 	}
 	statement := p.wants[0].prepared.statement
-	if _, verdict := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes); verdict != nil && verdict.Cacheable {
+	if _, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
 		s.reading.reads++
 	}
 }

@@ -24,6 +24,7 @@ type statement struct {
 	keepsSettings bool
 	control       block.Control
 	refusal       refusal
+	judged        judged
 }
 
 // refusal remembers why a statement is not cacheable, under one state and until
@@ -32,6 +33,15 @@ type refusal struct {
 	state      digest.Digest
 	generation uint64
 	reason     string
+}
+
+// judged remembers the verdict on a statement that is cacheable, under one state and
+// until the schema changes. The zero value remembers none.
+type judged struct {
+	state    digest.Digest
+	slot     *verdictSlot
+	verdict  *analysis.Verdict
+	literals []analysis.Literal
 }
 
 // parseStatement reads the body of a Parse message behind the statement name.

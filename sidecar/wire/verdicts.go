@@ -167,17 +167,18 @@ func (v *verdicts) schemaChanged() {
 func (v *verdicts) current(slot *verdictSlot) bool { return slot.generation == v.generation.Load() }
 
 // known returns the slot and the verdict of a text if they are known already,
-// without waiting and without starting an analysis.
-func (v *verdicts) known(state *probe.State, sql string, paramTypes []uint32) (*verdictSlot, *analysis.Verdict) {
+// without waiting and without starting an analysis. literals are those to fill the
+// verdict's tags with.
+func (v *verdicts) known(state *probe.State, sql string, paramTypes []uint32) (slot *verdictSlot, verdict *analysis.Verdict, literals []analysis.Literal) {
 	slot, template, shared := v.slot(state, sql, paramTypes, false)
 	if slot == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	verdict, _ := slot.ready()
+	verdict, _ = slot.ready()
 	if verdict != nil && shared && !verdict.HoldsFor(template) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return slot, verdict
+	return slot, verdict, template.Literals
 }
 
 // find returns the slot and the verdict of a text, waiting for its analysis for

@@ -107,7 +107,7 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	}
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &Answer{Description: bytes.Clone(c.answer.Description), Body: bytes.Clone(c.answer.Body)}
-	return of.NewEntry(engine.Loaded{Key: c.Key, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored})
+	return of.NewEntry(engine.Loaded{Key: c.Key, Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored})
 }
 
 // completeKey puts into the key what the client was told of the rows. It reports false
