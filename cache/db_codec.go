@@ -21,13 +21,13 @@ func newCodec(types *pgtype.Map) *codec { return &codec{types: types} }
 // keyPrefix begins the keys of statements.
 const keyPrefix = "pgx\x00"
 
-// encode makes the key of a statement with values. An error is one that the pool would
+// encode makes the key of a view of a statement with values. An error is one that the pool would
 // give too.
-func (c *codec) encode(in *connectionState, m *meaning, args []any) error {
+func (c *codec) encode(in *connectionState, m *meaning, v *view, args []any) error {
 	if err := c.encoded.Build(c.types, m.description, args); err != nil {
 		return err
 	}
-	c.key = append(append(append(c.key[:0], keyPrefix...), in.id[:]...), m.id[:]...)
+	c.key = append(append(append(c.key[:0], keyPrefix...), in.id[:]...), v.id[:]...)
 	for i, value := range c.encoded.ParamValues {
 		c.key = appendPart(append(c.key, byte(c.encoded.ParamFormats[i])), value)
 	}

@@ -102,7 +102,7 @@ func (l *execution) begin(ctx context.Context) {
 	bound := &l.read.codec.encoded
 	l.pipeline = l.conn.Conn().PgConn().StartPipeline(l.ctx)
 	l.pipeline.SendQueryParams(l.read.state.probe, nil, nil, nil, nil)
-	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, bound.ResultFormats)
+	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, l.read.view.formats)
 	l.err = l.pipeline.Sync()
 }
 
@@ -175,7 +175,7 @@ func (l *execution) finish() (pgconn.CommandTag, error) {
 // be. Otherwise the rows behind those that were read come as they are asked for.
 func (l *execution) capture() (*rows, *answer) {
 	r := l.read
-	out := &rows{state: r.state, codec: r.codec, fields: r.meaning.fields, more: l}
+	out := &rows{state: r.state, codec: r.codec, fields: r.view.fields, more: l}
 	results, err := l.pipeline.GetResults()
 	reader, ok := results.(*pgconn.ResultReader)
 	if !ok {
@@ -183,7 +183,7 @@ func (l *execution) capture() (*rows, *answer) {
 		return out, nil
 	}
 	l.reader = reader
-	if fields := reader.FieldDescriptions(); !r.meaning.describes(fields) {
+	if fields := reader.FieldDescriptions(); !r.view.describes(fields) {
 		out.fields = append([]pgconn.FieldDescription(nil), fields...)
 		return out, nil
 	}

@@ -12,7 +12,7 @@ import (
 
 // Query is pgxpool.Pool.Query, answered from the cache where that is possible.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if r := db.answer(ctx, sql, args); r != nil {
+	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
 		return r, r.early
 	}
 	all, err := db.pool.Query(ctx, sql, args...)
@@ -21,7 +21,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 
 // QueryRow is pgxpool.Pool.QueryRow, answered from the cache where that is possible.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if r := db.answer(ctx, sql, args); r != nil {
+	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
 		return (*row)(r)
 	}
 	return &passedRow{row: db.pool.QueryRow(ctx, sql, args...), passed: db.passes(ctx, sql)}

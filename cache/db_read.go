@@ -16,6 +16,7 @@ type read struct {
 	book    *book
 	state   *connectionState
 	meaning *meaning
+	view    *view
 	codec   *codec
 	session *fence.Session
 	load    *load // that the read is part of, nil if it is of none
@@ -23,7 +24,7 @@ type read struct {
 
 // answer answers a read from the cache, or by a load that is kept. It returns nil if the
 // read is the pool's.
-func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
+func (db *DB) answer(ctx context.Context, sql string, args []any, as form) *rows {
 	reader := readerOf(ctx)
 	b := db.book.Load()
 	if b == nil || db.undescribed || reader.bypasses || ctx.Err() != nil {
@@ -44,8 +45,8 @@ func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
 		}
 		return nil
 	}
-	c := state.codecs.Get().(*codec)
-	if c.encode(state, m, args) != nil {
+	c, v := state.codecs.Get().(*codec), &m.views[as]
+	if c.encode(state, m, v, args) != nil {
 		state.give(c)
 		return nil
 	}
@@ -58,13 +59,13 @@ func (db *DB) answer(ctx context.Context, sql string, args []any) *rows {
 		switch db.serve(ctx, e, hash, now, session) {
 		case engine.Hit:
 			reader.load.notesTicket(e.Ticket)
-			return replay(state, c, m, e.Payload.(*answer))
+			return replay(state, c, v, e.Payload.(*answer))
 		case engine.Unproven:
 			state.give(c)
 			return nil
 		}
 	}
-	return db.miss(ctx, read{sql, args, b, state, m, c, session, reader.load})
+	return db.miss(ctx, read{sql, args, b, state, m, v, c, session, reader.load})
 }
 
 // serve asks whether an entry may be served, and waits for a look if that can tell.
@@ -94,17 +95,17 @@ func (db *DB) miss(ctx context.Context, r read) *rows {
 	defer flight.Finish(nil)
 	if e, ok := flight.Wait(ctx, r.session); ok {
 		r.load.notesTicket(e.Ticket)
-		return replay(r.state, r.codec, r.meaning, e.Payload.(*answer))
+		return replay(r.state, r.codec, r.view, e.Payload.(*answer))
 	}
 	if err := flight.Err(); err != nil {
 		r.state.give(r.codec)
 		return failed(err)
 	}
-	e, _ := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.meaning.fields)))
+	e, _ := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.view.fields)))
 	if e != nil && db.engine.ServeProving(ctx, e, r.session) {
 		flight.Finish(e)
 		r.load.notesTicket(e.Ticket)
-		return replay(r.state, r.codec, r.meaning, e.Payload.(*answer))
+		return replay(r.state, r.codec, r.view, e.Payload.(*answer))
 	}
 	out := db.load(ctx, &r, flight)
 	if out == nil {

@@ -35,8 +35,8 @@ type plan struct {
 }
 
 // replay returns the rows of an answer that was kept.
-func replay(in *connectionState, c *codec, m *meaning, a *answer) *rows {
-	return &rows{state: in, codec: c, fields: m.fields, rest: a.rows, tag: a.commandTag()}
+func replay(in *connectionState, c *codec, v *view, a *answer) *rows {
+	return &rows{state: in, codec: c, fields: v.fields, rest: a.rows, tag: a.commandTag()}
 }
 
 // failed returns rows that are none, because of err.

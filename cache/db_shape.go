@@ -45,12 +45,27 @@ type meaning struct {
 	literals []analysis.Literal
 	// description is how pgx describes the statement to itself.
 	description *pgconn.StatementDescription
-	// fields are those of its rows, in the formats that pgx asks for.
-	fields []pgconn.FieldDescription
-	// id is of the text and of what it was understood as.
-	id digest
+	// views are its rows in each form.
+	views [forms]view
 	// number is the shape's in this process.
 	number uint64
+}
+
+// form is how rows are asked for.
+type form uint8
+
+const (
+	pgxForm form = iota // as pgx asks for them
+	sqlForm             // as its driver for database/sql does
+	forms
+)
+
+// view is a statement whose rows are asked for in one form.
+type view struct {
+	fields  []pgconn.FieldDescription
+	formats []int16
+	// id is of the text, of what it was understood as, and of the formats.
+	id digest
 }
 
 // verdict is what a text depends on, and those that differ in literals only.
@@ -110,14 +125,17 @@ func await(ctx context.Context, found <-chan struct{}) bool {
 // describe takes over how Postgres describes a statement, and what it was understood as.
 func (m *meaning) describe(sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) {
 	m.description = d
-	m.fields = make([]pgconn.FieldDescription, len(d.Fields))
+	m.views = [forms]view{pgxForm: newView(sql, d, format), sqlForm: newView(sql, d, sqlFormat)}
+}
+
+func newView(sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) (v view) {
 	text := appendPart(nil, []byte(sql))
 	for _, oid := range d.ParamOIDs {
 		text = binary.BigEndian.AppendUint32(text, oid)
 	}
-	for i, field := range d.Fields {
+	for _, field := range d.Fields {
 		field.Format = format(field.DataTypeOID)
-		m.fields[i] = field
+		v.fields, v.formats = append(v.fields, field), append(v.formats, field.Format)
 		text = appendPart(text, []byte(field.Name))
 		text = binary.BigEndian.AppendUint32(text, field.TableOID)
 		text = binary.BigEndian.AppendUint16(text, field.TableAttributeNumber)
@@ -126,16 +144,17 @@ func (m *meaning) describe(sql string, d *pgconn.StatementDescription, format fu
 		text = binary.BigEndian.AppendUint32(text, uint32(field.TypeModifier))
 		text = append(text, byte(field.Format))
 	}
-	m.id = digestOf(text)
+	v.id = digestOf(text)
+	return v
 }
 
 // describes reports whether rows with these fields are those of the statement.
-func (m *meaning) describes(fields []pgconn.FieldDescription) bool {
-	if len(fields) != len(m.fields) {
+func (v *view) describes(fields []pgconn.FieldDescription) bool {
+	if len(fields) != len(v.fields) {
 		return false
 	}
 	for i := range fields {
-		if fields[i] != m.fields[i] {
+		if fields[i] != v.fields[i] {
 			return false
 		}
 	}

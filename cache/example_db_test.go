@@ -117,6 +117,22 @@ func ExampleWithToken() {
 	fmt.Println(price)
 }
 
+// GORM, bun, ent and sqlx are given a handle of database/sql.
+func ExampleOpenSQL() {
+	ctx := context.Background()
+	db, done := open(ctx)
+	defer done()
+
+	handle := cache.OpenSQL(db) // gorm.Open(postgres.New(postgres.Config{Conn: handle}))
+	defer handle.Close()
+	var name string
+	err := handle.QueryRowContext(ctx, "SELECT name FROM products WHERE id = $1", 2).Scan(&name)
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(name)
+}
+
 // sessions gives each request a session of its own, and each browser a cookie with a
 // token: what it wrote, it reads next, whichever process answers.
 func sessions(db *cache.DB, next http.Handler) http.Handler {

@@ -44,6 +44,7 @@ func TestLibraryProgramsRun(t *testing.T) {
 		{ExampleDB_Explain, "kept; depends on [\"public.products/id=$1\"] of [\"public.products\"]\n"},
 		{ExampleWithLevel, "12\n"},
 		{ExampleWithToken, "14\n"},
+		{ExampleOpenSQL, "cup\n"},
 	} {
 		if got := printed(t, p.run); got != p.want {
 			t.Errorf("printed %q, want %q", got, p.want)
