@@ -36,6 +36,9 @@ func Mutants() []Mutant { return mutants }
 // marking is what notes that something was written.
 const marking = "if w.anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.tags)"
 
+// tagging is what notes which entries depend on what a statement is known to write.
+const tagging = "e.tags = append(e.tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))"
+
 var notMarked = mutant.Edit{File: "sidecar/wire/mark.go", As: mutant.Statements, Old: marking, New: ""}
 
 var mutants = []Mutant{
@@ -188,6 +191,26 @@ var mutants = []Mutant{
 		Name:   "what was written is not marked",
 		Edits:  []mutant.Edit{notMarked},
 		Script: "a session reads what another one wrote", Breaks: []Promise{Beside},
+		Faults: "none",
+	},
+	{
+		Name: "what is known to be written is not marked",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/effect.go", As: mutant.Statements,
+			Old: tagging,
+			New: "_ = root",
+		}},
+		Script: "a session reads what another one wrote as it often does", Breaks: []Promise{Beside},
+		Faults: "none",
+	},
+	{
+		Name: "what is known to be written is marked for those alone who read the whole table",
+		Edits: []mutant.Edit{{
+			File: "sidecar/wire/effect.go", As: mutant.Statements,
+			Old: tagging,
+			New: "e.tags = append(e.tags, fence.NewTag(fence.TableText(root)))",
+		}},
+		Script: "a session reads what another one wrote as it often does", Breaks: []Promise{Beside},
 		Faults: "none",
 	},
 	{

@@ -9,6 +9,7 @@ import (
 var sessionScripts = []Script{
 	{Name: "a session reads what it wrote", bound: longBound, sidecars: 1, play: readOwnWrites},
 	{Name: "a session reads what another one wrote", bound: longBound, sidecars: 1, play: readOthersWrites},
+	{Name: "a session reads what another one wrote as it often does", bound: longBound, sidecars: 1, play: readOthersUsualWrites},
 	{Name: "a session reads what another one's transaction wrote", bound: longBound, sidecars: 1, play: readOthersTransactions},
 	{Name: "a counter behind a lock", bound: longBound, sidecars: 1, play: incrementBehindLock},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
@@ -51,6 +52,29 @@ func readOthersWrites(st *stage) {
 	st.write(writer, keys...)
 	st.read(reader, keys...)
 }
+
+// usualWrites is how often a statement comes before a sidecar surely knows what it does.
+const usualWrites = 5
+
+// readOthersUsualWrites is readOthersWrites with a statement that the sidecar knows, of a
+// session that it knows too: what the writer has read last says so.
+func readOthersUsualWrites(st *stage) {
+	keys := rows(4)
+	writer, reader := st.session(0, levelSession), st.session(0, levelSession)
+	for range usualWrites {
+		st.write(writer, keys...)
+		st.read(writer, keys...)
+		st.pass(usualPause)
+	}
+	st.cached(reader, keys...)
+	st.cached(writer, keys...)
+	st.deafen(0)
+	st.write(writer, keys...)
+	st.read(reader, keys...)
+}
+
+// usualPause is time for what a sidecar does about a statement behind its back.
+const usualPause = 200 * time.Millisecond
 
 // readOthersTransactions has one session read, again and again, what another one of
 // the same sidecar has written in a transaction, until that is committed.

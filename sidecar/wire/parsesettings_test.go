@@ -146,12 +146,16 @@ func TestConstantsGoOnHitting(t *testing.T) {
 		"a constant, behind a write":             {dated + " AND k <> $1", [][]byte{write}, false},
 		"a constant, behind SET of another kind": {dated + " OR k <> $1", [][]byte{msgQuery("SET work_mem = '5MB'")}, false},
 		"a constant, behind SET":                 {dated + " OR k < $1", [][]byte{msgQuery("SET DateStyle = 'ISO, YMD'")}, true},
-		"a constant, in a transaction":           {dated + " OR k > $1", [][]byte{msgQuery("BEGIN"), write, msgQuery("COMMIT")}, true},
+		"a constant, in a transaction":           {dated + " OR k > $1", [][]byte{msgQuery("BEGIN"), msgQuery("SET LOCAL work_mem = '5MB'"), msgQuery("COMMIT")}, true},
+		"a constant, in a transaction of writes": {dated + " OR k >= $1", [][]byte{msgQuery("BEGIN"), write, msgQuery("COMMIT")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := dialRaw(t, s.dsn())
 			use := synced(msgBind("p", "none"), msgExecute("", 0)).send
 			conn.ask(write)
+			s.allAnalysed()
+			conn.ask(write) // what it does is known
+			conn.ask(msgQuery("SELECT id FROM read WHERE k <> 'a'"))
 			conn.ask(synced(msgParse("p", c.sql)).send) // known for certain, behind a write too
 			for _, message := range c.before {
 				conn.ask(message)
