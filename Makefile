@@ -37,6 +37,8 @@ POSTGRES ?= 14 16 17 18
 # Which fuzz targets to run, and each for how long.
 FUZZ ?= .
 FUZZ_TIME ?= 20s
+# Which comparisons with peers to make: ratio, latency, races; empty: all.
+PEERS ?=
 # Which benchmarks to run, and each for how long.
 BENCH ?= .
 BENCH_TIME ?= 1s
@@ -119,6 +121,7 @@ format:
 vet:
 	go vet ./... ./.ci/imports ./.ci/docs
 	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	cd loadtest/peers && go vet ./...
 
 # staticcheck, its default checks and
 #   ST1000  every package says its one job in a comment
@@ -148,6 +151,11 @@ fuzz: ## Feed random bytes to every parser (FUZZ=regexp, FUZZ_TIME=20s)
 		target="$${target#func }"; [[ $$target =~ $(FUZZ) ]] || continue; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")"; \
 	done
+
+.PHONY: peers
+peers: ## Compare with other caches for Go: hit ratios, latencies, races (PEERS='ratio latency races')
+	@.ci/install-packages servers
+	cd loadtest/peers && FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go run . $(PEERS)
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)
