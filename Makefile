@@ -115,6 +115,14 @@ format:
 		printf 'not formatted; run gofmt -w on:\n%s\n' "$$unformatted" >&2; exit 1; \
 	fi
 
+# Each alert in docs fires when it should, and none when all is well. promtool comes with
+# Prometheus; Go cannot build it from its module alone.
+.PHONY: alerts
+alerts: ## Check the alerts in docs/alerts.yaml with promtool
+	@type -P promtool >/dev/null || { echo 'promtool is not in PATH; it comes with Prometheus (https://prometheus.io/download)' >&2; exit 1; }
+	promtool check rules docs/alerts.yaml
+	promtool test rules docs/alerts_test.yaml
+
 # vet finds what compiles and is wrong: copied locks, lost cancels, bad printf.
 # The second run is for macOS, where nobody's tests run before a user's.
 .PHONY: vet

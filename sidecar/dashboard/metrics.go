@@ -29,23 +29,25 @@ type metric struct {
 	read func(*Stats) float64
 }
 
+// labelled is a metric whose values are told apart by one label.
+type labelled struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(*Stats) map[string]float64
+}
+
 type collector struct {
 	statsFunc func() Stats
 	single    []metric
-	queries   *prometheus.Desc
-	bypasses  *prometheus.Desc
+	labelled  []labelled
 	build     *prometheus.Desc
-	reloads   *prometheus.Desc
 }
 
 func newCollector(statsFunc func() Stats) *collector {
 	c := &collector{
 		statsFunc: statsFunc,
-		queries:   prometheus.NewDesc("freshet_queries_total", "Executed statements by how they were answered.", []string{"outcome"}, nil),
-		bypasses:  prometheus.NewDesc("freshet_bypasses_total", "Statements that went to Postgres uncached, by the reason.", []string{"reason"}, nil),
 		build:     prometheus.NewDesc("freshet_build_info", "Always 1; the labels say what runs.", []string{"version", "go_version"}, nil),
 	}
-	c.reloads = prometheus.NewDesc("freshet_config_reloads_total", "How often the configuration was read again, and put in force or not.", []string{"result"}, nil)
 	counter := func(name, help string, read func(*Stats) uint64) {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *Stats) float64 { return float64(read(s)) }})
 	}
@@ -53,6 +55,18 @@ func newCollector(statsFunc func() Stats) *collector {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, read})
 	}
 
+	byLabel := func(kind prometheus.ValueType, name, help, label string, read func(*Stats) map[string]float64) {
+		c.labelled = append(c.labelled, labelled{prometheus.NewDesc(name, help, []string{label}, nil), kind, read})
+	}
+
+	byLabel(prometheus.CounterValue, "freshet_queries_total", "Executed statements by how they were answered.", "outcome", func(s *Stats) map[string]float64 {
+		queries := make(map[string]float64, len(outcomeNames))
+		for _, name := range outcomeNames {
+			queries[name] = float64(s.Queries[name])
+		}
+		return queries
+	})
+	byLabel(prometheus.CounterValue, "freshet_bypasses_total", "Statements that went to Postgres uncached, by the reason.", "reason", func(s *Stats) map[string]float64 { return floats(s.Bypasses) })
 	for _, m := range count.Metrics() {
 		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
 	}
@@ -63,28 +77,52 @@ func newCollector(statsFunc func() Stats) *collector {
 	gauge("freshet_follower_age_seconds", "How long ago the last completed look at the outbox began; +Inf before the first. Above the bound, reads go to Postgres.", followerAge)
 	counter("freshet_follower_looks_total", "Completed looks at the outbox.", func(s *Stats) uint64 { return s.FollowerLooks })
 	counter("freshet_follower_notifications_total", "Notifications that made a look come sooner.", func(s *Stats) uint64 { return s.FollowerNotifications })
-	counter("freshet_follower_resets_total", "How often everything known was thrown away: a new incarnation of the database, or a gap.", func(s *Stats) uint64 { return s.FollowerResets })
+	byLabel(prometheus.CounterValue, "freshet_follower_resets_total", "How often everything known was thrown away, by the cause.", "cause", func(s *Stats) map[string]float64 { return floats(s.FollowerResetCauses) })
+	counter("freshet_follower_reconnects_total", "Sessions of the follower that ended in an error.", func(s *Stats) uint64 { return s.FollowerReconnects })
 	counter("freshet_invalidation_events_total", "Changes received from the outbox.", func(s *Stats) uint64 { return s.InvalidationEvents })
 	gauge("freshet_outbox_rows", "Rows of the outbox, as Postgres estimates them.", func(s *Stats) float64 { return float64(s.Outbox.Rows) })
 	gauge("freshet_outbox_bytes", "Size of the outbox on Postgres' disk, with its index.", func(s *Stats) float64 { return float64(s.Outbox.Bytes) })
+	gauge("freshet_outbox_oldest_seconds", "Age that no row of the outbox exceeds.", func(s *Stats) float64 { return s.Outbox.OldestSeconds })
 	gauge("freshet_watched_tables", "Tables whose changes are followed.", func(s *Stats) float64 { return float64(s.WatchedTables) })
 	gauge("freshet_watch_problems", "Problems that keep tables from being watched.", func(s *Stats) float64 { return float64(s.WatchProblems) })
 
 	gauge("freshet_config_last_reload_successful", "0 if the configuration was read again last without being put in force.", func(s *Stats) float64 { return one(s.Config.Problem == "") })
 
-	gauge("freshet_memory_items", "Entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Items) })
+	gauge("freshet_memory_entries", "Entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Items) })
 	gauge("freshet_memory_bytes", "Size of the entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Bytes) })
 	gauge("freshet_memory_limit_bytes", "Most that entries in this process's memory may take.", func(s *Stats) float64 { return float64(s.L1.LimitBytes) })
 	counter("freshet_memory_evictions_total", "Entries that had to go for others.", func(s *Stats) uint64 { return s.L1.Evictions })
-	counter("freshet_memory_rejections_total", "Entries that were not taken in.", func(s *Stats) uint64 { return s.L1.Rejections })
+	byLabel(prometheus.CounterValue, "freshet_memory_rejections_total", "Entries that were not taken in: too large, overtaken by an event while they were loaded, or less often asked for than others.", "cause", func(s *Stats) map[string]float64 {
+		return map[string]float64{"admission": float64(s.L1.Rejections), "too_large": float64(s.L1.TooLarge), "overtaken": float64(s.L1.Overtaken)}
+	})
+	byLabel(prometheus.CounterValue, "freshet_leases_total", "Loads on behalf of all processes, waits for those of others, and waits that brought nothing.", "result", func(s *Stats) map[string]float64 {
+		return map[string]float64{"won": float64(s.Leases.Won), "waited": float64(s.Leases.Waited), "vain": float64(s.Leases.Vain)}
+	})
 
-	gauge("freshet_redis_up", "1 if the shared tier does what it is asked for; 0 if it refuses or does not answer, or none is configured.", func(s *Stats) float64 { return one(s.Redis.State == RedisUp) })
+	byLabel(prometheus.GaugeValue, "freshet_redis_state", "1 for the state that the shared tier is in: off, idle, up, refusing or down.", "state", func(s *Stats) map[string]float64 {
+		states := map[string]float64{}
+		for _, state := range redisStates {
+			states[string(state)] = one(s.Redis.State == state)
+		}
+		return states
+	})
 	counter("freshet_redis_errors_total", "Calls of the shared tier that failed or took too long.", func(s *Stats) uint64 { return s.Redis.Errors })
-	counter("freshet_redis_broken_entries_total", "Entries of the shared tier that could not be read.", func(s *Stats) uint64 { return s.Redis.Broken })
-	counter("freshet_redis_expired_entries_total", "Entries of the shared tier that were found when their life was over.", func(s *Stats) uint64 { return s.Redis.Expired })
-	counter("freshet_redis_outdated_entries_total", "Entries of the shared tier that were found when an event had overtaken them.", func(s *Stats) uint64 { return s.Redis.Outdated })
+	byLabel(prometheus.CounterValue, "freshet_redis_unusable_total", "Entries of the shared tier that were found and of no use: unreadable, at the end of their life, or overtaken by an event. The last two are normal.", "cause", func(s *Stats) map[string]float64 {
+		return map[string]float64{"unreadable": float64(s.Redis.Broken), "expired": float64(s.Redis.Expired), "overtaken": float64(s.Redis.Outdated)}
+	})
 	counter("freshet_redis_dropped_writes_total", "Entries not written to the shared tier because too many waited.", func(s *Stats) uint64 { return s.Redis.Dropped })
+	byLabel(prometheus.CounterValue, "freshet_config_reloads_total", "How often the configuration was read again, and put in force or not.", "result", func(s *Stats) map[string]float64 {
+		return map[string]float64{"done": float64(s.Config.Reloads), "refused": float64(s.Config.Failures)}
+	})
 	return c
+}
+
+func floats(counts map[string]uint64) map[string]float64 {
+	values := make(map[string]float64, len(counts))
+	for name, n := range counts {
+		values[name] = float64(n)
+	}
+	return values
 }
 
 // followerAge is +Inf before the first look, so that an alert on "age > bound"
@@ -108,10 +146,10 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.single {
 		out <- m.desc
 	}
-	out <- c.queries
-	out <- c.bypasses
+	for _, m := range c.labelled {
+		out <- m.desc
+	}
 	out <- c.build
-	out <- c.reloads
 }
 
 // Collect implements prometheus.Collector.
@@ -120,13 +158,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range c.single {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.read(&s))
 	}
-	for _, name := range outcomeNames {
-		out <- prometheus.MustNewConstMetric(c.queries, prometheus.CounterValue, float64(s.Queries[name]), name)
+	for _, m := range c.labelled {
+		for label, value := range m.read(&s) {
+			out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, label)
+		}
 	}
-	for reason, n := range s.Bypasses {
-		out <- prometheus.MustNewConstMetric(c.bypasses, prometheus.CounterValue, float64(n), reason)
-	}
-	out <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(s.Config.Reloads), "done")
-	out <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(s.Config.Failures), "refused")
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, runtime.Version())
 }

@@ -22,7 +22,7 @@ func TestMetrics(t *testing.T) {
 		`freshet_follower_age_seconds 0.02`,
 		`freshet_invalidation_events_total 0`,
 		`freshet_outbox_bytes 0`,
-		`freshet_redis_up 1`,
+		`freshet_redis_state{state="up"} 1`,
 		`freshet_ready 1`,
 	} {
 		if !strings.Contains(body, "\n"+line+"\n") {

@@ -94,7 +94,7 @@ func TestStatsShape(t *testing.T) {
 	}
 	want := []string{
 		"bypass_advice", "bypasses", "cancels", "config", "follower_age_seconds", "follower_looks", "follower_notifications",
-		"follower_problem", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "listening",
+		"follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
 		"not_ready_reason", "outbox", "panics", "problems", "protocol_errors", "queries", "ready", "redis", "sessions", "sessions_refused",
 		"sessions_total", "socket", "staleness_seconds", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
 		"version", "watch_problems", "watched", "watched_tables",

@@ -60,6 +60,10 @@ type Stats struct {
 	// known was thrown away (a new incarnation, or a gap).
 	FollowerLooks  uint64 `json:"follower_looks"`
 	FollowerResets uint64 `json:"follower_resets"`
+	// FollowerResetCauses counts the same by their cause.
+	FollowerResetCauses map[string]uint64 `json:"follower_reset_causes"`
+	// FollowerReconnects counts sessions of the follower that ended in an error.
+	FollowerReconnects uint64 `json:"follower_reconnects"`
 	// FollowerNotifications counts the rings of the doorbell: notifications that
 	// made a look come sooner. Without them changes are found by polling.
 	FollowerNotifications uint64 `json:"follower_notifications"`
@@ -89,6 +93,8 @@ type Stats struct {
 	L1 Memory `json:"l1"`
 	// Redis is the shared tier.
 	Redis Redis `json:"redis"`
+	// Leases are loads that are shared between processes.
+	Leases Leases `json:"leases"`
 }
 
 // Config counts how often the configuration was read again.
@@ -130,6 +136,10 @@ type Memory struct {
 	Evictions uint64 `json:"evictions"`
 	// Rejections counts entries that were not taken in.
 	Rejections uint64 `json:"rejections"`
+	// TooLarge and Overtaken count answers that were not offered: above the limit, or
+	// overtaken by an event while they were loaded.
+	TooLarge  uint64 `json:"too_large"`
+	Overtaken uint64 `json:"overtaken"`
 }
 
 // RedisState says how the shared tier is.
@@ -144,6 +154,17 @@ const (
 	// RedisRefusing: it answers, and refuses what it is asked for.
 	RedisRefusing RedisState = "refusing"
 )
+
+// redisStates are all of them.
+var redisStates = []RedisState{RedisOff, RedisIdle, RedisUp, RedisRefusing, RedisDown}
+
+// Leases count loads on behalf of all processes, waits for those of others, and waits
+// that brought nothing.
+type Leases struct {
+	Won    uint64 `json:"won"`
+	Waited uint64 `json:"waited"`
+	Vain   uint64 `json:"vain"`
+}
 
 // Redis is the state of the shared tier.
 type Redis struct {
@@ -197,6 +218,9 @@ func (s *Stats) normalize() {
 	s.Queries = queries
 	if s.Bypasses == nil {
 		s.Bypasses = map[string]uint64{}
+	}
+	if s.FollowerResetCauses == nil {
+		s.FollowerResetCauses = map[string]uint64{}
 	}
 	if s.BypassAdvice == nil {
 		s.BypassAdvice = map[string]string{}

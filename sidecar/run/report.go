@@ -43,6 +43,7 @@ func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 	stats.FollowerLooks = f.Looks
 	stats.FollowerNotifications = f.Notifications
 	stats.InvalidationEvents = f.Events
+	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
 	for _, n := range f.Resets {
 		stats.FollowerResets += n
 	}
@@ -85,7 +86,10 @@ func (s *Sidecar) addTiers(stats *dashboard.Stats) {
 		LimitBytes: uint64(max(c.Memory.MaxBytes, 0)),
 		Evictions:  c.Memory.Evictions,
 		Rejections: c.Memory.Rejected,
+		TooLarge:   c.TooLarge,
+		Overtaken:  c.Overtaken,
 	}
+	stats.Leases = dashboard.Leases{Won: c.Leases, Waited: c.LeasesAwaited, Vain: c.LeasesVain}
 	stats.Redis = dashboard.Redis{State: dashboard.RedisOff}
 	if s.remote == nil {
 		return
