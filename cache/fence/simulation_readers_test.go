@@ -8,10 +8,11 @@ import (
 // How the simulation asks a fence: what the protocol asks of a cache, over two
 // tiers that return what they like.
 
-// publish gives the second tier every entry whose upper bound is known now.
+// publish gives the second tier entries whose upper bound is known now. Some wait for a
+// later look, together with others.
 func (s *simulation) publish(c *simulatedCache, head *Head) {
 	c.unsent = slices.DeleteFunc(c.unsent, func(e *simulatedEntry) bool {
-		if c.fence.LookBegan() < e.ticket.Loaded() {
+		if c.fence.LookBegan() < e.ticket.Loaded() || s.random.IntN(3) == 0 {
 			return false
 		}
 		s.send(e, head)
