@@ -151,7 +151,7 @@ func (s *session) effectKnown(statement *statement) *effect {
 		return nil
 	}
 	v := s.server.verdicts
-	slot, verdict := v.known(s.state(), statement.sql, statement.paramTypes)
+	slot, verdict, _ := v.known(s.state(), statement.sql, statement.paramTypes)
 	switch {
 	case slot == nil && s.sharesVerdict(statement):
 		v.slot(s.state(), statement.sql, statement.paramTypes, true)
