@@ -13,7 +13,7 @@ import (
 // faultyFollower panics when it is asked next, once it was told to.
 type faultyFollower struct {
 	Follower
-	state, wake atomic.Bool
+	state, suspect atomic.Bool
 }
 
 func (f *faultyFollower) State() *invalidation.State {
@@ -23,11 +23,11 @@ func (f *faultyFollower) State() *invalidation.State {
 	return f.Follower.State()
 }
 
-func (f *faultyFollower) Wake() {
-	if f.wake.Swap(false) {
+func (f *faultyFollower) Suspect() {
+	if f.suspect.Swap(false) {
 		panic("a fault where Postgres' messages are dealt with")
 	}
-	f.Follower.Wake()
+	f.Follower.Suspect()
 }
 
 // A session that meets a fault of the sidecar ends, with a word to its client, and is
@@ -40,11 +40,17 @@ func TestFaultEndsOneSession(t *testing.T) {
 	read := func(id int) []byte { return msgQuery(fmt.Sprintf("SELECT name FROM item WHERE id = %d", id)) }
 	s.learn("SELECT name FROM item WHERE id = 1")
 	bystander := dialRaw(t, s.dsn())
-	for i, fault := range []*atomic.Bool{&bed.faults.state, &bed.faults.wake} {
+	for i, f := range []struct {
+		fault *atomic.Bool
+		meets []byte
+	}{
+		{&bed.faults.state, read(3)}, // a miss
+		{&bed.faults.suspect, msgQuery("ALTER ROLE " + superuser + " CONNECTION LIMIT -1")},
+	} {
 		c := dialRaw(t, s.dsn())
 		c.ask(read(1)) // its state is known now
-		fault.Store(true)
-		c.send(read(3 + i)) // a miss
+		f.fault.Store(true)
+		c.send(f.meets)
 		if got := string(c.rest()); !strings.Contains(got, "CXX000\x00") {
 			t.Errorf("fault %d: the client is told %q", i, got)
 		}
