@@ -48,31 +48,35 @@ func (t *tx) Begin(ctx context.Context) (pgx.Tx, error) {
 	return &tx{inner, t.passed}, nil
 }
 
-// note notes what a statement may do when the transaction commits.
-func (t *tx) note(sql string) { t.defines = t.defines || defines(sql) }
+// note notes what a statement may do when the transaction commits, and tells the load of
+// ctx, if there is one, that it reads what others may not see.
+func (t *tx) note(ctx context.Context, sql string) {
+	readerOf(ctx).load.refuses(refusedTx)
+	t.defines = t.defines || defines(sql)
+}
 
 // Exec implements pgx.Tx.
 func (t *tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	t.note(sql)
+	t.note(ctx, sql)
 	return t.Tx.Exec(ctx, sql, args...)
 }
 
 // Query implements pgx.Tx.
 func (t *tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	t.note(sql)
+	t.note(ctx, sql)
 	return t.Tx.Query(ctx, sql, args...)
 }
 
 // QueryRow implements pgx.Tx.
 func (t *tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	t.note(sql)
+	t.note(ctx, sql)
 	return t.Tx.QueryRow(ctx, sql, args...)
 }
 
 // SendBatch implements pgx.Tx.
 func (t *tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	for _, q := range b.QueuedQueries {
-		t.note(q.SQL)
+		t.note(ctx, q.SQL)
 	}
 	return t.Tx.SendBatch(ctx, b)
 }

@@ -171,6 +171,55 @@ func TestAnswersThatAreNotKept(t *testing.T) {
 	}
 }
 
+// A load that reads in a transaction which was open before is not kept: it shows what
+// others may not see.
+func TestLoadInAnOpenTransaction(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	tx, err := o.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), "UPDATE public.authors SET name = 'mine' WHERE id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	reads := cache.Wrap(o.DB, "in a transaction", func(ctx context.Context, id int64) (name string, err error) {
+		o.name(t, ctx, 2)
+		return name, tx.QueryRow(ctx, "SELECT name FROM public.authors WHERE id = $1", id).Scan(&name)
+	})
+	if _, err := reads(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if why := o.Stats().Functions["in a transaction"].NotKept; !strings.Contains(why, "transaction") {
+		t.Errorf("not kept: %q", why)
+	}
+}
+
+// What is read through database/sql counts as what is read through the DB.
+func TestWrapOverSQL(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	handle := cache.OpenSQL(o.DB)
+	t.Cleanup(func() { _ = handle.Close() })
+	loads := 0
+	f := cache.Wrap(o.DB, "by database/sql", func(ctx context.Context, id int64) (name string, err error) {
+		loads++
+		err = handle.QueryRowContext(ctx, "SELECT name FROM public.authors WHERE id = $1", id).Scan(&name)
+		return name, err
+	})
+	want := func(name string, n int) {
+		t.Helper()
+		if got, err := f(t.Context(), 1); err != nil || got != name || loads != n {
+			t.Fatalf("%q, %v, %d loads; want %q, %d", got, err, loads, name, n)
+		}
+	}
+	want("author 1", 1)
+	want("author 1", 1)
+	o.exec(t, "UPDATE public.authors SET name = 'new' WHERE id = 1")
+	want("new", 2)
+}
+
 // A load within which a value changes is not kept with half of it.
 func TestLoadOvertakenByAWrite(t *testing.T) {
 	t.Parallel()
