@@ -22,7 +22,10 @@ const librarySchema = `
 CREATE TABLE public.products (id bigint PRIMARY KEY, name text NOT NULL, price int NOT NULL);
 INSERT INTO public.products VALUES (1, 'tea', 10), (2, 'cup', 7);`
 
-// The programs of docs/library.md, which are those of example_db_test.go, run and say what
+// examples are the programs of docs/library.md.
+var examples = []string{"example_db_test.go", "example_wrap_test.go"}
+
+// The programs of docs/library.md, run and say what
 // the document says.
 func TestLibraryProgramsRun(t *testing.T) {
 	server := servers.SharedPostgres(t)
@@ -45,6 +48,9 @@ func TestLibraryProgramsRun(t *testing.T) {
 		{ExampleWithLevel, "12\n"},
 		{ExampleWithToken, "14\n"},
 		{ExampleOpenSQL, "cup\n"},
+		{ExampleRepository_GetMany, "2 found\n"},
+		{ExampleStaleError, "tea\n"},
+		{ExampleWrap_library, "tea costs 14\ntea costs 14\ntea costs 15\n"},
 	} {
 		if got := printed(t, p.run); got != p.want {
 			t.Errorf("printed %q, want %q", got, p.want)
@@ -78,11 +84,14 @@ func TestLibraryBlocksAreThePrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := os.ReadFile("example_db_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var flat string
+	for _, name := range examples {
+		programs, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flat += flatten(string(programs))
 	}
-	flat := flatten(string(programs))
 	blocks := 0
 	for _, part := range strings.Split(string(document), "```go\n")[1:] {
 		block, _, _ := strings.Cut(part, "```")
@@ -110,12 +119,14 @@ func flatten(text string) string {
 // The examples link nothing of the tests.
 func TestExamplesLinkNoHarness(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("example_db_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(text, []byte("loadtest")) {
-		t.Error("an example links the harness")
+	for _, name := range examples {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("loadtest")) {
+			t.Errorf("%s links the harness", name)
+		}
 	}
 }
 
