@@ -246,8 +246,8 @@ var mutants = []Mutant{
 	{
 		Name: "a statement means what it would if it were parsed now",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/parsesettings.go", As: mutant.Condition,
-			Old: "p.statement == nil || !p.statement.keepsSettings || p.epoch == s.epoch",
+			File: "sidecar/internal/statements/parsetime.go", As: mutant.Condition,
+			Old: "p.Statement == nil || !p.Statement.KeepsSettings || p.epoch == s.epoch",
 			New: "true",
 		}},
 		Script: "a setting is switched behind a Parse", Breaks: []Promise{AsParsed},
@@ -267,7 +267,7 @@ var mutants = []Mutant{
 		Name: "what is answered is not shown to PostgreSQL before a change",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/unseen.go", As: mutant.Condition,
-			Old: "!s.statements.someUnseen || s.talk.groupOpen",
+			Old: "!s.statements.SomeUnseen() || s.talk.groupOpen",
 			New: "true",
 		}},
 		Script: "a table is analysed before an answer from the cache", Breaks: []Promise{AsParsed},

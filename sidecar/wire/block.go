@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // Many drivers open a transaction before every read. In READ COMMITTED each
@@ -107,7 +108,7 @@ func (s *session) beginBlockRead() {
 // Parse of the unnamed statement if need be, Bind, Describe if need be, Execute.
 // n is the length of these messages, 0 if it does not. A driver may send its
 // BEGIN before the first statement, in one group with it.
-func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
+func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n int) {
 	bound, described := false, false
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
@@ -117,7 +118,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 			if !ok || len(name) > 0 {
 				return nil, 0
 			}
-			statement, _ = s.statements.texts.intern(rest)
+			statement, _ = s.statements.Intern(rest)
 		case kind == 'B' && !bound:
 			if statement, bound = s.bindsControl(body, statement); !bound {
 				return nil, 0
@@ -129,7 +130,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 		default:
 			return nil, 0
 		}
-		if statement != nil && statement.control.Kind == block.None {
+		if statement != nil && statement.Control.Kind == block.None {
 			return nil, 0
 		}
 		n += len(message)
@@ -139,7 +140,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statement, n int) {
 
 // bindsControl reports whether a Bind is that of a control statement, without
 // parameters, to the unnamed portal. parsed is what was parsed just before it.
-func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool) {
+func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*statements.Statement, bool) {
 	portal, rest, ok := protocol.CutString(body)
 	if !ok || len(portal) > 0 {
 		return nil, false
@@ -149,11 +150,11 @@ func (s *session) bindsControl(body []byte, parsed *statement) (*statement, bool
 		return nil, false
 	}
 	if parsed == nil {
-		p := s.statements.named(name)
-		if p == nil || p.statement == nil || p.failed.Load() || len(name) > 0 && !p.accepted.Load() {
+		p := s.statements.Named(name)
+		if p == nil || p.Statement == nil || p.Failed.Load() || len(name) > 0 && !p.Accepted.Load() {
 			return nil, false
 		}
-		parsed = p.statement
+		parsed = p.Statement
 	}
 	values, ok := boundValues(rest)
 	if !ok || len(values) > 0 {
@@ -171,7 +172,7 @@ func (s *session) answerControl(prefix []byte, tag string) {
 		switch kind {
 		case 'P':
 			s.out = append(s.out, protocol.ParseComplete...)
-			s.statements.assign("", s.plan.unnamed)
+			s.statements.Assign("", s.plan.unnamed)
 		case 'B':
 			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
@@ -192,10 +193,10 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	}
 	rest := unit[n:]
 	alone := rest[0] == 'S' && protocol.MessageLength(rest) == protocol.HeaderLength
-	if !alone && statement.control.Kind != block.Begin {
+	if !alone && statement.Control.Kind != block.Begin {
 		return false, nil
 	}
-	tag, ok := s.perform(statement.control, statement.sql)
+	tag, ok := s.perform(statement.Control, statement.SQL)
 	if !ok {
 		return false, nil
 	}
@@ -209,7 +210,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.
 func (s *session) ask(sql string) error {
-	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.statements.simpleQuery(askedHere)})
+	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.statements.SimpleQuery(statements.AskedHere)})
 	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // conversation is what one session and Postgres have to do with one another: what
@@ -54,7 +55,7 @@ type conversation struct {
 	copying bool
 	// undone are changes of names that did not happen, until takeUndone takes them.
 	// someUndone is set if there are any, for a look without mu.
-	undone     []*change
+	undone     []*statements.Change
 	someUndone atomic.Bool
 
 	// status is the transaction state of the last ReadyForQuery, as Postgres knows it.

@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // expectKind is what Postgres will answer to one message.
@@ -45,11 +46,11 @@ type expect struct {
 	quiet bool
 	// instead, unless nil, is what the client gets in the place of an error.
 	instead  []byte
-	prepared *prepared       // of a Parse, a Bind or a Describe
-	effect   *effect         // of a Bind, an Execute or a Query
-	meaning  *meaning        // that a Parse or a Bind is sent under, if it is certain
-	change   *change         // of the names of statements, unless nil
-	capture  *answer.Capture // of an Execute, a Describe or a Query
+	prepared *statements.Prepared // of a Parse, a Bind or a Describe
+	effect   *effect              // of a Bind, an Execute or a Query
+	meaning  *statements.Meaning  // that a Parse or a Bind is sent under, if it is certain
+	change   *statements.Change   // of the names of statements, unless nil
+	capture  *answer.Capture      // of an Execute, a Describe or a Query
 	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
 	timing *average
@@ -70,7 +71,7 @@ var expectRow = expect{kind: expectQuery, hidden: true, harmless: true, row: tru
 // and at every Bind, where it analyses anew what has changed.
 func (e *expect) noteMeaning() {
 	if e.prepared != nil && e.meaning != nil {
-		e.prepared.meaning.Store(e.meaning)
+		e.prepared.Meaning.Store(e.meaning)
 	}
 }
 

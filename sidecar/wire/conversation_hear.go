@@ -77,7 +77,7 @@ func (c *conversation) hearLocked(kind byte, body []byte) heard {
 		h.news = c.hearReadyLocked(due, body)
 	case '1':
 		if due.kind == expectParse {
-			due.prepared.accepted.Store(true)
+			due.prepared.Accepted.Store(true)
 			due.noteMeaning()
 		}
 		c.finishLocked(due, expectParse)
@@ -126,7 +126,7 @@ func (c *conversation) hearNoticeLocked(due *expect) heard {
 	}
 	c.writtenLocked(due, false)
 	if due.prepared != nil {
-		due.prepared.noticed.Store(true)
+		due.prepared.Noticed.Store(true)
 	}
 	if due.hides() {
 		return heard{action: hide}

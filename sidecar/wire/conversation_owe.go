@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/cache/fence"
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/statements"
+)
 
 // pendingMax bounds the answers that Postgres may owe before no more is read
 // from the client.
@@ -69,7 +72,7 @@ func (c *conversation) skipLocked(e *expect) {
 
 // takeUndone returns the changes of names that did not happen, in the order in which
 // they were believed to.
-func (c *conversation) takeUndone() []*change {
+func (c *conversation) takeUndone() []*statements.Change {
 	if !c.someUndone.Load() {
 		return nil
 	}
@@ -90,9 +93,9 @@ func (c *conversation) failLocked(due *expect) {
 		return
 	case due.opens:
 	case due.kind == expectParse && due.hidden:
-		due.change.dropped = true // Postgres has dropped what it held; the client has not
-	case due.kind == expectParse && due.change != nil && due.change.name == "":
-		due.prepared.failed.Store(true)
+		due.change.Drop() // Postgres has dropped what it held; the client has not
+	case due.kind == expectParse && due.change != nil && due.change.Name == "":
+		due.prepared.Failed.Store(true)
 		due.change = nil
 	}
 	for due := c.pending.head(); due == nil || due.kind != expectSync; due = c.pending.head() {

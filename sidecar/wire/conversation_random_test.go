@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // TestRandomConversations plays what clients send at random to a model of Postgres that
@@ -113,9 +114,9 @@ func (p *play) send() {
 	p.groupSent = true
 	switch p.random.IntN(8) {
 	case 0:
-		p.owe('P', expect{kind: expectParse, prepared: &prepared{}, change: &change{name: fmt.Sprint(len(p.all))}})
+		p.owe('P', expect{kind: expectParse, prepared: &statements.Prepared{}, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 1:
-		p.owe('P', expect{kind: expectParse, hidden: true, prepared: &prepared{}, change: &change{name: fmt.Sprint(len(p.all))}})
+		p.owe('P', expect{kind: expectParse, hidden: true, prepared: &statements.Prepared{}, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 2:
 		p.owe('B', expect{kind: expectBind})
 	case 3:
@@ -129,7 +130,7 @@ func (p *play) send() {
 			p.copyEnds = 1
 		}
 	case 6:
-		p.owe('C', expect{kind: expectClose, change: &change{name: fmt.Sprint(len(p.all))}})
+		p.owe('C', expect{kind: expectClose, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 7:
 		p.owe('S', expect{kind: expectSync, harmless: p.chance(2)})
 		p.groupSent = false
@@ -344,14 +345,14 @@ func (p *play) finish() {
 	}
 	var undone, skipped []string
 	for _, c := range p.talk.takeUndone() {
-		undone = append(undone, c.name)
+		undone = append(undone, c.Name)
 	}
 	for _, m := range p.all {
 		if m.expect.change != nil && (m.fate == "skipped" || m.fate == "failed") {
-			skipped = append(skipped, m.expect.change.name)
+			skipped = append(skipped, m.expect.change.Name)
 		}
-		if m.letter == 'P' && m.expect.prepared.accepted.Load() != (m.fate == "done") {
-			p.t.Errorf("Parse %s is %s, and accepted: %v", m.expect.change.name, m.fate, !(m.fate == "done"))
+		if m.letter == 'P' && m.expect.prepared.Accepted.Load() != (m.fate == "done") {
+			p.t.Errorf("Parse %s is %s, and accepted: %v", m.expect.change.Name, m.fate, !(m.fate == "done"))
 		}
 	}
 	slices.Sort(undone)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // What stands in the way of an answer from the cache, and what is certain of a message
@@ -104,7 +105,7 @@ func TestProbeBetweenChanges(t *testing.T) {
 // What becomes known of a prepared statement by the answers to its messages.
 func TestStatementIsAccepted(t *testing.T) {
 	t.Parallel()
-	under := &meaning{generation: 1}
+	under := &statements.Meaning{Generation: 1}
 	for name, c := range map[string]struct {
 		due                       expect
 		script                    string
@@ -113,7 +114,7 @@ func TestStatementIsAccepted(t *testing.T) {
 	}{
 		"a Parse":             {expect{kind: expectParse}, "1f", true, false, false, true},
 		"a Parse that fails":  {expect{kind: expectParse}, "Ef", false, false, false, false},
-		"the unnamed one's":   {expect{kind: expectParse, change: &change{}}, "Ef", false, true, false, false},
+		"the unnamed one's":   {expect{kind: expectParse, change: &statements.Change{}}, "Ef", false, true, false, false},
 		"with a notice":       {expect{kind: expectParse}, "Nf 1f", true, false, true, true},
 		"a Bind":              {expect{kind: expectBind}, "2f", false, false, false, true},
 		"a Bind that fails":   {expect{kind: expectBind}, "Ef", false, false, false, false},
@@ -123,13 +124,13 @@ func TestStatementIsAccepted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{conversation: talking(), t: t}
-			p := &prepared{}
+			p := &statements.Prepared{}
 			e := c.due
 			e.prepared, e.meaning = p, under
 			s.owe(e)
 			s.play(c.script)
-			if p.accepted.Load() != c.accepted || p.failed.Load() != c.failed || p.noticed.Load() != c.noticed || (p.meaning.Load() == under) != c.means {
-				t.Errorf("accepted %v, failed %v, noticed %v, under %v", p.accepted.Load(), p.failed.Load(), p.noticed.Load(), p.meaning.Load())
+			if p.Accepted.Load() != c.accepted || p.Failed.Load() != c.failed || p.Noticed.Load() != c.noticed || (p.Meaning.Load() == under) != c.means {
+				t.Errorf("accepted %v, failed %v, noticed %v, under %v", p.Accepted.Load(), p.Failed.Load(), p.Noticed.Load(), p.Meaning.Load())
 			}
 		})
 	}

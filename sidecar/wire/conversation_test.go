@@ -7,6 +7,7 @@ import (
 
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // talking is a conversation of a connection on which nothing was said yet.
@@ -80,7 +81,7 @@ func TestEveryMessageWhateverIsDue(t *testing.T) {
 				c := talking()
 				e := row.due
 				if e.kind == expectParse {
-					e.prepared, e.change = &prepared{}, &change{name: "a"}
+					e.prepared, e.change = &statements.Prepared{}, &statements.Change{Name: "a"}
 				}
 				c.owe(e)
 				h := c.hear(said(letter))
@@ -162,11 +163,11 @@ func (s *script) send(letter byte, known string) {
 	}[letter]
 	e.statement = letter == 'D'
 	if letter == 'P' || letter == 'C' {
-		e.change = &change{name: string('a' + s.sent)}
+		e.change = &statements.Change{Name: string('a' + s.sent)}
 		s.sent++
 	}
 	if letter == 'P' {
-		e.prepared = &prepared{}
+		e.prepared = &statements.Prepared{}
 	}
 	s.owe(e)
 }
@@ -232,7 +233,7 @@ func (s *script) stands() string {
 	say(s.seen != "", "ready:"+s.seen)
 	undone := ""
 	for _, c := range s.takeUndone() {
-		undone += c.name
+		undone += c.Name
 	}
 	say(undone != "", "undone:"+undone)
 	return strings.Join(words, " ")

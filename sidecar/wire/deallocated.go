@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // SQL can end the prepared statements that a client made by the protocol, and
@@ -23,9 +24,9 @@ func endsStatements(tag []byte) bool {
 // held back. The name is forgotten whatever becomes of it: to know less of a
 // statement is never wrong.
 func (s *session) forwardDeallocate(unit []byte, name string) error {
-	s.statements.forget(name)
+	s.statements.Forget(name)
 	s.bypass(reasons.NotSelect, 1)
-	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.statements.simpleQuery(askedByClient)})
+	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.statements.SimpleQuery(statements.AskedByClient)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
@@ -48,6 +49,6 @@ func (s *session) adoptNames(names map[string]bool) {
 	if names == nil {
 		return
 	}
-	s.statements.keep(names)
+	s.statements.Keep(names)
 	s.talk.namesDoubtful.Store(false)
 }

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // decision is what becomes of a plan: it is answered, or it goes to Postgres, for a reason
@@ -115,7 +117,7 @@ func (s *session) forward(unit []byte, harmless bool) error {
 // noticed reports whether a notice came with one of the plan's statements.
 func (s *session) noticed() bool {
 	for i := range s.plan.wants {
-		if s.plan.wants[i].prepared.noticed.Load() {
+		if s.plan.wants[i].prepared.Noticed.Load() {
 			return true
 		}
 	}
@@ -125,8 +127,8 @@ func (s *session) noticed() bool {
 // hopeless says why a text will not be cached, as far as that is known without
 // asking anybody. It judges by the last known state, which may be outdated: to
 // pass through is never wrong.
-func (s *session) hopeless(statement *statement) string {
-	if !analysis.BeginsLikeRead(statement.sql) {
+func (s *session) hopeless(statement *statements.Statement) string {
+	if !analysis.BeginsLikeRead(statement.SQL) {
 		return string(analysis.ReasonNotSelect)
 	}
 	if s.state() != nil {
@@ -138,16 +140,35 @@ func (s *session) hopeless(statement *statement) string {
 		}
 	}
 	standard := s.state().StandardStrings()
-	return string(analysis.Prescreen(statement.sql, standard))
+	return string(analysis.Prescreen(statement.SQL, standard))
+}
+
+// judged remembers the verdict on a statement that is cacheable, under one state and
+// until the schema changes. The zero value remembers none.
+type judged struct {
+	state    digest.Digest
+	slot     *verdictSlot
+	verdict  *analysis.Verdict
+	literals []analysis.Literal
+}
+
+// judgedOf is what a statement remembers.
+func judgedOf(statement *statements.Statement) *judged {
+	j, ok := statement.Judged.(*judged)
+	if !ok {
+		j = &judged{}
+		statement.Judged = j
+	}
+	return j
 }
 
 // knownVerdict is verdicts.known for a statement, which remembers the answer.
-func (s *session) knownVerdict(statement *statement) (*verdictSlot, *analysis.Verdict) {
-	j := &statement.judged
+func (s *session) knownVerdict(statement *statements.Statement) (*verdictSlot, *analysis.Verdict) {
+	j := judgedOf(statement)
 	if j.verdict != nil && j.state == s.state().ID && s.server.verdicts.current(j.slot) {
 		return j.slot, j.verdict
 	}
-	slot, verdict, literals := s.server.verdicts.known(s.state(), statement.sql, statement.paramTypes)
+	slot, verdict, literals := s.server.verdicts.known(s.state(), statement.SQL, statement.ParamTypes)
 	*j = judged{}
 	if verdict != nil && verdict.Cacheable {
 		*j = judged{s.state().ID, slot, verdict, literals}
@@ -156,24 +177,24 @@ func (s *session) knownVerdict(statement *statement) (*verdictSlot, *analysis.Ve
 }
 
 // findVerdict is verdicts.find for a statement, if it does not remember the answer.
-func (s *session) findVerdict(statement *statement) (*verdictSlot, *analysis.Verdict, []analysis.Literal) {
+func (s *session) findVerdict(statement *statements.Statement) (*verdictSlot, *analysis.Verdict, []analysis.Literal) {
 	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
-		return slot, verdict, statement.judged.literals
+		return slot, verdict, judgedOf(statement).literals
 	}
-	return s.server.verdicts.find(s.ctx, s.state(), statement.sql, statement.paramTypes)
+	return s.server.verdicts.find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
 }
 
 // refused is hopeless for the plan's statements, which remember the answer.
 func (s *session) refused() string {
 	generation := s.server.verdicts.generation.Load()
 	for i := range s.plan.wants {
-		statement := s.plan.wants[i].prepared.statement
+		statement := s.plan.wants[i].prepared.Statement
 		reason := s.hopeless(statement)
 		if reason == "" {
 			continue
 		}
 		if s.state() != nil {
-			statement.refusal = refusal{s.state().ID, generation, reason}
+			statement.Refuse(s.state().ID, generation, reason)
 		}
 		return reason
 	}
@@ -185,10 +206,10 @@ func (s *session) refusedBefore() string {
 	if s.state() == nil {
 		return ""
 	}
+	generation := s.server.verdicts.generation.Load()
 	for i := range s.plan.wants {
-		r := &s.plan.wants[i].prepared.statement.refusal
-		if r.reason != "" && r.state == s.state().ID && r.generation == s.server.verdicts.generation.Load() {
-			return r.reason
+		if reason := s.plan.wants[i].prepared.Statement.Refused(s.state().ID, generation); reason != "" {
+			return reason
 		}
 	}
 	return ""
@@ -233,7 +254,7 @@ func (s *session) judge() string {
 
 // requestOf is the request for a want.
 func (s *session) requestOf(w *want) (r request, reason string) {
-	statement := w.prepared.statement
+	statement := w.prepared.Statement
 	slot, verdict, literals := s.findVerdict(statement)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason

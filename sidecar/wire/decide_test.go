@@ -3,6 +3,7 @@ package wire
 import (
 	"testing"
 
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
@@ -27,15 +28,15 @@ func TestQueryIsAPlanWithOneWant(t *testing.T) {
 		if p.reason != test.want || !p.simple || p.executions != 1 || p.runsNothing() {
 			t.Errorf("%s: the plan is refused for %q, want %q; it is %+v", test.text, p.reason, test.want, p)
 		}
-		if len(p.wants) != 1 || len(p.requests) != 0 || string(p.wants[0].bound) != test.text || p.wants[0].prepared.statement.sql != test.text {
+		if len(p.wants) != 1 || len(p.requests) != 0 || string(p.wants[0].bound) != test.text || p.wants[0].prepared.Statement.SQL != test.text {
 			t.Errorf("%s: the plan wants %+v", test.text, p.wants)
 		}
-		p.wants[0].prepared.statement.refusal = refusal{reason: reasons.Malformed} // is not to be the next one's
+		p.wants[0].prepared.Statement.Refuse(digest.Digest{}, 0, reasons.Malformed) // is not to be the next one's
 		p.requests = append(p.requests, request{})
 		if test.text != "SELECT 4" {
 			continue
 		}
-		if s.planQuery(nil, true); s.plan.query.statement.refusal.reason != "" {
+		if s.planQuery(nil, true); s.plan.query.Statement.Refused(digest.Digest{}, 0) != "" {
 			t.Error("a Query is refused for another one's reason")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // effect is what a statement may have written: rows that entries with one of these
@@ -66,11 +67,11 @@ func effectOfText(sql string) *effect {
 //  1. A name stands for an INSERT.
 //  2. A group fails before the Parse that would give the name to a SET.
 //  3. A Bind of the name is sent before that is known, and runs the INSERT.
-func (s *session) effectOfBound(p, parsed *prepared) *effect {
-	if p == nil || p.statement == nil || p != parsed && !p.accepted.Load() || s.talk.namesDoubtful.Load() {
+func (s *session) effectOfBound(p, parsed *statements.Prepared) *effect {
+	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || s.talk.namesDoubtful.Load() {
 		return nil
 	}
-	return effectOfText(p.statement.sql)
+	return effectOfText(p.Statement.SQL)
 }
 
 // effectOf is what the statement may write whose answer is due; nil if nobody

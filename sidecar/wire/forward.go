@@ -5,6 +5,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // passage is what is known of a unit that goes to Postgres.
@@ -41,14 +43,14 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 	e := expect{kind: expectQuery, harmless: known.harmless, capture: c, effect: known.writes}
 	if unit[0] == 'Q' {
 		if !known.harmless {
-			s.statements.mayExecuteIn(unit)
+			s.statements.MayExecuteIn(unit, len(unit) < transport.BufferLengthMax)
 		}
 		if !known.reads() && e.effect == nil {
 			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
 				e.effect = effectOfText(string(text))
 			}
 		}
-		e.change = s.statements.simpleQuery(askedByClient)
+		e.change = s.statements.SimpleQuery(statements.AskedByClient)
 	}
 	s.expectUnit(e)
 	s.server.counters.UpstreamQueries.Add(1)
@@ -78,7 +80,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	if reads {
 		writes = noEffect
 	}
-	var parsed *prepared
+	var parsed *statements.Prepared
 	outside := s.outsideBlock(unit)
 	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
 		if err := s.catchUp(); err != nil {
@@ -103,7 +105,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		case 'P':
 			err = s.forwardParse(message, body, m)
 			if name, _, ok := protocol.CutString(body); ok {
-				parsed = s.statements.named(name)
+				parsed = s.statements.Named(name)
 			}
 		case 'B':
 			switch {
@@ -112,20 +114,20 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			case !reads:
 				writes = nil
 				if name, ok := protocol.StatementOfBind(body); ok && settled && body[0] == 0 {
-					writes = s.effectOfBound(s.statements.named(name), parsed)
+					writes = s.effectOfBound(s.statements.Named(name), parsed)
 				}
 			}
 			err = s.forwardBind(message, body, m, wants, writes)
 			if !harmless {
 				m = nil // the statement was looked at before what its planning calls
-				s.statements.mayExecute(s.statements.bound)
+				s.statements.MayExecute(s.statements.Bound())
 			}
 		case 'D':
 			err = s.forwardDescribe(message, body, m, &wants)
 		case 'E':
 			c := nextCapture(&wants, true)
-			if p := s.statements.bound; c != nil && p != nil && c.Form().DescribesNothing() {
-				c.Told = &p.told
+			if p := s.statements.Bound(); c != nil && p != nil && c.Form().DescribesNothing() {
+				c.Told = &p.Told
 			}
 			executed := writes
 			if len(body) == 0 || body[0] != 0 {
@@ -174,8 +176,8 @@ func (s *session) outsideBlock(unit []byte) bool {
 // prepared before.
 func (s *session) shownByExecuted() (asked shown) {
 	for i := range s.plan.wants {
-		if p := s.plan.wants[i].prepared; p != nil && p.statement != nil {
-			asked |= p.statement.shows
+		if p := s.plan.wants[i].prepared; p != nil && p.Statement != nil && p.Statement.SpeaksOfUs {
+			asked |= shownBy([]byte(p.Statement.SQL))
 		}
 	}
 	return asked
@@ -194,18 +196,18 @@ func nextCapture(wants *[]want, done bool) *answer.Capture {
 	return c
 }
 
-func (s *session) forwardParse(message, body []byte, m *meaning) error {
+func (s *session) forwardParse(message, body []byte, m *statements.Meaning) error {
 	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		name = nil // Postgres will say what is wrong with it
 	}
-	statement, _ := s.statements.texts.intern(rest)
-	p := &prepared{statement: statement}
-	s.statements.parsedUnder(p, m)
+	statement, _ := s.statements.Intern(rest)
+	p := &statements.Prepared{Statement: statement}
+	s.statements.ParsedUnder(p, m)
 	if len(name) == 0 {
-		p.parse = append([]byte(nil), message...)
+		p.Parse = append([]byte(nil), message...)
 	}
-	s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.bind(string(name), p), meaning: m})
+	s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.Bind(string(name), p), meaning: m})
 	return s.sendUpstream(message)
 }
 
@@ -214,23 +216,22 @@ func (s *session) forwardClose(body []byte) {
 	e := expect{kind: expectClose}
 	if len(body) > 1 && body[0] == 'S' {
 		if name, _, ok := protocol.CutString(body[1:]); ok {
-			e.change = s.statements.bind(string(name), nil)
+			e.change = s.statements.Bind(string(name), nil)
 		}
 	}
 	s.talk.owe(e)
 }
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
-func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, writes *effect) error {
+func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants []want, writes *effect) error {
 	name, ok := protocol.StatementOfBind(body)
 	if err := s.provideUnnamed(name, ok, m); err != nil {
 		return err
 	}
-	s.statements.bound = s.statements.named(name)
-	if p := s.statements.bound; p != nil {
-		s.statements.lookedAtUnder(p, m)
-		p.unseen, p.planned = useNone, true
-		told := p.told.Load()
+	p := s.statements.BindTo(name)
+	if p != nil {
+		s.statements.PlannedUnder(p, m)
+		told := p.Told.Load()
 		describedAnew := s.plan.reason == "" && len(wants) > 0 && wants[0].described && told != nil && told.Params == digest.Digest{}
 		if !describedAnew {
 			if changed, err := s.confirmTold(string(name), p); err != nil {
@@ -240,12 +241,12 @@ func (s *session) forwardBind(message, body []byte, m *meaning, wants []want, wr
 			}
 		}
 	}
-	s.talk.owe(expect{kind: expectBind, prepared: s.statements.bound, meaning: m, effect: writes})
+	s.talk.owe(expect{kind: expectBind, prepared: p, meaning: m, effect: writes})
 	return s.sendUpstream(message)
 }
 
 // forwardDescribe sends a Describe, with the capture of the first want.
-func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]want) error {
+func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, wants *[]want) error {
 	name, ofStatement := protocol.StatementOfDescribe(body)
 	if err := s.provideUnnamed(name, ofStatement, m); err != nil {
 		return err
@@ -255,10 +256,10 @@ func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]wan
 	e := expect{kind: expectDescribe, statement: statement, capture: nextCapture(wants, statement)}
 	switch {
 	case ofStatement:
-		e.prepared = s.statements.named(name)
-		s.statements.lookedAtUnder(e.prepared, m)
-		if p := e.prepared; p != nil && s.heldBackTold(p) {
-			told := p.told.Load()
+		e.prepared = s.statements.Named(name)
+		s.statements.LookedAtUnder(e.prepared, m)
+		if p := e.prepared; p != nil && p.ToldHere() {
+			told := p.Told.Load()
 			if changed, err := s.confirmTold(string(name), p); err != nil {
 				return err
 			} else if changed {
@@ -266,7 +267,7 @@ func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]wan
 			}
 		}
 	case string(body) == "P\x00":
-		e.prepared = s.statements.bound
+		e.prepared = s.statements.Bound()
 	}
 	s.talk.owe(e)
 	return s.sendUpstream(message)
@@ -274,7 +275,7 @@ func (s *session) forwardDescribe(message, body []byte, m *meaning, wants *[]wan
 
 // provideUnnamed makes Postgres' unnamed statement the one that the client
 // believes it to be, before a message that names it (name is empty then).
-func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
+func (s *session) provideUnnamed(name []byte, ok bool, m *statements.Meaning) error {
 	if !ok || len(name) > 0 {
 		return nil
 	}
@@ -290,19 +291,19 @@ func (s *session) provideUnnamed(name []byte, ok bool, m *meaning) error {
 		// B would be parsed here, and bound. Forced by TestBindBehindASkippedParse.
 		s.takeBack()
 	}
-	p := s.statements.unnamed()
+	p := s.statements.Unnamed()
 	switch {
-	case p == nil && s.statements.held == nil:
+	case p == nil && s.statements.Holds(nil):
 		return nil
 	case p == nil:
-		s.talk.owe(expect{kind: expectClose, hidden: true, change: s.statements.provide(nil)})
+		s.talk.owe(expect{kind: expectClose, hidden: true, change: s.statements.Provide(nil)})
 		return s.sendUpstream(closeUnnamed)
-	case s.statements.held == p && p.accepted.Load():
+	case s.statements.Holds(p) && p.Accepted.Load():
 		return nil
-	case p.parse == nil || p.failed.Load():
+	case p.Parse == nil || p.Failed.Load():
 		return nil // it went upstream at once, and Postgres knows what became of it
 	}
-	if s.statements.held == p && owed {
+	if s.statements.Holds(p) && owed {
 		return nil // its Parse is on the way
 	}
 	return s.sendParse(p, m, false)
@@ -323,16 +324,16 @@ func (s *session) forwardLong(beginning []byte) error {
 		return s.forwardQuery(beginning, passage{}, nil)
 	case 'P':
 		name, _, _ := protocol.CutString(body)
-		p := &prepared{}
-		s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.bind(string(name), p)})
+		p := &statements.Prepared{}
+		s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.Bind(string(name), p)})
 	case 'B':
 		name, ok := protocol.StatementOfBind(body)
 		if err := s.provideUnnamed(name, ok, nil); err != nil {
 			return err
 		}
-		s.statements.bound = s.statements.named(name)
-		s.statements.lookedAtUnder(s.statements.bound, nil)
-		s.statements.mayExecute(s.statements.bound)
+		p := s.statements.BindTo(name)
+		s.statements.LookedAtUnder(p, nil)
+		s.statements.MayExecute(p)
 		s.talk.owe(expect{kind: expectBind})
 	case 'D':
 		s.talk.owe(expect{kind: expectDescribe})

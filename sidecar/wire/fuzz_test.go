@@ -8,6 +8,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -17,13 +18,14 @@ func fuzzed(t *testing.T) *session {
 	s := unconnected(t)
 	s.up = transport.NewStream(silent{}, nil)
 	s.known.Note(&probe.State{})
-	text, ok := parseStatement([]byte("SELECT 1\x00\x00\x00"))
+	text, ok := s.statements.Intern([]byte("SELECT 1\x00\x00\x00"))
 	if !ok {
 		t.Fatal("a statement is not understood")
 	}
 	for _, name := range []string{"", "s"} {
-		s.statements.byName[name] = &prepared{statement: text, parse: msgParse(name, "SELECT 1")}
-		s.statements.byName[name].accepted.Store(true)
+		p := &statements.Prepared{Statement: text, Parse: msgParse(name, "SELECT 1")}
+		p.Accepted.Store(true)
+		s.statements.Assign(name, p)
 	}
 	return s
 }
@@ -63,7 +65,7 @@ func FuzzFrontend(f *testing.F) {
 			fuzzGroup(t, kind, unit)
 			held = held[n:]
 		}
-		_, _ = parseStatement(sent)
+		_, _ = new(statements.Set).Intern(sent)
 		_, _ = boundValues(sent)
 	})
 }
@@ -74,7 +76,7 @@ func fuzzGroup(t *testing.T, kind protocol.UnitKind, unit []byte) {
 	s.planGroup(unit)
 	if p := &s.plan; p.reason == "" && kind == protocol.UnitGroup && len(p.wants) > 0 {
 		for i := range p.wants {
-			if w := &p.wants[i]; w.prepared == nil || w.prepared.statement == nil {
+			if w := &p.wants[i]; w.prepared == nil || w.prepared.Statement == nil {
 				t.Fatalf("a statement that is not known would be answered: %q", unit)
 			}
 			p.wants[i].entry = &engine.Entry{Payload: &answer.Answer{Body: []byte("body"), Description: []byte("description")}}
@@ -90,7 +92,8 @@ func fuzzGroup(t *testing.T, kind protocol.UnitKind, unit []byte) {
 	}
 	s = fuzzed(t)
 	defer s.end()
-	s.statements.held = s.statements.unnamed() // or its Parse would be waited for
+	s.statements.Provide(s.statements.Unnamed()) // or its Parse would be waited for
+	s.statements.Settled()
 	s.planGroup(unit)
 	if kind == protocol.UnitGroup || kind == protocol.UnitPart {
 		if err := s.forwardGroup(unit, false); err != nil {
@@ -158,7 +161,7 @@ func FuzzBackend(f *testing.F) {
 func fuzzReceiver(t *testing.T, queue uint8) *session {
 	s := fuzzed(t)
 	c := &answer.Capture{SizeMax: 64 << 10}
-	p := s.statements.byName["s"]
+	p := s.statements.Named([]byte("s"))
 	s.talk.mu.Lock()
 	defer s.talk.mu.Unlock()
 	switch queue % 4 {
@@ -166,13 +169,13 @@ func fuzzReceiver(t *testing.T, queue uint8) *session {
 		s.talk.pending.push(expectRow)
 	case 1:
 		for _, e := range []expect{
-			{kind: expectParse, hidden: true, prepared: p, change: s.statements.provide(p)}, {kind: expectParse, prepared: p, change: s.statements.bind("s", p)},
+			{kind: expectParse, hidden: true, prepared: p, change: s.statements.Provide(p)}, {kind: expectParse, prepared: p, change: s.statements.Bind("s", p)},
 			{kind: expectBind, prepared: p}, {kind: expectDescribe, capture: c}, {kind: expectExecute, capture: c}, {kind: expectSync},
 		} {
 			s.talk.oweLocked(e)
 		}
 	case 2:
-		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.statements.provide(nil)})
+		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.statements.Provide(nil)})
 		s.talk.oweLocked(expect{kind: expectBind})
 		s.talk.oweLocked(expect{kind: expectExecute})
 		s.talk.oweLocked(expect{kind: expectSync})

@@ -82,8 +82,8 @@ func (s *session) adoptUnnamed() {
 	if p.unnamed == nil {
 		return
 	}
-	p.unnamed = s.statements.adopt(p.unnamed, p.parsed)
+	p.unnamed = s.statements.Adopt(p.unnamed, p.parsed)
 	if p.parsed && !s.means(p.unnamed) {
-		p.unnamed.meaning.Store(s.meaning())
+		p.unnamed.Meaning.Store(s.meaning())
 	}
 }

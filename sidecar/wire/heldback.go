@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // The Parse of an unnamed statement that was answered here reaches Postgres late. Two
@@ -42,19 +43,12 @@ var changedResponse = protocol.ErrorResponse("ERROR", "0A000", "cached plan must
 
 // sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
 // hides its errors too.
-func (s *session) sendParse(p *prepared, m *meaning, quiet bool) error {
-	s.statements.parsedAgain = nil
-	s.statements.parsedUnder(p, m)
-	p.accepted.Store(false)
-	p.planned = false
-	parse, told := p.parse, p.told.Load()
-	if told != nil && told.Types != nil {
+func (s *session) sendParse(p *statements.Prepared, m *statements.Meaning, quiet bool) error {
+	parse := p.Parse
+	if told := p.Told.Load(); told != nil && told.Types != nil {
 		parse = withTypes(parse, told.Types)
 	}
-	if told != nil && told.Own {
-		p.told.Store(told.As(false)) // of what Postgres had held before
-	}
-	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.statements.provide(p)})
+	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.statements.Reparse(p, m)})
 	return s.sendUpstream(parse)
 }
 
@@ -74,7 +68,7 @@ func withTypes(parse, types []byte) []byte {
 // uses the statement, harms nothing else. Within a transaction of Postgres it would:
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
-	p := s.statements.waiting()
+	p := s.statements.Waiting()
 	if p == nil || s.talk.groupOpen {
 		return nil
 	}
@@ -83,7 +77,7 @@ func (s *session) sendHeldBack() error {
 	if err != nil || !settled {
 		return err
 	}
-	if status := s.talk.transactionStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.statement.keepsSettings) {
+	if status := s.talk.transactionStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.Statement.KeepsSettings) {
 		return nil
 	}
 	if err := s.sendParse(p, m, true); err != nil {
@@ -98,33 +92,10 @@ func (s *session) sendHeldBack() error {
 	return err
 }
 
-// replacesUnnamed reports whether a unit begins by making another unnamed statement, or
-// by ending it.
-func replacesUnnamed(unit []byte) bool {
-	if len(unit) == 0 {
-		return false // of what is malformed
-	}
-	switch unit[0] {
-	case 'Q':
-		return true
-	case 'P':
-		return len(unit) > protocol.HeaderLength && unit[protocol.HeaderLength] == 0
-	default:
-		return false
-	}
-}
-
-// heldBackTold reports whether the client was told something of the unnamed statement
-// before Postgres got it.
-func (s *session) heldBackTold(p *prepared) bool {
-	told := p.told.Load()
-	return p.parse != nil && told != nil && !told.Own
-}
-
 // confirmTold compares what the client was told of a statement with what Postgres says of
 // it, if that was not done yet. It waits for the answer, so there it costs a round trip.
-func (s *session) confirmTold(name string, p *prepared) (changed bool, err error) {
-	told := p.told.Load()
+func (s *session) confirmTold(name string, p *statements.Prepared) (changed bool, err error) {
+	told := p.Told.Load()
 	if told == nil || told.Own {
 		return false, nil
 	}
@@ -139,10 +110,10 @@ func (s *session) confirmTold(name string, p *prepared) (changed bool, err error
 	if err != nil || !settled {
 		return false, err // what comes next is skipped
 	}
-	if now := p.told.Load(); now.Own {
+	if now := p.Told.Load(); now.Own {
 		return false, nil
 	}
-	s.statements.distrust(p)
+	s.statements.Distrust(p)
 	return true, nil
 }
 

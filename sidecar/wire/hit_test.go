@@ -11,6 +11,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // silent is a connection that takes everything and gives nothing.
@@ -30,10 +31,10 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	c.talk.status = protocol.StatusIdle
 	c.known.Note(&probe.State{ID: digest.Of([]byte("state")), Server: probe.Server{Incarnation: s.fence.Head().Incarnation}})
 
-	statement, _ := parseStatement([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
+	statement, _ := c.statements.Intern([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))
 	p := parsed(statement)
-	p.meaning.Store(c.meaning())
-	c.statements.byName["s"] = p
+	p.Meaning.Store(c.meaning())
+	c.statements.Assign("s", p)
 	bound := []byte("\x00\x00\x00\x01\x00\x00\x00\x017\x00\x00")
 	simple = protocol.AppendMessage(nil, 'Q', []byte(text), []byte{0})
 	prepared = protocol.AppendMessage(nil, 'B', []byte("\x00s\x00"), bound)
@@ -43,7 +44,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 
 	for _, key := range []answer.Key{
 		{State: &c.state().ID, Form: answer.Query, Bound: []byte(text)},
-		{State: &c.state().ID, Form: answer.Described, Statement: &statement.id, Bound: bound},
+		{State: &c.state().ID, Form: answer.Described, Statement: &statement.ID, Bound: bound},
 	} {
 		start, ok := s.cache.Begin()
 		if !ok {
@@ -59,9 +60,9 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	return c, simple, prepared
 }
 
-func parsed(s *statement) *prepared {
-	p := &prepared{statement: s}
-	p.accepted.Store(true)
+func parsed(s *statements.Statement) *statements.Prepared {
+	p := &statements.Prepared{Statement: s}
+	p.Accepted.Store(true)
 	return p
 }
 

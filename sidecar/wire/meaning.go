@@ -1,23 +1,17 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/digest"
-
-// meaning is what the text of a prepared statement was understood under. When it
-// changes, Postgres analyses the text anew, and refuses the statement if its
-// columns became others, since the client reads rows by the description that it
-// has. So the first use after a change goes to Postgres, as it did at first.
-type meaning struct {
-	generation uint64        // counts the schema changes
-	names      digest.Digest // of the role and the search path
-}
+import (
+	"github.com/freshet/freshet/sidecar/internal/probe"
+	"github.com/freshet/freshet/sidecar/internal/statements"
+)
 
 // meaning returns what a text is understood under now, as far as the last probe
 // tells; nil before the first.
-func (s *session) meaning() *meaning {
+func (s *session) meaning() *statements.Meaning {
 	if s.state() == nil {
 		return nil
 	}
-	now := meaning{s.server.verdicts.generation.Load(), s.state().Names}
+	now := statements.Meaning{Generation: s.server.verdicts.generation.Load(), Names: s.state().Names}
 	if s.meant == nil || *s.meant != now {
 		fresh := now // allocated only here
 		s.meant = &fresh
@@ -26,10 +20,7 @@ func (s *session) meaning() *meaning {
 }
 
 // means reports whether a statement is known to be what its text means now.
-func (s *session) means(p *prepared) bool {
-	then, now := p.meaning.Load(), s.meaning()
-	return then != nil && now != nil && *then == *now
-}
+func (s *session) means(p *statements.Prepared) bool { return p.Means(s.meaning()) }
 
 // holds reports whether all statements of the plan are what their texts mean:
 // parsed in this very group, or accepted by Postgres under the present meaning.
@@ -44,9 +35,35 @@ func (s *session) holds() bool {
 
 // certain returns meaning if Postgres will understand a message that is sent now
 // under it for certain, and nil otherwise.
-func (s *session) certain() *meaning {
+func (s *session) certain() *statements.Meaning {
 	if !s.talk.certain() {
 		return nil
 	}
 	return s.meaning()
+}
+
+// noteParseTime begins a new epoch if what parsing reads has changed.
+func (s *session) noteParseTime(found *probe.State) {
+	if s.state() == nil || s.state().ParseTime != found.ParseTime {
+		s.statements.BeginEpoch()
+	}
+}
+
+// readsAllNow reports whether Postgres reads the constants of all statements of the plan
+// that were parsed before as it would read them now.
+func (s *session) readsAllNow() bool {
+	for i := range s.plan.wants {
+		if w := &s.plan.wants[i]; !w.parsed && !s.statements.ReadsNow(w.prepared) {
+			return false
+		}
+	}
+	return true
+}
+
+// beCertain asks for the session's state before a statement is parsed that will be
+// relied on only if it is known under which settings. The plan may have changed then.
+func (s *session) beCertain(unit []byte) {
+	if s.plan.keepsSettings && !s.known.Holds() && s.refreshState() == "" {
+		s.planGroup(unit)
+	}
 }

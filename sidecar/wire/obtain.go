@@ -40,7 +40,7 @@ func (s *session) keyOf(w *want) {
 		return
 	}
 	key := answer.Key{
-		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.statement.id, Told: s.toldBefore(w), Bound: w.bound, Limit: w.limit,
+		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.Statement.ID, Told: s.toldBefore(w), Bound: w.bound, Limit: w.limit,
 	}
 	s.key = key.AppendTo(s.key[:0])
 }

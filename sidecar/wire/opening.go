@@ -130,10 +130,10 @@ func (s *session) settle() error {
 // takeBack takes back what was believed of messages that Postgres has skipped or refused,
 // as far as that was heard.
 func (s *session) takeBack() {
-	settled := s.statements.unsettled() && !s.talk.owed() // in this order: now all is heard
-	s.statements.takeBack(s.talk.takeUndone())
+	settled := s.statements.Unsettled() && !s.talk.owed() // in this order: now all is heard
+	s.statements.TakeBack(s.talk.takeUndone())
 	if settled {
-		s.statements.settled()
+		s.statements.Settled()
 	}
 }
 

@@ -9,12 +9,13 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // want is one answer that a unit asks for: that of a Query, the rows of a Bind and
 // Execute, or the description of a statement.
 type want struct {
-	prepared *prepared
+	prepared *statements.Prepared
 	// bound is the Bind message behind the names: formats, values, formats; or the text of
 	// a Query.
 	bound []byte
@@ -53,7 +54,7 @@ type plan struct {
 	// simple is set if the unit is a Query. query is its statement, which has no name; it
 	// is kept for the next one.
 	simple bool
-	query  *prepared
+	query  *statements.Prepared
 	// reason, unless empty, says why the unit can be neither answered locally nor
 	// captured.
 	reason string
@@ -72,7 +73,7 @@ type plan struct {
 	// controls is set if a control statement is among what is bound.
 	controls bool
 	// unnamed is the unnamed statement as the group leaves it.
-	unnamed *prepared
+	unnamed *statements.Prepared
 	// parsed is set if the group parses unnamed.
 	parsed bool
 	// keepsSettings is set if a statement is parsed that settings of now will go on to
@@ -82,7 +83,7 @@ type plan struct {
 	named bool
 	// told is what was told last of the statement toldOf, by the entries found so far.
 	told   *description.Description
-	toldOf *prepared
+	toldOf *statements.Prepared
 	// portal is the index in wants of the unnamed portal that is bound and not yet
 	// executed, -1 if there is none.
 	portal int
@@ -104,9 +105,11 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 	p := &s.plan
 	query := p.query
 	if query == nil {
-		query = &prepared{statement: &statement{}}
+		query = &statements.Prepared{Statement: &statements.Statement{}}
 	}
-	*query.statement = statement{sql: string(text)}
+	j := judgedOf(query.Statement)
+	*j = judged{} // of the one before
+	*query.Statement = statements.Statement{SQL: string(text), Judged: j}
 	asked := want{prepared: query, bound: text, parsed: true}
 	*p = plan{simple: true, query: query, wants: append(p.wants[:0], asked), requests: p.requests[:0], executions: 1, portal: -1}
 	switch {
@@ -120,7 +123,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
 	p := &s.plan
-	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: s.statements.unnamed(), portal: -1}
+	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: s.statements.Unnamed(), portal: -1}
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
@@ -157,8 +160,8 @@ func (s *session) planParse(message, body []byte) {
 		p.refuse(reasons.UnknownStatement)
 		return
 	}
-	statement, ok := s.statements.texts.intern(rest)
-	p.keepsSettings = p.keepsSettings || ok && statement.keepsSettings
+	statement, ok := s.statements.Intern(rest)
+	p.keepsSettings = p.keepsSettings || ok && statement.KeepsSettings
 	if len(name) > 0 {
 		p.refuse(reasons.UnknownStatement) // a named one is sent at once, so that SQL can name it too
 		return
@@ -169,22 +172,22 @@ func (s *session) planParse(message, body []byte) {
 		p.unnamed = nil
 		return
 	}
-	if u := p.unnamed; u != nil && u.statement == statement && !u.failed.Load() && s.means(u) && s.statements.readsNow(u) {
+	if u := p.unnamed; u != nil && u.Statement == statement && !u.Failed.Load() && s.means(u) && s.statements.ReadsNow(u) {
 		return
 	}
-	p.unnamed = &prepared{statement: statement, parse: append([]byte(nil), message...)}
+	p.unnamed = &statements.Prepared{Statement: statement, Parse: append([]byte(nil), message...)}
 }
 
 // planned returns the statement of a name, as the group has left it so far. A
 // named statement counts only when Postgres has acknowledged it.
-func (s *session) planned(name []byte) *prepared {
+func (s *session) planned(name []byte) *statements.Prepared {
 	if len(name) == 0 {
-		if p := s.plan.unnamed; p != nil && !p.failed.Load() {
+		if p := s.plan.unnamed; p != nil && !p.Failed.Load() {
 			return p
 		}
 		return nil
 	}
-	if p := s.statements.named(name); p != nil && p.accepted.Load() {
+	if p := s.statements.Named(name); p != nil && p.Accepted.Load() {
 		s.plan.named = true
 		return p
 	}
@@ -200,12 +203,12 @@ func (s *session) planBind(body []byte) {
 	switch {
 	case !ok1 || !ok2 || len(portal) > 0:
 		p.refuse(reasons.NamedPortal)
-	case prepared == nil || prepared.statement == nil:
+	case prepared == nil || prepared.Statement == nil:
 		p.refuse(reasons.UnknownStatement)
 	case p.portal >= 0:
 		p.refuse(reasons.PortalReused)
 	default:
-		p.controls = p.controls || prepared.statement.control.Kind != block.None
+		p.controls = p.controls || prepared.Statement.Control.Kind != block.None
 	}
 	p.portal = len(p.wants)
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
@@ -228,7 +231,7 @@ func (s *session) planDescribe(body []byte) {
 		p.refuse(reasons.NamedPortal)
 	default:
 		prepared := s.planned(name)
-		if prepared == nil || prepared.statement == nil || p.portal >= 0 {
+		if prepared == nil || prepared.Statement == nil || p.portal >= 0 {
 			p.refuse(reasons.UnknownStatement)
 		}
 		p.wants = append(p.wants, want{prepared: prepared, describes: true, parsed: p.parsed && len(name) == 0})

@@ -14,8 +14,8 @@ import (
 // Postgres does.
 var misread = []mutant.Named{
 	{Name: "the settings at Parse are ignored", Edits: []mutant.Edit{{
-		File: "sidecar/wire/parsesettings.go", As: mutant.Condition,
-		Old: "p.statement == nil || !p.statement.keepsSettings || p.epoch == s.epoch",
+		File: "sidecar/internal/statements/parsetime.go", As: mutant.Condition,
+		Old: "p.Statement == nil || !p.Statement.KeepsSettings || p.epoch == s.epoch",
 		New: "true",
 	}}},
 	{Name: "a Parse that is held back is not sent before a SET", Edits: []mutant.Edit{{
@@ -29,13 +29,13 @@ var misread = []mutant.Named{
 		New: "true",
 	}}},
 	{Name: "the plan of an earlier Parse is used", Edits: []mutant.Edit{{
-		File: "sidecar/wire/statements.go", As: mutant.Condition,
-		Old: "p != nil && p == s.parsedAgain && p == s.held && !p.failed.Load()",
+		File: "sidecar/internal/statements/set.go", As: mutant.Condition,
+		Old: "p != nil && p == s.parsedAgain && p == s.held && !p.Failed.Load()",
 		New: "false",
 	}}},
 	{Name: "a statement refused is taken for gone", Edits: []mutant.Edit{{
-		File: "sidecar/wire/statements.go", As: mutant.Statements,
-		Old: "s.held, s.lastHeld = &prepared{}, nil",
+		File: "sidecar/internal/statements/set.go", As: mutant.Statements,
+		Old: "s.held, s.lastHeld = &Prepared{}, nil",
 		New: "s.held, s.lastHeld = nil, nil",
 	}}},
 }

@@ -84,7 +84,7 @@ const (
 // mayProbe reports whether a simple query can be put before the client's next message
 // without its notice: it must not stand within a group, and takes Postgres' unnamed
 // statement away.
-func (s *session) mayProbe() bool { return !s.talk.groupOpen && s.statements.outliveQuery() }
+func (s *session) mayProbe() bool { return !s.talk.groupOpen && s.statements.OutliveQuery() }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *probe.State) {

@@ -6,6 +6,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // obstacle says why nothing can be served at this moment, whatever is asked. If
@@ -76,9 +77,9 @@ func (s *session) handleCommand(unit []byte, obstacle string) (handled bool, err
 	if s.plan.reason != "" || obstacle != "" && !s.block.Held {
 		return false, nil
 	}
-	sql := s.plan.query.statement.sql
+	sql := s.plan.query.Statement.SQL
 	if tag, ok := s.perform(block.ParseControl(sql), sql); ok {
-		s.statements.simpleQuery(answeredHere)
+		s.statements.SimpleQuery(statements.AnsweredHere)
 		s.out = s.appendReady(protocol.AppendComplete(s.out, tag))
 		return true, s.limitOut()
 	}
@@ -93,7 +94,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer.Answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
-	s.statements.simpleQuery(answeredHere)
+	s.statements.SimpleQuery(statements.AnsweredHere)
 	s.out = append(s.out, a.Description...)
 	if err := s.appendBody(a.Body); err != nil {
 		return err
@@ -118,7 +119,7 @@ func (s *session) appendReady(dst []byte) []byte {
 func (s *session) answerCancelled() error {
 	s.server.counters.queries[Failed].Add(1)
 	if s.plan.simple {
-		s.statements.simpleQuery(answeredHere)
+		s.statements.SimpleQuery(statements.AnsweredHere)
 	}
 	s.out = append(s.out, cancelledResponse...)
 	switch {

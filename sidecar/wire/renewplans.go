@@ -52,7 +52,7 @@ func (s *session) renewPlans() string {
 		if !s.mayProbe() {
 			return reasons.TooLong
 		}
-		if s.statements.someReadOtherwise() {
+		if s.statements.SomeReadOtherwise() {
 			return reasons.ParsedUnder
 		}
 		generation := s.server.verdicts.generation.Load()

@@ -14,6 +14,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -64,7 +65,7 @@ type session struct {
 	doubted int
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp  []byte
-	statements statements
+	statements statements.Set
 	// probeAfter is when a probe may be tried again, probeWait the last wait.
 	probeAfter time.Time
 	probeWait  time.Duration
@@ -72,7 +73,7 @@ type session struct {
 	// is no older. run sets it, and renewPlans when Postgres has discarded its plans.
 	plannedSince uint64
 	// meant is the last result of meaning.
-	meant *meaning
+	meant *statements.Meaning
 	reads fence.Session
 	// after is the token that reads was told of last, complained the last warning
 	// about a demand that is not understood.
@@ -107,7 +108,7 @@ func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	c := &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		in: transport.NewBuffer(client), statements: statements{byName: map[string]*prepared{}},
+		in:    transport.NewBuffer(client),
 		found: make(chan []byte, 1),
 	}
 	c.talk.room.L = &c.talk.mu
@@ -226,7 +227,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 	if s.settle() != nil {
 		return false
 	}
-	s.statements.replacing = replacesUnnamed(unit)
+	s.statements.BeginUnit(unit)
 	switch kind {
 	case protocol.UnitQuery:
 		return s.handleQuery(unit) == nil
@@ -323,7 +324,7 @@ func (s *session) passLong() error {
 		return err
 	}
 	held := s.in.Held()
-	s.statements.replacing = replacesUnnamed(held)
+	s.statements.BeginUnit(held)
 	if s.block.Held {
 		if err := s.catchUp(); err != nil {
 			return err

@@ -1,6 +1,10 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/freshet/freshet/sidecar/internal/statements"
+)
 
 // shown is what a message may ask for that only the sidecar knows: a bit for the token
 // and one for each of reportNames.
@@ -15,15 +19,9 @@ var reportNames = []string{"stats", "bypasses", "tables", "version"}
 // reportMax bounds a report, in bytes: it is part of what a session holds.
 const reportMax = 256 << 10
 
-// speaksOfUs reports whether a message may name a setting of ours. Most do not, and are
-// looked through no further.
-func speaksOfUs(message []byte) bool {
-	return bytes.Contains(message, []byte("freshet.")) || bytes.Contains(message, []byte("FRESHET."))
-}
-
 // shownBy returns what a message may ask for.
 func shownBy(message []byte) (asked shown) {
-	if !speaksOfUs(message) {
+	if !statements.SpeaksOfUs(message) {
 		return 0
 	}
 	if mentionsToken(message) {

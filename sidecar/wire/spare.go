@@ -53,8 +53,8 @@ func (r *readRun) follow(changes uint64) {
 // spares reports whether what is wanted, one read, is to pass through rather than ask for
 // everything that the cache would have to know to answer it.
 func (s *session) spares() bool {
-	statement := s.plan.wants[0].prepared.statement
-	if len(s.plan.wants) > 1 || statement.keepsSettings || s.state() == nil || s.known.Holds() && !s.assumption.made {
+	statement := s.plan.wants[0].prepared.Statement
+	if len(s.plan.wants) > 1 || statement.KeepsSettings || s.state() == nil || s.known.Holds() && !s.assumption.made {
 		return false
 	}
 	r := &s.reading
@@ -106,7 +106,7 @@ func (s *session) noteWithheld(reason string) {
 	if !s.withholds(reason) || len(p.wants) != 1 || p.reason != "" {
 		return
 	}
-	statement := p.wants[0].prepared.statement
+	statement := p.wants[0].prepared.Statement
 	if _, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
 		s.reading.reads++
 	}

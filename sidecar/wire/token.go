@@ -1,6 +1,10 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/freshet/freshet/sidecar/internal/statements"
+)
 
 // tokenUnavailable is the token when none can be had. Nobody can use it by
 // mistake: it is no token.
@@ -24,7 +28,7 @@ func mentionsDemands(message []byte) bool {
 // form the client asks. asked is what statements of the unit are known to ask for.
 func (s *session) provideShown(unit []byte, asked shown) error {
 	asked |= shownBy(unit)
-	demands := speaksOfUs(unit) && mentionsDemands(unit)
+	demands := statements.SpeaksOfUs(unit) && mentionsDemands(unit)
 	if asked == 0 && !demands || !s.mayProbe() {
 		return nil
 	}

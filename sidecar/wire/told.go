@@ -26,7 +26,7 @@ func (s *session) toldBefore(w *want) *description.Description {
 	case w.parsed:
 		return nil
 	default:
-		return w.prepared.told.Load()
+		return w.prepared.Told.Load()
 	}
 }
 
@@ -42,7 +42,7 @@ func (s *session) takes(w *want, entry *engine.Entry) bool {
 	if told != nil && !told.Agrees(tells) {
 		return false
 	}
-	if w.describes && !w.parsed && !s.statements.heldBack(w.prepared) &&
+	if w.describes && !w.parsed && !s.statements.HeldBack(w.prepared) &&
 		(told == nil || !told.Own || told.Params != tells.Params) {
 		return false
 	}
@@ -60,16 +60,16 @@ func (s *session) noteTold() {
 			continue
 		}
 		u := w.prepared
-		told := u.told.Load()
+		told := u.Told.Load()
 		if told != nil && told.Agrees(tells) && (told.Params == tells.Params || tells.Params == digest.Digest{}) {
 			continue
 		}
-		if told != nil && u == p.unnamed && u == s.statements.held {
+		if told != nil && u == p.unnamed && s.statements.Holds(u) {
 			// Parsed anew, it tells something else: Postgres has to parse it anew too.
-			u = u.again()
+			u = u.Again()
 			p.unnamed = u
 		}
-		u.told.Store(tells)
+		u.Told.Store(tells)
 	}
 }
 
@@ -80,20 +80,7 @@ func (e *expect) noteDescription(kind byte, body, params []byte) {
 	if e.statement {
 		types = bytes.Clone(params)
 	}
-	p := e.prepared
-	if p == nil {
-		return
+	if e.prepared != nil {
+		e.prepared.NoteDescription(description.New(description.OfRows(kind, body), types, true), e.hidden)
 	}
-	said := description.New(description.OfRows(kind, body), types, true)
-	told := p.told.Load()
-	if e.hidden { // the client was told as much as before, or something else
-		if told != nil && told.Agrees(said) {
-			p.told.Store(told.As(true))
-		}
-		return
-	}
-	if told != nil && said.Params == (digest.Digest{}) && told.Params != said.Params && told.Agrees(said) {
-		return // less of the same
-	}
-	p.told.Store(said)
 }

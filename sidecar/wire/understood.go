@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // What the analysis understands of a statement that goes to Postgres spares two things:
@@ -131,30 +132,30 @@ func (s *session) effectOfWant(w *want) *effect {
 	switch {
 	case w.describes:
 		return noEffect
-	case !w.parsed && (!w.prepared.accepted.Load() || s.talk.owed() || s.talk.namesDoubtful.Load()):
+	case !w.parsed && (!w.prepared.Accepted.Load() || s.talk.owed() || s.talk.namesDoubtful.Load()):
 		return nil
 	}
-	return s.effectKnown(w.prepared.statement)
+	return s.effectKnown(w.prepared.Statement)
 }
 
 // effectKnown is what a statement may write, nil if it may be anything. Nobody waits for
 // that: until it is known it may be anything.
-func (s *session) effectKnown(statement *statement) *effect {
-	control := statement.control
+func (s *session) effectKnown(statement *statements.Statement) *effect {
+	control := statement.Control
 	if s.plan.simple {
-		control = block.ParseControl(statement.sql)
+		control = block.ParseControl(statement.SQL)
 	}
 	if control.Kind != block.None {
 		return noEffect
 	}
-	if !analysis.MayHaveEffect(statement.sql) {
+	if !analysis.MayHaveEffect(statement.SQL) {
 		return nil
 	}
 	v := s.server.verdicts
-	slot, verdict, _ := v.known(s.state(), statement.sql, statement.paramTypes)
+	slot, verdict, _ := v.known(s.state(), statement.SQL, statement.ParamTypes)
 	switch {
 	case slot == nil && s.sharesVerdict(statement):
-		v.slot(s.state(), statement.sql, statement.paramTypes, true)
+		v.slot(s.state(), statement.SQL, statement.ParamTypes, true)
 		return nil
 	case verdict == nil || !v.current(slot):
 		return nil
@@ -164,10 +165,10 @@ func (s *session) effectKnown(statement *statement) *effect {
 
 // sharesVerdict reports whether the analysis of a statement may serve others: those of a
 // client that writes its values into the texts, so that each is another, are not worth it.
-func (s *session) sharesVerdict(statement *statement) bool {
+func (s *session) sharesVerdict(statement *statements.Statement) bool {
 	if !s.plan.simple {
 		return true
 	}
-	_, ok := analysis.NewTemplate(statement.sql, s.state().Settings["standard_conforming_strings"] != "off")
+	_, ok := analysis.NewTemplate(statement.SQL, s.state().Settings["standard_conforming_strings"] != "off")
 	return ok
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // Postgres does not see what is answered here. When a table has changed, be it by an
@@ -30,41 +31,32 @@ import (
 // statement too early then, under the settings that it was used under. Only of a change of
 // the schema that is known it can be told that it came later: see the list of differences.
 
-// use is what a statement was used for.
-type use uint8
-
-const (
-	useNone     use = iota
-	useDescribe     // analysed, if need be
-	useExecute      // planned, too
-)
-
 // noteUnseen notes what a group, answered here, used statements for.
 func (s *session) noteUnseen() {
 	unnamed := s.plan.unnamed
 	if s.plan.parsed {
-		unnamed.unseen = useNone // nothing is left of what it was before
+		unnamed.Unuse() // nothing is left of what it was before
 	}
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		p := w.prepared
-		if !p.statement.keepsSettings || s.plan.parsed && !w.parsed && p == unnamed {
+		if !p.Statement.KeepsSettings || s.plan.parsed && !w.parsed && p == unnamed {
 			continue
 		}
 		if w.parsed {
 			p = unnamed // which may be another than when it was planned
 		}
-		u := useExecute
+		u := statements.Executed
 		if w.describes {
-			u = useDescribe
+			u = statements.Described
 		}
-		p.unseen, s.statements.someUnseen = max(p.unseen, u), true
+		s.statements.NoteUse(p, u)
 	}
 }
 
 // catchUp has Postgres know what was done here, before a unit that may change something.
 func (s *session) catchUp() error {
-	if err := s.sendHeldBack(); err != nil || !s.statements.someUnseen || s.talk.groupOpen {
+	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.groupOpen {
 		return err
 	}
 	m := s.certain()
@@ -72,15 +64,8 @@ func (s *session) catchUp() error {
 	if err != nil || !settled || s.talk.transactionStatus() != protocol.StatusIdle {
 		return err
 	}
-	s.statements.someUnseen = false
-	for name, p := range s.statements.byName {
-		u := p.unseen
-		p.unseen = useNone
-		later := p.planned && !s.means(p) // the schema has changed since it was used
-		if u == useNone || later || p.failed.Load() || name == "" && (s.statements.replacing || p != s.statements.held) {
-			continue
-		}
-		if err := s.sendUse(name, p, u, m); err != nil {
+	for _, unseen := range s.statements.TakeUnseen(s.meaning()) {
+		if err := s.sendUse(unseen, m); err != nil {
 			return err
 		}
 	}
@@ -90,12 +75,13 @@ func (s *session) catchUp() error {
 // sendUse shows Postgres the use of a statement, in a group of its own, so that its error
 // harms nothing else. A statement with parameters is planned anew at each use, or nearly,
 // and so it is enough to have it analysed.
-func (s *session) sendUse(name string, p *prepared, u use, m *meaning) error {
-	s.statements.lookedAtUnder(p, m)
+func (s *session) sendUse(unseen statements.Unseen, m *statements.Meaning) error {
+	name, p := unseen.Name, unseen.Prepared
+	s.statements.LookedAtUnder(p, m)
 	e := expect{kind: expectDescribe, hidden: true, quiet: true, statement: true, prepared: p}
 	message := protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})
-	if u == useExecute && !strings.Contains(p.statement.sql, "$") {
-		p.planned = true
+	if unseen.Use == statements.Executed && !strings.Contains(p.Statement.SQL, "$") {
+		s.statements.PlannedUnder(p, m)
 		e = expect{kind: expectBind, hidden: true, quiet: true, prepared: p, effect: noEffect}
 		message = protocol.AppendMessage(nil, 'B', []byte{0}, []byte(name), make([]byte, 1+2*3))
 	}

@@ -1,4 +1,4 @@
-package wire
+package statements
 
 import (
 	"fmt"
@@ -7,34 +7,29 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
-
-// noStatements are those of a client that has just come.
-func noStatements() *statements { return &statements{byName: map[string]*prepared{}} }
 
 // A simple query ends the unnamed statement, for whoever hears of it.
 func TestSimpleQueryEndsTheUnnamedStatement(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		by           asking
+		by           Asking
 		client, held bool // what is left
 		undone       bool
 	}{
-		"the client's, which Postgres gets":  {by: askedByClient, undone: true},
-		"the client's, which is answered":    {by: answeredHere, held: true},
-		"the sidecar's, which Postgres gets": {by: askedHere, client: true, undone: true},
+		"the client's, which Postgres gets":  {by: AskedByClient, undone: true},
+		"the client's, which is answered":    {by: AnsweredHere, held: true},
+		"the sidecar's, which Postgres gets": {by: AskedHere, client: true, undone: true},
 	} {
-		s := noStatements()
-		if s.simpleQuery(c.by) != nil {
+		s := new(Set)
+		if s.SimpleQuery(c.by) != nil {
 			t.Errorf("%s: where there is nothing, something changes", name)
 		}
-		p, other := &prepared{}, &prepared{}
-		s.bind("", p)
-		s.bind("other", other)
-		made := s.simpleQuery(c.by)
-		if (s.unnamed() == p) != c.client || (s.held == p) != c.held || s.named([]byte("other")) != other {
+		p, other := &Prepared{}, &Prepared{}
+		s.Bind("", p)
+		s.Bind("other", other)
+		made := s.SimpleQuery(c.by)
+		if (s.Unnamed() == p) != c.client || (s.held == p) != c.held || s.Named([]byte("other")) != other {
 			t.Errorf("%s: the client believes %v, Postgres holds %v", name, s.byName, s.held)
 		}
 		if (made != nil) != c.undone {
@@ -43,58 +38,31 @@ func TestSimpleQueryEndsTheUnnamedStatement(t *testing.T) {
 		if made == nil {
 			continue
 		}
-		s.takeBack([]*change{made})
-		if s.unnamed() != p || s.held != p {
+		s.TakeBack([]*Change{made})
+		if s.Unnamed() != p || s.held != p {
 			t.Errorf("%s, skipped: the client believes %v, Postgres holds %v", name, s.byName, s.held)
 		}
 	}
 }
 
-// The interleaving described at takeBack.
+// The interleaving described at TakeBack.
 func TestStatementsOfPipelinedFailures(t *testing.T) {
 	t.Parallel()
-	for name, second := range map[string]func(s *statements) *change{
-		"another Parse":            func(s *statements) *change { return s.bind("", &prepared{}) },
-		"a query":                  func(s *statements) *change { return s.simpleQuery(askedByClient) },
-		"a Parse of the sidecar's": func(s *statements) *change { return s.provide(&prepared{}) },
+	for name, second := range map[string]func(s *Set) *Change{
+		"another Parse":            func(s *Set) *Change { return s.Bind("", &Prepared{}) },
+		"a query":                  func(s *Set) *Change { return s.SimpleQuery(AskedByClient) },
+		"a Parse of the sidecar's": func(s *Set) *Change { return s.Provide(&Prepared{}) },
 	} {
-		s := noStatements()
-		a := &prepared{}
-		s.bind("", a)
-		first := s.bind("", &prepared{})
+		s := new(Set)
+		a := &Prepared{}
+		s.Bind("", a)
+		first := s.Bind("", &Prepared{})
 		then := second(s)
-		s.takeBack([]*change{first})
-		s.takeBack([]*change{then})
-		if s.unnamed() != a || s.held != a {
+		s.TakeBack([]*Change{first})
+		s.TakeBack([]*Change{then})
+		if s.Unnamed() != a || s.held != a {
 			t.Errorf("%s: the client's unnamed statement is not what it was, or Postgres' is not", name)
 		}
-	}
-}
-
-// The interleaving described at provideUnnamed: a Bind comes together with a group that
-// fails before its Parse, and is dealt with when that is heard.
-func TestBindBehindASkippedParse(t *testing.T) {
-	t.Parallel()
-	s := fuzzed(t)
-	a := s.statements.unnamed()
-	s.statements.held = a
-	group := join(msgBind("nothing"), msgParse("", "SELECT 2"), msgSync)
-	s.planGroup(group)
-	if err := s.forwardGroup(group, false); err != nil {
-		t.Fatal(err)
-	}
-	s.toUp = s.toUp[:0]
-	s.receive(t, join(protocol.ErrorResponse("ERROR", "26000", "no such statement", ""), []byte(protocol.ReadyIdle)))
-	bind := join(msgBind(""), msgExecute("", 0), msgSync)
-	if reason := s.obstacle(); reason == "" {
-		t.Error("a group may be answered by a statement that Postgres has skipped")
-	}
-	s.planGroup(bind)
-	if err := s.forwardGroup(bind, false); err != nil {
-		t.Fatal(err)
-	}
-	if string(s.toUp) != string(bind) || s.statements.unnamed() != a || s.statements.held != a {
-		t.Errorf("Postgres is sent %q", s.toUp)
 	}
 }
 
@@ -104,7 +72,7 @@ func TestBindBehindASkippedParse(t *testing.T) {
 func TestRandomStatements(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3000) {
-		p := &namePlay{random: rand.New(rand.NewPCG(seed, 5)), s: noStatements()}
+		p := &namePlay{random: rand.New(rand.NewPCG(seed, 5)), s: new(Set)}
 		for range 40 {
 			p.step()
 			if err := p.compare(); err != nil {
@@ -118,8 +86,8 @@ func TestRandomStatements(t *testing.T) {
 type nameMessage struct {
 	what   string
 	name   string
-	p      *prepared
-	change *change
+	p      *Prepared
+	change *Change
 	// fate is empty until it is heard: done, skipped, or dropped for a Parse of the
 	// sidecar's that has failed.
 	fate string
@@ -127,10 +95,10 @@ type nameMessage struct {
 
 type namePlay struct {
 	random *rand.Rand
-	s      *statements
+	s      *Set
 	all    []*nameMessage
 	heard  int // how many of them
-	undone []*change
+	undone []*Change
 	log    []string
 }
 
@@ -139,30 +107,30 @@ func (p *namePlay) step() {
 	settled := p.heard == len(p.all) && len(p.undone) == 0
 	switch n := p.random.IntN(12); {
 	case n < 3:
-		q := &prepared{}
-		p.sent(&nameMessage{what: "Parse", name: name, p: q, change: p.s.bind(name, q)})
+		q := &Prepared{}
+		p.sent(&nameMessage{what: "Parse", name: name, p: q, change: p.s.Bind(name, q)})
 	case n == 3:
-		p.sent(&nameMessage{what: "Parse", name: name, change: p.s.bind(name, nil)})
+		p.sent(&nameMessage{what: "Parse", name: name, change: p.s.Bind(name, nil)})
 	case n == 4:
-		p.sent(&nameMessage{what: "Parse", change: p.s.simpleQuery(askedByClient)})
+		p.sent(&nameMessage{what: "Parse", change: p.s.SimpleQuery(AskedByClient)})
 	case n == 5:
-		p.sent(&nameMessage{what: "provide", change: p.s.simpleQuery(askedHere)})
+		p.sent(&nameMessage{what: "provide", change: p.s.SimpleQuery(AskedHere)})
 	case n == 6:
-		q := &prepared{}
-		p.sent(&nameMessage{what: "provide", p: q, change: p.s.provide(q)})
+		q := &Prepared{}
+		p.sent(&nameMessage{what: "provide", p: q, change: p.s.Provide(q)})
 	case n == 7:
-		p.s.forget(name)
+		p.s.Forget(name)
 		p.sent(&nameMessage{what: "assign", name: name, fate: "done"})
 	case n == 8 && settled:
-		q := &prepared{statement: &statement{}}
-		p.sent(&nameMessage{what: "assign", p: p.s.adopt(q, true), fate: "done"})
+		q := &Prepared{Statement: &Statement{}}
+		p.sent(&nameMessage{what: "assign", p: p.s.Adopt(q, true), fate: "done"})
 	case n < 11:
 		p.hear()
 	default:
-		p.s.takeBack(p.undone)
+		p.s.TakeBack(p.undone)
 		p.undone = nil
 		if p.heard == len(p.all) {
-			p.s.settled()
+			p.s.Settled()
 		}
 	}
 }
@@ -197,7 +165,7 @@ func (p *namePlay) compare() error {
 	if len(p.undone) > 0 {
 		return nil
 	}
-	client, held := map[string]*prepared{}, (*prepared)(nil)
+	client, held := map[string]*Prepared{}, (*Prepared)(nil)
 	for _, m := range p.all {
 		switch {
 		case m.fate == "skipped":
@@ -212,7 +180,7 @@ func (p *namePlay) compare() error {
 			held = m.p
 		}
 	}
-	maps.DeleteFunc(client, func(_ string, p *prepared) bool { return p == nil })
+	maps.DeleteFunc(client, func(_ string, p *Prepared) bool { return p == nil })
 	if !maps.Equal(client, p.s.byName) {
 		return fmt.Errorf("the client believes in %v, want %v", slices.Sorted(maps.Keys(p.s.byName)), slices.Sorted(maps.Keys(client)))
 	}
@@ -224,17 +192,17 @@ func (p *namePlay) compare() error {
 
 func TestStatementsBeyondTheirBoundPassThrough(t *testing.T) {
 	t.Parallel()
-	s := noStatements()
+	s := new(Set)
 	for i := range preparedMax {
-		s.bind(fmt.Sprint(i), &prepared{})
+		s.Bind(fmt.Sprint(i), &Prepared{})
 	}
-	last := s.bind("one more", &prepared{})
-	if len(s.byName) != preparedMax || s.named([]byte("one more")) != nil {
+	last := s.Bind("one more", &Prepared{})
+	if len(s.byName) != preparedMax || s.Named([]byte("one more")) != nil {
 		t.Errorf("%d are remembered", len(s.byName))
 	}
-	s.takeBack([]*change{last})
-	s.bind("0", nil)
-	if s.bind("one more", &prepared{}); s.named([]byte("one more")) == nil {
+	s.TakeBack([]*Change{last})
+	s.Bind("0", nil)
+	if s.Bind("one more", &Prepared{}); s.Named([]byte("one more")) == nil {
 		t.Error("there is room, and it is not remembered")
 	}
 }
