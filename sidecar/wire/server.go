@@ -269,7 +269,8 @@ func (s *Server) accept(l net.Listener) error {
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	// Whoever was accepted while another process took over is served: nobody is refused.
+	if s.closing && !s.left.Load() {
 		return false
 	}
 	s.counters.sessions.Add(1)
