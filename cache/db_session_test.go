@@ -162,3 +162,29 @@ func TestLeastRights(t *testing.T) {
 		})
 	}
 }
+
+// What one read of the process was shown, by a load, the next one is shown too, from the
+// cache: a transaction changes two rows, of which one is kept and the other is not.
+func TestNoReadOfTheProcessGoesBack(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, nil)
+	stranger, err := pgx.Connect(t.Context(), o.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close(context.Background())
+	for i := int64(1); i <= 100; i++ {
+		kept, loaded := i, i+100
+		o.name(t, t.Context(), kept)
+		name := fmt.Sprint("name ", i)
+		if _, err := stranger.Exec(t.Context(), "UPDATE public.authors SET name = $1 WHERE id IN ($2, $3)", name, kept, loaded); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.name(t, t.Context(), loaded); got != name {
+			t.Fatalf("loaded %q", got)
+		}
+		if got := o.name(t, t.Context(), kept); got != name {
+			t.Fatalf("read %d: went back to %q", i, got)
+		}
+	}
+}
