@@ -39,7 +39,9 @@ type DB struct {
 	// undescribed is set if the pool's statements are sent without having been described:
 	// what types they have then, Postgres finds out from the values.
 	undescribed bool
-	tracer      pgx.QueryTracer // nil: none
+	// prepares is set if the pool's connections keep prepared statements.
+	prepares bool
+	tracer   pgx.QueryTracer // nil: none
 
 	cache    *Cache
 	engine   *engine.Cache // of cache

@@ -22,6 +22,9 @@ type execution struct {
 	ctx      context.Context // the tracer's
 	conn     *pgxpool.Conn
 	pipeline *pgconn.Pipeline
+	memo     *memo
+	// prepares is set if the probe is prepared on the way.
+	prepares bool
 	reader   *pgconn.ResultReader
 	// ended is set when the rows have come, or an error.
 	ended bool
@@ -50,9 +53,11 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
 	l := &execution{db: db, read: r, conn: conn}
 	l.begin(ctx)
 	if err := l.prove(start.Label.Incarnation); err != nil {
+		r.state.strange.Add(1)
 		l.abandon()
 		return nil
 	}
+	r.state.strange.Store(0)
 	out, loaded := l.capture()
 	if loaded == nil {
 		r.load.refuses(refusedLarge)
@@ -101,9 +106,26 @@ func (l *execution) begin(ctx context.Context) {
 	}
 	bound := &l.read.codec.encoded
 	l.pipeline = l.conn.Conn().PgConn().StartPipeline(l.ctx)
-	l.pipeline.SendQueryParams(l.read.state.probe, nil, nil, nil, nil)
+	l.probe()
 	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, l.read.view.formats)
 	l.err = l.pipeline.Sync()
+}
+
+// probe sends the question.
+func (l *execution) probe() {
+	state := l.read.state
+	l.memo = memoOf(l.conn.Conn().PgConn(), state.name)
+	if l.prepares = l.db.prepares && !l.memo.prepared; l.prepares {
+		l.pipeline.SendPrepare(state.name, state.probe, nil)
+	}
+	switch {
+	case l.memo.incarnation == "":
+		l.pipeline.SendQueryParams(state.firstProbe, nil, nil, nil, nil)
+	case l.db.prepares:
+		l.pipeline.SendQueryPrepared(state.name, nil, nil, nil)
+	default:
+		l.pipeline.SendQueryParams(state.probe, nil, nil, nil, nil)
+	}
 }
 
 // prove returns an error unless the connection is in the pool's own state, and in an
@@ -112,24 +134,37 @@ func (l *execution) prove(in fence.Incarnation) error {
 	if l.err != nil {
 		return l.err
 	}
+	found, err := l.found()
+	if err != nil {
+		if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+			l.memo.fails(refusal.Code)
+		}
+		return err
+	}
+	if len(found) != 1 || !l.read.state.same(found[0]) || !l.memo.reaches(found[0], in) {
+		return errElsewhere
+	}
+	return nil
+}
+
+// found is what the connection answers to the question.
+func (l *execution) found() ([][][]byte, error) {
+	if l.prepares {
+		if _, err := l.pipeline.GetResults(); err != nil {
+			return nil, err
+		}
+		l.memo.prepared = true
+	}
 	results, err := l.pipeline.GetResults()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reader, ok := results.(*pgconn.ResultReader)
 	if !ok {
-		return errElsewhere
+		return nil, errElsewhere
 	}
-	found := reader.Read()
-	if found.Err != nil {
-		return found.Err
-	}
-	if len(found.Rows) != 1 || !l.read.state.proves(found.Rows[0], in) {
-		l.read.state.strange.Add(1)
-		return errElsewhere
-	}
-	l.read.state.strange.Store(0)
-	return nil
+	answered := reader.Read()
+	return answered.Rows, answered.Err
 }
 
 // abandon ends a load whose answer is of no use.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/settings"
 )
 
@@ -48,12 +47,14 @@ type connectionState struct {
 	// reason, unless empty, says why nothing is kept in this state.
 	reason string
 
-	probe  string // the question to a connection
-	proof  [][]byte
-	id     digest
-	role   uint32
-	path   []string
-	values map[string]string // of the settings that the analysis wants
+	// probe is the question to a connection, of a name, and firstProbe that to one that was
+	// not asked yet.
+	probe, firstProbe, name string
+	proof                   [][]byte
+	id                      digest
+	role                    uint32
+	path                    []string
+	values                  map[string]string // of the settings that the analysis wants
 	// types are those of a connection, its registered ones among them.
 	types  *pgtype.Map
 	codecs sync.Pool
@@ -61,7 +62,7 @@ type connectionState struct {
 	// verdicts are those shared by statements that differ in literals only. They
 	// belong to the scout.
 	verdicts map[string]*verdict
-	// strange counts the loads in a row that came upon another state.
+	// strange counts the loads in a row that came upon another state, or could not ask.
 	strange atomic.Uint32
 }
 
@@ -73,7 +74,8 @@ const (
 	columnRole
 	columnPath
 	columnDatabase
-	columnIncarnation
+	columnIncarnation // NULL where it is not asked for
+	columnProcess
 	columnStart
 	probeColumns
 )
@@ -81,9 +83,12 @@ const (
 // askedSettings are those that a probe asks for.
 var askedSettings = slices.Concat(settings.Keyed, settings.Conditional, []string{"search_path"})
 
-// probeSQL asks a connection for its state; secured, whether row security applies to
-// the role; first, what it began with.
-func probeSQL(secured, first bool) string {
+// probeForm is what a probe asks for besides what it always does: whether row security
+// applies to the role, the incarnation that the connection reaches, and what it began
+// with.
+type probeForm struct{ secured, incarnation, start bool }
+
+func (f probeForm) sql() string {
 	columns := [probeColumns]string{
 		columnSettings:    settings.SQL(askedSettings),
 		columnUser:        "CURRENT_USER",
@@ -91,22 +96,20 @@ func probeSQL(secured, first bool) string {
 		columnRole:        settings.RoleSQL,
 		columnPath:        settings.SearchPathSQL,
 		columnDatabase:    "pg_catalog.current_database()",
-		columnIncarnation: "freshet.incarnation()",
+		columnIncarnation: "NULL",
+		columnProcess:     "pg_catalog.pg_backend_pid()",
 		columnStart:       "NULL",
 	}
-	if secured {
+	if f.incarnation {
+		columns[columnIncarnation] = "freshet.incarnation()"
+	}
+	if f.secured {
 		columns[columnRole] = settings.SecuredSQL
 	}
-	if first {
+	if f.start {
 		columns[columnStart] = settings.StartSQL()
 	}
 	return "SELECT " + strings.Join(columns[:], ", ")
-}
-
-// proves reports whether a connection that answered a probe with row is in this state,
-// and in an incarnation of the database.
-func (s *connectionState) proves(row [][]byte, in fence.Incarnation) bool {
-	return len(in) > 0 && s.same(row) && string(row[columnIncarnation]) == string(in)
 }
 
 // same reports whether a connection that answered a probe with row is in this state.

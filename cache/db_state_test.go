@@ -2,6 +2,8 @@ package cache_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -185,4 +187,34 @@ func TestReadersAtOnce(t *testing.T) {
 		})
 	}
 	readers.Wait()
+}
+
+// Somebody takes the prepared statements of a connection away, ours among them: reads
+// go on, and are kept again.
+func TestPreparedProbeIsTakenAway(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, func(c *pgxpool.Config, _ *cache.Options) { c.MaxConns = 1 })
+	ctx := t.Context()
+	for id := int64(1); id <= 3; id++ { // asked, prepared, used
+		o.name(t, ctx, id)
+	}
+	for _, taken := range []string{"DEALLOCATE ALL", "DISCARD ALL"} {
+		err := o.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+			return errors.Join(conn.Conn().DeallocateAll(ctx), func() error { _, err := conn.Exec(ctx, taken); return err }())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := int64(10); id < 13; id++ {
+			if got, want := o.name(t, ctx, id), fmt.Sprint("author ", id); got != want {
+				t.Errorf("read %q, want %q", got, want)
+			}
+		}
+		if n := o.hits(t, func() { o.name(t, ctx, 12) }); n != 1 {
+			t.Errorf("%d hits behind %s, want 1", n, taken)
+		}
+		if _, err := o.Exec(ctx, "UPDATE public.authors SET bio = bio"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -111,6 +111,7 @@ func newDB(pool *pgxpool.Pool, o Options) (*DB, error) {
 		db.undescribed = true
 		db.logger.Warn("every read goes to Postgres: pgx describes no statement in the pool's DefaultQueryExecMode", "mode", mode.String())
 	}
+	db.prepares = config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
 	db.book.Store(newBook())
 	db.closing, db.close = context.WithCancel(context.Background())
 	if err := db.build(o); err != nil {

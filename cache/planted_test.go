@@ -25,7 +25,7 @@ var planted = []struct {
 	}}}, "TestWriteIsShownToTheProcess", "read"},
 	{mutant.Named{Name: "connections prove nothing", Edits: []mutant.Edit{{
 		File: "cache/db_load.go", As: mutant.Condition,
-		Old: "len(found.Rows) != 1 || !l.read.state.proves(found.Rows[0], in)", New: "false",
+		Old: "!l.read.state.same(found[0])", New: "false",
 	}}}, "TestConnectionLeftInAnotherState", "of such a connection were kept"},
 	{mutant.Named{Name: "a statement means what it meant before", Edits: []mutant.Edit{{
 		File: "cache/db_load.go", As: mutant.Condition,

@@ -1,0 +1,65 @@
+package cache
+
+import (
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/cache/fence"
+)
+
+// memo is what is known of one connection of the pool, as long as it lasts. It belongs to
+// who has acquired that.
+type memo struct {
+	// prepared is set if the connection has the probe as a prepared statement: to parse it
+	// takes three times as long as all the rest.
+	prepared bool
+	// incarnation is what the process of the server with this id said that it is in; empty
+	// if it was not asked, or what it said is not to be relied on. To ask takes as long as
+	// ten reads, and a process stays in one; behind a pooler a connection gets another
+	// process.
+	incarnation fence.Incarnation
+	process     string
+}
+
+// memoPrefix begins the names of memos, and of prepared probes.
+const memoPrefix = "freshet_probe_"
+
+// memoOf returns the memo of a connection for the probe that has a name.
+func memoOf(conn *pgconn.PgConn, name string) *memo {
+	known := conn.CustomData()
+	if m, ok := known[name].(*memo); ok {
+		return m
+	}
+	m := &memo{}
+	known[name] = m
+	return m
+}
+
+// reaches reports whether a connection that answered a probe with row leads to an
+// incarnation of the database, as far as that was asked.
+func (m *memo) reaches(row [][]byte, in fence.Incarnation) bool {
+	if said := row[columnIncarnation]; said != nil {
+		m.incarnation, m.process = fence.Incarnation(said), string(row[columnProcess])
+	}
+	if m.process != string(row[columnProcess]) || m.incarnation != in {
+		m.incarnation = "" // to be asked the next time
+		return false
+	}
+	return m.incarnation != ""
+}
+
+// The errors of prepared statements: there is one of that name already, or none.
+const (
+	codePrepared   = "42P05"
+	codeUnprepared = "26000"
+)
+
+// fails takes in how a probe failed.
+func (m *memo) fails(code string) {
+	m.incarnation = ""
+	switch code {
+	case codePrepared:
+		m.prepared = true
+	case codeUnprepared:
+		m.prepared = false
+	}
+}
