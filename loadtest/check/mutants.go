@@ -257,7 +257,7 @@ var mutants = []Mutant{
 		Name: "what is held back waits for its use",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,
-			Old: "p == nil || s.talk.groupOpen",
+			Old: "p == nil || s.talk.midGroup()",
 			New: "true",
 		}},
 		Script: "a setting is switched between an unnamed Parse and its Bind", Breaks: []Promise{AsParsed},
@@ -267,7 +267,7 @@ var mutants = []Mutant{
 		Name: "what is answered is not shown to PostgreSQL before a change",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/unseen.go", As: mutant.Condition,
-			Old: "!s.statements.SomeUnseen() || s.talk.groupOpen",
+			Old: "!s.statements.SomeUnseen() || s.talk.midGroup()",
 			New: "true",
 		}},
 		Script: "a table is analysed before an answer from the cache", Breaks: []Promise{AsParsed},

@@ -170,6 +170,13 @@ func (c *conversation) mistrust() {
 	c.mistrusted = true
 }
 
+// understandsLocked reports whether a message of this length can be heard, since it and
+// all before it were understood. If not, it has everything passed on from now on.
+func (c *conversation) understandsLocked(length int) bool {
+	c.mistrusted = c.mistrusted || length < 0
+	return !c.mistrusted
+}
+
 // close lets go whoever waits for what will not be heard any more.
 func (c *conversation) close() {
 	c.mu.Lock()
@@ -287,6 +294,10 @@ func (c *conversation) undisturbed() bool {
 	return !c.dirty && !c.disturbed && !c.written.definitions && !c.unsettledLocked() &&
 		c.pending.harmful == 0 && !(c.groupOpen && c.groupHarmful)
 }
+
+// midGroup reports whether Postgres was sent a part of a group, and not its Sync. It is for
+// the downstream goroutine.
+func (c *conversation) midGroup() bool { return c.groupOpen }
 
 // leaveOpen notes that a group goes on whose beginning was sent.
 func (c *conversation) leaveOpen(harmless bool) {

@@ -72,7 +72,7 @@ func (s *session) expectUnit(e expect) {
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	m := s.certain()
-	settled := !s.talk.groupOpen && !s.talk.owed()
+	settled := !s.talk.midGroup() && !s.talk.owed()
 	understood := s.plan.understood
 	reads := harmless
 	harmless = harmless || understood && !s.reads.Bounded()

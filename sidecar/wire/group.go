@@ -53,7 +53,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'C':
 			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
-			if s.talk.groupOpen {
+			if s.talk.midGroup() {
 				if err := s.endOpenGroup(); err != nil {
 					return err
 				}

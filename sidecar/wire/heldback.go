@@ -69,7 +69,7 @@ func withTypes(parse, types []byte) []byte {
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
 	p := s.statements.Waiting()
-	if p == nil || s.talk.groupOpen {
+	if p == nil || s.talk.midGroup() {
 		return nil
 	}
 	m := s.certain()

@@ -38,10 +38,10 @@ func (s *session) mayOpenWith(unit []byte) bool {
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
 	case protocol.UnitGroup:
-		return n == len(unit) && !s.talk.groupOpen
+		return n == len(unit) && !s.talk.midGroup()
 	case protocol.UnitQuery:
 		text, _, ok := protocol.CutString(unit[protocol.HeaderLength:])
-		return ok && n == len(unit) && !s.talk.groupOpen && neverCopies(string(text))
+		return ok && n == len(unit) && !s.talk.midGroup() && neverCopies(string(text))
 	default:
 		return false
 	}

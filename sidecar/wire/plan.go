@@ -115,7 +115,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 	switch {
 	case !wellFormed:
 		p.refuse(reasons.Malformed)
-	case s.talk.groupOpen:
+	case s.talk.midGroup():
 		p.refuse(reasons.OpenGroup)
 	}
 }

@@ -55,7 +55,7 @@ func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
 // or that would mean something else if it were parsed again.
 func (s *session) refreshState() string {
 	switch {
-	case s.talk.groupOpen:
+	case s.talk.midGroup():
 		return reasons.OpenGroup
 	case !s.mayProbe():
 		return reasons.TooLong
@@ -84,7 +84,7 @@ const (
 // mayProbe reports whether a simple query can be put before the client's next message
 // without its notice: it must not stand within a group, and takes Postgres' unnamed
 // statement away.
-func (s *session) mayProbe() bool { return !s.talk.groupOpen && s.statements.OutliveQuery() }
+func (s *session) mayProbe() bool { return !s.talk.midGroup() && s.statements.OutliveQuery() }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *probe.State) {

@@ -57,7 +57,7 @@ func (s *session) handleQuery(unit []byte) error {
 	obstacle := s.obstacle()
 	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	wellFormed := ok && len(rest) == 0
-	if obstacle == "" && wellFormed && !s.talk.groupOpen && s.servable() {
+	if obstacle == "" && wellFormed && !s.talk.midGroup() && s.servable() {
 		s.keyOfQuery(text)
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
@@ -123,7 +123,7 @@ func (s *session) answerCancelled() error {
 	}
 	s.out = append(s.out, cancelledResponse...)
 	switch {
-	case s.talk.groupOpen:
+	case s.talk.midGroup():
 		return s.endOpenGroup()
 	case s.block.Held:
 		s.talk.failBlock(true)

@@ -80,7 +80,7 @@ func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fen
 // them and nothing of the user's runs for any. Their wants have it then.
 func (s *session) understood() bool {
 	p := &s.plan
-	if p.reason != "" || len(p.wants) == 0 || s.talk.groupOpen || s.state() == nil || s.state().Standby != "" {
+	if p.reason != "" || len(p.wants) == 0 || s.talk.midGroup() || s.state() == nil || s.state().Standby != "" {
 		return false
 	}
 	if !s.server.follower.State().Reported() || !s.effectsKnown() {

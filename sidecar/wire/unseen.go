@@ -56,7 +56,7 @@ func (s *session) noteUnseen() {
 
 // catchUp has Postgres know what was done here, before a unit that may change something.
 func (s *session) catchUp() error {
-	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.groupOpen {
+	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.midGroup() {
 		return err
 	}
 	m := s.certain()

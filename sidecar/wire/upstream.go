@@ -99,8 +99,7 @@ func (s *session) nextPieceLocked(held []byte, partial *relayed) (piece []byte, 
 	}
 	length := protocol.MessageLength(held)
 	switch {
-	case length < 0 || s.talk.mistrusted:
-		s.talk.mistrusted = true
+	case !s.talk.understandsLocked(length):
 		return held, held[0], heard{}
 	case length == 0, length > len(held) && length <= s.waitedForLocked():
 		return nil, 0, heard{}
