@@ -37,7 +37,7 @@ func Mutants() []Mutant { return mutants }
 const marking = "if w.anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.tags)"
 
 // tagging is what notes which entries depend on what a statement is known to write.
-const tagging = "e.tags = append(e.tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))"
+const tagging = "e.Tags = append(e.Tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))"
 
 var notMarked = mutant.Edit{File: "sidecar/wire/mark.go", As: mutant.Statements, Old: marking, New: ""}
 
@@ -196,7 +196,7 @@ var mutants = []Mutant{
 	{
 		Name: "what is known to be written is not marked",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/effect.go", As: mutant.Statements,
+			File: "sidecar/internal/shapes/effect.go", As: mutant.Statements,
 			Old: tagging,
 			New: "_ = root",
 		}},
@@ -206,9 +206,9 @@ var mutants = []Mutant{
 	{
 		Name: "what is known to be written is marked for those alone who read the whole table",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/effect.go", As: mutant.Statements,
+			File: "sidecar/internal/shapes/effect.go", As: mutant.Statements,
 			Old: tagging,
-			New: "e.tags = append(e.tags, fence.NewTag(fence.TableText(root)))",
+			New: "e.Tags = append(e.Tags, fence.NewTag(fence.TableText(root)))",
 		}},
 		Script: "a session reads what another one wrote as it often does", Breaks: []Promise{Beside},
 		Faults: "none",

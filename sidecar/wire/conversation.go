@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -38,7 +39,7 @@ type conversation struct {
 	groupOpen, groupHarmful bool
 	// timing, unless nil, is told how long Postgres takes for the unit that is sent
 	// next. It is set when that is decided, and reset by oweUnit.
-	timing *average
+	timing *shapes.Average
 
 	mu sync.Mutex
 	// room is signalled when pending has shrunk, and broadcast when the session ends.

@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -47,13 +48,13 @@ type expect struct {
 	// instead, unless nil, is what the client gets in the place of an error.
 	instead  []byte
 	prepared *statements.Prepared // of a Parse, a Bind or a Describe
-	effect   *effect              // of a Bind, an Execute or a Query
+	effect   *shapes.Effect       // of a Bind, an Execute or a Query
 	meaning  *statements.Meaning  // that a Parse or a Bind is sent under, if it is certain
 	change   *statements.Change   // of the names of statements, unless nil
 	capture  *answer.Capture      // of an Execute, a Describe or a Query
 	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
-	timing *average
+	timing *shapes.Average
 	sent   fence.Instant
 }
 

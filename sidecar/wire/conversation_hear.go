@@ -271,7 +271,7 @@ func (c *conversation) hearUnitLocked(due *expect, group answeredGroup) (told ne
 		c.disturbed = false
 	}
 	if due.timing != nil && !group.failed {
-		due.timing.note(fence.Now().Sub(due.sent))
+		due.timing.Note(fence.Now().Sub(due.sent))
 	}
 	return told
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -156,11 +157,11 @@ func TestTimeOfAUnit(t *testing.T) {
 		"+B +E +S.n 2f Cf ZIf": true, "+B +E +S.n Ef ZIf": false,
 	} {
 		s := &script{conversation: talking(), t: t}
-		var took average
+		var took shapes.Average
 		s.timing = &took
 		s.play(words)
-		if (took.get() != 0) != timed {
-			t.Errorf("%s: took %v", words, took.get())
+		if (took.Get() != 0) != timed {
+			t.Errorf("%s: took %v", words, took.Get())
 		}
 	}
 }

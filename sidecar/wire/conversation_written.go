@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // written is what a session may have written since Postgres was idle last.
@@ -31,16 +32,16 @@ func concernsRoles(tag []byte) bool {
 	return false
 }
 
-func (w *written) add(e *effect) {
+func (w *written) add(e *shapes.Effect) {
 	if e == nil {
 		w.anything, w.definitions = true, true
 		return
 	}
-	w.anything = w.anything || e.anyRows || w.analysed && e.analysed && w.generation != e.generation
-	if e.analysed {
-		w.analysed, w.generation = true, e.generation
+	w.anything = w.anything || e.AnyRows || w.analysed && e.Analysed && w.generation != e.Generation
+	if e.Analysed {
+		w.analysed, w.generation = true, e.Generation
 	}
-	for _, tag := range e.tags {
+	for _, tag := range e.Tags {
 		if !slices.Contains(w.tags, tag) {
 			w.tags = append(w.tags, tag)
 		}

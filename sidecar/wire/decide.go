@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -147,7 +148,7 @@ func (s *session) hopeless(statement *statements.Statement) string {
 // until the schema changes. The zero value remembers none.
 type judged struct {
 	state    digest.Digest
-	slot     *verdictSlot
+	slot     *shapes.Slot
 	verdict  *analysis.Verdict
 	literals []analysis.Literal
 }
@@ -163,12 +164,12 @@ func judgedOf(statement *statements.Statement) *judged {
 }
 
 // knownVerdict is verdicts.known for a statement, which remembers the answer.
-func (s *session) knownVerdict(statement *statements.Statement) (*verdictSlot, *analysis.Verdict) {
+func (s *session) knownVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict) {
 	j := judgedOf(statement)
-	if j.verdict != nil && j.state == s.state().ID && s.server.verdicts.current(j.slot) {
+	if j.verdict != nil && j.state == s.state().ID && s.server.verdicts.Current(j.slot) {
 		return j.slot, j.verdict
 	}
-	slot, verdict, literals := s.server.verdicts.known(s.state(), statement.SQL, statement.ParamTypes)
+	slot, verdict, literals := s.server.verdicts.Known(s.state(), statement.SQL, statement.ParamTypes)
 	*j = judged{}
 	if verdict != nil && verdict.Cacheable {
 		*j = judged{s.state().ID, slot, verdict, literals}
@@ -177,16 +178,16 @@ func (s *session) knownVerdict(statement *statements.Statement) (*verdictSlot, *
 }
 
 // findVerdict is verdicts.find for a statement, if it does not remember the answer.
-func (s *session) findVerdict(statement *statements.Statement) (*verdictSlot, *analysis.Verdict, []analysis.Literal) {
+func (s *session) findVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
 	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
 		return slot, verdict, judgedOf(statement).literals
 	}
-	return s.server.verdicts.find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
+	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
 }
 
 // refused is hopeless for the plan's statements, which remember the answer.
 func (s *session) refused() string {
-	generation := s.server.verdicts.generation.Load()
+	generation := s.server.verdicts.Generation()
 	for i := range s.plan.wants {
 		statement := s.plan.wants[i].prepared.Statement
 		reason := s.hopeless(statement)
@@ -206,7 +207,7 @@ func (s *session) refusedBefore() string {
 	if s.state() == nil {
 		return ""
 	}
-	generation := s.server.verdicts.generation.Load()
+	generation := s.server.verdicts.Generation()
 	for i := range s.plan.wants {
 		if reason := s.plan.wants[i].prepared.Statement.Refused(s.state().ID, generation); reason != "" {
 			return reason
@@ -274,9 +275,9 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 }
 
 // objection says why a statement with this verdict is not cacheable.
-func (s *session) objection(slot *verdictSlot, verdict *analysis.Verdict) string {
+func (s *session) objection(slot *shapes.Slot, verdict *analysis.Verdict) string {
 	switch {
-	case verdict == nil && slot != nil && !slot.pending():
+	case verdict == nil && slot != nil && !slot.Pending():
 		return reasons.AnalysisFailed
 	case verdict == nil:
 		return reasons.AnalysisPending

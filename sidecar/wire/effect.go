@@ -1,47 +1,19 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
-
-// effect is what a statement may have written: rows that entries with one of these
-// tags depend on. A nil effect is not known, and may be anything.
-type effect struct {
-	tags []fence.Tag
-	// anyRows is set if it may be rows of any table.
-	anyRows bool
-	// analysed is set if this is known by an analysis, of that generation of the schema.
-	analysed   bool
-	generation uint64
-}
 
 // rowsEffect is that of what writes rows, of whatever tables, and defines nothing. A
 // function that a trigger, a default or a statement calls could; that is noticed as if
 // it had been done elsewhere.
-var rowsEffect = &effect{anyRows: true}
+var rowsEffect = &shapes.Effect{AnyRows: true}
 
 // noEffect is that of what writes nothing.
-var noEffect = &effect{}
-
-// effectOfVerdict is what a statement with this verdict, of a generation, may write. An
-// entry that depends on rows of a table has one of two tags of it, whichever rows they are.
-// Where row security does not apply to a reader, a plan of before may apply it.
-func effectOfVerdict(v *analysis.Verdict, generation uint64) *effect {
-	switch {
-	case v.Cacheable && len(v.Exempt) > 0, !v.Cacheable && v.Effect == nil:
-		return nil
-	case v.Cacheable:
-		return &effect{analysed: true, generation: generation}
-	}
-	e := &effect{analysed: true, generation: generation}
-	for _, root := range v.Effect.Roots {
-		e.tags = append(e.tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))
-	}
-	return e
-}
+var noEffect = &shapes.Effect{}
 
 // writesNothing begins the statements that change settings, names and the course of
 // a transaction, and no rows. Who has deferred triggers run by SET CONSTRAINTS or
@@ -51,7 +23,7 @@ var writesNothing = map[string]bool{
 }
 
 // effectOfText tells what a text may write, whatever the session's state.
-func effectOfText(sql string) *effect {
+func effectOfText(sql string) *shapes.Effect {
 	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || block.ParseControl(sql).Kind != block.None {
 		return noEffect
 	}
@@ -67,7 +39,7 @@ func effectOfText(sql string) *effect {
 //  1. A name stands for an INSERT.
 //  2. A group fails before the Parse that would give the name to a SET.
 //  3. A Bind of the name is sent before that is known, and runs the INSERT.
-func (s *session) effectOfBound(p, parsed *statements.Prepared) *effect {
+func (s *session) effectOfBound(p, parsed *statements.Prepared) *shapes.Effect {
 	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || s.talk.namesDoubtful.Load() {
 		return nil
 	}
@@ -76,7 +48,7 @@ func (s *session) effectOfBound(p, parsed *statements.Prepared) *effect {
 
 // effectOf is what the statement may write whose answer is due; nil if nobody
 // knows what Postgres answers.
-func (e *expect) effectOf() *effect {
+func (e *expect) effectOf() *shapes.Effect {
 	switch {
 	case e == nil:
 		return nil

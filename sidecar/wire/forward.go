@@ -5,6 +5,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
@@ -15,7 +16,7 @@ type passage struct {
 	// they are.
 	harmless bool
 	// writes, unless nil, is what it may write, by the analysis.
-	writes *effect
+	writes *shapes.Effect
 }
 
 // reads reports whether a unit is known to do nothing but read.
@@ -76,7 +77,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	understood := s.plan.understood
 	reads := harmless
 	harmless = harmless || understood && !s.reads.Bounded()
-	var writes *effect // of the unnamed portal
+	var writes *shapes.Effect // of the unnamed portal
 	if reads {
 		writes = noEffect
 	}
@@ -223,7 +224,7 @@ func (s *session) forwardClose(body []byte) {
 }
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
-func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants []want, writes *effect) error {
+func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants []want, writes *shapes.Effect) error {
 	name, ok := protocol.StatementOfBind(body)
 	if err := s.provideUnnamed(name, ok, m); err != nil {
 		return err

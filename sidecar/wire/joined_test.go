@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 const joinSchema = `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE TABLE purchase (id int PRIMARY KEY, person_id int, note text);
@@ -30,7 +31,7 @@ func newJoinBed(t *testing.T) *joinBed {
 	j := &joinBed{testbed: b, side: b.sidecar(), t: t}
 	j.conn = j.side.connect()
 	// The first loads know of no lookup.
-	for id := 40; j.side.count(Miss) < lookupLoadsMin; id++ {
+	for id := 40; j.side.count(Miss) < shapes.LookupLoadsMin; id++ {
 		if id > 50 {
 			t.Fatal("the statement is not captured")
 		}
@@ -107,7 +108,7 @@ func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 				t.Errorf("%s of %d: not a %s; %v", sql, id, how, s.Report().Queries)
 			}
 		}
-		for id := 40; id < 40+lookupLoadsMin+1; id++ { // the first loads know of no lookup
+		for id := 40; id < 40+shapes.LookupLoadsMin+1; id++ { // the first loads know of no lookup
 			if _, err := conn.Exec(t.Context(), sql, id); err != nil {
 				t.Fatal(err)
 			}
@@ -244,7 +245,7 @@ func TestCancelDuringALookup(t *testing.T) {
 		return msgQuery("SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id WHERE p.id = " + id)
 	}
 	c := dialRaw(t, j.side.dsn())
-	for id := 10; id < 10+2*lookupLoadsMin; id++ { // the shape of the text is another one
+	for id := 10; id < 10+2*shapes.LookupLoadsMin; id++ { // the shape of the text is another one
 		c.ask(query(strconv.Itoa(id)))
 	}
 	locker := j.connect(j.postgres.DSN(j.database))
@@ -287,7 +288,7 @@ func TestCrowdedLookupsBecomeRare(t *testing.T) {
 		after := s.Report()
 		return after.UpstreamProbes > before.UpstreamProbes
 	}
-	for s.count(Miss) < lookupLoadsMin-1 {
+	for s.count(Miss) < shapes.LookupLoadsMin-1 {
 		load(1)
 	}
 	const loads = 40
@@ -297,30 +298,7 @@ func TestCrowdedLookupsBecomeRare(t *testing.T) {
 			looked++
 		}
 	}
-	if looked < lookupCrowdedMax || looked > loads/2 {
+	if looked < shapes.LookupCrowdedMax || looked > loads/2 {
 		t.Errorf("%d of %d loads were looked up", looked, loads)
 	}
-}
-
-func TestWorthLookup(t *testing.T) {
-	t.Parallel()
-	var slot verdictSlot
-	want := func(what string, loads int, want bool) {
-		t.Helper()
-		for range loads {
-			if slot.worthLookup() != want {
-				t.Errorf("%s, load %d: not %v", what, slot.loads.Load(), want)
-			}
-		}
-	}
-	want("the first loads", lookupLoadsMin-1, false)
-	want("those that follow", 10-lookupLoadsMin, true)
-	slot.crowded.Store(lookupCrowdedMax)
-	want("behind crowded ones", lookupCrowdedEach-10, false)
-	want("now and then", 1, true)
-	want("and behind that", lookupCrowdedEach-1, false)
-	slot.crowded.Store(0)
-	want("behind one that fitted", 10, true)
-	slot.vain.Store(lookupVainMax)
-	want("behind failures", 2*lookupCrowdedEach, false)
 }

@@ -1,17 +1,13 @@
 package wire
 
-// learnMisses is how many misses of one shape, with a tag of a whole table that a
-// watched column would make precise, it takes to ask for that column. A shape
-// that is seen less costs less than the change of the triggers.
-const learnMisses = 100
+import "github.com/freshet/freshet/sidecar/internal/shapes"
 
-// missed counts a miss, for the columns that would have spared it. It asks again after as many more, since asking promises
-// nothing.
-func (s *Server) missed(slot *verdictSlot) {
-	if s.learnFunc == nil || slot.verdict == nil || len(slot.verdict.Wishes) == 0 || slot.misses.Add(1)%learnMisses != 0 {
+// missed counts a load, and asks for the columns that would have spared many like it.
+func (s *Server) missed(slot *shapes.Slot) {
+	if s.learnFunc == nil {
 		return
 	}
-	for _, wish := range slot.verdict.Wishes {
+	for _, wish := range slot.Missed() {
 		s.learnFunc(wish.Root, wish.Column)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // A shape that misses again and again for want of a watched column gets it, and is
@@ -26,7 +28,7 @@ func TestOftenMissedColumnIsLearned(t *testing.T) {
 		table, _ := s.follower.State().ByName("public.note")
 		return slices.Contains(table.Columns, "topic")
 	}
-	for n := 0; n < learnMisses/2; n++ {
+	for n := 0; n < shapes.MissesPerWish/2; n++ {
 		ask(n)
 	}
 	if learned() {

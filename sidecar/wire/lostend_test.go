@@ -114,7 +114,7 @@ func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop 
 	var err error
 	s.Server, err = New(Options{
 		Upstream: place, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
-		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
+		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.analyzer,
 	})
 	if err != nil {
 		t.Fatal(err)

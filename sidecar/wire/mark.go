@@ -75,7 +75,7 @@ func (s *Server) defined(at fence.Instant) {
 //
 // Forced by TestTriggerMadeHereMarksItsTables.
 func (s *Server) reliesOn(generation uint64) bool {
-	return int64(s.fence.LookBegan()) >= s.definedAt.Load() && generation == s.verdicts.generation.Load()
+	return int64(s.fence.LookBegan()) >= s.definedAt.Load() && generation == s.verdicts.Generation()
 }
 
 // markLost tells the fence that Postgres is gone, with whatever was under way.

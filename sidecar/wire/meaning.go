@@ -11,7 +11,7 @@ func (s *session) meaning() *statements.Meaning {
 	if s.state() == nil {
 		return nil
 	}
-	now := statements.Meaning{Generation: s.server.verdicts.generation.Load(), Names: s.state().Names}
+	now := statements.Meaning{Generation: s.server.verdicts.Generation(), Names: s.state().Names}
 	if s.meant == nil || *s.meant != now {
 		fresh := now // allocated only here
 		s.meant = &fresh

@@ -8,11 +8,12 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // request is a wish for one answer, whose key is s.key.
 type request struct {
-	slot *verdictSlot
+	slot *shapes.Slot
 	tags []fence.Tag
 	// params are the values of the answer, and joins is set if the rows that its
 	// joins lead to can be looked up with them.
@@ -148,7 +149,7 @@ func (s *session) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
 	s.keyOf(&s.plan.wants[0])
-	return c.Peek(s.key, c.Hash(s.key)) != nil || c.AsksRemote(s.plan.requests[0].slot.shape, s.key)
+	return c.Peek(s.key, c.Hash(s.key)) != nil || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
@@ -161,7 +162,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 		s.keyOf(w)
 		entry := s.lookup()
 		if entry == nil {
-			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.shape, answer.Decode))
+			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.Shape, answer.Decode))
 			entry, how = got.entry, max(how, got.outcome)
 		}
 		if entry == nil || !s.takes(w, entry) {
@@ -187,10 +188,10 @@ func (s *session) obtain(r *request) obtained {
 	}
 	flight := s.server.cache.Join(s.key)
 	ctx, done := s.ctx, func() {}
-	if flight.Waits() || c.AsksRemote(r.slot.shape, s.key) {
+	if flight.Waits() || c.AsksRemote(r.slot.Shape, s.key) {
 		ctx, done = s.cancels.waiting(s.ctx)
 	}
-	got := s.share(ctx, flight, r.slot.shape)
+	got := s.share(ctx, flight, r.slot.Shape)
 	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()
 	if got.entry != nil || got.interrupted {
@@ -204,7 +205,7 @@ func (s *session) obtain(r *request) obtained {
 			return obtained{interrupted: true}
 		}
 		if c := s.beginCapture(r, start, flight); c != nil {
-			s.talk.timing = &r.slot.loading
+			s.talk.timing = &r.slot.Loading
 			return obtained{capture: c}
 		}
 	}
@@ -252,13 +253,13 @@ func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *answer.Capture {
 	c := s.server.cache
-	if !s.talk.clean() || !s.server.verdicts.current(r.slot) || s.plannedBefore(r) ||
+	if !s.talk.clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
 	s.server.missed(r.slot)
 	loading := &answer.Capture{
-		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.shape, Flight: flight, SizeMax: c.EntryMax(),
+		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.Shape, Flight: flight, SizeMax: c.EntryMax(),
 	}
 	switch {
 	case start.Label.Replica:

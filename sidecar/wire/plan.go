@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -30,7 +31,7 @@ type want struct {
 
 	entry   *engine.Entry   // what it is answered with
 	capture *answer.Capture // what it is captured into
-	effect  *effect         // what it may write, if understood has found that out
+	effect  *shapes.Effect  // what it may write, if understood has found that out
 }
 
 func (w *want) form() answer.Form {

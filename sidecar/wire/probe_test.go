@@ -11,6 +11,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // unconnected is a session that has neither client nor upstream: for what is
@@ -19,7 +20,7 @@ func unconnected(t testing.TB) *session {
 	t.Helper()
 	server := &Server{
 		background: t.Context(), fence: fence.New(fence.Options{}), follower: idleFollower{},
-		verdicts: newVerdicts(nil, nil),
+		verdicts: shapes.NewBook(nil, nil),
 	}
 	s := newSession(server, silent{})
 	t.Cleanup(s.end)

@@ -29,14 +29,14 @@ var discardPlans = protocol.AppendMessage(nil, 'Q', []byte("DISCARD PLANS; SELEC
 // secured reports whether the answer is of tables with row security, which does not
 // apply to whom it is read as.
 func (r *request) secured() bool {
-	v := r.slot.verdict
+	v := r.slot.Verdict()
 	return v != nil && len(v.Exempt) > 0
 }
 
 // plannedBefore reports whether Postgres may answer by a plan that it made before
 // what the verdict knows.
 func (s *session) plannedBefore(r *request) bool {
-	return r.prepared && r.secured() && s.plannedSince != r.slot.generation
+	return r.prepared && r.secured() && s.plannedSince != r.slot.Generation
 }
 
 // renewPlans makes Postgres plan by what is known now, if one of the plan's requests
@@ -55,7 +55,7 @@ func (s *session) renewPlans() string {
 		if s.statements.SomeReadOtherwise() {
 			return reasons.ParsedUnder
 		}
-		generation := s.server.verdicts.generation.Load()
+		generation := s.server.verdicts.Generation()
 		if row, answered := s.askRow(discardPlans); !answered || row == nil {
 			return reasons.ProbeFailed
 		}

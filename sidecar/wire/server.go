@@ -16,6 +16,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -53,7 +54,7 @@ type Options struct {
 	Cache        *engine.Cache
 	Fence        *fence.Fence
 	Follower     Follower
-	Analyzer     Analyzer
+	Analyzer     shapes.Analyzer
 	// Replica vouches for the server at Upstream if that is a hot standby. nil: it
 	// is not, or nothing that it answers is kept.
 	Replica Replica
@@ -93,12 +94,12 @@ type Server struct {
 	// startupWait is how long a client may take to be authenticated.
 	startupWait time.Duration
 	logger      *slog.Logger
-	verdicts    *verdicts
+	verdicts    *shapes.Book
 	counters    counters
 	// definedAt is when something was acknowledged last that may have changed definitions.
 	definedAt atomic.Int64
 	// asking is how long a read takes to ask for all that is not known.
-	asking average
+	asking shapes.Average
 	// shortRuns is shortRunsMin, unless a test wants more reads spared, or none.
 	shortRuns atomic.Int64
 
@@ -146,7 +147,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
 		replica: o.Replica, keepings: make(chan struct{}, keepingMax),
-		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: newVerdicts(o.Analyzer, o.Logger),
+		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
 	}
@@ -211,7 +212,7 @@ func (s *Server) Report() Report { return s.counters.report() }
 // before it publishes a head that includes a change of names, rights,
 // definitions or of what is watched.
 func (s *Server) SchemaChanged() {
-	s.verdicts.schemaChanged()
+	s.verdicts.SchemaChanged()
 	s.sessions.each(func(c *session) {
 		c.talk.soil() // by a reload of the configuration
 	})
@@ -222,7 +223,7 @@ func (s *Server) SchemaChanged() {
 func (s *Server) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.Background())
 	var services sync.WaitGroup
-	services.Go(func() { s.verdicts.run(serving) })
+	services.Go(func() { s.verdicts.Run(serving) })
 	services.Go(func() { s.ends.Run(serving) })
 
 	failed := make(chan error, len(s.listeners))

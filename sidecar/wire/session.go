@@ -123,7 +123,7 @@ func (s *session) state() *probe.State { return s.known.State() }
 func (s *session) run() {
 	defer s.end()
 	defer s.client.Close()
-	generation := s.server.verdicts.generation.Load()
+	generation := s.server.verdicts.Generation()
 	s.plannedSince = generation
 	if !s.startContained() {
 		return
@@ -133,7 +133,7 @@ func (s *session) run() {
 	defer context.AfterFunc(s.ctx, s.hangUp)()
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
-	if s.server.verdicts.generation.Load() != generation {
+	if s.server.verdicts.Generation() != generation {
 		s.talk.soil() // SchemaChanged could not reach this session yet
 	}
 

@@ -104,7 +104,7 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 	s := &side{bed: bed, dir: socketDir(t)}
 	s.Server, err = New(Options{
 		Upstream: &config.Config, SocketDir: s.dir, Port: testPort, Drain: time.Second,
-		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.Server.verdicts.analyzer,
+		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.analyzer,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,6 @@
 package wire
 
 import (
-	"sync/atomic"
-	"time"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -65,30 +62,14 @@ func (s *session) spares() bool {
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
 	slot, verdict := s.knownVerdict(statement)
-	if verdict == nil || !verdict.Cacheable || slot.loading.get() == 0 || slot.loading.get() > s.server.asking.get() {
+	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > s.server.asking.Get() {
 		return false
 	}
 	r.reads++
 	r.spared++
-	s.talk.timing = &slot.loading
+	s.talk.timing = &slot.Loading
 	return true
 }
-
-// average is a moving average of durations: each one counts for an eighth of it.
-// It may be used by any number of goroutines; a race loses one of them.
-type average struct{ d atomic.Int64 }
-
-func (a *average) note(d time.Duration) {
-	old := a.d.Load()
-	if old == 0 {
-		a.d.Store(int64(d))
-		return
-	}
-	a.d.Store(old + (int64(d)-old)/8)
-}
-
-// get is 0 before the first.
-func (a *average) get() time.Duration { return time.Duration(a.d.Load()) }
 
 // withholds reports whether a read may go to Postgres for this reason because one
 // before it, which was spared, has opened the block. Behind a write in the block the
@@ -119,6 +100,6 @@ func (s *session) noteObtained(got *obtained, asks bool) {
 		s.reading.reads++
 	}
 	if asks && (got.capture != nil || got.entry != nil && got.outcome != Coalesced) {
-		s.server.asking.note(fence.Now().Sub(s.arrival()))
+		s.server.asking.Note(fence.Now().Sub(s.arrival()))
 	}
 }

@@ -19,7 +19,7 @@ func transactions(t *testing.T, s *side, conn *pgx.Conn, inBlock bool, rounds, r
 	before := s.Report()
 	version := versionOf7(t, s.bed.direct)
 	for range rounds {
-		s.asking.d.Store(int64(asking))
+		s.asking.Begin(asking)
 		if inBlock {
 			mustExec(t, conn, "BEGIN")
 		}
@@ -76,7 +76,7 @@ func TestSparedReadsAreAnsweredAsPostgresDoes(t *testing.T) {
 	bed := newTestbed(t, differentialSchema)
 	s := bed.sidecar()
 	s.shortRuns.Store(0)
-	s.asking.d.Store(math.MaxInt64)
+	s.asking.Begin(math.MaxInt64)
 	for _, d := range slices.Concat(blockDifferentials, differentials) {
 		d.hits = 0
 		t.Run(d.name, func(t *testing.T) { d.compare(t, bed, s) })
@@ -101,23 +101,5 @@ func TestReadRuns(t *testing.T) {
 			t.Errorf("step %d: %d short runs, want %d", i, r.short, step.short)
 		}
 		r.reads += step.reads
-	}
-}
-
-func TestAverage(t *testing.T) {
-	t.Parallel()
-	var a average
-	if a.get() != 0 {
-		t.Error("an average of nothing is not 0")
-	}
-	a.note(time.Second)
-	if a.get() != time.Second {
-		t.Errorf("the average of 1s alone is %v", a.get())
-	}
-	for range 100 {
-		a.note(time.Millisecond)
-	}
-	if got := a.get(); got < time.Millisecond || got > 2*time.Millisecond {
-		t.Errorf("after many of 1ms it is %v", got)
 	}
 }

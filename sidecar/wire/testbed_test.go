@@ -84,6 +84,7 @@ type side struct {
 	*Server
 	bed      *testbed
 	follower *invalidation.Follower
+	analyzer *analysis.Analyzer
 	fence    *fence.Fence
 	dir      string
 	// panics is how many sessions are meant to meet a fault.
@@ -150,13 +151,13 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		b.t.Fatal(err)
 	}
 	config.User = following.ConnConfig.User
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: config, Watch: analysis.WatchedBy(s.follower)})
+	s.analyzer, err = analysis.New(analysis.Options{ConnConfig: config, Watch: analysis.WatchedBy(s.follower)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	s.Server, err = New(Options{
 		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
-		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: analyzer, Logger: log, Drain: time.Second,
+		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Logger: log, Drain: time.Second,
 		Learn: s.follower.Learn, Passwordless: b.passwordless,
 	})
 	if err != nil {
@@ -187,7 +188,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 			b.t.Errorf("%d sessions met a fault of the sidecar, want %d", n, s.panics)
 		}
 		store.Close()
-		analyzer.Close()
+		s.analyzer.Close()
 		if closer, ok := caching.Remote.(interface{ Close() error }); ok {
 			closer.Close()
 		}

@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -53,7 +54,7 @@ func (s *session) assume(generation uint64) {
 // wrong: then the session's state has to be asked for.
 func (s *session) assumptionHolds() bool {
 	a := &s.assumption
-	if a.made && a.generation != s.server.verdicts.generation.Load() {
+	if a.made && a.generation != s.server.verdicts.Generation() {
 		s.talk.soil()
 		s.known.NoteChanged(true)
 	}
@@ -72,7 +73,7 @@ func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fen
 	return func(fence.Instant) bool {
 		var reader fence.Session
 		reader.Received(at)
-		return s.cache.Prove(s.background, nil, &reader) && generation == s.verdicts.generation.Load()
+		return s.cache.Prove(s.background, nil, &reader) && generation == s.verdicts.Generation()
 	}
 }
 
@@ -90,8 +91,8 @@ func (s *session) understood() bool {
 		return false
 	}
 	for i := range p.wants {
-		if e := p.wants[i].effect; e.analysed {
-			s.assume(e.generation)
+		if e := p.wants[i].effect; e.Analysed {
+			s.assume(e.Generation)
 		}
 	}
 	return true
@@ -128,7 +129,7 @@ func (s *session) asksBeforeWrite() bool {
 
 // effectOfWant is what a want may write, nil if it may be anything. It has to be of the
 // statement that Postgres knows under the name: see effectOfBound.
-func (s *session) effectOfWant(w *want) *effect {
+func (s *session) effectOfWant(w *want) *shapes.Effect {
 	switch {
 	case w.describes:
 		return noEffect
@@ -140,7 +141,7 @@ func (s *session) effectOfWant(w *want) *effect {
 
 // effectKnown is what a statement may write, nil if it may be anything. Nobody waits for
 // that: until it is known it may be anything.
-func (s *session) effectKnown(statement *statements.Statement) *effect {
+func (s *session) effectKnown(statement *statements.Statement) *shapes.Effect {
 	control := statement.Control
 	if s.plan.simple {
 		control = block.ParseControl(statement.SQL)
@@ -152,15 +153,15 @@ func (s *session) effectKnown(statement *statements.Statement) *effect {
 		return nil
 	}
 	v := s.server.verdicts
-	slot, verdict, _ := v.known(s.state(), statement.SQL, statement.ParamTypes)
+	slot, verdict, _ := v.Known(s.state(), statement.SQL, statement.ParamTypes)
 	switch {
 	case slot == nil && s.sharesVerdict(statement):
-		v.slot(s.state(), statement.SQL, statement.ParamTypes, true)
+		v.Ask(s.state(), statement.SQL, statement.ParamTypes)
 		return nil
-	case verdict == nil || !v.current(slot):
+	case verdict == nil || !v.Current(slot):
 		return nil
 	}
-	return slot.effect
+	return slot.Effect()
 }
 
 // sharesVerdict reports whether the analysis of a statement may serve others: those of a
@@ -169,6 +170,6 @@ func (s *session) sharesVerdict(statement *statements.Statement) bool {
 	if !s.plan.simple {
 		return true
 	}
-	_, ok := analysis.NewTemplate(statement.SQL, s.state().Settings["standard_conforming_strings"] != "off")
+	_, ok := analysis.NewTemplate(statement.SQL, s.state().StandardStrings())
 	return ok
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,22 +12,15 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // analysed waits until the sidecar knows what there is to know of a text, which a client
 // has sent.
 func (s *side) analysed(sql string) {
 	s.bed.t.Helper()
-	v := s.verdicts
 	servers.Eventually(s.bed.t, "the analysis of "+sql, func() bool {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		for _, slot := range v.slots {
-			if _, pending := slot.ready(); slot.request.SQL == sql && !pending {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(s.verdicts.All(), func(slot *shapes.Slot) bool { return slot.SQL() == sql && !slot.Pending() })
 	})
 }
 
@@ -312,18 +306,13 @@ func TestTextsThatShareNothingAreNotAnalysed(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	conn := s.connect()
-	shapes := func() uint64 {
-		s.verdicts.mu.Lock()
-		defer s.verdicts.mu.Unlock()
-		return s.verdicts.shapes
-	}
-	before := shapes()
+	before := len(s.verdicts.All())
 	for i := range 20 {
 		mustExec(t, conn, fmt.Sprintf("UPDATE item SET name = E'\\t%d' WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
 		mustExec(t, conn, fmt.Sprintf("UPDATE item SET version = %d WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
 		versionOf7(t, conn)
 	}
-	if n := shapes() - before; n > 3 {
+	if n := len(s.verdicts.All()) - before; n > 3 {
 		t.Errorf("%d shapes of 2 kinds of writes and a read", n)
 	}
 }

@@ -2,11 +2,13 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 const waysSchema = `
@@ -37,16 +39,7 @@ const waysSchema = `
 // allAnalysed waits until nothing is being analysed.
 func (s *side) allAnalysed() {
 	s.bed.t.Helper()
-	servers.Eventually(s.bed.t, "all analyses", func() bool {
-		s.verdicts.mu.Lock()
-		defer s.verdicts.mu.Unlock()
-		for _, slot := range s.verdicts.slots {
-			if slot.pending() {
-				return false
-			}
-		}
-		return true
-	})
+	servers.Eventually(s.bed.t, "all analyses", func() bool { return !slices.ContainsFunc(s.verdicts.All(), (*shapes.Slot).Pending) })
 }
 
 // However a statement comes to change a table, by its own target or by what runs
