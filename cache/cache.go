@@ -70,10 +70,18 @@ func New(o CacheOptions) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
-	c.db = &DB{cache: c, engine: tiers, logger: o.Logger}
+	c.db = bare(c)
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }
 	return c, nil
+}
+
+// bare returns the DB of a cache that was not opened on a database.
+func bare(c *Cache) *DB {
+	db := &DB{behind: nothing{}, cache: c, engine: c.engine, logger: c.logger, ready: make(chan struct{})}
+	db.closing, db.close = context.WithCancel(context.Background())
+	db.becomeReady()
+	return db
 }
 
 // DB returns what functions can be wrapped by that name themselves what they depend on

@@ -31,7 +31,8 @@ import (
 // Pool or by others, they show within Options.Staleness, and usually within
 // milliseconds.
 type DB struct {
-	pool   *pgxpool.Pool
+	pool   *pgxpool.Pool   // nil: the DB was not opened
+	behind Querier         // pool, if there is one
 	config *pgxpool.Config // of pool
 	follow *pgx.ConnConfig // Options.Follow
 	scope  func(context.Context) string

@@ -15,7 +15,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
 		return r, r.early
 	}
-	all, err := db.pool.Query(ctx, sql, args...)
+	all, err := db.behind.Query(ctx, sql, args...)
 	return &passedRows{Rows: all, passed: db.passes(ctx, sql)}, err
 }
 
@@ -24,14 +24,14 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
 		return (*row)(r)
 	}
-	return &passedRow{row: db.pool.QueryRow(ctx, sql, args...), passed: db.passes(ctx, sql)}
+	return &passedRow{row: db.behind.QueryRow(ctx, sql, args...), passed: db.passes(ctx, sql)}
 }
 
 // Exec is pgxpool.Pool.Exec.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	p := db.passes(ctx, sql)
 	defer p.end()
-	return db.pool.Exec(ctx, sql, args...)
+	return db.behind.Exec(ctx, sql, args...)
 }
 
 // CopyFrom is pgxpool.Pool.CopyFrom.
@@ -39,7 +39,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	readerOf(ctx).load.refuses(refusedWrite)
 	p := passed{db: db, session: db.session(readerOf(ctx)), writes: true}
 	defer p.end()
-	return db.pool.CopyFrom(ctx, table, columns, from)
+	return db.behind.CopyFrom(ctx, table, columns, from)
 }
 
 // SendBatch is pgxpool.Pool.SendBatch. Nothing in a batch is answered from the cache.
@@ -49,11 +49,11 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	for _, q := range b.QueuedQueries {
 		p.defines = p.defines || defines(q.SQL)
 	}
-	return &passedBatch{db.pool.SendBatch(ctx, b), p}
+	return &passedBatch{db.behind.SendBatch(ctx, b), p}
 }
 
 // Ping is pgxpool.Pool.Ping.
-func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
+func (db *DB) Ping(ctx context.Context) error { return db.behind.Ping(ctx) }
 
 // Wrote tells db that its database was written to past it, through its Pool or another
 // client of this process: every later read of db shows that, and so does the session of
@@ -103,6 +103,9 @@ func defines(sql string) bool { return !analysis.BeginsLikeRead(sql) && !analysi
 
 // end notes that it has ended.
 func (p passed) end() {
+	if p.db.follower == nil {
+		return // nothing is kept of a database that nobody follows
+	}
 	if p.defines {
 		p.db.follower.Suspect() // before the moment is read: see there
 	}

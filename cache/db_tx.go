@@ -13,7 +13,7 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // BeginTx is pgxpool.Pool.BeginTx.
 func (db *DB) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) {
 	readerOf(ctx).load.refuses(refusedTx)
-	inner, err := db.pool.BeginTx(ctx, o)
+	inner, err := db.behind.BeginTx(ctx, o)
 	if err != nil {
 		return nil, err
 	}

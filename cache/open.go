@@ -104,7 +104,7 @@ func newDB(pool *pgxpool.Pool, o Options) (*DB, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	db := &DB{
-		pool: pool, config: config, follow: o.Follow, scope: o.Scope, logger: o.Logger, fence: fence.New(fence.Options{}),
+		pool: pool, behind: pool, config: config, follow: o.Follow, scope: o.Scope, logger: o.Logger, fence: fence.New(fence.Options{}),
 		tracer: config.ConnConfig.Tracer, ready: make(chan struct{}), changed: make(chan struct{}, 1), questions: make(chan question, questionsMax),
 	}
 	if mode := config.ConnConfig.DefaultQueryExecMode; mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol {
