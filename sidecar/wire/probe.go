@@ -59,17 +59,16 @@ func (s *session) refreshState() string {
 		return reasons.OpenGroup
 	case !s.mayProbe():
 		return reasons.TooLong
-	case time.Now().Before(s.probeAfter):
+	case s.pause.lasts():
 		return reasons.ProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
 	s.server.follower.Wake()
 	if !s.probe() {
-		s.probeWait = min(max(2*s.probeWait, probeWaitMin), probeWaitMax)
-		s.probeAfter = time.Now().Add(s.probeWait)
+		s.pause.begin()
 		return reasons.ProbeFailed
 	}
-	s.probeWait = 0
+	s.pause = probePause{}
 	return ""
 }
 
@@ -80,6 +79,27 @@ const (
 	probeWaitMin = time.Second
 	probeWaitMax = time.Minute
 )
+
+// probePause is the wait after a failed probe; the zero value is none.
+type probePause struct {
+	wait  time.Duration
+	until time.Time
+}
+
+// begin begins the wait after another failure.
+func (p *probePause) begin() {
+	p.wait = min(max(2*p.wait, probeWaitMin), probeWaitMax)
+	p.until = time.Now().Add(p.wait)
+}
+
+// lasts reports whether no probe is to be tried yet.
+func (p *probePause) lasts() bool { return time.Now().Before(p.until) }
+
+// toldDemands is what was made last of the demands of a session.
+type toldDemands struct {
+	token     string // that reads was told of
+	complaint string // that the client was warned with, about a demand that is not understood
+}
 
 // mayProbe reports whether a simple query can be put before the client's next message
 // without its notice: it must not stand within a group, and takes Postgres' unnamed
@@ -102,17 +122,17 @@ func (s *session) adopt(state *probe.State) {
 	d := &state.Demands
 	s.reads.SetLevel(d.Level)
 	s.reads.SetStaleness(d.Staleness)
-	if token := d.Token(); token != s.after {
+	if token := d.Token(); token != s.told.token {
 		// Once reached it stays reached, so the setting counts only when it is new.
-		s.after = token
+		s.told.token = token
 		s.reads.SetAfter(d.After)
 	}
 	complaint := d.Complaint
 	if complaint == "" && state.Standby != "" && d.Level == fence.Strong {
 		complaint = "freshet.consistency is strong, and this connection leads to a replica, which lags: connect to the primary"
 	}
-	if complaint != "" && complaint != s.complained {
+	if complaint != "" && complaint != s.told.complaint {
 		s.out = append(s.out, protocol.Warning(complaint, "Until then the reads of this session go to Postgres.")...)
 	}
-	s.complained = complaint
+	s.told.complaint = complaint
 }

@@ -43,8 +43,22 @@ type session struct {
 	ctx context.Context
 	end context.CancelFunc
 
-	// The fields down to relay belong to the downstream goroutine.
+	downstream       // of the goroutine that reads the client
+	relay      relay // of the goroutine that reads Postgres
 
+	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
+	quiet   quietness
+
+	// talk is shared by both goroutines: see there.
+	talk conversation
+	// found receives the row that was asked for, nil if that failed.
+	found chan []byte
+	// cancels is for whoever passes a cancel request.
+	cancels cancels
+}
+
+// downstream is what the goroutine of a session has that reads the client, for itself.
+type downstream struct {
 	in transport.Buffer
 	// passing is how many bytes of a message longer than the buffer are still to
 	// come and be sent on as they are.
@@ -66,21 +80,17 @@ type session struct {
 	// out holds answers that are not written yet, toUp messages for Postgres.
 	out, toUp  []byte
 	statements statements.Set
-	// probeAfter is when a probe may be tried again, probeWait the last wait.
-	probeAfter time.Time
-	probeWait  time.Duration
+	pause      probePause
 	// plannedSince is a schema generation: every plan that Postgres keeps for this session
 	// is no older. run sets it, and renewPlans when Postgres has discarded its plans.
 	plannedSince uint64
 	// meant is the last result of meaning.
 	meant *statements.Meaning
 	reads fence.Session
-	// after is the token that reads was told of last, complained the last warning
-	// about a demand that is not understood.
-	after, complained string
-	plan              plan
-	key               []byte
-	block             block.Block
+	told  toldDemands
+	plan  plan
+	key   []byte
+	block block.Block
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
@@ -90,26 +100,14 @@ type session struct {
 	// upstreamAt is when Postgres was last sent something, kept only where
 	// idle_session_timeout is set.
 	upstreamAt fence.Instant
-
-	relay relay
-
-	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
-	quiet   quietness
-
-	// talk is shared by both goroutines: see there.
-	talk conversation
-	// found receives the row that was asked for, nil if that failed.
-	found chan []byte
-	// cancels is for whoever passes a cancel request.
-	cancels cancels
 }
 
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	c := &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		in:    transport.NewBuffer(client),
-		found: make(chan []byte, 1),
+		downstream: downstream{in: transport.NewBuffer(client)},
+		found:      make(chan []byte, 1),
 	}
 	c.talk.room.L = &c.talk.mu
 	return c
