@@ -215,7 +215,7 @@ func TestPageIsSelfContained(t *testing.T) {
 			queue = append(queue, "/"+link[1]+link[2])
 		}
 	}
-	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/page.css", "/icon.svg"} {
+	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/verdict.js", "/page.css", "/icon.svg"} {
 		if !seen[path] {
 			t.Errorf("the page does not load %s", path)
 		}

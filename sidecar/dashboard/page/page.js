@@ -2,11 +2,13 @@
 
 import { TrafficChart, paintAges, shares, swatch } from "./chart.js";
 import { bytes, count, duration, perSecond, share, spoken } from "./format.js";
+import { isFresh, verdict } from "./verdict.js";
 
 const EVERY_MS = 1000;
 const ANSWER_MAX_MS = 3000;
 const REASONS_MAX = 8;
 const TABLES_MAX = 16;
+const LATELY = 10; // seconds
 
 // In the order in which they are stacked, from the bottom.
 const NAMES = {
@@ -57,7 +59,9 @@ function showRatio(stats, history) {
   const recent = Object.fromEntries(OUTCOMES.map((o) => [o, sum(history.queries_per_second[o])]));
   const reads = sum(READS.map((o) => recent[o]));
   const ratio = share(sum(HITS.map((o) => recent[o])), reads);
-  $("ratio").classList.toggle("unknown", !reads);
+  // A ratio of what was read a while ago is not how it is now.
+  const lately = sum(READS.map((o) => sum(history.queries_per_second[o].slice(-LATELY))));
+  $("ratio").classList.toggle("unknown", !lately);
   setBig($("ratio"), ratio.endsWith("%") ? [ratio.slice(0, -1), "%"] : [ratio]);
   const everReads = sum(READS.map((o) => stats.queries[o]));
   const ever = share(sum(HITS.map((o) => stats.queries[o])), everReads);
@@ -66,12 +70,7 @@ function showRatio(stats, history) {
   $("tier-list").replaceChildren(
     ...READS.map((o) => element("li", "", swatch(o), NAMES[o], element("b", "", share(recent[o], reads)))),
   );
-  document.title = reads ? `${ratio} · Freshet` : "Freshet";
-}
-
-// isFresh says whether the promise can be kept from the cache.
-function isFresh(stats) {
-  return stats.follower_age_seconds !== null && stats.follower_age_seconds <= stats.staleness_seconds;
+  return reads ? `${ratio} · Freshet` : "Freshet";
 }
 
 function showFreshness(stats, history) {
@@ -170,21 +169,18 @@ function showFacts(stats, history) {
   );
 }
 
-function showStatus(state, text, alarm) {
+// showStatus says how things are. old: what stands below is from before.
+function showStatus(state, text, alarm, old = false) {
   $("status").dataset.state = state;
   setText($("status-text"), text);
   $("alarm").hidden = !alarm;
   $("alarm").dataset.state = state;
   setText($("alarm"), alarm ?? "");
-  $("main").classList.toggle("old", state === "gone");
-}
-
-function sentence(text) {
-  return text ? text[0].toUpperCase() + text.slice(1) + "." : "";
+  $("main").classList.toggle("old", old);
 }
 
 function show(stats, history) {
-  showRatio(stats, history);
+  const title = showRatio(stats, history);
   showFreshness(stats, history);
   showTraffic(stats, history);
   showBypasses(stats);
@@ -194,8 +190,9 @@ function show(stats, history) {
   setText($("version"), stats.version);
   setText($("uptime"), `up ${spoken(Math.max(1, Math.floor(stats.uptime_seconds)))}`);
   setText($("socket"), stats.socket);
-  if (isFresh(stats) && stats.ready) showStatus("fresh", "Fresh");
-  else showStatus("behind", stats.listening ? "Reads go to Postgres" : "Not listening", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres"));
+  const { state, text, alarm } = verdict(stats);
+  showStatus(state, text, alarm);
+  document.title = state === "fresh" ? title : `▲ ${text} · Freshet`;
 }
 
 async function read(path) {
@@ -229,7 +226,7 @@ async function tick() {
     return;
   }
   const since = spoken(Math.max(1, Math.round((Date.now() - answered) / 1000)));
-  showStatus("gone", "No answer", `The sidecar has not answered for ${since}. What you see is from before.`);
+  showStatus("gone", "No answer", `The sidecar has not answered for ${since}. What you see is from before.`, true);
   document.title = "▲ No answer · Freshet";
 }
 

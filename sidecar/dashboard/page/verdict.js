@@ -1,0 +1,29 @@
+// What the page says first: the first of these states that holds. Each but the last says
+// what follows from it and what to do.
+
+// isFresh says whether the promise can be kept from the cache.
+export function isFresh(stats) {
+  return stats.follower_age_seconds !== null && stats.follower_age_seconds <= stats.staleness_seconds;
+}
+
+function sentence(text) {
+  return text ? text[0].toUpperCase() + text.slice(1) + "." : "";
+}
+
+// verdict returns the state, a few words, and a sentence or two unless all is well.
+export function verdict(stats) {
+  const behind = (text, alarm) => ({ state: "behind", text, alarm });
+  if (!stats.listening) return behind("Not listening", sentence(stats.not_ready_reason));
+  if (!isFresh(stats) && /connect to Postgres/.test(stats.follower_problem))
+    return { state: "gone", text: "Postgres does not answer", alarm: `Nothing is answered from the cache until it is back, and what is sent to it fails. Ask freshet doctor. It was: ${stats.follower_problem}` };
+  if (!isFresh(stats) || !stats.ready)
+    return behind("Reads go to Postgres", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres") + " Ask freshet doctor.");
+  if (!stats.watched_tables) return behind("Watching nothing", "No table is watched, so every read goes to Postgres. Watch some: freshet install --watch 'public.*'");
+  if (stats.redis.state === "refusing")
+    return behind("Redis refuses", `Reads go on without it, and sidecars do not share what they load. It says: ${stats.redis.refusal}`);
+  if (stats.redis.state === "down") return behind("Redis does not answer", "Reads go on without it, and sidecars do not share what they load.");
+  if (stats.watch_problems)
+    return behind(stats.watch_problems === 1 ? "1 problem with tables" : `${stats.watch_problems} problems with tables`, `Fresh, but not everything is answered from the cache: ${stats.problems[0] ?? ""}`);
+  if (stats.config.problem) return behind("Fresh, with an older configuration", `What was read again is not in force: ${stats.config.problem}`);
+  return { state: "fresh", text: "Fresh", alarm: "" };
+}
