@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/freshet/freshet/cache/internal/stripe"
 )
 
 // functions are the wrapped functions of a cache, by name.
@@ -29,12 +31,34 @@ type function struct {
 	// one was not; nil if it was.
 	vain    atomic.Uint64
 	notKept atomic.Pointer[string]
+	reads   readCounters
 	// sampled counts the values that might have made the round trip.
 	sampled atomic.Uint64
 
 	mu sync.Mutex
 	// problems are what is wrong with its dependencies, by what they name.
 	problems map[subject]string
+}
+
+// readCounters count what became of the reads of a function.
+type readCounters struct {
+	// spread are the hits in memory, by goroutine.
+	spread          [stripe.Count]hitCounter
+	loads, failures atomic.Uint64
+}
+
+type hitCounter struct {
+	n atomic.Uint64
+	_ stripe.Padding
+}
+
+func (c *readCounters) hit() { c.spread[stripe.OfCaller()].n.Add(1) }
+
+func (c *readCounters) hits() (all uint64) {
+	for i := range c.spread {
+		all += c.spread[i].n.Load()
+	}
+	return all
 }
 
 // subject is what a dependency names, but for the value.
@@ -83,6 +107,7 @@ func (f *function) stats() FunctionStats {
 	if why := f.memoryOnly.Load(); why != nil {
 		s.MemoryOnly = *why
 	}
+	s.Hits, s.Loads, s.LoadErrors = f.reads.hits(), f.reads.loads.Load(), f.reads.failures.Load()
 	if why := f.notKept.Load(); why != nil {
 		s.NotKept = *why
 	}

@@ -67,6 +67,7 @@ func (m *many[K, V]) remember(ctx context.Context, ks []K) error {
 			}
 		}
 		if outcome == engine.Hit {
+			m.reads.hit()
 			err = m.take(k, e, p)
 		} else {
 			m.unproven = m.unproven || outcome == engine.Unproven
@@ -296,6 +297,7 @@ func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start e
 // callMany calls Policy.LoadMany.
 func (m *many[K, V]) callMany(ctx context.Context, all []wanted[K], s *fence.Session) (got map[K]V, under *load, err error) {
 	m.cache.counters.loads.Add(1)
+	m.reads.loads.Add(1)
 	keys := make([]K, len(all))
 	for i, wants := range all {
 		keys[i] = wants.key
@@ -305,6 +307,7 @@ func (m *many[K, V]) callMany(ctx context.Context, all []wanted[K], s *fence.Ses
 		under.ended.Store(true)
 		if err != nil {
 			m.cache.counters.loadErrors.Add(1)
+			m.reads.failures.Add(1)
 		}
 		if s != nil {
 			s.Received(fence.Now())

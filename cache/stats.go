@@ -28,8 +28,12 @@ type Stats struct {
 	ReplicaRefused uint64 // attempts that the primary had to answer: lag, an error, not vouched for
 }
 
-// FunctionStats say what keeps a function from being cached as well as it could be.
+// FunctionStats say what became of a function's reads, and what keeps it from being
+// cached as well as it could be.
 type FunctionStats struct {
+	Hits       uint64 // reads that were answered from memory; of many keys, each
+	Loads      uint64 // loads of any kind; of many keys, one
+	LoadErrors uint64 // those that failed
 	// MemoryOnly is why its values are not shared with other processes, empty if
 	// they are.
 	MemoryOnly string

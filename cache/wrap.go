@@ -203,6 +203,7 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	if outcome != engine.Hit {
 		return w.beyond(ctx, k, at, outcome, r)
 	}
+	w.reads.hit()
 	if r.load != nil {
 		r.load.notesTicket(e.Ticket)
 	}
@@ -338,12 +339,14 @@ func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, at place, s *fence.S
 // call calls the loader. Whatever it answers, the session has seen it.
 func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Session) (V, *load, error) {
 	w.cache.counters.loads.Add(1)
+	w.reads.loads.Add(1)
 	ctx, under := withLoad(ctx, w, at.bytes)
 	failed := true
 	defer func() {
 		under.ended.Store(true)
 		if failed {
 			w.cache.counters.loadErrors.Add(1)
+			w.reads.failures.Add(1)
 		}
 		if s != nil {
 			s.Received(fence.Now())

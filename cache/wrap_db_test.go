@@ -85,8 +85,8 @@ func TestWrapNeedsNoTags(t *testing.T) {
 	a.want(t, byID, 2, "author 2", 2)
 	a.want(t, byID, 1, "new", 3)
 	a.want(t, byID, 1, "new", 3)
-	if f := o.Stats().Functions["author"]; f.NotKept != "" {
-		t.Error(f.NotKept)
+	if f := o.Stats().Functions["author"]; f.NotKept != "" || f.Hits != 3 || f.Loads != 3 || f.LoadErrors != 0 {
+		t.Errorf("%+v", f)
 	}
 }
 
@@ -364,6 +364,9 @@ func TestGetManyAsksOnce(t *testing.T) {
 	}
 	if b.loads.Load()-loads != 1 || len(b.asked) != 50 || slices.Contains(b.asked, 200) {
 		t.Errorf("%d loads, the last of %v", b.loads.Load()-loads, b.asked)
+	}
+	if f := second.Stats().Functions["author"]; f.Hits != 25 || f.Loads != 26 {
+		t.Errorf("%d hits, %d loads of the function", f.Hits, f.Loads)
 	}
 	if n := asked.questions.Load() - questions; n != 2 { // that of the statement itself is the other
 		t.Errorf("%d questions to Redis", n)
