@@ -28,7 +28,7 @@ type joinBed struct {
 
 func newJoinBed(t *testing.T) *joinBed {
 	b := newTestbed(t, joinSchema)
-	j := &joinBed{testbed: b, side: b.sidecar(), t: t}
+	j := &joinBed{testbed: b, side: b.sidecar(patient), t: t}
 	j.conn = j.side.connect()
 	// The first loads know of no lookup.
 	for id := 40; j.side.count(Miss) < shapes.LookupLoadsMin; id++ {
@@ -86,7 +86,7 @@ func TestRowsJoinedToAreLookedUp(t *testing.T) {
 func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, joinSchema+`; CREATE VIEW bill AS SELECT id AS bill, person_id AS payer FROM purchase WHERE note <> 'void'`)
-	s := b.sidecar()
+	s := b.sidecar(patient)
 	conn := s.connect()
 	for _, sql := range []string{
 		"SELECT q.name FROM bill b JOIN person q ON q.id = b.payer WHERE b.bill = $1",

@@ -14,8 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/freshet/freshet/cache/engine"
-	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -31,7 +29,7 @@ import (
 func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, heldBackSchema(7))
-	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) { c.Staleness = time.Hour })
+	s := bed.sidecar(patient)
 	sql := "SELECT * FROM typed_NN WHERE id = $1"
 	use := func(name, id string, parts ...[]byte) step {
 		bind := binding{statement: name, values: [][]byte{[]byte(id)}, results: []uint16{1}}.message()
@@ -180,12 +178,40 @@ func (b *testbed) freezeFollower(t testing.TB) {
 	if err != nil || len(pids) == 0 {
 		t.Fatalf("the followers are served by %v: %v", pids, err)
 	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
+	signal := func(sig syscall.Signal) {
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
 		}
-		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	}
+	servers.Eventually(t, "the followers' server processes to hold nothing while they are stopped", func() bool {
+		signal(syscall.SIGSTOP)
+		if b.idle(pids) {
+			return true
+		}
+		signal(syscall.SIGCONT)
+		return false
+	})
+	t.Cleanup(func() {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
+		}
+	})
+}
+
+// idle reports whether server processes wait for their clients, and so hold no lock that
+// anybody else could wait for. One that is stopped may hold up even the question.
+func (b *testbed) idle(pids []int) (idle bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, b.postgres.DSN(b.database))
+	if err != nil {
+		return false
+	}
+	defer conn.Close(context.Background())
+	err = conn.QueryRow(ctx, "SELECT count(*) = $2 FROM pg_stat_activity WHERE pid = ANY ($1) AND state = 'idle'", pids, len(pids)).Scan(&idle)
+	return err == nil && idle
 }
 
 // TestRowsFitUnderAStormOfColumns: sessions that describe a statement and execute it for
