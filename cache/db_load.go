@@ -25,7 +25,9 @@ type execution struct {
 	memo     *memo
 	// prepares is set if the probe is prepared on the way.
 	prepares bool
-	reader   *pgconn.ResultReader
+	// lookup, unless empty, finds the rows that the statement's joins lead to.
+	lookup string
+	reader *pgconn.ResultReader
 	// ended is set when the rows have come, or an error.
 	ended bool
 	tag   pgconn.CommandTag
@@ -45,7 +47,7 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
 		return failed(err)
 	}
 	start, ok := db.engine.Begin()
-	tags, known := r.tags()
+	tags, known := r.meaning.FenceTags(r.params())
 	if !ok || !known || !db.relies(r, start) {
 		conn.Release()
 		return nil
@@ -58,6 +60,10 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
 		return nil
 	}
 	r.state.strange.Store(0)
+	if !l.lookUp(&tags) {
+		l.abandon()
+		return nil
+	}
 	out, loaded := l.capture()
 	if loaded == nil {
 		r.load.refuses(refusedLarge)
@@ -89,13 +95,13 @@ func (db *DB) relies(r *read, start engine.Start) bool {
 		start.Label.Lower.Includes(db.follower.State().Since())
 }
 
-// tags are those of the answer; ok is false if it must not be kept.
-func (r *read) tags() (tags []fence.Tag, ok bool) {
+// params are the values of the statement.
+func (r *read) params() analysis.Params {
 	bound := make([]analysis.Value, len(r.codec.encoded.ParamValues))
 	for i, value := range r.codec.encoded.ParamValues {
 		bound[i] = analysis.Value{Data: value, Binary: r.codec.encoded.ParamFormats[i] == pgx.BinaryFormatCode, Null: value == nil}
 	}
-	return r.meaning.FenceTags(analysis.Params{Bound: bound, Literals: r.meaning.literals})
+	return analysis.Params{Bound: bound, Literals: r.meaning.literals}
 }
 
 // begin sends the question and the statement.
@@ -105,8 +111,12 @@ func (l *execution) begin(ctx context.Context) {
 		l.ctx = l.db.tracer.TraceQueryStart(ctx, l.conn.Conn(), pgx.TraceQueryStartData{SQL: l.read.sql, Args: l.read.args})
 	}
 	bound := &l.read.codec.encoded
+	l.lookup = l.read.lookup()
 	l.pipeline = l.conn.Conn().PgConn().StartPipeline(l.ctx)
 	l.probe()
+	if l.lookup != "" {
+		l.pipeline.SendQueryParams(l.lookup, nil, nil, nil, nil)
+	}
 	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, l.read.view.formats)
 	l.err = l.pipeline.Sync()
 }

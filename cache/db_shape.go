@@ -49,6 +49,7 @@ type meaning struct {
 	views [forms]view
 	// number is the shape's in this process.
 	number uint64
+	joins  joins
 }
 
 // form is how rows are asked for.
