@@ -36,7 +36,7 @@ func (db *DB) state(ctx context.Context, b *book) *connectionState {
 		return b.own.Load()
 	}
 	s := db.scoped(ctx, b, db.scope(ctx))
-	if s == nil || !await(ctx, s.found) || s.err != nil || s.reason != "" {
+	if s == nil || !db.await(ctx, s.found) || s.err != nil || s.reason != "" {
 		return nil
 	}
 	return s

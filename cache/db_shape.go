@@ -99,20 +99,20 @@ func (db *DB) understand(ctx context.Context, b *book, in *connectionState, sql 
 		made := newShape(strings.Clone(sql))
 		return made, db.ask(question{book: b, state: in, shape: made})
 	})
-	if !ok || !await(ctx, s.found) {
+	if !ok || !db.await(ctx, s.found) {
 		return nil
 	}
 	return s.meaning.Load()
 }
 
 // await waits for a moment until something is found out.
-func await(ctx context.Context, found <-chan struct{}) bool {
+func (db *DB) await(ctx context.Context, found <-chan struct{}) bool {
 	select {
 	case <-found:
 		return true
 	default:
 	}
-	timer := time.NewTimer(shapeWaitMax)
+	timer := time.NewTimer(db.patience)
 	defer timer.Stop()
 	select {
 	case <-found:

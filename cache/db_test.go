@@ -49,6 +49,7 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
+	cache.BePatient(o.DB)
 	select {
 	case <-o.Ready():
 	case <-time.After(time.Minute):
