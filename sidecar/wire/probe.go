@@ -112,7 +112,6 @@ func (s *session) adopt(state *probe.State) {
 		s.talk.failProbe()
 		return
 	}
-	s.assumption = assumption{} // it is known now
 	s.noteParseTime(state)
 	if s.talk.loaded.Load() {
 		state.Refuse(reasons.Library)
@@ -121,6 +120,11 @@ func (s *session) adopt(state *probe.State) {
 	s.adoptNames(state.Statements)
 	d := &state.Demands
 	s.reads.SetLevel(d.Level)
+	if s.assumption.made && s.reads.Bounded() {
+		// No look is demanded from now on that would find out.
+		s.assumption.made = false
+		s.statements.BeginEpoch()
+	}
 	s.reads.SetStaleness(d.Staleness)
 	if token := d.Token(); token != s.told.token {
 		// Once reached it stays reached, so the setting counts only when it is new.
