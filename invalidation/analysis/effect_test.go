@@ -165,6 +165,11 @@ func setupPlants(t *testing.T) *plants {
 	return p
 }
 
+// has tells whether the server has the command of a statement: PostgreSQL 14 has no MERGE.
+func (p *plants) has(sql string) bool {
+	return !strings.HasPrefix(sql, "MERGE") || majorVersion(p.conn.PgConn().ParameterStatus("server_version")) >= 15
+}
+
 // effect is what the analysis says of a statement: the tables, or "anything".
 func (p *plants) effect(t *testing.T, sql string) string {
 	t.Helper()
@@ -221,6 +226,9 @@ func TestPlantedCodeHasNoEffectKnown(t *testing.T) {
 	t.Parallel()
 	p := setupPlants(t)
 	for _, sql := range runsCode {
+		if !p.has(sql) {
+			continue
+		}
 		if !strings.Contains(sql, "pg_settings") && !p.runs(t, sql) {
 			t.Errorf("%s: nothing planted ran: this shows nothing", sql)
 		}
@@ -239,6 +247,9 @@ func TestEffectOfWrites(t *testing.T) {
 	t.Parallel()
 	p := setupPlants(t)
 	for sql, want := range changesRows {
+		if !p.has(sql) {
+			continue
+		}
 		if p.runs(t, sql) {
 			t.Errorf("%s: planted code ran", sql)
 		}

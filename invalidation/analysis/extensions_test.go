@@ -27,7 +27,7 @@ func setupExtensions(t *testing.T, more string) *bench {
 
 // Types of well-known extensions are printed, compared, ordered and cast as those of
 // Postgres' own are.
-func TestReviewedExtensions(t *testing.T) {
+func TestCase46ReviewedExtensions(t *testing.T) {
 	setupExtensions(t, "").wantVerdicts(t, map[string]string{
 		`SELECT * FROM members WHERE id = $1`:                                             "members/id=$1",
 		`SELECT id FROM members WHERE email = $1`:                                         "members",
