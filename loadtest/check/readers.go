@@ -42,12 +42,12 @@ func (s *session) readInBlock() {
 		s.block = began
 	}
 	for range 1 + s.random.IntN(3) {
-		if s.conn != nil {
+		if s.connected() {
 			s.readSomething()
 		}
 	}
 	s.block = time.Time{}
-	if s.conn != nil {
+	if s.connected() {
 		_ = s.exec(blockEnds[s.random.IntN(len(blockEnds))]) // counted, and a new connection is made
 	}
 }
@@ -166,7 +166,7 @@ func (s *session) readHalves() {
 	} else {
 		s.readOne(first, readHalfSQL[first.kind], id)
 	}
-	if s.conn != nil {
+	if s.connected() {
 		s.readOne(second, readHalfSQL[second.kind], id)
 	}
 }

@@ -65,7 +65,11 @@ type session struct {
 	bound  time.Duration
 	random *rand.Rand
 
-	conn *pgx.Conn // nil while not connected
+	conn *pgx.Conn // nil while not connected, and always of a client of a library
+	// library is the one that the session is a client of, nil if there is none; member is
+	// nil while it has not joined.
+	library *library
+	member  *member
 	// named are the names of statements on the connection, where the protocol is
 	// describedOnce.
 	named map[string]string
@@ -97,7 +101,7 @@ func (w *world) newSession(role string, number, door int, l level, p protocol) *
 // present epoch. It waits a little after a failure.
 func (s *session) ready(ctx context.Context) bool {
 	e := s.world.epoch.Load()
-	if s.conn != nil && s.epoch == e {
+	if s.connected() && s.epoch == e {
 		return true
 	}
 	s.close()
@@ -113,8 +117,16 @@ func (s *session) ready(ctx context.Context) bool {
 	return true
 }
 
+// connected reports whether there is a connection, or what a library has for one.
+func (s *session) connected() bool { return s.conn != nil || s.member != nil }
+
 // connect opens a connection, asking for the level at start-up or with SET.
 func (s *session) connect(ctx context.Context, e *epoch) error {
+	if s.library != nil {
+		m, err := s.library.join(ctx, s, e)
+		s.member, s.epoch, s.memory = m, e, newMemory()
+		return err
+	}
 	config, err := pgx.ParseConfig(s.world.fleet.door(s.door))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -187,6 +199,7 @@ func (s *session) turns(ctx context.Context, pace time.Duration, least, most int
 
 // close gives the connection up.
 func (s *session) close() {
+	s.member = nil
 	if s.conn == nil {
 		return
 	}
@@ -230,23 +243,32 @@ func (s *session) exec(sql string, arguments ...any) error {
 // one runs a statement that returns one row. No row is an error that leaves the
 // connection alone.
 func (s *session) one(sql string, arguments []any, into ...any) error {
-	if err := s.limit(); err != nil {
-		return err
-	}
-	var err error
-	if s.protocol.describes() {
-		err = s.describedOne(sql, arguments, into)
-	} else {
-		err = s.conn.QueryRow(context.Background(), sql, arguments...).Scan(into...)
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
+	err := s.row(sql, arguments, into)
+	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errClosed) {
 		return err
 	}
 	return s.failed(err)
 }
 
+// row is one as its way of sending statements has it.
+func (s *session) row(sql string, arguments, into []any) error {
+	if s.member != nil {
+		return s.member.one(sql, arguments, into)
+	}
+	if err := s.limit(); err != nil {
+		return err
+	}
+	if s.protocol.describes() {
+		return s.describedOne(sql, arguments, into)
+	}
+	return s.conn.QueryRow(context.Background(), sql, arguments...).Scan(into...)
+}
+
 // rows runs a statement and calls each for every row, with the pointers filled.
 func (s *session) rows(sql string, arguments, into []any, each func()) error {
+	if s.member != nil {
+		return s.failed(s.member.rows(sql, arguments, into, each))
+	}
 	if err := s.limit(); err != nil {
 		return err
 	}

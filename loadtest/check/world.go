@@ -16,7 +16,9 @@ type world struct {
 	tally   *tally
 	marks   marks
 	clients clients
-	began   time.Time
+	// libraries belong to who plays the run.
+	libraries []*library
+	began     time.Time
 
 	// epoch is nil while the database is losing commits.
 	epoch  atomic.Pointer[epoch]
@@ -129,6 +131,11 @@ func (w *world) play(ctx context.Context) error {
 	w.startPooled(ctx, start)
 	w.startSwitchers(ctx, start)
 	w.startShaped(ctx, start)
+	if err := w.startLibraries(ctx, start); err != nil {
+		stop()
+		everybody.Wait()
+		return errors.Join(err, w.closeLibraries())
+	}
 
 	faulting, stopFaults := context.WithCancel(ctx)
 	defer stopFaults()
@@ -151,7 +158,7 @@ func (w *world) play(ctx context.Context) error {
 		w.clients.cut(1, nil)
 		<-done
 	}
-	return err
+	return errors.Join(err, w.closeLibraries())
 }
 
 // await waits until the run is over: after its duration and enough reads, at a

@@ -81,7 +81,7 @@ func (s *session) committed(written ...reading) {
 		return
 	}
 	for _, r := range written {
-		if s.conn != nil && s.random.IntN(10) < 8 {
+		if s.connected() && s.random.IntN(10) < 8 {
 			s.readBack(r.key)
 		}
 	}
@@ -127,7 +127,7 @@ func (s *session) write(k key, sql string, mark int64) (reading, error) {
 // failedUnlessClosed is failed for errors that left the connection open: within
 // a transaction, no row is as bad as an error.
 func (s *session) failedUnlessClosed(err error) error {
-	if err != nil && s.conn != nil {
+	if err != nil && s.connected() {
 		return s.failed(err)
 	}
 	return err
@@ -223,7 +223,7 @@ func (s *session) savepoint() {
 	three, err := s.write(key{row, first + 2}, writeRowSQL, s.world.marks.next(s.epoch))
 	if err == nil && s.exec("RELEASE SAVEPOINT after") == nil && s.exec("COMMIT") == nil {
 		s.committed(one, three)
-		if s.conn != nil {
+		if s.connected() {
 			s.readRow(key{row, first + 1})
 		}
 	}
@@ -320,7 +320,7 @@ func (s *session) transfer() {
 	s.memory.wrote[key{total, 0}] = before + 1
 	s.epoch.total.acknowledgeOne(at)
 	s.world.tally.wrote()
-	if s.conn != nil && s.random.IntN(10) < 5 {
+	if s.connected() && s.random.IntN(10) < 5 {
 		s.readTotal()
 	}
 }
@@ -366,4 +366,5 @@ const (
 	firstPooled    = 5000
 	firstSwitcher  = 6000
 	firstShaped    = 7000
+	firstLibrary   = 8000
 )
