@@ -55,6 +55,10 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 	case <-time.After(time.Minute):
 		t.Fatal("never ready")
 	}
+	// What was installed is received: from here on nothing ends what statements mean.
+	if _, err := o.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return o
 }
 
