@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/library"
 )
 
 const (
@@ -65,11 +67,11 @@ type session struct {
 	bound  time.Duration
 	random *rand.Rand
 
-	conn *pgx.Conn // nil while not connected, and always of a client of a library
-	// library is the one that the session is a client of, nil if there is none; member is
+	conn *pgx.Conn // nil while not connected, and always of a program's client
+	// program is the one that the session is a client of, nil if there is none; member is
 	// nil while it has not joined.
-	library *library
-	member  *member
+	program *goProgram
+	member  *library.Session
 	// named are the names of statements on the connection, where the protocol is
 	// describedOnce.
 	named map[string]string
@@ -117,13 +119,13 @@ func (s *session) ready(ctx context.Context) bool {
 	return true
 }
 
-// connected reports whether there is a connection, or what a library has for one.
+// connected reports whether there is a connection, or what a program has for one.
 func (s *session) connected() bool { return s.conn != nil || s.member != nil }
 
 // connect opens a connection, asking for the level at start-up or with SET.
 func (s *session) connect(ctx context.Context, e *epoch) error {
-	if s.library != nil {
-		m, err := s.library.join(ctx, s, e)
+	if s.program != nil {
+		m, err := s.program.join(ctx, s, e)
 		s.member, s.epoch, s.memory = m, e, newMemory()
 		return err
 	}
@@ -253,7 +255,7 @@ func (s *session) one(sql string, arguments []any, into ...any) error {
 // row is one as its way of sending statements has it.
 func (s *session) row(sql string, arguments, into []any) error {
 	if s.member != nil {
-		return s.member.one(sql, arguments, into)
+		return s.member.One(callWaitMax, sql, arguments, into)
 	}
 	if err := s.limit(); err != nil {
 		return err
@@ -267,7 +269,7 @@ func (s *session) row(sql string, arguments, into []any) error {
 // rows runs a statement and calls each for every row, with the pointers filled.
 func (s *session) rows(sql string, arguments, into []any, each func()) error {
 	if s.member != nil {
-		return s.failed(s.member.rows(sql, arguments, into, each))
+		return s.failed(s.member.Rows(callWaitMax, sql, arguments, into, each))
 	}
 	if err := s.limit(); err != nil {
 		return err

@@ -16,9 +16,9 @@ type world struct {
 	tally   *tally
 	marks   marks
 	clients clients
-	// libraries belong to who plays the run.
-	libraries []*library
-	began     time.Time
+	// programs belong to who plays the run.
+	programs []*goProgram
+	began    time.Time
 
 	// epoch is nil while the database is losing commits.
 	epoch  atomic.Pointer[epoch]
@@ -131,10 +131,10 @@ func (w *world) play(ctx context.Context) error {
 	w.startPooled(ctx, start)
 	w.startSwitchers(ctx, start)
 	w.startShaped(ctx, start)
-	if err := w.startLibraries(ctx, start); err != nil {
+	if err := w.startPrograms(ctx, start); err != nil {
 		stop()
 		everybody.Wait()
-		return errors.Join(err, w.closeLibraries())
+		return errors.Join(err, w.endPrograms())
 	}
 
 	faulting, stopFaults := context.WithCancel(ctx)
@@ -158,7 +158,7 @@ func (w *world) play(ctx context.Context) error {
 		w.clients.cut(1, nil)
 		<-done
 	}
-	return errors.Join(err, w.closeLibraries())
+	return errors.Join(err, w.endPrograms())
 }
 
 // await waits until the run is over: after its duration and enough reads, at a

@@ -366,5 +366,5 @@ const (
 	firstPooled    = 5000
 	firstSwitcher  = 6000
 	firstShaped    = 7000
-	firstLibrary   = 8000
+	firstProgram   = 8000
 )

@@ -1,0 +1,120 @@
+// Package library is a program in Go that uses the library as its users do: a pool, a
+// cache.DB on it, and sessions of one process. The checker drives it, and shares no code
+// with what it drives.
+package library
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/redis"
+)
+
+// Options say what a program reads, and how. All but Connected are required.
+type Options struct {
+	// Pool and Follow are connection strings: of the program's own role, and of the one
+	// that follows.
+	Pool, Follow string
+	// Redis is the URL of the second tier.
+	Redis string
+	// Staleness is cache.Options.Staleness.
+	Staleness time.Duration
+	// ConnsMax is the most connections of the pool.
+	ConnsMax int32
+	// Connected may refuse a new connection of the pool. nil: none is refused.
+	Connected func() error
+}
+
+// Program is one that runs. Its methods may be called concurrently.
+type Program struct {
+	store *redis.Store
+	pool  *pgxpool.Pool
+	db    *cache.DB
+}
+
+// Start starts a program. It is ready when its DB is: until then it reads from Postgres.
+func Start(ctx context.Context, o Options) (*Program, error) {
+	config, err := pgxpool.ParseConfig(o.Pool)
+	if err != nil {
+		return nil, fmt.Errorf("read the pool's connection string: %w", err)
+	}
+	config.MaxConns = o.ConnsMax
+	if o.Connected != nil {
+		config.AfterConnect = func(context.Context, *pgx.Conn) error { return o.Connected() }
+	}
+	follow, err := pgx.ParseConfig(o.Follow)
+	if err != nil {
+		return nil, fmt.Errorf("read the follower's connection string: %w", err)
+	}
+	p := &Program{}
+	if p.store, err = redis.New(ctx, redis.Options{URL: o.Redis}); err != nil {
+		return nil, err
+	}
+	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("make the pool: %w", err)
+	}
+	if p.db, err = cache.Open(ctx, p.pool, cache.Options{Follow: follow, Remote: p.store, Staleness: o.Staleness}); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Hits is how many reads were answered from memory.
+func (p *Program) Hits() uint64 { return p.db.Stats().Hits }
+
+// Close ends the program, after its reads and writes.
+func (p *Program) Close() {
+	if p.db != nil {
+		p.db.Close()
+	}
+	if p.pool != nil {
+		p.pool.Close()
+	}
+	_ = p.store.Close() // it holds nothing that could be lost
+}
+
+// Session is one of a program's. It belongs to one goroutine.
+type Session struct {
+	db  *cache.DB
+	ctx context.Context
+}
+
+// The levels of a session, by the words of freshet.consistency.
+var levels = map[string]cache.Level{"bounded": cache.Bounded, "strong": cache.Strong}
+
+// Session begins a session of a level, with a staleness of its own, 0 for the program's.
+func (p *Program) Session(level string, staleness time.Duration) *Session {
+	ctx := cache.WithSession(context.Background())
+	if l, named := levels[level]; named {
+		ctx = cache.WithLevel(ctx, l)
+	}
+	if staleness > 0 {
+		ctx = cache.WithStaleness(ctx, staleness)
+	}
+	return &Session{p.db, ctx}
+}
+
+// One runs a statement that returns one row, for as long as patience.
+func (s *Session) One(patience time.Duration, sql string, arguments, into []any) error {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	return s.db.QueryRow(ctx, sql, arguments...).Scan(into...)
+}
+
+// Rows runs a statement and calls each for every row, with the pointers filled.
+func (s *Session) Rows(patience time.Duration, sql string, arguments, into []any, each func()) error {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	found, err := s.db.Query(ctx, sql, arguments...)
+	if err == nil {
+		_, err = pgx.ForEachRow(found, into, func() error { each(); return nil })
+	}
+	return err
+}
