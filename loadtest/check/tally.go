@@ -24,6 +24,7 @@ const (
 	noteReused    = "transaction ids given out twice"
 	noteLost      = "acknowledged versions that the database lost"
 	noteRestored  = "entries of Redis brought back"
+	noteInGo      = "reads that programs in Go answered from memory"
 	noteHistories = "histories judged by porcupine"
 	noteUndecided = "histories that porcupine did not decide in time"
 )

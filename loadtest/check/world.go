@@ -134,7 +134,8 @@ func (w *world) play(ctx context.Context) error {
 	if err := w.startPrograms(ctx, start); err != nil {
 		stop()
 		everybody.Wait()
-		return errors.Join(err, w.endPrograms())
+		w.endPrograms()
+		return err
 	}
 
 	faulting, stopFaults := context.WithCancel(ctx)
@@ -158,7 +159,8 @@ func (w *world) play(ctx context.Context) error {
 		w.clients.cut(1, nil)
 		<-done
 	}
-	return errors.Join(err, w.endPrograms())
+	w.endPrograms()
+	return err
 }
 
 // await waits until the run is over: after its duration and enough reads, at a
