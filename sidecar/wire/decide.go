@@ -144,8 +144,8 @@ func (s *session) hopeless(statement *statements.Statement) string {
 	return string(analysis.Prescreen(statement.SQL, standard))
 }
 
-// judged remembers the verdict on a statement that is cacheable, under one state and
-// until the schema changes. The zero value remembers none.
+// judged remembers the verdict on a statement, under one state and until the schema
+// changes. The zero value remembers none.
 type judged struct {
 	state    digest.Digest
 	slot     *shapes.Slot
@@ -171,7 +171,7 @@ func (s *session) knownVerdict(statement *statements.Statement) (*shapes.Slot, *
 	}
 	slot, verdict, literals := s.server.verdicts.Known(s.state(), statement.SQL, statement.ParamTypes)
 	*j = judged{}
-	if verdict != nil && verdict.Cacheable {
+	if verdict != nil {
 		*j = judged{s.state().ID, slot, verdict, literals}
 	}
 	return slot, verdict

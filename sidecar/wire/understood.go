@@ -168,7 +168,7 @@ func (s *session) effectKnown(statement *statements.Statement) *shapes.Effect {
 		return nil
 	}
 	v := s.server.verdicts
-	slot, verdict, _ := v.Known(s.state(), statement.SQL, statement.ParamTypes)
+	slot, verdict := s.knownVerdict(statement)
 	switch {
 	case slot == nil && s.sharesVerdict(statement):
 		v.Ask(s.state(), statement.SQL, statement.ParamTypes)
