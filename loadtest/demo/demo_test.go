@@ -38,7 +38,7 @@ func expectGone(t *testing.T, directory string) {
 }
 
 func TestDemoShowsTheMainJob(t *testing.T) {
-	out, err := exec.Command(binary(t), "--duration", "6s").CombinedOutput()
+	out, err := exec.Command(program.Path(t), "--duration", "6s").CombinedOutput()
 	shown := string(out)
 	if err != nil {
 		t.Fatalf("the demo ends with %v:\n%s", err, shown)
@@ -61,7 +61,7 @@ func TestDemoShowsTheMainJob(t *testing.T) {
 }
 
 func TestDemoEndsCleanlyWhenInterrupted(t *testing.T) {
-	cmd := exec.Command(binary(t), "--duration", "10m")
+	cmd := exec.Command(program.Path(t), "--duration", "10m")
 	shown := &watchedOutput{wanted: "A  http://", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = shown, shown
 	if err := cmd.Start(); err != nil {
@@ -149,7 +149,7 @@ func TestDemoSaysWhatToInstall(t *testing.T) {
 }
 
 func TestDemoNeedsTime(t *testing.T) {
-	text, err := exec.Command(binary(t), "--duration", "-1s").CombinedOutput()
+	text, err := exec.Command(program.Path(t), "--duration", "-1s").CombinedOutput()
 	ended, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || ended.ExitCode() != exitUsage || !strings.Contains(string(text), "--duration") {
 		t.Errorf("%v, %q", err, text)

@@ -23,41 +23,8 @@ import (
 	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
-// buildDir holds the built program while the tests run.
-var buildDir string
-
-// withBuildDir gives the tests of m a directory for the program.
-type withBuildDir struct{ m servers.M }
-
-// Run runs the tests.
-func (w withBuildDir) Run() int {
-	var err error
-	if buildDir, err = os.MkdirTemp("", "freshet"); err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(buildDir)
-	return w.m.Run()
-}
-
-// buildOnce builds the program once for all tests.
-var buildOnce = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildDir, "freshet")
-	text, err := exec.Command("go", "build", "-ldflags", "-X main.version=v0.0.0-test", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", errors.New(string(text))
-	}
-	return path, nil
-})
-
-// binary returns the path of the built program.
-func binary(t *testing.T) string {
-	t.Helper()
-	path, err := buildOnce()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+// program is the command, as it is started by users.
+var program = servers.Build("-ldflags", "-X main.version=v0.0.0-test")
 
 // serving is a running freshet serve.
 type serving struct {
@@ -90,7 +57,7 @@ func (b *logBuffer) String() string {
 // serve starts the program and waits for its line.
 func serve(t *testing.T, arguments ...string) *serving {
 	t.Helper()
-	return serveBy(t, exec.Command(binary(t), append([]string{"serve"}, arguments...)...))
+	return serveBy(t, exec.Command(program.Path(t), append([]string{"serve"}, arguments...)...))
 }
 
 // serveBy is serve for another command, to which files are handed.

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	goleak.VerifyTestMain(servers.Shared(withBuildDir{m}, servers.Needs{Postgres: true, Redis: true}))
+	goleak.VerifyTestMain(servers.Shared(program.Removed(m), servers.Needs{Postgres: true, Redis: true}))
 }
 
 // freshet runs one command line inside this process.

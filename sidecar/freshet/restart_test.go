@@ -173,7 +173,7 @@ func TestSocketOfAServiceManager(t *testing.T) {
 			connected <- err
 		}()
 		s := serveBy(t, exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=freshet.socket exec "$0" "$@"`,
-			binary(t), "serve", "--upstream", dsn, "--socket-dir", dir, "--admin", "off", "--watch", "public.*"), file)
+			program.Path(t), "serve", "--upstream", dsn, "--socket-dir", dir, "--admin", "off", "--watch", "public.*"), file)
 		if err := <-connected; err != nil {
 			t.Errorf("who connected before the start: %v", err)
 		}

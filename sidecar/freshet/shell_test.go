@@ -14,7 +14,7 @@ func TestShellsCompleteCommandsAndOptions(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{"freshet doc": "doctor\n", "freshet serve --stale": "--staleness\n", "freshet config ": "check\nshow\n"} {
-		command := exec.Command(binary(t))
+		command := exec.Command(program.Path(t))
 		command.Env = append(command.Environ(), "COMP_LINE="+line)
 		out, err := command.Output()
 		if err != nil || string(out) != want {

@@ -1,0 +1,61 @@
+package servers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// Built is the program of a package, which the package's tests build when the first of
+// them asks for it. Its methods may be called concurrently.
+type Built struct {
+	flags []string
+
+	once sync.Once
+	dir  string // empty until it is built
+	err  error
+}
+
+// Build returns the program of the package in the working directory, to be built with
+// flags of go build.
+func Build(flags ...string) *Built { return &Built{flags: flags} }
+
+// Path returns where the program is. It fails the test if it cannot be built.
+func (b *Built) Path(t TB) string {
+	t.Helper()
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "built"); b.err != nil {
+			return
+		}
+		arguments := append([]string{"build", "-o", b.path()}, b.flags...)
+		if text, err := exec.Command("go", append(arguments, ".")...).CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("build the program: %w\n%s", err, text)
+		}
+	})
+	if b.err != nil {
+		t.Fatalf("%v", b.err)
+	}
+	return b.path()
+}
+
+func (b *Built) path() string { return filepath.Join(b.dir, "program") }
+
+// Removed returns m with the program removed after its tests.
+func (b *Built) Removed(m M) M { return removing{b, m} }
+
+type removing struct {
+	built *Built
+	m     M
+}
+
+// Run runs the tests.
+func (r removing) Run() int {
+	defer func() {
+		if r.built.dir != "" {
+			_ = os.RemoveAll(r.built.dir) // the system clears its temporary files
+		}
+	}()
+	return r.m.Run()
+}
