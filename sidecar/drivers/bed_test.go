@@ -17,6 +17,8 @@ import (
 type endpoint struct {
 	host, database string
 	port           int
+	// source is what the programs in testdata/go are to read; see its package source.
+	source string
 }
 
 // dsn is an endpoint in the form of Go's drivers and libpq.
@@ -28,7 +30,7 @@ func (e endpoint) dsn() string {
 func (e endpoint) environment() []string {
 	return append(os.Environ(),
 		"PGHOST="+e.host, fmt.Sprintf("PGPORT=%d", e.port), "PGUSER=postgres", "PGDATABASE="+e.database,
-		"PGCONNECT_TIMEOUT=10", "LC_ALL=C.UTF-8", "PYTHONIOENCODING=utf-8", "PSQL_HISTORY=/dev/null")
+		"PGCONNECT_TIMEOUT=10", "FRESHET_SOURCE="+e.source, "LC_ALL=C.UTF-8", "PYTHONIOENCODING=utf-8", "PSQL_HISTORY=/dev/null")
 }
 
 // bed is a database of a test's own.

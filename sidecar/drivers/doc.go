@@ -5,7 +5,8 @@
 // Its tests guarantee that both runs print the same (rows, types, command tags,
 // notices, errors with their SQLSTATE), that repeated reads are hits, that hits
 // do not reach Postgres, by Postgres' own counters, and that a program sees its
-// own writes at once. They do not measure speed, and leave to the tests of
+// own writes at once. Those in Go are run through the library too, in place of the
+// sidecar. They do not measure speed, and leave to the tests of
 // package wire what no driver sends.
 //
 // The programs stand in testdata and, for Go's drivers, in the test files. There

@@ -35,6 +35,7 @@ func TestPgx(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer p.conn.Close(context.Background())
+				p.db = p.conn
 				p.run()
 				return p.text.String()
 			}})
@@ -42,10 +43,22 @@ func TestPgx(t *testing.T) {
 	}
 }
 
+// pgxQuerier is what connections, transactions, pools and the library have in common.
+type pgxQuerier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, from pgx.CopyFromSource) (int64, error)
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
 // pgxProgram is a shop's chores with pgx.
 type pgxProgram struct {
 	transcript
-	ctx  context.Context
+	ctx context.Context
+	// db is what statements are sent to: conn, or a pool or the library, and then conn is
+	// nil; in a transaction, that.
+	db   pgxQuerier
 	conn *pgx.Conn
 }
 
@@ -55,10 +68,24 @@ func (p *pgxProgram) run() {
 	p.pipelines()
 	p.ownWrites()
 	p.transactions()
+	p.byHand()
 	p.failures()
+	p.timeouts()
 	p.copies()
+	p.streams()
 	p.notifications()
 	p.cursor()
+	p.repeatedReads()
+}
+
+// runPooled is what of run does not need one connection from beginning to end.
+func (p *pgxProgram) runPooled() {
+	p.repeatedReads()
+	p.batches()
+	p.ownWrites()
+	p.transactions()
+	p.failures()
+	p.copies()
 	p.repeatedReads()
 }
 
@@ -78,7 +105,7 @@ func (p *pgxProgram) repeatedReads() {
 }
 
 // query prints a whole result, with its columns and their types.
-func (p *pgxProgram) query(text string, args ...any) { p.rows(p.conn.Query(p.ctx, text, args...)) }
+func (p *pgxProgram) query(text string, args ...any) { p.rows(p.db.Query(p.ctx, text, args...)) }
 
 func (p *pgxProgram) rows(rows pgx.Rows, err error) {
 	if err != nil {
@@ -97,7 +124,7 @@ func (p *pgxProgram) rows(rows pgx.Rows, err error) {
 }
 
 func (p *pgxProgram) exec(text string, args ...any) {
-	tag, err := p.conn.Exec(p.ctx, text, args...)
+	tag, err := p.db.Exec(p.ctx, text, args...)
 	p.printOr(err, tag)
 }
 
@@ -124,7 +151,7 @@ func (p *pgxProgram) batches() {
 }
 
 func (p *pgxProgram) send(batch *pgx.Batch) {
-	results := p.conn.SendBatch(p.ctx, batch)
+	results := p.db.SendBatch(p.ctx, batch)
 	for range batch.Len() {
 		p.rows(results.Query())
 	}
@@ -183,25 +210,43 @@ func (p *pgxProgram) transactions() {
 	oops := errors.New("changed my mind")
 	for _, isolation := range []pgx.TxIsoLevel{"", pgx.RepeatableRead, pgx.Serializable} {
 		for _, end := range []error{nil, oops} {
-			err := pgx.BeginTxFunc(p.ctx, p.conn, pgx.TxOptions{IsoLevel: isolation}, func(tx pgx.Tx) error {
+			err := p.within(pgx.TxOptions{IsoLevel: isolation}, func(tx pgx.Tx) error {
 				p.exec("UPDATE item SET stock = stock + 1 WHERE id = $1", 1)
 				p.query("SELECT stock FROM item WHERE id = $1", 1)
 				inner := pgx.BeginFunc(p.ctx, tx, func(pgx.Tx) error {
 					p.exec("UPDATE item SET stock = $1", -1)
 					return oops
 				})
-				p.print(inner, string(p.conn.PgConn().TxStatus()))
+				p.print(inner, string(tx.Conn().PgConn().TxStatus()))
 				p.query("SELECT stock FROM item WHERE id = $1", 1)
 				return end
 			})
-			p.print(err, string(p.conn.PgConn().TxStatus()))
+			p.print(err)
 			p.query("SELECT stock FROM item WHERE id = $1", 1)
 		}
 	}
+}
+
+// within calls f in a transaction, to which the statements are sent meanwhile.
+func (p *pgxProgram) within(o pgx.TxOptions, f func(pgx.Tx) error) error {
+	before := p.db
+	defer func() { p.db = before }()
+	from := before.(interface {
+		BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+	})
+	return pgx.BeginTxFunc(p.ctx, from, o, func(tx pgx.Tx) error {
+		p.db = tx
+		return f(tx)
+	})
+}
+
+// byHand is a transaction of statements.
+func (p *pgxProgram) byHand() {
 	p.exec("BEGIN")
 	p.query("SELECT 1 / $1::int", 0)
 	p.query("SELECT stock FROM item WHERE id = $1", 1)
 	p.exec("COMMIT")
+	p.print(string(p.conn.PgConn().TxStatus()))
 }
 
 func (p *pgxProgram) failures() {
@@ -211,6 +256,9 @@ func (p *pgxProgram) failures() {
 	p.exec("INSERT INTO item (id, name, price, stock) VALUES (1, 'x', 1, 1)")
 	p.exec("DO $$ BEGIN RAISE NOTICE 'noticed'; END $$")
 	p.exec("DROP TABLE IF EXISTS nowhere")
+}
+
+func (p *pgxProgram) timeouts() {
 	p.exec("SET statement_timeout = '100ms'")
 	p.query("SELECT pg_sleep(20)")
 	p.exec("RESET statement_timeout")
@@ -218,11 +266,14 @@ func (p *pgxProgram) failures() {
 
 func (p *pgxProgram) copies() {
 	rows := [][]any{{1, 100}, {2, 200}}
-	n, err := p.conn.CopyFrom(p.ctx, pgx.Identifier{"sale"}, []string{"item", "amount"}, pgx.CopyFromRows(rows))
+	n, err := p.db.CopyFrom(p.ctx, pgx.Identifier{"sale"}, []string{"item", "amount"}, pgx.CopyFromRows(rows))
 	p.printOr(err, n)
-	n, err = p.conn.CopyFrom(p.ctx, pgx.Identifier{"sale"}, []string{"item", "amount"}, pgx.CopyFromRows([][]any{{99, 1}}))
+	n, err = p.db.CopyFrom(p.ctx, pgx.Identifier{"sale"}, []string{"item", "amount"}, pgx.CopyFromRows([][]any{{99, 1}}))
 	p.printOr(err, n)
 	p.query("SELECT item, amount FROM sale WHERE amount >= 100 ORDER BY id")
+}
+
+func (p *pgxProgram) streams() {
 	var out bytes.Buffer
 	tag, err := p.conn.PgConn().CopyTo(p.ctx, &out, "COPY (SELECT id, name FROM item ORDER BY id) TO STDOUT")
 	p.printOr(err, tag, out.String())

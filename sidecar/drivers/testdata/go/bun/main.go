@@ -1,5 +1,5 @@
-// A shop's chores with bun and its own driver. Where to connect is in the
-// environment.
+// A shop's chores with bun, and with its own driver unless a source is asked for. Where to
+// connect is in the environment.
 package main
 
 import (
@@ -11,10 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/driver/pgdriver"
 
+	"github.com/freshet/freshet/sidecar/drivers/testdata/go/source"
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/version"
 )
 
@@ -51,23 +53,54 @@ type (
 
 func main() {
 	version.Print("github.com/uptrace/bun", "github.com/uptrace/bun/driver/pgdriver")
-	socket := fmt.Sprintf("%s/.s.PGSQL.%s", os.Getenv("PGHOST"), os.Getenv("PGPORT"))
-	connector := pgdriver.NewConnector(pgdriver.WithNetwork("unix"), pgdriver.WithAddr(socket), pgdriver.WithTLSConfig(nil),
-		pgdriver.WithUser(os.Getenv("PGUSER")), pgdriver.WithDatabase(os.Getenv("PGDATABASE")))
-	db := bun.NewDB(sql.OpenDB(connector), pgdialect.New())
-	defer db.Close()
 	ctx := context.Background()
-	for _, chore := range []func(context.Context, *bun.DB){
-		repeatedReads, types, relations, ownWrites, transactions, failures, copies, repeatedReads,
-	} {
+	chores := []func(context.Context, *bun.DB){repeatedReads, types, relations, ownWrites, transactions, failures}
+	var handle *sql.DB
+	if source.Chosen() {
+		from := source.Open(ctx)
+		defer from.Close()
+		handle, chores = from.SQL(), append(chores, strangers(from))
+	} else {
+		handle, chores = sql.OpenDB(ownDriver()), append(chores, copies)
+	}
+	db := bun.NewDB(handle, pgdialect.New())
+	defer db.Close()
+	for _, chore := range append(chores, repeatedReads) {
 		chore(ctx, db)
+	}
+}
+
+// ownDriver makes connections of bun's own.
+func ownDriver() *pgdriver.Connector {
+	socket := fmt.Sprintf("%s/.s.PGSQL.%s", os.Getenv("PGHOST"), os.Getenv("PGPORT"))
+	return pgdriver.NewConnector(pgdriver.WithNetwork("unix"), pgdriver.WithAddr(socket), pgdriver.WithTLSConfig(nil),
+		pgdriver.WithUser(os.Getenv("PGUSER")), pgdriver.WithDatabase(os.Getenv("PGDATABASE")))
+}
+
+// strangers reads what others write.
+func strangers(from *source.Source) func(context.Context, *bun.DB) {
+	return func(ctx context.Context, db *bun.DB) {
+		for written := range 10 {
+			from.Stranger(ctx, "UPDATE item SET stock = $1 WHERE id = 3", written)
+			stock(ctx, db, 3)
+		}
+		from.Race(ctx, func(n int) error {
+			_, err := db.NewUpdate().Model(&item{ID: 2, Stock: n}).Column("stock").WherePK().Exec(ctx)
+			return err
+		}, func() (stock int, err error) {
+			err = db.NewSelect().Model((*item)(nil)).Column("stock").Where("id = 2").Scan(ctx, &stock)
+			return stock, err
+		})
 	}
 }
 
 // show prints the error, or what was read.
 func show(err error, values ...any) {
 	var refused pgdriver.Error
+	var refusedByPgx *pgconn.PgError
 	switch {
+	case errors.As(err, &refusedByPgx):
+		fmt.Println("error", refusedByPgx.Code, refusedByPgx.Message, refusedByPgx.ConstraintName)
 	case errors.As(err, &refused):
 		fmt.Println("error", refused.Field('C'), refused.Field('M'), refused.Field('n'))
 	case err != nil:

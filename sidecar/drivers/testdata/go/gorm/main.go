@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -14,6 +15,7 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
+	"github.com/freshet/freshet/sidecar/drivers/testdata/go/source"
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/version"
 )
 
@@ -51,13 +53,42 @@ func (Sale) TableName() string    { return "sale" }
 
 func main() {
 	version.Print("gorm.io/gorm", "github.com/jackc/pgx/v5")
-	db, err := gorm.Open(postgres.Open(""), &gorm.Config{Logger: logger.Discard})
+	dialector := postgres.Open("")
+	if source.Chosen() {
+		from = source.Open(context.Background())
+		defer from.Close()
+		handle := from.SQL()
+		defer handle.Close()
+		dialector = postgres.New(postgres.Config{Conn: handle})
+	}
+	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, chore := range []func(*gorm.DB){repeatedReads, types, relations, ownWrites, transactions, failures, repeatedReads} {
+	for _, chore := range []func(*gorm.DB){repeatedReads, types, relations, ownWrites, transactions, failures, strangers, repeatedReads} {
 		chore(db)
 	}
+}
+
+// from is what the program reads, nil if that is its driver's own connections.
+var from *source.Source
+
+// strangers reads what others write.
+func strangers(db *gorm.DB) {
+	if from == nil {
+		return
+	}
+	for written := range 10 {
+		from.Stranger(context.Background(), "UPDATE item SET stock = $1 WHERE id = 3", written)
+		stock(db, 3)
+	}
+	from.Race(context.Background(), func(n int) error {
+		return db.Transaction(func(tx *gorm.DB) error { return tx.Model(&Item{ID: 2}).Update("stock", n).Error })
+	}, func() (int, error) {
+		var item Item
+		err := db.Select("stock").Take(&item, 2).Error
+		return item.Stock, err
+	})
 }
 
 // show prints what was read, or the error.

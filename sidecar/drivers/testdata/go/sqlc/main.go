@@ -12,29 +12,63 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/freshet/freshet/sidecar/drivers/testdata/go/source"
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/sqlc/shop"
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/version"
 )
 
 type program struct {
 	ctx  context.Context
-	conn *pgx.Conn
+	db   database
+	from *source.Source // nil: a connection of its own
 	shop *shop.Queries
+}
+
+// database is what a connection, a pool and the library have in common.
+type database interface {
+	shop.DBTX
+	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
 func main() {
 	fmt.Print("sqlc v1.31.1, pgx ")
 	version.Print("github.com/jackc/pgx/v5")
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, "")
-	if err != nil {
-		log.Fatal(err)
+	p := &program{ctx: ctx}
+	if source.Chosen() {
+		p.from = source.Open(ctx)
+		defer p.from.Close()
+		p.db = p.from.DB()
+	} else {
+		conn, err := pgx.Connect(ctx, "")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer conn.Close(ctx)
+		p.db = conn
 	}
-	defer conn.Close(ctx)
-	p := &program{ctx, conn, shop.New(conn)}
-	for _, chore := range []func(){p.repeatedReads, p.types, p.ownWrites, p.transactions, p.failures, p.copies, p.repeatedReads} {
+	p.shop = shop.New(p.db)
+	for _, chore := range []func(){p.repeatedReads, p.types, p.ownWrites, p.transactions, p.failures, p.copies, p.strangers, p.repeatedReads} {
 		chore()
 	}
+}
+
+// strangers reads what others write.
+func (p *program) strangers() {
+	if p.from == nil {
+		return
+	}
+	for written := range 10 {
+		p.from.Stranger(p.ctx, "UPDATE item SET stock = $1 WHERE id = 3", written)
+		show(p.shop.GetStock(p.ctx, 3))
+	}
+	p.from.Race(p.ctx, func(n int) error {
+		_, err := p.shop.SetStock(p.ctx, shop.SetStockParams{ID: 2, Stock: int32(n)})
+		return err
+	}, func() (int, error) {
+		stock, err := p.shop.GetStock(p.ctx, 2)
+		return int(stock), err
+	})
 }
 
 // show prints the error, or what was read.
@@ -88,7 +122,7 @@ var errChangedMyMind = errors.New("changed my mind")
 
 func (p *program) transactions() {
 	for _, end := range []error{nil, errChangedMyMind} {
-		err := pgx.BeginFunc(p.ctx, p.conn, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(p.ctx, p.db, func(tx pgx.Tx) error {
 			shopping := p.shop.WithTx(tx)
 			show(shopping.SetStock(p.ctx, shop.SetStockParams{ID: 1, Stock: 40}))
 			show(shopping.GetStock(p.ctx, 1))
