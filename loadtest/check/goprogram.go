@@ -23,8 +23,9 @@ type goProgram struct {
 	// running was started in epoch; both are nil before the first client comes.
 	running *library.Program
 	epoch   *epoch
-	// hits are those of the runs that have ended.
-	hits uint64
+	// hits are those of the runs that have ended, and wrapped those of them that were of
+	// wrapped functions.
+	hits, wrapped uint64
 }
 
 // errEpochOver keeps a pool from connecting to the database of another epoch: a write that
@@ -60,7 +61,7 @@ func (p *goProgram) in(ctx context.Context, e *epoch) (*library.Program, error) 
 	p.endLocked()
 	running, err := library.Start(ctx, library.Options{
 		Pool: p.dsn("postgres"), Follow: p.dsn(servers.Follower), Redis: p.world.fleet.redis.URL(),
-		Staleness: p.world.options.Bound, ConnsMax: programClients,
+		Staleness: p.world.options.Bound, ConnsMax: int32(programClients),
 		Connected: func() error {
 			if p.world.epoch.Load() != e {
 				return errEpochOver
@@ -84,7 +85,8 @@ func (p *goProgram) end() {
 
 func (p *goProgram) endLocked() {
 	if p.running != nil {
-		p.hits += p.running.Hits()
+		hits, wrapped := p.running.Hits()
+		p.hits, p.wrapped = p.hits+hits, p.wrapped+wrapped
 		p.running.Close()
 		p.running, p.epoch = nil, nil
 	}
@@ -100,17 +102,20 @@ func (p *goProgram) join(ctx context.Context, s *session, e *epoch) (*library.Se
 	if staleness == s.world.options.Bound {
 		staleness = 0
 	}
-	return running.Session(s.level.String(), staleness), nil
+	return running.Session(s.way, s.level.String(), staleness), nil
 }
 
 const (
 	// programsInGo is how many programs in Go there are, and programClients how many
-	// clients each has.
+	// clients each has: of each level one for each way to read.
 	programsInGo   = 2
-	programClients = 6
+	programClients = len(programLevels) * int(library.Every+1)
 	// programPace is how often each client takes a turn.
-	programPace = 15 * time.Millisecond
+	programPace = 25 * time.Millisecond
 )
+
+// programLevels are the levels of the clients.
+var programLevels = [...]level{levelSession, levelBounded, levelStrong}
 
 // startPrograms starts the programs: their clients read, and some write and read back.
 func (w *world) startPrograms(ctx context.Context, start func(func())) error {
@@ -122,9 +127,10 @@ func (w *world) startPrograms(ctx context.Context, start func(func())) error {
 		}
 		w.programs = append(w.programs, p)
 		for client := range programClients {
-			s := w.newSession("program", number, p.door, []level{levelSession, levelBounded, levelStrong}[client%3], prepared)
-			s.program, s.name = p, fmt.Sprintf("client %d of program %d in Go, %v", client, i, s.level)
-			if client == 3 {
+			s := w.newSession("program", number, p.door, programLevels[client%len(programLevels)], prepared)
+			s.program, s.way = p, library.Way(client/len(programLevels))
+			s.name = fmt.Sprintf("client %d of program %d in Go, %v, through %v", client, i, s.level, s.way)
+			if client == len(programLevels) {
 				s.bound = w.options.Bound * shorterShare / 100
 			}
 			number++
@@ -158,5 +164,6 @@ func (w *world) endPrograms() {
 	for _, p := range w.programs {
 		p.end()
 		w.tally.note(noteInGo, int64(p.hits))
+		w.tally.note(noteWrapped, int64(p.wrapped))
 	}
 }

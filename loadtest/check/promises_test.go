@@ -39,7 +39,7 @@ func TestPromisesUnderEveryFault(t *testing.T) {
 	if worst := report.Row(Bounded, All).AgeMax; worst > report.Bound {
 		t.Errorf("staleness of %v, beyond the bound of %v", worst, report.Bound)
 	}
-	for _, what := range []string{noteReused, noteLost, noteRestored, noteHistories, noteInGo} {
+	for _, what := range []string{noteReused, noteLost, noteRestored, noteHistories, noteInGo, noteWrapped} {
 		if report.Notes[what] == 0 {
 			t.Errorf("%s: none, so a fault did less than it should", what)
 		}

@@ -68,9 +68,10 @@ type session struct {
 	random *rand.Rand
 
 	conn *pgx.Conn // nil while not connected, and always of a program's client
-	// program is the one that the session is a client of, nil if there is none; member is
-	// nil while it has not joined.
+	// program is the one that the session is a client of, nil if there is none; way is how
+	// it reads there; member is nil while it has not joined.
 	program *goProgram
+	way     library.Way
 	member  *library.Session
 	// named are the names of statements on the connection, where the protocol is
 	// describedOnce.

@@ -25,6 +25,7 @@ const (
 	noteLost      = "acknowledged versions that the database lost"
 	noteRestored  = "entries of Redis brought back"
 	noteInGo      = "reads that programs in Go answered from memory"
+	noteWrapped   = "reads that wrapped functions in Go answered from memory"
 	noteHistories = "histories judged by porcupine"
 	noteUndecided = "histories that porcupine did not decide in time"
 )

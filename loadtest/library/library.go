@@ -1,10 +1,12 @@
 // Package library is a program in Go that uses the library as its users do: a pool, a
-// cache.DB on it, and sessions of one process. The checker drives it, and shares no code
+// cache.DB on it, a handle of database/sql on that, wrapped functions, and sessions of one
+// process. The checker drives it, and shares no code
 // with what it drives.
 package library
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -32,9 +34,11 @@ type Options struct {
 
 // Program is one that runs. Its methods may be called concurrently.
 type Program struct {
-	store *redis.Store
-	pool  *pgxpool.Pool
-	db    *cache.DB
+	store  *redis.Store
+	pool   *pgxpool.Pool
+	db     *cache.DB
+	handle *sql.DB // of db
+	ways   [Every]reader
 }
 
 // Start starts a program. It is ready when its DB is: until then it reads from Postgres.
@@ -63,14 +67,26 @@ func Start(ctx context.Context, o Options) (*Program, error) {
 		p.Close()
 		return nil, err
 	}
+	p.handle = cache.OpenSQL(p.db)
+	p.ways = [Every]reader{Plain: plain{p.db}, SQL: throughSQL{p.handle}, Wrapped: wrap(p.db)}
 	return p, nil
 }
 
-// Hits is how many reads were answered from memory.
-func (p *Program) Hits() uint64 { return p.db.Stats().Hits }
+// Hits are how many reads were answered from memory: of all, and of those of wrapped
+// functions.
+func (p *Program) Hits() (all, wrapped uint64) {
+	counted := p.db.Stats()
+	for _, f := range counted.Functions {
+		wrapped += f.Hits
+	}
+	return counted.Hits, wrapped
+}
 
 // Close ends the program, after its reads and writes.
 func (p *Program) Close() {
+	if p.handle != nil {
+		_ = p.handle.Close() // its connections are the pool's
+	}
 	if p.db != nil {
 		p.db.Close()
 	}
@@ -82,39 +98,51 @@ func (p *Program) Close() {
 
 // Session is one of a program's. It belongs to one goroutine.
 type Session struct {
-	db  *cache.DB
-	ctx context.Context
+	program *Program
+	ctx     context.Context
+	way     Way
+	turn    int
 }
 
-// The levels of a session, by the words of freshet.consistency.
+// levels are those of sessions, by the words of freshet.consistency.
 var levels = map[string]cache.Level{"bounded": cache.Bounded, "strong": cache.Strong}
 
 // Session begins a session of a level, with a staleness of its own, 0 for the program's.
-func (p *Program) Session(level string, staleness time.Duration) *Session {
-	ctx := cache.WithSession(context.Background())
+// One that goes every way in turn is none to the library: the process is its session.
+func (p *Program) Session(way Way, level string, staleness time.Duration) *Session {
+	ctx := context.Background()
+	if way != Every {
+		ctx = cache.WithSession(ctx)
+	}
 	if l, named := levels[level]; named {
 		ctx = cache.WithLevel(ctx, l)
 	}
 	if staleness > 0 {
 		ctx = cache.WithStaleness(ctx, staleness)
 	}
-	return &Session{p.db, ctx}
+	return &Session{program: p, ctx: ctx, way: way}
 }
 
 // One runs a statement that returns one row, for as long as patience.
 func (s *Session) One(patience time.Duration, sql string, arguments, into []any) error {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	return s.db.QueryRow(ctx, sql, arguments...).Scan(into...)
+	return s.next().one(ctx, sql, arguments, into)
 }
 
 // Rows runs a statement and calls each for every row, with the pointers filled.
 func (s *Session) Rows(patience time.Duration, sql string, arguments, into []any, each func()) error {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	found, err := s.db.Query(ctx, sql, arguments...)
-	if err == nil {
-		_, err = pgx.ForEachRow(found, into, func() error { each(); return nil })
+	return s.next().rows(ctx, sql, arguments, into, each)
+}
+
+// next is the way of the next statement.
+func (s *Session) next() reader {
+	way := s.way
+	if way == Every {
+		s.turn++
+		way = Way(s.turn) % Every
 	}
-	return err
+	return s.program.ways[way]
 }
