@@ -34,7 +34,7 @@ type Mutant struct {
 func Mutants() []Mutant { return mutants }
 
 // marking is what notes that something was written.
-const marking = "if w.anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.tags)"
+const marking = "if w.Anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.Tags)"
 
 // tagging is what notes which entries depend on what a statement is known to write.
 const tagging = "e.Tags = append(e.Tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))"
@@ -226,9 +226,9 @@ var mutants = []Mutant{
 	{
 		Name: "what a transaction wrote is forgotten before its COMMIT",
 		Edits: []mutant.Edit{{
-			File: "sidecar/wire/conversation_written.go", As: mutant.Statements,
-			Old: "if c.ended {\n\t\tc.written = written{tags: c.written.tags[:0]}\n\t}",
-			New: "c.written = written{}",
+			File: "sidecar/internal/conversation/written.go", As: mutant.Statements,
+			Old: "if c.ended {\n\t\tc.written = Written{Tags: c.written.Tags[:0]}\n\t}",
+			New: "c.written = Written{}",
 		}},
 		Script: "a session reads what another one's transaction wrote", Breaks: []Promise{Beside},
 		Faults: "none",
@@ -257,7 +257,7 @@ var mutants = []Mutant{
 		Name: "what is held back waits for its use",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/heldback.go", As: mutant.Condition,
-			Old: "p == nil || s.talk.midGroup()",
+			Old: "p == nil || s.talk.MidGroup()",
 			New: "true",
 		}},
 		Script: "a setting is switched between an unnamed Parse and its Bind", Breaks: []Promise{AsParsed},
@@ -267,7 +267,7 @@ var mutants = []Mutant{
 		Name: "what is answered is not shown to PostgreSQL before a change",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/unseen.go", As: mutant.Condition,
-			Old: "!s.statements.SomeUnseen() || s.talk.midGroup()",
+			Old: "!s.statements.SomeUnseen() || s.talk.MidGroup()",
 			New: "true",
 		}},
 		Script: "a table is analysed before an answer from the cache", Breaks: []Promise{AsParsed},

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
@@ -23,7 +24,7 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 		state := s.state()
 		now.MayBegin = !b.Held && state != nil && state.Reason == "" && s.mayProbe()
 	case b.Held && s.upstreamLives():
-		now.Failed = s.talk.failedBlock()
+		now.Failed = s.talk.FailedBlock()
 	default:
 		return "", false
 	}
@@ -34,13 +35,13 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 	}
 	s.block = next
 	if does.Ends {
-		s.talk.letBlockGo()
+		s.talk.LetBlockGo()
 	}
 	if does.Begins {
 		s.noteHeld(hadRead)
 	}
 	if does.Recovers {
-		s.talk.failBlock(false)
+		s.talk.FailBlock(false)
 	}
 	return does.Tag, true
 }
@@ -52,7 +53,7 @@ func (s *session) noteHeld(hadRead bool) {
 	if hadRead {
 		s.server.follower.Wake() // it will need this look
 	}
-	s.talk.holdBlock()
+	s.talk.HoldBlock()
 	s.server.counters.TransactionsHeld.Add(1)
 }
 
@@ -68,16 +69,16 @@ func (s *session) noteHeld(hadRead bool) {
 // TestBlockOfATerminatedSession.
 func (s *session) upstreamLives() bool {
 	if !s.up.Readable() {
-		return !s.talk.left.Load()
+		return !s.talk.Left()
 	}
-	s.talk.owe(expect{kind: expectSync, hidden: true, harmless: true})
-	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.talk.left.Load()
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
+	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.talk.Left()
 }
 
 // letGo ends the block that is held back, as far as the sidecar is concerned.
 func (s *session) letGo() {
 	s.block.Held = false
-	s.talk.letBlockGo()
+	s.talk.LetBlockGo()
 }
 
 // beginBlockRead notes that a read begins in a block, if there is one.
@@ -146,7 +147,7 @@ func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*stat
 		return nil, false
 	}
 	name, rest, ok := protocol.CutString(rest)
-	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.talk.namesDoubtful.Load() {
+	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.talk.NamesDoubtful() {
 		return nil, false
 	}
 	if parsed == nil {
@@ -210,17 +211,17 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.
 func (s *session) ask(sql string) error {
-	s.expectUnit(expect{kind: expectQuery, hidden: true, harmless: true, change: s.statements.SimpleQuery(statements.AskedHere)})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Hidden: true, Harmless: true, Change: s.statements.SimpleQuery(statements.AskedHere)})
 	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 
 // awaitAnswers waits until Postgres owes nothing.
 func (s *session) awaitAnswers() error {
-	if !s.talk.owed() {
+	if !s.talk.Owed() {
 		return nil
 	}
 	if err := s.flushUpstream(); err != nil {
 		return err
 	}
-	return s.talk.awaitAnswers()
+	return s.talk.AwaitAnswers()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -413,7 +414,7 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &answer.Capture{SizeMax: 1 << 20}
-	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true, Capture: c})
 	description, row := protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'D', []byte{0, 0})
 	done, notification := protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), protocol.AppendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
 	answer := join(description, notification, row, notification, done)

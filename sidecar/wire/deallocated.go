@@ -1,23 +1,14 @@
 package wire
 
 import (
-	"bytes"
-
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // SQL can end the prepared statements that a client made by the protocol, and
 // give their names to others. The tag of a command tells that it may have; then
-// the names are asked for before one of them is used. A DEALLOCATE inside a
-// function that a SELECT calls, or in a trigger, goes unnoticed: to ask after
-// each of those would cost sessions that are passed through a question a read.
-
-// endsStatements reports whether a command of this tag may end prepared statements.
-func endsStatements(tag []byte) bool {
-	return bytes.HasPrefix(tag, []byte("DEALLOCATE")) || bytes.HasPrefix(tag, []byte("DISCARD ALL")) ||
-		bytes.HasPrefix(tag, []byte("DO\x00")) || bytes.HasPrefix(tag, []byte("CALL\x00"))
-}
+// the names are asked for before one of them is used.
 
 // forwardDeallocate sends on what ends one prepared statement. It changes nothing
 // else, nor does it belong to a transaction: it is the same before a BEGIN that is
@@ -26,7 +17,7 @@ func endsStatements(tag []byte) bool {
 func (s *session) forwardDeallocate(unit []byte, name string) error {
 	s.statements.Forget(name)
 	s.bypass(reasons.NotSelect, 1)
-	s.expectUnit(expect{kind: expectQuery, harmless: true, named: true, change: s.statements.SimpleQuery(statements.AskedByClient)})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Harmless: true, Named: true, Change: s.statements.SimpleQuery(statements.AskedByClient)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
@@ -34,7 +25,7 @@ func (s *session) forwardDeallocate(unit []byte, name string) error {
 // checkNames makes known which names still stand, before a group that uses one
 // is answered. It says why the group cannot be answered.
 func (s *session) checkNames(unit []byte) string {
-	if !s.plan.named || !s.talk.namesDoubtful.Load() {
+	if !s.plan.named || !s.talk.NamesDoubtful() {
 		return ""
 	}
 	if reason := s.refreshState(); reason != "" {
@@ -50,5 +41,5 @@ func (s *session) adoptNames(names map[string]bool) {
 		return
 	}
 	s.statements.Keep(names)
-	s.talk.namesDoubtful.Store(false)
+	s.talk.NamesKnown()
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"testing"
 
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -22,7 +23,10 @@ func TestQueryIsAPlanWithOneWant(t *testing.T) {
 		{"SELECT 3", true, true, reasons.OpenGroup},
 		{"SELECT 4", true, false, ""},
 	} {
-		s.talk.groupOpen = test.groupOpen
+		s.talk = conversation.New()
+		if test.groupOpen {
+			s.talk.LeaveOpen(true)
+		}
 		s.planQuery([]byte(test.text), test.wellFormed)
 		p := &s.plan
 		if p.reason != test.want || !p.simple || p.executions != 1 || p.runsNothing() {

@@ -11,6 +11,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 )
 
 // withoutEvents takes the event triggers away, as where nobody may create any.
@@ -144,7 +145,7 @@ func TestDefinitionsAreSuspectedBeforeTheMark(t *testing.T) {
 		s := unconnected(t)
 		follower := &suspected{state: c.state}
 		s.server.follower = follower
-		s.talk.pending.push(expect{kind: expectQuery, effect: effectOfText(c.sql)})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Effect: effectOfText(c.sql)})
 		s.receive(t, msgComplete("X"))
 		marked := s.server.fence.Marked(nil)
 		if got := follower.at != 0; got != c.want || got && follower.at > marked {

@@ -157,12 +157,12 @@ func (s *session) endIfIdle(now time.Time, quiet time.Duration) {
 		return // it is being written to, perhaps for long
 	}
 	defer s.writeMu.Unlock()
-	s.talk.mu.Lock()
-	defer s.talk.mu.Unlock()
+	s.talk.Lock()
+	defer s.talk.Unlock()
 	if writes := s.client.Writes(); s.quiet.since.IsZero() || s.quiet.writes != writes {
 		s.quiet = quietness{writes, now}
 	}
-	if !s.talk.idleLocked() || now.Sub(s.quiet.since) < quiet {
+	if !s.talk.IdleLocked() || now.Sub(s.quiet.since) < quiet {
 		return
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

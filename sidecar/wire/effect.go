@@ -12,9 +12,6 @@ import (
 // it had been done elsewhere.
 var rowsEffect = &shapes.Effect{AnyRows: true}
 
-// noEffect is that of what writes nothing.
-var noEffect = &shapes.Effect{}
-
 // writesNothing begins the statements that change settings, names and the course of
 // a transaction, and no rows. Who has deferred triggers run by SET CONSTRAINTS or
 // COMMIT has written before what set them off, which is gathered until then.
@@ -25,7 +22,7 @@ var writesNothing = map[string]bool{
 // effectOfText tells what a text may write, whatever the session's state.
 func effectOfText(sql string) *shapes.Effect {
 	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || block.ParseControl(sql).Kind != block.None {
-		return noEffect
+		return shapes.NoEffect
 	}
 	if (analysis.WritesRows(sql) || analysis.ReadsPlainly(sql)) && surelyOne(sql) {
 		return rowsEffect
@@ -40,30 +37,8 @@ func effectOfText(sql string) *shapes.Effect {
 //  2. A group fails before the Parse that would give the name to a SET.
 //  3. A Bind of the name is sent before that is known, and runs the INSERT.
 func (s *session) effectOfBound(p, parsed *statements.Prepared) *shapes.Effect {
-	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || s.talk.namesDoubtful.Load() {
+	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || s.talk.NamesDoubtful() {
 		return nil
 	}
 	return effectOfText(p.Statement.SQL)
-}
-
-// effectOf is what the statement may write whose answer is due; nil if nobody
-// knows what Postgres answers.
-func (e *expect) effectOf() *shapes.Effect {
-	switch {
-	case e == nil:
-		return nil
-	case e.opens:
-		return noEffect
-	}
-	switch e.kind {
-	case expectBind, expectExecute:
-		return e.effect // planning calls functions
-	case expectQuery:
-		if e.harmless && e.effect == nil {
-			return noEffect
-		}
-		return e.effect
-	default:
-		return noEffect // what a Sync commits is gathered already
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 func TestEffectOfText(t *testing.T) {
@@ -12,7 +14,7 @@ func TestEffectOfText(t *testing.T) {
 		"SET a.b = 'c'", "set local work_mem = 1000;", "RESET ALL", "SHOW all", "LISTEN a", "DISCARD ALL", "DEALLOCATE a",
 		"BEGIN", "COMMIT", "ROLLBACK TO a1", "RELEASE SAVEPOINT a1", "/* SELECT */ SET a.b = 'c'",
 	} {
-		if effectOfText(sql) != noEffect {
+		if effectOfText(sql) != shapes.NoEffect {
 			t.Errorf("%s: may write anything", sql)
 		}
 	}
@@ -20,7 +22,7 @@ func TestEffectOfText(t *testing.T) {
 		"", "SELECT 1", "UPDATE item SET version = 1", "SET a.b = 'c'; DELETE FROM item", "SHOW all; CALL a()", "PREPARE TRANSACTION 'a'",
 		"COMMIT PREPARED 'a'", "EXECUTE a", "FETCH a", "COMMIT; UPDATE item SET version = 1", "/* /* */ SET */ DELETE FROM item",
 	} {
-		if effectOfText(sql) == noEffect {
+		if effectOfText(sql) == shapes.NoEffect {
 			t.Errorf("%s: taken for something that writes nothing", sql)
 		}
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
@@ -41,31 +42,31 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 			return err
 		}
 	}
-	e := expect{kind: expectQuery, harmless: known.harmless, capture: c, effect: known.writes}
+	e := conversation.Expectation{Kind: conversation.Query, Harmless: known.harmless, Capture: c, Effect: known.writes}
 	if unit[0] == 'Q' {
 		if !known.harmless {
 			s.statements.MayExecuteIn(unit, len(unit) < transport.BufferLengthMax)
 		}
-		if !known.reads() && e.effect == nil {
+		if !known.reads() && e.Effect == nil {
 			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
-				e.effect = effectOfText(string(text))
+				e.Effect = effectOfText(string(text))
 			}
 		}
-		e.change = s.statements.SimpleQuery(statements.AskedByClient)
+		e.Change = s.statements.SimpleQuery(statements.AskedByClient)
 	}
 	s.expectUnit(e)
 	s.server.counters.UpstreamQueries.Add(1)
 	if err := s.sendUpstream(unit); err != nil || !along {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, hidden: true, harmless: true})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
 	return s.sendUpstream(syncMessage)
 }
 
 // expectUnit notes that Postgres owes the answer to a whole unit.
-func (s *session) expectUnit(e expect) {
-	e.inBlock = s.block.Held && !e.quiet
-	s.talk.oweUnit(e)
+func (s *session) expectUnit(e conversation.Expectation) {
+	e.InBlock = s.block.Held && !e.Quiet
+	s.talk.OweUnit(e)
 }
 
 // forwardGroup sends extended messages upstream, with the captures that the
@@ -73,13 +74,13 @@ func (s *session) expectUnit(e expect) {
 // their Parse was answered from what is known, are sent before they are needed.
 func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	m := s.certain()
-	settled := !s.talk.midGroup() && !s.talk.owed()
+	settled := !s.talk.MidGroup() && !s.talk.Owed()
 	understood := s.plan.understood
 	reads := harmless
 	harmless = harmless || understood && !s.reads.Bounded()
 	var writes *shapes.Effect // of the unnamed portal
 	if reads {
-		writes = noEffect
+		writes = shapes.NoEffect
 	}
 	var parsed *statements.Prepared
 	outside := s.outsideBlock(unit)
@@ -134,7 +135,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			if len(body) == 0 || body[0] != 0 {
 				executed = nil
 			}
-			s.talk.owe(expect{kind: expectExecute, capture: c, effect: executed})
+			s.talk.Owe(conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed})
 			err = s.sendUpstream(message)
 			if !harmless {
 				m = nil
@@ -144,7 +145,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			err = s.sendUpstream(message)
 		case 'S':
 			ended = true
-			s.expectUnit(expect{kind: expectSync, harmless: harmless})
+			s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Harmless: harmless})
 			err = s.sendUpstream(message)
 		case 'H':
 			err = s.sendUpstream(message)
@@ -154,7 +155,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	if !ended {
-		s.talk.leaveOpen(harmless)
+		s.talk.LeaveOpen(harmless)
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 // outsideBlock reports whether a group may go to Postgres before the BEGIN that is
 // held back: a read that is to be captured, and what only prepares statements.
 func (s *session) outsideBlock(unit []byte) bool {
-	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.talk.failedBlock() {
+	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.talk.FailedBlock() {
 		return false
 	}
 	for i := range s.plan.wants {
@@ -208,19 +209,19 @@ func (s *session) forwardParse(message, body []byte, m *statements.Meaning) erro
 	if len(name) == 0 {
 		p.Parse = append([]byte(nil), message...)
 	}
-	s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.Bind(string(name), p), meaning: m})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Parse, Prepared: p, Change: s.statements.Bind(string(name), p), Meaning: m})
 	return s.sendUpstream(message)
 }
 
 // forwardClose forgets what a Close closes.
 func (s *session) forwardClose(body []byte) {
-	e := expect{kind: expectClose}
+	e := conversation.Expectation{Kind: conversation.Close}
 	if len(body) > 1 && body[0] == 'S' {
 		if name, _, ok := protocol.CutString(body[1:]); ok {
-			e.change = s.statements.Bind(string(name), nil)
+			e.Change = s.statements.Bind(string(name), nil)
 		}
 	}
-	s.talk.owe(e)
+	s.talk.Owe(e)
 }
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
@@ -238,11 +239,11 @@ func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants
 			if changed, err := s.confirmTold(string(name), p); err != nil {
 				return err
 			} else if changed {
-				return s.refuseChanged(expectBind, told)
+				return s.refuseChanged(conversation.Bind, told)
 			}
 		}
 	}
-	s.talk.owe(expect{kind: expectBind, prepared: p, meaning: m, effect: writes})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Bind, Prepared: p, Meaning: m, Effect: writes})
 	return s.sendUpstream(message)
 }
 
@@ -254,23 +255,23 @@ func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, w
 	}
 	// A portal's description belongs to the execution that follows.
 	statement := len(body) > 0 && body[0] == 'S'
-	e := expect{kind: expectDescribe, statement: statement, capture: nextCapture(wants, statement)}
+	e := conversation.Expectation{Kind: conversation.Describe, Statement: statement, Capture: nextCapture(wants, statement)}
 	switch {
 	case ofStatement:
-		e.prepared = s.statements.Named(name)
-		s.statements.LookedAtUnder(e.prepared, m)
-		if p := e.prepared; p != nil && p.ToldHere() {
+		e.Prepared = s.statements.Named(name)
+		s.statements.LookedAtUnder(e.Prepared, m)
+		if p := e.Prepared; p != nil && p.ToldHere() {
 			told := p.Told.Load()
 			if changed, err := s.confirmTold(string(name), p); err != nil {
 				return err
 			} else if changed {
-				return s.refuseChanged(expectDescribe, told)
+				return s.refuseChanged(conversation.Describe, told)
 			}
 		}
 	case string(body) == "P\x00":
-		e.prepared = s.statements.Bound()
+		e.Prepared = s.statements.Bound()
 	}
-	s.talk.owe(e)
+	s.talk.Owe(e)
 	return s.sendUpstream(message)
 }
 
@@ -280,7 +281,7 @@ func (s *session) provideUnnamed(name []byte, ok bool, m *statements.Meaning) er
 	if !ok || len(name) > 0 {
 		return nil
 	}
-	owed := s.talk.owed()
+	owed := s.talk.Owed()
 	if !owed {
 		// What became of the messages before may just have been heard:
 		//
@@ -297,7 +298,7 @@ func (s *session) provideUnnamed(name []byte, ok bool, m *statements.Meaning) er
 	case p == nil && s.statements.Holds(nil):
 		return nil
 	case p == nil:
-		s.talk.owe(expect{kind: expectClose, hidden: true, change: s.statements.Provide(nil)})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Close, Hidden: true, Change: s.statements.Provide(nil)})
 		return s.sendUpstream(closeUnnamed)
 	case s.statements.Holds(p) && p.Accepted.Load():
 		return nil
@@ -326,7 +327,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	case 'P':
 		name, _, _ := protocol.CutString(body)
 		p := &statements.Prepared{}
-		s.talk.owe(expect{kind: expectParse, prepared: p, change: s.statements.Bind(string(name), p)})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Parse, Prepared: p, Change: s.statements.Bind(string(name), p)})
 	case 'B':
 		name, ok := protocol.StatementOfBind(body)
 		if err := s.provideUnnamed(name, ok, nil); err != nil {
@@ -335,22 +336,22 @@ func (s *session) forwardLong(beginning []byte) error {
 		p := s.statements.BindTo(name)
 		s.statements.LookedAtUnder(p, nil)
 		s.statements.MayExecute(p)
-		s.talk.owe(expect{kind: expectBind})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Bind})
 	case 'D':
-		s.talk.owe(expect{kind: expectDescribe})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Describe})
 	case 'E':
-		s.talk.owe(expect{kind: expectExecute})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Execute})
 	case 'C':
-		s.talk.owe(expect{kind: expectClose})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Close})
 	case 'S':
-		s.expectUnit(expect{kind: expectSync})
+		s.expectUnit(conversation.Expectation{Kind: conversation.Sync})
 		return s.sendUpstream(beginning)
 	case 'd':
 		return s.sendUpstream(beginning)
 	case 'c', 'f':
-		s.talk.owe(expect{kind: expectCopyEnd})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
 		return s.sendUpstream(beginning)
 	}
-	s.talk.leaveOpen(false)
+	s.talk.LeaveOpen(false)
 	return s.sendUpstream(beginning)
 }

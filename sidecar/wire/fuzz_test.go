@@ -6,6 +6,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -162,25 +163,23 @@ func fuzzReceiver(t *testing.T, queue uint8) *session {
 	s := fuzzed(t)
 	c := &answer.Capture{SizeMax: 64 << 10}
 	p := s.statements.Named([]byte("s"))
-	s.talk.mu.Lock()
-	defer s.talk.mu.Unlock()
 	switch queue % 4 {
 	case 0:
-		s.talk.pending.push(expectRow)
+		s.talk.OweRow()
 	case 1:
-		for _, e := range []expect{
-			{kind: expectParse, hidden: true, prepared: p, change: s.statements.Provide(p)}, {kind: expectParse, prepared: p, change: s.statements.Bind("s", p)},
-			{kind: expectBind, prepared: p}, {kind: expectDescribe, capture: c}, {kind: expectExecute, capture: c}, {kind: expectSync},
+		for _, e := range []conversation.Expectation{
+			{Kind: conversation.Parse, Hidden: true, Prepared: p, Change: s.statements.Provide(p)}, {Kind: conversation.Parse, Prepared: p, Change: s.statements.Bind("s", p)},
+			{Kind: conversation.Bind, Prepared: p}, {Kind: conversation.Describe, Capture: c}, {Kind: conversation.Execute, Capture: c}, {Kind: conversation.Sync},
 		} {
-			s.talk.oweLocked(e)
+			s.talk.Owe(e)
 		}
 	case 2:
-		s.talk.oweLocked(expect{kind: expectClose, hidden: true, change: s.statements.Provide(nil)})
-		s.talk.oweLocked(expect{kind: expectBind})
-		s.talk.oweLocked(expect{kind: expectExecute})
-		s.talk.oweLocked(expect{kind: expectSync})
-		s.talk.oweLocked(expect{kind: expectCopyEnd})
-		s.talk.oweLocked(expect{kind: expectQuery})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Close, Hidden: true, Change: s.statements.Provide(nil)})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Bind})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Execute})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Sync})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
+		s.talk.Owe(conversation.Expectation{Kind: conversation.Query})
 	}
 	return s
 }

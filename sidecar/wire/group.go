@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -26,7 +27,7 @@ func (s *session) endOpenGroup() error {
 	if err := s.flushClient(); err != nil {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, harmless: true, showsNothing: true})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Harmless: true, ShowsNothing: true})
 	return s.sendUpstream(syncMessage)
 }
 
@@ -53,7 +54,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		case 'C':
 			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
-			if s.talk.midGroup() {
+			if s.talk.MidGroup() {
 				if err := s.endOpenGroup(); err != nil {
 					return err
 				}

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -48,7 +50,7 @@ func (s *session) sendParse(p *statements.Prepared, m *statements.Meaning, quiet
 	if told := p.Told.Load(); told != nil && told.Types != nil {
 		parse = withTypes(parse, told.Types)
 	}
-	s.talk.owe(expect{kind: expectParse, hidden: true, quiet: quiet, prepared: p, change: s.statements.Reparse(p, m)})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Parse, Hidden: true, Quiet: quiet, Prepared: p, Change: s.statements.Reparse(p, m)})
 	return s.sendUpstream(parse)
 }
 
@@ -69,7 +71,7 @@ func withTypes(parse, types []byte) []byte {
 // there it is sent only if settings matter to it.
 func (s *session) sendHeldBack() error {
 	p := s.statements.Waiting()
-	if p == nil || s.talk.midGroup() {
+	if p == nil || s.talk.MidGroup() {
 		return nil
 	}
 	m := s.certain()
@@ -77,13 +79,13 @@ func (s *session) sendHeldBack() error {
 	if err != nil || !settled {
 		return err
 	}
-	if status := s.talk.transactionStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.Statement.KeepsSettings) {
+	if status := s.talk.TransactionStatus(); status != protocol.StatusIdle && (status != protocol.StatusInBlock || !p.Statement.KeepsSettings) {
 		return nil
 	}
 	if err := s.sendParse(p, m, true); err != nil {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, harmless: true, showsNothing: true})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Quiet: true, Harmless: true, ShowsNothing: true})
 	if err := s.sendUpstream(syncMessage); err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (s *session) confirmTold(name string, p *statements.Prepared) (changed bool
 	if told == nil || told.Own {
 		return false, nil
 	}
-	s.talk.owe(expect{kind: expectDescribe, hidden: true, statement: true, prepared: p})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Describe, Hidden: true, Statement: true, Prepared: p})
 	if err := s.sendUpstream(protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})); err != nil {
 		return false, err
 	}
@@ -121,16 +123,16 @@ var flushMessage = protocol.AppendMessage(nil, 'H')
 
 // refuseChanged has a Bind or a Describe fail, at its place among the messages and with
 // all that an error brings about in Postgres.
-func (s *session) refuseChanged(kind expectKind, told *description.Description) error {
+func (s *session) refuseChanged(kind conversation.Kind, told *description.Description) error {
 	message := protocol.AppendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
 	instead := changedResponse
-	if kind == expectDescribe {
+	if kind == conversation.Describe {
 		message = protocol.AppendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
 		if told.Types != nil { // Postgres tells them first
 			instead = append(protocol.AppendMessage(nil, 't', told.Types), changedResponse...)
 		}
 	}
-	s.talk.owe(expect{kind: kind, instead: instead, effect: noEffect})
+	s.talk.Owe(conversation.Expectation{Kind: kind, Instead: instead, Effect: shapes.NoEffect})
 	return s.sendUpstream(message)
 }
 
@@ -140,5 +142,5 @@ func (s *session) awaitSettled() (settled bool, err error) {
 	if err := s.flushUpstream(); err != nil {
 		return false, err
 	}
-	return s.talk.awaitSettled()
+	return s.talk.AwaitSettled()
 }

@@ -28,7 +28,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	text := "SELECT name, version FROM item WHERE id = 7"
 	c = newSession(s.Server, silent{})
 	t.Cleanup(c.end)
-	c.talk.status = protocol.StatusIdle
+	c.talk.Begin(protocol.StatusIdle)
 	c.known.Note(&probe.State{ID: digest.Of([]byte("state")), Server: probe.Server{Incarnation: s.fence.Head().Incarnation}})
 
 	statement, _ := c.statements.Intern([]byte("SELECT name, version FROM item WHERE id = $1\x00\x00\x00"))

@@ -14,7 +14,7 @@ import (
 // It reports true if the client cancelled its statement meanwhile.
 func (s *session) askJoined(r *request) (interrupted bool) {
 	v := r.slot.Verdict()
-	if v == nil || !r.joins || !r.slot.Lookups.Worth() || s.talk.owed() || !s.mayProbe() {
+	if v == nil || !r.joins || !r.slot.Lookups.Worth() || s.talk.Owed() || !s.mayProbe() {
 		return false
 	}
 	sql, ok := v.LookupSQL(r.params)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -24,7 +25,7 @@ func (s *session) keepAlive() error {
 	if now < s.upstreamAt.Add(limit/2) {
 		return nil
 	}
-	s.talk.owe(expect{kind: expectSync, hidden: true, harmless: true})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
 	return s.sendUpstream(syncMessage)
 }
 

@@ -27,30 +27,31 @@ import "github.com/freshet/freshet/cache/fence"
 // readers are to confirm (see invalidation.Follower.Suspect).
 // (TestRoleCommandsAreSeenAtOnce)
 
-// markLocked tells the fence what is about to be acknowledged. The conversation's mu is
-// held.
+// markLocked tells the fence what is about to be acknowledged. The conversation is
+// locked.
 func (s *session) markLocked() {
-	if !s.talk.acknowledgesLocked() {
+	w := s.talk.UnmarkedLocked()
+	if w == nil {
 		return
 	}
-	if w := &s.talk.written; !w.nothing() {
+	if !w.Nothing() {
 		switch {
-		case w.roles:
+		case w.Roles:
 			s.server.follower.Suspect()
-		case w.definitions:
+		case w.Definitions:
 			s.server.suspectDefinitions()
 		}
 		now := fence.Now()
-		if w.definitions {
+		if w.Definitions {
 			s.server.defined(now)
 		}
-		w.anything = w.anything || w.analysed && !s.server.reliesOn(w.generation)
-		if w.anything {
+		w.Anything = w.Anything || w.Analysed && !s.server.reliesOn(w.Generation)
+		if w.Anything {
 			s.server.fence.MarkAll(now)
 		}
-		s.server.fence.Mark(now, w.tags)
+		s.server.fence.Mark(now, w.Tags)
 	}
-	s.talk.acknowledgedLocked()
+	s.talk.MarkedLocked()
 }
 
 // defined notes that by moment at something was acknowledged that may have changed
@@ -80,7 +81,7 @@ func (s *Server) reliesOn(generation uint64) bool {
 
 // markLost tells the fence that Postgres is gone, with whatever was under way.
 func (s *session) markLost() {
-	if s.talk.unknownEnd() {
+	if s.talk.UnknownEnd() {
 		s.server.follower.Suspect()
 		s.server.fence.MarkAll(fence.Now())
 	}

@@ -8,7 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 func msgComplete(tag string) []byte { return protocol.AppendMessage(nil, 'C', []byte(tag+"\x00")) }
@@ -17,28 +19,28 @@ func msgComplete(tag string) []byte { return protocol.AppendMessage(nil, 'C', []
 // tells of, in which the bytes of answer are what reaches the client first.
 func TestWriteIsMarkedBeforeItsAcknowledgement(t *testing.T) {
 	t.Parallel()
-	unproven, sync := expect{kind: expectQuery}, expect{kind: expectSync}
+	unproven, sync := conversation.Expectation{Kind: conversation.Query}, conversation.Expectation{Kind: conversation.Sync}
 	failed := protocol.ErrorResponse("ERROR", "P0001", "after a commit", "")
 	cases := map[string]struct {
-		due    []expect
+		due    []conversation.Expectation
 		answer []byte
 	}{
-		"1, COMMIT in a pipeline":         {[]expect{{kind: expectExecute}, sync}, msgComplete("COMMIT")},
-		"1, and its Sync not sent":        {[]expect{{kind: expectExecute}}, msgComplete("COMMIT")},
-		"2, before the ReadyForQuery":     {[]expect{unproven}, msgComplete("UPDATE 1")},
-		"3, a CALL that fails":            {[]expect{{kind: expectExecute}, sync}, failed},
-		"3, a simple one":                 {[]expect{unproven}, failed},
-		"3, a notice":                     {[]expect{unproven}, protocol.AppendMessage(nil, 'N', []byte("SNOTICE\x00\x00"))},
-		"a portal that is left suspended": {[]expect{{kind: expectExecute}, sync}, protocol.AppendMessage(nil, 's')},
-		"an empty query":                  {[]expect{unproven}, protocol.AppendMessage(nil, 'I')},
-		"a function call":                 {[]expect{unproven}, join(protocol.AppendMessage(nil, 'V', make([]byte, 4)), []byte(protocol.ReadyIdle))},
-		"nobody knows what it answers":    {[]expect{unproven}, protocol.AppendMessage(nil, '~')},
+		"1, COMMIT in a pipeline":         {[]conversation.Expectation{{Kind: conversation.Execute}, sync}, msgComplete("COMMIT")},
+		"1, and its Sync not sent":        {[]conversation.Expectation{{Kind: conversation.Execute}}, msgComplete("COMMIT")},
+		"2, before the ReadyForQuery":     {[]conversation.Expectation{unproven}, msgComplete("UPDATE 1")},
+		"3, a CALL that fails":            {[]conversation.Expectation{{Kind: conversation.Execute}, sync}, failed},
+		"3, a simple one":                 {[]conversation.Expectation{unproven}, failed},
+		"3, a notice":                     {[]conversation.Expectation{unproven}, protocol.AppendMessage(nil, 'N', []byte("SNOTICE\x00\x00"))},
+		"a portal that is left suspended": {[]conversation.Expectation{{Kind: conversation.Execute}, sync}, protocol.AppendMessage(nil, 's')},
+		"an empty query":                  {[]conversation.Expectation{unproven}, protocol.AppendMessage(nil, 'I')},
+		"a function call":                 {[]conversation.Expectation{unproven}, join(protocol.AppendMessage(nil, 'V', make([]byte, 4)), []byte(protocol.ReadyIdle))},
+		"nobody knows what it answers":    {[]conversation.Expectation{unproven}, protocol.AppendMessage(nil, '~')},
 		"the end of the connection":       {nil, protocol.ErrorResponse("FATAL", "57P01", "terminating connection", "")},
 	}
 	for name, c := range cases {
 		s := unconnected(t)
 		for _, e := range c.due {
-			s.talk.pending.push(e)
+			s.talk.Owe(e)
 		}
 		before := fence.Now()
 		s.receive(t, c.answer)
@@ -62,14 +64,14 @@ func TestWriteIsMarkedUntilPostgresIsIdle(t *testing.T) {
 		}
 	}
 	begun := protocol.AppendMessage(nil, 'Z', []byte{protocol.StatusInBlock})
-	s.talk.pending.push(expect{kind: expectExecute})
-	s.talk.pending.push(expect{kind: expectSync})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Execute})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Sync})
 	marks("UPDATE", msgComplete("UPDATE 1"), true)
 	marks("the Sync that may commit it", begun, true)
-	s.talk.pending.push(expect{kind: expectQuery, effect: noEffect})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Effect: shapes.NoEffect})
 	marks("COMMIT", msgComplete("COMMIT"), true)
 	marks("the end", []byte(protocol.ReadyIdle), true)
-	s.talk.pending.push(expect{kind: expectQuery, harmless: true})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true})
 	marks("a read behind it", join(msgComplete("SELECT 1"), []byte(protocol.ReadyIdle)), false)
 }
 
@@ -81,7 +83,7 @@ func TestLostPostgresIsMarked(t *testing.T) {
 	if s.server.fence.Marked(nil) != 0 {
 		t.Error("an idle session's end is marked")
 	}
-	s.talk.pending.push(expect{kind: expectQuery})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Query})
 	s.markLost()
 	if s.server.fence.Marked(nil) == 0 {
 		t.Error("a statement was under way, and nothing is marked")

@@ -36,7 +36,7 @@ func (s *session) holds() bool {
 // certain returns meaning if Postgres will understand a message that is sent now
 // under it for certain, and nil otherwise.
 func (s *session) certain() *statements.Meaning {
-	if !s.talk.certain() {
+	if !s.talk.Certain() {
 		return nil
 	}
 	return s.meaning()

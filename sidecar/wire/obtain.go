@@ -205,7 +205,7 @@ func (s *session) obtain(r *request) obtained {
 			return obtained{interrupted: true}
 		}
 		if c := s.beginCapture(r, start, flight); c != nil {
-			s.talk.timing = &r.slot.Loading
+			s.talk.Time(&r.slot.Loading)
 			return obtained{capture: c}
 		}
 	}
@@ -253,7 +253,7 @@ func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *answer.Capture {
 	c := s.server.cache
-	if !s.talk.clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
+	if !s.talk.Clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}

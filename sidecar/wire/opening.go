@@ -7,6 +7,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -33,15 +34,15 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.block.Chained || s.talk.failedBlock() || shownBy(unit) != 0 {
+	if s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
 	case protocol.UnitGroup:
-		return n == len(unit) && !s.talk.midGroup()
+		return n == len(unit) && !s.talk.MidGroup()
 	case protocol.UnitQuery:
 		text, _, ok := protocol.CutString(unit[protocol.HeaderLength:])
-		return ok && n == len(unit) && !s.talk.midGroup() && neverCopies(string(text))
+		return ok && n == len(unit) && !s.talk.MidGroup() && neverCopies(string(text))
 	default:
 		return false
 	}
@@ -74,7 +75,7 @@ func (s *session) openAlong() error {
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
-	s.talk.beginOpening()
+	s.talk.BeginOpening()
 	for _, sql := range s.block.Statements() {
 		if err := s.sendOpening(sql); err != nil {
 			return err
@@ -97,7 +98,7 @@ var (
 
 // sendOpening sends one statement of those that begin a block.
 func (s *session) sendOpening(sql string) error {
-	s.talk.oweOpening()
+	s.talk.OweOpening()
 	parse := protocol.AppendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
 	for _, message := range [...][]byte{parse, openingBind, openingExecute, openingClosed} {
 		if err := s.sendUpstream(message); err != nil {
@@ -110,7 +111,7 @@ func (s *session) sendOpening(sql string) error {
 // settle is called before the client's next message is dealt with. It finds out
 // what became of a BEGIN that was sent along, and takes back what did not happen.
 func (s *session) settle() error {
-	if s.talk.left.Load() {
+	if s.talk.Left() {
 		return errDone
 	}
 	if s.opening {
@@ -130,8 +131,8 @@ func (s *session) settle() error {
 // takeBack takes back what was believed of messages that Postgres has skipped or refused,
 // as far as that was heard.
 func (s *session) takeBack() {
-	settled := s.statements.Unsettled() && !s.talk.owed() // in this order: now all is heard
-	s.statements.TakeBack(s.talk.takeUndone())
+	settled := s.statements.Unsettled() && !s.talk.Owed() // in this order: now all is heard
+	s.statements.TakeBack(s.talk.TakeUndone())
 	if settled {
 		s.statements.Settled()
 	}
@@ -141,7 +142,7 @@ func (s *session) awaitOpening() error {
 	if err := s.flushUpstream(); err != nil {
 		return err
 	}
-	unopened, err := s.talk.awaitOpening()
+	unopened, err := s.talk.AwaitOpening()
 	s.opening = false
 	if err == nil && unopened {
 		err = s.clearOpening()
@@ -157,13 +158,13 @@ func (s *session) awaitOpening() error {
 //
 // Forced by TestFailedBeginTakesItsStatementAlong.
 func (s *session) clearOpening() error {
-	if s.talk.transactionStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
+	if s.talk.TransactionStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
 		if err := s.ask("ROLLBACK"); err != nil {
 			return err
 		}
 	}
-	s.talk.owe(expect{kind: expectClose, hidden: true})
-	s.expectUnit(expect{kind: expectSync, hidden: true, harmless: true})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Close, Hidden: true})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
 	return s.sendUpstream(openingCleared)
 }
 
@@ -180,7 +181,7 @@ var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 // open has Postgres begin the block that was held back, and waits until it has:
 // what comes next must not run outside of it, whatever happens to the BEGIN.
 func (s *session) open() error {
-	failed := s.talk.failedBlock()
+	failed := s.talk.FailedBlock()
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
 	wanted := byte(protocol.StatusInBlock)
@@ -191,7 +192,7 @@ func (s *session) open() error {
 		if err := s.begin(failed); err != nil {
 			return err
 		}
-		switch status := s.talk.transactionStatus(); {
+		switch status := s.talk.TransactionStatus(); {
 		case status == wanted:
 			return nil
 		case status != protocol.StatusIdle:

@@ -116,7 +116,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 	switch {
 	case !wellFormed:
 		p.refuse(reasons.Malformed)
-	case s.talk.midGroup():
+	case s.talk.MidGroup():
 		p.refuse(reasons.OpenGroup)
 	}
 }

@@ -20,7 +20,7 @@ var misread = []mutant.Named{
 	}}},
 	{Name: "a Parse that is held back is not sent before a SET", Edits: []mutant.Edit{{
 		File: "sidecar/wire/heldback.go", As: mutant.Condition,
-		Old: "p == nil || s.talk.midGroup()",
+		Old: "p == nil || s.talk.MidGroup()",
 		New: "true",
 	}}},
 	{Name: "a late description is not compared", Edits: []mutant.Edit{{

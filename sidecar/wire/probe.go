@@ -13,9 +13,9 @@ import (
 // and waits for the answer. Nothing else may be owed. It reports false if the
 // state could not be read.
 func (s *session) probe() bool {
-	s.talk.beginProbe()
+	s.talk.BeginProbe()
 	before := s.before()
-	row, answered := s.askRow(s.probeQuery(before == nil, s.talk.namesDoubtful.Load()))
+	row, answered := s.askRow(s.probeQuery(before == nil, s.talk.NamesDoubtful()))
 	if !answered {
 		return false
 	}
@@ -45,17 +45,12 @@ func (s *session) probeQuery(server, names bool) []byte {
 	return probe.Question{Server: server, Start: s.state() == nil, Role: s.server.follower.State().Secured(), Names: names}.Message()
 }
 
-// loadsLibrary reports whether a command of this tag has loaded a library. What
-// the library hooks into, nobody can tell. A LOAD inside of a function goes
-// unnoticed, as any function in C does that comes with such a library.
-func loadsLibrary(tag []byte) bool { return string(tag) == "LOAD\x00" }
-
 // refreshState probes, and says why the state is not known afterwards. The probe would end an
 // unnamed statement, so it has to wait for the end of one that was too long to be kept,
 // or that would mean something else if it were parsed again.
 func (s *session) refreshState() string {
 	switch {
-	case s.talk.midGroup():
+	case s.talk.MidGroup():
 		return reasons.OpenGroup
 	case !s.mayProbe():
 		return reasons.TooLong
@@ -104,16 +99,16 @@ type toldDemands struct {
 // mayProbe reports whether a simple query can be put before the client's next message
 // without its notice: it must not stand within a group, and takes Postgres' unnamed
 // statement away.
-func (s *session) mayProbe() bool { return !s.talk.midGroup() && s.statements.OutliveQuery() }
+func (s *session) mayProbe() bool { return !s.talk.MidGroup() && s.statements.OutliveQuery() }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *probe.State) {
 	if state == nil {
-		s.talk.failProbe()
+		s.talk.FailProbe()
 		return
 	}
 	s.noteParseTime(state)
-	if s.talk.loaded.Load() {
+	if s.talk.LoadedLibrary() {
 		state.Refuse(reasons.Library)
 	}
 	s.known.Note(state)

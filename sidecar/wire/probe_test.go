@@ -8,6 +8,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
@@ -24,7 +25,7 @@ func unconnected(t testing.TB) *session {
 	}
 	s := newSession(server, silent{})
 	t.Cleanup(s.end)
-	s.talk.status = protocol.StatusIdle
+	s.talk.Begin(protocol.StatusIdle)
 	return s
 }
 
@@ -51,19 +52,19 @@ func (s *session) receive(t testing.TB, b []byte) []byte {
 func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
-	s.talk.pending.push(expectRow)
+	s.talk.OweRow()
 	fatal := protocol.ErrorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
 	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
 		t.Errorf("the client sees %q", shown)
 	}
 	s = unconnected(t)
-	s.talk.pending.push(expectRow)
+	s.talk.OweRow()
 	refused := join(protocol.ErrorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := probe.ParseAnswer(<-s.found, nil); state != nil || s.talk.pending.len() > 0 {
-		t.Errorf("a failed probe found %+v; %d answers are still expected", state, s.talk.pending.len())
+	if state := probe.ParseAnswer(<-s.found, nil); state != nil || s.talk.Owed() {
+		t.Errorf("a failed probe found %+v; something is still owed: %v", state, s.talk.Owed())
 	}
 }
 
@@ -73,14 +74,14 @@ func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &answer.Capture{SizeMax: 1 << 20}
-	s.talk.pending.push(expect{kind: expectQuery, harmless: true, capture: c})
+	s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true, Capture: c})
 	answer := join(protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
 		protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00")), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, answer); string(shown) != string(answer) {
 		t.Errorf("the client sees %s", show(shown))
 	}
-	if c.Whole() || !s.talk.dirty {
-		t.Errorf("the answer was kept: %v, the session counts as known: %v", c.Whole(), !s.talk.dirty)
+	if c.Whole() || s.talk.Clean() {
+		t.Errorf("the answer was kept: %v, the session counts as known: %v", c.Whole(), s.talk.Clean())
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 // obstacle says why nothing can be served at this moment, whatever is asked. If
 // there is nothing in the way, it also takes in what is known of the session.
 func (s *session) obstacle() string {
-	now := s.talk.standing()
-	if now.reason != "" {
-		return now.reason
+	now := s.talk.Standing()
+	if now.Reason != "" {
+		return now.Reason
 	}
-	s.known.NoteChanged(now.dirty)
-	s.changesSeen = now.changes
-	s.wasShown = s.wasShown || now.shown
+	s.known.NoteChanged(now.Dirty)
+	s.changesSeen = now.Changes
+	s.wasShown = s.wasShown || now.Shown
 	return ""
 }
 
@@ -57,7 +57,7 @@ func (s *session) handleQuery(unit []byte) error {
 	obstacle := s.obstacle()
 	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	wellFormed := ok && len(rest) == 0
-	if obstacle == "" && wellFormed && !s.talk.midGroup() && s.servable() {
+	if obstacle == "" && wellFormed && !s.talk.MidGroup() && s.servable() {
 		s.keyOfQuery(text)
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
@@ -123,10 +123,10 @@ func (s *session) answerCancelled() error {
 	}
 	s.out = append(s.out, cancelledResponse...)
 	switch {
-	case s.talk.midGroup():
+	case s.talk.MidGroup():
 		return s.endOpenGroup()
 	case s.block.Held:
-		s.talk.failBlock(true)
+		s.talk.FailBlock(true)
 		s.out = append(s.out, protocol.ReadyFailed...)
 	default:
 		s.out = append(s.out, protocol.ReadyIdle...)
@@ -148,7 +148,7 @@ func (s *session) appendBody(body []byte) error {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	if s.talk.left.Load() {
+	if s.talk.Left() {
 		return errDone
 	}
 	_, err := s.client.Write(body)

@@ -6,7 +6,7 @@ import "github.com/freshet/freshet/sidecar/internal/statements"
 // the client, and waits for it. Nothing else may be owed, and mayProbe must hold.
 // row is nil if the query failed; answered is false if the session ends instead.
 func (s *session) askRow(query []byte) (row []byte, answered bool) {
-	s.talk.oweRow()
+	s.talk.OweRow()
 	s.statements.SimpleQuery(statements.AskedHere)
 	s.server.counters.UpstreamProbes.Add(1)
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {

@@ -46,7 +46,7 @@ func (s *session) renewPlans() string {
 		if !s.plannedBefore(&s.plan.requests[i]) {
 			continue
 		}
-		if s.talk.midGroup() {
+		if s.talk.MidGroup() {
 			return reasons.OpenGroup
 		}
 		if !s.mayProbe() {

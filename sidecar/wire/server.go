@@ -214,7 +214,7 @@ func (s *Server) Report() Report { return s.counters.report() }
 func (s *Server) SchemaChanged() {
 	s.verdicts.SchemaChanged()
 	s.sessions.each(func(c *session) {
-		c.talk.soil() // by a reload of the configuration
+		c.talk.Soil() // by a reload of the configuration
 	})
 }
 

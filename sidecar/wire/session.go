@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
@@ -46,11 +47,11 @@ type session struct {
 	downstream       // of the goroutine that reads the client
 	relay      relay // of the goroutine that reads Postgres
 
-	writeMu sync.Mutex // held while writing to the client; taken before talk.mu
+	writeMu sync.Mutex // held while writing to the client; taken before the lock of talk
 	quiet   quietness
 
 	// talk is shared by both goroutines: see there.
-	talk conversation
+	talk *conversation.Conversation
 	// found receives the row that was asked for, nil if that failed.
 	found chan []byte
 	// cancels is for whoever passes a cancel request.
@@ -95,7 +96,7 @@ type downstream struct {
 	// and may not have succeeded yet.
 	opening bool
 	reading readRun
-	// changesSeen is talk.changes as of when nothing was owed last.
+	// changesSeen is the number of changes (conversation.Standing) as of when nothing was owed last.
 	changesSeen uint64
 	// upstreamAt is when Postgres was last sent something, kept only where
 	// idle_session_timeout is set.
@@ -104,13 +105,12 @@ type downstream struct {
 
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
-	c := &session{
+	return &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
 		downstream: downstream{in: transport.NewBuffer(client)},
+		talk:       conversation.New(),
 		found:      make(chan []byte, 1),
 	}
-	c.talk.room.L = &c.talk.mu
-	return c
 }
 
 // state is what the last probe found, nil before the first. While known does not hold, it
@@ -132,13 +132,13 @@ func (s *session) run() {
 	s.server.sessions.add(s)
 	defer s.server.sessions.remove(s)
 	if s.server.verdicts.Generation() != generation {
-		s.talk.soil() // SchemaChanged could not reach this session yet
+		s.talk.Soil() // SchemaChanged could not reach this session yet
 	}
 
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
 		_ = s.receiveFromPostgres() // however it ends, it has ended
-		s.talk.left.Store(true)
+		s.talk.Leave()
 		s.markLost()
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
@@ -168,7 +168,7 @@ func (s *session) logLife() (ended func()) {
 func (s *session) hangUp() {
 	s.client.HangUp()
 	s.up.HangUp()
-	s.talk.close()
+	s.talk.Close()
 }
 
 // Ends of a session: errLeft if its client has said goodbye, and may still read,
@@ -243,7 +243,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		return s.forwardQuery(unit, passage{}, nil) == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
-			s.talk.owe(expect{kind: expectCopyEnd})
+			s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
 		}
 		return s.sendUpstream(unit) == nil
 	case protocol.UnitTerminate:
@@ -283,7 +283,7 @@ func (s *session) flushClient() error {
 	}
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	if s.talk.left.Load() {
+	if s.talk.Left() {
 		return errDone // nothing comes behind the last that Postgres has said
 	}
 	_, err := s.client.Write(s.out)
@@ -371,5 +371,5 @@ func (s *session) abandonCaptures() {
 			w.capture.Release(nil)
 		}
 	}
-	s.talk.abandon()
+	s.talk.Abandon()
 }

@@ -67,7 +67,7 @@ func (s *session) spares() bool {
 	}
 	r.reads++
 	r.spared++
-	s.talk.timing = &slot.Loading
+	s.talk.Time(&slot.Loading)
 	return true
 }
 
@@ -78,7 +78,7 @@ func (s *session) withholds(reason string) bool {
 	if reason != reasons.InTransaction || s.reading.spared == 0 {
 		return false
 	}
-	return !s.talk.changedSince(s.reading.since)
+	return !s.talk.ChangedSince(s.reading.since)
 }
 
 // noteWithheld counts such a statement if the cache could have answered it.

@@ -138,11 +138,11 @@ func (s *session) relayStartup(startup []byte) error {
 		}
 		switch message[0] {
 		case 'Z':
-			s.talk.begin(message[protocol.HeaderLength])
+			s.talk.Begin(message[protocol.HeaderLength])
 			ready := append([]byte(nil), message...)
 			in.Drop(len(message))
 			if protocol.IsReplication(startup) {
-				s.talk.mistrust()
+				s.talk.Mistrust()
 			} else if err := s.probeAtStart(in); err != nil {
 				return err
 			}
@@ -223,9 +223,9 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 	if _, err := s.up.Write(s.probeQuery(true, false)); err != nil {
 		return err
 	}
-	s.talk.oweRow()
+	s.talk.OweRow()
 	var partial relayed
-	for s.talk.owed() {
+	for s.talk.Owed() {
 		if err := in.Fill(); err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 	s.adopt(probe.ParseAnswer(<-s.found, nil))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
-	s.talk.show()
+	s.talk.Show()
 	s.server.follower.Wake()
 	return nil
 }

@@ -49,7 +49,7 @@ func (s *session) provideShown(unit []byte, asked shown) error {
 // SET Postgres knows of no such setting, and fails. Not in a transaction, whose first
 // snapshot would be taken by that.
 func (s *session) provideDemands() error {
-	if !s.talk.idle() {
+	if !s.talk.Idle() {
 		return nil
 	}
 	s.server.counters.UpstreamProbes.Add(1)

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"bytes"
-
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/description"
@@ -70,17 +68,5 @@ func (s *session) noteTold() {
 			p.unnamed = u
 		}
 		u.Told.Store(tells)
-	}
-}
-
-// noteDescription notes what Postgres says of the statement that a Describe is of; params
-// is the body of the ParameterDescription before.
-func (e *expect) noteDescription(kind byte, body, params []byte) {
-	var types []byte
-	if e.statement {
-		types = bytes.Clone(params)
-	}
-	if e.prepared != nil {
-		e.prepared.NoteDescription(description.New(description.OfRows(kind, body), types, true), e.hidden)
 	}
 }

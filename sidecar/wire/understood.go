@@ -15,7 +15,7 @@ import (
 //
 // What was understood holds for the schema that the analysis saw. So it is relied on only
 // while nothing else runs on the connection that may change one (see
-// conversation.undisturbed), and what others change is found out in time:
+// Conversation.Undisturbed), and what others change is found out in time:
 //
 //  1. an INSERT is known to run nothing of the user's;
 //  2. another client gives the table a trigger that changes the search_path; its event is
@@ -60,7 +60,7 @@ func (s *session) assume(generation uint64) {
 //
 // So asking for the state ends no assumption. Forced by TestAskingEndsNoAssumption.
 func (s *session) assumedWrongly() {
-	s.talk.soil()
+	s.talk.Soil()
 	s.known.NoteChanged(true)
 	s.statements.BeginEpoch()
 }
@@ -96,13 +96,13 @@ func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fen
 // them and nothing of the user's runs for any. Their wants have it then.
 func (s *session) understood() bool {
 	p := &s.plan
-	if p.reason != "" || len(p.wants) == 0 || s.talk.midGroup() || s.state() == nil || s.state().Standby != "" {
+	if p.reason != "" || len(p.wants) == 0 || s.talk.MidGroup() || s.state() == nil || s.state().Standby != "" {
 		return false
 	}
 	if !s.server.follower.State().Reported() || !s.effectsKnown() {
 		return false // a look may lack a change of definitions that no event reports
 	}
-	if !s.talk.undisturbed() && !(s.asksBeforeWrite() && s.effectsKnown()) {
+	if !s.talk.Undisturbed() && !(s.asksBeforeWrite() && s.effectsKnown()) {
 		return false
 	}
 	for i := range p.wants {
@@ -135,7 +135,7 @@ const doubtedMax = 8
 
 // asksBeforeWrite makes the session's state known before a write, once in a while.
 func (s *session) asksBeforeWrite() bool {
-	if s.doubted++; s.doubted < doubtedMax || !s.talk.nothingOpen() {
+	if s.doubted++; s.doubted < doubtedMax || !s.talk.NothingOpen() {
 		return false
 	}
 	s.doubted = 0
@@ -147,8 +147,8 @@ func (s *session) asksBeforeWrite() bool {
 func (s *session) effectOfWant(w *want) *shapes.Effect {
 	switch {
 	case w.describes:
-		return noEffect
-	case !w.parsed && (!w.prepared.Accepted.Load() || s.talk.owed() || s.talk.namesDoubtful.Load()):
+		return shapes.NoEffect
+	case !w.parsed && (!w.prepared.Accepted.Load() || s.talk.Owed() || s.talk.NamesDoubtful()):
 		return nil
 	}
 	return s.effectKnown(w.prepared.Statement)
@@ -162,7 +162,7 @@ func (s *session) effectKnown(statement *statements.Statement) *shapes.Effect {
 		control = block.ParseControl(statement.SQL)
 	}
 	if control.Kind != block.None {
-		return noEffect
+		return shapes.NoEffect
 	}
 	if !analysis.MayHaveEffect(statement.SQL) {
 		return nil

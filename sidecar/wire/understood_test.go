@@ -290,9 +290,9 @@ func TestAskingEndsNoAssumption(t *testing.T) {
 		t.Fatal("what was parsed counts no more, and nothing is wrong")
 	}
 	s.server.verdicts.SchemaChanged() // the event of the trigger is received
-	if s.assumptionHolds() || s.statements.ReadsNow(parsed) || s.talk.clean() {
+	if s.assumptionHolds() || s.statements.ReadsNow(parsed) || s.talk.Clean() {
 		t.Errorf("after a wrong assumption the state holds: %v, what was parsed counts: %v, the session is clean: %v",
-			s.known.Holds(), s.statements.ReadsNow(parsed), s.talk.clean())
+			s.known.Holds(), s.statements.ReadsNow(parsed), s.talk.Clean())
 	}
 	s.adopt(&probe.State{ParseTime: digest.Of([]byte("a"))})
 	if !s.assumptionHolds() {

@@ -3,7 +3,9 @@ package wire
 import (
 	"strings"
 
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -56,12 +58,12 @@ func (s *session) noteUnseen() {
 
 // catchUp has Postgres know what was done here, before a unit that may change something.
 func (s *session) catchUp() error {
-	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.midGroup() {
+	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.MidGroup() {
 		return err
 	}
 	m := s.certain()
 	settled, err := s.awaitSettled()
-	if err != nil || !settled || s.talk.transactionStatus() != protocol.StatusIdle {
+	if err != nil || !settled || s.talk.TransactionStatus() != protocol.StatusIdle {
 		return err
 	}
 	for _, unseen := range s.statements.TakeUnseen(s.meaning()) {
@@ -78,17 +80,17 @@ func (s *session) catchUp() error {
 func (s *session) sendUse(unseen statements.Unseen, m *statements.Meaning) error {
 	name, p := unseen.Name, unseen.Prepared
 	s.statements.LookedAtUnder(p, m)
-	e := expect{kind: expectDescribe, hidden: true, quiet: true, statement: true, prepared: p}
+	e := conversation.Expectation{Kind: conversation.Describe, Hidden: true, Quiet: true, Statement: true, Prepared: p}
 	message := protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})
 	if unseen.Use == statements.Executed && !strings.Contains(p.Statement.SQL, "$") {
 		s.statements.PlannedUnder(p, m)
-		e = expect{kind: expectBind, hidden: true, quiet: true, prepared: p, effect: noEffect}
+		e = conversation.Expectation{Kind: conversation.Bind, Hidden: true, Quiet: true, Prepared: p, Effect: shapes.NoEffect}
 		message = protocol.AppendMessage(nil, 'B', []byte{0}, []byte(name), make([]byte, 1+2*3))
 	}
-	s.talk.owe(e)
+	s.talk.Owe(e)
 	if err := s.sendUpstream(message); err != nil {
 		return err
 	}
-	s.expectUnit(expect{kind: expectSync, hidden: true, quiet: true, harmless: true, showsNothing: true})
+	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Quiet: true, Harmless: true, ShowsNothing: true})
 	return s.sendUpstream(syncMessage)
 }

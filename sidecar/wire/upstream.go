@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
@@ -15,7 +16,7 @@ const wholeMessageMax = 8 << 10
 type relayed struct {
 	left  int // bytes still to come
 	kind  byte
-	heard heard
+	heard conversation.Heard
 }
 
 // relay is what is on its way from Postgres to the client. It belongs to the upstream
@@ -33,9 +34,9 @@ func (s *session) relayHeld() (more bool, err error) {
 	if len(held) == 0 {
 		return false, nil
 	}
-	// Who holds talk.mu may find that nothing is owed any more: the client's turn to be
+	// Who locks the conversation may find that nothing is owed any more: the client's turn to be
 	// written to is taken before, so that these bytes stay ahead of it. Only in this
-	// order, or a client that does not read would hold up those who need talk.mu, the
+	// order, or a client that does not read would hold up those who need that lock, the
 	// follower among them.
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
@@ -49,15 +50,15 @@ func (s *session) relayHeld() (more bool, err error) {
 		s.relay.scratch = shown
 	}
 	s.relay.in.Drop(n)
-	return n < len(held) || s.relay.partial.left > 0 || s.talk.left.Load(), nil
+	return n < len(held) || s.relay.partial.left > 0 || s.talk.Left(), nil
 }
 
 // take deals with the messages in held: it reports how many bytes it took and
 // what of them the client is to see, which is a part of held unless something
 // in between is hidden; then it is gathered in scratch.
 func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, shown []byte) {
-	s.talk.mu.Lock()
-	defer s.talk.mu.Unlock()
+	s.talk.Lock()
+	defer s.talk.Unlock()
 	whole := true // everything so far is shown
 	hide := func(upTo int) {
 		if whole {
@@ -70,19 +71,19 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 		if len(piece) == 0 {
 			break
 		}
-		if h.capture != nil {
-			h.capture.Add(kind, piece)
+		if h.Capture != nil {
+			h.Capture.Add(kind, piece)
 		}
-		if h.action != forward {
+		if h.Action != conversation.Forward {
 			hide(n)
-			scratch = append(scratch, h.instead...)
+			scratch = append(scratch, h.Instead...)
 		} else if !whole {
 			scratch = append(scratch, piece...)
 		}
 		n += len(piece)
 	}
 	s.markLocked()
-	s.talk.makeRoomLocked()
+	s.talk.MakeRoomLocked()
 	if whole {
 		return n, held[:n]
 	}
@@ -91,7 +92,7 @@ func (s *session) take(held []byte, partial *relayed, scratch []byte) (n int, sh
 
 // nextPieceLocked takes one message, or a piece of a long one, and has the conversation
 // say what it means. An empty piece means that more must be read.
-func (s *session) nextPieceLocked(held []byte, partial *relayed) (piece []byte, kind byte, h heard) {
+func (s *session) nextPieceLocked(held []byte, partial *relayed) (piece []byte, kind byte, h conversation.Heard) {
 	if partial.left > 0 {
 		piece = held[:min(partial.left, len(held))]
 		partial.left -= len(piece)
@@ -99,18 +100,18 @@ func (s *session) nextPieceLocked(held []byte, partial *relayed) (piece []byte, 
 	}
 	length := protocol.MessageLength(held)
 	switch {
-	case !s.talk.understandsLocked(length):
-		return held, held[0], heard{}
+	case !s.talk.UnderstandsLocked(length):
+		return held, held[0], conversation.Heard{}
 	case length == 0, length > len(held) && length <= s.waitedForLocked():
-		return nil, 0, heard{}
+		return nil, 0, conversation.Heard{}
 	}
 	message := held[:min(length, len(held))]
-	h = s.talk.hearLocked(message[0], message[protocol.HeaderLength:])
-	if h.news != 0 {
-		s.takeInLocked(h.news)
+	h = s.talk.HearLocked(message[0], message[protocol.HeaderLength:])
+	if h.News != 0 {
+		s.takeInLocked(h.News)
 	}
 	if len(message) < length {
-		*partial = relayed{left: length - len(message), kind: message[0], heard: heard{action: h.action, capture: h.capture}}
+		*partial = relayed{left: length - len(message), kind: message[0], heard: conversation.Heard{Action: h.Action, Capture: h.Capture}}
 	}
 	return message, message[0], h
 }
@@ -118,27 +119,27 @@ func (s *session) nextPieceLocked(held []byte, partial *relayed) (piece []byte, 
 // waitedForLocked is the longest message that is waited for as a whole. What the sidecar
 // reads itself always is, if it fits into the buffer.
 func (s *session) waitedForLocked() int {
-	if s.talk.readsDueLocked() {
+	if s.talk.ReadsDueLocked() {
 		return transport.BufferLengthMax
 	}
 	return wholeMessageMax
 }
 
-// takeInLocked deals with what became known by a message of Postgres. The conversation's
-// mu is held: whoever finds that nothing is owed finds all of this.
-func (s *session) takeInLocked(n news) {
-	if n&newsNotified != 0 {
+// takeInLocked deals with what became known by a message of Postgres. The conversation
+// is locked: whoever finds that nothing is owed finds all of this.
+func (s *session) takeInLocked(n conversation.News) {
+	if n&conversation.Notified != 0 {
 		// Who was notified of a commit must not be shown what was before it.
 		s.reads.Received(fence.Now())
 	}
-	if n&newsFailed != 0 {
+	if n&conversation.Failed != 0 {
 		s.server.counters.queries[Failed].Add(1)
 	}
-	if n&newsFound != 0 {
-		s.found <- s.talk.found
+	if n&conversation.Found != 0 {
+		s.found <- s.talk.FoundLocked()
 	}
-	if n&newsCaptured != 0 {
-		s.storeCaptures(s.talk.captured)
+	if n&conversation.Captured != 0 {
+		s.storeCaptures(s.talk.CapturedLocked())
 	}
 }
 

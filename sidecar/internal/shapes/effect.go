@@ -16,6 +16,9 @@ type Effect struct {
 	Generation uint64
 }
 
+// NoEffect is that of what writes nothing.
+var NoEffect = &Effect{}
+
 // effectOf is what a statement with this verdict, of a generation, may write. An
 // entry that depends on rows of a table has one of two tags of it, whichever rows they are.
 // Where row security does not apply to a reader, a plan of before may apply it.

@@ -1,4 +1,4 @@
-package wire
+package conversation
 
 import (
 	"testing"
@@ -41,12 +41,12 @@ func TestStanding(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{conversation: talking(), t: t}
+			s := &script{Conversation: talking(), t: t}
 			s.play(c.script)
-			if got := s.certain(); got != c.certain {
+			if got := s.Certain(); got != c.certain {
 				t.Errorf("%s: certain: %v, want %v", c.script, got, c.certain)
 			}
-			if got := s.standing(); got.reason != c.reason || got.reason == "" && got.dirty != s.dirty {
+			if got := s.Standing(); got.Reason != c.reason || got.Reason == "" && got.Dirty != s.dirty {
 				t.Errorf("%s: stands %+v, want %q", c.script, got, c.reason)
 			}
 		})
@@ -54,10 +54,10 @@ func TestStanding(t *testing.T) {
 }
 
 // What Postgres has shown the client is told of once; a part of a group that goes on may
-// show more at any time.
+// Show more at any time.
 func TestShownIsToldOfOnce(t *testing.T) {
 	t.Parallel()
-	s := &script{conversation: talking(), t: t}
+	s := &script{Conversation: talking(), t: t}
 	for _, c := range []struct {
 		script string
 		shown  bool
@@ -73,7 +73,7 @@ func TestShownIsToldOfOnce(t *testing.T) {
 		{"", false},
 	} {
 		s.play(c.script)
-		if got := s.standing().shown; got != c.shown {
+		if got := s.Standing().Shown; got != c.shown {
 			t.Errorf("behind %q shown is %v, want %v", c.script, got, c.shown)
 		}
 	}
@@ -83,22 +83,22 @@ func TestShownIsToldOfOnce(t *testing.T) {
 func TestProbeBetweenChanges(t *testing.T) {
 	t.Parallel()
 	c := talking()
-	changes := c.standing().changes
-	c.soil()
-	if c.clean() || !c.changedSince(changes) {
+	changes := c.Standing().Changes
+	c.Soil()
+	if c.Clean() || !c.ChangedSince(changes) {
 		t.Error("a change leaves the settings known")
 	}
-	c.beginProbe()
-	if !c.clean() {
+	c.BeginProbe()
+	if !c.Clean() {
 		t.Error("what was before the probe counts behind it")
 	}
-	c.soil()
-	if c.clean() {
+	c.Soil()
+	if c.Clean() {
 		t.Error("a change while the probe runs is lost")
 	}
-	c.beginProbe()
-	c.failProbe()
-	if c.clean() || c.standing().changes != changes+2 {
+	c.BeginProbe()
+	c.FailProbe()
+	if c.Clean() || c.Standing().Changes != changes+2 {
 		t.Error("a probe that fails leaves the settings known, or counts as a change")
 	}
 }
@@ -108,27 +108,27 @@ func TestStatementIsAccepted(t *testing.T) {
 	t.Parallel()
 	under := &statements.Meaning{Generation: 1}
 	for name, c := range map[string]struct {
-		due                       expect
+		due                       Expectation
 		script                    string
 		accepted, failed, noticed bool
 		means                     bool
 	}{
-		"a Parse":             {expect{kind: expectParse}, "1f", true, false, false, true},
-		"a Parse that fails":  {expect{kind: expectParse}, "Ef", false, false, false, false},
-		"the unnamed one's":   {expect{kind: expectParse, change: &statements.Change{}}, "Ef", false, true, false, false},
-		"with a notice":       {expect{kind: expectParse}, "Nf 1f", true, false, true, true},
-		"a Bind":              {expect{kind: expectBind}, "2f", false, false, false, true},
-		"a Bind that fails":   {expect{kind: expectBind}, "Ef", false, false, false, false},
-		"a Bind and a notice": {expect{kind: expectBind}, "Nf 2f", false, false, true, true},
-		"of another message":  {expect{kind: expectBind}, "1f", false, false, false, false},
+		"a Parse":             {Expectation{Kind: Parse}, "1f", true, false, false, true},
+		"a Parse that fails":  {Expectation{Kind: Parse}, "Ef", false, false, false, false},
+		"the unnamed one's":   {Expectation{Kind: Parse, Change: &statements.Change{}}, "Ef", false, true, false, false},
+		"with a notice":       {Expectation{Kind: Parse}, "Nf 1f", true, false, true, true},
+		"a Bind":              {Expectation{Kind: Bind}, "2f", false, false, false, true},
+		"a Bind that fails":   {Expectation{Kind: Bind}, "Ef", false, false, false, false},
+		"a Bind and a notice": {Expectation{Kind: Bind}, "Nf 2f", false, false, true, true},
+		"of another message":  {Expectation{Kind: Bind}, "1f", false, false, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{conversation: talking(), t: t}
+			s := &script{Conversation: talking(), t: t}
 			p := &statements.Prepared{}
 			e := c.due
-			e.prepared, e.meaning = p, under
-			s.owe(e)
+			e.Prepared, e.Meaning = p, under
+			s.Owe(e)
 			s.play(c.script)
 			if p.Accepted.Load() != c.accepted || p.Failed.Load() != c.failed || p.Noticed.Load() != c.noticed || (p.Meaning.Load() == under) != c.means {
 				t.Errorf("accepted %v, failed %v, noticed %v, under %v", p.Accepted.Load(), p.Failed.Load(), p.Noticed.Load(), p.Meaning.Load())
@@ -140,7 +140,7 @@ func TestStatementIsAccepted(t *testing.T) {
 // A question's answer is its row, nothing if it failed, whatever was asked before.
 func TestQuestionFindsItsRow(t *testing.T) {
 	t.Parallel()
-	s := &script{conversation: talking(), t: t}
+	s := &script{Conversation: talking(), t: t}
 	for words, found := range map[string]bool{"+R Th Dh Ch ZIh": true, "+R Th Ch ZIh": false, "+R Eh ZIh": false, "+R Th Dh Eh ZIh": false} {
 		s.play(words)
 		if (s.found != nil) != found {
@@ -156,9 +156,9 @@ func TestTimeOfAUnit(t *testing.T) {
 		"+Q.n Cf ZIf": true, "+Q.n Ef ZIf": false, "+Q.n Cf": false, "+R Th Dh Ch ZIh +Q.n Cf ZIf": true, "+Q.hn Ch ZIh": false,
 		"+B +E +S.n 2f Cf ZIf": true, "+B +E +S.n Ef ZIf": false,
 	} {
-		s := &script{conversation: talking(), t: t}
+		s := &script{Conversation: talking(), t: t}
 		var took shapes.Average
-		s.timing = &took
+		s.Time(&took)
 		s.play(words)
 		if (took.Get() != 0) != timed {
 			t.Errorf("%s: took %v", words, took.Get())
@@ -169,7 +169,7 @@ func TestTimeOfAUnit(t *testing.T) {
 func TestReadyForQueryOfNobodysFormat(t *testing.T) {
 	t.Parallel()
 	c := talking()
-	c.oweUnit(expect{kind: expectQuery})
+	c.OweUnit(Expectation{Kind: Query})
 	if c.hear('Z', []byte{protocol.StatusIdle, protocol.StatusIdle}); !c.mistrusted {
 		t.Error("a status of two bytes is understood")
 	}

@@ -1,64 +1,25 @@
-package wire
+package conversation
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 	"testing/synctest"
-
-	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
-
-func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := unconnected(t)
-		for range pendingMax {
-			s.talk.owe(expect{kind: expectClose})
-		}
-		waited := make(chan struct{})
-		go func() {
-			s.expectUnit(expect{kind: expectSync})
-			close(waited)
-		}()
-		synctest.Wait()
-		select {
-		case <-waited:
-			t.Fatal("more is expected than there is room for")
-		default:
-		}
-		// No ReadyForQuery: the Sync that would bring it is what waits.
-		s.receive(t, []byte(protocol.CloseComplete))
-		<-waited
-	})
-}
-
-// A connection that is passed through unread, such as one for replication, gets
-// every byte as it comes, wherever the reads end.
-func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
-	t.Parallel()
-	s := unconnected(t)
-	s.talk.mistrusted = true
-	sent := bytes.Repeat(protocol.AppendMessage(nil, 'W', []byte("0123456789")), 50)
-	if got := s.pass(t, sent, 7); !bytes.Equal(got, sent) {
-		t.Errorf("%d of %d bytes reached the client", len(got), len(sent))
-	}
-}
 
 // Who waits for what Postgres owes goes on when it is heard, and no sooner.
 func TestWaits(t *testing.T) {
 	t.Parallel()
-	answers := func(c *conversation) (string, error) { return "", c.awaitAnswers() }
-	settled := func(c *conversation) (string, error) {
-		ok, err := c.awaitSettled()
+	answers := func(c *Conversation) (string, error) { return "", c.AwaitAnswers() }
+	settled := func(c *Conversation) (string, error) {
+		ok, err := c.AwaitSettled()
 		return map[bool]string{true: "settled", false: "not settled"}[ok], err
 	}
-	opened := func(c *conversation) (string, error) {
-		unopened, err := c.awaitOpening()
+	opened := func(c *Conversation) (string, error) {
+		unopened, err := c.AwaitOpening()
 		return map[bool]string{true: "not opened", false: "opened"}[unopened], err
 	}
 	for name, c := range map[string]struct {
-		wait func(*conversation) (string, error)
+		wait func(*Conversation) (string, error)
 		// before is played before the wait, during while it lasts, and last is what
 		// ends it.
 		before, during, last string
@@ -82,13 +43,13 @@ func TestWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{conversation: talking(), t: t}
+				s := &script{Conversation: talking(), t: t}
 				s.play(c.before)
 				var got string
 				var err error
 				waited := false
 				go func() {
-					got, err = c.wait(s.conversation)
+					got, err = c.wait(s.Conversation)
 					waited = true
 				}()
 				synctest.Wait()
@@ -110,31 +71,31 @@ func TestWaits(t *testing.T) {
 // Who waits for what will not be heard any more is let go when the session ends.
 func TestWaitsEndWithTheSession(t *testing.T) {
 	t.Parallel()
-	for name, wait := range map[string]func(*conversation) error{
-		"answers": (*conversation).awaitAnswers,
-		"settled": func(c *conversation) error { _, err := c.awaitSettled(); return err },
-		"opening": func(c *conversation) error { _, err := c.awaitOpening(); return err },
-		"room": func(c *conversation) error {
-			for range pendingMax {
-				c.owe(expect{kind: expectClose})
+	for name, wait := range map[string]func(*Conversation) error{
+		"answers": (*Conversation).AwaitAnswers,
+		"settled": func(c *Conversation) error { _, err := c.AwaitSettled(); return err },
+		"opening": func(c *Conversation) error { _, err := c.AwaitOpening(); return err },
+		"room": func(c *Conversation) error {
+			for range OwedMax {
+				c.Owe(Expectation{Kind: Close})
 			}
-			c.oweUnit(expect{kind: expectSync})
-			return errDone
+			c.OweUnit(Expectation{Kind: Sync})
+			return ErrClosed
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{conversation: talking(), t: t}
+				s := &script{Conversation: talking(), t: t}
 				s.play("+O +Q +S.hn")
 				ended := make(chan error, 1)
-				go func() { ended <- wait(s.conversation) }()
+				go func() { ended <- wait(s.Conversation) }()
 				synctest.Wait()
 				if len(ended) > 0 {
 					t.Error("it has not waited")
 				}
-				s.close()
-				if err := <-ended; !errors.Is(err, errDone) {
+				s.Close()
+				if err := <-ended; !errors.Is(err, ErrClosed) {
 					t.Errorf("it ends with %v", err)
 				}
 			})

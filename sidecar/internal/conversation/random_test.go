@@ -1,4 +1,4 @@
-package wire
+package conversation
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func TestRandomConversations(t *testing.T) {
 // sentMessage is one on its way to Postgres.
 type sentMessage struct {
 	letter byte
-	expect expect
+	expect Expectation
 	// fate says what becomes of it: skipped, failed, or done.
 	fate string
 	// copies is set on what asks for data.
@@ -56,7 +56,7 @@ type play struct {
 	t      *testing.T
 	seed   uint64
 	random *rand.Rand
-	talk   *conversation
+	talk   *Conversation
 	log    []string
 
 	all       []*sentMessage // sent, in order
@@ -98,41 +98,41 @@ func (p *play) send() {
 	switch {
 	case p.copyEnds > 0: // nobody sends anything else meanwhile
 		p.copyEnds--
-		p.owe('c', expect{kind: expectCopyEnd})
+		p.owe('c', Expectation{Kind: CopyEnd})
 		return
 	case !p.groupSent && p.chance(3):
-		m := p.owe('Q', expect{kind: expectQuery, harmless: p.chance(2), capture: p.capture()})
+		m := p.owe('Q', Expectation{Kind: Query, Harmless: p.chance(2), Capture: p.capture()})
 		m.copies = p.chance(4)
 		if m.copies {
 			p.copyEnds = 1
 		}
 		return
 	case !p.groupSent && p.chance(8):
-		p.owe('Q', expect{kind: expectQuery, hidden: true, harmless: true})
+		p.owe('Q', Expectation{Kind: Query, Hidden: true, Harmless: true})
 		return
 	}
 	p.groupSent = true
 	switch p.random.IntN(8) {
 	case 0:
-		p.owe('P', expect{kind: expectParse, prepared: &statements.Prepared{}, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
+		p.owe('P', Expectation{Kind: Parse, Prepared: &statements.Prepared{}, Change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 1:
-		p.owe('P', expect{kind: expectParse, hidden: true, prepared: &statements.Prepared{}, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
+		p.owe('P', Expectation{Kind: Parse, Hidden: true, Prepared: &statements.Prepared{}, Change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 2:
-		p.owe('B', expect{kind: expectBind})
+		p.owe('B', Expectation{Kind: Bind})
 	case 3:
-		p.owe('D', expect{kind: expectDescribe, statement: p.chance(2)})
+		p.owe('D', Expectation{Kind: Describe, Statement: p.chance(2)})
 	case 4, 5:
-		m := p.owe('E', expect{kind: expectExecute, capture: p.capture()})
+		m := p.owe('E', Expectation{Kind: Execute, Capture: p.capture()})
 		if m.copies = p.chance(5); m.copies {
 			for range p.random.IntN(3) {
-				p.owe('S', expect{kind: expectSync, harmless: p.chance(2)}) // ignored, unless it fails before
+				p.owe('S', Expectation{Kind: Sync, Harmless: p.chance(2)}) // ignored, unless it fails before
 			}
 			p.copyEnds = 1
 		}
 	case 6:
-		p.owe('C', expect{kind: expectClose, change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
+		p.owe('C', Expectation{Kind: Close, Change: &statements.Change{Name: fmt.Sprint(len(p.all))}})
 	case 7:
-		p.owe('S', expect{kind: expectSync, harmless: p.chance(2)})
+		p.owe('S', Expectation{Kind: Sync, Harmless: p.chance(2)})
 		p.groupSent = false
 	}
 }
@@ -144,15 +144,15 @@ func (p *play) capture() *answer.Capture {
 	return &answer.Capture{SizeMax: 1 << 20}
 }
 
-func (p *play) owe(letter byte, e expect) *sentMessage {
+func (p *play) owe(letter byte, e Expectation) *sentMessage {
 	m := &sentMessage{letter: letter, expect: e}
-	p.log = append(p.log, fmt.Sprintf("sent     %c hidden=%v harmless=%v %v", letter, e.hidden, e.harmless, len(p.all)))
+	p.log = append(p.log, fmt.Sprintf("sent     %c hidden=%v harmless=%v %v", letter, e.Hidden, e.Harmless, len(p.all)))
 	p.all = append(p.all, m)
 	p.underWay = append(p.underWay, m)
 	if e.endsUnit() {
-		p.talk.oweUnit(e)
+		p.talk.OweUnit(e)
 	} else {
-		p.talk.owe(e)
+		p.talk.Owe(e)
 	}
 	return m
 }
@@ -172,7 +172,7 @@ func (p *play) deal() {
 	switch {
 	case n.copying != nil && m.letter == 'S':
 		m.fate = "ignored"
-		n.copying.ignored = n.copying.ignored || !m.expect.harmless
+		n.copying.ignored = n.copying.ignored || !m.expect.Harmless
 	case n.copying != nil: // the end of the data
 		of := n.copying
 		n.copying = nil
@@ -212,7 +212,7 @@ func (p *play) answerTo(m *sentMessage) {
 	case 'C':
 		p.answer(m, '3')
 	case 'D':
-		if m.expect.statement {
+		if m.expect.Statement {
 			p.answer(m, 't')
 		}
 		p.answer(m, []byte("Tn")[p.random.IntN(2)])
@@ -273,17 +273,17 @@ func (p *play) hear() {
 	p.log = append(p.log, fmt.Sprintf("heard    %c of %v", a.letter, slices.Index(p.all, a.of)))
 	h := p.talk.hear(a.letter, a.body)
 	want := "f"
-	if a.of != nil && a.of.expect.hidden && (a.letter != 'E' && a.letter != 'N' || a.of.letter == 'Q') {
+	if a.of != nil && a.of.expect.Hidden && (a.letter != 'E' && a.letter != 'N' || a.of.letter == 'Q') {
 		want = "h"
 	}
 	if h.becomes() != want || p.talk.mistrusted {
 		p.t.Errorf("%c of %v becomes %s, want %s; mistrusted: %v", a.letter, slices.Index(p.all, a.of), h.becomes(), want, p.talk.mistrusted)
 	}
-	if a.of != nil && a.letter == 'D' && h.capture != a.of.expect.capture {
+	if a.of != nil && a.letter == 'D' && h.Capture != a.of.expect.Capture {
 		p.t.Errorf("a row of %v is captured elsewhere", slices.Index(p.all, a.of))
 	}
 	p.kept = p.kept[:0]
-	if h.news&newsCaptured != 0 {
+	if h.News&Captured != 0 {
 		for _, c := range p.talk.captured {
 			if c.Whole() {
 				p.kept = append(p.kept, c)
@@ -310,11 +310,11 @@ func (p *play) compareGroup(a answerOf) {
 		return
 	}
 	var keep []*answer.Capture
-	p.dirty = p.dirty || !a.of.expect.harmless
+	p.dirty = p.dirty || !a.of.expect.Harmless
 	for _, m := range p.group {
 		p.dirty = p.dirty || m.ignored
-		if m.expect.capture != nil && m.ended == 1 && !m.copies && !p.spoiled {
-			keep = append(keep, m.expect.capture)
+		if m.expect.Capture != nil && m.ended == 1 && !m.copies && !p.spoiled {
+			keep = append(keep, m.expect.Capture)
 		}
 	}
 	if !slices.Equal(p.kept, keep) {
@@ -323,7 +323,7 @@ func (p *play) compareGroup(a answerOf) {
 	if p.talk.dirty != p.dirty {
 		p.t.Errorf("something may have changed: %v, want %v", p.talk.dirty, p.dirty)
 	}
-	p.talk.beginProbe()
+	p.talk.BeginProbe()
 	p.group, p.spoiled, p.dirty = nil, false, false
 }
 
@@ -333,26 +333,26 @@ func (p *play) finish() {
 		p.send()
 	}
 	p.groupSent = false
-	p.owe('S', expect{kind: expectSync})
+	p.owe('S', Expectation{Kind: Sync})
 	for len(p.underWay) > 0 {
 		p.deal()
 	}
 	for len(p.answers) > 0 && !p.t.Failed() {
 		p.hear()
 	}
-	if p.talk.owed() || p.talk.skipping || p.talk.copying {
+	if p.talk.Owed() || p.talk.skipping || p.talk.copying {
 		p.t.Errorf("all is answered, and %d are owed; skipping: %v, copying: %v", p.talk.pending.len(), p.talk.skipping, p.talk.copying)
 	}
 	var undone, skipped []string
-	for _, c := range p.talk.takeUndone() {
+	for _, c := range p.talk.TakeUndone() {
 		undone = append(undone, c.Name)
 	}
 	for _, m := range p.all {
-		if m.expect.change != nil && (m.fate == "skipped" || m.fate == "failed") {
-			skipped = append(skipped, m.expect.change.Name)
+		if m.expect.Change != nil && (m.fate == "skipped" || m.fate == "failed") {
+			skipped = append(skipped, m.expect.Change.Name)
 		}
-		if m.letter == 'P' && m.expect.prepared.Accepted.Load() != (m.fate == "done") {
-			p.t.Errorf("Parse %s is %s, and accepted: %v", m.expect.change.Name, m.fate, !(m.fate == "done"))
+		if m.letter == 'P' && m.expect.Prepared.Accepted.Load() != (m.fate == "done") {
+			p.t.Errorf("Parse %s is %s, and accepted: %v", m.expect.Change.Name, m.fate, !(m.fate == "done"))
 		}
 	}
 	slices.Sort(undone)

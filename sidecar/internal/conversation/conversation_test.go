@@ -1,4 +1,4 @@
-package wire
+package conversation
 
 import (
 	"slices"
@@ -11,17 +11,17 @@ import (
 )
 
 // talking is a conversation of a connection on which nothing was said yet.
-func talking() *conversation {
-	c := &conversation{status: protocol.StatusIdle}
-	c.room.L = &c.mu
+func talking() *Conversation {
+	c := New()
+	c.Begin(protocol.StatusIdle)
 	return c
 }
 
 // hear has a conversation hear one message of Postgres.
-func (c *conversation) hear(kind byte, body []byte) heard {
+func (c *Conversation) hear(kind byte, body []byte) Heard {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hearLocked(kind, body)
+	return c.HearLocked(kind, body)
 }
 
 // bodies are those of messages of Postgres that have to be understood, by their letters.
@@ -41,7 +41,7 @@ func said(letter byte) (kind byte, body []byte) {
 }
 
 // becomes tells what became of a message: f it is forwarded, h hidden, r replaced.
-func (h heard) becomes() string { return "fhr"[h.action : h.action+1] }
+func (h Heard) becomes() string { return "fhr"[h.Action : h.Action+1] }
 
 // Every message that Postgres can send, whatever is due. A cell tells what becomes of it,
 // as a capital letter if it also ends what was due; ! is a message that nobody
@@ -50,29 +50,29 @@ func TestEveryMessageWhateverIsDue(t *testing.T) {
 	t.Parallel()
 	const messages = "123tTnDCIsGWHdcVZNASEF~"
 	for name, row := range map[string]struct {
-		due   expect
+		due   Expectation
 		cells string // by messages
 	}{
-		"Parse":               {expect{kind: expectParse}, "F!!ffff!!!ffffff!fffFf!"},
-		"Bind":                {expect{kind: expectBind}, "!F!ffff!!!ffffff!fffFf!"},
-		"Describe, statement": {expect{kind: expectDescribe, statement: true}, "!!!fFFf!!!ffffff!fffFf!"},
-		"Describe, portal":    {expect{kind: expectDescribe}, "!!!fFFf!!!ffffff!fffFf!"},
-		"Execute":             {expect{kind: expectExecute}, "!!!ffffFFFffffff!fffFf!"},
-		"Close":               {expect{kind: expectClose}, "!!Fffff!!!ffffff!fffFf!"},
-		"Sync":                {expect{kind: expectSync}, "!!!ffff!!!ffffffFfffff!"},
-		"Query":               {expect{kind: expectQuery}, "!!!fffffffffffffFfffff!"},
-		"hidden Parse":        {expect{kind: expectParse, hidden: true}, "H!!hhhh!!!hhhhhh!fffFf!"},
-		"quiet Parse":         {expect{kind: expectParse, hidden: true, quiet: true}, "H!!hhhh!!!hhhhhh!hffHf!"},
-		"hidden Describe":     {expect{kind: expectDescribe, hidden: true, statement: true}, "!!!hHHh!!!hhhhhh!fffFf!"},
-		"hidden Close":        {expect{kind: expectClose, hidden: true}, "!!Hhhhh!!!hhhhhh!fffFf!"},
-		"hidden Sync":         {expect{kind: expectSync, hidden: true}, "!!!hhhh!!!hhhhhhHfffff!"},
-		"question":            {expectRow, "!!!hhhhhhhhhhhhhHhffhf!"},
-		"refused Bind":        {expect{kind: expectBind, instead: []byte("instead")}, "!F!ffff!!!ffffff!fffRf!"},
-		"opening Parse":       {expect{kind: expectParse, hidden: true, opens: true}, "H!!!!!!!!!!!!!!!!fffFf!"},
-		"opening Bind":        {expect{kind: expectBind, hidden: true, opens: true}, "!H!!!!!!!!!!!!!!!fffFf!"},
-		"opening Execute":     {expect{kind: expectExecute, hidden: true, opens: true}, "!!!!!!hH!!!!!!!!!fffFf!"},
-		"opening Close":       {expect{kind: expectClose, hidden: true, opens: true}, "!!H!!!!!!!!!!!!!!fffFf!"},
-		"nothing":             {expect{kind: expectCopyEnd}, "!!!!!!!!!!!!!!!!!FFFFF!"},
+		"Parse":               {Expectation{Kind: Parse}, "F!!ffff!!!ffffff!fffFf!"},
+		"Bind":                {Expectation{Kind: Bind}, "!F!ffff!!!ffffff!fffFf!"},
+		"Describe, statement": {Expectation{Kind: Describe, Statement: true}, "!!!fFFf!!!ffffff!fffFf!"},
+		"Describe, portal":    {Expectation{Kind: Describe}, "!!!fFFf!!!ffffff!fffFf!"},
+		"Execute":             {Expectation{Kind: Execute}, "!!!ffffFFFffffff!fffFf!"},
+		"Close":               {Expectation{Kind: Close}, "!!Fffff!!!ffffff!fffFf!"},
+		"Sync":                {Expectation{Kind: Sync}, "!!!ffff!!!ffffffFfffff!"},
+		"Query":               {Expectation{Kind: Query}, "!!!fffffffffffffFfffff!"},
+		"hidden Parse":        {Expectation{Kind: Parse, Hidden: true}, "H!!hhhh!!!hhhhhh!fffFf!"},
+		"quiet Parse":         {Expectation{Kind: Parse, Hidden: true, Quiet: true}, "H!!hhhh!!!hhhhhh!hffHf!"},
+		"hidden Describe":     {Expectation{Kind: Describe, Hidden: true, Statement: true}, "!!!hHHh!!!hhhhhh!fffFf!"},
+		"hidden Close":        {Expectation{Kind: Close, Hidden: true}, "!!Hhhhh!!!hhhhhh!fffFf!"},
+		"hidden Sync":         {Expectation{Kind: Sync, Hidden: true}, "!!!hhhh!!!hhhhhhHfffff!"},
+		"question":            {question, "!!!hhhhhhhhhhhhhHhffhf!"},
+		"refused Bind":        {Expectation{Kind: Bind, Instead: []byte("instead")}, "!F!ffff!!!ffffff!fffRf!"},
+		"opening Parse":       {Expectation{Kind: Parse, Hidden: true, opens: true}, "H!!!!!!!!!!!!!!!!fffFf!"},
+		"opening Bind":        {Expectation{Kind: Bind, Hidden: true, opens: true}, "!H!!!!!!!!!!!!!!!fffFf!"},
+		"opening Execute":     {Expectation{Kind: Execute, Hidden: true, opens: true}, "!!!!!!hH!!!!!!!!!fffFf!"},
+		"opening Close":       {Expectation{Kind: Close, Hidden: true, opens: true}, "!!H!!!!!!!!!!!!!!fffFf!"},
+		"nothing":             {Expectation{Kind: CopyEnd}, "!!!!!!!!!!!!!!!!!FFFFF!"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,16 +80,16 @@ func TestEveryMessageWhateverIsDue(t *testing.T) {
 			for _, letter := range []byte(messages) {
 				c := talking()
 				e := row.due
-				if e.kind == expectParse {
-					e.prepared, e.change = &statements.Prepared{}, &statements.Change{Name: "a"}
+				if e.Kind == Parse {
+					e.Prepared, e.Change = &statements.Prepared{}, &statements.Change{Name: "a"}
 				}
-				c.owe(e)
+				c.Owe(e)
 				h := c.hear(said(letter))
 				cell := h.becomes()
 				switch {
 				case c.mistrusted:
 					cell = "!"
-				case !c.owed():
+				case !c.Owed():
 					cell = strings.ToUpper(cell)
 				}
 				cells.WriteString(cell)
@@ -115,7 +115,7 @@ func TestEveryMessageWhateverIsDue(t *testing.T) {
 // says, by its letter, for ReadyForQuery with the status, and what becomes of it, such as
 // 1f or ZTf (see becomes). X is the end of a DEALLOCATE, L that of a LOAD.
 type script struct {
-	*conversation
+	*Conversation
 	t    *testing.T
 	sent byte // the last name given, from a on
 	// ended are the captures that have ended: k kept, s spoiled.
@@ -135,41 +135,41 @@ func (s *script) play(words string) {
 }
 
 func (s *script) send(letter byte, known string) {
-	e := expect{hidden: strings.Contains(known, "h"), quiet: strings.Contains(known, "q"), harmless: strings.Contains(known, "n"), inBlock: strings.Contains(known, "b")}
+	e := Expectation{Hidden: strings.Contains(known, "h"), Quiet: strings.Contains(known, "q"), Harmless: strings.Contains(known, "n"), InBlock: strings.Contains(known, "b")}
 	if strings.Contains(known, "k") {
-		e.capture = &answer.Capture{SizeMax: 1 << 10}
+		e.Capture = &answer.Capture{SizeMax: 1 << 10}
 	}
 	if strings.Contains(known, "r") {
-		e.instead = []byte("instead")
+		e.Instead = []byte("instead")
 	}
 	switch letter {
 	case '_':
-		s.leaveOpen(e.harmless)
+		s.LeaveOpen(e.Harmless)
 		return
 	case 'O':
-		s.beginOpening()
-		s.oweOpening()
+		s.BeginOpening()
+		s.OweOpening()
 		return
 	case 'R':
-		s.oweRow()
+		s.OweRow()
 		return
 	case 'S', 'Q':
-		e.kind = map[byte]expectKind{'S': expectSync, 'Q': expectQuery}[letter]
-		s.oweUnit(e)
+		e.Kind = map[byte]Kind{'S': Sync, 'Q': Query}[letter]
+		s.OweUnit(e)
 		return
 	}
-	e.kind = map[byte]expectKind{
-		'P': expectParse, 'B': expectBind, 'D': expectDescribe, 'd': expectDescribe, 'E': expectExecute, 'C': expectClose, 'c': expectCopyEnd,
+	e.Kind = map[byte]Kind{
+		'P': Parse, 'B': Bind, 'D': Describe, 'd': Describe, 'E': Execute, 'C': Close, 'c': CopyEnd,
 	}[letter]
-	e.statement = letter == 'D'
+	e.Statement = letter == 'D'
 	if letter == 'P' || letter == 'C' {
-		e.change = &statements.Change{Name: string('a' + s.sent)}
+		e.Change = &statements.Change{Name: string('a' + s.sent)}
 		s.sent++
 	}
 	if letter == 'P' {
-		e.prepared = &statements.Prepared{}
+		e.Prepared = &statements.Prepared{}
 	}
-	s.owe(e)
+	s.Owe(e)
 }
 
 func (s *script) say(word string) {
@@ -187,10 +187,10 @@ func (s *script) say(word string) {
 	if h.becomes() != want {
 		s.t.Errorf("%s: it becomes %s", word, h.becomes())
 	}
-	if kind == 'Z' && h.action == forward {
+	if kind == 'Z' && h.Action == Forward {
 		s.seen += string(body)
 	}
-	if h.news&newsCaptured != 0 {
+	if h.News&Captured != 0 {
 		for _, c := range s.captured {
 			if c.Whole() {
 				s.ended += "k"
@@ -201,9 +201,9 @@ func (s *script) say(word string) {
 		clear(s.captured)
 	}
 	s.mu.Lock()
-	s.acknowledgesLocked()
-	s.acknowledgedLocked()
-	s.makeRoomLocked()
+	s.UnmarkedLocked()
+	s.MarkedLocked()
+	s.MakeRoomLocked()
 	s.mu.Unlock()
 }
 
@@ -221,7 +221,7 @@ func (s *script) stands() string {
 	say(s.mistrusted, "mistrusted")
 	say(s.dirty, "dirty")
 	say(s.shown, "shown")
-	say(!s.written.nothing(), "written")
+	say(!s.written.Nothing(), "written")
 	say(s.beginning, "beginning")
 	say(s.unopened, "unopened")
 	say(s.blockHeld, "held")
@@ -232,7 +232,7 @@ func (s *script) stands() string {
 	say(s.ended != "", "captures:"+s.ended)
 	say(s.seen != "", "ready:"+s.seen)
 	undone := ""
-	for _, c := range s.takeUndone() {
+	for _, c := range s.TakeUndone() {
 		undone += c.Name
 	}
 	say(undone != "", "undone:"+undone)
@@ -394,7 +394,7 @@ func TestConversations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{conversation: talking(), t: t}
+			s := &script{Conversation: talking(), t: t}
 			s.play(c.script)
 			if got := s.stands(); got != c.stands {
 				t.Errorf("%s\nstands: %s\nwant:   %s", c.script, got, c.stands)

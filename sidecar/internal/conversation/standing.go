@@ -1,0 +1,105 @@
+package conversation
+
+import (
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
+
+// Standing is what the downstream side may rely on while nothing is owed.
+type Standing struct {
+	// Reason, unless empty, says why nothing can be answered at this moment.
+	Reason string
+	// Dirty is set if something may have changed the session's settings since the last
+	// probe, and Changes how often that was so.
+	Dirty   bool
+	Changes uint64
+	// Shown is set if Postgres has shown the client something since Standing was asked for last.
+	Shown bool
+}
+
+// Standing tells how things stand for a message that is to be answered now.
+func (c *Conversation) Standing() Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if reason := c.obstacleLocked(); reason != "" {
+		return Standing{Reason: reason}
+	}
+	// What a group has shown before its Sync, a description perhaps, counts too.
+	shown := c.shown || c.groupOpen
+	c.shown = false
+	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown}
+}
+
+// obstacleLocked says why nothing can be answered at this moment, whatever is asked.
+func (c *Conversation) obstacleLocked() string {
+	switch {
+	case c.mistrusted:
+		return reasons.Confused
+	case c.blockFailed:
+		return reasons.Failed
+	case c.groupOpen && (c.groupHarmful || c.skipping || c.pending.len() > 0):
+		return reasons.OpenGroup
+	case c.pending.len() > 0, len(c.undone) > 0: // what was believed of names is not certain
+		return reasons.Pipelined
+	case c.status == protocol.StatusFailed:
+		return reasons.Failed
+	case c.status != protocol.StatusIdle:
+		return reasons.InTransaction
+	}
+	return ""
+}
+
+// Owed reports whether Postgres owes an answer.
+func (c *Conversation) Owed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.len() > 0
+}
+
+// NothingOpen reports whether Postgres has answered everything, and is in no transaction.
+func (c *Conversation) NothingOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.len() == 0 && c.status == protocol.StatusIdle && !c.groupOpen && !c.unsettledLocked()
+}
+
+// Idle is IdleLocked for who does not hold the lock.
+func (c *Conversation) Idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.IdleLocked()
+}
+
+// IdleLocked reports whether the client is in the middle of nothing.
+func (c *Conversation) IdleLocked() bool {
+	return c.pending.len() == 0 && c.status == protocol.StatusIdle && !c.blockHeld
+}
+
+// TransactionStatus is the transaction state that Postgres knows of; 0 if that is not
+// certain.
+func (c *Conversation) TransactionStatus() byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mistrusted {
+		return 0
+	}
+	return c.status
+}
+
+// Certain reports whether Postgres will deal with a message that is sent now as soon as
+// it comes, and under the settings that the last probe found.
+func (c *Conversation) Certain() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.dirty && !c.mistrusted && !c.skipping && c.pending.len() == 0 && !(c.groupOpen && c.groupHarmful)
+}
+
+// Undisturbed reports whether all that was sent since Postgres was idle last is known to
+// leave settings and definitions as they were: then what is known of them holds for a
+// message that is sent now, in a transaction too.
+func (c *Conversation) Undisturbed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.dirty && !c.disturbed && !c.written.Definitions && !c.unsettledLocked() &&
+		c.pending.harmful == 0 && !(c.groupOpen && c.groupHarmful)
+}
