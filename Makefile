@@ -173,6 +173,11 @@ bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)
 	if [[ -z $$packages ]]; then echo 'there are no benchmarks'; exit 0; fi; \
 	set -x; FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -p 1 $$packages
 
+.PHONY: release
+release: go ## Make binaries, packages, images, chart and checksums in dist/
+	.ci/release
+	cd .ci/packages && go test ./...
+
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin dist
