@@ -4,7 +4,9 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/sassoftware/go-rpmutils"
 )
@@ -30,5 +32,17 @@ func unpack(file, directory string) error {
 	if err != nil {
 		return err
 	}
-	return rpm.ExpandPayload(directory)
+	if err := rpm.ExpandPayload(directory); err != nil {
+		return err
+	}
+	files, err := rpm.Header.GetFiles()
+	if err != nil {
+		return err
+	}
+	for _, file := range files { // the payload is expanded without their modes
+		if err := os.Chmod(filepath.Join(directory, file.Name()), fs.FileMode(file.Mode())&fs.ModePerm); err != nil {
+			return err
+		}
+	}
+	return nil
 }
