@@ -2,7 +2,6 @@ package wire
 
 import (
 	"github.com/freshet/freshet/invalidation/analysis"
-	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -144,43 +143,15 @@ func (s *session) hopeless(statement *statements.Statement) string {
 	return string(analysis.Prescreen(statement.SQL, standard))
 }
 
-// judged remembers the verdict on a statement, under one state and until the schema
-// changes. The zero value remembers none.
-type judged struct {
-	state    digest.Digest
-	slot     *shapes.Slot
-	verdict  *analysis.Verdict
-	literals []analysis.Literal
-}
-
-// judgedOf is what a statement remembers.
-func judgedOf(statement *statements.Statement) *judged {
-	j, ok := statement.Judged.(*judged)
-	if !ok {
-		j = &judged{}
-		statement.Judged = j
-	}
-	return j
-}
-
-// knownVerdict is verdicts.known for a statement, which remembers the answer.
+// knownVerdict is verdicts.Known for a statement, which remembers the answer.
 func (s *session) knownVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict) {
-	j := judgedOf(statement)
-	if j.verdict != nil && j.state == s.state().ID && s.server.verdicts.Current(j.slot) {
-		return j.slot, j.verdict
-	}
-	slot, verdict, literals := s.server.verdicts.Known(s.state(), statement.SQL, statement.ParamTypes)
-	*j = judged{}
-	if verdict != nil {
-		*j = judged{s.state().ID, slot, verdict, literals}
-	}
-	return slot, verdict
+	return s.server.verdicts.Recall(&statement.Judged, s.state(), statement.SQL, statement.ParamTypes)
 }
 
-// findVerdict is verdicts.find for a statement, if it does not remember the answer.
+// findVerdict is verdicts.Find for a statement, if it does not remember the answer.
 func (s *session) findVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
 	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
-		return slot, verdict, judgedOf(statement).literals
+		return slot, verdict, statement.Judged.Literals()
 	}
 	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
 }

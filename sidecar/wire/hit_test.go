@@ -99,7 +99,7 @@ func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 		statement, _ := c.statements.Intern([]byte(sql + "\x00\x00\x00"))
 		c.effectKnown(statement) // asks for it
 		s.allAnalysed()
-		if c.effectKnown(statement) == nil && judgedOf(statement).verdict == nil {
+		if _, verdict := c.knownVerdict(statement); verdict == nil {
 			t.Errorf("%s: no verdict", sql)
 		}
 		if n := testing.AllocsPerRun(100, func() { c.effectKnown(statement) }); n != 0 {

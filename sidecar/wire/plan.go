@@ -108,9 +108,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 	if query == nil {
 		query = &statements.Prepared{Statement: &statements.Statement{}}
 	}
-	j := judgedOf(query.Statement)
-	*j = judged{} // of the one before
-	*query.Statement = statements.Statement{SQL: string(text), Judged: j}
+	*query.Statement = statements.Statement{SQL: string(text)} // nothing is left of the one before
 	asked := want{prepared: query, bound: text, parsed: true}
 	*p = plan{simple: true, query: query, wants: append(p.wants[:0], asked), requests: p.requests[:0], executions: 1, portal: -1}
 	switch {

@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // Statement is the text and the declared parameter types of a Parse message:
@@ -23,8 +24,8 @@ type Statement struct {
 	KeepsSettings bool
 	Control       block.Control
 	refusal       refusal
-	// Judged is what the session remembers of its verdict; whoever has it sets it.
-	Judged any
+	// Judged is what it remembers of its verdict.
+	Judged shapes.Judged
 }
 
 // refusal remembers why a statement is not cacheable, under one state and until
