@@ -44,12 +44,18 @@ func Purge(ctx context.Context, conn *pgx.Conn, patterns []string) (names []stri
 			roots[t.Root] = true
 		}
 	}
+	slices.Sort(names)
+	return names, PurgeTables(ctx, conn, slices.Sorted(maps.Keys(roots)))
+}
+
+// PurgeTables ends every answer that depends on one of the tables, as PurgeAll does. roots
+// are the OIDs of the roots of their trees.
+func PurgeTables(ctx context.Context, conn *pgx.Conn, roots []uint32) error {
 	var tags []string
-	for _, root := range slices.Sorted(maps.Keys(roots)) {
+	for _, root := range roots {
 		tags = append(tags, fence.TableText(root), fence.WholesaleText(root))
 	}
-	slices.Sort(names)
-	return names, writePurge(ctx, conn, tags)
+	return writePurge(ctx, conn, tags)
 }
 
 // writePurge writes events with the tags, all of them or none.

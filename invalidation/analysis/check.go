@@ -186,7 +186,7 @@ func conclude(s *statement) (v *Verdict, err error) {
 	s.plain = s.isPlain()
 	s.checkRowSecurity()
 	s.check()
-	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs}
+	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs, Determined: s.precise && determined(s.query)}
 	s.checkParameters(v)
 	s.checkResult()
 	s.shareLiterals(v)

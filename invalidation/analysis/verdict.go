@@ -35,7 +35,9 @@ type Verdict struct {
 	// Effect is what the execution changes; nil if it may be anything. One that is
 	// cacheable changes nothing.
 	Effect *Effect
-	Wishes []Wish // columns that, watched, would give precise tags where Tags has whole tables
+	// Determined is set if a state of the database gives one set of rows, whatever the plan.
+	Determined bool
+	Wishes     []Wish // columns that, watched, would give precise tags where Tags has whole tables
 
 	template   Template
 	shared     bool   // the statement could be made a template of

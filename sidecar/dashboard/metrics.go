@@ -51,6 +51,9 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter := func(name, help string, read func(*Stats) uint64) {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *Stats) float64 { return float64(read(s)) }})
 	}
+	seconds := func(name, help string, read func(*Stats) float64) {
+		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, read})
+	}
 	gauge := func(name, help string, read func(*Stats) float64) {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, read})
 	}
@@ -85,6 +88,9 @@ func newCollector(statsFunc func() Stats) *collector {
 	gauge("freshet_outbox_oldest_seconds", "Age that no row of the outbox exceeds.", func(s *Stats) float64 { return s.Outbox.OldestSeconds })
 	gauge("freshet_watched_tables", "Tables whose changes are followed.", func(s *Stats) float64 { return float64(s.WatchedTables) })
 	gauge("freshet_watch_problems", "Problems that keep tables from being watched.", func(s *Stats) float64 { return float64(s.WatchProblems) })
+
+	byLabel(prometheus.CounterValue, "freshet_verify_total", "Hits that were to be compared with what Postgres says, by the result. Every stale is proven.", "result", func(s *Stats) map[string]float64 { return floats(s.Verify.Results) })
+	seconds("freshet_verify_seconds_total", "Time that was spent on comparing hits with Postgres, waits included.", func(s *Stats) float64 { return s.Verify.Seconds })
 
 	gauge("freshet_config_last_reload_successful", "0 if the configuration was read again last without being put in force.", func(s *Stats) float64 { return one(s.Config.Problem == "") })
 

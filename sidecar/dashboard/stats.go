@@ -86,6 +86,9 @@ type Stats struct {
 	WatchProblems int      `json:"watch_problems"`
 	Problems      []string `json:"problems"`
 
+	// Verify is what became of the hits that were compared with Postgres.
+	Verify Verification `json:"verify"`
+
 	// Config is what became of the configuration since the start.
 	Config Config `json:"config"`
 
@@ -95,6 +98,33 @@ type Stats struct {
 	Redis Redis `json:"redis"`
 	// Leases are loads that are shared between processes.
 	Leases Leases `json:"leases"`
+}
+
+// Verification counts hits that were compared with what Postgres says, after they were
+// served.
+type Verification struct {
+	// Share of the hits are compared, and PerSecondMax in a second at most; 0 is none.
+	Share        float64 `json:"share"`
+	PerSecondMax float64 `json:"per_second_max"`
+	// Results counts them by what became of them, each once: "same"; "raced" if Postgres
+	// answered otherwise and something was written meanwhile; "stale" if the answer is
+	// proven to have been older than promised; "incomparable" if it differs and proves
+	// nothing; "error", "timeout", "skipped_role" and "skipped_load" if it was not compared.
+	Results map[string]uint64 `json:"results"`
+	// Seconds is the time that this has taken, waits included.
+	Seconds float64 `json:"seconds"`
+	// LastStale is the latest that was stale, null if none was.
+	LastStale *StaleAnswer `json:"last_stale"`
+}
+
+// StaleAnswer is an answer that was proven to be stale.
+type StaleAnswer struct {
+	At time.Time `json:"at"`
+	// Statement is its text without a value.
+	Statement string   `json:"statement"`
+	Tables    []string `json:"tables"`
+	// AgeSeconds is how old the entry was.
+	AgeSeconds float64 `json:"age_seconds"`
 }
 
 // Config counts how often the configuration was read again.
@@ -221,6 +251,9 @@ func (s *Stats) normalize() {
 	}
 	if s.FollowerResetCauses == nil {
 		s.FollowerResetCauses = map[string]uint64{}
+	}
+	if s.Verify.Results == nil {
+		s.Verify.Results = map[string]uint64{}
 	}
 	if s.BypassAdvice == nil {
 		s.BypassAdvice = map[string]string{}

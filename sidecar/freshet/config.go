@@ -50,6 +50,8 @@ type config struct {
 	AdminInsecure  bool          `help:"Serve the admin address to others without a token. Default: that is refused."`
 	Pprof          bool          `help:"Serve profiles of the program on the admin address, /debug/pprof/. Default: off."`
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
+	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
+	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
 	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
 	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
@@ -120,6 +122,8 @@ func (c *config) options() (o run.Options, err error) {
 		RedisCompress: c.RedisCompress,
 		Watch:         c.Watch,
 		LearnColumns:  c.LearnColumns,
+		VerifyShare:   c.Verify,
+		VerifyMax:     c.VerifyRate,
 		Functions:     c.Function,
 		MemoryBytes:   int64(c.Memory),
 		EntryMax:      int(c.MaxEntry),
@@ -218,6 +222,12 @@ func (c *config) validate() error {
 	}
 	if c.MaxClients < 0 {
 		wrong("--max-clients %d is out of range: give a number of clients, or 0 for as many as Postgres lets", c.MaxClients)
+	}
+	if !(c.Verify >= 0 && c.Verify <= 1) { // nor is NaN
+		wrong("--verify %g is out of range: it is a share, between 0 and 1", c.Verify)
+	}
+	if !(c.VerifyRate >= 0) {
+		wrong("--verify-rate %g is out of range: give a number of answers in a second, such as 2", c.VerifyRate)
 	}
 	if c.Redis != "" && !hasScheme(c.Redis, redis.Schemes...) {
 		wrong("--redis does not begin with a known scheme: write %s", redis.URLForms)

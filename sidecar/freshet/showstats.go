@@ -84,6 +84,7 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 		line("freshness", "the last look began %.0f ms ago; the bound is %g s", *now.FollowerAgeSeconds*1000, now.StalenessSeconds)
 	}
 	line("tables", "%d watched, %d problems", now.WatchedTables, now.WatchProblems)
+	line("verified", "%d compared with Postgres, %d stale", now.Verify.Results["same"]+now.Verify.Results["raced"]+now.Verify.Results["stale"], now.Verify.Results["stale"])
 	line("memory", "%s of %s, %d entries", humanize.IBytes(now.L1.Bytes), humanize.IBytes(now.L1.LimitBytes), now.L1.Items)
 	line("redis", "%s", now.Redis.State)
 	_, _ = fmt.Fprintln(lines)

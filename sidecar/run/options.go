@@ -75,6 +75,11 @@ type Options struct {
 	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.
 	ClientsMax int
 
+	// VerifyShare is the share of hits that are compared with Postgres, VerifyMax the most
+	// in a second. Default: none.
+	VerifyShare float64
+	VerifyMax   float64
+
 	MemoryBytes int64         // most that entries in this process may take
 	EntryMax    int           // largest answer that is kept
 	Staleness   time.Duration // a read lacks no commit that was acknowledged longer ago

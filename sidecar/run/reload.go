@@ -16,6 +16,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/verify"
 )
 
 // purgeWaitMax is how long a purge waits until it is known to have reached this sidecar.
@@ -29,11 +30,16 @@ type Changeable struct {
 	Functions []analysis.Function
 	// ClientsMax counts for who connects from then on.
 	ClientsMax int
+	// Verify says how many hits are verified.
+	Verify verify.Rate
 }
 
 // Changeable are those of o.
 func (o *Options) Changeable() Changeable {
-	return Changeable{Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, ClientsMax: o.ClientsMax}
+	return Changeable{
+		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, ClientsMax: o.ClientsMax,
+		Verify: verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax},
+	}
 }
 
 func (c *Changeable) limits() engine.Limits {
@@ -102,6 +108,7 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	s.follower.SetDefinitions(wanted.definitions())
 	s.cache.SetLimits(wanted.limits())
 	s.server.SetClientsMax(wanted.ClientsMax)
+	s.verifier.SetRate(wanted.Verify)
 	s.reloads.inForce = wanted
 	return nil
 }
@@ -125,6 +132,20 @@ func (s *Sidecar) declare(ctx context.Context, functions []analysis.Function) er
 
 // purgeAll ends everything that was answered before.
 func (s *Sidecar) purgeAll(ctx context.Context) error {
+	return s.purge(ctx, invalidation.PurgeAll)
+}
+
+// purgeTables ends everything that was answered before and depends on one of the tables,
+// by the OIDs of their roots.
+func (s *Sidecar) purgeTables(ctx context.Context, roots []uint32) error {
+	return s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return invalidation.PurgeTables(ctx, conn, roots)
+	})
+}
+
+// purge has events written that end answers, and waits until they have reached this
+// sidecar.
+func (s *Sidecar) purge(ctx context.Context, write func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeWaitMax)
 	defer cancel()
 	conn, err := s.options.followed().connect(ctx)
@@ -136,7 +157,7 @@ func (s *Sidecar) purgeAll(ctx context.Context) error {
 		defer cancel()
 		_ = conn.Close(ctx) // what was asked for is done
 	}()
-	if err := invalidation.PurgeAll(ctx, conn); err != nil {
+	if err := write(ctx, conn); err != nil {
 		return err
 	}
 	return s.follower.Confirm(ctx, fence.Now())

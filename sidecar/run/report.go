@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -24,7 +25,15 @@ func (s *Sidecar) Report() dashboard.Stats {
 	s.addFollower(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.reloads.report()
+	addVerification(&stats, s.verifier.Report())
 	return stats
+}
+
+func addVerification(stats *dashboard.Stats, r verify.Report) {
+	stats.Verify = dashboard.Verification{Share: r.Share, PerSecondMax: r.PerSecondMax, Results: r.Results, Seconds: r.Spent.Seconds()}
+	if f := r.Last; f != nil {
+		stats.Verify.LastStale = &dashboard.StaleAnswer{At: f.At, Statement: f.Shape, Tables: f.Tables, AgeSeconds: f.AgeSeconds}
+	}
 }
 
 func addWire(stats *dashboard.Stats, r wire.Report) {

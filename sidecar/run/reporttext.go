@@ -12,7 +12,7 @@ func (s *Sidecar) reportText(name string) string {
 	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "stats": map[string]any{
 		"queries": stats.Queries, "sessions": stats.Sessions, "follower_age_seconds": stats.FollowerAgeSeconds,
 		"staleness_seconds": stats.StalenessSeconds, "watched_tables": stats.WatchedTables, "problems": stats.WatchProblems,
-		"memory": stats.L1, "redis": stats.Redis.State, "uptime_seconds": stats.UptimeSeconds,
+		"verify": stats.Verify, "memory": stats.L1, "redis": stats.Redis.State, "uptime_seconds": stats.UptimeSeconds,
 	}}[name]
 	text, err := json.Marshal(report)
 	if err != nil {

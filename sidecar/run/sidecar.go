@@ -26,12 +26,17 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/transport"
+	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
 // firstLookWaitMax is how long Ready waits for the first look. Without one the
 // sidecar serves too, and passes everything through.
 const firstLookWaitMax = 3 * time.Second
+
+// unreportedMax is longer than it takes to notice a change that no event reports: the
+// follower compares roles and settings every two seconds.
+const unreportedMax = 3 * time.Second
 
 // Sidecar is one sidecar, put together: its parts know one another only through
 // what New hands them. Several may live in one process.
@@ -46,6 +51,7 @@ type Sidecar struct {
 	remote   *redis.Store          // nil: one tier
 	cache    *engine.Cache
 	analyzer *analysis.Analyzer
+	verifier *verify.Verifier
 	server   *wire.Server
 	admin    *dashboard.Server // nil: off
 
@@ -92,6 +98,7 @@ func (s *Sidecar) build() (err error) {
 	if err := s.buildCache(); err != nil {
 		return err
 	}
+	s.buildVerifier()
 	if s.options.Admin != "" {
 		s.admin, err = dashboard.New(dashboard.Options{
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
@@ -158,6 +165,19 @@ func (s *Sidecar) buildCache() (err error) {
 	return err
 }
 
+func (s *Sidecar) buildVerifier() {
+	s.verifier = verify.New(verify.Options{
+		Cache:   s.cache,
+		Confirm: s.follower.Confirm,
+		Connect: s.options.followed().connect,
+		Purge:   s.purgeTables,
+
+		UnreportedMax: unreportedMax,
+		Rate:          verify.Rate{Share: s.options.VerifyShare, PerSecondMax: s.options.VerifyMax},
+		Logger:        s.logger.With("part", "verify"),
+	})
+}
+
 func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 	followed := s.options.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
@@ -181,6 +201,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		Inherited:    inherited,
 		Drain:        s.options.Drain,
 		ClientsMax:   s.options.ClientsMax,
+		Verifier:     s.verifier,
 		ReportFunc:   s.reportText,
 		Cache:        s.cache,
 		Fence:        s.fence,
@@ -214,6 +235,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		parts.Go(func() error { return s.standby.Run(ctx) })
 	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
+	parts.Go(func() error { return s.verifier.Run(ctx) })
 	parts.Go(func() error {
 		defer end()
 		return s.server.Run(accepting)

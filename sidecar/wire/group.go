@@ -71,6 +71,9 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 	s.noteUnseen()
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	s.reading.reads += p.executions
+	if s.untilVerified -= int64(p.executions); s.untilVerified <= 0 {
+		s.offerGroup()
+	}
 	if err := s.keepAlive(); err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer.Answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
+	if s.untilVerified--; s.untilVerified <= 0 {
+		s.offerQuery(entry)
+	}
 	s.statements.SimpleQuery(statements.AnsweredHere)
 	s.out = append(s.out, a.Description...)
 	if err := s.appendBody(a.Body); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
+	"github.com/freshet/freshet/sidecar/internal/verify"
 )
 
 // Follower is what a session needs of an invalidation.Follower.
@@ -67,6 +68,8 @@ type Options struct {
 	// ReportFunc, unless nil, returns the text of a report that a client asks for, by its
 	// name: stats, bypasses, tables or version.
 	ReportFunc func(name string) string
+	// Verifier, unless nil, is offered a few of the hits.
+	Verifier *verify.Verifier
 	// ClientsMax is how many clients may be connected. 0 means as many as Postgres lets.
 	ClientsMax int
 	// Drain is how long clients that are in the middle of something may go on after
@@ -85,6 +88,7 @@ type Server struct {
 	replica  Replica // nil: none
 	// learnFunc is Options.Learn.
 	learnFunc func(root uint32, column string)
+	verifier  *verify.Verifier // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	drainFor time.Duration
@@ -146,7 +150,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
-		replica: o.Replica, keepings: make(chan struct{}, keepingMax),
+		replica: o.Replica, verifier: o.Verifier, keepings: make(chan struct{}, keepingMax),
 		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),

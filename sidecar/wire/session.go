@@ -96,6 +96,8 @@ type downstream struct {
 	// and may not have succeeded yet.
 	opening bool
 	reading readRun
+	// untilVerified is how many hits there are to the next that is to be verified.
+	untilVerified int64
 	// changesSeen is the number of changes (conversation.Standing) as of when nothing was owed last.
 	changesSeen uint64
 	// upstreamAt is when Postgres was last sent something, kept only where
@@ -107,7 +109,7 @@ func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	return &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		downstream: downstream{in: transport.NewBuffer(client)},
+		downstream: downstream{in: transport.NewBuffer(client), untilVerified: s.verifier.Countdown()},
 		talk:       conversation.New(),
 		found:      make(chan []byte, 1),
 	}

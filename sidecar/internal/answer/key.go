@@ -48,6 +48,9 @@ const (
 	toldAt = formAt + 1 + len(digest.Digest{})
 )
 
+// TextOfQuery is the text in the key of a Query.
+func TextOfQuery(key []byte) []byte { return key[formAt+1:] }
+
 // AppendTo appends the bytes of a key: no other key has the same. They are compared as a
 // whole on every hit.
 func (k *Key) AppendTo(dst []byte) []byte {
