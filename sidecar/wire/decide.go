@@ -38,11 +38,11 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
 	case s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
-	case d.stopsIf(s.noticed(), reasons.Noticed): // a hit could not repeat the notice
+	case d.stopsIf(p.noticed(), reasons.Noticed): // a hit could not repeat the notice
 	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, …
 	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
-	case d.stopsIf(!s.readsAllNow(), reasons.ParsedUnder): // other settings may have read its constants
+	case d.stopsIf(!p.readsAllNow(&s.statements), reasons.ParsedUnder): // other settings may have read its constants
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
 	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
 	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict
@@ -115,9 +115,9 @@ func (s *session) forward(unit []byte, harmless bool) error {
 }
 
 // noticed reports whether a notice came with one of the plan's statements.
-func (s *session) noticed() bool {
-	for i := range s.plan.wants {
-		if s.plan.wants[i].prepared.Noticed.Load() {
+func (p *plan) noticed() bool {
+	for i := range p.wants {
+		if p.wants[i].prepared.Noticed.Load() {
 			return true
 		}
 	}

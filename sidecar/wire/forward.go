@@ -95,7 +95,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
-	if err := s.provideShown(unit, s.shownByExecuted()); err != nil {
+	if err := s.provideShown(unit, s.plan.shownByExecuted()); err != nil {
 		return err
 	}
 	wants := s.plan.wants
@@ -176,10 +176,10 @@ func (s *session) outsideBlock(unit []byte) bool {
 
 // shownByExecuted is what the statements ask for that a group executes and that were
 // prepared before.
-func (s *session) shownByExecuted() (asked shown) {
-	for i := range s.plan.wants {
-		if p := s.plan.wants[i].prepared; p != nil && p.Statement != nil && p.Statement.SpeaksOfUs {
-			asked |= shownBy([]byte(p.Statement.SQL))
+func (p *plan) shownByExecuted() (asked shown) {
+	for i := range p.wants {
+		if u := p.wants[i].prepared; u != nil && u.Statement != nil && u.Statement.SpeaksOfUs {
+			asked |= shownBy([]byte(u.Statement.SQL))
 		}
 	}
 	return asked

@@ -66,7 +66,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			return err
 		}
 	}
-	s.noteTold()
+	p.noteTold(&s.statements)
 	s.adoptUnnamed()
 	s.noteUnseen()
 	s.server.counters.queries[how].Add(uint64(p.executions))

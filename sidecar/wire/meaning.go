@@ -51,9 +51,9 @@ func (s *session) noteParseTime(found *probe.State) {
 
 // readsAllNow reports whether Postgres reads the constants of all statements of the plan
 // that were parsed before as it would read them now.
-func (s *session) readsAllNow() bool {
-	for i := range s.plan.wants {
-		if w := &s.plan.wants[i]; !w.parsed && !s.statements.ReadsNow(w.prepared) {
+func (p *plan) readsAllNow(known *statements.Set) bool {
+	for i := range p.wants {
+		if w := &p.wants[i]; !w.parsed && !known.ReadsNow(w.prepared) {
 			return false
 		}
 	}

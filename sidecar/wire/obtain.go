@@ -41,7 +41,7 @@ func (s *session) keyOf(w *want) {
 		return
 	}
 	key := answer.Key{
-		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.Statement.ID, Told: s.toldBefore(w), Bound: w.bound, Limit: w.limit,
+		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.Statement.ID, Told: s.plan.toldBefore(w), Bound: w.bound, Limit: w.limit,
 	}
 	s.key = key.AppendTo(s.key[:0])
 }
@@ -70,14 +70,14 @@ func (s *session) lookup() *engine.Entry {
 // lookupAll finds what a group wants in this process's memory, all or nothing, if nobody
 // need be asked first. For a Query handleQuery has looked.
 func (s *session) lookupAll() bool {
-	if s.plan.simple || !s.servable() || !s.holds() || !s.readsAllNow() {
+	if s.plan.simple || !s.servable() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
 		return false
 	}
 	s.plan.toldOf = nil
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		if entry := s.lookup(); entry == nil || !s.takes(w, entry) {
+		if entry := s.lookup(); entry == nil || !s.plan.takes(&s.statements, w, entry) {
 			return false
 		}
 	}
@@ -117,7 +117,7 @@ func (s *session) obtainOne(d *decision) {
 	d.reason, d.interrupted = got.reason, got.interrupted
 	switch {
 	case got.entry == nil:
-	case s.takes(w, got.entry):
+	case s.plan.takes(&s.statements, w, got.entry):
 		d.answered, d.outcome = true, got.outcome
 	default:
 		d.reason = reasons.Revalidated
@@ -165,7 +165,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.Shape, answer.Decode))
 			entry, how = got.entry, max(how, got.outcome)
 		}
-		if entry == nil || !s.takes(w, entry) {
+		if entry == nil || !s.plan.takes(&s.statements, w, entry) {
 			return 0, false
 		}
 	}

@@ -103,7 +103,16 @@ func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
 
 // planQuery makes s.plan that of a Query with this text. Nothing else changes.
 func (s *session) planQuery(text []byte, wellFormed bool) {
-	p := &s.plan
+	s.plan.readQuery(text, wellFormed, s.talk.MidGroup())
+}
+
+// planGroup reads the messages of a unit into s.plan. Nothing else changes.
+func (s *session) planGroup(unit []byte) {
+	groupReader{plan: &s.plan, statements: &s.statements, now: s.meaning(), inBlock: s.block.Held}.read(unit)
+}
+
+// readQuery makes the plan that of a Query with this text.
+func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 	query := p.query
 	if query == nil {
 		query = &statements.Prepared{Statement: &statements.Statement{}}
@@ -114,26 +123,35 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 	switch {
 	case !wellFormed:
 		p.refuse(reasons.Malformed)
-	case s.talk.MidGroup():
+	case midGroup:
 		p.refuse(reasons.OpenGroup)
 	}
 }
 
-// planGroup reads the messages of a unit into s.plan. Nothing else changes.
-func (s *session) planGroup(unit []byte) {
-	p := &s.plan
-	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: s.statements.Unnamed(), portal: -1}
+// groupReader reads the messages of a group into a plan. What they ask for depends on more
+// than their bytes: on the statements that the client has, on what a text means now, nil if
+// that is not known, and on whether the client is in a block.
+type groupReader struct {
+	*plan
+	statements *statements.Set
+	now        *statements.Meaning
+	inBlock    bool
+}
+
+// read makes the plan that of a group, or of a part of one. Nothing else changes.
+func (p groupReader) read(unit []byte) {
+	*p.plan = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: p.statements.Unnamed(), portal: -1}
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'P':
-			s.planParse(message, body)
+			p.readParse(message, body)
 		case 'B':
-			s.planBind(body)
+			p.readBind(body)
 		case 'D':
-			s.planDescribe(body)
+			p.readDescribe(body)
 		case 'E':
-			s.planExecute(body)
+			p.readExecute(body)
 		case 'C':
 			if string(body) != "P\x00" {
 				p.refuse(reasons.NamedPortal)
@@ -152,14 +170,13 @@ func (s *session) planGroup(unit []byte) {
 	}
 }
 
-func (s *session) planParse(message, body []byte) {
-	p := &s.plan
+func (p groupReader) readParse(message, body []byte) {
 	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		p.refuse(reasons.UnknownStatement)
 		return
 	}
-	statement, ok := s.statements.Intern(rest)
+	statement, ok := p.statements.Intern(rest)
 	p.keepsSettings = p.keepsSettings || ok && statement.KeepsSettings
 	if len(name) > 0 {
 		p.refuse(reasons.UnknownStatement) // a named one is sent at once, so that SQL can name it too
@@ -171,34 +188,33 @@ func (s *session) planParse(message, body []byte) {
 		p.unnamed = nil
 		return
 	}
-	if u := p.unnamed; u != nil && u.Statement == statement && !u.Failed.Load() && s.means(u) && s.statements.ReadsNow(u) {
+	if u := p.unnamed; u != nil && u.Statement == statement && !u.Failed.Load() && u.Means(p.now) && p.statements.ReadsNow(u) {
 		return
 	}
 	p.unnamed = &statements.Prepared{Statement: statement, Parse: append([]byte(nil), message...)}
 }
 
-// planned returns the statement of a name, as the group has left it so far. A
+// prepared returns the statement of a name, as the group has left it so far. A
 // named statement counts only when Postgres has acknowledged it.
-func (s *session) planned(name []byte) *statements.Prepared {
+func (p groupReader) prepared(name []byte) *statements.Prepared {
 	if len(name) == 0 {
-		if p := s.plan.unnamed; p != nil && !p.Failed.Load() {
-			return p
+		if u := p.unnamed; u != nil && !u.Failed.Load() {
+			return u
 		}
 		return nil
 	}
-	if p := s.statements.Named(name); p != nil && p.Accepted.Load() {
-		s.plan.named = true
-		return p
+	if named := p.statements.Named(name); named != nil && named.Accepted.Load() {
+		p.named = true
+		return named
 	}
 	return nil
 }
 
-func (s *session) planBind(body []byte) {
-	p := &s.plan
+func (p groupReader) readBind(body []byte) {
 	p.binds++
 	portal, rest, ok1 := protocol.CutString(body)
 	name, rest, ok2 := protocol.CutString(rest)
-	prepared := s.planned(name)
+	prepared := p.prepared(name)
 	switch {
 	case !ok1 || !ok2 || len(portal) > 0:
 		p.refuse(reasons.NamedPortal)
@@ -213,8 +229,7 @@ func (s *session) planBind(body []byte) {
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
 }
 
-func (s *session) planDescribe(body []byte) {
-	p := &s.plan
+func (p groupReader) readDescribe(body []byte) {
 	if len(body) < 2 {
 		p.refuse(reasons.UnknownStatement)
 		return
@@ -229,7 +244,7 @@ func (s *session) planDescribe(body []byte) {
 	case body[0] == 'P':
 		p.refuse(reasons.NamedPortal)
 	default:
-		prepared := s.planned(name)
+		prepared := p.prepared(name)
 		if prepared == nil || prepared.Statement == nil || p.portal >= 0 {
 			p.refuse(reasons.UnknownStatement)
 		}
@@ -237,12 +252,11 @@ func (s *session) planDescribe(body []byte) {
 	}
 }
 
-// planExecute accepts the one Execute of the portal just bound. With a row limit
+// readExecute accepts the one Execute of the portal just bound. With a row limit
 // the portal may be left suspended, but not for long: the Sync of the group ends
 // it, and another Execute before that is refused. In a transaction it would outlive
 // the Sync.
-func (s *session) planExecute(body []byte) {
-	p := &s.plan
+func (p groupReader) readExecute(body []byte) {
 	p.executions++
 	portal, rest, ok := protocol.CutString(body)
 	switch {
@@ -252,7 +266,7 @@ func (s *session) planExecute(body []byte) {
 		p.refuse(reasons.Malformed)
 	case p.portal < 0:
 		p.refuse(reasons.PortalReused)
-	case s.block.Held && binary.BigEndian.Uint32(rest) != 0:
+	case p.inBlock && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)
 	default:
 		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)

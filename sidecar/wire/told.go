@@ -5,6 +5,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/digest"
+	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
 // tells is what an entry would tell of the statement of a want, nil if nothing.
@@ -17,10 +18,10 @@ func (w *want) tells(a *answer.Answer) *description.Description {
 
 // toldBefore is what the client was told of the statement of a want, by the group so
 // far or before it.
-func (s *session) toldBefore(w *want) *description.Description {
+func (p *plan) toldBefore(w *want) *description.Description {
 	switch {
-	case s.plan.toldOf == w.prepared:
-		return s.plan.told
+	case p.toldOf == w.prepared:
+		return p.told
 	case w.parsed:
 		return nil
 	default:
@@ -30,27 +31,26 @@ func (s *session) toldBefore(w *want) *description.Description {
 
 // takes has a want answered with an entry, unless the client was told something else of
 // its statement before, or perhaps by Postgres, which keeps to it.
-func (s *session) takes(w *want, entry *engine.Entry) bool {
+func (p *plan) takes(known *statements.Set, w *want, entry *engine.Entry) bool {
 	w.entry = entry
 	tells := w.tells(entry.Payload.(*answer.Answer))
 	if tells == nil {
 		return true // what was told is in the key
 	}
-	told := s.toldBefore(w)
+	told := p.toldBefore(w)
 	if told != nil && !told.Agrees(tells) {
 		return false
 	}
-	if w.describes && !w.parsed && !s.statements.HeldBack(w.prepared) &&
+	if w.describes && !w.parsed && !known.HeldBack(w.prepared) &&
 		(told == nil || !told.Own || told.Params != tells.Params) {
 		return false
 	}
-	s.plan.toldOf, s.plan.told = w.prepared, tells
+	p.toldOf, p.told = w.prepared, tells
 	return true
 }
 
 // noteTold notes what the group, answered here, tells the client.
-func (s *session) noteTold() {
-	p := &s.plan
+func (p *plan) noteTold(known *statements.Set) {
 	for i := range p.wants {
 		w := &p.wants[i]
 		tells := w.tells(w.entry.Payload.(*answer.Answer))
@@ -62,7 +62,7 @@ func (s *session) noteTold() {
 		if told != nil && told.Agrees(tells) && (told.Params == tells.Params || tells.Params == digest.Digest{}) {
 			continue
 		}
-		if told != nil && u == p.unnamed && s.statements.Holds(u) {
+		if told != nil && u == p.unnamed && known.Holds(u) {
 			// Parsed anew, it tells something else: Postgres has to parse it anew too.
 			u = u.Again()
 			p.unnamed = u
