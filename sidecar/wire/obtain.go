@@ -48,8 +48,7 @@ func (s *session) keyOf(w *want) {
 
 // keyOfQuery makes s.key that of a Query with this text.
 func (s *session) keyOfQuery(text []byte) {
-	key := answer.Key{State: &s.state().ID, Form: answer.Query, Bound: text}
-	s.key = key.AppendTo(s.key[:0])
+	s.key = answer.AppendQueryKey(s.key[:0], &s.state().ID, text)
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.

@@ -69,3 +69,11 @@ func (k *Key) AppendTo(dst []byte) []byte {
 	}
 	return dst
 }
+
+// AppendQueryKey appends what AppendTo makes of the key of a Query. To fill a Key and to read
+// it again takes a tenth of the time of such a hit.
+func AppendQueryKey(dst []byte, state *digest.Digest, text []byte) []byte {
+	dst = append(dst, state[:]...)
+	dst = append(dst, byte(Query))
+	return append(dst, text...)
+}

@@ -41,6 +41,9 @@ func TestEachPartOfAKeyCounts(t *testing.T) {
 			t.Errorf("%s has the key of %s", name, other)
 		}
 		seen[bytes] = name
+		if key.Form == Query && string(AppendQueryKey(nil, key.State, key.Bound)) != bytes {
+			t.Errorf("%s has two keys", name)
+		}
 		if c := (Capture{Key: []byte(bytes)}); c.Form() != key.Form {
 			t.Errorf("%s has the form %c, want %c", name, c.Form(), key.Form)
 		}
