@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,7 +35,10 @@ type config struct {
 	TakeOver     bool              `help:"Take the place of the sidecar that listens on the socket, if one does: it hands its sockets over, so that nobody who connects is refused, and ends when its clients have left, after --drain at the latest."`
 	Drain        time.Duration     `default:"30s" placeholder:"DURATION" help:"How long clients may finish what they are doing when the sidecar ends. What takes longer is cancelled in Postgres."`
 	Passwordless wire.Passwordless `default:"own" enum:"own,any" placeholder:"WHO" help:"Which role a client may be where Postgres asks it for nothing (peer, ident, trust): own, the role with the name of the client's operating system user; or any."`
-	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted: use a loopback address. Default: no TCP."`
+	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted, unless there is a certificate: use a loopback address. Default: no TCP."`
+	TLSCertFile  string            `name:"tls-cert-file" placeholder:"FILE" help:"Certificate in PEM, with which clients on TCP that ask for it are served encrypted. It is read again when it has changed. Default: none, encryption is refused."`
+	TLSKeyFile   string            `name:"tls-key-file" placeholder:"FILE" help:"Key of that certificate, in PEM."`
+	TLSSelf      bool              `name:"tls-self-signed" help:"Make a certificate at start instead: for URLs that demand encryption (sslmode=require) and verify nothing."`
 	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
 	Redis        string            `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
@@ -113,6 +117,8 @@ func (c *config) options() (o run.Options, err error) {
 		SocketMode:    fs.FileMode(c.SocketMode),
 		SocketGroup:   c.SocketGroup,
 		ListenTCP:     c.ListenTCP,
+		Certificate:   run.CertificateFiles{Certificate: c.TLSCertFile, Key: c.TLSKeyFile},
+		SelfSigned:    c.TLSSelf,
 		Passwordless:  c.Passwordless,
 		TakeOver:      c.TakeOver,
 		Drain:         c.Drain,
@@ -212,6 +218,7 @@ func (c *config) validate() error {
 			wrong("--listen-tcp %q is no address: write HOST:PORT, such as 127.0.0.1:6432: %w", c.ListenTCP, err)
 		}
 	}
+	c.checkTLS(wrong)
 	if c.adminOn() {
 		if err := checkAddress(c.Admin); err != nil {
 			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
@@ -260,6 +267,24 @@ func (c *config) validate() error {
 		return codedError{errors.Join(problems...), exitUsage}
 	}
 	return nil
+}
+
+// checkTLS checks how clients on TCP are served encrypted.
+func (c *config) checkTLS(wrong func(format string, values ...any)) {
+	files := c.TLSCertFile != "" || c.TLSKeyFile != ""
+	switch {
+	case !files && !c.TLSSelf:
+	case c.ListenTCP == "":
+		wrong("--tls-cert-file, --tls-key-file and --tls-self-signed say how clients on TCP are served, and there are none: add --listen-tcp; on the socket nothing is encrypted")
+	case files && c.TLSSelf:
+		wrong("--tls-cert-file and --tls-self-signed both say which certificate clients are shown: leave one out")
+	case files && (c.TLSCertFile == "" || c.TLSKeyFile == ""):
+		wrong("--tls-cert-file and --tls-key-file belong together: give both")
+	case files:
+		if _, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
+			wrong("read --tls-cert-file and --tls-key-file: %w", err)
+		}
+	}
 }
 
 // adminOn reports whether there is an admin address at all.

@@ -18,6 +18,9 @@ import (
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
+// CertificateFiles name a certificate and its key.
+type CertificateFiles = transport.CertificateFiles
+
 // Options say what one sidecar does. The command has a flag for each, with the same
 // meaning; sizes are in bytes. Zero values are defaults only where a field says so.
 type Options struct {
@@ -37,6 +40,11 @@ type Options struct {
 	SocketGroup string
 	// ListenTCP is a further address to listen on. Default: none.
 	ListenTCP string
+	// Certificate names the files of the certificate with which clients on TCP are served
+	// encrypted, if they ask for it; SelfSigned makes one instead. Default: neither, and
+	// they are not.
+	Certificate CertificateFiles
+	SelfSigned  bool
 	// Listeners are those that a service manager has opened, by name (ClientListener and
 	// others); none is opened in their place. Default: none.
 	Listeners map[string]net.Listener

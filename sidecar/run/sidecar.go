@@ -11,6 +11,7 @@ package run
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -178,6 +179,17 @@ func (s *Sidecar) buildVerifier() {
 	})
 }
 
+// clientTLS is how clients on TCP are served encrypted, nil if they are not.
+func (s *Sidecar) clientTLS() (*tls.Config, error) {
+	if s.options.SelfSigned {
+		return transport.TLSSelfSigned()
+	}
+	if s.options.Certificate == (CertificateFiles{}) {
+		return nil, nil
+	}
+	return transport.TLSFromFiles(s.options.Certificate, s.logger.With("part", "wire"))
+}
+
 func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 	followed := s.options.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
@@ -211,6 +223,9 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 	}
 	if s.standby != nil {
 		options.Replica = s.standby
+	}
+	if options.TLS, err = s.clientTLS(); err != nil {
+		return err
 	}
 	if s.options.LearnColumns {
 		options.Learn = s.follower.Learn

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,6 +50,8 @@ type Options struct {
 	SocketGroup string
 	// ListenTCP is an address to listen on beside the socket. Empty means none.
 	ListenTCP string
+	// TLS is how clients on TCP are served encrypted, if they ask for it. nil: they are not.
+	TLS *tls.Config
 	// Passwordless says which role a client may be where Postgres asks it for
 	// nothing. Empty means PasswordlessOwn.
 	Passwordless Passwordless
@@ -92,6 +95,7 @@ type Server struct {
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	drainFor time.Duration
+	tls      *tls.Config // Options.TLS
 	// passwordless is Options.Passwordless; peer tells who a client is.
 	passwordless Passwordless
 	peer         peerFunc
@@ -151,7 +155,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
 		replica: o.Replica, verifier: o.Verifier, keepings: make(chan struct{}, keepingMax),
-		drainFor: o.Drain, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
+		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
 	}

@@ -68,6 +68,15 @@ func (s *session) start() bool {
 // is an error to its client, and not an end.
 func (s *session) readClientStartup() ([]byte, bool) {
 	last := uint32(0)
+	if s.encrypts() {
+		direct, err := s.beginsEncrypted()
+		if err != nil || direct && s.encrypt(direct) != nil {
+			return nil, false
+		}
+		if direct {
+			last = protocol.SSLCode
+		}
+	}
 	for range negotiationsMax {
 		message, err := protocol.ReadStartup(&s.in)
 		if err != nil {
@@ -89,17 +98,31 @@ func (s *session) readClientStartup() ([]byte, bool) {
 			return nil, false
 		}
 		last = code
-		if _, err := s.client.Write([]byte{'N'}); err != nil {
-			return nil, false
-		}
-		if len(s.in.Held()) > 0 {
-			s.server.counters.ProtocolErrors.Add(1)
-			s.refuseStartup("08P01", "received unencrypted data after "+requestNames[code], "It was sent before the answer to the request: wait for that.")
+		if !s.answerRequest(code) {
 			return nil, false
 		}
 	}
 	s.server.counters.ProtocolErrors.Add(1)
 	return nil, false
+}
+
+// answerRequest answers a request for encryption. It reports false if the client is not
+// to be served any more.
+func (s *session) answerRequest(code uint32) bool {
+	granted := code == protocol.SSLCode && s.encrypts()
+	answer := []byte{'N'}
+	if granted {
+		answer[0] = 'S'
+	}
+	if _, err := s.client.Write(answer); err != nil {
+		return false
+	}
+	if len(s.in.Held()) > 0 {
+		s.server.counters.ProtocolErrors.Add(1)
+		s.refuseStartup("08P01", "received unencrypted data after "+requestNames[code], "It was sent before the answer to the request: wait for that.")
+		return false
+	}
+	return !granted || s.encrypt(false) == nil
 }
 
 func (s *session) refuseStartup(code, message, hint string) {
@@ -205,6 +228,7 @@ func (s *session) relayAuthentication(message []byte, asked bool) (bool, error) 
 	}
 	reply, err := readMessage(&s.in)
 	if err != nil {
+		s.noteUnbound(request)
 		return asked, err
 	}
 	if reply[0] != 'p' {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"math"
@@ -34,6 +35,9 @@ type testbed struct {
 	// kernel, and passwordless which role they may be without a password.
 	peer         peerFunc
 	passwordless Passwordless
+	// listenTCP and tls are Options of the next sidecars.
+	listenTCP string
+	tls       *tls.Config
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -162,7 +166,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	s.Server, err = New(Options{
 		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Logger: log, Drain: time.Second,
-		Learn: s.follower.Learn, Passwordless: b.passwordless,
+		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls,
 	})
 	if err != nil {
 		b.t.Fatal(err)

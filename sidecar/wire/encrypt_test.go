@@ -1,0 +1,310 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/transport"
+)
+
+// tlsBed is a sidecar that listens on TCP too and has a certificate for it.
+type tlsBed struct {
+	*testbed
+	side *side
+	// certificate is the file of what clients are shown, files both.
+	certificate string
+	files       transport.CertificateFiles
+	log         *lockedBuffer
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func newTLSBed(t *testing.T) *tlsBed {
+	t.Helper()
+	b := &tlsBed{testbed: newTestbed(t, itemSchema), log: &lockedBuffer{}}
+	certificate, key := certificateFor(t, t.TempDir(), []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+	b.certificate, b.files = certificate, transport.CertificateFiles{Certificate: certificate, Key: key}
+	config, err := transport.TLSFromFiles(b.files, slog.New(slog.NewTextHandler(b.log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.passwordless, b.listenTCP, b.tls = PasswordlessAny, "127.0.0.1:0", config
+	b.side = b.sidecar()
+	b.side.Server.logger = slog.New(slog.NewTextHandler(b.log, nil))
+	return b
+}
+
+func (b *tlsBed) dsnOf(parameters string) string {
+	at := b.side.Server.TCPAddress().(*net.TCPAddr)
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=%s %s", at.Port, b.database, parameters)
+}
+
+// dial connects by TCP and says nothing.
+func (b *tlsBed) dial() net.Conn {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", b.side.Server.TCPAddress().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(rawWait))
+	return conn
+}
+
+var sslRequest = uint32s(8, protocol.SSLCode)
+
+// Programs whose URLs demand encryption work when they are pasted: libpq and pgx, with and
+// without verification. What they read is the same as without, from Postgres and from memory.
+func TestClientsOnTCPAreServedEncrypted(t *testing.T) {
+	t.Parallel()
+	b := newTLSBed(t)
+	verified := "sslmode=verify-full sslrootcert=" + b.certificate
+	t.Run("libpq", func(t *testing.T) {
+		tool, err := b.postgres.Tool("psql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for parameters, encrypted := range map[string]bool{"sslmode=disable": false, "sslmode=prefer": true, "sslmode=require": true, verified: true} {
+			command := exec.CommandContext(t.Context(), tool, "-Xq", "-c", `\conninfo`, "-Atc", "SELECT name FROM item WHERE id = 3", b.dsnOf(parameters))
+			out, err := command.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "item 3") || strings.Contains(string(out), "SSL") != encrypted {
+				t.Errorf("%s: %v: %s", parameters, err, out)
+			}
+		}
+	})
+	t.Run("pgx", func(t *testing.T) {
+		for _, parameters := range []string{"sslmode=require", verified} {
+			conn := b.connect(b.dsnOf(parameters))
+			hits := b.side.count(HitL1)
+			for range 3 {
+				var name string
+				if err := conn.QueryRow(t.Context(), "SELECT name FROM item WHERE id = $1", 4).Scan(&name); err != nil || name != "item 4" {
+					t.Fatalf("read %q, %v", name, err)
+				}
+			}
+			// More than a TLS record, and more than a buffer, holds.
+			var long string
+			if err := conn.QueryRow(t.Context(), "SELECT repeat('long ', 200000)").Scan(&long); err != nil || long != strings.Repeat("long ", 200000) {
+				t.Errorf("a long value has %d bytes, %v", len(long), err)
+			}
+			if b.side.count(HitL1) == hits {
+				t.Errorf("%s: no read was answered from memory", parameters)
+			}
+			if _, err := conn.Exec(t.Context(), "UPDATE item SET version = version + 1 WHERE id = 4"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Run("a certificate that cannot be verified", func(t *testing.T) {
+		other, _ := certificateFor(t, t.TempDir(), []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+		config, err := pgx.ParseConfig(b.dsnOf("sslmode=verify-full sslrootcert=" + other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pgx.ConnectConfig(t.Context(), config); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("it is believed: %v", err)
+		}
+	})
+	t.Run("the socket", func(t *testing.T) {
+		c := &rawClient{t: t, conn: dialOnly(t, b.side.dsn())}
+		c.send(sslRequest)
+		if answer := make([]byte, 1); readFull(t, c.conn, answer) && answer[0] != 'N' {
+			t.Errorf("a request on the socket is answered with %q", answer)
+		}
+	})
+}
+
+func readFull(t *testing.T, conn net.Conn, into []byte) bool {
+	t.Helper()
+	if _, err := io.ReadFull(conn, into); err != nil {
+		t.Error(err)
+		return false
+	}
+	return true
+}
+
+// The ways in which TLS begins, and the ways in which it must not.
+func TestHowEncryptionBegins(t *testing.T) {
+	t.Parallel()
+	b := newTLSBed(t)
+	roots := x509.NewCertPool()
+	text, err := os.ReadFile(b.certificate)
+	if err != nil || !roots.AppendCertsFromPEM(text) {
+		t.Fatal(err)
+	}
+	client := func(protocols ...string) *tls.Config {
+		return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: protocols}
+	}
+	serves := func(t *testing.T, conn net.Conn) *rawClient {
+		t.Helper()
+		c := &rawClient{t: t, conn: conn}
+		c.send(startupMessage(b.database))
+		c.readGreeting()
+		c.send(msgQuery(readItem3))
+		if got := c.until("Z"); !bytes.Contains(got, []byte("item 3")) {
+			t.Errorf("a read gets\n%s", show(got))
+		}
+		return c
+	}
+	asked := func(t *testing.T) net.Conn {
+		t.Helper()
+		conn := b.dial()
+		if _, err := conn.Write(sslRequest); err != nil {
+			t.Fatal(err)
+		}
+		if answer := make([]byte, 1); readFull(t, conn, answer) && answer[0] != 'S' {
+			t.Fatalf("a request is answered with %q", answer)
+		}
+		return tls.Client(conn, client())
+	}
+	t.Run("after a request", func(t *testing.T) { serves(t, asked(t)) })
+	t.Run("at once", func(t *testing.T) { serves(t, tls.Client(b.dial(), client("postgresql"))) })
+	t.Run("after a refused request of another kind", func(t *testing.T) {
+		conn := b.dial()
+		if _, err := conn.Write(uint32s(8, protocol.GSSCode)); err != nil {
+			t.Fatal(err)
+		}
+		if answer := make([]byte, 1); readFull(t, conn, answer) && answer[0] != 'N' {
+			t.Fatalf("GSSAPI is answered with %q", answer)
+		}
+		serves(t, conn)
+	})
+	t.Run("at once for another protocol", func(t *testing.T) {
+		for _, protocols := range [][]string{nil, {"h2"}} {
+			conn := tls.Client(b.dial(), client(protocols...))
+			_, _ = conn.Write(startupMessage(b.database)) // may be too late
+			if _, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Errorf("%q is served", protocols)
+			}
+		}
+	})
+	t.Run("twice", func(t *testing.T) {
+		conn := asked(t)
+		if _, err := conn.Write(sslRequest); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(conn); !bytes.Contains(got, []byte("unsupported frontend protocol 1234.5679")) {
+			t.Errorf("a second request within TLS gets\n%s", show(got))
+		}
+	})
+	t.Run("with what was sent before it", func(t *testing.T) {
+		conn := b.dial()
+		if _, err := conn.Write(join(sslRequest, startupMessage(b.database))); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(conn); !bytes.Contains(got, []byte("received unencrypted data after SSL request")) {
+			t.Errorf("unencrypted bytes behind the request get\n%s", show(got))
+		}
+	})
+	t.Run("with no TLS after all", func(t *testing.T) {
+		conn := b.dial()
+		if _, err := conn.Write(sslRequest); err != nil {
+			t.Fatal(err)
+		}
+		if answer := make([]byte, 1); readFull(t, conn, answer) {
+			_, _ = conn.Write(startupMessage(b.database))
+			got, _ := io.ReadAll(conn)
+			if bytes.Contains(got, []byte("item")) || bytes.Contains(got, []byte{'R', 0, 0, 0}) {
+				t.Errorf("it is served:\n%s", show(got))
+			}
+		}
+	})
+	t.Run("cancel", func(t *testing.T) {
+		c := serves(t, asked(t))
+		c.send(msgQuery("SELECT pg_sleep(60)"))
+		c.reaches(b.testbed, "wait_event = 'PgSleep'")
+		other := asked(t)
+		if _, err := other.Write(join(uint32s(uint32(12+len(c.key)-4), protocol.CancelCode), c.key)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.until("Z"); !bytes.Contains(got, []byte("57014")) {
+			t.Errorf("the cancelled query ends with\n%s", show(got))
+		}
+	})
+}
+
+// A certificate that is renewed is shown to the next client; one that cannot be read is
+// not, and nobody is turned away for it.
+func TestRenewedCertificateIsShown(t *testing.T) {
+	t.Parallel()
+	b := newTLSBed(t)
+	shown := func() string {
+		conn := tls.Client(b.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}})
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return string(conn.ConnectionState().PeerCertificates[0].Raw)
+	}
+	first := shown()
+	dir := t.TempDir()
+	certificate, key := certificateFor(t, dir, []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"a.longer.name.example"})
+	for from, to := range map[string]string{certificate: b.files.Certificate, key: b.files.Key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := shown()
+	if second == first {
+		t.Error("the certificate of before is shown")
+	}
+	if err := os.WriteFile(b.files.Certificate, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if shown() != second {
+		t.Error("what cannot be read changes what is shown")
+	}
+	if !strings.Contains(b.log.String(), "cannot read the renewed certificate") {
+		t.Errorf("nobody is told:\n%s", b.log)
+	}
+}
+
+// A client that insists on channel binding leaves by itself, with libpq's words; the log
+// says which parameter it is, and what to write.
+func TestWhoInsistsOnChannelBindingIsTold(t *testing.T) {
+	t.Parallel()
+	b := newTLSBed(t)
+	offer := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationSASL), []byte("SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00"))
+	b.side.Server.upstream = scriptedUpstream(t, offer)
+	tool, err := b.postgres.Tool("psql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), tool, "-Xc", "SELECT 1", b.dsnOf("sslmode=require channel_binding=require"))
+	command.Env = append(os.Environ(), "PGPASSWORD=secret")
+	if out, err := command.CombinedOutput(); err == nil || !strings.Contains(string(out), "channel binding") {
+		t.Errorf("psql: %v: %s", err, out)
+	}
+	servers.Eventually(t, "the log to say so", func() bool { return strings.Contains(b.log.String(), "channel_binding=prefer") })
+}
