@@ -44,7 +44,12 @@ type bed struct {
 // newBed makes a database, empty unless a schema file of testdata is named.
 func newBed(t *testing.T, schema string) *bed {
 	t.Helper()
-	pg := servers.SharedPostgres(t)
+	return newBedOn(t, servers.SharedPostgres(t), schema)
+}
+
+// newBedOn is newBed on a certain server.
+func newBedOn(t *testing.T, pg *servers.Postgres, schema string) *bed {
+	t.Helper()
 	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
 	if schema != "" {
 		// A session reports late what it scanned, here for an index: this one ends.

@@ -55,6 +55,8 @@ type sidecar struct {
 	at   endpoint
 	page string // of its admin address, such as http://127.0.0.1:1234
 	log  *logged
+	// end ends the sidecar, once.
+	end func()
 }
 
 // sidecarPort is part of a socket's name and takes no port of the machine.
@@ -82,11 +84,23 @@ func (b *bed) serve(flags ...string) *sidecar {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &sidecar{t: t, at: endpoint{host: dir, port: sidecarPort, database: b.database}, log: &logged{}}
 	install := exec.Command(program, "install", "--upstream", b.postgres.DSN(b.database), "--watch", "public.*", "--follower-role", servers.Follower)
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
 	}
+	return b.serveIn(dir, flags...)
+}
+
+// serveIn starts a sidecar with its socket in a directory, before a database in which
+// everything is installed.
+func (b *bed) serveIn(dir string, flags ...string) *sidecar {
+	t := b.t
+	t.Helper()
+	program, err := freshetProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sidecar{t: t, at: endpoint{host: dir, port: sidecarPort, database: b.database}, log: &logged{}}
 	command := exec.Command(program, append([]string{
 		"serve", "--upstream", b.postgres.FollowerDSN(b.database), "--socket-dir", dir, "--admin", "127.0.0.1:0",
 	}, flags...)...)
@@ -98,7 +112,8 @@ func (b *bed) serve(flags ...string) *sidecar {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.stop(command) })
+	s.end = sync.OnceFunc(func() { s.stop(command) })
+	t.Cleanup(s.end)
 	s.awaitReady(stdout)
 	return s
 }
