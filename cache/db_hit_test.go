@@ -61,22 +61,3 @@ func TestHitAllocates(t *testing.T) {
 		t.Errorf("%v allocations, want 7 at most; %d hits of 200", least, hits)
 	}
 }
-
-// BenchmarkQueryRow compares a row by its key from the cache with the same one from the
-// pool, over a Unix socket, and so BenchmarkHundredRows.
-func BenchmarkQueryRow(b *testing.B) { benchmarkReads(b, readOne) }
-
-func BenchmarkHundredRows(b *testing.B) { benchmarkReads(b, readHundred) }
-
-func benchmarkReads(b *testing.B, read func(testing.TB, context.Context, querier)) {
-	o := openDB(b, shopSchema, nil)
-	for name, from := range map[string]querier{"pool": o.pool, "cache": o} {
-		b.Run(name, func(b *testing.B) {
-			read(b, b.Context(), from)
-			b.ReportAllocs()
-			for b.Loop() {
-				read(b, b.Context(), from)
-			}
-		})
-	}
-}

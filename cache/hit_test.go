@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/ristretto/v2"
-
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/internal/world"
@@ -126,55 +124,4 @@ func TestEntriesInOnePlace(t *testing.T) {
 	if !found(three, 1, []byte("three 1")) || found(three, 1, []byte("three 2")) || found(one, 1, nil) {
 		t.Error("an entry is found by other bytes or another function, or not by its own")
 	}
-}
-
-// What a hit costs, beside what it is made of: a bare Get of Ristretto, and one
-// reading of the clock. The bar is their sum and 60 ns.
-func BenchmarkWrapHit(b *testing.B) {
-	parts := hits(b, hitCache(b), nil)
-	numbers, texts := make([]uint64, keysMax), make([]string, keysMax)
-	for i := range keysMax {
-		numbers[i], texts[i] = uint64(i), textKey(i)
-	}
-	parts["ristretto/int"], parts["ristretto/string"] = bareGet(b, numbers), bareGet(b, texts)
-	for _, name := range []string{"ristretto/int", "int", "ristretto/string", "string", "struct"} {
-		part := parts[name]
-		for i := range keysMax {
-			part(i)
-		}
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				part(i % keysMax)
-			}
-		})
-		b.Run(name+"/parallel", func(b *testing.B) {
-			b.RunParallel(func(next *testing.PB) {
-				for i := 0; next.Next(); i++ {
-					part(i % keysMax)
-				}
-			})
-		})
-	}
-	b.Run("clock", func(b *testing.B) {
-		var now time.Time
-		for b.Loop() {
-			now = time.Now()
-		}
-		_ = now
-	})
-}
-
-// bareGet returns what gets the value of a key from a Ristretto that holds them all.
-func bareGet[K ristretto.Key](b *testing.B, keys []K) func(i int) {
-	bare, err := ristretto.NewCache(&ristretto.Config[K, *product]{NumCounters: 1 << 16, MaxCost: 1 << 22, BufferItems: 64})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(bare.Close)
-	for _, k := range keys {
-		bare.Set(k, &product{ID: 1}, 100)
-	}
-	bare.Wait()
-	return func(i int) { _, _ = bare.Get(keys[i]) }
 }

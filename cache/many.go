@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -59,15 +60,14 @@ func (m *many[K, V]) remember(ctx context.Context, ks []K) error {
 			continue
 		}
 		e, p := m.find(k, at)
-		outcome := m.cache.engine.ServeFound(e, at.hash, now, m.session)
+		outcome := m.serve(e, now, m.session)
 		if outcome == engine.Unproven && !proved {
 			proved = true
 			if m.cache.engine.Prove(ctx, nil, m.session) {
-				outcome = m.cache.engine.ServeFound(e, at.hash, now, m.session)
+				outcome = m.serve(e, now, m.session)
 			}
 		}
 		if outcome == engine.Hit {
-			m.reads.hit()
 			err = m.take(k, e, p)
 		} else {
 			m.unproven = m.unproven || outcome == engine.Unproven
@@ -272,8 +272,24 @@ func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], done chan<- resu
 // keepAll keeps what a load of many keys brought, and hands it to who waits. Its error is
 // that of the policy.
 func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) error {
+	entries, err := m.entries(rest, got, under, start, labelled)
+	made := slices.DeleteFunc(slices.Clone(entries), func(e *engine.Entry) bool { return e == nil })
+	m.cache.engine.StoreAll(made)
+	for i, e := range entries {
+		if e != nil {
+			rest[i].flight.Finish(e)
+			m.warms(rest[i].key, e)
+		}
+	}
+	return err
+}
+
+// entries makes the entries of what was loaded, nil where there is none, as far as the
+// policy says what they depend on.
+func (m *many[K, V]) entries(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) ([]*engine.Entry, error) {
 	end := fence.Now()
-	for _, wants := range rest {
+	entries := make([]*engine.Entry, len(rest))
+	for i, wants := range rest {
 		v, there := got[wants.key]
 		var absent error
 		if !there {
@@ -281,17 +297,13 @@ func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start e
 		}
 		tags, err := m.depends(wants.key, v, !there, under, start.Label)
 		if err != nil {
-			return err
+			return entries, err
 		}
-		if tags == nil || !labelled || !there && absent == nil {
-			continue
+		if tags != nil && labelled && (there || absent != nil) {
+			entries[i] = m.entry(wants.key, wants.at, v, absent, tags, start, end)
 		}
-		e := m.entry(wants.key, wants.at, v, absent, tags, start, end)
-		m.cache.engine.Store(e)
-		wants.flight.Finish(e)
-		m.warms(wants.key, e)
 	}
-	return nil
+	return entries, nil
 }
 
 // callMany calls Policy.LoadMany.

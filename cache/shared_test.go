@@ -30,7 +30,7 @@ func forgetful(t testing.TB, w *world.World, store *redis.Store) *Cache {
 
 // What a hit in Redis costs, beside a client's own GET and the decoding. The bar is 1.3
 // times their time.
-func BenchmarkSharedHit(b *testing.B) {
+func BenchmarkLibraryShared(b *testing.B) {
 	store, err := redis.New(b.Context(), redis.Options{URL: servers.SharedRedis(b).URL(), Prefix: rand.Text()})
 	if err != nil {
 		b.Fatal(err)

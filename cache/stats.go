@@ -47,9 +47,13 @@ type FunctionStats struct {
 // Stats returns counts that were each right at some moment of the call.
 func (c *Cache) Stats() Stats {
 	n := &c.counters
-	return Stats{
+	s := Stats{
 		Stats: c.engine.Stats(), Functions: c.functions.stats(),
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Unwatched: n.unwatched.Load(),
 		ReplicaLoads: n.replicaLoads.Load(), ReplicaRefused: n.replicaRefused.Load(),
 	}
+	for _, f := range s.Functions {
+		s.Hits += f.Hits // the engine has not counted them
+	}
+	return s
 }

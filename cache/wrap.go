@@ -195,15 +195,14 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 		return w.beyond(ctx, k, at, engine.Unproven, r)
 	}
 	e, p := w.find(k, at)
-	outcome := w.cache.engine.ServeFound(e, at.hash, now, session)
+	outcome := w.serve(e, now, session)
 	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, e, session) {
 		e, p = w.find(k, at)
-		outcome = w.cache.engine.ServeFound(e, at.hash, now, session)
+		outcome = w.serve(e, now, session)
 	}
 	if outcome != engine.Hit {
 		return w.beyond(ctx, k, at, outcome, r)
 	}
-	w.reads.hit()
 	if r.load != nil {
 		r.load.notesTicket(e.Ticket)
 	}
@@ -211,6 +210,18 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 		w.warmer.hit(k, e, p)
 	}
 	return w.handed(p.answer())
+}
+
+// serve asks whether an entry may be served, and counts the answer. Its hits are counted by
+// function alone: Stats adds them up, so that each costs one count.
+func (w *wrapped[K, V]) serve(e *engine.Entry, now fence.Instant, s *fence.Session) engine.Outcome {
+	outcome := w.cache.engine.Serve(e, now, s)
+	if outcome == engine.Hit {
+		w.reads.hit()
+	} else {
+		w.cache.engine.NoteUnserved(outcome)
+	}
+	return outcome
 }
 
 // handed is what one caller is given of a value that all share.

@@ -153,16 +153,22 @@ func (c *Cache) Find(key []byte, hash uint64) *Entry {
 // counts it. Nil is none that could be served.
 func (c *Cache) ServeFound(e *Entry, hash uint64, now fence.Instant, s *fence.Session) Outcome {
 	outcome := c.Serve(e, now, s)
-	counted := c.counters.own()
-	switch outcome {
-	case Hit:
-		counted.hits.Add(1)
-	case Unproven:
-		counted.unproven.Add(1)
-	default:
-		counted.misses.Add(1)
+	if outcome == Hit {
+		c.counters.own().hits.Add(1)
+	} else {
+		c.NoteUnserved(outcome)
 	}
 	return outcome
+}
+
+// NoteUnserved counts what Serve answered if it was no hit, for callers that count their
+// hits themselves.
+func (c *Cache) NoteUnserved(outcome Outcome) {
+	if outcome == Unproven {
+		c.counters.own().unproven.Add(1)
+	} else {
+		c.counters.own().misses.Add(1)
+	}
 }
 
 // Serve answers for an entry that came another way what Lookup answers for the
@@ -274,6 +280,31 @@ func (c *Cache) Begin() (Start, bool) {
 // large and what a received event has overtaken, and reports whether the entry
 // was worth keeping. The remote tier gets what it is asked for: see RemotePolicy.
 func (c *Cache) Store(e *Entry) bool {
+	if !c.storable(e) {
+		return false
+	}
+	c.keep(e)
+	c.enqueue(e)
+	return true
+}
+
+// StoreAll is Store of many entries, which takes the first tier little longer than one.
+func (c *Cache) StoreAll(all []*Entry) {
+	kept := make([]*Entry, 0, len(all))
+	settings := make([]memory.Setting[Entry], 0, len(all))
+	for _, e := range all {
+		if c.storable(e) {
+			kept, settings = append(kept, e), append(settings, e.setting())
+		}
+	}
+	c.counters.stored.Add(uint64(c.memory.SetAll(settings)))
+	for _, e := range kept {
+		c.enqueue(e)
+	}
+}
+
+// storable notes the end of a load, and reports whether its entry may be kept.
+func (c *Cache) storable(e *Entry) bool {
 	c.noteLoad(e.shape, e.took)
 	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
@@ -286,16 +317,18 @@ func (c *Cache) Store(e *Entry) bool {
 		c.published(e)
 		return false
 	}
-	c.keep(e)
-	c.enqueue(e)
 	return true
 }
 
 // keep puts an entry into the first tier.
 func (c *Cache) keep(e *Entry) {
-	if c.memory.Set(e.hash, e, int64(e.size()), e.took) {
-		c.counters.stored.Add(1)
-	}
+	one := [1]memory.Setting[Entry]{e.setting()}
+	c.counters.stored.Add(uint64(c.memory.SetAll(one[:])))
+}
+
+// setting is an entry for the first tier.
+func (e *Entry) setting() memory.Setting[Entry] {
+	return memory.Setting[Entry]{Hash: e.hash, Value: e, Cost: int64(e.size()), Worth: e.took}
 }
 
 // The longest wait for a look that a reader needs, and how long readers do not

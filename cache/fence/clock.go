@@ -15,6 +15,11 @@ import (
 // nobody has slept; when they do not, somebody has, or has set the wall's clock, and
 // the system call says which. What hides a sleep is a wall's clock set back by just as
 // much, to the tenth of a millisecond, before the next reading.
+//
+// To read both costs twice as much as to read one. A machine does not fall asleep and wake
+// within a moment of the clock that stands still meanwhile: it stops every process first,
+// and its devices and processors, while that clock goes on, and starts them again after it
+// does. So for that moment after the two were found to go side by side, it alone is read.
 
 const (
 	// clockTolerance is how far the two clocks may move apart unasked. It is more
@@ -24,17 +29,25 @@ const (
 	// bearingsMax how often it is tried, on a machine that is busy.
 	bearingError = 20 * time.Microsecond
 	bearingsMax  = 8
+	// wakeful is for how long after a comparison nobody can have slept. To stop the
+	// processes alone takes a machine fifty times as long.
+	wakeful = 20 * time.Microsecond
 )
 
 // machine is the clock of this machine.
-var machine = &clock{read: bothClocks(), boot: sinceBoot}
+var machine = newClock()
 
 // clock tells moments since boot. Its methods may be called concurrently.
 type clock struct {
-	read func() (monotonic, wall time.Duration)
-	boot func() Instant // the system call
-	// known is what was found out last; nil before the first reading.
-	known atomic.Pointer[bearing]
+	// alone reads the monotonic clock, both the two.
+	alone func() (monotonic time.Duration)
+	both  func() (monotonic, wall time.Duration)
+	boot  func() Instant // the system call
+	// known is what was found out last; nil before the first reading. compared is when, on
+	// the monotonic clock, the two were found to go side by side as it says, or later ones
+	// of it: it is set after known.
+	known    atomic.Pointer[bearing]
+	compared atomic.Int64
 
 	mu sync.Mutex // held while a bearing is taken
 }
@@ -48,19 +61,43 @@ type bearing struct {
 	ahead Instant
 }
 
-// bothClocks returns what reads Go's two clocks. The monotonic one is counted from
-// this call on.
-func bothClocks() func() (monotonic, wall time.Duration) {
+// newClock returns a clock of this machine. Its monotonic clock is counted from this call on.
+func newClock() *clock {
 	base := time.Now()
-	return func() (monotonic, wall time.Duration) {
-		now := time.Now()
-		return now.Sub(base), time.Duration(now.UnixNano())
+	return &clock{
+		alone: func() time.Duration { return time.Since(base) },
+		both: func() (monotonic, wall time.Duration) {
+			now := time.Now()
+			return now.Sub(base), time.Duration(now.UnixNano())
+		},
+		boot: sinceBoot,
 	}
 }
 
+// now tells the moment. Were known looked at before compared:
+//
+//  1. a reader finds a bearing;
+//  2. the machine sleeps;
+//  3. another reader takes a new bearing, and sets compared;
+//  4. the first one reads the monotonic clock, right after compared, and tells a moment that
+//     lacks the sleep.
+//
+// Forced by TestBearingOfBeforeASleep.
 func (c *clock) now() Instant {
-	monotonic, wall := c.read()
+	monotonic := c.alone()
+	if int64(monotonic)-c.compared.Load() < int64(wakeful) {
+		if b := c.known.Load(); b != nil {
+			return b.ahead + Instant(monotonic)
+		}
+	}
+	return c.compare()
+}
+
+// compare tells the moment by the two clocks.
+func (c *clock) compare() Instant {
+	monotonic, wall := c.both()
 	if b := c.known.Load(); b != nil && (wall-monotonic-b.skew).Abs() <= clockTolerance {
+		c.compared.Store(int64(monotonic))
 		return b.ahead + Instant(monotonic)
 	}
 	return c.takeBearing()
@@ -88,10 +125,10 @@ func (c *clock) takeBearing() Instant {
 	}
 	var monotonic time.Duration
 	for range bearingsMax {
-		earlier, _ := c.read()
+		earlier := c.alone()
 		boot := c.boot()
 		var wall time.Duration
-		monotonic, wall = c.read()
+		monotonic, wall = c.both()
 		next.skew = wall - monotonic
 		next.ahead = max(next.ahead, boot-Instant(monotonic))
 		if monotonic-earlier <= bearingError {
@@ -99,6 +136,7 @@ func (c *clock) takeBearing() Instant {
 		}
 	}
 	c.known.Store(&next)
+	c.compared.Store(int64(monotonic))
 	return next.ahead + Instant(monotonic)
 }
 

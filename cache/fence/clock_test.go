@@ -13,15 +13,29 @@ type fakeMachine struct {
 	monotonic, wall time.Duration
 	slept           time.Duration
 	calls           int // of the system call
+	compared        int // readings of both clocks
+	// whileRead, unless nil, is called while the monotonic clock is read, once.
+	whileRead func()
 	// before and after are how long the process has to wait on each side of it.
 	before, after time.Duration
 }
 
-func (m *fakeMachine) clock() *clock { return &clock{read: m.read, boot: m.boot} }
+func (m *fakeMachine) clock() *clock { return &clock{alone: m.alone, both: m.both, boot: m.boot} }
 
-func (m *fakeMachine) read() (monotonic, wall time.Duration) {
+func (m *fakeMachine) alone() time.Duration {
+	if do := m.whileRead; do != nil {
+		m.whileRead = nil
+		do()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.monotonic
+}
+
+func (m *fakeMachine) both() (monotonic, wall time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.compared++
 	return m.monotonic, m.wall
 }
 
@@ -40,8 +54,17 @@ func (m *fakeMachine) sinceBoot() Instant { return Instant(m.monotonic + m.slept
 // pass lets time pass while the machine is awake.
 func (m *fakeMachine) pass(d time.Duration) { m.monotonic, m.wall = m.monotonic+d, m.wall+d }
 
-// sleep suspends the machine.
-func (m *fakeMachine) sleep(d time.Duration) { m.slept, m.wall = m.slept+d, m.wall+d }
+// sleep suspends the machine. To fall asleep it takes a while, awake.
+func (m *fakeMachine) sleep(d time.Duration) {
+	m.pass(wakeful)
+	m.slept, m.wall = m.slept+d, m.wall+d
+}
+
+// set sets the wall's clock, as somebody does who takes a while for it.
+func (m *fakeMachine) set(by time.Duration) {
+	m.pass(wakeful)
+	m.wall += by
+}
 
 // Neither a sleep nor a wall clock that is set makes a moment wrong, and only they
 // cost a system call.
@@ -59,9 +82,9 @@ func TestClockOfAMachineThatSleeps(t *testing.T) {
 		{"asleep for a millisecond", func() { m.sleep(time.Millisecond) }, 1},
 		{"awake", func() { m.pass(time.Second) }, 0},
 		{"asleep for a night", func() { m.sleep(10 * time.Hour) }, 1},
-		{"the wall's clock is set forward", func() { m.wall += time.Hour }, 1},
-		{"the wall's clock is set back", func() { m.wall -= 48 * time.Hour }, 1},
-		{"asleep, and set back since by less", func() { m.sleep(time.Hour); m.wall -= time.Hour - time.Second }, 1},
+		{"the wall's clock is set forward", func() { m.set(time.Hour) }, 1},
+		{"the wall's clock is set back", func() { m.set(-48 * time.Hour) }, 1},
+		{"asleep, and set back since by less", func() { m.sleep(time.Hour); m.set(time.Second - time.Hour) }, 1},
 		{"awake again", func() { m.pass(time.Second) }, 0},
 	} {
 		step.do()
@@ -72,6 +95,42 @@ func TestClockOfAMachineThatSleeps(t *testing.T) {
 		if m.calls != step.calls {
 			t.Errorf("%s: %d system calls, want %d", step.name, m.calls, step.calls)
 		}
+	}
+}
+
+// Both clocks are read no oftener than a machine can fall asleep.
+func TestClockReadsOneWhileNobodyCanSleep(t *testing.T) {
+	t.Parallel()
+	m := &fakeMachine{monotonic: time.Minute, wall: time.Hour}
+	c := m.clock()
+	c.now()
+	for range 100 {
+		m.compared = 0
+		for range 10 {
+			m.pass(wakeful / 10)
+			if got := c.now(); got != m.sinceBoot() {
+				t.Fatalf("%v since boot, want %v", time.Duration(got), time.Duration(m.sinceBoot()))
+			}
+		}
+		if m.compared != 1 {
+			t.Fatalf("both clocks were read %d times in %v", m.compared, wakeful)
+		}
+	}
+}
+
+// The interleaving of now: while a reader looks at the monotonic clock, the machine sleeps,
+// and another reader finds out.
+func TestBearingOfBeforeASleep(t *testing.T) {
+	t.Parallel()
+	m := &fakeMachine{monotonic: time.Minute, wall: time.Hour}
+	c := m.clock()
+	c.now()
+	m.whileRead = func() {
+		m.sleep(time.Hour)
+		c.now()
+	}
+	if got := c.now(); got != m.sinceBoot() {
+		t.Errorf("%v since boot, want %v", time.Duration(got), time.Duration(m.sinceBoot()))
 	}
 }
 
@@ -96,7 +155,7 @@ func TestBearingOfABusyMachine(t *testing.T) {
 		}
 		m.pass(within(time.Second))
 		if random.IntN(3) == 0 {
-			m.wall += within(time.Second) - time.Second/2
+			m.set(within(time.Second) - time.Second/2)
 		}
 		got := c.now()
 		if got > m.sinceBoot() {
@@ -112,7 +171,7 @@ func TestBearingOfABusyMachine(t *testing.T) {
 // The clock of this machine is what the system says, for any number of readers.
 func TestClockOfThisMachine(t *testing.T) {
 	t.Parallel()
-	c := &clock{read: bothClocks(), boot: sinceBoot}
+	c := newClock()
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {

@@ -10,6 +10,8 @@
 //   - Who stays is decided here, by what an item saves: its uses, times how long its
 //     load took, for each of its bytes. Ristretto knows neither, loses some of the
 //     reads that it should count, and prefers who comes to who is as popular.
+//   - The items that everybody asks for stand in front of it, where they are found
+//     without a lock.
 //
 // It does not compare keys, know of expiry or decide whether a value may still
 // be served: two keys with one hash replace each other, and whoever gets a value

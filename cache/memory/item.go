@@ -31,6 +31,8 @@ type item[T any] struct {
 	// uses are the uses in its last countBits, and in which age they were counted
 	// above.
 	uses atomic.Uint64
+	// gone is set once the item is none of the residents any more.
+	gone atomic.Bool
 	// place is where the residents have it. They lock it.
 	place int
 }

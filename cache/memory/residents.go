@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+
+	"github.com/freshet/freshet/cache/internal/stripe"
 )
 
 const (
@@ -22,6 +24,9 @@ type residents[T any] struct {
 	maxBytes int64
 	// age counts the times that all uses were halved. Readers look at it.
 	age atomic.Uint64
+	_   stripe.Padding
+	// left is called for each that is a resident no longer, with the lock held.
+	left func(*item[T])
 
 	mu     sync.Mutex
 	all    []*item[T]
@@ -52,6 +57,7 @@ func (r *residents[T]) admit(it, before *item[T]) (gone []*item[T], ok bool) {
 	case ok && before != nil:
 		r.all[before.place], it.place = it, before.place
 		before.place = nowhere
+		r.left(before)
 	case ok:
 		it.place = len(r.all)
 		r.all = append(r.all, it)
@@ -141,6 +147,7 @@ func (r *residents[T]) leaveLocked(it *item[T], uses uint8) {
 	r.all[last] = nil
 	r.all = r.all[:last]
 	it.place = nowhere
+	r.left(it)
 	r.bytes -= it.cost
 	r.others.raise(it.hash, uses)
 }

@@ -2,6 +2,8 @@ package memory
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +27,7 @@ const (
 	// accessBufferItems is how many reads a buffer collects before they are dropped.
 	accessBufferItems = 64
 
-	// orders is how many locks share the keys, a power of two.
+	// orders is how many locks share the keys: a bit of a word for each.
 	orders = 64
 )
 
@@ -39,6 +41,8 @@ type Options struct {
 // Store holds pointers to values that nobody changes. The zero value is not
 // usable, New makes one.
 type Store[T any] struct {
+	// front has the most popular of items.
+	front     *front[T]
 	items     *ristretto.Cache[uint64, *item[T]]
 	residents residents[T]
 	// gates are for the goroutines, orders for the keys.
@@ -51,6 +55,9 @@ type Store[T any] struct {
 	// beforeForget, unless nil, is called before an item that has to go is forgotten,
 	// for tests that force an interleaving there.
 	beforeForget func()
+	// beforeOffer, unless nil, is called before an item that was found is offered to the
+	// front, for the same.
+	beforeOffer func()
 }
 
 // gate is held for reading by every method, and for writing by Close, that of its
@@ -79,7 +86,8 @@ func New[T any](o Options) (*Store[T], error) {
 	if o.MaxBytes <= 0 {
 		return nil, fmt.Errorf("make memory tier: MaxBytes is %d, give a positive number of bytes", o.MaxBytes)
 	}
-	s := &Store[T]{residents: residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes)}}
+	s := &Store[T]{front: &front[T]{}}
+	s.residents = residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes), left: s.front.drop}
 	items, err := ristretto.NewCache(&ristretto.Config[uint64, *item[T]]{
 		NumCounters:        ristrettoCounters,
 		MaxCost:            ristrettoMax,
@@ -97,41 +105,78 @@ func New[T any](o Options) (*Store[T], error) {
 // Get returns the value last set under hash, if it is still held. It does not
 // allocate, but for one buffer in accessBufferItems calls.
 func (s *Store[T]) Get(hash uint64) (*T, bool) {
-	g := s.enter()
-	defer g.RUnlock()
-	if g.closed {
+	age := s.residents.age.Load()
+	it := s.front.get(hash)
+	if it == nil {
+		it = s.find(hash, age)
+	}
+	if it == nil {
 		return nil, false
 	}
-	it, ok := s.items.Get(hash)
-	if !ok {
-		return nil, false
-	}
-	it.use(s.residents.age.Load())
+	it.use(age)
 	return it.value, true
 }
 
-// Set holds value, which is not nil, under hash. cost is its size in bytes,
-// without the store's own bookkeeping, and worth the time that a use of it saves.
-// Set reports whether the value is held now: admission refuses what is larger than
-// the store, and what saves less than that which would have to go. A value that is
-// refused takes an older one of its hash with it.
-func (s *Store[T]) Set(hash uint64, value *T, cost int64, worth time.Duration) bool {
+// find looks for an item in Ristretto. It returns nil if there is none.
+func (s *Store[T]) find(hash, age uint64) *item[T] {
 	g := s.enter()
 	defer g.RUnlock()
-	cost += itemOverhead
-	if g.closed || cost > s.residents.maxBytes {
-		s.rejected.Add(1)
-		return false
+	if g.closed {
+		return nil
 	}
-	it := &item[T]{value: value, hash: hash, cost: cost, density: densityOf(worth, cost)}
-	gone, held := s.place(it)
-	for _, other := range gone {
-		s.forget(other)
+	it, ok := s.items.Get(hash)
+	if !ok {
+		return nil
+	}
+	if s.beforeOffer != nil {
+		s.beforeOffer()
+	}
+	s.front.offer(it, age)
+	return it
+}
+
+// Setting is what Set is given.
+type Setting[T any] struct {
+	Hash uint64
+	// Value is not nil, and nobody changes it.
+	Value *T
+	// Cost is its size in bytes, without the store's own bookkeeping.
+	Cost int64
+	// Worth is the time that a use of it saves.
+	Worth time.Duration
+}
+
+// Set holds a value and reports whether it is held now: admission refuses what is larger
+// than the store, and what saves less than that which would have to go. A value that is
+// refused takes an older one of its hash with it.
+func (s *Store[T]) Set(hash uint64, value *T, cost int64, worth time.Duration) bool {
+	one := [1]Setting[T]{{hash, value, cost, worth}}
+	return s.SetAll(one[:]) == 1
+}
+
+// settingsAtOnce is how many values are set by one lock and one wait.
+const settingsAtOnce = 64
+
+// SetAll is Set of many values, which takes little longer than that of one. It returns how
+// many are held.
+func (s *Store[T]) SetAll(all []Setting[T]) (held int) {
+	g := s.enter()
+	defer g.RUnlock()
+	if g.closed {
+		s.rejected.Add(uint64(len(all)))
+		return 0
+	}
+	for some := range slices.Chunk(all, settingsAtOnce) {
+		gone, n := s.place(some)
+		for _, it := range gone {
+			s.forget(it)
+		}
+		held += n
 	}
 	return held
 }
 
-// place holds an item if the residents admit it, and returns those who have to go.
+// place holds those values that the residents admit, and returns those who have to go.
 //
 // Without the lock, and without waiting under it:
 //
@@ -140,24 +185,63 @@ func (s *Store[T]) Set(hash uint64, value *T, cost int64, worth time.Duration) b
 //  3. Ristretto inserts A's value, finds the key present at B's, drops it;
 //  4. B's reader is given A's value.
 //
-// Forced by TestSetAfterSetKeepsTheNewer.
-func (s *Store[T]) place(it *item[T]) (gone []*item[T], held bool) {
-	o := s.order(it.hash)
-	o.Lock()
-	defer o.Unlock()
+// Forced by TestSetAfterSetKeepsTheNewer. That both are set at once is none other: see
+// TestOneHashTwiceAtOnce.
+func (s *Store[T]) place(all []Setting[T]) (gone []*item[T], held int) {
+	locked := s.lock(all)
+	defer s.unlock(locked)
+	for i, set := range all {
+		if slices.ContainsFunc(all[:i], func(before Setting[T]) bool { return before.Hash == set.Hash }) {
+			s.items.Wait()
+		}
+		went, ok := s.placeLocked(set)
+		gone = append(gone, went...)
+		if ok {
+			held++
+		}
+	}
+	if held > 0 {
+		s.items.Wait()
+	}
+	return gone, held
+}
+
+// placeLocked gives a value to Ristretto if the residents admit it.
+func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
+	cost := set.Cost + itemOverhead
+	if cost > s.residents.maxBytes {
+		s.rejected.Add(1)
+		return nil, false
+	}
+	it := &item[T]{value: set.Value, hash: set.Hash, cost: cost, density: densityOf(set.Worth, cost)}
 	before, _ := s.items.Get(it.hash)
 	gone, ok := s.residents.admit(it, before)
+	if ok && !s.items.Set(it.hash, it, ristrettoCost) {
+		s.residents.leave(it)
+		ok = false
+	}
 	if !ok {
 		s.rejected.Add(1)
-		return gone, false
 	}
-	if !s.items.Set(it.hash, it, ristrettoCost) {
-		s.residents.leave(it)
-		s.rejected.Add(1)
-		return gone, false
+	return gone, ok
+}
+
+// lock locks the orders of all hashes, each once and the lower first, so that two who do
+// never wait for one another. It returns which those are, a bit for each.
+func (s *Store[T]) lock(all []Setting[T]) (locked uint64) {
+	for i := range all {
+		locked |= 1 << (all[i].Hash % orders)
 	}
-	s.items.Wait()
-	return gone, true
+	for left := locked; left != 0; left &= left - 1 {
+		s.orders[bits.TrailingZeros64(left)].Lock()
+	}
+	return locked
+}
+
+func (s *Store[T]) unlock(locked uint64) {
+	for left := locked; left != 0; left &= left - 1 {
+		s.orders[bits.TrailingZeros64(left)].Unlock()
+	}
 }
 
 // forget takes out of Ristretto one that is no resident any more:
@@ -232,5 +316,6 @@ func (s *Store[T]) Close() {
 	for i := range s.gates {
 		s.gates[i].closed = true
 	}
+	s.front.clear()
 	s.items.Close()
 }

@@ -58,6 +58,51 @@ func TestSetAfterSetKeepsTheNewer(t *testing.T) {
 	}
 }
 
+// Many values at once are what one after the other would be, of one hash too.
+func TestOneHashTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1<<24)
+	older, newer := &value{"older"}, &value{"newer"}
+	var all []memory.Setting[value]
+	for hash := range uint64(300) {
+		all = append(all, memory.Setting[value]{Hash: hash, Value: older, Cost: 10}, memory.Setting[value]{Hash: hash, Value: newer, Cost: 10})
+	}
+	if held := s.SetAll(all); held != len(all) {
+		t.Errorf("%d of %d are held", held, len(all))
+	}
+	for hash := range uint64(300) {
+		if got, ok := s.Get(hash); !ok || got != newer {
+			t.Fatalf("hash %d: the older value survived", hash)
+		}
+	}
+	if st := s.Stats(); st.Items != 300 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// Two who set many at once, in any order, do not wait for each other, and who sets last is
+// found.
+func TestManySetManyAtOnce(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 1<<24)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for range 50 {
+				var all []memory.Setting[value]
+				for i := range uint64(100) {
+					all = append(all, memory.Setting[value]{Hash: (i*uint64(2*worker+1) + 7) % 100, Value: &value{}, Cost: 10})
+				}
+				s.SetAll(all)
+			}
+		})
+	}
+	wg.Wait()
+	if st := s.Stats(); st.Items > 100 {
+		t.Errorf("stats %+v of 100 hashes", st)
+	}
+}
+
 func TestDeletedValueStaysDeleted(t *testing.T) {
 	t.Parallel()
 	s := setup(t, 1<<24)
