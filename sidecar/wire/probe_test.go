@@ -63,7 +63,8 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	if shown := s.receive(t, refused); len(shown) > 0 {
 		t.Errorf("the client sees a failed probe: %s", show(shown))
 	}
-	if state := probe.ParseAnswer(<-s.found, nil); state != nil || s.talk.Owed() {
+	row, _ := s.talk.AwaitRow()
+	if state := probe.ParseAnswer(row, nil); state != nil || s.talk.Owed() {
 		t.Errorf("a failed probe found %+v; something is still owed: %v", state, s.talk.Owed())
 	}
 }

@@ -12,10 +12,6 @@ func (s *session) askRow(query []byte) (row []byte, answered bool) {
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
 		return nil, false
 	}
-	select {
-	case row := <-s.found:
-		return row, true
-	case <-s.ctx.Done():
-		return nil, false
-	}
+	row, err := s.talk.AwaitRow()
+	return row, err == nil
 }

@@ -52,8 +52,6 @@ type session struct {
 
 	// talk is shared by both goroutines: see there.
 	talk *conversation.Conversation
-	// found receives the row that was asked for, nil if that failed.
-	found chan []byte
 	// cancels is for whoever passes a cancel request.
 	cancels cancels
 }
@@ -111,7 +109,6 @@ func newSession(s *Server, client net.Conn) *session {
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
 		downstream: downstream{in: transport.NewBuffer(client), untilVerified: s.verifier.Countdown()},
 		talk:       conversation.New(),
-		found:      make(chan []byte, 1),
 	}
 }
 

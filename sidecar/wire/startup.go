@@ -261,7 +261,11 @@ func (s *session) probeAtStart(in *transport.Buffer) error {
 		}
 		in.Drop(n)
 	}
-	s.adopt(probe.ParseAnswer(<-s.found, nil))
+	row, err := s.talk.AwaitRow()
+	if err != nil {
+		return err
+	}
+	s.adopt(probe.ParseAnswer(row, nil))
 	// Whoever connects may come from a write on another connection: what was
 	// acknowledged before now is demanded from the first read on.
 	s.talk.Show()

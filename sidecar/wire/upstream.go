@@ -135,9 +135,6 @@ func (s *session) takeInLocked(n conversation.News) {
 	if n&conversation.Failed != 0 {
 		s.server.counters.queries[Failed].Add(1)
 	}
-	if n&conversation.Found != 0 {
-		s.found <- s.talk.FoundLocked()
-	}
 	if n&conversation.Captured != 0 {
 		s.storeCaptures(s.talk.CapturedLocked())
 	}

@@ -87,9 +87,12 @@ type Conversation struct {
 	unmarked, ended bool
 	// group gathers what is known of the answers up to the next ReadyForQuery.
 	group answeredGroup
-	// captured and found are what HearLocked has news of, until the next of their kind.
+	// captured is what HearLocked has news of, until the next.
 	captured []*answer.Capture
-	found    []byte
+	// asking is set by OweRow while a question of the sidecar's own is not answered. row is
+	// the answer's DataRow, nil if it had none or the question failed.
+	asking bool
+	row    []byte
 	// params is the body of the last ParameterDescription, for the RowDescription behind.
 	params []byte
 

@@ -28,8 +28,6 @@ const (
 	Failed
 	// Captured: the answers that CapturedLocked returns have ended.
 	Captured
-	// Found: a question of the sidecar's own was answered with what FoundLocked returns.
-	Found
 )
 
 // Heard is what one message of Postgres means.
@@ -116,10 +114,6 @@ func (c *Conversation) HearLocked(kind byte, body []byte) Heard {
 // CapturedLocked returns the captures that have ended, each with an answer or spoiled. They
 // are the caller's, who clears the slice, until the next message is heard.
 func (c *Conversation) CapturedLocked() []*answer.Capture { return c.captured }
-
-// FoundLocked returns the DataRow that a question of the sidecar's own was answered with,
-// nil if there was none, or the question failed.
-func (c *Conversation) FoundLocked() []byte { return c.found }
 
 // ReadsDueLocked reports whether the answer that is due is read here, and not only passed
 // on: it is to be heard as a whole.
@@ -227,12 +221,12 @@ func (c *Conversation) hearReadyLocked(due *Expectation, body []byte) News {
 	group := c.group
 	c.group = answeredGroup{captures: group.captures[:0]}
 	if due.row {
-		c.found = group.row
-		if group.failed {
-			c.found = nil
+		c.asking = false
+		if !group.failed {
+			c.row = group.row
 		}
 		c.pending.pop()
-		return Found
+		return 0
 	}
 	told := c.hearUnitLocked(due, group)
 	c.pending.pop()

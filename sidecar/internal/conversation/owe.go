@@ -37,6 +37,7 @@ func (c *Conversation) Owe(e Expectation) {
 func (c *Conversation) OweRow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asking, c.row = true, nil
 	c.pending.push(question)
 }
 

@@ -143,8 +143,8 @@ func TestQuestionFindsItsRow(t *testing.T) {
 	s := &script{Conversation: talking(), t: t}
 	for words, found := range map[string]bool{"+R Th Dh Ch ZIh": true, "+R Th Ch ZIh": false, "+R Eh ZIh": false, "+R Th Dh Eh ZIh": false} {
 		s.play(words)
-		if (s.found != nil) != found {
-			t.Errorf("%s: found %v", words, s.found)
+		if row, err := s.AwaitRow(); (row != nil) != found || err != nil {
+			t.Errorf("%s: found %v, %v", words, row, err)
 		}
 	}
 }

@@ -15,6 +15,17 @@ func (c *Conversation) AwaitAnswers() error {
 	return c.errLocked()
 }
 
+// AwaitRow waits until Postgres has answered the question of the sidecar's own that is owed.
+// row is its DataRow, nil if there was none or the question failed.
+func (c *Conversation) AwaitRow() (row []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.asking && !c.mistrusted && !c.closed {
+		c.room.Wait()
+	}
+	return c.row, c.errLocked()
+}
+
 // AwaitSettled waits until Postgres owes nothing. It reports false if Postgres skips what
 // comes, or waits for data.
 func (c *Conversation) AwaitSettled() (settled bool, err error) {

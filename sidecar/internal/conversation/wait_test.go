@@ -18,6 +18,10 @@ func TestWaits(t *testing.T) {
 		unopened, err := c.AwaitOpening()
 		return map[bool]string{true: "not opened", false: "opened"}[unopened], err
 	}
+	row := func(c *Conversation) (string, error) {
+		row, err := c.AwaitRow()
+		return string(row), err
+	}
 	for name, c := range map[string]struct {
 		wait func(*Conversation) (string, error)
 		// before is played before the wait, during while it lasts, and last is what
@@ -31,6 +35,10 @@ func TestWaits(t *testing.T) {
 		"for a part":                            {wait: answers, before: "+P +D", during: "1f tf", last: "Tf"},
 		"for what is skipped":                   {wait: answers, before: "+P +B +S", during: "Ef", last: "ZIf"},
 		"until a question is answered":          {wait: answers, before: "+R", during: "Th Dh Ch", last: "ZIh"},
+		"for a question's row":                  {wait: row, before: "+R", during: "Th Dh Ch", last: "ZIh", want: "\x00\x00"},
+		"for a question that fails":             {wait: row, before: "+R", during: "Eh", last: "ZIh"},
+		"for a question behind a notice":        {wait: row, before: "+R", during: "Nh Af Sf Th Dh Ch", last: "ZIh", want: "\x00\x00"},
+		"for an answer that nobody understands": {wait: row, before: "+R", during: "Th", last: "1h"},
 		"until all is settled":                  {wait: settled, before: "+P.h +D.h", during: "1h th", last: "Th", want: "settled"},
 		"until Postgres skips":                  {wait: settled, before: "+P.h +D.h", last: "Ef", want: "not settled"},
 		"until Postgres waits for data":         {wait: settled, before: "+B +E", during: "2f", last: "Gf", want: "not settled"},
@@ -73,6 +81,7 @@ func TestWaitsEndWithTheSession(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(*Conversation) error{
 		"answers": (*Conversation).AwaitAnswers,
+		"a row":   func(c *Conversation) error { c.OweRow(); _, err := c.AwaitRow(); return err },
 		"settled": func(c *Conversation) error { _, err := c.AwaitSettled(); return err },
 		"opening": func(c *Conversation) error { _, err := c.AwaitOpening(); return err },
 		"room": func(c *Conversation) error {
