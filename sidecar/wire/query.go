@@ -22,14 +22,6 @@ func (s *session) obstacle() string {
 	return ""
 }
 
-// arrival is when the client's last message had arrived, or a little later.
-func (s *session) arrival() fence.Instant {
-	if s.now == 0 {
-		s.now = fence.Now()
-	}
-	return s.now
-}
-
 // beginRead notes that a read begins which may be answered from the cache.
 func (s *session) beginRead() {
 	if s.wasShown {
@@ -41,9 +33,6 @@ func (s *session) beginRead() {
 	s.beginBlockRead()
 	s.reads.Begin(s.arrival())
 }
-
-// servable reports whether a read may be answered without asking anybody first.
-func (s *session) servable() bool { return s.known.Holds() && s.state().Reason == "" }
 
 // bypass counts statements that go to Postgres for a reason.
 func (s *session) bypass(reason string, statements int) {

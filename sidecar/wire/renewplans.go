@@ -33,12 +33,6 @@ func (r *request) secured() bool {
 	return v != nil && len(v.Exempt) > 0
 }
 
-// plannedBefore reports whether Postgres may answer by a plan that it made before
-// what the verdict knows.
-func (s *session) plannedBefore(r *request) bool {
-	return r.prepared && r.secured() && s.plannedSince != r.slot.Generation
-}
-
 // renewPlans makes Postgres plan by what is known now, if one of the plan's requests
 // needs that. It says why it cannot.
 func (s *session) renewPlans() string {

@@ -9,13 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
-	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
-	"github.com/freshet/freshet/sidecar/internal/statements"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -56,65 +52,14 @@ type session struct {
 	cancels cancels
 }
 
-// downstream is what the goroutine of a session has that reads the client, for itself.
-type downstream struct {
-	in transport.Buffer
-	// passing is how many bytes of a message longer than the buffer are still to
-	// come and be sent on as they are.
-	passing int
-	// now is the arrival time of the bytes being handled; arrival takes it from the clock
-	// when it is first needed, and handleHeld resets it to 0.
-	now fence.Instant
-	// wasShown is set by obstacle if Postgres has answered the client since its last cached
-	// read. The next one calls reads.Received first, so that it is no older than that
-	// answer, and resets it: see beginRead.
-	wasShown bool
-	// known is what is known of the session's settings.
-	known probe.Known
-	// assumption is what known is relied on for: see understood.go.
-	assumption assumption
-	// doubted is how many writes were not understood for want of the state alone: see
-	// asksBeforeWrite.
-	doubted int
-	// out holds answers that are not written yet, toUp messages for Postgres.
-	out, toUp  []byte
-	statements statements.Set
-	pause      probePause
-	// plannedSince is a schema generation: every plan that Postgres keeps for this session
-	// is no older. run sets it, and renewPlans when Postgres has discarded its plans.
-	plannedSince uint64
-	// meant is the last result of meaning.
-	meant *statements.Meaning
-	reads fence.Session
-	told  toldDemands
-	plan  plan
-	key   []byte
-	block block.Block
-	// opening is set when the BEGIN of a block was sent together with a statement,
-	// and may not have succeeded yet.
-	opening bool
-	reading readRun
-	// untilVerified is how many hits there are to the next that is to be verified.
-	untilVerified int64
-	// changesSeen is the number of changes (conversation.Standing) as of when nothing was owed last.
-	changesSeen uint64
-	// upstreamAt is when Postgres was last sent something, kept only where
-	// idle_session_timeout is set.
-	upstreamAt fence.Instant
-}
-
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	return &session{
 		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		downstream: downstream{in: transport.NewBuffer(client), untilVerified: s.verifier.Countdown()},
+		downstream: downstream{incoming: incoming{in: transport.NewBuffer(client)}, untilVerified: s.verifier.Countdown()},
 		talk:       conversation.New(),
 	}
 }
-
-// state is what the last probe found, nil before the first. While known does not hold, it
-// is an estimate.
-func (s *session) state() *probe.State { return s.known.State() }
 
 // run serves the client until it or Postgres leaves.
 func (s *session) run() {

@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/probe"
+	"github.com/freshet/freshet/sidecar/internal/statements"
+	"github.com/freshet/freshet/sidecar/internal/transport"
+)
+
+// downstream is what the goroutine of a session has that reads the client, for itself.
+type downstream struct {
+	incoming
+	outgoing
+	understanding
+	cachedReads
+	// statements are the client's prepared ones.
+	statements statements.Set
+	// plan is that of the unit at hand, key that of the want that is looked up.
+	plan plan
+	key  []byte
+	// block is the transaction whose BEGIN is held back.
+	block block.Block
+	// opening is set when the BEGIN of a block was sent together with a statement,
+	// and may not have succeeded yet.
+	opening bool
+	// untilVerified is how many hits there are to the next that is to be verified.
+	untilVerified int64
+}
+
+// incoming is what comes from the client.
+type incoming struct {
+	in transport.Buffer
+	// passing is how many bytes of a message longer than the buffer are still to
+	// come and be sent on as they are.
+	passing int
+	// now is the arrival time of the bytes being handled; arrival takes it from the clock
+	// when it is first needed, and handleHeld resets it to 0.
+	now fence.Instant
+}
+
+// arrival is when the client's last message had arrived, or a little later.
+func (i *incoming) arrival() fence.Instant {
+	if i.now == 0 {
+		i.now = fence.Now()
+	}
+	return i.now
+}
+
+// outgoing is what is gathered, to be written at once.
+type outgoing struct {
+	// out holds answers that are not written yet, toUp messages for Postgres. Answers from
+	// before a message are written before the message is gathered: see sendUpstream.
+	out, toUp []byte
+	// upstreamAt is when Postgres was last sent something, kept only where
+	// idle_session_timeout is set.
+	upstreamAt fence.Instant
+}
+
+// understanding is what is known of the session's settings, and what rests on that.
+type understanding struct {
+	// known is what was found out when they were asked for last.
+	known probe.Known
+	// assumption is what known is relied on for: see understood.go.
+	assumption assumption
+	// doubted is how many writes were not understood for want of the state alone: see
+	// asksBeforeWrite.
+	doubted int
+	// pause is the wait after a failed probe, told what was made of the demands found.
+	pause probePause
+	told  toldDemands
+	// meant is the last result of meaning.
+	meant *statements.Meaning
+	// plannedSince is a schema generation: every plan that Postgres keeps for this session
+	// is no older. run sets it, and renewPlans when Postgres has discarded its plans.
+	plannedSince uint64
+}
+
+// state is what the last probe found, nil before the first. While known does not hold, it
+// is an estimate.
+func (u *understanding) state() *probe.State { return u.known.State() }
+
+// servable reports whether a read may be answered without asking anybody first.
+func (u *understanding) servable() bool { return u.known.Holds() && u.state().Reason == "" }
+
+// plannedBefore reports whether Postgres may answer by a plan that it made before
+// what the verdict knows.
+func (u *understanding) plannedBefore(r *request) bool {
+	return r.prepared && r.secured() && u.plannedSince != r.slot.Generation
+}
+
+// cachedReads is what the client's reads from the cache are to show, and what they cost.
+type cachedReads struct {
+	reads fence.Session
+	// wasShown is set by obstacle if Postgres has answered the client since its last cached
+	// read. The next one calls reads.Received first, so that it is no older than that
+	// answer, and resets it: see beginRead.
+	wasShown bool
+	// reading counts the reads between two changes. changesSeen is the number of changes
+	// (conversation.Standing) as of when nothing was owed last.
+	reading     readRun
+	changesSeen uint64
+}
