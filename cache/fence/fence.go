@@ -39,8 +39,10 @@ type Fence struct {
 	slots []slot
 	// lag is how much earlier than lookBegan the head may lack something.
 	lag atomic.Int64
-	// marked is when anything at all was acknowledged as possibly written last.
-	marked atomic.Int64
+	// marked is when anything at all was acknowledged as possibly written last, and
+	// classes when tags of a class were.
+	marked  atomic.Int64
+	classes [1 << classBits]atomic.Int64
 
 	// afterFloor, unless nil, is called in every slow check between the floor and
 	// the slots, for tests that force an interleaving there.

@@ -30,6 +30,14 @@ func (f *Fence) Mark(at Instant, tags []Tag) {
 	}
 }
 
+// MarkClasses notes that writes to tags of classes were acknowledged by moment at, and
+// that it is not known to which.
+func (f *Fence) MarkClasses(at Instant, classes []Class) {
+	for _, class := range classes {
+		raise(&f.classes[class], at)
+	}
+}
+
 // MarkAll notes that by moment at something was acknowledged that may have
 // written whatever there is.
 func (f *Fence) MarkAll(at Instant) { raise(&f.marked, at) }
@@ -41,7 +49,7 @@ func (f *Fence) Marked(t *Ticket) Instant {
 	latest := f.marked.Load()
 	if t != nil {
 		for _, tag := range t.tags {
-			latest = max(latest, f.cells[uint64(tag)&f.mask].marked.Load())
+			latest = max(latest, f.cells[uint64(tag)&f.mask].marked.Load(), f.classes[tag.class()].Load())
 		}
 	}
 	return Instant(latest)

@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -12,10 +13,38 @@ import (
 // of a table that have a value, the schema. It is a hash of a text that the
 // writer's trigger and the reader's analysis spell alike. Two texts that share
 // a Tag cost a needless miss, never a stale hit.
+//
+// Its first classBits are the Class of the text, so that a tag tells its class: the
+// tags of all values of a column of a table have the same.
 type Tag uint64
 
+// Class stands for all tags of the values of one column. Two columns that share a
+// Class cost a needless look.
+type Class uint16
+
+// classBits is how many of the bits of a Tag are its Class.
+const classBits = 14
+
 // NewTag returns the tag of a text.
-func NewTag(text string) Tag { return Tag(xxhash.Sum64String(text)) }
+func NewTag(text string) Tag {
+	return Tag(uint64(classOf(text))<<(64-classBits) | xxhash.Sum64String(text)>>classBits)
+}
+
+// NewClass returns the class of the tags that ValueText spells for a column.
+func NewClass(root uint32, column string) Class { return classOf(ValueText(root, column, "")) }
+
+// classOf is the class of the tag of a text: that of the text up to its first equals
+// sign, behind which a value stands. A column whose name holds one shares its class
+// with others.
+func classOf(text string) Class {
+	if i := strings.IndexByte(text, '='); i >= 0 {
+		text = text[:i]
+	}
+	return Class(xxhash.Sum64String(text) >> (64 - classBits))
+}
+
+// class is the one that the tag belongs to.
+func (t Tag) class() Class { return Class(t >> (64 - classBits)) }
 
 // Event is one committed change: the writer's top-level transaction and the
 // tags that it moved.

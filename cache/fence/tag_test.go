@@ -32,8 +32,26 @@ func TestLongValueIsMeasuredInBytes(t *testing.T) {
 }
 
 func TestTagIsXXHash(t *testing.T) {
-	// The published XXH64 of the empty input and of "abc", seed 0.
-	if NewTag("") != 0xef46db3751d8e999 || NewTag("abc") != 0x44bc2cf5ad770999 {
-		t.Errorf("got %x and %x", NewTag(""), NewTag("abc"))
+	// The published XXH64 of the empty input and of "abc", seed 0: 14 bits of it tell the
+	// class, and 50 follow.
+	for text, sum := range map[string]uint64{"": 0xef46db3751d8e999, "abc": 0x44bc2cf5ad770999} {
+		if got, want := NewTag(text), Tag(sum&^(1<<50-1)|sum>>14); got != want {
+			t.Errorf("%q: got %x, want %x", text, got, want)
+		}
+	}
+}
+
+// All values of a column have one class, also if its name looks like a name and a value.
+func TestTagTellsItsClass(t *testing.T) {
+	for _, column := range []string{"id", "a=b", "", "="} {
+		class := NewClass(16384, column)
+		for _, value := range []string{"", "7", "x=y", strings.Repeat("x", 65)} {
+			if got := NewTag(ValueText(16384, column, value)).class(); got != class {
+				t.Errorf("%s=%s is of class %x, want %x", column, value, got, class)
+			}
+		}
+	}
+	if NewClass(16384, "id") == NewClass(16384, "owner") || NewClass(16384, "id") == NewClass(16385, "id") {
+		t.Error("two columns have one class")
 	}
 }

@@ -313,8 +313,7 @@ func (a *Analyzer) attempt(ctx context.Context, s *session, c *catalog, r *Reque
 		v.Reason, v.Detail = ReasonNotSelect, FirstKeyword(r.SQL) // whatever else is in the way
 	}
 	if query != nil {
-		v.Effect, err = a.effect(ctx, s, c, query, description)
-		return v, err
+		return v, a.findEffect(ctx, s, c, r, query, description, v)
 	}
 	return v, nil
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// effect finds out what a statement changes. It is nil if code of users may run for the
-// statement, or if something in it is not known.
-func (a *Analyzer) effect(ctx context.Context, s *session, c *catalog, query *node, description *pgconn.StatementDescription) (*Effect, error) {
+// findEffect finds out what a statement changes, and gives it to v. Where code of users may
+// run for the statement, or something in it is not known, v has no effect.
+func (a *Analyzer) findEffect(ctx context.Context, s *session, c *catalog, r *Request, query *node, description *pgconn.StatementDescription, v *Verdict) error {
 	b := &behindWrite{catalog: c, watch: a.watch(), evaluated: evaluated{needs: newNeeds(), changed: map[uint32]changes{}}}
 	for _, f := range description.Fields {
 		b.types[f.DataTypeOID] = true
@@ -20,12 +20,43 @@ func (a *Analyzer) effect(ctx context.Context, s *session, c *catalog, query *no
 	for _, p := range description.ParamOIDs {
 		b.types[p] = true
 	}
-	effect, err := b.find(ctx, s.conn, query)
+	var err error
+	if v.Effect, err = b.find(ctx, s.conn, query); err != nil {
+		return unlessRefused(err)
+	}
+	if _, copies := copiedInto(r.SQL); copies {
+		return nil // the tree is that of another statement
+	}
+	if err := c.load(ctx, s.conn, b.neededForRows(query)); err != nil {
+		return err
+	}
+	written := &statement{query: query, catalog: c, watch: b.watch, text: scan(r.SQL, r.standardConforming()), request: r, description: description}
+	v.Effect.Rows, err = b.rowsOf(written, v)
+	return unlessRefused(err)
+}
+
+// unlessRefused returns err, unless it says that something in a statement is not known.
+func unlessRefused(err error) error {
 	var no *refusal
 	if errors.As(err, &no) {
-		return nil, nil
+		return nil
 	}
-	return effect, err
+	return err
+}
+
+// neededForRows is what has to be known of the catalogs for rowsOf.
+func (b *behindWrite) neededForRows(query *node) needs {
+	wanted := newNeeds()
+	for oid := range b.changed {
+		wanted.relations[oid] = true
+	}
+	walk(query, func(n *node) bool {
+		for _, f := range knownNodes[n.tag].collations {
+			wanted.collations[n.oid(f)] = true
+		}
+		return true
+	})
+	return wanted
 }
 
 // behindWrite finds all that runs for one statement.

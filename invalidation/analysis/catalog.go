@@ -46,8 +46,9 @@ type relation struct {
 }
 
 type relationColumn struct {
-	name string
-	typ  uint32 // 0 for a virtual generated column: triggers do not see its values
+	name      string
+	typ       uint32 // 0 for a virtual generated column: triggers do not see its values
+	generated bool
 }
 
 // typeInfo is what pg_type says, with what the type is made of: an array's
@@ -166,7 +167,7 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
 		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,`+supportSQL+`,
 		       a.attnum::int4, a.attname::text,
-		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END
+		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END, a.attgenerated <> ''
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -175,14 +176,15 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		return err
 	}
 	var (
-		oid    uint32
-		r      relation
-		number *int
-		column *string
-		typ    *uint32
+		oid       uint32
+		r         relation
+		number    *int
+		column    *string
+		typ       *uint32
+		generated *bool
 	)
 	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence,
-		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ},
+		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ, &generated},
 		func() error {
 			if c.relations[oid] == nil {
 				fresh := r
@@ -190,7 +192,7 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 				c.relations[oid] = &fresh
 			}
 			if number != nil {
-				c.relations[oid].columns[*number] = relationColumn{*column, *typ}
+				c.relations[oid].columns[*number] = relationColumn{*column, *typ, *generated}
 			}
 			return nil
 		})

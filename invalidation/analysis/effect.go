@@ -21,6 +21,8 @@ type Effect struct {
 	// Roots are the OIDs of the watched tables whose rows may be changed, by cascades
 	// and in other partitions too. Sorted.
 	Roots []uint32
+	// Rows, unless nil, tells more of one of them.
+	Rows *Rows
 }
 
 // Values of the server's CmdType. What 5 is depends on the version: MERGE has no

@@ -48,22 +48,7 @@ func sameValue(l Literal, typ uint32, text string) bool {
 // deriveTags finds the guards, and turns every occurrence of a table into a tag
 // template.
 func (s *statement) deriveTags(v *Verdict) {
-	d := &deriver{
-		found: map[*node][]map[int]guard{},
-		literal: func(location int) (int, bool) {
-			i := s.text.literalAt(location)
-			return i, i >= 0 && v.shared && v.variable[i]
-		},
-		text: func(location int) (string, bool) {
-			i := s.text.literalAt(location)
-			if i < 0 || s.text.odd || s.text.literals[i].Kind != LiteralString {
-				return "", false
-			}
-			return s.text.literals[i].Text, true
-		},
-		deterministic: s.catalog.deterministic,
-		lookupFor:     s.lookupFor,
-	}
+	d := s.deriver(v)
 	d.query(s.query, nil, nil)
 
 	var templates []TagTemplate
@@ -115,6 +100,26 @@ func (s *statement) deriveTags(v *Verdict) {
 	slices.Sort(v.Relations)
 	v.Relations = slices.Compact(v.Relations)
 	v.Mentioned = s.mentioned()
+}
+
+// deriver returns one for the statement, whose literals are shared as v says.
+func (s *statement) deriver(v *Verdict) *deriver {
+	return &deriver{
+		found: map[*node][]map[int]guard{},
+		literal: func(location int) (int, bool) {
+			i := s.text.literalAt(location)
+			return i, i >= 0 && v.shared && v.variable[i]
+		},
+		text: func(location int) (string, bool) {
+			i := s.text.literalAt(location)
+			if i < 0 || s.text.odd || s.text.literals[i].Kind != LiteralString {
+				return "", false
+			}
+			return s.text.literals[i].Text, true
+		},
+		deterministic: s.catalog.deterministic,
+		lookupFor:     s.lookupFor,
+	}
 }
 
 // mentioned lists the relations of the tree. A view that was expanded stands in

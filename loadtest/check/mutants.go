@@ -34,10 +34,13 @@ type Mutant struct {
 func Mutants() []Mutant { return mutants }
 
 // marking is what notes that something was written.
-const marking = "if w.Anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.Tags)"
+const marking = "if w.Anything {\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}\n\t\ts.server.fence.Mark(now, w.Tags)\n\t\ts.server.fence.MarkClasses(now, w.Classes)"
 
 // tagging is what notes which entries depend on what a statement is known to write.
 const tagging = "e.Tags = append(e.Tags, fence.NewTag(fence.TableText(root)), fence.NewTag(fence.WholesaleText(root)))"
+
+// rowsTagging is what notes which of a table's rows a statement is known to write.
+const rowsTagging = "precise.Tags, precise.Classes = tags, classes"
 
 var notMarked = mutant.Edit{File: "sidecar/wire/mark.go", As: mutant.Statements, Old: marking, New: ""}
 
@@ -200,7 +203,7 @@ var mutants = []Mutant{
 			Old: tagging,
 			New: "_ = root",
 		}},
-		Script: "a session reads what another one wrote as it often does", Breaks: []Promise{Beside},
+		Script: "a session reads pairs that another one wrote as it often does", Breaks: []Promise{Beside},
 		Faults: "none",
 	},
 	{
@@ -209,6 +212,16 @@ var mutants = []Mutant{
 			File: "sidecar/internal/shapes/effect.go", As: mutant.Statements,
 			Old: tagging,
 			New: "e.Tags = append(e.Tags, fence.NewTag(fence.TableText(root)))",
+		}},
+		Script: "a session reads pairs that another one wrote as it often does", Breaks: []Promise{Beside},
+		Faults: "none",
+	},
+	{
+		Name: "rows that are known to be written are marked for those alone who read the whole table",
+		Edits: []mutant.Edit{{
+			File: "sidecar/internal/shapes/effect.go", As: mutant.Statements,
+			Old: rowsTagging,
+			New: "precise.Tags, precise.Classes = tags[:1], classes",
 		}},
 		Script: "a session reads what another one wrote as it often does", Breaks: []Promise{Beside},
 		Faults: "none",
@@ -227,7 +240,7 @@ var mutants = []Mutant{
 		Name: "what a transaction wrote is forgotten before its COMMIT",
 		Edits: []mutant.Edit{{
 			File: "sidecar/internal/conversation/written.go", As: mutant.Statements,
-			Old: "if c.ended {\n\t\tc.written = Written{Tags: c.written.Tags[:0]}\n\t}",
+			Old: "if c.ended {\n\t\tc.written = Written{Tags: c.written.Tags[:0], Classes: c.written.Classes[:0]}\n\t}",
 			New: "c.written = Written{}",
 		}},
 		Script: "a session reads what another one's transaction wrote", Breaks: []Promise{Beside},

@@ -10,6 +10,7 @@ var sessionScripts = []Script{
 	{Name: "a session reads what it wrote", bound: longBound, sidecars: 1, play: readOwnWrites},
 	{Name: "a session reads what another one wrote", bound: longBound, sidecars: 1, play: readOthersWrites},
 	{Name: "a session reads what another one wrote as it often does", bound: longBound, sidecars: 1, play: readOthersUsualWrites},
+	{Name: "a session reads pairs that another one wrote as it often does", bound: longBound, sidecars: 1, play: readOthersUsualPairs},
 	{Name: "a session reads what another one's transaction wrote", bound: longBound, sidecars: 1, play: readOthersTransactions},
 	{Name: "a counter behind a lock", bound: longBound, sidecars: 1, play: incrementBehindLock},
 	{Name: "a session reads on after what it was shown", bound: longBound, sidecars: 1, play: readOn},
@@ -58,8 +59,13 @@ const usualWrites = 5
 
 // readOthersUsualWrites is readOthersWrites with a statement that the sidecar knows, of a
 // session that it knows too: what the writer has read last says so.
-func readOthersUsualWrites(st *stage) {
-	keys := rows(4)
+func readOthersUsualWrites(st *stage) { st.usualWrites(rows(4)) }
+
+// readOthersUsualPairs is that with a statement that writes two tables at once, of which
+// is not known which rows.
+func readOthersUsualPairs(st *stage) { st.usualWrites(keysOf(left, 4)) }
+
+func (st *stage) usualWrites(keys []key) {
 	writer, reader := st.session(0, levelSession), st.session(0, levelSession)
 	for range usualWrites {
 		st.write(writer, keys...)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
@@ -70,5 +72,71 @@ func TestNameOfAnotherStatementIsMarked(t *testing.T) {
 	}
 	if s.fence.Marked(nil) == before {
 		t.Error("what was written under another name is not marked")
+	}
+}
+
+// Of a write that tells by its own values which rows it changes, these are marked, and
+// the columns whose values it does not tell: what depends on other rows goes on being
+// served, though nobody looks.
+func TestRowsThatAreWrittenAreMarked(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, itemSchema+`CREATE INDEX ON item (name)`)
+	s := bed.sidecar(lazy)
+	writer, reader := s.connect(), s.connect()
+	const update = "UPDATE item SET version = version + 1 WHERE id = $1"
+	version := 0
+	write := func() {
+		t.Helper()
+		mustExec(t, writer, update, 7)
+		version++
+	}
+	for range 3 { // the statement and the session become known
+		versionOf7(t, writer)
+		write()
+		s.allAnalysed()
+	}
+	reads := map[string]bool{ // whether they depend on what is written
+		"SELECT version FROM item WHERE id = 7":          true,
+		"SELECT version FROM item WHERE name = 'item 7'": true,
+		"SELECT max(version) FROM item":                  true,
+		"SELECT version + 0 FROM item WHERE id = 8":      false,
+	}
+	for sql, depends := range reads {
+		ask := func() (v int) {
+			t.Helper()
+			if err := reader.QueryRow(t.Context(), sql).Scan(&v); err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		servers.Eventually(t, "a hit", func() bool {
+			before := s.count(HitL1)
+			ask()
+			return s.count(HitL1) > before
+		})
+		s.warm(reader)
+		write()
+		looks, hits := s.follower.Stats().Looks, s.count(HitL1)
+		got := ask()
+		switch {
+		case depends && got != version:
+			t.Errorf("%s: version %d, and %d is acknowledged", sql, got, version)
+		case !depends && (s.count(HitL1) == hits || s.follower.Stats().Looks != looks):
+			t.Errorf("%s: waits for a look, or goes to Postgres", sql)
+		}
+	}
+}
+
+// The interleaving of Server.SchemaChanged: whatever was marked by what was known of a
+// schema, everything is marked once another one is known.
+func TestMarksOfOldColumnsDoNotCount(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, itemSchema)
+	s := bed.sidecar(lazy)
+	s.warm(s.connect())
+	marked := fence.Now() // by what is known now
+	s.SchemaChanged()
+	if s.fence.Marked(nil) < marked {
+		t.Error("an entry that depends on another column needs no look")
 	}
 }

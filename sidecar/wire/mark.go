@@ -50,6 +50,7 @@ func (s *session) markLocked() {
 			s.server.fence.MarkAll(now)
 		}
 		s.server.fence.Mark(now, w.Tags)
+		s.server.fence.MarkClasses(now, w.Classes)
 	}
 	s.talk.MarkedLocked()
 }

@@ -151,12 +151,13 @@ func (s *session) effectOfWant(w *want) *shapes.Effect {
 	case !w.parsed && (!w.prepared.Accepted.Load() || s.talk.Owed() || s.talk.NamesDoubtful()):
 		return nil
 	}
-	return s.effectKnown(w.prepared.Statement)
+	return s.effectKnown(w)
 }
 
-// effectKnown is what a statement may write, nil if it may be anything. Nobody waits for
-// that: until it is known it may be anything.
-func (s *session) effectKnown(statement *statements.Statement) *shapes.Effect {
+// effectKnown is what the statement of a want may write, nil if it may be anything. Nobody
+// waits for that: until it is known it may be anything.
+func (s *session) effectKnown(w *want) *shapes.Effect {
+	statement := w.prepared.Statement
 	control := statement.Control
 	if s.plan.simple {
 		control = block.ParseControl(statement.SQL)
@@ -176,7 +177,17 @@ func (s *session) effectKnown(statement *statements.Statement) *shapes.Effect {
 	case verdict == nil || !v.Current(slot):
 		return nil
 	}
-	return slot.Effect()
+	if !slot.TellsRows() {
+		return slot.Effect()
+	}
+	params := analysis.Params{Literals: statement.Judged.Literals()}
+	if !s.plan.simple {
+		var ok bool
+		if params.Bound, ok = boundValues(w.bound); !ok {
+			return slot.Effect()
+		}
+	}
+	return slot.EffectOf(params)
 }
 
 // sharesVerdict reports whether the analysis of a statement may serve others: those of a

@@ -7,11 +7,17 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
+// writtenMax bounds the tags and classes that are gathered of one transaction. One that
+// writes more may have written anything.
+const writtenMax = 1024
+
 // Written is what a session may have written since Postgres was idle last.
 type Written struct {
 	// Anything is set if it may be rows of any table, Tags are those of the others.
+	// Classes are those of more tags, of which is not known which.
 	Anything bool
 	Tags     []fence.Tag
+	Classes  []fence.Class
 	// Roles is set if roles, or settings of databases, may be others.
 	Roles bool
 	// Definitions is set if it may be more than rows.
@@ -30,15 +36,23 @@ func (w *Written) add(e *shapes.Effect) {
 	if e.Analysed {
 		w.Analysed, w.Generation = true, e.Generation
 	}
-	for _, tag := range e.Tags {
-		if !slices.Contains(w.Tags, tag) {
-			w.Tags = append(w.Tags, tag)
+	if w.Anything = w.Anything || len(w.Tags)+len(w.Classes) > writtenMax; w.Anything {
+		return // then nobody asks what
+	}
+	w.Tags, w.Classes = appendNew(w.Tags, e.Tags), appendNew(w.Classes, e.Classes)
+}
+
+func appendNew[T comparable](to, from []T) []T {
+	for _, one := range from {
+		if !slices.Contains(to, one) {
+			to = append(to, one)
 		}
 	}
+	return to
 }
 
 // Nothing reports whether nothing was written.
-func (w *Written) Nothing() bool { return !w.Anything && len(w.Tags) == 0 }
+func (w *Written) Nothing() bool { return !w.Anything && len(w.Tags) == 0 && len(w.Classes) == 0 }
 
 // writtenLocked notes that an answer tells the client of what the statement has
 // done that it belongs to; ended, that it tells of all that was done.
@@ -63,7 +77,7 @@ func (c *Conversation) UnmarkedLocked() *Written {
 func (c *Conversation) MarkedLocked() {
 	c.unmarked = false
 	if c.ended {
-		c.written = Written{Tags: c.written.Tags[:0]}
+		c.written = Written{Tags: c.written.Tags[:0], Classes: c.written.Classes[:0]}
 	}
 }
 
