@@ -13,9 +13,9 @@ import (
 func TestMarkedWriteIsShown(t *testing.T) {
 	t.Parallel()
 	marks := map[string]func(*fence.Fence){
-		"of its tag":  func(f *fence.Fence) { f.Mark(fence.Now(), []fence.Tag{world.NumberTag}) },
+		"of its tag":   func(f *fence.Fence) { f.Mark(fence.Now(), []fence.Tag{world.NumberTag}) },
 		"of its class": func(f *fence.Fence) { f.MarkClasses(fence.Now(), []fence.Class{fence.NewClass(16384, "id")}) },
-		"of anything": func(f *fence.Fence) { f.MarkAll(fence.Now()) },
+		"of anything":  func(f *fence.Fence) { f.MarkAll(fence.Now()) },
 	}
 	for name, mark := range marks {
 		t.Run(name, func(t *testing.T) {
