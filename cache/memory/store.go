@@ -47,7 +47,7 @@ type Store[T any] struct {
 	residents residents[T]
 	// gates are for the goroutines, orders for the keys.
 	gates  [stripe.Count]gate
-	orders [orders]order
+	orders [orders]order[T]
 
 	evictions atomic.Uint64
 	rejected  atomic.Uint64
@@ -66,12 +66,6 @@ type gate struct {
 	sync.RWMutex
 	closed bool
 	_      stripe.Padding
-}
-
-// order makes changes of one key take effect one after the other.
-type order struct {
-	sync.Mutex
-	_ stripe.Padding
 }
 
 // enter holds the gate of the calling goroutine, which is to be left with RUnlock.
@@ -126,6 +120,9 @@ func (s *Store[T]) find(hash, age uint64) *item[T] {
 	}
 	it, ok := s.items.Get(hash)
 	if !ok {
+		it = s.findQueued(hash)
+	}
+	if it == nil {
 		return nil
 	}
 	if s.beforeOffer != nil {
@@ -154,7 +151,7 @@ func (s *Store[T]) Set(hash uint64, value *T, cost int64, worth time.Duration) b
 	return s.SetAll(one[:]) == 1
 }
 
-// settingsAtOnce is how many values are set by one lock and one wait.
+// settingsAtOnce is how many values are set by one lock.
 const settingsAtOnce = 64
 
 // SetAll is Set of many values, which takes little longer than that of one. It returns how
@@ -178,30 +175,16 @@ func (s *Store[T]) SetAll(all []Setting[T]) (held int) {
 
 // place holds those values that the residents admit, and returns those who have to go.
 //
-// Without the lock, and without waiting under it:
-//
-//  1. A sets the absent key: Ristretto queues an insertion;
-//  2. B sets the key, still absent: Ristretto queues another;
-//  3. Ristretto inserts A's value, finds the key present at B's, drops it;
-//  4. B's reader is given A's value.
-//
-// Forced by TestSetAfterSetKeepsTheNewer. That both are set at once is none other: see
-// TestOneHashTwiceAtOnce.
+// Two values of one hash are one after the other: see TestOneHashTwiceAtOnce.
 func (s *Store[T]) place(all []Setting[T]) (gone []*item[T], held int) {
 	locked := s.lock(all)
 	defer s.unlock(locked)
-	for i, set := range all {
-		if slices.ContainsFunc(all[:i], func(before Setting[T]) bool { return before.Hash == set.Hash }) {
-			s.items.Wait()
-		}
+	for _, set := range all {
 		went, ok := s.placeLocked(set)
 		gone = append(gone, went...)
 		if ok {
 			held++
 		}
-	}
-	if held > 0 {
-		s.items.Wait()
 	}
 	return gone, held
 }
@@ -214,14 +197,17 @@ func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 		return nil, false
 	}
 	it := &item[T]{value: set.Value, hash: set.Hash, cost: cost, density: densityOf(set.Worth, cost)}
-	before, _ := s.items.Get(it.hash)
+	before, present := s.insertedLocked(it.hash)
 	gone, ok := s.residents.admit(it, before)
 	if ok && !s.items.Set(it.hash, it, ristrettoCost) {
 		s.residents.leave(it)
 		ok = false
 	}
-	if !ok {
+	switch {
+	case !ok:
 		s.rejected.Add(1)
+	case !present:
+		s.queueLocked(it)
 	}
 	return gone, ok
 }
@@ -260,12 +246,10 @@ func (s *Store[T]) forget(it *item[T]) {
 	o := s.order(it.hash)
 	o.Lock()
 	defer o.Unlock()
-	if there, ok := s.items.Get(it.hash); ok && there == it {
+	if there, ok := s.insertedLocked(it.hash); ok && there == it {
 		s.items.Del(it.hash)
 	}
 }
-
-func (s *Store[T]) order(hash uint64) *order { return &s.orders[hash%orders] }
 
 // Del forgets what is held under hash. It may wait for sets under way.
 func (s *Store[T]) Del(hash uint64) {
@@ -277,7 +261,7 @@ func (s *Store[T]) Del(hash uint64) {
 	o := s.order(hash)
 	o.Lock()
 	defer o.Unlock()
-	if it, ok := s.items.Get(hash); ok {
+	if it, ok := s.insertedLocked(hash); ok {
 		s.residents.leave(it)
 		s.items.Del(hash)
 	}
