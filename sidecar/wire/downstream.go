@@ -24,6 +24,8 @@ type downstream struct {
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
+	// inTransaction is set by obstacle if Postgres is in a transaction block.
+	inTransaction bool
 	// untilVerified is how many hits there are to the next that is to be verified.
 	untilVerified int64
 }
@@ -53,7 +55,7 @@ type outgoing struct {
 	// before a message are written before the message is gathered: see sendUpstream.
 	out, toUp []byte
 	// upstreamAt is when Postgres was last sent something, kept only where
-	// idle_session_timeout is set.
+	// Postgres ends what is idle.
 	upstreamAt fence.Instant
 }
 

@@ -8,8 +8,8 @@ import (
 
 // handleGroup answers a group that ends in Sync, or passes it on as a whole.
 func (s *session) handleGroup(unit []byte) error {
-	s.planGroup(unit)
 	obstacle := s.obstacle()
+	s.planGroup(unit)
 	if s.plan.controls && (obstacle == "" || s.block.Held) {
 		if handled, err := s.handleControl(unit); handled {
 			return err

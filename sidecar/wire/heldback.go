@@ -39,6 +39,9 @@ import (
 // changedStatement is the name of a statement that there is not: whoever binds it fails.
 const changedStatement = "freshet changed"
 
+// bindOfNothing fails wherever it is sent.
+var bindOfNothing = protocol.AppendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
+
 // changedResponse is what Postgres says where a prepared statement would give other
 // columns than those described.
 var changedResponse = protocol.ErrorResponse("ERROR", "0A000", "cached plan must not change result type", "")
@@ -124,8 +127,7 @@ var flushMessage = protocol.AppendMessage(nil, 'H')
 // refuseChanged has a Bind or a Describe fail, at its place among the messages and with
 // all that an error brings about in Postgres.
 func (s *session) refuseChanged(kind conversation.Kind, told *description.Description) error {
-	message := protocol.AppendMessage(nil, 'B', []byte("\x00"+changedStatement+"\x00"), make([]byte, 6))
-	instead := changedResponse
+	message, instead := bindOfNothing, changedResponse
 	if kind == conversation.Describe {
 		message = protocol.AppendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))
 		if told.Types != nil { // Postgres tells them first

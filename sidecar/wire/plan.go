@@ -108,7 +108,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
-	groupReader{plan: &s.plan, statements: &s.statements, now: s.meaning(), inBlock: s.block.Held}.read(unit)
+	groupReader{plan: &s.plan, statements: &s.statements, now: s.meaning(), inBlock: s.inBlock()}.read(unit)
 }
 
 // readQuery makes the plan that of a Query with this text.

@@ -38,6 +38,11 @@ var misread = []mutant.Named{
 		Old: "s.held, s.lastHeld = &Prepared{}, nil",
 		New: "s.held, s.lastHeld = nil, nil",
 	}}},
+	{Name: "a transaction that has written is taken for one that has read", Edits: []mutant.Edit{{
+		File: "sidecar/internal/conversation/standing.go", As: mutant.Condition,
+		Old: "c.status == protocol.StatusInBlock && !c.dirty && !c.disturbed &&\n\t\tc.written.Nothing() && !c.written.Definitions && !c.written.Roles",
+		New: "c.status == protocol.StatusInBlock",
+	}}},
 }
 
 // misreadSeed is of scripts of which one of the first three finds each; busy servers may

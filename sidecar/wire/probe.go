@@ -49,12 +49,10 @@ func (s *session) probeQuery(server, names bool) []byte {
 // unnamed statement, so it has to wait for the end of one that was too long to be kept,
 // or that would mean something else if it were parsed again.
 func (s *session) refreshState() string {
-	switch {
-	case s.talk.MidGroup():
-		return reasons.OpenGroup
-	case !s.mayProbe():
-		return reasons.TooLong
-	case s.pause.lasts():
+	if reason := s.askable(); reason != "" {
+		return reason
+	}
+	if s.pause.lasts() {
 		return reasons.ProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
@@ -97,9 +95,11 @@ type toldDemands struct {
 }
 
 // mayProbe reports whether a simple query can be put before the client's next message
-// without its notice: it must not stand within a group, and takes Postgres' unnamed
-// statement away.
-func (s *session) mayProbe() bool { return !s.talk.MidGroup() && s.statements.OutliveQuery() }
+// without its notice: it must not stand within a group or a transaction, which its error
+// would fail, and takes Postgres' unnamed statement away.
+func (s *session) mayProbe() bool {
+	return !s.talk.MidGroup() && !s.inTransaction && s.statements.OutliveQuery()
+}
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
 func (s *session) adopt(state *probe.State) {

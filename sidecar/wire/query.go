@@ -13,6 +13,7 @@ import (
 // there is nothing in the way, it also takes in what is known of the session.
 func (s *session) obstacle() string {
 	now := s.talk.Standing()
+	s.inTransaction = now.InBlock
 	if now.Reason != "" {
 		return now.Reason
 	}
@@ -100,7 +101,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 
 // appendReady appends a ReadyForQuery, for a transaction that has not failed.
 func (s *session) appendReady(dst []byte) []byte {
-	if s.block.Held {
+	if s.inBlock() {
 		return append(dst, protocol.ReadyInBlock...)
 	}
 	return append(dst, protocol.ReadyIdle...)
@@ -109,10 +110,13 @@ func (s *session) appendReady(dst []byte) []byte {
 // answerCancelled says what Postgres says of a statement that its client
 // cancelled.
 func (s *session) answerCancelled() error {
-	s.server.counters.queries[Failed].Add(1)
 	if s.plan.simple {
 		s.statements.SimpleQuery(statements.AnsweredHere)
 	}
+	if s.inTransaction {
+		return s.cancelInTransaction()
+	}
+	s.server.counters.queries[Failed].Add(1)
 	s.out = append(s.out, cancelledResponse...)
 	switch {
 	case s.talk.MidGroup():

@@ -15,13 +15,15 @@ INSERT INTO grown VALUES (1, 10), (2, 20);
 CREATE SCHEMA elsewhere;
 CREATE TABLE elsewhere.grown (id int PRIMARY KEY, v int);
 INSERT INTO elsewhere.grown VALUES (1, 30);
+CREATE TABLE public.noted (n int);
 CREATE TABLE guarded (id int PRIMARY KEY, n int);
 INSERT INTO guarded VALUES (1, 1), (2, 2);
 ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
 CREATE POLICY part ON guarded USING (n > 1);
 DO $$ BEGIN CREATE ROLE scenes_reader; EXCEPTION WHEN OTHERS THEN NULL; END $$;
 GRANT USAGE ON SCHEMA elsewhere TO scenes_reader;
-GRANT SELECT ON read, grown, guarded TO scenes_reader;`
+GRANT SELECT ON read, grown, guarded TO scenes_reader;
+GRANT SELECT, INSERT ON noted TO scenes_reader;`
 
 // scenery is what the scenes of one script have in common: one text whose constants
 // depend on a setting, and few others, so that what one session leaves in the cache is
@@ -195,6 +197,17 @@ func (s *scenery) inBlock() []turn {
 	local := "SET LOCAL" + s.setters()[chosen(s, setterNames...)][len("SET"):]
 	middle := chosen(s, used("p"), s.parse("p", s.sql()), parsedAndDescribed(s.sql()), used(""))
 	return ofOne(query("BEGIN"), query(local), middle, used("p"), query(chosen(s, "ROLLBACK", "COMMIT")), used("p"))
+}
+
+// written: a transaction reads, and reads again what it has written. Nobody waits for who
+// inserts.
+func (s *scenery) written(session int) (turns []turn) {
+	read := chosen(s, query, func(sql string) step { return synced(once(sql)) })("SELECT count(*) FROM public.noted" + s.mark)
+	for _, step := range []step{query("BEGIN"), query(relayedRead), read, query("INSERT INTO public.noted VALUES (1)"), read, read,
+		query(chosen(s, "ROLLBACK", "COMMIT")), read} {
+		turns = append(turns, turn{session: session, step: step})
+	}
+	return turns
 }
 
 // table has Postgres analyse statements anew, some of which have other columns then.

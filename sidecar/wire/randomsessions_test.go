@@ -38,6 +38,9 @@ func randomScript(s *scenery) (turns []turn) {
 		turns, left[session] = append(turns, next), left[session][1:]
 		blocks += blocksOpened(next.send)
 	}
+	for session := range randomSessions {
+		turns = append(turns, s.written(session)...)
+	}
 	return turns
 }
 

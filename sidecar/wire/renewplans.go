@@ -40,11 +40,8 @@ func (s *session) renewPlans() string {
 		if !s.plannedBefore(&s.plan.requests[i]) {
 			continue
 		}
-		if s.talk.MidGroup() {
-			return reasons.OpenGroup
-		}
-		if !s.mayProbe() {
-			return reasons.TooLong
+		if reason := s.askable(); reason != "" {
+			return reason
 		}
 		if s.statements.SomeReadOtherwise() {
 			return reasons.ParsedUnder

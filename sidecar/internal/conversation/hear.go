@@ -256,7 +256,7 @@ func (c *Conversation) hearUnitLocked(due *Expectation, group answeredGroup) (to
 	}
 	if len(group.captures) > 0 {
 		for _, loading := range group.captures {
-			if group.failed || group.noticed || c.status != protocol.StatusIdle {
+			if group.failed || group.noticed || c.status != protocol.StatusIdle && !c.hasOnlyReadLocked() {
 				loading.Spoil()
 			}
 		}

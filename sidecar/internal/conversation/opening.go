@@ -24,9 +24,19 @@ func (c *Conversation) AwaitOpening() (unopened bool, err error) {
 	for c.beginning && !c.mistrusted && !c.closed {
 		c.room.Wait()
 	}
+	for c.owesOnlySyncLocked() && !c.closed {
+		c.room.Wait() // it is on its way, or the client would be taken for one that does not wait
+	}
 	unopened = c.unopened
 	c.unopened = false
 	return unopened, c.errLocked()
+}
+
+// owesOnlySyncLocked reports whether all that Postgres owes is the answer to a Sync of the
+// sidecar's own, behind what the client waited for.
+func (c *Conversation) owesOnlySyncLocked() bool {
+	due := c.pending.head()
+	return c.pending.len() == 1 && due.Kind == Sync && due.Hidden
 }
 
 // hearOpeningLocked takes in an answer to what begins a block.

@@ -15,19 +15,22 @@ type Standing struct {
 	Changes uint64
 	// Shown is set if Postgres has shown the client something since Standing was asked for last.
 	Shown bool
+	// InBlock is set if Postgres is in a transaction block, whatever the reason.
+	InBlock bool
 }
 
 // Standing tells how things stand for a message that is to be answered now.
 func (c *Conversation) Standing() Standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	inBlock := c.status == protocol.StatusInBlock
 	if reason := c.obstacleLocked(); reason != "" {
-		return Standing{Reason: reason}
+		return Standing{Reason: reason, InBlock: inBlock}
 	}
 	// What a group has shown before its Sync, a description perhaps, counts too.
 	shown := c.shown || c.groupOpen
 	c.shown = false
-	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown}
+	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown, InBlock: inBlock}
 }
 
 // obstacleLocked says why nothing can be answered at this moment, whatever is asked.
@@ -43,10 +46,18 @@ func (c *Conversation) obstacleLocked() string {
 		return reasons.Pipelined
 	case c.status == protocol.StatusFailed:
 		return reasons.Failed
-	case c.status != protocol.StatusIdle:
+	case c.status != protocol.StatusIdle && !c.hasOnlyReadLocked():
 		return reasons.InTransaction
 	}
 	return ""
+}
+
+// hasOnlyReadLocked reports whether the transaction that Postgres is in has not failed, is in
+// READ COMMITTED and has done nothing but read. No other BEGIN than one in READ COMMITTED
+// is known to change nothing, under a state that is known.
+func (c *Conversation) hasOnlyReadLocked() bool {
+	return c.status == protocol.StatusInBlock && !c.dirty && !c.disturbed &&
+		c.written.Nothing() && !c.written.Definitions && !c.written.Roles
 }
 
 // Owed reports whether Postgres owes an answer.

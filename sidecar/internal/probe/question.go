@@ -11,7 +11,7 @@ import (
 
 // askedSettings are those that each probe asks for, in the order in which it gets
 // them.
-var askedSettings = slices.Concat(settings.Keyed, settings.Conditional, demandSettings, []string{"idle_session_timeout", "search_path"})
+var askedSettings = slices.Concat(settings.Keyed, settings.Conditional, demandSettings, []string{"idle_session_timeout", "idle_in_transaction_session_timeout", "search_path"})
 
 // The columns of a probe. The first ones change with the session; the others are
 // NULL if they were not asked for.

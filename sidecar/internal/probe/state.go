@@ -36,9 +36,10 @@ type State struct {
 	// Reason, unless empty, says why this session must not be served.
 	Reason  string
 	Demands Demands
-	// IdleMax is how long Postgres lets the connection be idle, 0 for ever.
-	IdleMax    time.Duration
-	SearchPath []string
+	// IdleMax is how long Postgres lets the connection be idle, and IdleInBlockMax a
+	// transaction on it, 0 for ever.
+	IdleMax, IdleInBlockMax time.Duration
+	SearchPath              []string
 	// Settings are the values of those that the analysis applies to its own session, as
 	// far as the server has them.
 	Settings map[string]string
@@ -104,6 +105,7 @@ func (s *State) take(columns [][]byte) bool {
 	}
 	s.Demands = parseDemands(values[demandSettings[0]], values[demandSettings[1]], values[demandSettings[2]])
 	s.IdleMax = parseIdleMax(string(values["idle_session_timeout"]))
+	s.IdleInBlockMax = parseIdleMax(string(values["idle_in_transaction_session_timeout"]))
 	resolved := columns[columnSearchPath] != nil
 	schemas, ok := protocol.ParseTextArray(columns[columnSearchPath])
 	if resolved && !ok {

@@ -53,7 +53,7 @@ const (
 // advice holds one line for each reason of a session.
 var advice = map[string]string{
 	NotSelect:        "Only SELECT, WITH, VALUES and TABLE can be answered from the cache.",
-	InTransaction:    "Statements go to Postgres from the first one on that has to run in the transaction (a write, a lock, SET), and from BEGIN on in other isolation levels than READ COMMITTED: put cached reads first, or before the transaction.",
+	InTransaction:    "Statements go to Postgres from the first one on that may have changed something in the transaction (a write, SET, a function of a user's), and from BEGIN on in other isolation levels than READ COMMITTED: put cached reads first, or before the transaction.",
 	Failed:           "The transaction has failed: Postgres says so itself until it is rolled back.",
 	Pipelined:        "Earlier statements of the same connection were still unanswered: answers keep their order.",
 	OpenGroup:        "The client asked for part of the answer before its Sync (Flush), and had executed something or did not wait: the rest follows from Postgres.",

@@ -1,0 +1,245 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
+
+// relayedRead has to run in its transaction, and is known to do nothing but read.
+const relayedRead = "SELECT random() >= 0"
+
+var openBlockDifferentials = []differential{
+	{name: "reads behind a read", hits: 5, steps: []step{
+		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), synced(read("3")), query("SELECT id FROM item WHERE id = -1"), query("COMMIT"),
+		synced(once("BEGIN"), once(relayedRead)), synced(read("3")), synced(msgBind("", "4"), msgExecute("", 0)), synced(once("COMMIT")), query("COMMIT"),
+	}},
+	{name: "savepoints", reset: "TRUNCATE scratch", hits: 3, steps: []step{
+		query("BEGIN"), query(relayedRead), query("SAVEPOINT s1"), query("SELECT name FROM item WHERE id = 1"), query("SELECT 1/(id - 3) FROM item WHERE id = 3"),
+		query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK TO s1"), query("SELECT name FROM item WHERE id = 1"), query("RELEASE s1"), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), query("SAVEPOINT s1"), query("SELECT * FROM scratch"), query("INSERT INTO scratch VALUES (1, 'a')"), query("ROLLBACK TO s1"),
+		query("SELECT * FROM scratch"), query("INSERT INTO scratch VALUES (1, 'a')"), query("RELEASE s1"), query("SELECT * FROM scratch"), query("ROLLBACK"), query("SELECT * FROM scratch"),
+	}},
+	{name: "a write, and a read behind it", reset: "TRUNCATE scratch", hits: 2, steps: []step{
+		query("SELECT * FROM scratch"), query("BEGIN"), query(relayedRead), query("SELECT * FROM scratch"), query("INSERT INTO scratch VALUES (1, 'a')"),
+		query("SELECT * FROM scratch"), synced(once("SELECT * FROM scratch")), query("ROLLBACK"), query("SELECT * FROM scratch"),
+		query("BEGIN"), query(relayedRead), synced(once("INSERT INTO scratch VALUES (1, 'a')"), once("SELECT * FROM scratch")), synced(once("SELECT * FROM scratch")),
+		query("ROLLBACK AND CHAIN"), query("SELECT * FROM scratch"), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), {msgQuery("COPY scratch FROM STDIN"), "G"}, {join(msgCopyData("1\ta\n"), msgCopyDone), "Z"}, query("SELECT * FROM scratch"), query("ROLLBACK"),
+		query("BEGIN"), query(relayedRead), query("SELECT 1; INSERT INTO scratch VALUES (2, 'b')"), query("SELECT * FROM scratch"), query("ROLLBACK"),
+		query("BEGIN"), query(relayedRead), query("DO $$ BEGIN INSERT INTO scratch VALUES (2, 'b'); END $$"), query("SELECT * FROM scratch"), query("ROLLBACK"),
+	}},
+	{name: "chained", hits: 2, steps: []step{
+		query("BEGIN READ ONLY"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("COMMIT AND CHAIN"), query("SELECT name FROM item WHERE id = 1"),
+		query("INSERT INTO scratch VALUES (1, 'a')"), query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK AND CHAIN"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
+	}},
+	{name: "settings", hits: 3, steps: []step{
+		query("SELECT ts FROM kinds WHERE id = 1"), query("BEGIN"), query(relayedRead), query("SELECT ts FROM kinds WHERE id = 1"), query("SET LOCAL TimeZone = 'Asia/Tokyo'"), query("SELECT ts FROM kinds WHERE id = 1"),
+		query("COMMIT"), query("SELECT ts FROM kinds WHERE id = 1"), query("BEGIN"), query(relayedRead), query("SELECT set_config('TimeZone', 'Asia/Tokyo', true)"),
+		query("SELECT ts FROM kinds WHERE id = 1"), query("ROLLBACK AND CHAIN"), query("SELECT ts FROM kinds WHERE id = 1"), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), query("SAVEPOINT s1"), query("SET TimeZone = 'Asia/Tokyo'"), query("ROLLBACK TO s1"), query("SELECT ts FROM kinds WHERE id = 1"), query("COMMIT"),
+	}},
+	{name: "isolation", hits: 1, steps: []step{
+		query("BEGIN"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
+		query("BEGIN ISOLATION LEVEL REPEATABLE READ"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("COMMIT AND CHAIN"),
+		query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("COMMIT"),
+		query("SET default_transaction_isolation = 'serializable'"), query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
+	}},
+	{name: "what hides a table", hits: 1, steps: []step{
+		query("BEGIN"), query(relayedRead), query("SELECT name || '' FROM item WHERE id = 1"), query("CREATE TEMP TABLE item AS SELECT 1 AS id, 'temporary' AS name"),
+		query("SELECT name || '' FROM item WHERE id = 1"), synced(once("SELECT name || '' FROM item WHERE id = 1")), query("ROLLBACK"), query("SELECT name || '' FROM item WHERE id = 1"),
+	}},
+	{name: "cursors and portals", hits: 1, steps: []step{
+		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("DECLARE c CURSOR FOR SELECT id FROM item ORDER BY id"), query("FETCH 2 FROM c"),
+		query("SELECT name FROM item WHERE id = 1"), query("CLOSE c"), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), synced(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", 2)), synced(msgExecute("", 3)), query("COMMIT"),
+		query("BEGIN"), query(relayedRead), synced(msgParse("", readItem), msgBind("", "3")), synced(msgExecute("", 0)), query("COMMIT"),
+	}},
+	{name: "control statements", hits: 1, steps: []step{
+		query("BEGIN"), query(relayedRead), query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("RELEASE nothing1"), query("SELECT name FROM item WHERE id = 1"), query("END"),
+		query("BEGIN"), query(relayedRead), synced(msgParse("s1", readItem, oidInt4)), synced(msgBind("s1", "3"), msgExecute("", 0)), query("DEALLOCATE s1"), query("DEALLOCATE s1"), query("ROLLBACK"),
+	}},
+	{name: "sent without waiting for answers", reset: "TRUNCATE scratch", steps: []step{
+		{join(msgQuery("BEGIN"), msgQuery(relayedRead), msgQuery("SELECT * FROM scratch"), msgQuery("INSERT INTO scratch VALUES (1, 'a')"), msgQuery("SELECT * FROM scratch"),
+			msgQuery("ROLLBACK"), msgQuery("SELECT * FROM scratch")), "ZZZZZZZ"},
+		query("BEGIN"), query(relayedRead), {join(msgQuery("INSERT INTO scratch VALUES (1, 'a')"), msgQuery("SELECT * FROM scratch")), "ZZ"}, query("SELECT * FROM scratch"), query("ROLLBACK"),
+		query("BEGIN"), query(relayedRead), {join(msgParse("", readItem), msgDescribe('S', ""), msgFlush), "T"}, synced(msgBind("", "3"), msgExecute("", 0)), query("ROLLBACK"),
+	}},
+}
+
+func TestOpenTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
+	compareAll(t, openBlockDifferentials)
+}
+
+// beginsRead has a client begin a transaction that Postgres knows of and that has read.
+func (s *side) beginsRead(conn *pgx.Conn) {
+	s.bed.t.Helper()
+	mustExec(s.bed.t, conn, "BEGIN")
+	mustExec(s.bed.t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol)
+}
+
+// learnRelayed waits until relayedRead is known to do nothing but read.
+func (s *side) learnRelayed() {
+	s.bed.t.Helper()
+	conn := s.connect()
+	defer conn.Close(context.Background())
+	mustExec(s.bed.t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol)
+	s.analysed(relayedRead)
+}
+
+const versionOfRow = "SELECT version FROM item WHERE id = %d"
+
+// A read in such a transaction is captured, for others and for itself.
+func TestOpenTransactionCaptures(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(patient)
+	s.learnRelayed()
+	s.learn(fmt.Sprintf(versionOfRow, 1))
+	conn, other := s.connect(), s.connect()
+	s.warm(conn)
+	for id := 10; ; id++ {
+		s.beginsRead(conn)
+		answered := func() uint64 { return s.count(HitL1) + s.count(Coalesced) }
+		hits, misses := answered(), s.count(Miss)
+		for _, c := range []*pgx.Conn{conn, conn, other} {
+			mustExec(t, c, fmt.Sprintf(versionOfRow, id), pgx.QueryExecModeSimpleProtocol)
+		}
+		mustExec(t, conn, "COMMIT")
+		if answered()-hits == 2 && s.count(Miss)-misses == 1 {
+			return
+		}
+		if id == 90 { // roles that another test makes may have every session asked
+			t.Fatalf("%d hits and %d misses, want 2 and 1: %v", answered()-hits, s.count(Miss)-misses, s.Report())
+		}
+	}
+}
+
+func TestOpenTransactionReadsWhatWasCommittedMeanwhile(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, itemSchema)
+	s := bed.sidecar(lazy)
+	s.learnRelayed()
+	conn := s.connect()
+	s.warm(conn)
+	mustExec(t, conn, "BEGIN")
+	bed.exec("UPDATE item SET version = 5 WHERE id = 7")
+	mustExec(t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol) // what is answered now was shown behind the UPDATE
+	if got := versionOf7(t, conn); got != 5 {
+		t.Errorf("version %d, want 5", got)
+	}
+	mustExec(t, conn, "COMMIT")
+}
+
+func TestOpenTransactionGoesByOlderRights(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	s.learnRelayed()
+	role := bed.database + "_reader"
+	bed.exec("CREATE ROLE " + role + " LOGIN; GRANT SELECT ON item TO " + role)
+	t.Cleanup(func() { bed.exec("DROP OWNED BY " + role + "; DROP ROLE " + role) })
+	dsn := fmt.Sprintf("host=%s port=%d user=%s dbname=%s", s.dir, testPort, role, bed.database)
+	conn := bed.connect(dsn)
+	reads := func(c *pgx.Conn, id int) error {
+		_, err := c.Exec(t.Context(), fmt.Sprintf(versionOfRow, id), pgx.QueryExecModeSimpleProtocol)
+		return err
+	}
+	servers.Eventually(t, "a hit of the role", func() bool {
+		before := s.count(HitL1)
+		return reads(conn, 1) == nil && s.count(HitL1) > before
+	})
+	s.beginsRead(conn)
+	if err := errors.Join(reads(conn, 20), reads(conn, 21)); err != nil { // Postgres knows the rights now
+		t.Fatal(err)
+	}
+	bed.exec("REVOKE SELECT ON item FROM " + role)
+	s.received()
+	other := bed.connect(dsn)
+	servers.Eventually(t, "the shape to be analysed anew", func() bool {
+		pending := s.Report().Bypasses[reasons.AnalysisPending]
+		return reads(other, 22) != nil && s.Report().Bypasses[reasons.AnalysisPending] == pending
+	})
+	for id := 30; id < 40; id++ {
+		_ = reads(conn, id) // may be shown, by the rights that it began with
+	}
+	mustExec(t, conn, "ROLLBACK")
+	for id := 30; id < 40; id++ {
+		if err := reads(other, id); err == nil {
+			t.Fatalf("row %d is shown to a role that may not read it any more", id)
+		}
+	}
+}
+
+// TestCancelInOpenTransaction cancels a statement that waits for another client's load: it
+// has failed then, and its transaction with it.
+func TestCancelInOpenTransaction(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(withLargeEntries)
+	s.learnRelayed()
+	slow, waiting := s.connect(), s.connect()
+	s.learn(versionSibling)
+	s.warm(waiting)
+	s.beginsRead(waiting)
+	h := holdLoad(t, slow)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := readVersion(waiting)
+		failed <- err
+	}()
+	servers.Eventually(t, "the statement to be cancelled", func() bool {
+		if err := waiting.PgConn().CancelRequest(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-failed:
+			failed <- err
+			return true
+		case <-time.After(20 * time.Millisecond):
+			return false
+		}
+	})
+	var refusal *pgconn.PgError
+	if err := <-failed; !errors.As(err, &refusal) || refusal.Code != "57014" {
+		t.Errorf("the statement ends with %v", err)
+	}
+	if status := waiting.PgConn().TxStatus(); status != 'E' {
+		t.Errorf("the transaction is %c, want E", status)
+	}
+	if _, err := waiting.Exec(t.Context(), "SELECT 1"); !errors.As(err, &refusal) || refusal.Code != "25P02" {
+		t.Errorf("the next statement: %v", err)
+	}
+	mustExec(t, waiting, "ROLLBACK")
+	h.release()
+}
+
+// TestHitsInOpenTransactionAreNotIdle reads from the cache for longer than Postgres lets a
+// transaction be idle.
+func TestHitsInOpenTransactionAreNotIdle(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	s.learnRelayed()
+	const limit = 2 * time.Second
+	conn := bed.connect(s.dsn() + " options='-c idle_in_transaction_session_timeout=2s'")
+	s.warm(conn)
+	s.beginsRead(conn)
+	hits := s.count(HitL1)
+	for began := time.Now(); time.Since(began) < 2*limit; time.Sleep(limit / 50) {
+		versionOf7(t, conn)
+	}
+	mustExec(t, conn, "COMMIT")
+	if s.count(HitL1)-hits < 20 {
+		t.Errorf("%d hits: this test shows little", s.count(HitL1)-hits)
+	}
+}
