@@ -38,6 +38,9 @@ func (s *session) readInBlock() {
 	if s.exec(begin) != nil {
 		return
 	}
+	if s.random.IntN(3) == 0 && s.exec(relayedReadSQL) != nil {
+		return
+	}
 	if s.level != levelBounded && begin != beginReadOnly {
 		s.block = began
 	}
@@ -53,6 +56,9 @@ func (s *session) readInBlock() {
 }
 
 const beginReadOnly = "BEGIN READ ONLY"
+
+// relayedReadSQL has PostgreSQL begin the transaction that it is in.
+const relayedReadSQL = "SELECT random() >= 0"
 
 var (
 	blockBegins = []string{"BEGIN", "START TRANSACTION ISOLATION LEVEL READ COMMITTED", beginReadOnly}
