@@ -20,6 +20,7 @@ type Cache struct {
 	loadMax  time.Duration
 	entryMax int
 	counters counters
+	onRead   func(context.Context, Read) // nil: nobody wants to know
 	// db is what functions are wrapped by, of which Open makes more.
 	db *DB
 	// functions are those that were wrapped.
@@ -51,6 +52,8 @@ type CacheOptions struct {
 	// LoadMax is the longest time a load of a wrapped function may take once its
 	// callers have gone. 0 means 30 s.
 	LoadMax time.Duration
+	// OnRead is Options.OnRead.
+	OnRead func(context.Context, Read)
 }
 
 // New returns an empty cache. Run must be running for entries to reach the
@@ -69,7 +72,7 @@ func New(o CacheOptions) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), sharing: o.Remote != nil}
+	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), onRead: o.OnRead, sharing: o.Remote != nil}
 	c.db = bare(c)
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }

@@ -37,45 +37,47 @@ type execution struct {
 // errElsewhere says that a load was not made: the read is the pool's.
 var errElsewhere = errors.New("the connection is not in the pool's own state")
 
-// load executes the statement of a read and keeps the answer. It returns nil if the
-// pool has to execute it.
-func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) *rows {
+// load executes the statement of a read and keeps the answer. It returns no rows, and why,
+// if the pool has to execute it.
+func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) (*rows, course) {
 	defer flight.Finish(nil)
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		r.state.give(r.codec)
-		return failed(err)
+		return failed(err), course{}
 	}
 	start, ok := db.engine.Begin()
 	tags, known := r.meaning.FenceTags(r.params())
 	if !ok || !known || !db.relies(r, start) {
 		conn.Release()
-		return nil
+		return nil, passing(passedNotReady)
 	}
 	l := &execution{db: db, read: r, conn: conn}
 	l.begin(ctx)
 	if err := l.prove(start.Label.Incarnation); err != nil {
 		r.state.strange.Add(1)
 		l.abandon()
-		return nil
+		return nil, passing(passedState)
 	}
 	r.state.strange.Store(0)
 	if !l.lookUp(&tags) {
 		l.abandon()
-		return nil
+		return nil, passing(passedLookup)
 	}
 	out, loaded := l.capture()
+	end := fence.Now()
+	c := course{outcome: OutcomeLoaded, load: end.Sub(start.At)}
 	if loaded == nil {
 		r.load.refuses(refusedLarge)
-		return out
+		c.outcome, c.reason = OutcomeNotKept, passedLarge
+		return out, c
 	}
 	r.load.notes(tags)
-	end := fence.Now()
 	r.session.Received(end)
 	e := db.engine.NewEntry(engine.Loaded{Key: r.codec.key, Start: start, End: end, Tags: tags, Payload: loaded})
 	db.engine.Store(e)
 	flight.Finish(e)
-	return out
+	return out, c
 }
 
 // relies reports whether what is loaded from start on may be kept for what the statement

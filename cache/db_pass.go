@@ -12,19 +12,25 @@ import (
 
 // Query is pgxpool.Pool.Query, answered from the cache where that is possible.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
+	o := db.observe(ctx, sql)
+	r, c := db.answer(ctx, sql, args, pgxForm)
+	if r != nil {
+		o.answered(r, c)
 		return r, r.early
 	}
 	all, err := db.behind.Query(ctx, sql, args...)
-	return &passedRows{Rows: all, passed: db.passes(ctx, sql)}, err
+	return &passedRows{Rows: all, passed: db.passes(ctx, sql), observed: o.passes(c.reason)}, err
 }
 
 // QueryRow is pgxpool.Pool.QueryRow, answered from the cache where that is possible.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if r := db.answer(ctx, sql, args, pgxForm); r != nil {
+	o := db.observe(ctx, sql)
+	r, c := db.answer(ctx, sql, args, pgxForm)
+	if r != nil {
+		o.answered(r, c)
 		return (*row)(r)
 	}
-	return &passedRow{row: db.behind.QueryRow(ctx, sql, args...), passed: db.passes(ctx, sql)}
+	return &passedRow{row: db.behind.QueryRow(ctx, sql, args...), passed: db.passes(ctx, sql), observed: o.passes(c.reason)}
 }
 
 // Exec is pgxpool.Pool.Exec.
@@ -120,13 +126,15 @@ func (p passed) end() {
 type passedRows struct {
 	pgx.Rows
 	passed
-	ended bool
+	observed *observing
+	ended    bool
 }
 
 func (r *passedRows) finish() {
 	if !r.ended {
 		r.ended = true
 		r.end()
+		r.observed.end(r.Err())
 	}
 }
 
@@ -167,11 +175,15 @@ func (r *passedRows) Values() ([]any, error) {
 type passedRow struct {
 	row pgx.Row
 	passed
+	observed *observing
 }
 
 // Scan implements pgx.Row.
-func (r *passedRow) Scan(destinations ...any) error {
-	defer r.end()
+func (r *passedRow) Scan(destinations ...any) (err error) {
+	defer func() {
+		r.end()
+		r.observed.end(err)
+	}()
 	return r.row.Scan(destinations...)
 }
 
@@ -195,7 +207,7 @@ func (b *passedBatch) Query() (pgx.Rows, error) {
 
 // QueryRow implements pgx.BatchResults.
 func (b *passedBatch) QueryRow() pgx.Row {
-	return &passedRow{b.BatchResults.QueryRow(), b.passed}
+	return &passedRow{row: b.BatchResults.QueryRow(), passed: b.passed}
 }
 
 // Close implements pgx.BatchResults. What the batch wrote is committed when it returns.

@@ -22,33 +22,37 @@ type read struct {
 	load    *load // that the read is part of, nil if it is of none
 }
 
-// answer answers a read from the cache, or by a load that is kept. It returns nil if the
-// read is the pool's.
-func (db *DB) answer(ctx context.Context, sql string, args []any, as form) *rows {
+// passing is the course of a read that is the pool's.
+func passing(reason string) course { return course{reason: reason} }
+
+// answer answers a read from the cache, or by a load that is kept. It returns no rows, and
+// why, if the read is the pool's.
+func (db *DB) answer(ctx context.Context, sql string, args []any, as form) (*rows, course) {
 	reader := readerOf(ctx)
 	b := db.book.Load()
 	if b == nil || db.undescribed || reader.bypasses || ctx.Err() != nil {
-		return nil
+		return nil, passing(db.unasked(ctx, b, reader))
 	}
 	state := db.state(ctx, b)
 	if state == nil {
-		return nil
+		return nil, passing(passedNotReady)
 	}
 	sql, args, ok := plainly(ctx, sql, args)
 	if !ok {
-		return nil
+		return nil, passing(passedMode)
 	}
 	m := db.understand(ctx, b, state, sql)
-	if m == nil || m.reason != "" {
-		if m != nil {
-			reader.load.refuses(refusedStatement + m.reason)
-		}
-		return nil
+	if m == nil {
+		return nil, passing(passedUnknown)
+	}
+	if m.reason != "" {
+		reader.load.refuses(refusedStatement + m.reason)
+		return nil, passing(m.reason)
 	}
 	c, v := state.codecs.Get().(*codec), &m.views[as]
 	if c.encode(state, m, v, args) != nil {
 		state.give(c)
-		return nil
+		return nil, passing(passedArguments)
 	}
 	session := db.session(reader)
 	now := fence.Now()
@@ -59,13 +63,36 @@ func (db *DB) answer(ctx context.Context, sql string, args []any, as form) *rows
 		switch db.serve(ctx, e, hash, now, session) {
 		case engine.Hit:
 			reader.load.notesTicket(e.Ticket)
-			return replay(state, c, v, e.Payload.(*answer))
+			return replay(state, c, v, e.Payload.(*answer)), db.kept(OutcomeHit, e)
 		case engine.Unproven:
 			state.give(c)
-			return nil
+			return nil, passing(passedUnproven)
 		}
 	}
 	return db.miss(ctx, read{sql, args, b, state, m, v, c, session, reader.load})
+}
+
+// unasked is why a read goes to the pool at once.
+func (db *DB) unasked(ctx context.Context, b *book, reader reader) string {
+	switch {
+	case ctx.Err() != nil:
+		return passedEnded
+	case db.closing.Err() != nil:
+		return passedClosed
+	case reader.bypasses:
+		return passedBypass
+	case b == nil:
+		return passedNotReady
+	}
+	return passedMode
+}
+
+// kept is the course of a read that an entry answers, if anybody wants to know.
+func (db *DB) kept(by Outcome, e *engine.Entry) course {
+	if db.cache.onRead == nil {
+		return course{}
+	}
+	return kept(by, e)
 }
 
 // serve asks whether an entry may be served, and waits for a look if that can tell.
@@ -86,32 +113,36 @@ const (
 
 // miss gets what the first tier does not have: from another's load, from the second
 // tier, or by a load.
-func (db *DB) miss(ctx context.Context, r read) *rows {
+func (db *DB) miss(ctx context.Context, r read) (*rows, course) {
 	if n := r.state.strange.Load(); n >= strangeMax && r.state.strange.Add(1)%strangeEach != 0 {
 		r.state.give(r.codec)
-		return nil
+		return nil, passing(passedState)
 	}
 	flight := db.engine.Join(r.codec.key)
 	defer flight.Finish(nil)
 	if e, ok := flight.Wait(ctx, r.session); ok {
 		r.load.notesTicket(e.Ticket)
-		return replay(r.state, r.codec, r.view, e.Payload.(*answer))
+		return replay(r.state, r.codec, r.view, e.Payload.(*answer)), db.kept(OutcomeJoined, e)
 	}
 	if err := flight.Err(); err != nil {
 		r.state.give(r.codec)
-		return failed(err)
+		return failed(err), course{}
 	}
-	e, _ := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.view.fields)))
+	e, tier := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.view.fields)))
 	if e != nil && db.engine.ServeProving(ctx, e, r.session) {
 		flight.Finish(e)
 		r.load.notesTicket(e.Ticket)
-		return replay(r.state, r.codec, r.view, e.Payload.(*answer))
+		by := OutcomeHit
+		if tier == engine.Shared {
+			by = OutcomeRemote
+		}
+		return replay(r.state, r.codec, r.view, e.Payload.(*answer)), db.kept(by, e)
 	}
-	out := db.load(ctx, &r, flight)
+	out, c := db.load(ctx, &r, flight)
 	if out == nil {
 		r.state.give(r.codec)
 	}
-	return out
+	return out, c
 }
 
 // plainly returns a statement and its arguments without those that say how pgx is to

@@ -24,6 +24,8 @@ type rows struct {
 	err    error
 	closed bool
 	values [][]byte
+	// observed, unless nil, is told when rows that come from Postgres have ended.
+	observed *observing
 	// early is an error that Query returns besides the rows.
 	early error
 }
@@ -55,6 +57,7 @@ func (r *rows) Close() {
 	if r.err == nil {
 		r.err = r.end
 	}
+	r.observed.end(r.err)
 	r.values = nil
 	if r.codec != nil {
 		r.state.give(r.codec)

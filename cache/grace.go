@@ -29,14 +29,13 @@ func (e *StaleError) Unwrap() error { return e.Cause }
 
 // graceful is miss with the old value in case that a load fails or takes too long. An
 // error stands beside it in any case.
-func (w *wrapped[K, V]) graceful(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) (V, error) {
+func (w *wrapped[K, V]) graceful(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) result[V] {
 	old := w.old(k, at)
 	if old == nil || w.policy.Patience == 0 {
-		v, err := w.miss(ctx, k, at, outcome, r)
-		return w.orOld(ctx, old, v, err)
+		return w.orOld(ctx, old, w.miss(ctx, k, at, outcome, r))
 	}
 	if !w.cache.loads.begin() {
-		return w.handed(w.miss(ctx, k, at, outcome, r))
+		return w.handedResult(w.miss(ctx, k, at, outcome, r))
 	}
 	done := make(chan result[V], 1)
 	go func() {
@@ -44,19 +43,17 @@ func (w *wrapped[K, V]) graceful(ctx context.Context, k K, at place, outcome eng
 		loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 		defer cancel()
 		defer context.AfterFunc(w.cache.closing, cancel)()
-		v, err := w.miss(loading, k, at, outcome, r)
-		done <- result[V]{value: v, err: err}
+		done <- w.miss(loading, k, at, outcome, r)
 	}()
 	patience := time.NewTimer(w.policy.Patience)
 	defer patience.Stop()
-	var none V
 	select {
 	case got := <-done:
-		return w.orOld(ctx, old, got.value, got.err)
+		return w.orOld(ctx, old, got)
 	case <-patience.C:
-		return w.orOld(ctx, old, none, context.DeadlineExceeded)
+		return w.orOld(ctx, old, failing[V](context.DeadlineExceeded))
 	case <-ctx.Done():
-		return none, fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx))
+		return failing[V](fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx)))
 	}
 }
 
@@ -85,13 +82,15 @@ func (w *wrapped[K, V]) old(k K, at place) *past[V] {
 
 // orOld is an answer, or the old value with the error that the answer is. A caller that
 // has left gets no value.
-func (w *wrapped[K, V]) orOld(ctx context.Context, old *past[V], v V, err error) (V, error) {
-	if !w.failed(err) || old == nil || ctx.Err() != nil {
-		return w.handed(v, err)
+func (w *wrapped[K, V]) orOld(ctx context.Context, old *past[V], r result[V]) result[V] {
+	if !w.failed(r.err) || old == nil || ctx.Err() != nil {
+		return w.handedResult(r)
 	}
 	copied, problem := w.handed(old.value, nil)
 	if problem != nil {
-		return v, problem
+		r.err = problem
+		return r
 	}
-	return copied, &StaleError{old.since, err}
+	stale := course{outcome: OutcomeStale, load: r.course.load, age: max(time.Since(old.since), 0)}
+	return result[V]{value: copied, err: &StaleError{old.since, r.err}, course: stale}
 }

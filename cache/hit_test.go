@@ -57,11 +57,13 @@ func hitResolve(Dependency, fence.Label) Resolution {
 	return Resolution{Tags: []fence.Tag{world.NumberTag}}
 }
 
-func hitCache(t testing.TB) *Cache {
+func hitCache(t testing.TB) *Cache { return observedHitCache(t, nil) }
+
+func observedHitCache(t testing.TB, onRead func(context.Context, Read)) *Cache {
 	w := world.New()
 	c, err := New(CacheOptions{
 		Options: engine.Options{Fence: w.Fence, MemoryBytes: 1 << 22, Staleness: time.Hour},
-		Resolve: hitResolve,
+		Resolve: hitResolve, OnRead: onRead,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +89,29 @@ func TestHitDoesNotAllocate(t *testing.T) {
 				t.Errorf("%s, %s: %d hits", name, key, after.Hits-before.Hits)
 			}
 		}
+	}
+}
+
+// Who hears of hits and keeps nothing makes them allocate nothing either.
+func TestObservedHitDoesNotAllocate(t *testing.T) {
+	var heard [OutcomeFailed + 1]int
+	var took time.Duration
+	c := observedHitCache(t, func(_ context.Context, r Read) {
+		heard[r.Outcome]++
+		took += r.Took
+	})
+	for key, hit := range hits(t, c, nil) {
+		hit(1)
+		before := heard[OutcomeHit]
+		if n := testing.AllocsPerRun(2000, func() { hit(1) }); n != 0 {
+			t.Errorf("%s: %v allocations a hit", key, n)
+		}
+		if n := heard[OutcomeHit] - before; n != 2001 { // one to warm up
+			t.Errorf("%s: heard of %d hits", key, n)
+		}
+	}
+	if heard[OutcomeLoaded] != 3 || took <= 0 {
+		t.Errorf("heard %v, which took %v", heard, took)
 	}
 }
 

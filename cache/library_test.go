@@ -23,7 +23,7 @@ CREATE TABLE public.products (id bigint PRIMARY KEY, name text NOT NULL, price i
 INSERT INTO public.products VALUES (1, 'tea', 10), (2, 'cup', 7);`
 
 // examples are the programs of docs/library.md.
-var examples = []string{"example_db_test.go", "example_wrap_test.go"}
+var examples = []string{"example_db_test.go", "example_wrap_test.go", "example_operate_test.go"}
 
 // The programs of docs/library.md, run and say what
 // the document says.
@@ -49,6 +49,7 @@ func TestLibraryProgramsRun(t *testing.T) {
 		{ExampleWithToken, "14\n"},
 		{ExampleOpenSQL, "cup\n"},
 		{ExampleRepository_GetMany, "2 found\n"},
+		{ExampleRead, "level=WARN msg=\"not from the cache\" read.outcome=not_kept read.sql=\"SELECT 1 FROM products WHERE id = 1 AND now() > '2020-01-01'\" read.reason=clock\ntea\n"},
 		{ExampleStaleError, "tea\n"},
 		{ExampleWrap_library, "tea costs 14\ntea costs 14\ntea costs 15\n"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -26,23 +27,28 @@ type many[K comparable, V any] struct {
 	missing []wanted[K]
 	// unproven says that the newest head is too old to say anything.
 	unproven bool
+	// courses are how the keys were answered that found no reader of their own, if
+	// anybody wants to know.
+	courses []course
 }
 
 func (w *wrapped[K, V]) getMany(ctx context.Context, ks []K) (map[K]V, error) {
 	m := &many[K, V]{wrapped: w, reader: readerOf(ctx), found: make(map[K]V, len(ks))}
 	m.session = w.db.session(m.reader)
-	if err := m.remember(ctx, ks); err != nil {
-		return nil, err
+	began := fence.Now()
+	err := m.remember(ctx, ks, began)
+	if err == nil {
+		err = m.bring(ctx)
 	}
-	if err := m.bring(ctx); err != nil {
+	m.observed(ctx, began, err)
+	if err != nil {
 		return nil, err
 	}
 	return m.found, nil
 }
 
 // remember finds what is in memory.
-func (m *many[K, V]) remember(ctx context.Context, ks []K) error {
-	now := fence.Now()
+func (m *many[K, V]) remember(ctx context.Context, ks []K, now fence.Instant) error {
 	m.session.Begin(now)
 	asked := make(map[K]bool, len(ks))
 	proved := false
@@ -68,7 +74,7 @@ func (m *many[K, V]) remember(ctx context.Context, ks []K) error {
 			}
 		}
 		if outcome == engine.Hit {
-			err = m.take(k, e, p)
+			err = m.take(k, e, p, OutcomeHit)
 		} else {
 			m.unproven = m.unproven || outcome == engine.Unproven
 			m.missing = append(m.missing, wanted[K]{key: k, at: m.written(k, at)})
@@ -81,7 +87,8 @@ func (m *many[K, V]) remember(ctx context.Context, ks []K) error {
 }
 
 // take puts an entry's value among those that were found.
-func (m *many[K, V]) take(k K, e *engine.Entry, p *typed[K, V]) error {
+func (m *many[K, V]) take(k K, e *engine.Entry, p *typed[K, V], by Outcome) error {
+	m.notesEntry(by, e)
 	if m.reader.load != nil {
 		m.reader.load.notesTicket(e.Ticket)
 	}
@@ -115,8 +122,12 @@ func (m *many[K, V]) bring(ctx context.Context) error {
 			return fmt.Errorf("load %s: %w", m.name, ErrCycle)
 		}
 	}
-	if m.reader.bypasses || m.unproven || m.inVain() {
-		return m.alone(ctx)
+	outcome := engine.Miss
+	if m.unproven {
+		outcome = engine.Unproven
+	}
+	if reason := m.alone(outcome, m.reader); reason != "" {
+		return m.loadAlone(ctx, reason)
 	}
 	mine, theirs := m.join()
 	rest := m.fetch(ctx, mine)
@@ -140,14 +151,23 @@ func (m *many[K, V]) oneByOne(ctx context.Context, all []wanted[K]) error {
 	return nil
 }
 
-// alone loads in the caller's own time what cannot be kept.
-func (m *many[K, V]) alone(ctx context.Context) error {
+// loadAlone loads in the caller's own time what cannot be kept, because of a reason.
+func (m *many[K, V]) loadAlone(ctx context.Context, reason string) error {
+	began := fence.Now()
 	got, under, err := m.callMany(ctx, m.missing, m.session)
 	under.handOut(under.learned())
 	if err != nil {
 		return err
 	}
+	m.notes(loadedBy(m.missing, fence.Now().Sub(began), course{outcome: OutcomeNotKept, reason: reason})...)
 	return m.putAll(got)
+}
+
+// loadedBy are the courses of keys that one load brought.
+func loadedBy[K comparable](all []wanted[K], load time.Duration, each course) []course {
+	courses := slices.Repeat([]course{each}, len(all))
+	courses[0].load = load
+	return courses
 }
 
 func (m *many[K, V]) putAll(got map[K]V) error {
@@ -197,7 +217,7 @@ func (m *many[K, V]) fetch(ctx context.Context, mine []wanted[K]) (rest []wanted
 			continue
 		}
 		p, ok := e.Payload.(*typed[K, V])
-		if !ok || m.take(mine[i].key, e, p) != nil {
+		if !ok || m.take(mine[i].key, e, p, OutcomeRemote) != nil {
 			rest = append(rest, mine[i])
 			continue
 		}
@@ -212,14 +232,14 @@ func (m *many[K, V]) load(ctx context.Context, rest []wanted[K]) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	done := make(chan result[map[K]V], 1)
+	done := make(chan *brought[K, V], 1)
 	if ctx.Err() != nil || !m.cache.loads.begin() {
 		finish(rest)
 		if ctx.Err() != nil {
 			return fmt.Errorf("wait for %s: %w", m.name, context.Cause(ctx))
 		}
 		m.missing = rest
-		return m.alone(ctx) // the cache is closed
+		return m.loadAlone(ctx, aloneClosed)
 	}
 	go m.fly(ctx, rest, done)
 	select {
@@ -227,6 +247,7 @@ func (m *many[K, V]) load(ctx context.Context, rest []wanted[K]) error {
 		if r.err != nil {
 			return r.err
 		}
+		m.notes(r.courses...)
 		return m.putAll(r.value)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for %s: %w", m.name, context.Cause(ctx))
@@ -239,13 +260,19 @@ func finish[K comparable](all []wanted[K]) {
 	}
 }
 
+// brought is what one load of many keys brought, and the courses of these.
+type brought[K comparable, V any] struct {
+	result[map[K]V]
+	courses []course
+}
+
 // fly is the goroutine of one load of many keys.
-func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], done chan<- result[map[K]V]) {
+func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], done chan<- *brought[K, V]) {
 	defer m.cache.loads.running.Done()
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cache.loadMax)
 	defer cancel()
 	defer context.AfterFunc(m.cache.closing, cancel)()
-	r := result[map[K]V]{err: fmt.Errorf("load %s: %w", m.name, errNoResult)}
+	r := &brought[K, V]{result: result[map[K]V]{err: fmt.Errorf("load %s: %w", m.name, errNoResult)}}
 	defer func() {
 		if m.cache.closing.Err() != nil && errors.Is(r.err, context.Canceled) {
 			r.err = fmt.Errorf("load %s: %w", m.name, ErrClosed)
@@ -266,13 +293,13 @@ func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], done chan<- resu
 		under.handOut(under.learned())
 		return
 	}
-	r.err = m.keepAll(rest, got, under, start, labelled)
+	r.courses, r.err = m.keepAll(rest, got, under, start, labelled)
 }
 
-// keepAll keeps what a load of many keys brought, and hands it to who waits. Its error is
-// that of the policy.
-func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) error {
-	entries, err := m.entries(rest, got, under, start, labelled)
+// keepAll keeps what a load of many keys brought, and hands it to who waits. It returns
+// what became of each. Its error is that of the policy.
+func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) ([]course, error) {
+	entries, courses, err := m.entries(rest, got, under, start, labelled)
 	made := slices.DeleteFunc(slices.Clone(entries), func(e *engine.Entry) bool { return e == nil })
 	m.cache.engine.StoreAll(made)
 	for i, e := range entries {
@@ -281,29 +308,32 @@ func (m *many[K, V]) keepAll(rest []wanted[K], got map[K]V, under *load, start e
 			m.warms(rest[i].key, e)
 		}
 	}
-	return err
+	return courses, err
 }
 
 // entries makes the entries of what was loaded, nil where there is none, as far as the
-// policy says what they depend on.
-func (m *many[K, V]) entries(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) ([]*engine.Entry, error) {
+// policy says what they depend on, and says what became of each.
+func (m *many[K, V]) entries(rest []wanted[K], got map[K]V, under *load, start engine.Start, labelled bool) ([]*engine.Entry, []course, error) {
 	end := fence.Now()
 	entries := make([]*engine.Entry, len(rest))
+	courses := loadedBy(rest, end.Sub(under.began), course{outcome: OutcomeLoaded})
 	for i, wants := range rest {
 		v, there := got[wants.key]
 		var absent error
 		if !there {
 			absent = m.policy.NotFound
 		}
-		tags, err := m.depends(wants.key, v, !there, under, start.Label)
+		tags, refusal, err := m.depends(wants.key, v, !there, under, start.Label)
 		if err != nil {
-			return entries, err
+			return entries, courses, err
 		}
 		if tags != nil && labelled && (there || absent != nil) {
 			entries[i] = m.entry(wants.key, wants.at, v, absent, tags, start, end)
+		} else {
+			courses[i].outcome, courses[i].reason = OutcomeNotKept, refusal
 		}
 	}
-	return entries, nil
+	return entries, courses, nil
 }
 
 // callMany calls Policy.LoadMany.
@@ -349,7 +379,7 @@ func (m *many[K, V]) await(ctx context.Context, theirs []wanted[K]) error {
 		e, ok := wants.flight.Wait(ctx, m.session)
 		if ok {
 			if p, own := e.Payload.(*typed[K, V]); own {
-				if err := m.take(wants.key, e, p); err != nil {
+				if err := m.take(wants.key, e, p, OutcomeJoined); err != nil {
 					return err
 				}
 				continue

@@ -58,6 +58,10 @@ type Options struct {
 	// a tenant for instance: answers of one scope are no answers of another. It is called
 	// for each read and must be quick. Open refuses a pool that has such a hook without it.
 	Scope func(context.Context) string
+	// OnRead is told of each read when it has ended, by the goroutine of the reader, who
+	// waits for it: it must be quick, and may be called from many at once. ctx is the
+	// reader's. nil: reads cost nothing more.
+	OnRead func(ctx context.Context, r Read)
 	// Logger is told what an operator should know, and never a value. nil: nobody is.
 	Logger *slog.Logger
 }
@@ -147,7 +151,7 @@ func (db *DB) build(o Options) (err error) {
 			MemoryBytes: o.Memory, EntryMax: o.EntryMax, TTL: o.TTL, Staleness: o.Staleness,
 		},
 		Resolve: Watched(func() *invalidation.State { return db.follower.State() }),
-		Logger:  o.Logger.With("part", "cache"), LoadMax: o.LoadMax,
+		Logger:  o.Logger.With("part", "cache"), LoadMax: o.LoadMax, OnRead: o.OnRead,
 	}
 	if db.cache, err = New(options); err != nil {
 		return err

@@ -33,7 +33,7 @@ func (w *wrapped[K, V]) obtainReplica(ctx context.Context, k K, at place, s *fen
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false
 	}
-	tags, problem := w.depends(k, v, err != nil, under, start.Label)
+	tags, _, problem := w.depends(k, v, err != nil, under, start.Label)
 	if problem != nil || tags == nil {
 		w.cache.counters.replicaRefused.Add(1)
 		return nil, false

@@ -29,7 +29,8 @@ func (r *Repository[K, V]) GetMany(ctx context.Context, ks []K) (map[K]V, error)
 
 // Refresh loads the value of a key now, and keeps it.
 func (r *Repository[K, V]) Refresh(ctx context.Context, k K) (V, error) {
-	return r.wrapped.handed(r.wrapped.refresh(ctx, k))
+	began := fence.Now()
+	return r.wrapped.observed(ctx, began, r.wrapped.handedResult(r.wrapped.refresh(ctx, k)))
 }
 
 // Peek returns what Get would return at once, from the memory of this process. It asks

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -206,11 +207,35 @@ func (c *sqlConn) ExecContext(ctx context.Context, query string, args []driver.N
 
 // QueryContext implements driver.QueryerContext.
 func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	o := c.observe(ctx, query)
+	reason := passedHeld
 	if c.inner == nil {
-		if all := c.db.answer(ctx, query, valuesOf(args), sqlForm); all != nil {
+		all, course := c.db.answer(ctx, query, valuesOf(args), sqlForm)
+		if all != nil {
+			o.answered(all, course)
 			return newSQLRows(all)
 		}
+		reason = course.reason
 	}
+	observed := o.passes(reason)
+	rows, err := c.passedQuery(ctx, query, args, observed)
+	if err != nil {
+		observed.end(err)
+		return nil, err
+	}
+	return rows, nil
+}
+
+// observe begins to observe a statement, unless it is in a transaction.
+func (c *sqlConn) observe(ctx context.Context, query string) observing {
+	if c.tx != nil {
+		return observing{}
+	}
+	return c.db.observe(ctx, query)
+}
+
+// passedQuery is a query that Postgres answers.
+func (c *sqlConn) passedQuery(ctx context.Context, query string, args []driver.NamedValue, observed *observing) (*passedSQLRows, error) {
 	inner, err := c.take(ctx)
 	if err != nil {
 		return nil, err
@@ -226,7 +251,7 @@ func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.
 		ended()
 		return nil, errors.Join(errForeign, all.Close())
 	}
-	return &passedSQLRows{live, ended}, nil
+	return &passedSQLRows{Rows: live, ended: ended, observed: observed}, nil
 }
 
 // valuesOf are arguments as pgx takes them.
@@ -242,12 +267,26 @@ func valuesOf(args []driver.NamedValue) []any {
 // it tells anybody of it.
 type passedSQLRows struct {
 	*stdlib.Rows
-	ended func()
+	ended    func()
+	observed *observing
+	err      error
+}
+
+// Next implements driver.Rows.
+func (r *passedSQLRows) Next(into []driver.Value) error {
+	err := r.Rows.Next(into)
+	if err != nil && err != io.EOF { //nolint:errorlint // as the interface says
+		r.err = err
+	}
+	return err
 }
 
 // Close implements driver.Rows.
 func (r *passedSQLRows) Close() error {
-	defer r.ended()
+	defer func() {
+		r.ended()
+		r.observed.end(r.err)
+	}()
 	return r.Rows.Close()
 }
 

@@ -48,7 +48,7 @@ func (m *warmer[K, V]) run(ctx context.Context) {
 		}
 		for k, asked := range m.ended() {
 			// The error is the next caller's, who meets it himself.
-			if _, err := m.of.refresh(ctx, k); err == nil {
+			if m.of.refresh(ctx, k).err == nil {
 				m.carry(k, asked/2)
 			}
 		}

@@ -192,7 +192,7 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 		return w.failure(err)
 	}
 	if r.bypasses {
-		return w.beyond(ctx, k, at, engine.Unproven, r)
+		return w.observed(ctx, now, w.beyond(ctx, k, at, engine.Unproven, r))
 	}
 	e, p := w.find(k, at)
 	outcome := w.serve(e, now, session)
@@ -201,7 +201,7 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 		outcome = w.serve(e, now, session)
 	}
 	if outcome != engine.Hit {
-		return w.beyond(ctx, k, at, outcome, r)
+		return w.observed(ctx, now, w.beyond(ctx, k, at, outcome, r))
 	}
 	if r.load != nil {
 		r.load.notesTicket(e.Ticket)
@@ -209,7 +209,11 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	if w.warmer != nil {
 		w.warmer.hit(k, e, p)
 	}
-	return w.handed(p.answer())
+	v, err := w.handed(p.answer())
+	if w.cache.onRead != nil {
+		w.observeHit(ctx, now, e, err)
+	}
+	return v, err
 }
 
 // serve asks whether an entry may be served, and counts the answer. Its hits are counted by
@@ -230,6 +234,12 @@ func (w *wrapped[K, V]) handed(v V, err error) (V, error) {
 		return v, err
 	}
 	return w.cloned(v)
+}
+
+// handedResult is handed of what a read brought.
+func (w *wrapped[K, V]) handedResult(r result[V]) result[V] {
+	r.value, r.err = w.handed(r.value, r.err)
+	return r
 }
 
 func (w *wrapped[K, V]) cloned(v V) (_ V, err error) {
@@ -266,29 +276,29 @@ func (w *wrapped[K, V]) find(k K, at place) (*engine.Entry, *typed[K, V]) {
 }
 
 // beyond gets what the first tier does not have, or cannot prove.
-func (w *wrapped[K, V]) beyond(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) (V, error) {
+func (w *wrapped[K, V]) beyond(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) result[V] {
 	at = w.written(k, at)
 	if waitsForItself(r.load, w, at.bytes) {
-		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
+		return failing[V](fmt.Errorf("load %s: %w", w.name, ErrCycle))
 	}
 	if w.policy.Grace > 0 && !r.bypasses {
 		return w.graceful(ctx, k, at, outcome, r)
 	}
-	return w.handed(w.miss(ctx, k, at, outcome, r))
+	return w.handedResult(w.miss(ctx, k, at, outcome, r))
 }
 
 // miss joins the load of a key, or makes it.
-func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) (V, error) {
+func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) result[V] {
 	s := w.db.session(r)
-	if outcome == engine.Unproven || w.inVain() {
-		return w.loadAlone(ctx, k, at, s)
+	if alone := w.alone(outcome, r); alone != "" {
+		return w.loadAlone(ctx, k, at, s, alone)
 	}
 	f := w.cache.engine.JoinAt(at.bytes, at.hash)
 	if e, ok := f.Wait(ctx, s); ok {
-		return w.answer(ctx, k, at, s, e)
+		return w.answer(ctx, k, at, s, e, OutcomeJoined)
 	}
 	if err := f.Err(); err != nil {
-		return w.failure(err)
+		return failing[V](err)
 	}
 	return w.lead(ctx, k, at, f, s)
 }
@@ -301,14 +311,23 @@ func (w *wrapped[K, V]) written(k K, at place) place {
 	return at
 }
 
-// inVain reports whether to load without waiting for others: the first head has not
-// come, or answers could not be kept lately. Now and then one is tried again.
-func (w *wrapped[K, V]) inVain() bool {
-	if _, ok := w.cache.engine.Begin(); !ok {
-		return true
+// alone is why to load without waiting for others, empty if there is no reason: the reader
+// demands it, or what no look has proven; the first head has not come; or answers could
+// not be kept lately. Now and then one of these is tried again.
+func (w *wrapped[K, V]) alone(outcome engine.Outcome, r reader) string {
+	switch {
+	case r.bypasses:
+		return aloneBypass
+	case outcome == engine.Unproven:
+		return aloneUnproven
 	}
-	n := w.vain.Load()
-	return n >= vainMax && w.vain.Add(1)%vainEach != 0
+	if _, ok := w.cache.engine.Begin(); !ok {
+		return aloneNotReady
+	}
+	if n := w.vain.Load(); n >= vainMax && w.vain.Add(1)%vainEach != 0 {
+		return aloneVain
+	}
+	return ""
 }
 
 // vainMax is how many answers in a row may turn out not to be kept before only each
@@ -320,6 +339,9 @@ const (
 
 func (w *wrapped[K, V]) failure(err error) (none V, _ error) { return none, err }
 
+// failing is what a read brought that failed.
+func failing[V any](err error) result[V] { return result[V]{err: err} }
+
 func (w *wrapped[K, V]) keyBytes(k K) (key []byte, err error) {
 	defer recovered(w.name, inKeyBytes, &err)
 	return append(slices.Clip(w.prefix), w.policy.KeyBytes(k)...), nil
@@ -328,23 +350,27 @@ func (w *wrapped[K, V]) keyBytes(k K) (key []byte, err error) {
 // answer is what an entry of this function says. The key names the types; but
 // two functions of two caches in one process may have local types that are spelled
 // alike, and then each loads.
-func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Session, e *engine.Entry) (V, error) {
+func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Session, e *engine.Entry, by Outcome) result[V] {
 	p, ok := e.Payload.(*typed[K, V])
 	if !ok {
-		return w.loadAlone(ctx, k, at, s)
+		return w.loadAlone(ctx, k, at, s, aloneShaped)
 	}
 	if l := readerOf(ctx).load; l != nil {
 		l.notesTicket(e.Ticket)
 	}
-	return p.answer()
+	v, err := p.answer()
+	return result[V]{value: v, err: err, course: kept(by, e)}
 }
 
-// loadAlone loads without the cache, in the caller's own time.
-func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, at place, s *fence.Session) (v V, err error) {
-	defer recovered(w.name, inLoader, &err)
+// loadAlone loads without the cache, in the caller's own time, because of a reason.
+func (w *wrapped[K, V]) loadAlone(ctx context.Context, k K, at place, s *fence.Session, reason string) (r result[V]) {
+	defer recovered(w.name, inLoader, &r.err)
+	r.course = course{outcome: OutcomeNotKept, reason: reason}
+	r.began = fence.Now()
 	v, l, err := w.call(ctx, k, at, s)
+	r.value, r.err, r.course.load = v, err, fence.Now().Sub(r.began)
 	l.handOut(l.learned())
-	return v, err
+	return r
 }
 
 // call calls the loader. Whatever it answers, the session has seen it.

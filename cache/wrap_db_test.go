@@ -299,8 +299,9 @@ func (c *counted) Contend(ctx context.Context, key string, seen []byte, token st
 	return c.Store.Contend(ctx, key, seen, token, life)
 }
 
-// twoDBs are two processes that share a Redis and a database.
-func twoDBs(t *testing.T) (first, second *opened, asked *counted) {
+// twoDBs are two processes that share a Redis and a database. The options of the second
+// may be changed.
+func twoDBs(t *testing.T, change ...func(*cache.Options)) (first, second *opened, asked *counted) {
 	t.Helper()
 	store, err := redis.New(context.Background(), redis.Options{URL: servers.SharedRedis(t).URL(), Prefix: t.Name(), Timeout: 5 * time.Second})
 	if err != nil {
@@ -310,7 +311,11 @@ func twoDBs(t *testing.T) (first, second *opened, asked *counted) {
 	first = openDB(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) { o.Remote = store })
 	pool := poolOf(t, first.dsn)
 	asked = &counted{Store: store}
-	db, err := cache.Open(t.Context(), pool, cache.Options{Remote: asked, Staleness: time.Minute})
+	options := cache.Options{Remote: asked, Staleness: time.Minute}
+	for _, change := range change {
+		change(&options)
+	}
+	db, err := cache.Open(t.Context(), pool, options)
 	if err != nil {
 		t.Fatal(err)
 	}

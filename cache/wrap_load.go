@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,6 +20,8 @@ type result[V any] struct {
 	err   error
 	// began is when the loader was called, zero if it was not.
 	began fence.Instant
+	// course is how it came to this, but for a failure.
+	course course
 }
 
 // lead loads for this caller and for all who wait in f, in a goroutine of the
@@ -27,49 +30,49 @@ type result[V any] struct {
 // What lies in the second tier is fetched right here, if that takes one question: it is
 // there more often than not, and a goroutine is half of what it costs. If this caller
 // leaves meanwhile, another leads.
-func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session) (V, error) {
+func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session) result[V] {
 	asked := f.Quick(w.shape)
 	if asked {
-		if e, ok := w.fetch(ctx, k, f, s); ok {
-			return w.answer(ctx, k, at, s, e)
+		if e, by := w.fetch(ctx, k, f, s); e != nil {
+			return w.answer(ctx, k, at, s, e, by)
 		}
 	}
 	return w.launch(ctx, k, at, f, s, asked)
 }
 
 // launch has the load made in a goroutine of its own, and waits for it.
-func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool) (V, error) {
+func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool) result[V] {
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan *result[V], 1)
 		go w.fly(ctx, k, at, f, s, asked, done)
 		select {
 		case r := <-done:
-			return r.value, r.err
+			return *r
 		case <-ctx.Done():
 		}
 	} else {
 		f.Finish(nil)
 	}
 	if ctx.Err() != nil {
-		return w.failure(fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx)))
+		return failing[V](fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx)))
 	}
-	return w.loadAlone(ctx, k, at, s) // the cache is closed
+	return w.loadAlone(ctx, k, at, s, aloneClosed)
 }
 
 // refresh loads whatever is kept, and keeps what it brought.
-func (w *wrapped[K, V]) refresh(ctx context.Context, k K) (V, error) {
+func (w *wrapped[K, V]) refresh(ctx context.Context, k K) result[V] {
 	r := readerOf(ctx)
 	at, err := w.place(k)
 	if err != nil {
-		return w.failure(err)
+		return failing[V](err)
 	}
 	at = w.written(k, at)
 	if waitsForItself(r.load, w, at.bytes) {
-		return w.failure(fmt.Errorf("load %s: %w", w.name, ErrCycle))
+		return failing[V](fmt.Errorf("load %s: %w", w.name, ErrCycle))
 	}
 	s := w.db.session(r)
 	if r.bypasses {
-		return w.loadAlone(ctx, k, at, s)
+		return w.loadAlone(ctx, k, at, s, aloneBypass)
 	}
 	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), s, true)
 }
@@ -95,8 +98,8 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight
 	}()
 	defer recovered(w.name, inLoader, &r.err)
 	if !asked {
-		if e, ok := w.fetch(loading, k, f, s); ok {
-			r.value, r.err = w.answer(loading, k, at, s, e)
+		if e, by := w.fetch(loading, k, f, s); e != nil {
+			*r = w.answer(loading, k, at, s, e, by)
 			return
 		}
 	}
@@ -119,7 +122,7 @@ func (w *wrapped[K, V]) failed(err error) bool {
 func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, r *result[V]) {
 	if e, ok := w.obtainReplica(ctx, k, at, s); ok {
 		f.Finish(e)
-		r.value, r.err = w.answer(ctx, k, at, s, e)
+		*r = w.answer(ctx, k, at, s, e, OutcomeLoaded)
 		return
 	}
 	r.began = fence.Now()
@@ -127,17 +130,21 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 	var under *load
 	r.value, under, r.err = w.call(ctx, k, at, s)
 	end := fence.Now()
+	r.course = course{outcome: OutcomeNotKept, load: end.Sub(r.began)}
 	if w.failed(r.err) {
 		under.handOut(under.learned())
 		return
 	}
-	tags, err := w.depends(k, r.value, r.err != nil, under, start.Label)
+	tags, refusal, err := w.depends(k, r.value, r.err != nil, under, start.Label)
 	if err != nil {
 		r.err = err
-	}
-	if err != nil || tags == nil || !labelled {
 		return
 	}
+	if tags == nil || !labelled {
+		r.course.reason = cmp.Or(refusal, aloneNotReady)
+		return
+	}
+	r.course.outcome = OutcomeLoaded
 	e := w.entry(k, at, r.value, r.err, tags, start, end)
 	w.cache.engine.Anticipate(s)
 	w.cache.engine.Store(e)
@@ -146,8 +153,9 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 }
 
 // fetch looks where others may have put the answer, and hands it to who waits. A
-// function whose values stay in memory does not ask other processes for theirs.
-func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fence.Session) (*engine.Entry, bool) {
+// function whose values stay in memory does not ask other processes for theirs. It
+// returns no entry if the answer has to be loaded.
+func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fence.Session) (*engine.Entry, Outcome) {
 	var e *engine.Entry
 	var tier engine.Tier
 	if w.memoryOnly.Load() != nil {
@@ -156,19 +164,20 @@ func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fen
 		e, tier = f.Fetch(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
 	}
 	if tier == engine.Nowhere || !w.cache.engine.ServeProving(ctx, e, s) {
-		return nil, false
+		return nil, 0
 	}
 	f.Finish(e)
 	if tier == engine.Shared {
 		w.warms(k, e)
+		return e, OutcomeRemote
 	}
-	return e, true
+	return e, OutcomeHit
 }
 
-// depends returns the tags of an answer, and tells the outer load of them; none if it
-// cannot be kept. Its error is that of the policy.
-func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.Label) ([]fence.Tag, error) {
-	tags, refusal := under.learned()
+// depends returns the tags of an answer, and tells the outer load of them; none, and why,
+// if it cannot be kept. Its error is that of the policy.
+func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.Label) (tags []fence.Tag, refusal string, err error) {
+	tags, refusal = under.learned()
 	if w.policy.DependsOn != nil {
 		if absent {
 			var none V
@@ -176,7 +185,7 @@ func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.
 		}
 		named, err := w.named(k, v)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		var ok bool
 		if tags, ok = w.cache.resolve(w.function, named, label); !ok {
@@ -189,9 +198,9 @@ func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.
 	under.handOut(tags, refusal)
 	w.keeps(refusal)
 	if refusal != "" {
-		return nil, nil
+		return nil, refusal, nil
 	}
-	return tags, nil
+	return tags, "", nil
 }
 
 // entry makes an entry of an answer: a value, or that there is none.

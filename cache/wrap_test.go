@@ -289,6 +289,15 @@ func TestManyReadersOneLoad(t *testing.T) {
 	l := &loader{world: w, during: func(context.Context) {
 		world.Until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
 	}}
+	var loaded, joined atomic.Int64
+	c.onRead = func(_ context.Context, r Read) {
+		switch r.Outcome {
+		case OutcomeLoaded:
+			loaded.Add(1)
+		case OutcomeJoined, OutcomeHit: // as it came before the load's end or after
+			joined.Add(1)
+		}
+	}
 	f := wrapNumber(c, l)
 	var readers sync.WaitGroup
 	for range many {
@@ -302,6 +311,9 @@ func TestManyReadersOneLoad(t *testing.T) {
 	readers.Wait()
 	if l.loads.Load() != 1 {
 		t.Fatalf("%d loads for %d readers", l.loads.Load(), many)
+	}
+	if loaded.Load() != 1 || joined.Load() != many-1 {
+		t.Errorf("%d heard to have loaded, %d to have joined", loaded.Load(), joined.Load())
 	}
 }
 

@@ -43,7 +43,7 @@ var ErrLost = errors.New("the follower of the world is cut off")
 const incarnation = "cachetest"
 
 // New returns a world that has been looked at. Of o the sizes, the TTL, the staleness, the
-// second tier and the logger count.
+// second tier, the logger and OnRead count.
 func New(t testing.TB, o cache.Options) *World {
 	t.Helper()
 	w := &World{fence: fence.New(fence.Options{}), next: 100, looked: fence.Now()}
@@ -58,7 +58,7 @@ func New(t testing.TB, o cache.Options) *World {
 			MemoryBytes: o.Memory, EntryMax: o.EntryMax, TTL: o.TTL, Staleness: o.Staleness,
 		},
 		Resolve: func(d cache.Dependency, _ fence.Label) cache.Resolution { return cache.Resolution{Tags: tags(d)} },
-		Logger:  o.Logger, LoadMax: o.LoadMax,
+		Logger:  o.Logger, LoadMax: o.LoadMax, OnRead: o.OnRead,
 	})
 	if err != nil {
 		t.Fatal(err)

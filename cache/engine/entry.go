@@ -134,5 +134,14 @@ func (e *Entry) size() int {
 // is reports whether e answers key.
 func (e *Entry) is(key []byte) bool { return bytes.Equal(e.Key, key) }
 
+// Age is how long ago the entry was loaded, as far as the clocks of two machines agree if
+// it was loaded elsewhere.
+func (e *Entry) Age(now fence.Instant) time.Duration {
+	if e.began == 0 {
+		return max(time.Since(e.born), 0)
+	}
+	return max(now.Sub(e.Ticket.Loaded()), 0)
+}
+
 // Born is when the entry was made, by the clock of the machine that made it.
 func (e *Entry) Born() time.Time { return e.born }
