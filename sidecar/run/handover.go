@@ -33,19 +33,27 @@ func (s *Sidecar) inherit() (transport.Inherited, error) {
 	}
 	s.taken = taken
 	listeners := map[string]net.Listener{}
+	s.options.Listeners = listeners
 	for _, name := range []string{ClientListener, TCPListener, AdminListener} {
 		file, ok := taken.Files[name]
 		if !ok || name == TCPListener && s.options.ListenTCP == "" || name == AdminListener && s.options.Admin == "" {
 			continue
 		}
 		if listeners[name], err = net.FileListener(file); err != nil {
+			delete(listeners, name)
 			return i, fmt.Errorf("take over %s: %w", name, err)
 		}
 	}
-	s.options.Listeners = listeners
 	lock := taken.Files[lockFile]
 	delete(taken.Files, lockFile) // it is the socket's now
 	return transport.Inherited{Client: listeners[ClientListener], TCP: listeners[TCPListener], Lock: lock}, nil
+}
+
+// closeListeners lets go of what was inherited, whether a part has taken it over or not.
+func (s *Sidecar) closeListeners() {
+	for _, l := range s.options.Listeners {
+		_ = l.Close() // closed already if a part has failed that had taken it over
+	}
 }
 
 // succeed tells the process whose place this one takes that it serves, once it follows

@@ -46,7 +46,8 @@ type Options struct {
 	Certificate CertificateFiles
 	SelfSigned  bool
 	// Listeners are those that a service manager has opened, by name (ClientListener and
-	// others); none is opened in their place. Default: none.
+	// others); none is opened in their place. They are the sidecar's from then on: New closes
+	// them if it fails. Default: none.
 	Listeners map[string]net.Listener
 	// TakeOver has the sidecar take the place of the process that listens on the socket,
 	// if one does, without a moment in which nobody listens.

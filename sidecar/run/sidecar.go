@@ -66,12 +66,14 @@ type Sidecar struct {
 // nothing: Postgres and Redis may be down. The caller must Run the sidecar, or Close
 // it. It returns a MisuseError where the options make no sense.
 func New(o Options) (*Sidecar, error) {
-	if err := o.check(); err != nil {
-		return nil, err
-	}
+	err := o.check()
 	s := &Sidecar{options: o, logger: o.Logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
-	if err := s.build(); err != nil {
+	if err == nil {
+		err = s.build()
+	}
+	if err != nil {
 		s.Close()
+		s.closeListeners()
 		return nil, err
 	}
 	s.reloads.inForce = s.options.Changeable()
@@ -277,6 +279,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 func (s *Sidecar) Close() {
 	if s.taken != nil {
 		s.taken.Close()
+	}
+	if s.server != nil {
+		s.server.Close()
 	}
 	if s.admin != nil {
 		_ = s.admin.Close() // closed already if it ran

@@ -62,10 +62,7 @@ func (s *Server) drain() {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	s.socket.Close()
+	s.stopListening()
 	defer s.stop() // and so hangs up
 	var done = make(chan struct{})
 	go func() {

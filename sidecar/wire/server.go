@@ -164,7 +164,7 @@ func New(o Options) (*Server, error) {
 	s.background, s.stop = context.WithCancel(context.Background())
 	tcp, err := listenTCP(o)
 	if err != nil {
-		socket.Close()
+		s.Close()
 		return nil, err
 	}
 	if tcp != nil {
@@ -191,6 +191,19 @@ func listenTCP(o Options) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w; choose another --listen-tcp if the port is taken", o.ListenTCP, err)
 	}
 	return tcp, nil
+}
+
+// Close stops listening. It is for a server that does not Run, which does so by itself.
+func (s *Server) Close() {
+	s.stopListening()
+	s.stop()
+}
+
+func (s *Server) stopListening() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.socket.Close()
 }
 
 // SetClientsMax changes Options.ClientsMax for who connects from now on.
