@@ -23,7 +23,7 @@ MUTANTS ?=
 HUNT ?= 3m
 # Which packages to test; and how many at once, as each may start servers. Those that
 # take longest begin first: the last one to end shares the machine with nobody.
-SLOW_PACKAGES := ./sidecar/wire ./invalidation ./sidecar/drivers ./loadtest/check ./invalidation/analysis ./sidecar/freshet
+SLOW_PACKAGES := ./sidecar/wire ./invalidation ./sidecar/drivers ./loadtest/check ./invalidation/analysis ./sidecar/freshet ./sidecar/dashboard
 PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs
 TEST_PROCESSES ?= 2
 # The longest one package's tests may take before they are taken to hang: the
@@ -61,14 +61,28 @@ help: ## Print this help
 go:
 	@.ci/install-packages go
 
+# The library that draws the page's charts, as its lock file names it. A program that is
+# built without `make` has a page that draws them itself.
+CHARTS := sidecar/dashboard/charts
+BUILT := sidecar/dashboard/page/built
+.PHONY: page
+page: $(BUILT)/uPlot.js ## Build the live page's charts into the programs built after this
+
+$(BUILT)/uPlot.js: $(CHARTS)/package-lock.json
+	@.ci/install-packages page
+	cd $(CHARTS) && npm ci --no-audit --no-fund --ignore-scripts --prefer-offline
+	cp $(CHARTS)/node_modules/uplot/dist/uPlot.min.css $(BUILT)/uPlot.css
+	{ cat $(CHARTS)/node_modules/uplot/dist/uPlot.iife.min.js; echo 'export default uPlot;'; } > $@
+
 .PHONY: build
-build: go ## Build bin/freshet and bin/loadtest
+build: go page ## Build bin/freshet and bin/loadtest
 	go build $(LDFLAGS) -o bin/freshet ./sidecar/freshet
 	go build -o bin/loadtest ./loadtest
 
 .PHONY: demo
 demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
 	@.ci/install-packages servers
+	@if type -P npm >/dev/null; then $(MAKE) --no-print-directory page; fi
 	go build -o bin/demo ./loadtest/demo
 	bin/demo --duration $(DURATION)
 
@@ -91,7 +105,7 @@ QUICK_TESTS := TestSidecarAnswersAsPostgresDoes|TestScriptsFindNothingWrongWithT
 .PHONY: quick
 quick: ## Run the tests that answer in a minute, without the race detector
 	@.ci/install-packages servers
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test $(QUICK_PACKAGES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -skip '^TestBrowser' $(QUICK_PACKAGES)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -run '^($(QUICK_TESTS))$$' ./sidecar/wire ./loadtest/check
 
 .PHONY: test

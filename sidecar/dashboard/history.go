@@ -1,108 +1,116 @@
 package dashboard
 
 import (
+	"fmt"
+	"math"
+	"strconv"
 	"sync"
 	"time"
 )
 
-const (
-	sampleEvery = time.Second
-	// historySamples is the length of the history: two minutes.
-	historySamples = 120
-)
+const sampleEvery = time.Second
 
-// outcomeNames are the outcomes in the order in which they are shown.
-var outcomeNames = []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error"}
-
-// sample is what happened between two readings.
-type sample struct {
-	outcomes        [6]float64 // per second, in the order of outcomeNames
-	upstreamQueries float64    // per second
-	events          float64    // per second
-	followerAge     *float64   // seconds, at the end; nil before the first look
+// resolution is one part of the history: so many intervals of one length.
+type resolution struct {
+	name     string
+	interval time.Duration
+	length   int
 }
 
-// history keeps the samples of the last two minutes. Its methods may be called
-// concurrently.
+// resolutions are what is kept, the finest first; each interval is a multiple of the one
+// before. All that is kept of a day takes less than 400 KiB.
+var resolutions = []resolution{
+	{"15m", time.Second, 900},
+	{"2h", 10 * time.Second, 720},
+	{"24h", time.Minute, 1440},
+}
+
+// history keeps a value of each series for each interval of each resolution. Its methods
+// may be called concurrently.
 type history struct {
 	mu       sync.Mutex
-	samples  []sample // oldest first
+	rings    []*ring
 	previous *Stats
 	at       time.Time
 }
 
-// add files a reading taken at now. The first one only starts the count.
-func (h *history) add(s *Stats, now time.Time) {
+func newHistory() *history {
+	h := &history{}
+	for _, r := range resolutions {
+		h.rings = append(h.rings, newRing(r, len(allSeries)))
+	}
+	return h
+}
+
+// add files a reading taken at now, and returns what happened since the one before, nil
+// if there is none. The first one only starts the count.
+func (h *history) add(s *Stats, now time.Time) []float32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before, elapsed := h.previous, now.Sub(h.at).Seconds()
-	h.previous, h.at = s, now
+	h.previous, h.at = withCounters(s), now
 	if before == nil || elapsed <= 0 {
-		return
+		return nil
 	}
-	next := sample{
-		upstreamQueries: rate(before.UpstreamQueries, s.UpstreamQueries, elapsed),
-		events:          rate(before.InvalidationEvents, s.InvalidationEvents, elapsed),
-		followerAge:     s.FollowerAgeSeconds,
+	values := make([]float32, len(allSeries))
+	for i, line := range allSeries {
+		values[i] = float32(line.read(before, s, elapsed))
 	}
-	for i, name := range outcomeNames {
-		next.outcomes[i] = rate(before.Queries[name], s.Queries[name], elapsed)
+	for _, r := range h.rings {
+		r.add(values, now)
 	}
-	if len(h.samples) == historySamples {
-		copy(h.samples, h.samples[1:])
-		h.samples = h.samples[:historySamples-1]
-	}
-	h.samples = append(h.samples, next)
+	return values
 }
 
-// rate is the growth of a counter per second.
-func rate(before, after uint64, elapsedSeconds float64) float64 {
-	if after < before {
-		return 0
-	}
-	return float64(after-before) / elapsedSeconds
-}
-
-// History is the JSON form of GET /api/v1/history: columns of equal length,
-// oldest first, the last value ending now.
+// History is the JSON form of GET /api/v1/history: columns of equal length, oldest first,
+// the last value ending at End.
 type History struct {
+	// Range names the resolution: 15m, 2h or 24h.
+	Range string `json:"range"`
 	// IntervalSeconds is the time between two values, LengthMax the most values a
 	// column can have.
 	IntervalSeconds float64 `json:"interval_seconds"`
 	LengthMax       int     `json:"length_max"`
-	// Queries has a column for each outcome, in queries per second.
-	Queries map[string][]float64 `json:"queries_per_second"`
-	// UpstreamQueries is in statements per second.
-	UpstreamQueries []float64 `json:"upstream_queries_per_second"`
-	// InvalidationEvents is in events per second.
-	InvalidationEvents []float64 `json:"invalidation_events_per_second"`
-	// FollowerAgeSeconds is Stats.FollowerAgeSeconds at the end of each interval.
-	FollowerAgeSeconds []*float64 `json:"follower_age_seconds"`
+	// End is in seconds since 1970.
+	End float64 `json:"end"`
+	// Series has a column for each line. Outcomes, "by_nature" (what was passed through
+	// and could never be cached), "upstream", "changes", "evictions" and "verified" are
+	// per second; "follower_age" is in seconds and the highest of its interval. Null is
+	// unknown, or an interval in which nobody looked.
+	Series map[string][]value `json:"series"`
 }
 
-func (h *history) columns() History {
+// columns returns the history of one resolution; name is one of theirs.
+func (h *history) columns(name string) (History, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := len(h.samples)
-	c := History{
-		IntervalSeconds:    sampleEvery.Seconds(),
-		LengthMax:          historySamples,
-		Queries:            make(map[string][]float64, len(outcomeNames)),
-		UpstreamQueries:    make([]float64, n),
-		InvalidationEvents: make([]float64, n),
-		FollowerAgeSeconds: make([]*float64, n),
-	}
-	for i, name := range outcomeNames {
-		column := make([]float64, n)
-		for j := range h.samples {
-			column[j] = h.samples[j].outcomes[i]
+	for _, r := range h.rings {
+		if r.name == name {
+			return r.columns(), nil
 		}
-		c.Queries[name] = column
 	}
-	for j := range h.samples {
-		c.UpstreamQueries[j] = h.samples[j].upstreamQueries
-		c.InvalidationEvents[j] = h.samples[j].events
-		c.FollowerAgeSeconds[j] = h.samples[j].followerAge
+	return History{}, fmt.Errorf("there is no range %q: ask for 15m, 2h or 24h", name)
+}
+
+// value is a number of the history. Four digits are as many as anybody sees in a chart.
+type value float32
+
+// MarshalJSON writes null for what is unknown.
+func (v value) MarshalJSON() ([]byte, error) {
+	f := float64(v)
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return []byte("null"), nil
 	}
-	return c
+	return strconv.AppendFloat(nil, f, 'g', 4, 32), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *value) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*v = value(unknown())
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(text), 32)
+	*v = value(f)
+	return err
 }

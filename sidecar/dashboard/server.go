@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Limits of the HTTP server. Requests have no bodies and answers are small.
+// Limits of the HTTP server. Requests and answers are small.
 const (
 	headerReadMax  = 5 * time.Second
 	answerMax      = 10 * time.Second
@@ -42,6 +43,13 @@ type Options struct {
 	// StatsFunc reads the sidecar. It is called for every request and once a
 	// second, concurrently, and must not wait. Required.
 	StatsFunc func() Stats
+	// TablesFunc lists all watched tables. nil lists those of StatsFunc.
+	TablesFunc func() []Table
+	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
+	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
+	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
+	// files are the page's; nil takes those that are built in.
+	files fs.FS
 	// Logger takes what goes wrong inside the HTTP server. nil means
 	// slog.Default.
 	Logger *slog.Logger
@@ -52,7 +60,12 @@ type Server struct {
 	options  Options
 	listener net.Listener
 	http     *http.Server
-	history  history
+	history  *history
+	markers  markers
+	hub      *hub
+	token    string // which only this page has
+	explains perSecond
+	charts   bool // the charts were built in
 }
 
 // New listens on the address. An address in use is an error that says how to
@@ -75,7 +88,14 @@ func New(o Options) (*Server, error) {
 		listener.Close()
 		return nil, fmt.Errorf("listen on admin address %s: others can reach it: name a file with a token in --admin-token-file, or say --admin-insecure where the network keeps strangers away", listener.Addr())
 	}
-	s := &Server{options: o, listener: listener}
+	if o.TablesFunc == nil {
+		o.TablesFunc = func() []Table { return o.StatsFunc().Watched }
+	}
+	if o.files == nil {
+		o.files = pageFiles
+	}
+	s := &Server{options: o, listener: listener, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files)}
+	s.markers.add(newMarker(time.Now(), "start", "sidecar started"))
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerReadMax,
@@ -109,6 +129,7 @@ func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	err := s.sampleUntil(ctx, served)
+	s.hub.close()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
 	defer cancel()
 	if s.http.Shutdown(drain) != nil {
@@ -127,9 +148,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
+	var before *Stats
 	for {
-		stats := s.stats()
-		s.history.add(&stats, time.Now())
+		before = s.sample(before, time.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -138,6 +159,26 @@ func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// sample reads the sidecar, files what happened since the reading before, nil the first
+// time, and tells those who look on.
+func (s *Server) sample(before *Stats, now time.Time) *Stats {
+	stats := s.stats()
+	values := s.history.add(&stats, now)
+	if before != nil {
+		for _, change := range changes(before, &stats) {
+			s.Mark(change[0], change[1])
+		}
+	}
+	if values != nil && s.hub.read(now) {
+		sample := make(map[string]value, len(values))
+		for i, line := range allSeries {
+			sample[line.name] = value(values[i])
+		}
+		s.hub.tick(s.fields(stats), sample, float64(now.UnixMilli())/1000)
+	}
+	return &stats
 }
 
 // stats is one reading, complete: with the verdict of /readyz, every outcome,
@@ -152,11 +193,21 @@ func (s *Server) stats() Stats {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /", pageHandler())
+	mux.Handle("GET /", pageHandler(s.options.files))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "live") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /api/v1/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.stats()) })
-	mux.HandleFunc("GET /api/v1/history", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.history.columns()) })
+	mux.HandleFunc("GET /api/v1/history", s.answerHistory)
+	mux.HandleFunc("GET /api/v1/snapshot", s.snapshot)
+	mux.HandleFunc("GET /api/v1/stream", s.stream)
+	mux.HandleFunc("GET /api/v1/tables", s.tables)
+	mux.HandleFunc("POST /api/v1/mark", s.guarded(s.mark))
+	if s.options.ExplainFunc != nil {
+		mux.HandleFunc("POST /api/v1/explain", s.guarded(s.explain))
+	}
+	if s.options.PurgeFunc != nil {
+		mux.HandleFunc("POST /api/v1/purge", s.guarded(s.purge))
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,
@@ -187,6 +238,20 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	answerText(w, status, text)
 }
 
+// answerHistory answers for ?range=15m, which is the default, 2h or 24h.
+func (s *Server) answerHistory(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("range")
+	if name == "" {
+		name = resolutions[0].name
+	}
+	columns, err := s.history.columns(name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answerCompactJSON(w, columns)
+}
+
 func answerText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
@@ -194,8 +259,19 @@ func answerText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text + "\n"))
 }
 
+// answerJSON is for people too.
 func answerJSON(w http.ResponseWriter, value any) {
 	body, err := json.MarshalIndent(value, "", "  ")
+	writeJSON(w, body, err)
+}
+
+// answerCompactJSON is for what is long.
+func answerCompactJSON(w http.ResponseWriter, value any) {
+	body, err := json.Marshal(value)
+	writeJSON(w, body, err)
+}
+
+func writeJSON(w http.ResponseWriter, body []byte, err error) {
 	if err != nil {
 		http.Error(w, "encode answer: "+err.Error(), http.StatusInternalServerError)
 		return

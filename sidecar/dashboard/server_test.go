@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	pathpkg "path"
 	"regexp"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func TestStatsShape(t *testing.T) {
 		"follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
 		"not_ready_reason", "outbox", "panics", "problems", "protocol_errors", "queries", "ready", "redis", "sessions", "sessions_refused",
 		"sessions_total", "socket", "staleness_seconds", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
-		"version", "watch_problems", "watched", "watched_tables",
+		"verify", "version", "watch_problems", "watched", "watched_tables",
 	}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("fields\n got %q\nwant %q", keys, want)
@@ -190,7 +191,7 @@ func TestPageIsSelfContained(t *testing.T) {
 	_, server := setup(t)
 	seen := map[string]bool{}
 	queue := []string{"/"}
-	links := regexp.MustCompile(`(?:src|href)="([^"]+)"|from "\./([^"]+)"`)
+	links := regexp.MustCompile(`(?:src|href)="([^"#]+)"|(?:from|import\() ?"(\.[^"]+)"`)
 	for len(queue) > 0 {
 		path := queue[0]
 		queue = queue[1:]
@@ -212,10 +213,16 @@ func TestPageIsSelfContained(t *testing.T) {
 			t.Errorf("%s holds inline code, which its policy forbids", path)
 		}
 		for _, link := range links.FindAllStringSubmatch(body, -1) {
-			queue = append(queue, "/"+link[1]+link[2])
+			next := "/" + link[1]
+			if link[2] != "" {
+				next = pathpkg.Join(pathpkg.Dir(path), link[2])
+			}
+			if !strings.Contains(next, "/built/") { // which need not be there
+				queue = append(queue, next)
+			}
 		}
 	}
-	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/verdict.js", "/page.css", "/icon.svg"} {
+	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/verdict.js", "/panels/tiles.js", "/uplotpainter.js", "/page.css", "/icon.svg"} {
 		if !seen[path] {
 			t.Errorf("the page does not load %s", path)
 		}
@@ -259,7 +266,7 @@ func TestHistoryFillsWhileRunning(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &got); err != nil {
 			t.Fatal(err)
 		}
-		if column := got.Queries["hit_l1"]; len(column) > 0 && column[len(column)-1] > 0 {
+		if column := got.Series["hit_l1"]; len(column) > 0 && column[len(column)-1] > 0 {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -10,8 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
@@ -78,25 +76,13 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 }
 
 // request is the statement as a new session sends it.
-func (c *explainCommand) request(ctx context.Context) (analysis.Request, error) {
-	r := analysis.Request{SQL: c.Statement}
+func (c *explainCommand) request(ctx context.Context) (r analysis.Request, err error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer closeConnection(conn)
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").Scan(&r.SearchPath); err != nil {
-		return r, fmt.Errorf("read the search path: %w", err)
-	}
-	const role = "SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) coalesce(nullif($1::pg_catalog.text, ''), CURRENT_USER)"
-	err = conn.QueryRow(ctx, role, c.Role).Scan(&r.Role)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return r, fmt.Errorf("find role %s: there is none of this name", c.Role)
-	}
-	if err != nil {
-		return r, fmt.Errorf("find the role: %w", err)
-	}
-	return r, nil
+	return analysis.NewRequest(ctx, conn, c.Statement, c.Role)
 }
 
 // readState learns what is watched, as serve would: from a follower's first

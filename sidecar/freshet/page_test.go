@@ -28,16 +28,17 @@ func TestVerdictOfThePage(t *testing.T) {
 		{func(s *dashboard.Stats) {
 			s.FollowerAgeSeconds, s.FollowerProblem = nil, "looker: connect to Postgres: no"
 		}, "gone", "Postgres does not answer", "freshet doctor"},
-		{func(s *dashboard.Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "role may not follow" }, "behind", "Reads go to Postgres", "role may not follow"},
-		{func(s *dashboard.Stats) { late := 2.0; s.FollowerAgeSeconds = &late }, "behind", "Reads go to Postgres", "late"},
+		{func(s *dashboard.Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "role may not follow" }, "behind", "Late: reads go to Postgres", "role may not follow"},
+		{func(s *dashboard.Stats) { late := 2.0; s.FollowerAgeSeconds = &late }, "behind", "Late: reads go to Postgres", "late"},
 		{func(s *dashboard.Stats) { s.WatchedTables = 0 }, "behind", "Watching nothing", "freshet install"},
-		{func(s *dashboard.Stats) { s.Redis = dashboard.Redis{State: dashboard.RedisRefusing, Refusal: "NOAUTH"} }, "behind", "Redis refuses", "NOAUTH"},
-		{func(s *dashboard.Stats) { s.Redis.State = dashboard.RedisDown }, "behind", "Redis does not answer", "without it"},
+		{func(s *dashboard.Stats) { s.Redis = dashboard.Redis{State: dashboard.RedisRefusing, Refusal: "NOAUTH"} }, "behind", "Degraded: Redis refuses", "NOAUTH"},
+		{func(s *dashboard.Stats) { s.Redis.State = dashboard.RedisDown }, "behind", "Degraded: Redis does not answer", "without it"},
 		{func(s *dashboard.Stats) { s.WatchProblems, s.Problems = 2, []string{"public.a: no"} }, "behind", "2 problems with tables", "public.a: no"},
+		{func(s *dashboard.Stats) { s.Verify.Results = map[string]uint64{"stale": 1} }, "gone", "Stale answers were found", "proven"},
 		{func(s *dashboard.Stats) { s.Config.Problem = "no such key" }, "behind", "Fresh, with an older configuration", "no such key"},
 		{func(s *dashboard.Stats) {
 			s.WatchedTables, s.Redis.State, s.FollowerAgeSeconds = 0, dashboard.RedisDown, nil
-		}, "behind", "Reads go to Postgres", "No look"},
+		}, "behind", "Late: reads go to Postgres", "No look"},
 	}
 	readings := make([]dashboard.Stats, len(cases))
 	for i, c := range cases {
@@ -63,13 +64,13 @@ func TestVerdictOfThePage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
-	var verdicts []struct{ State, Text, Alarm string }
+	var verdicts []struct{ State, Text, Alarm, Command, Raw string }
 	if err := json.Unmarshal(out, &verdicts); err != nil || len(verdicts) != len(cases) {
 		t.Fatalf("%s, %v", out, err)
 	}
 	for i, got := range verdicts {
 		want := cases[i]
-		if got.State != want.state || got.Text != want.text || !strings.Contains(got.Alarm, want.says) || (got.Alarm == "") != (want.state == "fresh") {
+		if got.State != want.state || got.Text != want.text || !strings.Contains(got.Alarm+got.Command+got.Raw, want.says) || (got.Alarm == "") != (want.state == "fresh") || (got.Command == "") != (want.state == "fresh") {
 			t.Errorf("case %d: %+v, want %s %q with %q", i, got, want.state, want.text, want.says)
 		}
 	}

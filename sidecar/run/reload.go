@@ -152,15 +152,18 @@ func (s *Sidecar) purge(ctx context.Context, write func(context.Context, *pgx.Co
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(ctx) // what was asked for is done
-	}()
+	defer endConnection(ctx, conn)
 	if err := write(ctx, conn); err != nil {
 		return err
 	}
 	return s.follower.Confirm(ctx, fence.Now())
+}
+
+// endConnection says good-bye, also if ctx is over.
+func endConnection(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // what was asked for is done
 }
 
 // connect opens a connection. The caller closes it.

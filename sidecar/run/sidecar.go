@@ -106,7 +106,8 @@ func (s *Sidecar) build() (err error) {
 		s.admin, err = dashboard.New(dashboard.Options{
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
-			StatsFunc: s.Report, Logger: s.logger.With("part", "dashboard"),
+			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat,
+			Logger: s.logger.With("part", "dashboard"),
 		})
 		if err != nil {
 			return err

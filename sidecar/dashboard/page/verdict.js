@@ -10,20 +10,25 @@ function sentence(text) {
   return text ? text[0].toUpperCase() + text.slice(1) + "." : "";
 }
 
-// verdict returns the state, a few words, and a sentence or two unless all is well.
+const DOCTOR = "freshet doctor";
+
+// verdict returns the state, a few words, a sentence or two unless all is well, the
+// command that helps, and the text of an error.
 export function verdict(stats) {
-  const behind = (text, alarm) => ({ state: "behind", text, alarm });
+  const behind = (text, alarm, command = DOCTOR, raw = "") => ({ state: "behind", text, alarm, command, raw });
   if (!stats.listening) return behind("Not listening", sentence(stats.not_ready_reason));
   if (!isFresh(stats) && /connect to Postgres/.test(stats.follower_problem))
-    return { state: "gone", text: "Postgres does not answer", alarm: `Nothing is answered from the cache until it is back, and what is sent to it fails. Ask freshet doctor. It was: ${stats.follower_problem}` };
+    return { state: "gone", text: "Postgres does not answer", alarm: "Queries fail: nothing is answered from the cache until Postgres is back, and what is sent to it fails.", command: DOCTOR, raw: stats.follower_problem };
+  if (stats.verify?.results?.stale)
+    return { state: "gone", text: "Stale answers were found", alarm: `${stats.verify.results.stale} of the compared answers were older than promised, proven. Please report it; what they depended on was purged.`, command: "freshet stats", raw: stats.verify.last_stale ? `${stats.verify.last_stale.statement} (${stats.verify.last_stale.tables.join(", ")})` : "" };
   if (!isFresh(stats) || !stats.ready)
-    return behind("Reads go to Postgres", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres") + " Ask freshet doctor.");
-  if (!stats.watched_tables) return behind("Watching nothing", "No table is watched, so every read goes to Postgres. Watch some: freshet install --watch 'public.*'");
+    return behind("Late: reads go to Postgres", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres"));
+  if (!stats.watched_tables) return behind("Watching nothing", "No table is watched, so every read goes to Postgres.", "freshet install --watch 'public.*'");
   if (stats.redis.state === "refusing")
-    return behind("Redis refuses", `Reads go on without it, and sidecars do not share what they load. It says: ${stats.redis.refusal}`);
-  if (stats.redis.state === "down") return behind("Redis does not answer", "Reads go on without it, and sidecars do not share what they load.");
+    return behind("Degraded: Redis refuses", `Reads go on without it, and sidecars do not share what they load. It says: ${stats.redis.refusal}`);
+  if (stats.redis.state === "down") return behind("Degraded: Redis does not answer", "Reads go on without it, and sidecars do not share what they load.");
   if (stats.watch_problems)
     return behind(stats.watch_problems === 1 ? "1 problem with tables" : `${stats.watch_problems} problems with tables`, `Fresh, but not everything is answered from the cache: ${stats.problems[0] ?? ""}`);
-  if (stats.config.problem) return behind("Fresh, with an older configuration", `What was read again is not in force: ${stats.config.problem}`);
-  return { state: "fresh", text: "Fresh", alarm: "" };
+  if (stats.config.problem) return behind("Fresh, with an older configuration", `What was read again is not in force: ${stats.config.problem}`, "freshet config check");
+  return { state: "fresh", text: "Fresh", alarm: "", command: "", raw: "" };
 }

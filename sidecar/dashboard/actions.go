@@ -1,0 +1,201 @@
+package dashboard
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// requestBytesMax bounds what is sent with an action.
+	requestBytesMax = 128 << 10
+	// explainsPerSecondMax bounds the statements that are explained.
+	explainsPerSecondMax = 5
+	// tokenHeader carries the token of the page.
+	tokenHeader = "X-Freshet-CSRF"
+)
+
+// ErrWrongRequest is part of an error that is about what was asked for.
+var ErrWrongRequest = errors.New("wrong request")
+
+// ExplainRequest asks whether a statement would be cached.
+type ExplainRequest struct {
+	SQL string `json:"sql"`
+	// Role is who sends it; empty is the sidecar's own.
+	Role string `json:"role"`
+}
+
+// Explanation says whether a statement is cached, and why.
+type Explanation struct {
+	Cacheable bool   `json:"cacheable"`
+	Reason    string `json:"reason"`
+	// Detail is what the reason is about, Said Postgres' message, Advice what to do.
+	Detail string `json:"detail"`
+	Said   string `json:"said"`
+	Advice string `json:"advice"`
+	// Tables are read; Tags end the answer when they change; Wishes are columns that,
+	// watched, would end it less often.
+	Tables []string `json:"tables"`
+	Tags   []string `json:"tags"`
+	Wishes []string `json:"wishes"`
+}
+
+// PurgeRequest asks for the end of answers. Confirm repeats what is to be purged: the
+// pattern, or "all".
+type PurgeRequest struct {
+	// Table is a pattern of watched tables, such as shop.orders or shop.*; empty with All.
+	Table   string `json:"table"`
+	All     bool   `json:"all"`
+	Confirm string `json:"confirm"`
+}
+
+// Purged says what was purged.
+type Purged struct {
+	// Tables are their names; with All there are none.
+	Tables []string `json:"tables"`
+	All    bool     `json:"all"`
+}
+
+// MarkRequest asks for a marker, such as at a deployment.
+type MarkRequest struct {
+	Text string `json:"text"`
+}
+
+// Mark shows beside the traffic that something happened now.
+func (s *Server) Mark(kind, text string) {
+	m := newMarker(time.Now(), kind, text)
+	s.markers.add(m)
+	s.hub.mark(m)
+}
+
+func newToken() string { return rand.Text() }
+
+// guarded lets only this page, and programs that have read it, ask for something: another
+// site's page can neither read the token nor send a request as this one.
+func (s *Server) guarded(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if why := s.refusal(r); why != "" {
+			http.Error(w, why, http.StatusForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, requestBytesMax)
+		next(w, r)
+	}
+}
+
+// refusal says why a request that would change something is not trusted.
+func (s *Server) refusal(r *http.Request) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	switch {
+	case err != nil || kind != "application/json":
+		return "the request has to say Content-Type: application/json"
+	case origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host:
+		return "the request comes from another site's page"
+	case site != "" && site != "same-origin" && site != "none":
+		return "the request comes from another site's page"
+	case subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(s.token)) != 1:
+		return "the request has not the token of this page: load it again (" + tokenHeader + ", in /api/v1/snapshot)"
+	}
+	return ""
+}
+
+// readRequest reads what was sent, and answers if that is not possible.
+func readRequest(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil && decoder.More() {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		http.Error(w, "read the request: "+err.Error(), http.StatusBadRequest)
+		return false
+	}
+	return true
+}
+
+// answerAction answers with what was done, or why it was not.
+func answerAction(w http.ResponseWriter, value any, err error) {
+	switch {
+	case errors.Is(err, ErrWrongRequest):
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	default:
+		answerJSON(w, value)
+	}
+}
+
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	var wanted ExplainRequest
+	if !readRequest(w, r, &wanted) {
+		return
+	}
+	if !s.explains.allow(time.Now()) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, fmt.Sprintf("more than %d statements were to be explained within a second", explainsPerSecondMax), http.StatusTooManyRequests)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
+	defer cancel()
+	explanation, err := s.options.ExplainFunc(ctx, wanted)
+	answerAction(w, explanation, err)
+}
+
+func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
+	var wanted PurgeRequest
+	if !readRequest(w, r, &wanted) {
+		return
+	}
+	word := wanted.Table
+	if wanted.All {
+		word = "all"
+	}
+	if word == "" || wanted.All && wanted.Table != "" || wanted.Confirm != word {
+		answerAction(w, nil, fmt.Errorf("%w: type what is to be purged once more: the table, or all", ErrWrongRequest))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
+	defer cancel()
+	purged, err := s.options.PurgeFunc(ctx, wanted)
+	if err == nil {
+		s.Mark("purge", "purge: "+word)
+		s.options.Logger.Info("purged from the page", "what", word)
+	}
+	answerAction(w, purged, err)
+}
+
+func (s *Server) mark(w http.ResponseWriter, r *http.Request) {
+	var wanted MarkRequest
+	if !readRequest(w, r, &wanted) {
+		return
+	}
+	s.Mark("mark", wanted.Text)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// perSecond counts what happens within a second, up to a number.
+type perSecond struct {
+	mu    sync.Mutex
+	began time.Time
+	n     int
+}
+
+func (p *perSecond) allow(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.began) >= time.Second {
+		p.began, p.n = now, 0
+	}
+	p.n++
+	return p.n <= explainsPerSecondMax
+}

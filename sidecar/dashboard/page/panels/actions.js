@@ -1,0 +1,57 @@
+// The two boxes that ask for something: to explain a statement, and to end answers.
+
+import { $, element } from "../dom.js";
+import { post } from "../feed.js";
+import { words } from "./bypasses.js";
+
+let token = "";
+
+export function showActions(state) {
+  token = state.token;
+  $("explain-card").hidden = !state.can.explain;
+  $("purge-card").hidden = !state.can.purge;
+}
+
+function list(title, entries) {
+  return entries.length ? [element("dt", "", title), ...entries.map((entry) => element("dd", "", element("code", "", entry)))] : [];
+}
+
+function explained(e) {
+  const first = element("p", e.cacheable ? "yes" : "no", e.cacheable ? "✓ It is cached." : `▲ Not cached: ${words(e.reason)}${e.detail ? ` (${e.detail})` : ""}`);
+  const nodes = [first];
+  if (e.said) nodes.push(element("p", "", `Postgres says: ${e.said}`));
+  if (e.advice) nodes.push(element("p", "", e.advice));
+  nodes.push(element("dl", "explained", ...list("Reads", e.tables), ...list("Ended by changes of", e.tags), ...list("Would be ended less often if watched", e.wishes)));
+  return nodes;
+}
+
+$("explain").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("explanation").replaceChildren("Asking Postgres …");
+  try {
+    const answer = await post("api/v1/explain", { sql: $("explain-sql").value, role: $("explain-role").value }, token);
+    $("explanation").replaceChildren(...explained(answer));
+  } catch (problem) {
+    $("explanation").replaceChildren(element("p", "no", `▲ ${problem.message}`));
+  }
+});
+
+function mayPurge() {
+  $("purge-button").disabled = !$("purge-table").value || $("purge-table").value !== $("purge-confirm").value;
+}
+
+for (const id of ["purge-table", "purge-confirm"]) $(id).addEventListener("input", mayPurge);
+
+$("purge").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const what = $("purge-table").value;
+  const request = what === "all" ? { all: true, confirm: what } : { table: what, confirm: $("purge-confirm").value };
+  try {
+    const done = await post("api/v1/purge", request, token);
+    $("purged").replaceChildren(element("span", "yes", `✓ Ended: what depends on ${done.all ? "anything" : done.tables.join(", ")}.`));
+    $("purge").reset();
+    mayPurge();
+  } catch (problem) {
+    $("purged").replaceChildren(element("span", "no", `▲ ${problem.message}`));
+  }
+});

@@ -1,0 +1,74 @@
+// All watched tables, of which only those in sight are in the document.
+
+import { $, element, replace, setText } from "../dom.js";
+import { get } from "../feed.js";
+import { count } from "../format.js";
+
+const ROW = 30; // pixels, as in the style sheet
+const PROBLEMS_MAX = 8;
+const REREAD_MS = 30000;
+const TYPING_MS = 150;
+
+const list = $("tables");
+const space = element("div", "space");
+list.append(space);
+let tables = [];
+let known = null; // for what the list was read
+let readAt = 0;
+let timer;
+
+export function showTables({ stats }) {
+  setText($("watch-count"), count(stats.watched_tables));
+  const problems = stats.problems.slice(0, PROBLEMS_MAX);
+  replace($("problems"), JSON.stringify([problems, stats.watch_problems]), () => {
+    const items = problems.map((p) => element("li", "", element("b", "", "▲ "), p));
+    if (stats.watch_problems > items.length) items.push(element("li", "", `and ${stats.watch_problems - items.length} more problems in stats`));
+    return items;
+  });
+  const of = `${stats.watched_tables} ${stats.incarnation} ${stats.version}`;
+  if (of !== known || Date.now() - readAt > REREAD_MS) {
+    known = of;
+    read();
+  }
+}
+
+async function read() {
+  readAt = Date.now();
+  try {
+    const answer = await get(`api/v1/tables?q=${encodeURIComponent($("tables-filter").value)}`);
+    tables = answer.tables;
+    paint(answer.found > tables.length ? `, the first ${count(tables.length)} shown` : "");
+  } catch {
+    known = null; // it is read again with the next figures
+  }
+}
+
+function paint() {
+  space.style.height = `${tables.length * ROW}px`;
+  list.classList.toggle("short", tables.length < 12);
+  if (!tables.length) {
+    const text = $("tables-filter").value ? "None matches." : "None, so every read goes to Postgres. Watch some: freshet install --watch 'public.*'";
+    space.replaceChildren(element("p", "empty", text));
+    space.style.height = "";
+    return;
+  }
+  const from = Math.max(0, Math.floor(list.scrollTop / ROW) - 5);
+  const to = Math.min(tables.length, from + Math.ceil(list.clientHeight / ROW) + 10);
+  space.replaceChildren(
+    ...tables.slice(from, to).map((t, i) => {
+      const row = element("p", "table", element("b", "", t.name), element("span", "", t.columns.join(", ")));
+      row.style.top = `${(from + i) * ROW}px`;
+      return row;
+    }),
+  );
+}
+
+list.addEventListener("scroll", paint);
+new ResizeObserver(paint).observe(list);
+$("tables-filter").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    list.scrollTop = 0;
+    read();
+  }, TYPING_MS);
+});

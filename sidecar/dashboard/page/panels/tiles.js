@@ -1,0 +1,70 @@
+// The four numbers that are read first.
+
+import { $, element, setText } from "../dom.js";
+import { count, duration, perSecond, share, spoken } from "../format.js";
+import { isFresh } from "../verdict.js";
+import { ever, over } from "../outcomes.js";
+
+function big(id, [number, unit], unknown = false) {
+  const node = $(id);
+  node.classList.toggle("unknown", unknown);
+  const text = number + (unit ?? "");
+  if (node.dataset.text === text) return;
+  node.dataset.text = text;
+  node.replaceChildren(number, ...(unit ? [element("span", "unit", unit)] : []));
+}
+
+const percent = (ratio) => (ratio.endsWith("%") ? [ratio.slice(0, -1), "%"] : [ratio]);
+
+export function showTiles(state) {
+  const { stats, history, natural } = state;
+  const [now, lately, all] = [over(history, 10), over(history, 300), ever(stats, natural)];
+  showRatio(now, lately, all);
+  showSaved(state, lately);
+  showAge(stats, history);
+  showVerified(stats);
+  return share(lately.hits, lately.reads);
+}
+
+function showRatio(now, lately, all) {
+  // A ratio of what was read a while ago is not how it is now.
+  const quiet = !now.reads;
+  big("ratio", percent(share(quiet ? lately.hits : now.hits, quiet ? lately.reads : now.reads)), quiet);
+  setText($("ratio-cacheable"), quiet ? "no read in the last 10 seconds" : `of all reads; ${share(now.hits, now.cacheable)} of cacheable ones`);
+  setText($("ratio-long"), `5 min ${share(lately.hits, lately.reads)} · since start ${share(all.hits, all.reads)}`);
+}
+
+function showSaved({ stats, history, natural }, lately) {
+  const seconds = Math.min(300, Math.max(1, history.series.hit_l1.length * history.interval_seconds));
+  const kept = lately.hits / seconds;
+  const reached = lately.reads / seconds - kept;
+  if (stats.saved_seconds === undefined) {
+    big("saved", [perSecond(kept), "/s"], !kept);
+    setText($("saved-load"), `queries kept from Postgres; it got ${perSecond(reached)}/s of the reads`);
+    setText($("saved-ever"), `${count(ever(stats, natural).hits)} since the start`);
+    return;
+  }
+  const saved = (history.series.saved ?? []).slice(-Math.round(300 / history.interval_seconds));
+  const rate = saved.reduce((a, b) => a + (b ?? 0), 0) / Math.max(1, saved.length);
+  big("saved", rate >= 1 ? [rate.toFixed(1), "s/s"] : [String(Math.round(rate * 1000)), "ms/s"], !rate);
+  setText($("saved-load"), `of Postgres' time; ${perSecond(kept)} queries/s kept from it`);
+  setText($("saved-ever"), `${spoken(stats.saved_seconds)} since the start, estimated`);
+}
+
+function showAge(stats, history) {
+  const age = stats.follower_age_seconds;
+  big("age", age === null ? ["–"] : duration(age), age === null);
+  $("fresh-tile").classList.toggle("behind", !isFresh(stats));
+  const ages = history.series.follower_age.slice(-Math.round(300 / history.interval_seconds)).filter((a) => a !== null).sort((a, b) => a - b);
+  const p99 = ages.length ? spoken(ages[Math.min(ages.length - 1, Math.floor(ages.length * 0.99))]) : "–";
+  setText($("age-p99"), age === null ? "no look at the outbox has completed yet" : `since the last look began; p99 of 5 min ${p99}`);
+  setText($("age-bound"), `promise: no older than ${spoken(stats.staleness_seconds)}`);
+}
+
+function showVerified({ verify }) {
+  const { same = 0, stale = 0 } = verify.results;
+  $("verify-tile").classList.toggle("bad", stale > 0);
+  big("verified", verify.share || same + stale ? [String(stale), ` stale of ${count(same + stale)}`] : ["off"], !(same + stale));
+  setText($("verified-note"), verify.share ? `1 of ${count(Math.round(1 / verify.share))} hits is compared, ${verify.per_second_max}/s at most` : "--verify turns it on");
+  setText($("verified-rate"), stale ? "proven: please report it" : "since the start");
+}

@@ -1,0 +1,41 @@
+// Postgres, its clients, and the verification.
+
+import { $, facts, setText } from "../dom.js";
+import { bytes, count, perSecond, spoken } from "../format.js";
+import { last } from "../outcomes.js";
+
+const RESULTS = {
+  same: ["Same", "as Postgres says"],
+  stale: ["Stale", "proven"],
+  raced: ["Raced", "something was written meanwhile"],
+  incomparable: ["Incomparable", "differs, proves nothing"],
+  error: ["Failed", ""],
+  timeout: ["Took too long", ""],
+  skipped_role: ["Skipped", "role cannot be taken"],
+  skipped_load: ["Skipped", "too many at once"],
+};
+
+export function showVerification({ stats }) {
+  const { verify } = stats;
+  const shown = Object.entries(RESULTS).filter(([name]) => ["same", "stale"].includes(name) || verify.results[name]);
+  facts($("verify-facts"), [
+    ...shown.map(([name, [title, note]]) => [title, count(verify.results[name] ?? 0), note, name === "stale" && verify.results[name] > 0]),
+    ["Cost", spoken(verify.seconds), "since the start"],
+  ]);
+  const last = verify.last_stale;
+  setText($("verify-last"), last ? `Last stale: ${last.statement}, of ${last.tables.join(", ")}, ${spoken(last.age_seconds)} old, at ${new Date(last.at).toLocaleTimeString()}` : "");
+}
+
+export function showPostgres({ stats, history }) {
+  const { outbox, follower_reset_causes: resets } = stats;
+  facts($("postgres-facts"), [
+    ["Follower", stats.follower_problem ? "Not following" : "Follows", `${count(stats.follower_looks)} looks, ${count(stats.follower_notifications)} by notification`, stats.follower_problem !== ""],
+    ["Reached Postgres", `${perSecond(last(history.series.upstream))} /s`, `${count(stats.upstream_queries)} in total`],
+    ["Changes received", `${perSecond(last(history.series.changes))} /s`, `${count(stats.invalidation_events)} in total`],
+    ["Outbox", `${count(outbox.rows)} rows`, `${bytes(outbox.bytes)}, none older than ${spoken(outbox.oldest_seconds)}`],
+    ["Clients", count(stats.sessions), `${count(stats.sessions_total)} ever, ${count(stats.sessions_refused)} refused`],
+    ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
+    ["Thrown away", count(stats.follower_resets), Object.entries(resets).map(([cause, n]) => `${cause} ${n}`).join(", ") || "never"],
+    ["Reconnected", count(stats.follower_reconnects), "sessions of the follower"],
+  ]);
+}

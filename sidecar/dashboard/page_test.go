@@ -1,0 +1,159 @@
+package dashboard
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// Every state of the page, narrow and broad, light and dark: it says the right thing
+// first, without errors, violations of accessibility, or anything wider than the window.
+func TestBrowserShowsEveryState(t *testing.T) {
+	t.Parallel()
+	late := 7.5
+	for name, state := range map[string]struct {
+		change func(*Stats)
+		says   string // in the verdict
+	}{
+		"warm":       {nil, "Fresh"},
+		"no-traffic": {func(s *Stats) { s.Queries, s.Bypasses = nil, nil }, "No read in the last 5 minutes"},
+		"zero":       {func(s *Stats) { s.WatchedTables, s.Watched = 0, nil }, "Watching nothing"},
+		"thousand":   {func(s *Stats) { s.WatchedTables, s.Watched = 1000, tablesNamed(1000) }, "Fresh"},
+		"redis-down": {func(s *Stats) { s.Redis.State = RedisDown }, "Redis does not answer"},
+		"redis-refusing": {func(s *Stats) {
+			s.Redis.State, s.Redis.Refusal = RedisRefusing, "NOAUTH Authentication required."
+		}, "Redis refuses"},
+		"postgres-down": {func(s *Stats) {
+			s.FollowerAgeSeconds, s.FollowerProblem = &late, "looker: connect to Postgres: dial unix /run/postgresql/.s.PGSQL.5432: connect: no such file or directory"
+		}, "Postgres does not answer"},
+		"late": {func(s *Stats) { s.FollowerAgeSeconds = &late }, "Late: reads go to Postgres"},
+		"problems": {func(s *Stats) {
+			s.WatchProblems, s.Problems = 1, []string{"shop.a: no longer watched (column email is gone): freshet install --watch shop.a"}
+		}, "1 problem with tables"},
+		"stale": {func(s *Stats) {
+			s.Verify.Results = map[string]uint64{"same": 900, "stale": 1}
+			s.Verify.LastStale = &StaleAnswer{Statement: "SELECT a FROM b WHERE c = $1", Tables: []string{"shop.b"}, AgeSeconds: 4}
+		}, "Stale answers were found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := stage(t, "127.0.0.1:0", nil)
+			s.becomes(state.change)
+			s.serve(t)
+			b := open(t, broad)
+			b.do(chromedp.Navigate(s.url()))
+			b.until(`document.getElementById("status").dataset.state != "waiting" && document.querySelector(".uplot") != null`)
+			if said := b.text("status"); !strings.Contains(said, state.says) {
+				t.Errorf("the page says %q, want %q", said, state.says)
+			}
+			for _, l := range looks {
+				b.take(l)
+				b.fits()
+				if l == narrow || l == broad {
+					b.accessible()
+				}
+				b.picture(name + "-" + l.String())
+			}
+			b.noErrors(false)
+		})
+	}
+}
+
+// Without what `make page` builds the page has all its panels, and draws them itself.
+func TestBrowserWithoutTheCharts(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", func(o *Options) { o.files = withoutCharts(t) })
+	s.serve(t)
+	b := open(t, look{1400, 900, false})
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#traffic-chart path").length > 4`)
+	b.do(chromedp.Focus("#traffic-chart"), chromedp.KeyEvent(kb.ArrowLeft), chromedp.KeyEvent(kb.ArrowLeft))
+	b.until(`!document.querySelector("#traffic-chart .readout").hidden`)
+	b.fits()
+	b.accessible()
+	b.noErrors(false)
+	b.picture("without-charts")
+}
+
+// Who filters the list of tables sees those that match, and of ten thousand only those in
+// sight are in the document.
+func TestBrowserShowsTenThousandTables(t *testing.T) {
+	t.Parallel()
+	many := tablesNamed(10000)
+	s := stage(t, "127.0.0.1:0", func(o *Options) { o.TablesFunc = func() []Table { return many } })
+	s.becomes(func(s *Stats) { s.WatchedTables = len(many) })
+	s.serve(t)
+	b := open(t, narrow)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#tables .table").length > 5`)
+	var rows int
+	b.do(chromedp.Evaluate(`document.querySelectorAll("#tables .table").length`, &rows))
+	if rows > 60 {
+		t.Errorf("%d rows are in the document", rows)
+	}
+	b.do(chromedp.Evaluate(`document.getElementById("tables").scrollTop = 30 * 9000`, nil))
+	b.until(`document.getElementById("tables").textContent.includes("shop.table_9003")`)
+	b.do(chromedp.SendKeys("#tables-filter", "TABLE_4711"))
+	b.until(`document.querySelectorAll("#tables .table").length == 1 && document.getElementById("tables").textContent.includes("shop.table_4711")`)
+	b.noErrors(false)
+}
+
+func TestBrowserExplains(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`!document.getElementById("explain-card").hidden`)
+	b.do(chromedp.SendKeys("#explain-sql", "SELECT random()"), chromedp.Click("#explain button"))
+	b.until(`document.getElementById("explanation").textContent.includes("Not cached: volatile (random())")`)
+	b.accessible()
+	b.noErrors(false)
+	b.do(chromedp.SendKeys("#explain-role", "nobody"), chromedp.Click("#explain button"))
+	b.until(`document.getElementById("explanation").textContent.includes("find role nobody")`)
+	b.noErrors(true)
+}
+
+// Who purges has to type it twice, and have the token of the page.
+func TestBrowserPurges(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`!document.getElementById("purge-card").hidden`)
+	b.do(chromedp.SendKeys("#purge-table", "shop.orders"), chromedp.SendKeys("#purge-confirm", "shop.order"))
+	b.until(`document.getElementById("purge-button").disabled`)
+	b.do(chromedp.SendKeys("#purge-confirm", "s"), chromedp.Click("#purge-button"))
+	b.until(`document.getElementById("purged").textContent.includes("Ended: what depends on shop.orders")`)
+	b.until(`document.getElementById("markers").textContent.includes("purge: shop.orders")`)
+	b.noErrors(false)
+
+	s.server.token = "another"
+	b.do(chromedp.SendKeys("#purge-table", "all"), chromedp.SendKeys("#purge-confirm", "all"), chromedp.Click("#purge-button"))
+	b.until(`document.getElementById("purged").textContent.includes("has not the token of this page")`)
+	b.noErrors(true)
+}
+
+// A page survives a sidecar's restart: it says that nobody answers, shows what was as
+// what was, and goes on by itself.
+func TestBrowserSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	address := s.server.Address()
+	end := s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.getElementById("status").dataset.state == "fresh"`)
+	end()
+	b.until(`document.getElementById("status-text").textContent == "No answer" && document.getElementById("main").classList.contains("old")`)
+	b.accessible()
+	b.picture("gone")
+	s = stage(t, address, nil)
+	s.becomes(func(s *Stats) { s.Version = "v9.9.9" })
+	s.serve(t)
+	b.until(`document.getElementById("status").dataset.state == "fresh" && document.getElementById("version").textContent == "v9.9.9" && !document.getElementById("main").classList.contains("old")`)
+	b.noErrors(true)
+}

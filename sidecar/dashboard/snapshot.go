@@ -1,0 +1,56 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Snapshot is the JSON form of GET /api/v1/snapshot: all that the page shows but the
+// history and the list of tables.
+type Snapshot struct {
+	// Stats is as GET /api/v1/stats has it, without the lists of tables.
+	Stats map[string]json.RawMessage `json:"stats"`
+	// Markers are what happened lately.
+	Markers []Marker `json:"markers"`
+	// Natural are the reasons of bypasses about which nothing is to be done.
+	Natural []string `json:"natural"`
+	// Charts is set if the charts were built in.
+	Charts bool `json:"charts"`
+	// Can says what may be asked for, Token what has to be sent with it.
+	Can   Can    `json:"can"`
+	Token string `json:"token"`
+}
+
+// Can says which actions there are.
+type Can struct {
+	Explain bool `json:"explain"`
+	Purge   bool `json:"purge"`
+}
+
+// fields are the parts of a reading, to be compared with those of the next one. The list
+// of tables is asked for apart.
+func (s *Server) fields(stats Stats) map[string]json.RawMessage {
+	stats.Watched = nil
+	text, err := json.Marshal(stats)
+	if err != nil {
+		s.options.Logger.Warn("cannot encode the statistics", "error", err)
+		return nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		s.options.Logger.Warn("cannot take the statistics apart", "error", err)
+	}
+	delete(fields, "watched")
+	return fields
+}
+
+func (s *Server) snapshotOf(fields map[string]json.RawMessage) Snapshot {
+	return Snapshot{
+		Stats: fields, Markers: s.markers.all(), Natural: natural, Charts: s.charts,
+		Can: Can{Explain: s.options.ExplainFunc != nil, Purge: s.options.PurgeFunc != nil}, Token: s.token,
+	}
+}
+
+func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, s.snapshotOf(s.fields(s.stats())))
+}

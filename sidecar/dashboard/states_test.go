@@ -1,0 +1,136 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/count"
+)
+
+// warm is a reading of a sidecar that has much to do, seconds after its start.
+func warm(seconds uint64) Stats {
+	age := 0.03 + float64(seconds%7)/200
+	n := seconds
+	return Stats{
+		Version: "v1.2.3", UptimeSeconds: float64(seconds), Listening: true, Socket: "/run/freshet/.s.PGSQL.6432",
+		Queries:  map[string]uint64{"hit_l1": n * 900, "hit_l2": n * 60, "coalesced": n * 5, "miss": n * 40, "bypass": n * 55, "error": n / 9},
+		Bypasses: map[string]uint64{"not_select": n * 30, "volatile": n * 14, "unwatched_table": n * 9, "row_limit": n * 2},
+		BypassAdvice: map[string]string{
+			"volatile": "Declare the function with --function if it only reads.", "unwatched_table": "Watch the table: freshet install --watch shop.audit.",
+			"row_limit": "Fetch the whole result.", "not_select": "Only SELECT can be answered from the cache.",
+		},
+		Sessions:         24,
+		Counts:           count.Counts{UpstreamQueries: n * 95, SessionsTotal: 31, TransactionsHeld: n * 20, TransactionsOpened: n * 4},
+		StalenessSeconds: 1, FollowerAgeSeconds: &age, FollowerLooks: n * 10, FollowerNotifications: n * 6, InvalidationEvents: n * 30,
+		FollowerResetCauses: map[string]uint64{"start": 1}, FollowerResets: 1,
+		Outbox:        Outbox{Rows: 1200, Bytes: 393216, OldestSeconds: 41},
+		WatchedTables: 3, Watched: tablesNamed(3), Incarnation: "one",
+		Verify: Verification{Share: 0.001, PerSecondMax: 2, Results: map[string]uint64{"same": n * 2, "raced": 3}, Seconds: 1.5},
+		L1:     Memory{Items: 41000, Bytes: 51 << 20, LimitBytes: 64 << 20, Evictions: 320, Rejections: 12, TooLarge: 4, Overtaken: 90},
+		Redis: Redis{State: RedisUp, Errors: 2, Expired: 40, Outdated: 1100, Shapes: []RedisShape{
+			{Statement: "SELECT name, price_cents FROM products WHERE id = $1", Used: true, Why: "pays", LoadSeconds: .0021, AskSeconds: .0003, Found: .81, Loads: 5120},
+			{Statement: "SELECT sum(cents) FROM orders WHERE customer_id = $1", Why: "no_gain", LoadSeconds: .0003, AskSeconds: .0004, Found: .2, Loads: 800},
+		}},
+		Leases: Leases{Won: 800, Waited: 61, Vain: 2},
+	}
+}
+
+func tablesNamed(n int) []Table {
+	tables := make([]Table, n)
+	for i := range tables {
+		tables[i] = Table{Name: fmt.Sprintf("shop.table_%04d", i), Columns: []string{"id", "customer_id"}}
+	}
+	return tables
+}
+
+// historyBegins is how many seconds have passed when a page is looked at.
+const historyBegins = 320
+
+// scene is a sidecar that a test describes, with its page.
+type scene struct {
+	server *Server
+	mu     sync.Mutex
+	change func(*Stats)
+	now    time.Time
+	second uint64
+}
+
+func (s *scene) read() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	second := s.second
+	if second > historyBegins {
+		second += uint64(time.Since(s.now).Seconds())
+	}
+	stats := warm(second)
+	if s.change != nil {
+		s.change(&stats)
+	}
+	return stats
+}
+
+// becomes changes how the sidecar is from now on.
+func (s *scene) becomes(change func(*Stats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.change = change
+}
+
+// pass lets seconds pass, those before the scene was made.
+func (s *scene) pass(seconds int) {
+	var before *Stats
+	for i := range seconds {
+		s.mu.Lock()
+		s.second++
+		s.mu.Unlock()
+		before = s.server.sample(before, s.now.Add(time.Duration(i-seconds)*time.Second))
+	}
+}
+
+// stage makes a page, at address.
+func stage(t *testing.T, address string, change func(*Options)) *scene {
+	t.Helper()
+	s := &scene{now: time.Now()}
+	o := Options{Address: address, StatsFunc: s.read, Logger: slog.New(slog.DiscardHandler), files: withCharts(t)}
+	o.ExplainFunc = func(_ context.Context, r ExplainRequest) (Explanation, error) {
+		if r.Role == "nobody" {
+			return Explanation{}, fmt.Errorf("%w: find role nobody: there is none of this name", ErrWrongRequest)
+		}
+		return Explanation{Reason: "volatile", Detail: "random()", Advice: "Leave it out.", Tables: []string{"shop.orders"}, Tags: []string{}, Wishes: []string{}}, nil
+	}
+	o.PurgeFunc = func(_ context.Context, r PurgeRequest) (Purged, error) {
+		return Purged{Tables: []string{r.Table}, All: r.All}, nil
+	}
+	if change != nil {
+		change(&o)
+	}
+	server, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server = server
+	return s
+}
+
+// serve has a history begin, and answers until the function returned is called.
+func (s *scene) serve(t *testing.T) (end func()) {
+	t.Helper()
+	s.pass(historyBegins + 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.server.Run(ctx) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	return end
+}
+
+func (s *scene) url() string { return "http://" + s.server.Address() + "/" }

@@ -1,0 +1,86 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// Mark shows on the live page that something happened now. Without a page it does
+// nothing.
+func (s *Sidecar) Mark(text string) {
+	if s.admin != nil {
+		s.admin.Mark("mark", text)
+	}
+}
+
+// tables lists all watched ones.
+func (s *Sidecar) tables() (tables []dashboard.Table) {
+	for _, t := range s.follower.State().Tables() {
+		tables = append(tables, dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns})
+	}
+	return tables
+}
+
+// explain says whether a statement of a new session would be cached.
+func (s *Sidecar) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e dashboard.Explanation, err error) {
+	conn, err := s.options.followed().connect(ctx)
+	if err != nil {
+		return e, err
+	}
+	request, err := analysis.NewRequest(ctx, conn, wanted.SQL, wanted.Role)
+	endConnection(ctx, conn)
+	if err != nil {
+		return e, fmt.Errorf("%w: %w", dashboard.ErrWrongRequest, err)
+	}
+	verdict, err := s.analyzer.Analyze(ctx, request)
+	if err != nil {
+		return e, fmt.Errorf("analyse the statement: %w", err)
+	}
+	e = dashboard.Explanation{
+		Cacheable: verdict.Cacheable, Reason: string(verdict.Reason), Detail: verdict.Detail, Said: verdict.Said,
+		Tables: append([]string{}, verdict.Tables...), Tags: []string{}, Wishes: []string{},
+	}
+	if !verdict.Cacheable {
+		e.Advice = verdict.Reason.Advice()
+	}
+	state := s.follower.State()
+	for _, t := range verdict.Tags {
+		e.Tags = append(e.Tags, spellTag(t, state))
+	}
+	for _, wish := range verdict.Wishes {
+		e.Wishes = append(e.Wishes, fmt.Sprintf("%s(%s)", wish.Table, wish.Column))
+	}
+	return e, nil
+}
+
+// spellTag names the table in place of its OID.
+func spellTag(t analysis.TagTemplate, state *invalidation.State) string {
+	text := t.String()
+	if table, ok := state.Table(t.Root); ok {
+		return table.Schema + "." + table.Name + strings.TrimPrefix(text, strconv.FormatUint(uint64(t.Root), 10))
+	}
+	return text
+}
+
+// purgeWhat ends answers in every sidecar, and waits until this one has done so.
+func (s *Sidecar) purgeWhat(ctx context.Context, wanted dashboard.PurgeRequest) (purged dashboard.Purged, err error) {
+	if wanted.All {
+		return dashboard.Purged{Tables: []string{}, All: true}, s.purgeAll(ctx)
+	}
+	err = s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		purged.Tables, err = invalidation.Purge(ctx, conn, []string{wanted.Table})
+		if err == nil && len(purged.Tables) == 0 {
+			return fmt.Errorf("%w: no watched table matches %s", dashboard.ErrWrongRequest, wanted.Table)
+		}
+		return err
+	})
+	return purged, err
+}
