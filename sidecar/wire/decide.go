@@ -35,11 +35,12 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses
 	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
 		d.harmless = true
+	case d.stopsIf(s.server.off.Load(), reasons.AllOff): // an operator has switched the cache off
 	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
 	case s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
 	case d.stopsIf(p.noticed(), reasons.Noticed): // a hit could not repeat the notice
-	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, …
+	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
 	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
 	case d.stopsIf(!p.readsAllNow(&s.statements), reasons.ParsedUnder): // other settings may have read its constants
@@ -130,6 +131,9 @@ func (p *plan) noticed() bool {
 func (s *session) hopeless(statement *statements.Statement) string {
 	if !analysis.BeginsLikeRead(statement.SQL) {
 		return string(analysis.ReasonNotSelect)
+	}
+	if reason := statements.SwitchedOff(statement.SQL); reason != "" {
+		return reason
 	}
 	if s.state() != nil {
 		switch _, verdict := s.knownVerdict(statement); {

@@ -175,6 +175,9 @@ func TestDemandsInForceAreShown(t *testing.T) {
 			if got := shown("Select current_setting('freshet.staleness')"); got != s.cache.Staleness().String() {
 				t.Errorf("staleness %q at the start", got)
 			}
+			if got := shown("SHOW freshet.cache"); got != "on" {
+				t.Errorf("the cache is %q at the start", got)
+			}
 			s.warm(conn)
 			if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'strong'", mode); err != nil {
 				t.Fatal(err)
@@ -224,7 +227,7 @@ func TestDemandNotUnderstood(t *testing.T) {
 	}
 	defer conn.Close(context.Background())
 	for setting, value := range map[string]string{
-		"freshet.consistency": "eventual", "freshet.staleness": "soon", "freshet.after": "unavailable",
+		"freshet.consistency": "eventual", "freshet.staleness": "soon", "freshet.after": "unavailable", "freshet.cache": "perhaps",
 	} {
 		s.warm(conn)
 		warnings = nil

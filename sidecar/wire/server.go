@@ -123,6 +123,8 @@ type Server struct {
 	reportFunc func(name string) string // nil: none
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
 	clientsMax atomic.Int64
+	// off is set by SwitchOff, and read by every session.
+	off atomic.Bool
 	// left is set by Leave.
 	left atomic.Bool
 
@@ -208,6 +210,13 @@ func (s *Server) stopListening() {
 
 // SetClientsMax changes Options.ClientsMax for who connects from now on.
 func (s *Server) SetClientsMax(n int) { s.clientsMax.Store(int64(n)) }
+
+// SwitchOff has every statement of every session go to Postgres, or, with false, be served
+// again. What is kept stays, and is followed as ever.
+func (s *Server) SwitchOff(off bool) { s.off.Store(off) }
+
+// SwitchedOff reports what SwitchOff was told last.
+func (s *Server) SwitchedOff() bool { return s.off.Load() }
 
 // full reports whether more clients are connected than may be.
 func (s *Server) full() bool {

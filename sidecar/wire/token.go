@@ -19,7 +19,7 @@ func mentionsToken(message []byte) bool {
 // are.
 func mentionsDemands(message []byte) bool {
 	text := bytes.ToLower(message)
-	return (bytes.Contains(text, []byte("freshet.consistency")) || bytes.Contains(text, []byte("freshet.staleness"))) &&
+	return (bytes.Contains(text, []byte("freshet.consistency")) || bytes.Contains(text, []byte("freshet.staleness")) || bytes.Contains(text, []byte("freshet.cache"))) &&
 		(bytes.Contains(text, []byte("show")) || bytes.Contains(text, []byte("current_setting")))
 }
 
@@ -54,7 +54,7 @@ func (s *session) provideDemands() error {
 	}
 	s.server.counters.UpstreamProbes.Add(1)
 	return s.ask("SELECT pg_catalog.set_config(name, value, false)" +
-		" FROM (VALUES ('freshet.consistency', 'session'), ('freshet.staleness', '" + s.server.cache.Staleness().String() + "')) AS demands (name, value)" +
+		" FROM (VALUES ('freshet.consistency', 'session'), ('freshet.cache', 'on'), ('freshet.staleness', '" + s.server.cache.Staleness().String() + "')) AS demands (name, value)" +
 		" WHERE coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''")
 }
 

@@ -16,6 +16,8 @@ type Demands struct {
 	Level     fence.Level
 	Staleness time.Duration // 0: that of the sidecar
 	After     *fence.Head   // nil: none
+	// Off is set if the session is not to be served from the cache at all.
+	Off bool
 	// Complaint, unless empty, says which of the settings is not understood. The
 	// session's reads then go to Postgres, which satisfies every demand.
 	Complaint string
@@ -30,10 +32,18 @@ func (d *Demands) Token() string {
 }
 
 // The settings, in the order in which a probe reads them.
-var demandSettings = []string{"freshet.consistency", "freshet.staleness", "freshet.after"}
+var demandSettings = []string{"freshet.consistency", "freshet.staleness", "freshet.after", "freshet.cache"}
 
 // parseDemands reads their values; nil and empty mean the default.
-func parseDemands(consistency, staleness, after []byte) (d Demands) {
+func parseDemands(consistency, staleness, after, cache []byte) (d Demands) {
+	switch strings.ToLower(string(cache)) {
+	case "", "on", "true", "yes", "1":
+	case "off", "false", "no", "0":
+		d.Off = true
+	default:
+		d.Complaint = fmt.Sprintf("freshet.cache is %q: it can be on or off", cache)
+		return d
+	}
 	switch strings.ToLower(string(consistency)) {
 	case "", "session":
 		d.Level = fence.OwnWrites

@@ -10,10 +10,10 @@ import (
 func TestParseDemands(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		consistency, staleness, after string
-		level                         fence.Level
-		bound                         time.Duration
-		complains                     bool
+		consistency, staleness, after, cache string
+		level                                fence.Level
+		bound                                time.Duration
+		complains, off                       bool
 	}{
 		{level: fence.OwnWrites},
 		{consistency: "session", level: fence.OwnWrites},
@@ -24,12 +24,16 @@ func TestParseDemands(t *testing.T) {
 		{staleness: "0", complains: true},
 		{staleness: "-1s", complains: true},
 		{after: "no token", complains: true},
+		{cache: "ON", level: fence.OwnWrites},
+		{cache: "off", level: fence.OwnWrites, off: true},
+		{cache: "No", consistency: "strong", level: fence.Strong, off: true},
+		{cache: "of", complains: true},
 	} {
-		d := parseDemands([]byte(c.consistency), []byte(c.staleness), []byte(c.after))
+		d := parseDemands([]byte(c.consistency), []byte(c.staleness), []byte(c.after), []byte(c.cache))
 		if c.complains != (d.Complaint != "") {
 			t.Errorf("%+v: the complaint is %q", c, d.Complaint)
 		}
-		if !c.complains && (d.Level != c.level || d.Staleness != c.bound || d.Token() != "") {
+		if !c.complains && (d.Level != c.level || d.Staleness != c.bound || d.Off != c.off || d.Token() != "") {
 			t.Errorf("%+v: got %+v", c, d)
 		}
 	}

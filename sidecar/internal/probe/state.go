@@ -103,7 +103,7 @@ func (s *State) take(columns [][]byte) bool {
 			s.Settings[name] = string(value)
 		}
 	}
-	s.Demands = parseDemands(values[demandSettings[0]], values[demandSettings[1]], values[demandSettings[2]])
+	s.Demands = parseDemands(values[demandSettings[0]], values[demandSettings[1]], values[demandSettings[2]], values[demandSettings[3]])
 	s.IdleMax = parseIdleMax(string(values["idle_session_timeout"]))
 	s.IdleInBlockMax = parseIdleMax(string(values["idle_in_transaction_session_timeout"]))
 	resolved := columns[columnSearchPath] != nil
@@ -184,6 +184,8 @@ func (s *State) objection(values map[string][]byte, resolved bool) string {
 	switch {
 	case len(s.Incarnation) == 0 && s.Standby == "":
 		return reasons.ProbeFailed
+	case s.Demands.Off:
+		return reasons.SwitchedOff
 	case s.Demands.Complaint != "":
 		return reasons.Demands
 	case s.Standby != "" && s.Demands.Level != fence.Bounded:

@@ -48,6 +48,10 @@ const (
 	ReplicaLevel     = "replica_not_bounded"
 	ReplicaBehind    = "replica_not_vouched_for"
 	Spared           = "sooner_from_postgres"
+	SwitchedOff      = "switched_off"
+	CommentOff       = "switched_off_by_comment"
+	Comment          = "comment_not_understood"
+	AllOff           = "switched_off_for_all"
 )
 
 // advice holds one line for each reason of a session.
@@ -71,7 +75,7 @@ var advice = map[string]string{
 	Messages:         "client_min_messages is log or a debug level: what Postgres then says of each statement, only Postgres can.",
 	Setting:          "A setting makes answers random, forbids some, reads damaged pages or sends plans: SET gin_fuzzy_search_limit = 0, restrict_nonsystem_relation_kind = '', ignore_checksum_failure = off, zero_damaged_pages = off, auto_explain.log_level = log, and connect without ignore_system_indexes.",
 	Library:          "A library was loaded into the session (LOAD, session_preload_libraries, local_preload_libraries, sepgsql), which may change any answer: connect without it.",
-	Demands:          "SET freshet.consistency, freshet.staleness or freshet.after has a value that is not understood; a warning says which.",
+	Demands:          "SET freshet.consistency, freshet.staleness, freshet.after or freshet.cache has a value that is not understood; a warning says which.",
 	Incarnation:      "This connection reached another server or database than the one that is followed.",
 	NotFollowing:     "The follower has not completed a look since the start or since a failover.",
 	Unproven:         "The follower could not prove in time that the cache is fresh enough: is Postgres slow or out of reach?",
@@ -86,6 +90,10 @@ var advice = map[string]string{
 	ReplicaLevel:     "The connection leads to a replica, and the session demands more than bounded staleness: SET freshet.consistency = 'bounded', or connect to the primary.",
 	ReplicaBehind:    "The replica is not known to follow the primary of --primary, is too far behind it, or is out of reach.",
 	Spared:           "The session writes after each single read, and Postgres answers this one sooner than the sidecar could ask what it needs behind a write: nothing is wrong.",
+	SwitchedOff:      "The session has said SET freshet.cache = 'off': SET freshet.cache = 'on', or RESET it.",
+	CommentOff:       "A comment in the statement says freshet: off.",
+	Comment:          "A comment in the statement speaks to freshet and is not understood: write /* freshet: off */, or leave it out.",
+	AllOff:           "The sidecar was told to answer nothing from the cache: freshet bypass off ends that.",
 	SchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 

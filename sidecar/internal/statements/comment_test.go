@@ -1,0 +1,41 @@
+package statements
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
+
+func TestCommentsThatSwitchOff(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"SELECT 1":                                                 "",
+		"SELECT 1 /* freshet: off */":                              reasons.CommentOff,
+		"/* freshet: off */ SELECT 1":                              reasons.CommentOff,
+		"SELECT /*freshet:off*/ 1":                                 reasons.CommentOff,
+		"SELECT 1 -- freshet: off":                                 reasons.CommentOff,
+		"SELECT 1 --freshet:off\n":                                 reasons.CommentOff,
+		"SELECT 1 /*\n * by: a ** tool\n * freshet: off\n */":      reasons.CommentOff,
+		"SELECT 1 /*route='%2Forders',freshet='off'*/":             reasons.CommentOff,
+		"SELECT 1 /*freshet='off',route='%2Forders'*/":             reasons.CommentOff,
+		"SELECT 1 /* freshet: on */":                               "",
+		"SELECT 1 /* freshet: on */ /* freshet: off */":            reasons.CommentOff,
+		"SELECT 1 /* freshet: of */":                               reasons.Comment,
+		"SELECT 1 /* freshet: ttl=30s */":                          reasons.Comment,
+		"SELECT 1 /* freshet: */":                                  reasons.Comment,
+		"SELECT 1 /* not of freshet */":                            "",
+		"SELECT 1 /* freshet.example: off */":                      "",
+		"SELECT 1 /* by a tool */ FROM t WHERE a = 'freshet: off'": "",
+		"SELECT 1 -- a tool\nFROM t WHERE a = 'freshet: off'":      "",
+		"SELECT freshet FROM t":                                    "",
+	} {
+		if got := SwitchedOff(sql); got != want {
+			t.Errorf("%q: %q, want %q", sql, got, want)
+		}
+	}
+	// Its time grows with the text, not faster.
+	if SwitchedOff("SELECT '"+strings.Repeat("/* freshet /*", 1<<16)+"'") != "" {
+		t.Error("a long text of openings says something")
+	}
+}
