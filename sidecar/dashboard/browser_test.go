@@ -165,7 +165,7 @@ func (b *browser) hear(event any) {
 	case *runtime.EventExceptionThrown:
 		said = e.ExceptionDetails.Error()
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+		if e.Type == runtime.APITypeError {
 			said = fmt.Sprintf("console.%s", e.Type)
 			for _, arg := range e.Args {
 				said += " " + string(arg.Value)
