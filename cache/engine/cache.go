@@ -28,6 +28,7 @@ type Cache struct {
 	worths       worths
 	vain         vain
 	counters     counters
+	fates        fates
 	anticipation anticipation
 
 	// closing ends with Close.
@@ -52,20 +53,19 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	tier, err := memory.New[Entry](memory.Options{MaxBytes: o.MemoryBytes})
-	if err != nil {
-		return nil, fmt.Errorf("make cache: %w", err)
-	}
 	c := &Cache{
 		options:   o,
 		fence:     o.Fence,
-		memory:    tier,
 		seed:      maphash.MakeSeed(),
 		flights:   flights{byKey: map[string]*flight{}},
 		publisher: newPublisher(),
 		envelopes: envelopes{compress: o.Compress, keys: keys},
 		yields:    make(chan *lease, yieldQueueMax),
 		wall:      time.Now,
+	}
+	c.memory, err = memory.New[Entry](memory.Options{MaxBytes: o.MemoryBytes, Evicted: func(hash uint64) { c.fates.note(hash, Evicted) }})
+	if err != nil {
+		return nil, fmt.Errorf("make cache: %w", err)
 	}
 	c.leaser, _ = o.Remote.(Leaser)
 	c.SetLimits(o.Limits())
@@ -308,12 +308,14 @@ func (c *Cache) storable(e *Entry) bool {
 	c.noteLoad(e.shape, e.took)
 	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
+		c.fates.note(e.hash, TooLarge)
 		c.published(e)
 		return false
 	}
 	// An overtaken entry could do no harm in a tier, only take room.
 	if !c.fence.Admits(e.Ticket) {
 		c.counters.overtaken.Add(1)
+		c.fates.note(e.hash, Overtaken)
 		c.published(e)
 		return false
 	}

@@ -143,5 +143,8 @@ func (e *Entry) Age(now fence.Instant) time.Duration {
 	return max(now.Sub(e.Ticket.Loaded()), 0)
 }
 
+// Took is how long the load took, in whatever process.
+func (e *Entry) Took() time.Duration { return e.took }
+
 // Born is when the entry was made, by the clock of the machine that made it.
 func (e *Entry) Born() time.Time { return e.born }

@@ -36,6 +36,9 @@ type Options struct {
 	// MaxBytes bounds the sum of the costs of all items, their bookkeeping
 	// included. It must be positive.
 	MaxBytes int64
+	// Evicted, unless nil, is told the hash of each item that gives way to others, or is refused for them. It must
+	// not wait.
+	Evicted func(hash uint64)
 }
 
 // Store holds pointers to values that nobody changes. The zero value is not
@@ -49,6 +52,7 @@ type Store[T any] struct {
 	gates  [stripe.Count]gate
 	orders [orders]order[T]
 
+	evicted   func(hash uint64) // nil: nobody is told
 	evictions atomic.Uint64
 	rejected  atomic.Uint64
 
@@ -80,7 +84,7 @@ func New[T any](o Options) (*Store[T], error) {
 	if o.MaxBytes <= 0 {
 		return nil, fmt.Errorf("make memory tier: MaxBytes is %d, give a positive number of bytes", o.MaxBytes)
 	}
-	s := &Store[T]{front: &front[T]{}}
+	s := &Store[T]{front: &front[T]{}, evicted: o.Evicted}
 	s.residents = residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes), left: s.front.drop}
 	items, err := ristretto.NewCache(&ristretto.Config[uint64, *item[T]]{
 		NumCounters:        ristrettoCounters,
@@ -193,7 +197,7 @@ func (s *Store[T]) place(all []Setting[T]) (gone []*item[T], held int) {
 func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 	cost := set.Cost + itemOverhead
 	if cost > s.residents.maxBytes {
-		s.rejected.Add(1)
+		s.reject(set.Hash)
 		return nil, false
 	}
 	it := &item[T]{value: set.Value, hash: set.Hash, cost: cost, density: densityOf(set.Worth, cost)}
@@ -205,11 +209,24 @@ func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 	}
 	switch {
 	case !ok:
-		s.rejected.Add(1)
+		s.reject(set.Hash)
 	case !present:
 		s.queueLocked(it)
 	}
 	return gone, ok
+}
+
+// reject counts a value that is not taken in.
+func (s *Store[T]) reject(hash uint64) {
+	s.rejected.Add(1)
+	s.tell(hash)
+}
+
+// tell says that a hash is held no longer, for the sake of others.
+func (s *Store[T]) tell(hash uint64) {
+	if s.evicted != nil {
+		s.evicted(hash)
+	}
 }
 
 // lock locks the orders of all hashes, each once and the lower first, so that two who do
@@ -240,6 +257,7 @@ func (s *Store[T]) unlock(locked uint64) {
 // TestVictimThatComesBack.
 func (s *Store[T]) forget(it *item[T]) {
 	s.evictions.Add(1)
+	s.tell(it.hash)
 	if s.beforeForget != nil {
 		s.beforeForget()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
 // newRegistry returns a registry that reads the sidecar once per scrape, so
@@ -36,11 +37,18 @@ type labelled struct {
 	read func(*Stats) map[string]float64
 }
 
+// distribution is a histogram for each value of one label.
+type distribution struct {
+	desc *prometheus.Desc
+	read func(*Stats) map[string]histogram.Reading
+}
+
 type collector struct {
-	statsFunc func() Stats
-	single    []metric
-	labelled  []labelled
-	build     *prometheus.Desc
+	statsFunc     func() Stats
+	single        []metric
+	labelled      []labelled
+	distributions []distribution
+	build         *prometheus.Desc
 }
 
 func newCollector(statsFunc func() Stats) *collector {
@@ -62,6 +70,10 @@ func newCollector(statsFunc func() Stats) *collector {
 		c.labelled = append(c.labelled, labelled{prometheus.NewDesc(name, help, []string{label}, nil), kind, read})
 	}
 
+	spread := func(name, help, label string, read func(*Stats) map[string]histogram.Reading) {
+		c.distributions = append(c.distributions, distribution{prometheus.NewDesc(name, help, []string{label}, nil), read})
+	}
+
 	byLabel(prometheus.CounterValue, "freshet_queries_total", "Executed statements by how they were answered.", "outcome", func(s *Stats) map[string]float64 {
 		queries := make(map[string]float64, len(outcomeNames))
 		for _, name := range outcomeNames {
@@ -70,6 +82,13 @@ func newCollector(statsFunc func() Stats) *collector {
 		return queries
 	})
 	byLabel(prometheus.CounterValue, "freshet_bypasses_total", "Statements that went to Postgres uncached, by the reason.", "reason", func(s *Stats) map[string]float64 { return floats(s.Bypasses) })
+	seconds("freshet_saved_seconds_total", "Time that Postgres would have taken, had each hit taken as long as the load of its entry did.", func(s *Stats) float64 { return s.SavedSeconds })
+	byLabel(prometheus.CounterValue, "freshet_bypass_seconds_total", "Time that Postgres took for statements that went to it uncached, by the reason.", "reason", func(s *Stats) map[string]float64 { return s.BypassSeconds })
+	byLabel(prometheus.CounterValue, "freshet_misses_total", "Misses, by what there was instead of an entry.", "cause", func(s *Stats) map[string]float64 { return floats(s.Misses) })
+	spread("freshet_query_seconds", "From a client's message to the last byte of its answer, by how it was answered.", "outcome", func(s *Stats) map[string]histogram.Reading { return s.Times.Latency })
+	spread("freshet_upstream_query_seconds", "What Postgres took for loads, for what passed through, and for the sidecar's own questions.", "kind", func(s *Stats) map[string]histogram.Reading { return s.Times.Upstream })
+	spread("freshet_overhead_seconds", "What of an answer's time was not Postgres'.", "path", func(s *Stats) map[string]histogram.Reading { return s.Times.Overhead })
+	spread("freshet_hit_age_seconds", "How long before its hit an entry was loaded.", "tier", func(s *Stats) map[string]histogram.Reading { return s.Times.HitAge })
 	for _, m := range count.Metrics() {
 		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
 	}
@@ -155,6 +174,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.labelled {
 		out <- m.desc
 	}
+	for _, d := range c.distributions {
+		out <- d.desc
+	}
 	out <- c.build
 }
 
@@ -167,6 +189,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range c.labelled {
 		for label, value := range m.read(&s) {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, label)
+		}
+	}
+	for _, d := range c.distributions {
+		for label, r := range d.read(&s) {
+			out <- prometheus.MustNewConstHistogram(d.desc, r.Count, r.SumSeconds, r.Cumulative(), label)
 		}
 	}
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, runtime.Version())

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
 // Limits of the lists in Stats, so that an answer stays small with any number
@@ -40,6 +41,18 @@ type Stats struct {
 	Queries map[string]uint64 `json:"queries"`
 	// Bypasses counts the queries with outcome "bypass" by the name of the reason.
 	Bypasses map[string]uint64 `json:"bypasses"`
+	// BypassSeconds is the time that Postgres took for them, by the same names.
+	BypassSeconds map[string]float64 `json:"bypass_seconds"`
+	// Misses counts the queries with outcome "miss" by what there was instead of an entry:
+	// "cold" nothing, for as long as that is remembered; "expired" one whose life was over;
+	// "invalidated" one that a change has ended; "evicted" one that had gone for others;
+	// "unproven" one of which less can be said than the reader demands; "overtaken" a load
+	// that a change overtook; "too_large" an answer above the limit.
+	Misses map[string]uint64 `json:"misses"`
+	// SavedSeconds is the time that Postgres would have taken, had each hit taken as long
+	// as the load of its entry did.
+	SavedSeconds float64 `json:"saved_seconds"`
+	Times        Times   `json:"times"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
 	// Sessions is the number of clients connected now.
@@ -98,6 +111,22 @@ type Stats struct {
 	Redis Redis `json:"redis"`
 	// Leases are loads that are shared between processes.
 	Leases Leases `json:"leases"`
+}
+
+// Times are what statements took. The maps hold all their names from the start on.
+type Times struct {
+	// BoundsSeconds are the upper bounds of the buckets of all that follows, but for the
+	// last bucket of each, which holds what is longer.
+	BoundsSeconds []float64 `json:"bounds_seconds"`
+	// Latency is from a client's message to the last byte of its answer, by outcome.
+	Latency map[string]histogram.Reading `json:"latency"`
+	// Upstream is what Postgres took: for a "load", a "bypass" or a "probe".
+	Upstream map[string]histogram.Reading `json:"upstream"`
+	// Overhead is the part of the latency that was not Postgres': of a "hit" all of it, of
+	// what is relayed ("relay") questions and waits of the sidecar's own included.
+	Overhead map[string]histogram.Reading `json:"overhead"`
+	// HitAge is how long before its hit an entry was loaded, from "memory" or "redis".
+	HitAge map[string]histogram.Reading `json:"hit_age"`
 }
 
 // Verification counts hits that were compared with what Postgres says, after they were
@@ -251,6 +280,18 @@ func (s *Stats) normalize() {
 	}
 	if s.FollowerResetCauses == nil {
 		s.FollowerResetCauses = map[string]uint64{}
+	}
+	if s.BypassSeconds == nil {
+		s.BypassSeconds = map[string]float64{}
+	}
+	if s.Misses == nil {
+		s.Misses = map[string]uint64{}
+	}
+	s.Times.BoundsSeconds = histogram.Bounds
+	for _, named := range []*map[string]histogram.Reading{&s.Times.Latency, &s.Times.Upstream, &s.Times.Overhead, &s.Times.HitAge} {
+		if *named == nil {
+			*named = map[string]histogram.Reading{}
+		}
 	}
 	if s.Verify.Results == nil {
 		s.Verify.Results = map[string]uint64{}

@@ -84,6 +84,8 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 		line("freshness", "the last look began %.0f ms ago; the bound is %g s", *now.FollowerAgeSeconds*1000, now.StalenessSeconds)
 	}
 	line("tables", "%d watched, %d problems", now.WatchedTables, now.WatchProblems)
+	line("saved", "%s of Postgres' time", time.Duration((now.SavedSeconds-before.SavedSeconds)*float64(time.Second)).Round(time.Millisecond))
+	printTimes(line, now, before)
 	line("verified", "%d compared with Postgres, %d stale", now.Verify.Results["same"]+now.Verify.Results["raced"]+now.Verify.Results["stale"], now.Verify.Results["stale"])
 	line("memory", "%s of %s, %d entries", humanize.IBytes(now.L1.Bytes), humanize.IBytes(now.L1.LimitBytes), now.L1.Items)
 	line("redis", "%s", now.Redis.State)
@@ -125,4 +127,18 @@ func printReasons(line func(name, format string, arguments ...any), now, before 
 			line("    "+name, "%d: %s", since(name), now.BypassAdvice[name])
 		}
 	}
+}
+
+// printTimes prints what answers took.
+func printTimes(line func(name, format string, arguments ...any), now, before *dashboard.Stats) {
+	for _, name := range outcomesShown {
+		if r := now.Times.Latency[name].Since(before.Times.Latency[name]); r.Count > 0 {
+			line("  "+name, "half within %s, 99 of 100 within %s", duration(r.Quantile(0.5)), duration(r.Quantile(0.99)))
+		}
+	}
+}
+
+// duration is a number of seconds as people read it.
+func duration(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Microsecond)
 }

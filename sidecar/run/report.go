@@ -38,7 +38,9 @@ func addVerification(stats *dashboard.Stats, r verify.Report) {
 
 func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.Queries = r.Queries
-	stats.Bypasses = r.Bypasses
+	stats.Bypasses, stats.BypassSeconds = r.Bypasses, r.BypassSeconds
+	stats.Misses, stats.SavedSeconds = r.Misses, r.SavedSeconds
+	stats.Times = dashboard.Times{Latency: r.Latency, Upstream: r.Upstream, Overhead: r.Overhead, HitAge: r.HitAge}
 	stats.BypassAdvice = make(map[string]string, len(r.Bypasses))
 	for reason := range r.Bypasses {
 		stats.BypassAdvice[reason] = reasons.Advice(reason)

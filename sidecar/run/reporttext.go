@@ -1,6 +1,10 @@
 package run
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
 
 // reportText is what a client is shown that asks for a report by its name: JSON, but for
 // the version.
@@ -12,6 +16,7 @@ func (s *Sidecar) reportText(name string) string {
 	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "stats": map[string]any{
 		"queries": stats.Queries, "sessions": stats.Sessions, "follower_age_seconds": stats.FollowerAgeSeconds,
 		"staleness_seconds": stats.StalenessSeconds, "watched_tables": stats.WatchedTables, "problems": stats.WatchProblems,
+		"misses": stats.Misses, "saved_seconds": stats.SavedSeconds, "times": latencies(&stats),
 		"verify": stats.Verify, "memory": stats.L1, "redis": stats.Redis.State, "uptime_seconds": stats.UptimeSeconds,
 	}}[name]
 	text, err := json.Marshal(report)
@@ -19,4 +24,16 @@ func (s *Sidecar) reportText(name string) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// latencies are what answers took since the start, in milliseconds, by how they were
+// answered.
+func latencies(stats *dashboard.Stats) map[string]any {
+	all := map[string]any{}
+	for outcome, r := range stats.Times.Latency {
+		if r.Count > 0 {
+			all[outcome] = map[string]float64{"p50_ms": 1000 * r.Quantile(0.5), "p99_ms": 1000 * r.Quantile(0.99)}
+		}
+	}
+	return all
 }

@@ -16,6 +16,10 @@ func (s *session) storeCapture(c *answer.Capture, loaded fence.Instant) {
 		return
 	case entry != nil:
 		s.server.cache.Store(entry)
+	default:
+		if key := c.Outgrown(); key != nil {
+			s.server.cache.NoteTooLarge(key)
+		}
 	}
 	c.Release(entry)
 }

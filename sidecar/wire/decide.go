@@ -84,12 +84,24 @@ func (s *session) serve(unit []byte, obstacle string) error {
 	case d.answered:
 		return s.answer(unit, d.outcome)
 	case d.reason != "":
-		s.bypass(d.reason, s.plan.executions)
+		passed := s.bypass(d.reason, s.plan.executions)
+		s.measure(Bypass, &passed.spent)
 		s.noteWithheld(d.reason)
 	default:
-		s.server.counters.queries[Miss].Add(uint64(s.plan.executions))
+		s.countMisses()
+		s.measure(Miss, nil)
 	}
 	return s.forward(unit, d.harmless)
+}
+
+// countMisses counts the plan's statements as misses, each with its cause.
+func (s *session) countMisses() {
+	s.server.counters.queries[Miss].Add(uint64(s.plan.executions))
+	for i := range s.plan.wants {
+		if w := &s.plan.wants[i]; !w.describes {
+			s.server.counters.misses[w.missed].Add(1)
+		}
+	}
 }
 
 // answer answers a unit from the cache; each want has its entry.

@@ -26,6 +26,8 @@ type downstream struct {
 	opening bool
 	// inTransaction is set by obstacle if Postgres is in a transaction block.
 	inTransaction bool
+	// hits are those whose answers are not written yet.
+	hits hits
 	// untilVerified is how many hits there are to the next that is to be verified.
 	untilVerified int64
 }

@@ -47,6 +47,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 				wants = wants[1:]
 			}
 		case 'E':
+			s.noteHit(wants[0].entry, how)
 			if err := s.appendBody(wants[0].entry.Payload.(*answer.Answer).Body); err != nil {
 				return err
 			}

@@ -110,6 +110,7 @@ func (s *session) obtainOne(d *decision) {
 	w := &p.wants[0]
 	p.toldOf = nil
 	s.keyOf(w)
+	w.missed = s.missed()
 	got := s.obtain(&p.requests[0])
 	s.noteObtained(&got, p.asked)
 	w.capture = got.capture
@@ -121,6 +122,12 @@ func (s *session) obtainOne(d *decision) {
 	default:
 		d.reason = reasons.Revalidated
 	}
+}
+
+// missed is what there is instead of an entry for s.key that may be served: of use only if
+// there is none.
+func (s *session) missed() engine.Cause {
+	return s.server.cache.Missed(s.key, s.server.cache.Hash(s.key))
 }
 
 // obtainMany finds the answers of several wants: all from the tiers, or all from
@@ -136,6 +143,7 @@ func (s *session) obtainMany(d *decision) {
 	p := &s.plan
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])
+		p.wants[i].missed = s.missed()
 		if start, ok := s.label(); ok {
 			p.wants[i].capture = s.beginCapture(&p.requests[i], start, nil)
 		}

@@ -31,6 +31,7 @@ type want struct {
 
 	entry   *engine.Entry   // what it is answered with
 	capture *answer.Capture // what it is captured into
+	missed  engine.Cause    // what there was instead of an entry
 	effect  *shapes.Effect  // what it may write, if understood has found that out
 }
 

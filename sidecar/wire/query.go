@@ -36,10 +36,8 @@ func (s *session) beginRead() {
 }
 
 // bypass counts statements that go to Postgres for a reason.
-func (s *session) bypass(reason string, statements int) {
-	for range statements {
-		s.server.counters.bypass(reason)
-	}
+func (s *session) bypass(reason string, statements int) *bypassCount {
+	return s.server.counters.bypass(reason, statements)
 }
 
 // handleQuery answers a simple Query or passes it on.
@@ -84,6 +82,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer.Answer)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
+	s.noteHit(entry, how)
 	if s.untilVerified--; s.untilVerified <= 0 {
 		s.offerQuery(entry)
 	}

@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/statements"
+import (
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/statements"
+)
 
 // askRow asks Postgres for one row with a query of the sidecar's own, unseen by
 // the client, and waits for it. Nothing else may be owed, and mayProbe must hold.
@@ -12,6 +15,8 @@ func (s *session) askRow(query []byte) (row []byte, answered bool) {
 	if s.sendUpstream(query) != nil || s.flushUpstream() != nil {
 		return nil, false
 	}
+	asked := fence.Now()
 	row, err := s.talk.AwaitRow()
+	s.server.counters.times.upstream[upstreamProbes].Observe(fence.Now().Sub(asked), 1)
 	return row, err == nil
 }

@@ -145,6 +145,7 @@ func (s *session) handleHeld() (more bool, err error) {
 		if err := s.flush(); err != nil {
 			return false, err
 		}
+		s.measureHits()
 		if !s.in.Full() {
 			return len(s.in.Held()) > 0 || s.passing > 0, nil
 		}

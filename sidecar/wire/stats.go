@@ -3,7 +3,9 @@ package wire
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/count"
 )
 
@@ -30,8 +32,13 @@ func (o Outcome) String() string {
 type Report struct {
 	// Queries counts executed statements by the name of their outcome.
 	Queries map[string]uint64 `json:"queries"`
-	// Bypasses counts the queries with outcome bypass by the name of the reason.
-	Bypasses map[string]uint64 `json:"bypasses"`
+	// Bypasses counts the queries with outcome bypass by the name of the reason, and
+	// BypassSeconds is the time that Postgres took for them.
+	Bypasses      map[string]uint64  `json:"bypasses"`
+	BypassSeconds map[string]float64 `json:"bypass_seconds"`
+	// Misses counts those with outcome miss by what there was instead of an entry.
+	Misses map[string]uint64 `json:"misses"`
+	Times
 	// Sessions is the number of clients connected now.
 	Sessions int64 `json:"sessions"`
 	count.Counts
@@ -40,32 +47,50 @@ type Report struct {
 // counters are shared by all sessions of a server.
 type counters struct {
 	queries  [outcomes]atomic.Uint64
-	bypasses sync.Map // reason name → *atomic.Uint64
+	bypasses sync.Map // reason name → *bypassCount
+	misses   [engine.Causes]atomic.Uint64
+	times    times
 	sessions atomic.Int64
 	count.Counters
 }
 
-func (c *counters) bypass(reason string) {
-	c.queries[Bypass].Add(1)
-	n, ok := c.bypasses.Load(reason)
+// bypassCount is what passed through for one reason.
+type bypassCount struct {
+	n     atomic.Uint64
+	spent atomic.Int64 // nanoseconds of Postgres'
+}
+
+// bypass counts statements that pass through for a reason.
+func (c *counters) bypass(reason string, statements int) *bypassCount {
+	counted, ok := c.bypasses.Load(reason)
 	if !ok {
-		n, _ = c.bypasses.LoadOrStore(reason, new(atomic.Uint64))
+		counted, _ = c.bypasses.LoadOrStore(reason, new(bypassCount))
 	}
-	n.(*atomic.Uint64).Add(1)
+	b := counted.(*bypassCount)
+	c.queries[Bypass].Add(uint64(statements))
+	b.n.Add(uint64(statements))
+	return b
 }
 
 func (c *counters) report() Report {
 	r := Report{
 		Queries:  make(map[string]uint64, outcomes),
-		Bypasses: map[string]uint64{},
+		Bypasses: map[string]uint64{}, BypassSeconds: map[string]float64{},
+		Misses:   make(map[string]uint64, engine.Causes),
+		Times:    c.times.read(),
 		Sessions: c.sessions.Load(),
 		Counts:   count.Read(&c.Counters),
 	}
 	for o := range outcomes {
 		r.Queries[o.String()] = c.queries[o].Load()
 	}
-	c.bypasses.Range(func(reason, n any) bool {
-		r.Bypasses[reason.(string)] = n.(*atomic.Uint64).Load()
+	for cause := range engine.Causes {
+		r.Misses[cause.String()] = c.misses[cause].Load()
+	}
+	c.bypasses.Range(func(reason, counted any) bool {
+		b := counted.(*bypassCount)
+		r.Bypasses[reason.(string)] = b.n.Load()
+		r.BypassSeconds[reason.(string)] = time.Duration(b.spent.Load()).Seconds()
 		return true
 	})
 	return r

@@ -26,6 +26,8 @@ type relay struct {
 	partial relayed
 	// scratch holds what the client gets of one read, where it is not one piece.
 	scratch []byte
+	// measured are the units that have ended in it.
+	measured []conversation.Measured
 }
 
 // relayHeld passes on what Postgres has sent.
@@ -46,6 +48,10 @@ func (s *session) relayHeld() (more bool, err error) {
 			return false, err
 		}
 	}
+	for i := range s.relay.measured {
+		s.measureRelayed(&s.relay.measured[i])
+	}
+	s.relay.measured = s.relay.measured[:0]
 	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
 		s.relay.scratch = shown
 	}
@@ -134,6 +140,9 @@ func (s *session) takeInLocked(n conversation.News) {
 	}
 	if n&conversation.Failed != 0 {
 		s.server.counters.queries[Failed].Add(1)
+	}
+	if n&conversation.Ended != 0 {
+		s.relay.measured = append(s.relay.measured, s.talk.MeasuredLocked())
 	}
 	if n&conversation.Captured != 0 {
 		s.storeCaptures(s.talk.CapturedLocked())

@@ -34,6 +34,8 @@ type Capture struct {
 	// complete is set if the CommandComplete, the PortalSuspended or the whole description
 	// was seen.
 	complete bool
+	// outgrown is set if there is more than SizeMax.
+	outgrown bool
 	// spoiled is set if it is too large, or not an answer that can be repeated.
 	spoiled bool
 }
@@ -53,6 +55,7 @@ func (c *Capture) Add(kind byte, piece []byte) {
 		return
 	}
 	if c.answer.Size()+len(piece) > c.SizeMax {
+		c.outgrown = true
 		c.Spoil()
 		return
 	}
@@ -108,6 +111,14 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &Answer{Description: bytes.Clone(c.answer.Description), Body: bytes.Clone(c.answer.Body)}
 	return of.NewEntry(engine.Loaded{Key: c.Key, Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored})
+}
+
+// Outgrown returns the key of an answer that was too large to be collected, nil of others.
+func (c *Capture) Outgrown() []byte {
+	if !c.outgrown || !c.completeKey() {
+		return nil
+	}
+	return c.Key
 }
 
 // completeKey puts into the key what the client was told of the rows. It reports false

@@ -48,6 +48,9 @@ type Conversation struct {
 	// timing, unless nil, is told how long Postgres takes for the unit that is sent
 	// next. Time sets it, OweUnit resets it.
 	timing *shapes.Average
+	// measure is of the unit that is sent next, if its Arrived is not 0. It is set when that
+	// is decided, and reset by OweUnit.
+	measure Measure
 
 	mu sync.Mutex
 	// room is signalled when pending has shrunk, and broadcast when the session ends.
@@ -93,6 +96,8 @@ type Conversation struct {
 	// the answer's DataRow, nil if it had none or the question failed.
 	asking bool
 	row    []byte
+	// measured is of the latest unit that Ended.
+	measured Measured
 	// params is the body of the last ParameterDescription, for the RowDescription behind.
 	params []byte
 

@@ -61,6 +61,8 @@ type Expectation struct {
 	// at sent.
 	timing *shapes.Average
 	sent   fence.Instant
+	// measure is of the unit that ends here, unless its Arrived is 0.
+	measure Measure
 }
 
 // question is what Postgres owes to a question of the sidecar's own.

@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -28,6 +27,8 @@ const (
 	Failed
 	// Captured: the answers that CapturedLocked returns have ended.
 	Captured
+	// Ended: a unit has ended that is measured, and MeasuredLocked tells how long it took.
+	Ended
 )
 
 // Heard is what one message of Postgres means.
@@ -274,8 +275,8 @@ func (c *Conversation) hearUnitLocked(due *Expectation, group answeredGroup) (to
 	if c.status == protocol.StatusIdle {
 		c.disturbed = false
 	}
-	if due.timing != nil && !group.failed {
-		due.timing.Note(fence.Now().Sub(due.sent))
+	if due.sent != 0 {
+		told |= c.measureLocked(due, group.failed)
 	}
 	return told
 }

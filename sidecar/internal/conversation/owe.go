@@ -17,6 +17,12 @@ func (c *Conversation) OweUnit(e Expectation) {
 	if c.timing != nil && !e.Hidden {
 		e.timing, e.sent, c.timing = c.timing, fence.Now(), nil
 	}
+	if c.measure.Arrived != 0 && !e.Hidden {
+		e.measure, c.measure = c.measure, Measure{}
+		if e.sent == 0 {
+			e.sent = fence.Now()
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.pending.len() >= OwedMax && !c.closed {

@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
+	"github.com/freshet/freshet/sidecar/internal/histogram"
+)
+
+// times are what sessions measure.
+type times struct {
+	queries  [outcomes]histogram.Histogram
+	overhead [2]histogram.Histogram // of hits, of what is relayed
+	upstream [3]histogram.Histogram // loads, what passes through, probes
+	age      [2]histogram.Histogram // from memory, from Redis
+	saved    atomic.Int64           // nanoseconds
+}
+
+const (
+	overheadOfHits = iota
+	overheadOfRelayed
+)
+
+const (
+	upstreamLoads = iota
+	upstreamBypasses
+	upstreamProbes
+)
+
+// Times are what statements took since the server began, in seconds.
+type Times struct {
+	// Latency is from a client's message to the last byte of its answer, by the name of the
+	// outcome. Upstream is how long Postgres took: for "load", "bypass" and "probe".
+	// Overhead is what of the latency was not Postgres', of "hit" and of "relay".
+	Latency, Upstream, Overhead map[string]histogram.Reading
+	// HitAge is how old the entries were that were served, from "memory" and from "redis".
+	HitAge map[string]histogram.Reading
+	// SavedSeconds is what the loads of all the entries took that were served instead.
+	SavedSeconds float64
+}
+
+func (t *times) read() Times {
+	r := Times{
+		Latency:  make(map[string]histogram.Reading, outcomes),
+		Upstream: map[string]histogram.Reading{"load": t.upstream[upstreamLoads].Read(), "bypass": t.upstream[upstreamBypasses].Read(), "probe": t.upstream[upstreamProbes].Read()},
+		Overhead: map[string]histogram.Reading{"hit": t.overhead[overheadOfHits].Read(), "relay": t.overhead[overheadOfRelayed].Read()},
+		HitAge:   map[string]histogram.Reading{"memory": t.age[0].Read(), "redis": t.age[1].Read()},
+
+		SavedSeconds: time.Duration(t.saved.Load()).Seconds(),
+	}
+	for o := range outcomes {
+		r.Latency[o.String()] = t.queries[o].Read()
+	}
+	return r
+}
+
+// hits are those of one session whose answers are not written yet.
+type hits struct {
+	n     [HitL2 + 2]int // by outcome: HitL1, HitL2, Coalesced
+	any   bool
+	saved time.Duration
+}
+
+// noteHit notes that a read is answered with an entry.
+func (s *session) noteHit(entry *engine.Entry, how Outcome) {
+	h := &s.hits
+	h.any = true
+	h.n[how]++
+	h.saved += entry.Took()
+	tier := 0
+	if how == HitL2 {
+		tier = 1
+	}
+	s.server.counters.times.age[tier].Observe(entry.Age(s.arrival()), 1)
+}
+
+// measureHits takes the time of the hits whose answers were just written.
+func (s *session) measureHits() {
+	h := &s.hits
+	if !h.any {
+		return
+	}
+	t := &s.server.counters.times
+	took := fence.Now().Sub(s.arrival())
+	for how, n := range h.n {
+		if n > 0 {
+			t.queries[how].Observe(took, n)
+			t.overhead[overheadOfHits].Observe(took, n)
+		}
+	}
+	t.saved.Add(int64(h.saved))
+	*h = hits{}
+}
+
+// measure has the unit measured that is about to be sent to Postgres.
+func (s *session) measure(how Outcome, spent *atomic.Int64) {
+	if s.plan.executions > 0 {
+		s.talk.Measure(conversation.Measure{Arrived: s.arrival(), As: int(how), Spent: spent})
+	}
+}
+
+// measureRelayed takes the time of a unit whose last answer was just written.
+func (s *session) measureRelayed(m *conversation.Measured) {
+	t := &s.server.counters.times
+	took, upstream := fence.Now().Sub(m.Arrived), m.Ended.Sub(m.Sent)
+	kind := upstreamBypasses
+	if Outcome(m.As) == Miss {
+		kind = upstreamLoads
+	}
+	t.upstream[kind].Observe(upstream, 1)
+	t.overhead[overheadOfRelayed].Observe(took-upstream, 1)
+	how := Outcome(m.As)
+	if m.Failed {
+		how = Failed
+	}
+	t.queries[how].Observe(took, 1)
+}
