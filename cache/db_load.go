@@ -27,7 +27,11 @@ type execution struct {
 	prepares bool
 	// lookup, unless empty, finds the rows that the statement's joins lead to.
 	lookup string
-	reader *pgconn.ResultReader
+	// prepared, unless empty, is the name by which the statement is executed; preparing is
+	// set until it is known to have been prepared on the way.
+	prepared  string
+	preparing bool
+	reader    *pgconn.ResultReader
 	// ended is set when the rows have come, or an error.
 	ended bool
 	tag   pgconn.CommandTag
@@ -65,6 +69,9 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) (*rows, 
 		return nil, passing(passedLookup)
 	}
 	out, loaded := l.capture()
+	if out == nil {
+		return nil, passing(passedOutdated)
+	}
 	end := fence.Now()
 	c := course{outcome: OutcomeLoaded, load: end.Sub(start.At)}
 	if loaded == nil {
@@ -112,14 +119,13 @@ func (l *execution) begin(ctx context.Context) {
 	if l.db.tracer != nil {
 		l.ctx = l.db.tracer.TraceQueryStart(ctx, l.conn.Conn(), pgx.TraceQueryStartData{SQL: l.read.sql, Args: l.read.args})
 	}
-	bound := &l.read.codec.encoded
 	l.lookup = l.read.lookup()
 	l.pipeline = l.conn.Conn().PgConn().StartPipeline(l.ctx)
 	l.probe()
 	if l.lookup != "" {
 		l.pipeline.SendQueryParams(l.lookup, nil, nil, nil, nil)
 	}
-	l.pipeline.SendQueryParams(l.read.sql, bound.ParamValues, l.read.meaning.description.ParamOIDs, bound.ParamFormats, l.read.view.formats)
+	l.sendStatement()
 	l.err = l.pipeline.Sync()
 }
 
@@ -150,6 +156,7 @@ func (l *execution) prove(in fence.Incarnation) error {
 	if err != nil {
 		if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
 			l.memo.fails(refusal.Code)
+			l.preparing = false // Postgres has skipped it
 		}
 		return err
 	}
@@ -179,8 +186,11 @@ func (l *execution) found() ([][][]byte, error) {
 	return answered.Rows, answered.Err
 }
 
-// abandon ends a load whose answer is of no use.
+// abandon ends a load whose answer is of no use. Nor is what it prepared.
 func (l *execution) abandon() {
+	if l.preparing {
+		l.memo.uses(l.prepared, false)
+	}
 	l.err = errElsewhere
 	l.release()
 }
@@ -219,12 +229,18 @@ func (l *execution) finish() (pgconn.CommandTag, error) {
 }
 
 // capture reads the rows, as far as they may be kept. It returns the answer if it may
-// be. Otherwise the rows behind those that were read come as they are asked for.
+// be. Otherwise the rows behind those that were read come as they are asked for. It returns
+// no rows if the pool has to execute the statement.
 func (l *execution) capture() (*rows, *answer) {
 	r := l.read
 	out := &rows{state: r.state, codec: r.codec, fields: r.view.fields, more: l}
-	results, err := l.pipeline.GetResults()
+	results, err := l.result()
 	reader, ok := results.(*pgconn.ResultReader)
+	if !ok && l.outdated(err) {
+		l.preparing = false
+		l.abandon()
+		return nil, nil
+	}
 	if !ok {
 		l.ended, l.err, out.fields = true, err, nil
 		return out, nil

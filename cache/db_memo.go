@@ -18,6 +18,9 @@ type memo struct {
 	// process.
 	incarnation fence.Incarnation
 	process     string
+	// statements are those that were prepared, by their names; false of one that is not to
+	// be used.
+	statements map[string]bool
 }
 
 // memoPrefix begins the names of memos, and of prepared probes.

@@ -241,7 +241,7 @@ func (s *scout) examine(ctx context.Context, q question) (*meaning, error) {
 	if len(description.Fields) == 0 {
 		return &meaning{reason: reasonNoColumns}, nil
 	}
-	m.describe(q.shape.sql, description, s.conn.TypeMap().FormatCodeForOID)
+	m.describe(q.state, q.shape.sql, description, s.conn.TypeMap().FormatCodeForOID)
 	m.verdict, m.literals, err = s.judge(ctx, q, description.ParamOIDs)
 	if err != nil {
 		return nil, err

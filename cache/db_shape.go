@@ -50,6 +50,9 @@ type meaning struct {
 	// number is the shape's in this process.
 	number uint64
 	joins  joins
+	// loads counts its loads, and name is that of its prepared statement.
+	loads atomic.Uint64
+	name  string
 }
 
 // form is how rows are asked for.
@@ -124,9 +127,10 @@ func (db *DB) await(ctx context.Context, found <-chan struct{}) bool {
 }
 
 // describe takes over how Postgres describes a statement, and what it was understood as.
-func (m *meaning) describe(sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) {
+func (m *meaning) describe(in *connectionState, sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) {
 	m.description = d
 	m.views = [forms]view{pgxForm: newView(sql, d, format), sqlForm: newView(sql, d, sqlFormat)}
+	m.name = preparedName(in, &m.views[pgxForm])
 }
 
 func newView(sql string, d *pgconn.StatementDescription, format func(oid uint32) int16) (v view) {

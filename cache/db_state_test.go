@@ -218,3 +218,64 @@ func TestPreparedProbeIsTakenAway(t *testing.T) {
 		}
 	}
 }
+
+// The interleaving that db_prepared.go tells of: a statement is prepared on a connection in
+// another state, which is then set right.
+func TestPreparedInAnotherState(t *testing.T) {
+	t.Parallel()
+	o := openDB(t, shopSchema, func(c *pgxpool.Config, _ *cache.Options) { c.MaxConns = 1 })
+	const sql = `SELECT 'one\\two', name FROM public.authors WHERE id = $1`
+	read := func(id int) (text string) {
+		t.Helper()
+		var name string
+		if err := o.QueryRow(t.Context(), sql, id).Scan(&text, &name); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	want := read(1) // the next load prepares it
+	left := func(how string) {
+		t.Helper()
+		if _, err := o.pool.Exec(t.Context(), how); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left("SET standard_conforming_strings = off")
+	if got := read(2); got == want {
+		t.Fatalf("read %q: the setting makes no difference", got)
+	}
+	left("RESET standard_conforming_strings")
+	for range 2 {
+		if got := read(3); got != want {
+			t.Errorf("read %q by a statement of another state, want %q", got, want)
+		}
+	}
+}
+
+// A statement that was prepared is used until its table is another, and then parsed anew.
+func TestPreparedStatementOfAChangedTable(t *testing.T) {
+	t.Parallel()
+	const sql = "SELECT * FROM public.authors WHERE id = $1"
+	for _, change := range []string{"ALTER TABLE public.authors ADD born date", "ALTER TABLE public.authors ALTER bio TYPE varchar(20)", "ALTER TABLE public.authors DROP bio"} {
+		t.Run(change, func(t *testing.T) {
+			t.Parallel()
+			o := openDB(t, shopSchema, func(c *pgxpool.Config, _ *cache.Options) { c.MaxConns = 1 })
+			for id := 1; id < 5; id++ {
+				told(t.Context(), o, sql, id)
+			}
+			var prepared int
+			if err := o.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^freshet_[0-9a-f]{32}$'").Scan(&prepared); err != nil || prepared != 1 {
+				t.Errorf("%d statements of the DB are prepared, %v", prepared, err)
+			}
+			if _, err := o.pool.Exec(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+			for id := 10; id < 14; id++ {
+				got := told(t.Context(), o, sql, id)
+				if want := told(t.Context(), o.pool, sql, pgx.QueryExecModeCacheDescribe, id); got != want {
+					t.Errorf("the pool says\n%s\nthe DB says\n%s", want, got)
+				}
+			}
+		})
+	}
+}

@@ -101,6 +101,7 @@ const (
 	passedState     = "connection_state"
 	passedLarge     = "too_large"
 	passedLookup    = "lookup_failed"
+	passedOutdated  = "statement_outdated"
 	passedHeld      = "connection_held"
 )
 

@@ -27,6 +27,10 @@ var planted = []struct {
 		File: "cache/db_load.go", As: mutant.Condition,
 		Old: "!l.read.state.same(found[0])", New: "false",
 	}}}, "TestConnectionLeftInAnotherState", "of such a connection were kept"},
+	{mutant.Named{Name: "what is prepared on any connection is used", Edits: []mutant.Edit{{
+		File: "cache/db_prepared.go", As: mutant.Statements,
+		Old: "l.preparing = true", New: "l.memo.uses(l.prepared, true)",
+	}}}, "TestPreparedInAnotherState", "of another state"},
 	{mutant.Named{Name: "a statement means what it meant before", Edits: []mutant.Edit{{
 		File: "cache/db_load.go", As: mutant.Condition,
 		Old: "db.book.Load() == r.book && db.analyzer.Current(r.meaning.Verdict) &&\n\t\tstart.Label.Lower.Includes(db.follower.State().Since())", New: "true",
