@@ -24,7 +24,7 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 		state := s.state()
 		now.MayBegin = !b.Held && state != nil && state.Reason == "" && s.mayProbe()
 	case b.Held && s.upstreamLives():
-		now.Failed = s.talk.FailedBlock()
+		now.Failed, now.MayHold = s.talk.FailedBlock(), s.mayHold(c)
 	default:
 		return "", false
 	}
@@ -194,7 +194,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	}
 	rest := unit[n:]
 	alone := rest[0] == 'S' && protocol.MessageLength(rest) == protocol.HeaderLength
-	if !alone && statement.Control.Kind != block.Begin {
+	if kind := statement.Control.Kind; !alone && kind != block.Begin && kind != block.SetLocal {
 		return false, nil
 	}
 	tag, ok := s.perform(statement.Control, statement.SQL)

@@ -101,7 +101,7 @@ var blockDifferentials = []differential{
 		synced(once("ROLLBACK TO s1")), synced(once("RELEASE s1")), synced(once("COMMIT")),
 	}},
 	{name: "more savepoints than are held back", hits: 1, steps: []step{
-		query("BEGIN"), {bytes.Repeat(msgQuery("SAVEPOINT s1"), block.SavepointsMax+2), strings.Repeat("Z", block.SavepointsMax+2)},
+		query("BEGIN"), {bytes.Repeat(msgQuery("SAVEPOINT s1"), block.StepsMax+2), strings.Repeat("Z", block.StepsMax+2)},
 		query("SELECT name FROM item WHERE id = 1"), query("RELEASE s1"), query("COMMIT"), query("SELECT name FROM item WHERE id = 1"),
 	}},
 	{name: "chained", hits: 3, steps: []step{

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -31,7 +32,7 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 		}
 	}
 	along := false
-	if s.block.Held && c == nil {
+	if s.block.Held && (c == nil || s.block.HoldsSettings()) {
 		var err error
 		if along, err = s.openFor(unit); err != nil {
 			return err
@@ -51,6 +52,9 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 			if text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:]); ok && len(rest) == 0 {
 				e.Effect = effectOfText(string(text))
 			}
+		}
+		if !known.reads() && s.plan.simple {
+			e.Done = s.proves(block.ParseControl(s.plan.query.Statement.SQL))
 		}
 		e.Change = s.statements.SimpleQuery(statements.AskedByClient)
 	}
@@ -135,7 +139,11 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			if len(body) == 0 || body[0] != 0 {
 				executed = nil
 			}
-			s.talk.Owe(conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed})
+			e := conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed}
+			if p := s.statements.Bound(); executed != nil && p != nil && p.Statement != nil {
+				e.Done = s.proves(p.Statement.Control)
+			}
+			s.talk.Owe(e)
 			err = s.sendUpstream(message)
 			if !harmless {
 				m = nil
@@ -168,7 +176,7 @@ func (s *session) outsideBlock(unit []byte) bool {
 	}
 	for i := range s.plan.wants {
 		if s.plan.wants[i].capture != nil {
-			return true
+			return !s.block.HoldsSettings()
 		}
 	}
 	return s.plan.runsNothing()

@@ -50,6 +50,8 @@ type session struct {
 	talk *conversation.Conversation
 	// cancels is for whoever passes a cancel request.
 	cancels cancels
+	// proven is added to by the upstream goroutine.
+	proven provenLocals
 }
 
 func newSession(s *Server, client net.Conn) *session {

@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/invalidation/settings"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -161,6 +162,11 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 	control := statement.Control
 	if s.plan.simple {
 		control = block.ParseControl(statement.SQL)
+	}
+	if control.Kind == block.SetLocal {
+		if changes, _ := settings.Local(control.Setting); changes {
+			return nil
+		}
 	}
 	if control.Kind != block.None {
 		return shapes.NoEffect

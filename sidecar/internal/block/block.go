@@ -1,6 +1,10 @@
 package block
 
-import "github.com/freshet/freshet/cache/fence"
+import (
+	"slices"
+
+	"github.com/freshet/freshet/cache/fence"
+)
 
 // Block is a transaction block of a client whose BEGIN is held back, or the last one
 // that was. The zero value is that of a client which has begun none.
@@ -17,19 +21,22 @@ type Block struct {
 
 	// begin is the statement that begins the block, as the client wrote it.
 	begin []byte
-	// savepoints are those that stand, the oldest first.
-	savepoints []savepoint
+	// steps are the savepoints that stand and the settings that hold, the oldest first.
+	steps []step
 }
 
-type savepoint struct{ name, text string }
+// step is a savepoint, or without a name a setting.
+type step struct{ name, text string }
 
-// SavepointsMax bounds the savepoints held back; with more, the block is opened.
-const SavepointsMax = 64
+// StepsMax bounds the savepoints and settings held back; with more, the block is opened.
+const StepsMax = 64
 
 // Standing is what else decides what a control statement does.
 type Standing struct {
 	// MayBegin is set if a BEGIN may be held back.
 	MayBegin bool
+	// MayHold is set if a setting is known to be one that Postgres would accept.
+	MayHold bool
 	// Failed is set if a statement has failed in the block that is held back.
 	Failed bool
 }
@@ -63,25 +70,48 @@ func (b Block) Perform(c Control, text string, now Standing) (Block, Effects) {
 	case Commit, Rollback:
 		return b.end(c, now.Failed)
 	case Savepoint:
-		if now.Failed || len(b.savepoints) >= SavepointsMax {
-			return b, Effects{}
-		}
-		b.savepoints = append(b.savepoints, savepoint{c.Savepoint, text})
-		return b, Effects{Answered: true, Tag: c.Tag}
+		return b.hold(step{c.Savepoint, text}, c.Tag, now.Failed)
+	case SetLocal:
+		return b.hold(step{text: text}, c.Tag, now.Failed || !now.MayHold)
 	case Release, RollbackTo:
 		i := b.find(c.Savepoint)
 		if i < 0 || now.Failed && c.Kind == Release {
 			return b, Effects{} // Postgres says what is wrong
 		}
-		back := c.Kind == RollbackTo
-		if back {
-			i++ // the savepoint itself stays
+		if c.Kind == RollbackTo {
+			b.steps = b.steps[:i+1] // the savepoint itself stays
+			return b, Effects{Answered: true, Tag: c.Tag, Recovers: true}
 		}
-		b.savepoints = b.savepoints[:i]
-		return b, Effects{Answered: true, Tag: c.Tag, Recovers: back}
+		b.release(i)
+		return b, Effects{Answered: true, Tag: c.Tag}
 	default:
 		return b, Effects{}
 	}
+}
+
+// hold adds a step, unless Postgres has to perform it.
+func (b Block) hold(s step, tag string, refused bool) (Block, Effects) {
+	if refused || len(b.steps) >= StepsMax {
+		return b, Effects{}
+	}
+	b.steps = append(b.steps, s)
+	return b, Effects{Answered: true, Tag: tag}
+}
+
+// release ends a savepoint and those behind it. Settings go on to hold.
+func (b *Block) release(i int) {
+	kept := b.steps[:i]
+	for _, s := range b.steps[i:] {
+		if s.name == "" {
+			kept = append(kept, s)
+		}
+	}
+	b.steps = kept
+}
+
+// HoldsSettings reports whether a setting is held back.
+func (b *Block) HoldsSettings() bool {
+	return slices.ContainsFunc(b.steps, func(s step) bool { return s.name == "" })
 }
 
 // end ends the block, and begins the next if that is chained to it.
@@ -101,13 +131,13 @@ func (b Block) end(c Control, failed bool) (Block, Effects) {
 
 // next is a block that begins, in the memory of b.
 func (b Block) next(text string, readOnly bool) Block {
-	return Block{Held: true, begin: append(b.begin[:0], text...), savepoints: b.savepoints[:0], ReadOnly: readOnly}
+	return Block{Held: true, begin: append(b.begin[:0], text...), steps: b.steps[:0], ReadOnly: readOnly}
 }
 
 // find returns the place of the youngest savepoint of a name, -1 if there is none.
 func (b *Block) find(name string) int {
-	for i := len(b.savepoints) - 1; i >= 0; i-- {
-		if b.savepoints[i].name == name {
+	for i := len(b.steps) - 1; i >= 0; i-- {
+		if b.steps[i].name == name {
 			return i
 		}
 	}
@@ -122,8 +152,8 @@ func (b *Block) Statements() []string {
 		// differently: a ROLLBACK AND CHAIN after an error shows it.
 		list = append(list, "COMMIT AND CHAIN")
 	}
-	for i := range b.savepoints {
-		list = append(list, b.savepoints[i].text)
+	for i := range b.steps {
+		list = append(list, b.steps[i].text)
 	}
 	if b.Read {
 		// A transaction that has read takes no other isolation level any more.

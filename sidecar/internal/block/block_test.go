@@ -23,6 +23,9 @@ func performed(said ...string) (b Block, tags []string, last Effects) {
 		case "busy":
 			now.MayBegin = false
 			continue
+		case "proven":
+			now.MayHold = true
+			continue
 		}
 		b, last = b.Perform(ParseControl(text), text, now)
 		if last.Recovers || last.Ends {
@@ -71,6 +74,16 @@ func TestPerform(t *testing.T) {
 		{"one that is not there", []string{"BEGIN", "SAVEPOINT s1", "RELEASE s2"}, []string{"BEGIN", "SAVEPOINT", "-"}, true, []string{"BEGIN", "SAVEPOINT s1"}, Effects{}},
 		{"in a failed block", []string{"BEGIN", "SAVEPOINT s1", "fail", "SAVEPOINT s2", "RELEASE s1"}, []string{"BEGIN", "SAVEPOINT", "-", "-"}, true, []string{"BEGIN", "SAVEPOINT s1"}, Effects{}},
 		{"back from a failure", []string{"BEGIN", "SAVEPOINT s1", "fail", "ROLLBACK TO s1", "COMMIT"}, []string{"BEGIN", "SAVEPOINT", "ROLLBACK", "COMMIT"}, false, nil, Effects{Answered: true, Ends: true}},
+
+		{"a setting", []string{"BEGIN", "proven", "SET LOCAL a.b = 'c'", "read"}, []string{"BEGIN", "SET"}, true, []string{"BEGIN", "SET LOCAL a.b = 'c'", "SELECT 1"}, Effects{Answered: true}},
+		{"one that Postgres has not accepted before", []string{"BEGIN", "SET LOCAL a.b = 'c'"}, []string{"BEGIN", "-"}, true, []string{"BEGIN"}, Effects{}},
+		{"one in a failed block", []string{"BEGIN", "proven", "fail", "SET LOCAL a.b = 'c'"}, []string{"BEGIN", "-"}, true, []string{"BEGIN"}, Effects{}},
+		{"one without a block", []string{"proven", "SET LOCAL a.b = 'c'"}, []string{"-"}, false, nil, Effects{}},
+		{"one that is rolled back", []string{"BEGIN", "proven", "SET LOCAL a.b = 'c'", "SAVEPOINT s1", "SET LOCAL a.b = 'd'", "ROLLBACK TO s1"}, []string{"BEGIN", "SET", "SAVEPOINT", "SET", "ROLLBACK"}, true,
+			[]string{"BEGIN", "SET LOCAL a.b = 'c'", "SAVEPOINT s1"}, Effects{Answered: true, Recovers: true}},
+		{"those of a savepoint that is released", []string{"BEGIN", "proven", "SAVEPOINT s1", "SET LOCAL a.b = 'c'", "SAVEPOINT s2", "SET LOCAL a.b = 'd'", "RELEASE s1"},
+			[]string{"BEGIN", "SAVEPOINT", "SET", "SAVEPOINT", "SET", "RELEASE"}, true, []string{"BEGIN", "SET LOCAL a.b = 'c'", "SET LOCAL a.b = 'd'"}, Effects{Answered: true}},
+		{"those of the transaction before", []string{"BEGIN", "proven", "SET LOCAL a.b = 'c'", "COMMIT AND CHAIN"}, []string{"BEGIN", "SET", "COMMIT"}, true, []string{"BEGIN", "COMMIT AND CHAIN"}, Effects{Answered: true, Ends: true, Begins: true}},
 	} {
 		b, tags, last := performed(c.said...)
 		last.Tag = ""
@@ -88,13 +101,13 @@ func TestPerform(t *testing.T) {
 func TestSavepointsAreBounded(t *testing.T) {
 	t.Parallel()
 	said := []string{"BEGIN"}
-	for i := range SavepointsMax {
+	for i := range StepsMax {
 		said = append(said, "SAVEPOINT s"+strconv.Itoa(i))
 	}
-	if b, _, last := performed(said...); !last.Answered || len(b.Statements()) != SavepointsMax+1 {
+	if b, _, last := performed(said...); !last.Answered || len(b.Statements()) != StepsMax+1 {
 		t.Errorf("%d statements, %+v", len(b.Statements()), last)
 	}
-	if b, _, last := performed(append(said, "SAVEPOINT more1")...); last.Answered || len(b.Statements()) != SavepointsMax+1 {
+	if b, _, last := performed(append(said, "SAVEPOINT more1")...); last.Answered || len(b.Statements()) != StepsMax+1 {
 		t.Errorf("one more: %d statements, %+v", len(b.Statements()), last)
 	}
 }

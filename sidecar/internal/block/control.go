@@ -14,6 +14,7 @@ const (
 	Savepoint
 	Release
 	RollbackTo
+	SetLocal
 )
 
 // Control is a statement that begins or ends a transaction or a savepoint, if it
@@ -22,24 +23,31 @@ type Control struct {
 	Kind      Kind
 	Tag       string // of its CommandComplete
 	Savepoint string
+	// Setting is the name of a SET LOCAL, in lower case, and Value what it is set to, as it
+	// is written.
+	Setting, Value string
 	// ReadOnly is set on BEGIN READ ONLY, Chain on COMMIT AND CHAIN.
 	ReadOnly, Chain bool
 }
 
-// controlLengthMax is more than any statement needs that is read here.
-const controlLengthMax = 200
+// controlLengthMax is more than any statement needs that is read here, but for a setting,
+// of which settingLengthMax is as much as is held back.
+const (
+	controlLengthMax = 200
+	settingLengthMax = 4 << 10
+)
 
 // ParseControl reads a text that is one transaction control statement. Whatever
 // it does not know is controlNone: other isolation levels than READ COMMITTED,
 // two-phase commit, comments, several statements.
 func ParseControl(text string) Control {
-	if len(text) > controlLengthMax || !beginsLikeControl(text) {
+	if len(text) > settingLengthMax || !beginsLikeControl(text) {
 		return Control{}
 	}
 	w := words{rest: text}
 	c := w.control()
 	w.terminate()
-	if w.failed || w.rest != "" {
+	if w.failed || w.rest != "" || len(text) > controlLengthMax && c.Kind != SetLocal {
 		return Control{}
 	}
 	return c
@@ -55,7 +63,7 @@ func beginsLikeControl(text string) bool {
 	case 'b', 'c', 'e', 'r', 'a':
 		return true
 	case 's': // not SELECT
-		return text[1]|0x20 == 't' || text[1]|0x20 == 'a'
+		return text[1]|0x20 == 't' || text[1]|0x20 == 'a' || text[1]|0x20 == 'e' && text[2]|0x20 == 't'
 	default:
 		return false
 	}
@@ -118,6 +126,9 @@ func (w *words) control() Control {
 		return Control{Kind: Rollback, Tag: "ROLLBACK", Chain: w.chain()}
 	case w.accept("SAVEPOINT"):
 		return Control{Kind: Savepoint, Tag: "SAVEPOINT", Savepoint: w.name()}
+	case w.accept("SET"):
+		w.expect("LOCAL")
+		return w.setting()
 	case w.accept("RELEASE"):
 		w.accept("SAVEPOINT")
 		return Control{Kind: Release, Tag: "RELEASE", Savepoint: w.name()}

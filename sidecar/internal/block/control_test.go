@@ -12,6 +12,9 @@ func TestParseControl(t *testing.T) {
 	named := func(kind Kind, tag, name string) Control {
 		return Control{Kind: kind, Tag: tag, Savepoint: name}
 	}
+	set := func(name, value string) Control {
+		return Control{Kind: SetLocal, Tag: "SET", Setting: name, Value: value}
+	}
 	for text, want := range map[string]Control{
 		"BEGIN": begin, "begin": begin, " Begin ;": begin, "BEGIN;": begin, "BEGIN;;\n": begin, "BEGIN WORK": begin,
 		"BEGIN\tTRANSACTION": begin, "START TRANSACTION": start, "BEGIN ISOLATION LEVEL READ COMMITTED;": begin,
@@ -25,6 +28,13 @@ func TestParseControl(t *testing.T) {
 		"SAVEPOINT Sa_Point_1": named(Savepoint, "SAVEPOINT", "sa_point_1"), "RELEASE s1": named(Release, "RELEASE", "s1"),
 		`RELEASE SAVEPOINT "s"`: named(Release, "RELEASE", "s"), "ROLLBACK TO s1": named(RollbackTo, "ROLLBACK", "s1"),
 		"ROLLBACK WORK TO SAVEPOINT s1": named(RollbackTo, "ROLLBACK", "s1"),
+
+		"SET LOCAL statement_timeout = '5s'": set("statement_timeout", "'5s'"), `set local "Hasura.user" TO '{"a":"it''s"}';`: set("hasura.user", `'{"a":"it''s"}'`),
+		"SET LOCAL app.tenant=42": set("app.tenant", "42"), "SET LOCAL seq_page_cost = -1.5": set("seq_page_cost", "-1.5"), "SET LOCAL jit TO off": set("jit", "off"),
+
+		"SET statement_timeout = 1": {}, "SET LOCAL": {}, "SET LOCAL x": {}, "SET LOCAL x =": {}, "SET LOCAL x = a, b": {}, "SET LOCAL x TO DEFAULT": {}, "SET LOCAL TRANSACTION READ ONLY": {},
+		"SET LOCAL TIME ZONE 'UTC'": {}, `SET LOCAL x = '\'`: {}, "SET LOCAL x = E'a'": {}, "SET LOCAL x = 'a' 'b'": {}, "SET LOCAL x = 'a'; SELECT 1": {}, "SET LOCAL x = \"a\"": {}, "SET LOCAL x = 'a": {},
+		"SET LOCAL x = '\xff'": {}, "SET LOCAL é = 1": {}, "SET LOCAL 1x = 1": {}, "SET LOCAL a. = 1": {}, "SET LOCAL ROLE x": {}, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY": {},
 
 		"": {}, "SELECT 1": {}, "BEGINS": {}, "BEGIN SELECT": {}, "BEGIN; SELECT 1": {}, "BEGIN;BEGIN": {}, "BEGIN -- x": {}, "/* x */ BEGIN": {},
 		"BEGIN ISOLATION LEVEL REPEATABLE READ": {}, "BEGIN ISOLATION LEVEL SERIALIZABLE": {}, "BEGIN ISOLATION LEVEL READ UNCOMMITTED": {},

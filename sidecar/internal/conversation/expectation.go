@@ -57,6 +57,9 @@ type Expectation struct {
 	Meaning  *statements.Meaning  // that a Parse or a Bind is sent under, if it is certain
 	Change   *statements.Change   // of the names of statements, unless nil
 	Capture  *answer.Capture      // of an Execute, a Describe or a Query
+	// Done, unless nil, is called when an Execute or a Query has ended with neither an error
+	// nor a notice.
+	Done func()
 	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
 	timing *shapes.Average

@@ -194,6 +194,9 @@ func (c *Conversation) hearExecutedLocked(due *Expectation, kind byte, tag []byt
 	if kind == 'C' && concernsRoles(tag) {
 		c.written.Roles = true
 	}
+	if kind == 'C' && due.Done != nil && !c.group.noticed {
+		due.Done()
+	}
 	if loading := due.Capture; loading != nil {
 		loading.End(kind)
 	}
