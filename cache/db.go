@@ -115,7 +115,17 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 func (db *DB) Token(ctx context.Context) (string, error) { return db.engine.Token(ctx) }
 
 // Stats returns counts that were each right at some moment of the call.
-func (db *DB) Stats() Stats { return db.cache.Stats() }
+func (db *DB) Stats() Stats {
+	s := db.cache.Stats()
+	if db.follower == nil {
+		return s
+	}
+	s.Follower = db.follower.Stats()
+	if looked := db.fence.LookBegan(); looked != 0 {
+		s.HeadAge = fence.Now().Sub(looked)
+	}
+	return s
+}
 
 // session is that of ctx, or the process. Where nothing can be written through the DB, it
 // is none.

@@ -23,7 +23,7 @@ CREATE TABLE public.products (id bigint PRIMARY KEY, name text NOT NULL, price i
 INSERT INTO public.products VALUES (1, 'tea', 10), (2, 'cup', 7);`
 
 // examples are the programs of docs/library.md.
-var examples = []string{"example_db_test.go", "example_wrap_test.go", "example_operate_test.go"}
+var examples = []string{"example_db_test.go", "example_wrap_test.go", "example_operate_test.go", "cacheotel/example_test.go"}
 
 // The programs of docs/library.md, run and say what
 // the document says.

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/invalidation"
 )
 
 // counters are what wrapped functions count.
@@ -26,6 +28,12 @@ type Stats struct {
 
 	ReplicaLoads   uint64 // answers that came from Policy.Replica
 	ReplicaRefused uint64 // attempts that the primary had to answer: lag, an error, not vouched for
+
+	// HeadAge is how long ago the newest look at the database began: what was committed
+	// before is shown. 0 before the first. It and Follower, what follows the database, are
+	// DB.Stats' alone.
+	HeadAge  time.Duration
+	Follower invalidation.FollowerStats
 }
 
 // FunctionStats say what became of a function's reads, and what keeps it from being

@@ -33,6 +33,11 @@ var rules = []rule{
 		reason:  "only cache/redis knows go-redis",
 	},
 	{
+		applies: notIn("./cache/cacheotel"),
+		forbids: in("go.opentelemetry.io"),
+		reason:  "only cache/cacheotel knows OpenTelemetry",
+	},
+	{
 		applies: in("./cache/engine", "./cache/fence", "./cache/memory", "./cache/redis"),
 		forbids: in("./invalidation"),
 		reason:  "the tiers are told what changed, they do not know by whom",

@@ -19,10 +19,18 @@ type product struct {
 // proof is what only tests, checks and the demo need.
 var proof = in("./loadtest", "github.com/lib/pq", "github.com/HdrHistogram", "testing")
 
+// daemon is what only the sidecar needs, and telemetry what only who asks for it does.
+var (
+	daemon    = in("./sidecar", "github.com/prometheus", "github.com/alecthomas/kong", "github.com/goccy/go-yaml")
+	telemetry = in("./cache/cacheotel", "go.opentelemetry.io")
+)
+
 var products = []product{
 	// Programs in Go that import the library need no daemon either.
 	{[]string{"./cache", "./cache/redis", "./invalidation"},
-		either(proof, in("./sidecar", "github.com/prometheus", "github.com/alecthomas/kong", "github.com/goccy/go-yaml"))},
+		either(either(proof, daemon), telemetry)},
+	{[]string{"./cache/cacheotel"},
+		either(either(proof, daemon), in("go.opentelemetry.io/otel/sdk"))},
 	// The command, as `make build` and `go install` make it.
 	{[]string{"./sidecar/freshet"}, proof},
 }
