@@ -311,7 +311,7 @@ var mutants = []Mutant{
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/mark.go", As: mutant.Statements,
 			Old: marking,
-			New: "go func(w written) {\n\t\t\t<-s.ctx.Done()\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}(*w)",
+			New: "go func() {\n\t\t\t<-s.ctx.Done()\n\t\t\ts.server.fence.MarkAll(now)\n\t\t}()",
 		}},
 		Script: "a session reads what another one wrote", Breaks: []Promise{Beside},
 		Faults: "none",
