@@ -75,7 +75,7 @@ func newBed(t *testing.T, setup string, watch ...string) *bed {
 	if _, err := invalidation.Install(ctx, conn, invalidation.Options{Watch: watch}); err != nil {
 		t.Fatal(err)
 	}
-	rules := fence.New(fence.Options{})
+	rules := fence.New(fence.Options{Slots: 1 << 12})
 	if b.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: config, Fence: rules}); err != nil {
 		t.Fatal(err)
 	}

@@ -253,7 +253,7 @@ func (db *database) stranger() *Follower {
 	if err != nil {
 		db.t.Fatal(err)
 	}
-	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fence.Options{})})
+	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fewSlots)})
 	if err != nil {
 		db.t.Fatal(err)
 	}

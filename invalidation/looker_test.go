@@ -25,7 +25,7 @@ func (db *database) step() *stepped {
 		db.t.Fatal(err)
 	}
 	config.User = servers.Follower
-	s := &stepped{followed: followed{database: db, fence: fence.New(fence.Options{})}}
+	s := &stepped{followed: followed{database: db, fence: fence.New(fewSlots)}}
 	if s.Follower, err = NewFollower(FollowerOptions{ConnConfig: config, Fence: s.fence}); err != nil {
 		db.t.Fatal(err)
 	}

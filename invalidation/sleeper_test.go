@@ -28,7 +28,7 @@ func followUntilKilled(dsn string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fence.Options{})})
+	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fewSlots)})
 	if err != nil {
 		log.Fatal(err)
 	}

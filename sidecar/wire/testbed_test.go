@@ -123,6 +123,10 @@ const (
 	superuser = "postgres"
 )
 
+// fewSlots make a small fence: each reset changes all of its slots, which is a third of what a
+// sidecar's start costs under the race detector. That tags share them has one looked at twice.
+var fewSlots = fence.Options{Slots: 1 << 12}
+
 // sidecar starts a sidecar and waits until it follows. It has the rights of a
 // follower and no others, unless asInstaller is among the options.
 func (b *testbed) sidecar(options ...sideOption) *side {
@@ -135,7 +139,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	s := &side{bed: b, fence: fence.New(fence.Options{}), dir: socketDir(b.t)}
+	s := &side{bed: b, fence: fence.New(fewSlots), dir: socketDir(b.t)}
 	var server atomic.Pointer[Server]
 	following := invalidation.FollowerOptions{
 		ConnConfig: config, Fence: s.fence, Watch: []string{"public.*"}, Logger: log,

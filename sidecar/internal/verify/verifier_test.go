@@ -37,7 +37,7 @@ type bed struct {
 
 func newBed(t *testing.T, staleness time.Duration) *bed {
 	pg := servers.SharedPostgres(t)
-	b := &bed{t: t, dsn: pg.DSN(pg.CreateDatabase(t)), fence: fence.New(fence.Options{})}
+	b := &bed{t: t, dsn: pg.DSN(pg.CreateDatabase(t)), fence: fence.New(fence.Options{Slots: 1 << 12})}
 	b.direct = b.connect(t.Context())
 	b.exec("CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL); INSERT INTO item VALUES (1, 'one'), (2, 'two')")
 	if _, err := invalidation.Install(t.Context(), b.direct, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
