@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,10 +44,17 @@ var built struct {
 	freshet, loadtest string
 }
 
+// builtBefore is where they are if another process of these tests has built them.
+var builtBefore = flag.String("programs", "", "a folder with the programs freshet and loadtest; empty: they are built")
+
 // programs builds the product and the command once.
 func programs(t *testing.T) (freshet, loadtest string) {
 	t.Helper()
 	built.once.Do(func() {
+		if dir := *builtBefore; dir != "" {
+			built.freshet, built.loadtest = filepath.Join(dir, "freshet"), filepath.Join(dir, "loadtest")
+			return
+		}
 		dir, err := os.MkdirTemp("", "check")
 		if err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ const (
 
 // Scripts lists all scripts.
 func Scripts() []Script {
-	return slices.Concat(boundScripts, sessionScripts, statementScripts, redisScripts, serverScripts)
+	return slices.Concat(boundScripts, sessionScripts, statementScripts, redisScripts, serverScripts, libraryScripts)
 }
 
 // stage is where a script is played. Its steps do nothing any more once one has
@@ -72,6 +72,7 @@ func (s Script) Play(ctx context.Context, o Options) (Report, error) {
 	for _, s := range st.sessions {
 		s.close()
 	}
+	w.endPrograms()
 	select {
 	case err := <-w.failures:
 		st.fail(err)
@@ -143,10 +144,10 @@ func (st *stage) direct() *session { return st.session(direct, levelDirect) }
 // with lets a session do something that counts its own errors.
 func (st *stage) with(s *session, do func()) {
 	st.try(func() error {
-		if s.conn != nil {
+		if s.connected() {
 			do()
 		}
-		if s.conn == nil {
+		if !s.connected() {
 			return fmt.Errorf("%s lost its connection", s.name)
 		}
 		return nil
@@ -223,7 +224,7 @@ func (st *stage) untilCached(s *session, read func()) {
 		timer.Stop()
 		l.thawClass(clientClass)
 		<-done
-		if s.conn == nil {
+		if !s.connected() {
 			st.fail(fmt.Errorf("%s lost its connection", s.name))
 		}
 		if hit {
