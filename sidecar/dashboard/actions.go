@@ -26,6 +26,15 @@ const (
 // ErrWrongRequest is part of an error that is about what was asked for.
 var ErrWrongRequest = errors.New("wrong request")
 
+// ErrTakesRestart is part of an error that is about options which do not change while the
+// sidecar runs.
+var ErrTakesRestart = errors.New("takes a restart")
+
+// Reloaded names the options that changed.
+type Reloaded struct {
+	Changed []string `json:"changed"`
+}
+
 // ExplainRequest asks whether a statement would be cached.
 type ExplainRequest struct {
 	SQL string `json:"sql"`
@@ -126,6 +135,8 @@ func readRequest(w http.ResponseWriter, r *http.Request, into any) bool {
 // answerAction answers with what was done, or why it was not.
 func answerAction(w http.ResponseWriter, value any, err error) {
 	switch {
+	case errors.Is(err, ErrTakesRestart):
+		http.Error(w, err.Error(), http.StatusConflict)
 	case errors.Is(err, ErrWrongRequest):
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	case err != nil:
@@ -172,6 +183,14 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 		s.options.Logger.Info("purged from the page", "what", word)
 	}
 	answerAction(w, purged, err)
+}
+
+// reload reads the configuration again. What is asked with it is nothing.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
+	defer cancel()
+	reloaded, err := s.options.ReloadFunc(ctx)
+	answerAction(w, reloaded, err)
 }
 
 func (s *Server) mark(w http.ResponseWriter, r *http.Request) {

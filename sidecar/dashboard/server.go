@@ -48,6 +48,8 @@ type Options struct {
 	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
+	// ReloadFunc reads the configuration again, and puts it in force. nil leaves it out.
+	ReloadFunc func(context.Context) (Reloaded, error)
 	// files are the page's; nil takes those that are built in.
 	files fs.FS
 	// Logger takes what goes wrong inside the HTTP server. nil means
@@ -207,6 +209,9 @@ func (s *Server) handler() http.Handler {
 	}
 	if s.options.PurgeFunc != nil {
 		mux.HandleFunc("POST /api/v1/purge", s.guarded(s.purge))
+	}
+	if s.options.ReloadFunc != nil {
+		mux.HandleFunc("POST /api/v1/reload", s.guarded(s.reload))
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,7 @@ import (
 
 const (
 	// askMax bounds a question to a sidecar.
-	askMax = 5 * time.Second
+	askMax = 15 * time.Second
 	// answerMax bounds its answer, in bytes.
 	answerMax = 16 << 20
 )
@@ -30,11 +31,38 @@ type adminFlags struct {
 
 // ask gets a path of the admin address.
 func (a adminFlags) ask(ctx context.Context, path string) (status int, body []byte, err error) {
+	return a.request(ctx, http.MethodGet, path, "", nil)
+}
+
+// act asks the admin address to do something, with the token that only who has read its
+// snapshot knows.
+func (a adminFlags) act(ctx context.Context, path string, what any) (status int, body []byte, err error) {
+	status, raw, err := a.ask(ctx, "/api/v1/snapshot")
+	if err != nil || status != http.StatusOK {
+		return status, raw, err
+	}
+	var page struct{ Token string }
+	if err := json.Unmarshal(raw, &page); err != nil {
+		return 0, nil, fmt.Errorf("ask the sidecar: %s gives no token: is it another program?", a.Admin)
+	}
+	sent, err := json.Marshal(what)
+	if err != nil {
+		return 0, nil, err
+	}
+	return a.request(ctx, http.MethodPost, path, page.Token, sent)
+}
+
+// request sends one request, with a token of the page unless that is empty.
+func (a adminFlags) request(ctx context.Context, method, path, pageToken string, sent []byte) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askMax)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Admin+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+a.Admin+path, bytes.NewReader(sent))
 	if err != nil {
 		return 0, nil, usage("ask the sidecar: --admin %s is no address: %w", a.Admin, err)
+	}
+	if pageToken != "" {
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("X-Freshet-CSRF", pageToken)
 	}
 	token, err := readToken(a.AdminTokenFile)
 	if err != nil {

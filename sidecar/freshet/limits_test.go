@@ -31,7 +31,7 @@ func TestMoreClientsThanMayBe(t *testing.T) {
 	more := c
 	more.MaxClients = 2
 	r.read = func() (config, error) { return more, nil }
-	if _, err := r.change(t.Context()); err != nil {
+	if _, err := r.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	second := client(t, s)

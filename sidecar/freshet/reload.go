@@ -9,9 +9,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -42,30 +44,37 @@ type reloader struct {
 	read    rereadFunc
 	logger  *slog.Logger
 	level   *slog.LevelVar
+
+	mu      sync.Mutex // one reload at a time: a signal and a request may come together
 	inForce config
 }
 
+// hangUp is reload for a signal, whose sender learns nothing but what the log says.
+func (r *reloader) hangUp(ctx context.Context) { _, _ = r.reload(ctx) }
+
 // reload reads and changes all or nothing, and tells the log and the service manager.
-func (r *reloader) reload(ctx context.Context) {
+func (r *reloader) reload(ctx context.Context) (changed []string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	reloading := daemon.SdNotifyReloading
 	if now := daemon.SdNotifyMonotonicUsec(); now != "" {
 		reloading += "\n" + now
 	}
 	notifySystemd(r.logger, reloading)
-	changed, err := r.change(ctx)
-	if err != nil {
+	if changed, err = r.changeLocked(ctx); err != nil {
 		r.logger.Error("configuration not loaded: what was in force stays", "problem", oneLine(err.Error()))
 	} else {
 		r.logger.Info("configuration loaded", "changed", changed)
 	}
 	notifySystemd(r.logger, daemon.SdNotifyReady)
+	return changed, err
 }
 
-// change returns the names of the options that changed.
-func (r *reloader) change(ctx context.Context) (changed []string, err error) {
+// changeLocked returns the names of the options that changed.
+func (r *reloader) changeLocked(ctx context.Context) (changed []string, err error) {
 	var wanted config
 	err = r.sidecar.Reload(ctx, func() (run.Changeable, error) {
-		if wanted, changed, err = r.wanted(); err != nil {
+		if wanted, changed, err = r.wantedLocked(); err != nil {
 			return run.Changeable{}, err
 		}
 		options, err := wanted.options()
@@ -79,8 +88,8 @@ func (r *reloader) change(ctx context.Context) (changed []string, err error) {
 	return changed, nil
 }
 
-// wanted reads a configuration that is valid and can be put in force without a restart.
-func (r *reloader) wanted() (wanted config, changed []string, err error) {
+// wantedLocked reads a configuration that is valid and can be put in force without a restart.
+func (r *reloader) wantedLocked() (wanted config, changed []string, err error) {
 	if wanted, err = r.read(); err != nil {
 		return wanted, nil, err
 	}
@@ -92,7 +101,7 @@ func (r *reloader) wanted() (wanted config, changed []string, err error) {
 	}
 	fixed := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return slices.Contains(reloadable, name) })
 	if len(fixed) > 0 {
-		return wanted, nil, fmt.Errorf("change --%s: that takes a restart; nothing was changed", strings.Join(fixed, ", --"))
+		return wanted, nil, fmt.Errorf("change --%s: that %w; nothing was changed", strings.Join(fixed, ", --"), dashboard.ErrTakesRestart)
 	}
 	return wanted, changed, nil
 }

@@ -27,7 +27,7 @@ func TestReloadChangesAllOrNothing(t *testing.T) {
 		wanted := c
 		change(&wanted)
 		r.read = func() (config, error) { return wanted, readError }
-		return r.change(t.Context())
+		return r.reload(t.Context())
 	}
 	for _, refused := range []struct {
 		says string
@@ -89,7 +89,7 @@ func TestReloadOfFunctionsEndsWhatRestedOnThem(t *testing.T) {
 	}
 	c.Function = functionList{analysis.Function{Signature: "public.fruits()", Tables: []string{"public.fruit"}}}
 	r.read = func() (config, error) { return c, nil }
-	if _, err := r.change(t.Context()); err != nil {
+	if _, err := r.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(); n != 3 {
@@ -121,7 +121,7 @@ func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
 	wanted.Function = functionList{analysis.Function{Signature: "a.f()"}}
 	r := reloading(s, c)
 	r.read = func() (config, error) { return wanted, nil }
-	if _, err := r.change(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := r.reload(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("error %v", err)
 	}
 	if r := s.Report(); r.StalenessSeconds != 1 {

@@ -45,7 +45,8 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	case <-s.Ready(): // also when ctx has ended
 	}
 	reloads := &reloader{sidecar: s, read: read, logger: logger, level: level, inForce: c.config}
-	defer hangups.each(ctx, reloads.reload)()
+	s.OnReload(reloads.reload)
+	defer hangups.each(ctx, reloads.hangUp)()
 	announcing, hush := context.WithCancel(ctx)
 	announced := make(chan struct{})
 	go func() {

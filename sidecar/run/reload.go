@@ -65,6 +65,22 @@ type reloads struct {
 	counts dashboard.Config
 }
 
+// OnReload says how the configuration is read again when the admin address is asked to:
+// read returns the names of the options that changed.
+func (s *Sidecar) OnReload(read func(context.Context) (changed []string, err error)) {
+	s.reload.Store(&read)
+}
+
+// reloadAsked reads the configuration again.
+func (s *Sidecar) reloadAsked(ctx context.Context) (r dashboard.Reloaded, err error) {
+	read := s.reload.Load()
+	if read == nil {
+		return r, fmt.Errorf("%w: this sidecar has no configuration to read again", dashboard.ErrWrongRequest)
+	}
+	changed, err := (*read)(ctx)
+	return dashboard.Reloaded{Changed: append([]string{}, changed...)}, err
+}
+
 // note counts a reload.
 func (r *reloads) note(err error) {
 	r.mu.Lock()

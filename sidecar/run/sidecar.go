@@ -57,7 +57,8 @@ type Sidecar struct {
 	admin    *dashboard.Server // nil: off
 
 	reloads   reloads
-	taken     *transport.Taken // nil: nobody's place was taken
+	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
+	taken     *transport.Taken                                        // nil: nobody's place was taken
 	listening atomic.Bool
 	ready     chan struct{}
 }
@@ -106,7 +107,7 @@ func (s *Sidecar) build() (err error) {
 		s.admin, err = dashboard.New(dashboard.Options{
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
-			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat,
+			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
 			Logger: s.logger.With("part", "dashboard"),
 		})
 		if err != nil {

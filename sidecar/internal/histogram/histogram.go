@@ -72,7 +72,7 @@ func (h *Histogram) Read() Reading {
 func (r Reading) Since(earlier Reading) Reading {
 	d := Reading{Buckets: make([]uint64, len(r.Buckets)), Count: r.Count - earlier.Count, SumSeconds: r.SumSeconds - earlier.SumSeconds}
 	copy(d.Buckets, r.Buckets)
-	for i, n := range earlier.Buckets {
+	for i, n := range earlier.Buckets[:min(len(earlier.Buckets), len(d.Buckets))] {
 		d.Buckets[i] -= n
 	}
 	return d

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// topCommand shows what a running sidecar does, as a screen that changes or, where there is
+// no terminal, as one block of text after the other.
+type topCommand struct {
+	adminFlags
+	Interval time.Duration `default:"1s" placeholder:"DURATION" help:"How long each reading is shown."`
+	Once     bool          `help:"Show one interval, and end."`
+	Sort     string        `default:"time" enum:"time,count" placeholder:"BY" help:"What reasons are sorted by: time of Postgres', or count."`
+	Filter   string        `placeholder:"TEXT" help:"Show the reasons alone whose name has this in it. Default: all."`
+}
+
+// What a terminal is told. The screen is cleared once, and then each line and what is below
+// the last one as they are written, so that nothing flickers.
+const (
+	clearScreen = "\x1b[2J"
+	homeCursor  = "\x1b[H"
+	clearLine   = "\x1b[K\n"
+	clearBelow  = "\x1b[J"
+)
+
+// Run shows until interrupted.
+func (c *topCommand) Run(ctx context.Context, out *output) error {
+	if c.Interval < watchMin {
+		return usage("--interval %s is too short: give at least %s", c.Interval, watchMin)
+	}
+	terminal := isTerminal(out.stdout) && !c.Once
+	if terminal {
+		_, _ = io.WriteString(out.stdout, clearScreen)
+	}
+	before, _, err := c.stats(ctx)
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(c.Interval):
+		}
+		var now dashboard.Stats
+		if now, _, err = c.stats(ctx); err != nil {
+			break
+		}
+		if now.UptimeSeconds < before.UptimeSeconds {
+			before = dashboard.Stats{} // of another process
+		}
+		text := c.screen(&now, &before)
+		if terminal {
+			text = homeCursor + strings.ReplaceAll(text, "\n", clearLine) + clearBelow
+		}
+		if _, err := io.WriteString(out.stdout, text); err != nil || c.Once {
+			return err
+		}
+		before = now
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// isTerminal reports whether a person sees what is written.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// screen is what there is to see of the time between two readings.
+func (c *topCommand) screen(now, before *dashboard.Stats) string {
+	var b bytes.Buffer
+	seconds := max(now.UptimeSeconds-before.UptimeSeconds, 0.001)
+	c.head(&b, now, before, seconds)
+	fmt.Fprintf(&b, "%-22s %10s %12s %12s\n", "ANSWERED", "PER SECOND", "HALF WITHIN", "99 % WITHIN")
+	for _, name := range outcomesShown {
+		r := now.Times.Latency[name].Since(before.Times.Latency[name])
+		half, most := "-", "-"
+		if r.Count > 0 {
+			half, most = duration(r.Quantile(0.5)).String(), duration(r.Quantile(0.99)).String()
+		}
+		fmt.Fprintf(&b, "%-22s %10.1f %12s %12s\n", name, float64(now.Queries[name]-before.Queries[name])/seconds, half, most)
+	}
+	fmt.Fprintf(&b, "\n%-22s %10s\n", "MISSED", "PER SECOND")
+	for _, cause := range slices.Sorted(maps.Keys(now.Misses)) {
+		if n := now.Misses[cause] - before.Misses[cause]; n > 0 {
+			fmt.Fprintf(&b, "%-22s %10.1f\n", cause, float64(n)/seconds)
+		}
+	}
+	fmt.Fprintf(&b, "\n%-22s %10s %12s\n", "PASSED THROUGH", "PER SECOND", "OF A SECOND")
+	for _, r := range c.reasons(now, before) {
+		fmt.Fprintf(&b, "%-22s %10.1f %12s  %s\n", r.name, r.count/seconds, duration(r.spent/seconds), now.BypassAdvice[r.name])
+	}
+	return b.String() + "\n"
+}
+
+// head writes what the page says first.
+func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {
+	state := "ready"
+	if !now.Ready {
+		state = "not ready: " + oneLine(now.NotReadyReason)
+	}
+	hits, misses, all := counted(now, before)
+	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, c.Admin, duration(now.UptimeSeconds).Round(time.Second), state)
+	fmt.Fprintf(b, "%8.0f statements a second: %s hits, %s of what can be cached; %d clients\n",
+		float64(all)/seconds, percent(hits, all), percent(hits, hits+misses), now.Sessions)
+	fmt.Fprintf(b, "%8.2f s of Postgres saved in a second; %.2f s spent on what passed through\n",
+		(now.SavedSeconds-before.SavedSeconds)/seconds, (sum(now.BypassSeconds)-sum(before.BypassSeconds))/seconds)
+	results := now.Verify.Results
+	fmt.Fprintf(b, "%8d stale of %d answers compared with Postgres since the start\n", results["stale"], results["same"]+results["raced"]+results["stale"])
+	fmt.Fprintf(b, "%8s of %s in memory, %d entries; Redis %s\n\n", humanize.IBytes(now.L1.Bytes), humanize.IBytes(now.L1.LimitBytes), now.L1.Items, now.Redis.State)
+}
+
+// reasonShown is why some statements passed through.
+type reasonShown struct {
+	name         string
+	count, spent float64
+}
+
+// reasons are those of the statements between two readings, most first.
+func (c *topCommand) reasons(now, before *dashboard.Stats) (all []reasonShown) {
+	for name, n := range now.Bypasses {
+		r := reasonShown{name, float64(n - before.Bypasses[name]), now.BypassSeconds[name] - before.BypassSeconds[name]}
+		if r.count > 0 && strings.Contains(name, c.Filter) {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b reasonShown) int {
+		byTime, byCount := cmp.Compare(b.spent, a.spent), cmp.Compare(b.count, a.count)
+		if c.Sort == "count" {
+			byTime, byCount = byCount, byTime
+		}
+		return cmp.Or(byTime, byCount, strings.Compare(a.name, b.name))
+	})
+	return all
+}
+
+func sum(values map[string]float64) (total float64) {
+	for _, value := range values {
+		total += value
+	}
+	return total
+}

@@ -1,0 +1,94 @@
+package wire
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
+)
+
+// lateListener hands out a client that it has accepted when it is closed, not before.
+type lateListener struct {
+	net.Listener
+	accepted net.Conn
+	closed   chan struct{}
+	handed   bool
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	if l.handed {
+		return nil, net.ErrClosed
+	}
+	<-l.closed
+	l.handed = true
+	return l.accepted, nil
+}
+
+func (l *lateListener) Close() error {
+	close(l.closed)
+	return l.Listener.Close()
+}
+
+// Who was accepted while another process took over is served by the one that accepted:
+//
+//  1. a client connects, and the kernel hands it to this process;
+//  2. another process says that it accepts now, and this one stops accepting;
+//  3. this one comes to look at the client of 1: to close it would refuse who connected
+//     while somebody listened all the time.
+//
+// Where nobody has taken over, such a client is sent away like all others.
+func TestClientAcceptedLateIsServed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ leaves, served bool }{"taken over": {true, true}, "ended": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bed := newTestbed(t, itemSchema)
+			s := bed.sidecar()
+			config, err := pgx.ParseConfig(s.dsn())
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := testkit.SocketDir(t)
+			other, err := New(Options{
+				Upstream: &config.Config, SocketDir: dir, Port: testPort, Drain: 10 * time.Second,
+				Cache: s.cache, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Passwordless: PasswordlessAny,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, theirs := net.Pipe()
+			other.listeners[0] = &lateListener{Listener: other.listeners[0], accepted: ours, closed: make(chan struct{})}
+			if c.leaves {
+				other.Leave()
+			}
+			ctx, end := context.WithCancel(t.Context())
+			end()
+			ended := make(chan error, 1)
+			go func() { ended <- other.Run(ctx) }()
+
+			client := config.Copy()
+			client.Host, client.TLSConfig, client.Fallbacks = "127.0.0.1", nil, nil
+			client.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil }
+			client.DialFunc = pgconn.DialFunc(func(context.Context, string, string) (net.Conn, error) { return theirs, nil })
+			conn, err := pgx.ConnectConfig(t.Context(), client)
+			if served := err == nil; served != c.served {
+				t.Errorf("served %v, want %v: %v", served, c.served, err)
+			}
+			if err == nil {
+				var one int
+				if err := conn.QueryRow(t.Context(), "SELECT 1").Scan(&one); err != nil {
+					t.Error(err)
+				}
+				conn.Close(context.Background())
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
