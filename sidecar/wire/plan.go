@@ -109,7 +109,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
-	groupReader{plan: &s.plan, statements: &s.statements, now: s.meaning(), inBlock: s.inBlock()}.read(unit)
+	s.plan.readGroup(unit, &s.statements, s.meaning(), s.inBlock())
 }
 
 // readQuery makes the plan that of a Query with this text.
@@ -129,30 +129,22 @@ func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 	}
 }
 
-// groupReader reads the messages of a group into a plan. What they ask for depends on more
-// than their bytes: on the statements that the client has, on what a text means now, nil if
-// that is not known, and on whether the client is in a block.
-type groupReader struct {
-	*plan
-	statements *statements.Set
-	now        *statements.Meaning
-	inBlock    bool
-}
-
-// read makes the plan that of a group, or of a part of one. Nothing else changes.
-func (p groupReader) read(unit []byte) {
-	*p.plan = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: p.statements.Unnamed(), portal: -1}
+// readGroup makes the plan that of a group, or of a part of one. What it asks for depends on
+// more than its bytes: on the statements that the client has, on what a text means now, nil
+// if that is not known, and on whether the client is in a block.
+func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, inBlock bool) {
+	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: known.Unnamed(), portal: -1}
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'P':
-			p.readParse(message, body)
+			p.readParse(message, body, known, now)
 		case 'B':
-			p.readBind(body)
+			p.readBind(body, known)
 		case 'D':
-			p.readDescribe(body)
+			p.readDescribe(body, known)
 		case 'E':
-			p.readExecute(body)
+			p.readExecute(body, inBlock)
 		case 'C':
 			if string(body) != "P\x00" {
 				p.refuse(reasons.NamedPortal)
@@ -171,13 +163,13 @@ func (p groupReader) read(unit []byte) {
 	}
 }
 
-func (p groupReader) readParse(message, body []byte) {
+func (p *plan) readParse(message, body []byte, known *statements.Set, now *statements.Meaning) {
 	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		p.refuse(reasons.UnknownStatement)
 		return
 	}
-	statement, ok := p.statements.Intern(rest)
+	statement, ok := known.Intern(rest)
 	p.keepsSettings = p.keepsSettings || ok && statement.KeepsSettings
 	if len(name) > 0 {
 		p.refuse(reasons.UnknownStatement) // a named one is sent at once, so that SQL can name it too
@@ -189,7 +181,7 @@ func (p groupReader) readParse(message, body []byte) {
 		p.unnamed = nil
 		return
 	}
-	if u := p.unnamed; u != nil && u.Statement == statement && !u.Failed.Load() && u.Means(p.now) && p.statements.ReadsNow(u) {
+	if u := p.unnamed; u != nil && u.Statement == statement && !u.Failed.Load() && u.Means(now) && known.ReadsNow(u) {
 		return
 	}
 	p.unnamed = &statements.Prepared{Statement: statement, Parse: append([]byte(nil), message...)}
@@ -197,25 +189,25 @@ func (p groupReader) readParse(message, body []byte) {
 
 // prepared returns the statement of a name, as the group has left it so far. A
 // named statement counts only when Postgres has acknowledged it.
-func (p groupReader) prepared(name []byte) *statements.Prepared {
+func (p *plan) prepared(name []byte, known *statements.Set) *statements.Prepared {
 	if len(name) == 0 {
 		if u := p.unnamed; u != nil && !u.Failed.Load() {
 			return u
 		}
 		return nil
 	}
-	if named := p.statements.Named(name); named != nil && named.Accepted.Load() {
+	if named := known.Named(name); named != nil && named.Accepted.Load() {
 		p.named = true
 		return named
 	}
 	return nil
 }
 
-func (p groupReader) readBind(body []byte) {
+func (p *plan) readBind(body []byte, known *statements.Set) {
 	p.binds++
 	portal, rest, ok1 := protocol.CutString(body)
 	name, rest, ok2 := protocol.CutString(rest)
-	prepared := p.prepared(name)
+	prepared := p.prepared(name, known)
 	switch {
 	case !ok1 || !ok2 || len(portal) > 0:
 		p.refuse(reasons.NamedPortal)
@@ -230,7 +222,7 @@ func (p groupReader) readBind(body []byte) {
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
 }
 
-func (p groupReader) readDescribe(body []byte) {
+func (p *plan) readDescribe(body []byte, known *statements.Set) {
 	if len(body) < 2 {
 		p.refuse(reasons.UnknownStatement)
 		return
@@ -245,7 +237,7 @@ func (p groupReader) readDescribe(body []byte) {
 	case body[0] == 'P':
 		p.refuse(reasons.NamedPortal)
 	default:
-		prepared := p.prepared(name)
+		prepared := p.prepared(name, known)
 		if prepared == nil || prepared.Statement == nil || p.portal >= 0 {
 			p.refuse(reasons.UnknownStatement)
 		}
@@ -257,7 +249,7 @@ func (p groupReader) readDescribe(body []byte) {
 // the portal may be left suspended, but not for long: the Sync of the group ends
 // it, and another Execute before that is refused. In a transaction it would outlive
 // the Sync.
-func (p groupReader) readExecute(body []byte) {
+func (p *plan) readExecute(body []byte, inBlock bool) {
 	p.executions++
 	portal, rest, ok := protocol.CutString(body)
 	switch {
@@ -267,7 +259,7 @@ func (p groupReader) readExecute(body []byte) {
 		p.refuse(reasons.Malformed)
 	case p.portal < 0:
 		p.refuse(reasons.PortalReused)
-	case p.inBlock && binary.BigEndian.Uint32(rest) != 0:
+	case inBlock && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)
 	default:
 		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)

@@ -101,7 +101,7 @@ func TestGroupIsPlanned(t *testing.T) {
 			t.Parallel()
 			known, now := knownStatements(t)
 			var p plan
-			groupReader{&p, known, now, c.inBlock}.read(c.group)
+			p.readGroup(c.group, known, now, c.inBlock)
 			if p.reason != c.reason || p.executions != c.executions || len(p.wants) != len(c.forms) {
 				t.Fatalf("the plan is refused for %q, executes %d and wants %+v", p.reason, p.executions, p.wants)
 			}
@@ -131,14 +131,14 @@ func TestParsedAgainIsTheSameStatement(t *testing.T) {
 		"its meaning is not told": {"SELECT 1", nil, false},
 	} {
 		var p plan
-		groupReader{&p, known, c.now, false}.read(join(msgParse("", c.sql), msgBind(""), msgExecute("", 0), msgSync))
+		p.readGroup(join(msgParse("", c.sql), msgBind(""), msgExecute("", 0), msgSync), known, c.now, false)
 		if same := p.unnamed == before; same != c.same || p.wants[0].prepared != p.unnamed || !p.parsed || !p.wants[0].parsed {
 			t.Errorf("%s: it is the statement of before: %v; the plan is %+v", name, same, p)
 		}
 	}
 	before.Failed.Store(true)
 	var p plan
-	if (groupReader{&p, known, now, false}).read(join(msgBind(""), msgExecute("", 0), msgSync)); p.reason != reasons.UnknownStatement {
+	if p.readGroup(join(msgBind(""), msgExecute("", 0), msgSync), known, now, false); p.reason != reasons.UnknownStatement {
 		t.Errorf("a statement that Postgres has refused is planned: %q", p.reason)
 	}
 }
@@ -161,7 +161,7 @@ func TestPlanKnowsWhatItsStatementsAre(t *testing.T) {
 	} {
 		known, now := knownStatements(t)
 		var p plan
-		if (groupReader{&p, known, now, false}).read(c.group); p.controls != c.controls || p.named != c.named || p.keepsSettings != c.keepsSettings {
+		if p.readGroup(c.group, known, now, false); p.controls != c.controls || p.named != c.named || p.keepsSettings != c.keepsSettings {
 			t.Errorf("%s: controls %v, named %v, keeps settings %v", name, p.controls, p.named, p.keepsSettings)
 		}
 	}
