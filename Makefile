@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := $(if $(VERSION),-ldflags '-X main.version=$(VERSION)')
 
 # How long the demo runs.
-DURATION ?= 30s
+DURATION ?= 60s
 # How many reads soak checks, and the seed of its faults.
 READS ?= 1000000
 SEED ?= 1
@@ -80,7 +80,7 @@ build: go page ## Build bin/freshet and bin/loadtest
 	go build -o bin/loadtest ./loadtest
 
 .PHONY: demo
-demo: ## Install what is missing, build, and show Freshet at work (DURATION=30s)
+demo: ## Install what is missing, build, and show Freshet at work (DURATION=60s)
 	@.ci/install-packages servers
 	@if type -P npm >/dev/null; then $(MAKE) --no-print-directory page; fi
 	go build -o bin/demo ./loadtest/demo

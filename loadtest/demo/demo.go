@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -60,6 +61,7 @@ type demo struct {
 	postgres *servers.Postgres
 	redis    *servers.Redis
 	data     shop.DataSet
+	pages    []net.Listener // one for each sidecar
 	sidecars []*run.Sidecar
 }
 
@@ -80,6 +82,9 @@ func runDemo(ctx context.Context, o demoOptions) error {
 }
 
 func (d *demo) run(ctx context.Context) error {
+	if err := d.choosePages(); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) (detail string, err error)
@@ -112,6 +117,22 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	return judge(report)
+}
+
+// choosePages listens where the sidecars' pages will be, and says so before anything else:
+// whoever opens one now sees the story from its beginning.
+func (d *demo) choosePages() error {
+	d.print("Watch each sidecar:\n")
+	for _, name := range demoNames {
+		page, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return fmt.Errorf("run demo: %w", err)
+		}
+		d.pages = append(d.pages, page)
+		d.print("  %s  http://%s/\n", name, page.Addr())
+	}
+	d.print("\n")
+	return nil
 }
 
 // step does one thing and says so.
@@ -195,14 +216,15 @@ func (d *demo) makeSidecars(context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("run demo: %w", err)
 	}
-	for _, name := range demoNames {
+	for i, name := range demoNames {
 		s, err := run.New(run.Options{
 			Version:     "demo",
 			Upstream:    run.Database{Config: upstream},
 			SocketDir:   filepath.Join(d.postgres.SocketDir(), name),
 			Port:        demoPort,
 			RedisURL:    d.redis.URL(),
-			Admin:       "127.0.0.1:0",
+			Admin:       d.pages[i].Addr().String(),
+			Listeners:   map[string]net.Listener{run.AdminListener: d.pages[i]},
 			MemoryBytes: 64 << 20,
 			EntryMax:    1 << 20,
 			Staleness:   demoStaleness,
@@ -239,6 +261,8 @@ func (d *demo) visit(ctx context.Context) (shop.Report, error) {
 	defer shut()
 	ended := make(chan error, 1)
 	go func() { ended <- workload.Run(open) }()
+	told := make(chan error, 1)
+	go func() { told <- d.tell(open, workload) }()
 
 	screen := view.New(d.options.Out, os.Getenv)
 	defer screen.Close()
@@ -260,7 +284,8 @@ func (d *demo) visit(ctx context.Context) (shop.Report, error) {
 			if report.Elapsed > 0 {
 				screen.Sum(d.frame(report))
 			}
-			return report, err
+			shut()
+			return report, errors.Join(err, <-told)
 		}
 	}
 }
@@ -273,6 +298,7 @@ func (d *demo) shopOptions() shop.Options {
 		Seed:        demoSeed,
 		Bound:       demoStaleness,
 		Duration:    d.options.Duration,
+		OnStampede:  d.stampeded,
 		// More processors serve more readers, up to what the connections allow.
 		Readers:        demoReadersEach * min(runtime.NumCPU(), demoProcessorsMax),
 		ReadsPerSecond: demoReadsEach * min(runtime.NumCPU(), demoProcessorsMax),
@@ -291,10 +317,7 @@ func (d *demo) invite() {
 		c := s.ClientConfig()
 		d.print("  %s  psql -h %s -p %d -U %s -d %s\n", demoNames[i], c.Host, c.Port, shop.Visitor, demoDatabase)
 	}
-	d.print("     =>  SELECT name, price_cents, version FROM products WHERE id = 42;\nWatch each sidecar:\n")
-	for i, s := range d.sidecars {
-		d.print("  %s  http://%s/\n", demoNames[i], s.AdminAddress())
-	}
+	d.print("     =>  SELECT name, price_cents, version FROM products WHERE id = 42;\n")
 	d.print("\nReaders, writers, sidecars, Redis and Postgres share this machine's %d processors, under a fixed load of\n"+
 		"%d reads/s. Times are what readers saw, from the call to the last row: the driver and the wait for a\n"+
 		"processor included.\n\n", runtime.NumCPU(), d.shopOptions().ReadsPerSecond)
@@ -349,6 +372,9 @@ func judge(r shop.Report) error {
 // closeServers removes the servers with all their files.
 func (d *demo) closeServers() error {
 	var err error
+	for _, page := range d.pages {
+		_ = page.Close() // a sidecar has closed it, unless none was made
+	}
 	if d.redis != nil {
 		err = d.redis.Close()
 	}

@@ -28,7 +28,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the program at once, the first one closes the shop.
 	context.AfterFunc(ctx, stop)
-	duration := flag.Duration("duration", 30*time.Second, "how long the shop is open")
+	duration := flag.Duration("duration", time.Minute, "how long the shop is open")
 	flag.Parse()
 	err := runDemo(ctx, demoOptions{Duration: *duration, Out: os.Stdout})
 	if err == nil {

@@ -74,8 +74,10 @@ type History struct {
 	// End is in seconds since 1970.
 	End float64 `json:"end"`
 	// Series has a column for each line. Outcomes, "by_nature" (what was passed through
-	// and could never be cached), "upstream", "changes", "evictions" and "verified" are
-	// per second; "follower_age" is in seconds and the highest of its interval. Null is
+	// and could never be cached), "upstream", "changes", "evictions", "verified"
+	// and "saved" (seconds of Postgres') are per second; "follower_age", and what
+	// statements took ("latency_hit_l1_p99", "overhead_p50"), are in seconds and the
+	// highest of the interval. Null is
 	// unknown, or an interval in which nobody looked.
 	Series map[string][]value `json:"series"`
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
 // outcomeNames are the outcomes in the order in which they are shown.
@@ -50,6 +52,10 @@ func makeSeries() []series {
 	perSecond("changes", func(s *Stats) uint64 { return s.InvalidationEvents })
 	perSecond("evictions", func(s *Stats) uint64 { return s.L1.Evictions })
 	perSecond("verified", func(s *Stats) uint64 { return s.Verify.Results["same"] + s.Verify.Results["stale"] })
+	all = append(all, series{"saved", mean, func(before, after *Stats, elapsed float64) float64 {
+		return max(0, after.SavedSeconds-before.SavedSeconds) / elapsed
+	}})
+	all = append(all, latencies()...)
 	level("follower_age", highest, func(s *Stats) float64 {
 		if s.FollowerAgeSeconds == nil {
 			return unknown()
@@ -58,6 +64,30 @@ func makeSeries() []series {
 	})
 	level("memory", highest, func(s *Stats) float64 { return float64(s.L1.Bytes) })
 	level("sessions", highest, func(s *Stats) float64 { return float64(s.Sessions) })
+	return all
+}
+
+// latencies are the lines of what statements took: of half of them, and of 99 in 100, in
+// seconds.
+func latencies() (all []series) {
+	quantiles := func(name string, read func(*Stats) histogram.Reading) {
+		for _, q := range []struct {
+			suffix string
+			share  float64
+		}{{"_p50", .5}, {"_p99", .99}} {
+			all = append(all, series{name + q.suffix, highest, func(before, after *Stats, _ float64) float64 {
+				now, earlier := read(after), read(before)
+				if now.Count <= earlier.Count {
+					return unknown()
+				}
+				return now.Since(earlier).Quantile(q.share)
+			}})
+		}
+	}
+	for _, outcome := range []string{"hit_l1", "hit_l2", "miss", "bypass"} {
+		quantiles("latency_"+outcome, func(s *Stats) histogram.Reading { return s.Times.Latency[outcome] })
+	}
+	quantiles("overhead", func(s *Stats) histogram.Reading { return s.Times.Overhead["relay"] })
 	return all
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
 // warm is a reading of a sidecar that has much to do, seconds after its start.
@@ -22,6 +23,15 @@ func warm(seconds uint64) Stats {
 		BypassAdvice: map[string]string{
 			"volatile": "Declare the function with --function if it only reads.", "unwatched_table": "Watch the table: freshet install --watch shop.audit.",
 			"row_limit": "Fetch the whole result.", "not_select": "Only SELECT can be answered from the cache.",
+		},
+		BypassSeconds: map[string]float64{"volatile": float64(n) * .03, "unwatched_table": float64(n) * .2, "row_limit": float64(n) * .001, "not_select": float64(n) * .02},
+		Misses:        map[string]uint64{"cold": n * 9, "invalidated": n * 25, "evicted": n * 2, "expired": n * 4},
+		SavedSeconds:  float64(n) * 1.9,
+		Times: Times{
+			Latency: map[string]histogram.Reading{
+				"hit_l1": spread(n*900, 1), "hit_l2": spread(n*60, 4), "miss": spread(n*40, 6), "bypass": spread(n*55, 7),
+			},
+			Overhead: map[string]histogram.Reading{"relay": spread(n*95, 2)},
 		},
 		Sessions:         24,
 		Counts:           count.Counts{UpstreamQueries: n * 95, SessionsTotal: 31, TransactionsHeld: n * 20, TransactionsOpened: n * 4},
@@ -37,6 +47,13 @@ func warm(seconds uint64) Stats {
 		}},
 		Leases: Leases{Won: 800, Waited: 61, Vain: 2},
 	}
+}
+
+// spread is a reading of n durations about one bucket.
+func spread(n uint64, bucket int) histogram.Reading {
+	r := histogram.Reading{Buckets: make([]uint64, len(histogram.Bounds)+1), Count: n}
+	r.Buckets[bucket], r.Buckets[bucket+1], r.Buckets[bucket+3] = n-n/5-n/50, n/5, n/50
+	return r
 }
 
 func tablesNamed(n int) []Table {

@@ -33,6 +33,9 @@ type Options struct {
 	// StampedeEvery (5 s by default).
 	Crowd         int
 	StampedeEvery time.Duration
+	// OnStampede, unless nil, is called after each crowd was answered, with how many
+	// asked and how many statements reached PostgreSQL.
+	OnStampede func(asked, reached int)
 	// Duration is how long Run is expected to last. It only sets the pace at which
 	// the probe uses up the archived products, which are read once each: 30 s by
 	// default.

@@ -74,4 +74,7 @@ func (w *Workload) stampede(ctx context.Context, clerk *client, crowd []*client)
 	w.stampedes.Add(1)
 	w.crowdAsked.Add(uint64(len(crowd)))
 	w.crowdReached.Add(uint64(after - before))
+	if w.options.OnStampede != nil {
+		w.options.OnStampede(len(crowd), int(after-before))
+	}
 }

@@ -55,7 +55,7 @@ export class Chart {
     const length = columns[0].length;
     const step = history.interval_seconds;
     const times = Array.from({ length }, (_, i) => history.end - (length - 1 - i) * step);
-    const from = history.end - (history.length_max - 1) * step;
+    const from = history.end - span(length, history.length_max) * step;
     this.model = { columns, times, from, to: history.end, step, bound: this.spec.bound?.(state), markers: state.markers.filter((m) => m.at >= from && m.at <= history.end + step) };
     this.model.roofs = this.spec.stacked ? stacked(columns) : columns;
     this.paint();
@@ -144,6 +144,13 @@ export class Chart {
     const now = this.spec.lines.map((line, k) => `${line.name} ${columns[k].at(-1) === null ? "unknown" : this.spec.format(columns[k].at(-1) ?? 0)}`);
     return `${this.spec.label}. Now: ${now.join(", ")}. Arrow keys read single moments.`;
   }
+}
+
+// span returns how many intervals are shown: of a young history a part, so that it does not
+// stand in a corner.
+function span(length, most) {
+  for (const part of [1 / 7.5, 1 / 3]) if (length <= most * part) return Math.round(most * part) - 1;
+  return most - 1;
 }
 
 function stacked(columns) {

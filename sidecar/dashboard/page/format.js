@@ -36,6 +36,14 @@ export function spoken(seconds) {
   return duration(seconds).join(" ");
 }
 
+// seconds returns short times too, for axes and readings.
+export function seconds(n) {
+  if (n === 0) return "0";
+  if (n < 0.9995e-3) return `${Number((n * 1e6).toPrecision(2))} µs`;
+  if (n < 0.9995) return `${Number((n * 1e3).toPrecision(2))} ms`;
+  return `${Number(n.toPrecision(2))} s`;
+}
+
 export function bytes(n) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;

@@ -4,9 +4,10 @@ import { drawWith } from "./chart.js";
 import { $, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { count, perSecond, spoken } from "./format.js";
-import { over } from "./outcomes.js";
+import { over, sum } from "./outcomes.js";
 import { showActions } from "./panels/actions.js";
 import { showBypasses } from "./panels/bypasses.js";
+import { showLatency } from "./panels/latency.js";
 import { showMemory } from "./panels/memory.js";
 import { showRedis } from "./panels/redis.js";
 import { showTables } from "./panels/tables.js";
@@ -39,10 +40,17 @@ function summary(state, ratio) {
   const lately = over(state.history, 300);
   if (!lately.reads) return "No read in the last 5 minutes.";
   const seconds = Math.min(300, Math.max(1, state.history.series.hit_l1.length * state.history.interval_seconds));
-  const parts = [`${ratio} of reads from the cache`, `${perSecond(lately.hits / seconds)} queries/s kept from Postgres`];
+  const parts = [`${ratio} of reads from the cache`, saved(state, seconds) ?? `${perSecond(lately.hits / seconds)} queries/s kept from Postgres`];
   const { same = 0, stale = 0 } = state.stats.verify.results;
   if (same + stale) parts.push(`${stale} stale of ${count(same + stale)} verified`);
   return parts.join(", ") + ".";
+}
+
+// saved says what hits have spared Postgres lately, null if that is next to nothing.
+function saved({ history }, seconds) {
+  const total = sum(history.series.saved.slice(-Math.round(seconds / history.interval_seconds)).map((v) => v ?? 0)) * history.interval_seconds;
+  const perMinute = (total / seconds) * 60;
+  return perMinute > 0.001 ? `${spoken(perMinute)} of Postgres' time saved per minute` : null;
 }
 
 function show(state) {
@@ -53,6 +61,7 @@ function show(state) {
   }
   const ratio = showTiles(state);
   showTraffic(state);
+  showLatency(state);
   showBypasses(state);
   showMemory(state);
   showVerification(state);

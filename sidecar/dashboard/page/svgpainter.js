@@ -41,7 +41,7 @@ export class SVGPainter {
     }
     for (const [share, anchor] of [[0, "start"], [0.5, "middle"], [1, "end"]]) {
       const time = new Date((model.from + share * (model.to - model.from)) * 1000);
-      const text = time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      const text = time.toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: model.to - model.from < 600 ? "2-digit" : undefined });
       draw(svg, "text", { x: left + share * width, y: top + height + 18, "text-anchor": anchor, class: "axis" }, text);
     }
     for (const k of [...spec.lines.keys()].reverse()) {
@@ -61,7 +61,7 @@ export class SVGPainter {
       draw(svg, "path", { d: line, class: "edge" });
     } else {
       if (spec.filled) draw(svg, "path", { d: `M${start}L${points.join("L")}L${end}Z`, class: `area ${spec.lines[k].color}` });
-      draw(svg, "path", { d: line, class: `line ${spec.lines[k].color}` });
+      draw(svg, "path", { d: line, class: `line ${spec.lines[k].color}${spec.lines[k].dash ? " dashed" : ""}` });
     }
   }
 }

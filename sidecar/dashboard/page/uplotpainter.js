@@ -50,7 +50,7 @@ class UPlotPainter {
         y: spec.log ? { distr: 3, range: () => [spec.low, spec.high] } : { range: () => [0, topOf(this.model, spec)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 70, values: (_, times) => times.map(clock(times)) },
+        { ...axis, grid: { show: false }, size: 26, space: 84, values: (_, times) => times.map(clock(times)) },
         { ...axis, size: 54, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
       ],
       series: [{}, ...[...spec.lines].reverse().map((line) => this.line(line))],
@@ -61,7 +61,7 @@ class UPlotPainter {
   line(line) {
     const { spec } = this;
     if (spec.stacked) return { stroke: color("card"), width: 1, fill: color(line.key), points: { show: false } };
-    return { stroke: color(line.color), width: 1.75, dash: line.dash, fill: spec.filled ? color(line.color) + "20" : undefined, points: { show: false } };
+    return { stroke: color(line.color), width: line.dash ? 1.25 : 1.75, dash: line.dash, fill: spec.filled ? color(line.color) + "20" : undefined, points: { show: false } };
   }
 
   bound(plot) {
@@ -83,5 +83,5 @@ class UPlotPainter {
 // clock spells times as exactly as their distance wants.
 function clock(times) {
   const exact = times.length > 1 && times[1] - times[0] < 60;
-  return (time) => new Date(time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: exact ? "2-digit" : undefined });
+  return (time) => new Date(time * 1000).toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: exact ? "2-digit" : undefined });
 }
