@@ -21,6 +21,8 @@ type Cache struct {
 	entryMax int
 	counters counters
 	onRead   func(context.Context, Read) // nil: nobody wants to know
+	// onChanged is CacheOptions.OnChanged.
+	onChanged func(name string)
 	// db is what functions are wrapped by, of which Open makes more.
 	db *DB
 	// functions are those that were wrapped.
@@ -54,6 +56,10 @@ type CacheOptions struct {
 	LoadMax time.Duration
 	// OnRead is Options.OnRead.
 	OnRead func(context.Context, Read)
+	// OnChanged is told, at a hit, the name of a function of which a caller has changed
+	// the value that all share. Each value is digested for it when it is kept and at each
+	// hit: it is for tests. nil: nobody looks.
+	OnChanged func(name string)
 }
 
 // New returns an empty cache. Run must be running for entries to reach the
@@ -72,7 +78,7 @@ func New(o CacheOptions) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), onRead: o.OnRead, sharing: o.Remote != nil}
+	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), onRead: o.OnRead, onChanged: o.OnChanged, sharing: o.Remote != nil}
 	c.db = bare(c)
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }

@@ -98,6 +98,7 @@ func (m *many[K, V]) take(k K, e *engine.Entry, p *typed[K, V], by Outcome) erro
 	if !p.found {
 		return nil
 	}
+	m.verify(p)
 	return m.put(k, p.value)
 }
 

@@ -37,6 +37,8 @@ type typed[K comparable, V any] struct {
 	value V
 	found bool
 	size  int
+	// fingerprint is that of the value when it was kept, where changes are watched for.
+	fingerprint uint64
 	// asked counts the hits, for functions that are kept warm.
 	asked atomic.Uint64
 }

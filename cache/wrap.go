@@ -209,6 +209,7 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 	if w.warmer != nil {
 		w.warmer.hit(k, e, p)
 	}
+	w.verify(p)
 	v, err := w.handed(p.answer())
 	if w.cache.onRead != nil {
 		w.observeHit(ctx, now, e, err)
@@ -358,6 +359,7 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Sess
 	if l := readerOf(ctx).load; l != nil {
 		l.notesTicket(e.Ticket)
 	}
+	w.verify(p)
 	v, err := p.answer()
 	return result[V]{value: v, err: err, course: kept(by, e)}
 }

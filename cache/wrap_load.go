@@ -240,6 +240,7 @@ func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
 		clip(value)
 	}
 	const fixed = int(unsafe.Sizeof(typed[struct{}, struct{}]{}))
+	w.guard(p)
 	p.size = fixed + memoryOf(reflect.ValueOf(&p.key).Elem(), w.cache.entryMax) + memoryOf(value, w.cache.entryMax)
 	return p
 }

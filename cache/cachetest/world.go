@@ -42,7 +42,8 @@ var ErrLost = errors.New("the follower of the world is cut off")
 // incarnation is the one that a world lives in.
 const incarnation = "cachetest"
 
-// New returns a world that has been looked at. Of o the sizes, the TTL, the staleness, the
+// New returns a world that has been looked at. The test fails at a hit of a value that a
+// caller has changed since it was kept, however deep in it. Of o the sizes, the TTL, the staleness, the
 // second tier, the logger and OnRead count.
 func New(t testing.TB, o cache.Options) *World {
 	t.Helper()
@@ -59,6 +60,9 @@ func New(t testing.TB, o cache.Options) *World {
 		},
 		Resolve: func(d cache.Dependency, _ fence.Label) cache.Resolution { return cache.Resolution{Tags: tags(d)} },
 		Logger:  o.Logger, LoadMax: o.LoadMax, OnRead: o.OnRead,
+		OnChanged: func(name string) {
+			t.Errorf("a caller has changed a value of %s, which all share: copy it first, or set Policy.Clone", name)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package cachetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -74,6 +75,80 @@ func TestTimePasses(t *testing.T) {
 	p.want(t, 2, 3)
 	p.want(t, 2, 4) // nothing is proven: each read loads
 	p.Lose(false)
+}
+
+// complaints are a test that hears of failures and goes on.
+type complaints struct {
+	testing.TB
+	said []string
+}
+
+func (c *complaints) Errorf(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
+
+// basket is a value that has parts.
+type basket struct {
+	Items []*item
+	ByTag map[string][]int
+	at    time.Time
+	ratio float64
+	self  *basket
+}
+
+type item struct{ Count int }
+
+func newBasket() *basket {
+	return &basket{Items: []*item{{1}, {2}}, ByTag: map[string][]int{"a": {1}, "b": {2}}, at: time.Now(), ratio: 0.5}
+}
+
+// Who changes a value that all share is found, whatever he changes.
+func TestChangedValuesAreFound(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*basket){
+		"nothing":     func(*basket) {},
+		"an element":  func(b *basket) { b.Items[1].Count = 7 },
+		"a pointer":   func(b *basket) { b.Items[0] = nil },
+		"a map":       func(b *basket) { b.ByTag["c"] = nil },
+		"in a map":    func(b *basket) { b.ByTag["a"][0] = 2 },
+		"a time":      func(b *basket) { b.at = b.at.Add(time.Hour) },
+		"a number":    func(b *basket) { b.ratio = 0.25 },
+		"the slice":   func(b *basket) { b.Items = b.Items[:1] },
+		"beyond":      func(b *basket) { b.self, b.ratio = nil, 7 },
+		"and a clone": func(b *basket) { *b = basket{} },
+	} {
+		heard := &complaints{TB: t}
+		p := cache.Policy[int, *basket]{DependsOn: func(id int, _ *basket) []cache.Dependency {
+			return []cache.Dependency{cache.Row("shop.baskets", "id", id)}
+		}}
+		if name == "and a clone" {
+			p.Clone = func(*basket) *basket { return newBasket() }
+		}
+		baskets := cache.NewRepository(cachetest.New(heard, cache.Options{Staleness: time.Hour}).DB(), "basket", func(context.Context, int) (*basket, error) {
+			b := newBasket()
+			if name == "beyond" {
+				b.self = b // it has no end, and is not watched
+			}
+			return b, nil
+		}, p)
+		got, err := baskets.Get(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(got)
+		for _, read := range []func() error{
+			func() error { _, err := baskets.Get(t.Context(), 1); return err },
+			func() error { _, err := baskets.GetMany(t.Context(), []int{1}); return err },
+		} {
+			heard.said = nil
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+			if found, want := len(heard.said) > 0, name != "nothing" && name != "and a clone" && name != "beyond"; found != want {
+				t.Errorf("%s: heard %q", name, heard.said)
+			}
+		}
+	}
 }
 
 // stand is a database of one answer.
