@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/cache/redis"
 )
 
 // What is read from Postgres each time, and why, stands in the log.
@@ -40,6 +41,66 @@ func ExampleRead() {
 	}
 	name := "tea"
 	if err := db.QueryRow(ctx, "SELECT name FROM products WHERE id = $1", 1).Scan(&name); err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(name)
+}
+
+// What no table holds has a tag of its own, which whoever changes it moves.
+func ExampleTag() {
+	ctx := context.Background()
+	db, done := open(ctx)
+	defer done()
+	<-db.Ready()
+	cents := 110 // somewhere else
+
+	rate := cache.Wrap(db, "rate", func(context.Context, string) (int, error) { return cents, nil },
+		cache.Policy[string, int]{DependsOn: func(string, int) []cache.Dependency {
+			return []cache.Dependency{cache.Tag("rates")}
+		}})
+
+	before, err := rate(ctx, "EUR")
+	if err != nil {
+		log.Panic(err)
+	}
+	cents = 120
+	if err := cache.Invalidate(ctx, db, "rates"); err != nil { // or SELECT freshet.touch('rates')
+		log.Panic(err)
+	}
+	after, err := rate(ctx, "EUR")
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(before, after)
+}
+
+// Processes share what they have loaded by way of Redis.
+func ExampleOptions() {
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Panic(err)
+	}
+	defer pool.Close()
+
+	store, err := redis.New(ctx, redis.Options{URL: os.Getenv("REDIS_URL"), Logger: slog.Default()})
+	if err != nil {
+		log.Panic(err)
+	}
+	defer store.Close()
+	db, err := cache.Open(ctx, pool, cache.Options{
+		Watch:    []string{"public.*"},
+		Remote:   store,
+		Compress: true,
+		Memory:   256 << 20,
+	})
+	if err != nil {
+		log.Panic(err)
+	}
+	defer db.Close()
+
+	var name string
+	if err := db.QueryRow(ctx, "SELECT name FROM products WHERE id = $1", 2).Scan(&name); err != nil {
 		log.Panic(err)
 	}
 	fmt.Println(name)

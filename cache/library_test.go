@@ -31,6 +31,7 @@ func TestLibraryProgramsRun(t *testing.T) {
 	server := servers.SharedPostgres(t)
 	dsn := server.DSN(server.CreateDatabase(t))
 	t.Setenv("DATABASE_URL", dsn)
+	t.Setenv("REDIS_URL", servers.SharedRedis(t).URL())
 	pool, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +51,8 @@ func TestLibraryProgramsRun(t *testing.T) {
 		{ExampleOpenSQL, "cup\n"},
 		{ExampleRepository_GetMany, "2 found\n"},
 		{ExampleRead, "level=WARN msg=\"not from the cache\" read.outcome=not_kept read.sql=\"SELECT 1 FROM products WHERE id = 1 AND now() > '2020-01-01'\" read.reason=clock\ntea\n"},
+		{ExampleTag, "110 120\n"},
+		{ExampleOptions, "cup\n"},
 		{ExampleStaleError, "tea\n"},
 		{ExampleWrap_library, "tea costs 14\ntea costs 14\ntea costs 15\n"},
 	} {
@@ -127,6 +130,34 @@ func TestExamplesLinkNoHarness(t *testing.T) {
 		}
 		if bytes.Contains(text, []byte("loadtest")) {
 			t.Errorf("%s links the harness", name)
+		}
+	}
+}
+
+// What a reader of the document meets has an example that runs.
+func TestConceptsHaveExamples(t *testing.T) {
+	t.Parallel()
+	var all string
+	for _, name := range append(examples, "example_test.go") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+	}
+	for _, concept := range []string{
+		"Open", "Options", "OpenSQL", "DB_Explain", "Read", "WithLevel", "WithToken",
+		"Wrap", "Repository_GetMany", "StaleError", "Tag", "New", // cacheotel's
+	} {
+		if !strings.Contains(all, "func Example"+concept+"() {") {
+			t.Errorf("%s has no example", concept)
+		}
+	}
+	for _, used := range []string{
+		"cache.WithSession(", "cache.WithStaleness(", "cache.Row(", "cache.Invalidate(", "cache.NewRepository(", "db.Token(", "db.Ready(", "cacheotel.New(", "redis.New(",
+	} {
+		if !strings.Contains(all, used) {
+			t.Errorf("no example uses %s", used)
 		}
 	}
 }
