@@ -41,12 +41,12 @@ type reading struct {
 	processor   time.Duration
 	allocations float64
 	// Of the sidecar, in the turn.
-	looksPerThousand, looksPerSecond, hitRatio float64
+	looksPerThousand, looksPerSecond, hitRatio, waitsPerThousand float64
 }
 
 // BenchmarkNotHitting says what statements cost that are not answered from the cache:
 // Postgres itself, relayed statements, misses without Redis and with it, and hits, and
-// a mix of reads with writes of the same rows, take turns in each round. The numbers
+// two mixes of reads with writes of the same rows, take turns in each round. The numbers
 // are medians of the rounds; b.N is the number of rounds. Its last lines are the
 // tables of docs/benchmarks.md.
 func BenchmarkNotHitting(b *testing.B) {
@@ -67,7 +67,8 @@ func BenchmarkNotHitting(b *testing.B) {
 		return file
 	}
 	miss, relayed, hit := script("miss", missScript), script("relayed", relayedScript), script("hit", cachedScript)
-	mixed := []string{script("read", hotReadScript) + "@90", script("set", hotSetScript) + "@10"}
+	hotRead, hotSet := script("read", hotReadScript), script("set", hotSetScript)
+	mixed, seldom := []string{hotRead + "@90", hotSet + "@10"}, []string{hotRead + "@99", hotSet + "@1"}
 	through, sharing := place{alone.dir, testPort}, place{shared.dir, testPort}
 	turns := []contender{
 		{"direct", direct, nil, []string{miss}},
@@ -77,16 +78,18 @@ func BenchmarkNotHitting(b *testing.B) {
 		{"hit", through, alone, []string{hit}},
 		{"mixed, direct", direct, nil, mixed},
 		{"mixed", through, alone, mixed},
+		{"1 % writes, direct", direct, nil, seldom},
+		{"1 % writes", through, alone, seldom},
 	}
 	var ratios, costs strings.Builder
 	for _, mode := range []string{"simple", "extended", "prepared"} {
 		for _, clients := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("%s/%d", mode, clients), func(b *testing.B) {
 				taken := bed.takeTurns(b, mode, clients, turns)
-				fmt.Fprintf(&ratios, "| %s, %d | %.2f | %.2f | %.2f | %.2f | %.2f | %s | %s | %.2f |\n", mode, clients,
+				fmt.Fprintf(&ratios, "| %s, %d | %.2f | %.2f | %.2f | %.2f | %.2f | %s | %s | %.2f | %.2f |\n", mode, clients,
 					taken["relayed"].tps/taken["direct"].tps, taken["miss"].tps/taken["relayed"].tps,
 					taken["miss, Redis"].tps/taken["relayed"].tps, taken["miss"].tps/taken["direct"].tps, taken["hit"].tps/taken["direct"].tps,
-					breakEven(taken, "miss"), breakEven(taken, "relayed"), taken["mixed"].tps/taken["mixed, direct"].tps)
+					breakEven(taken, "miss"), breakEven(taken, "relayed"), taken["mixed"].tps/taken["mixed, direct"].tps, taken["1 % writes"].tps/taken["1 % writes, direct"].tps)
 				for _, t := range turns {
 					if t.side != nil {
 						costs.WriteString(taken[t.name].row(fmt.Sprintf("%s, %d: %s", mode, clients, t.name)))
@@ -100,8 +103,8 @@ func BenchmarkNotHitting(b *testing.B) {
 			})
 		}
 	}
-	fmt.Printf("\n| protocol, clients | relayed / direct | miss / relayed | miss with Redis / relayed | miss / direct | hit / direct | break-even | of the relay | mixed / direct |\n|---|---|---|---|---|---|---|---|---|\n%s"+
-		"\n| protocol, clients: what | processor µs | allocations | looks per 1 000 | looks per second | answered here |\n|---|---|---|---|---|---|\n%s\n", ratios.String(), costs.String())
+	fmt.Printf("\n| protocol, clients | relayed / direct | miss / relayed | miss with Redis / relayed | miss / direct | hit / direct | break-even | of the relay | mixed / direct | 1 %% writes / direct |\n|---|---|---|---|---|---|---|---|---|---|\n%s"+
+		"\n| protocol, clients: what | processor µs | allocations | looks per 1 000 | looks per second | answered here | wait for a look, per 1 000 |\n|---|---|---|---|---|---|---|\n%s\n", ratios.String(), costs.String())
 }
 
 // takeTurns runs all turns once for each round, and returns the median of each.
@@ -127,6 +130,7 @@ func (b *testbed) takeTurns(bench *testing.B, mode string, clients int, turns []
 			looksPerThousand: median(all, func(r reading) float64 { return r.looksPerThousand }),
 			looksPerSecond:   median(all, func(r reading) float64 { return r.looksPerSecond }),
 			hitRatio:         median(all, func(r reading) float64 { return r.hitRatio }),
+			waitsPerThousand: median(all, func(r reading) float64 { return r.waitsPerThousand }),
 		}
 	}
 	return medians
@@ -163,13 +167,14 @@ func (b *testbed) take(t contender, args []string) reading {
 		looksPerThousand: 1000 * looks / statements,
 		looksPerSecond:   looks / took,
 		hitRatio:         answered / statements,
+		waitsPerThousand: 1000 * float64(after.waits-before.waits) / statements,
 	}
 }
 
 // row is a line of the table of costs.
 func (r reading) row(name string) string {
-	return fmt.Sprintf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f %% |\n", name,
-		float64(r.processor)/float64(time.Microsecond), r.allocations, r.looksPerThousand, r.looksPerSecond, 100*r.hitRatio)
+	return fmt.Sprintf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f |\n", name,
+		float64(r.processor)/float64(time.Microsecond), r.allocations, r.looksPerThousand, r.looksPerSecond, 100*r.hitRatio, r.waitsPerThousand)
 }
 
 // breakEven is the ratio of hits above which a cache is faster than Postgres alone, if
@@ -184,9 +189,9 @@ func breakEven(taken map[string]reading, way string) string {
 
 // meter is what is counted of a sidecar and of the process.
 type meter struct {
-	at                           time.Time
-	processor                    time.Duration
-	allocations, looks, answered uint64
+	at                                  time.Time
+	processor                           time.Duration
+	allocations, looks, answered, waits uint64
 }
 
 func (b *testbed) meter(s *side) meter {
@@ -202,6 +207,7 @@ func (b *testbed) meter(s *side) meter {
 	}
 	if s != nil {
 		m.looks = s.follower.Stats().Looks
+		m.waits = s.cache.Stats().Unproven
 		m.answered = s.count(HitL1) + s.count(HitL2) + s.count(Coalesced)
 	}
 	return m
