@@ -1,10 +1,10 @@
 package fence
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"strconv"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -26,22 +26,51 @@ type Class uint16
 const classBits = 14
 
 // NewTag returns the tag of a text.
-func NewTag(text string) Tag {
-	return Tag(uint64(classOf(text))<<(64-classBits) | xxhash.Sum64String(text)>>classBits)
+func NewTag(text string) Tag { return tagOf([]byte(text)) }
+
+// appendTagMax is how long a text may be that is hashed without an allocation: the longest
+// name of a column, and the longest value, fit.
+const appendTagMax = 160
+
+// TableTag is NewTag of TableText, without an allocation, as those below.
+func TableTag(root uint32) Tag {
+	var text [appendTagMax]byte
+	return tagOf(strconv.AppendUint(text[:0], uint64(root), 10))
+}
+
+// WholesaleTag is NewTag of WholesaleText.
+func WholesaleTag(root uint32) Tag {
+	var text [appendTagMax]byte
+	return tagOf(append(strconv.AppendUint(text[:0], uint64(root), 10), "/*"...))
+}
+
+// ValueTag is NewTag of ValueText.
+func ValueTag(root uint32, column, value string) Tag {
+	var text [appendTagMax]byte
+	t := append(strconv.AppendUint(text[:0], uint64(root), 10), '/')
+	return tagOf(append(append(append(t, column...), '='), shortened(value)...))
+}
+
+// RelationSchemaTag is NewTag of RelationSchemaText.
+func RelationSchemaTag(root uint32) Tag {
+	var text [appendTagMax]byte
+	return tagOf(strconv.AppendUint(append(text[:0], SchemaText+"/"...), uint64(root), 10))
+}
+
+// tagOf is NewTag of a text as bytes. Its class is that of the text up to its first equals
+// sign, behind which a value stands: a column whose name holds one shares its class with
+// others.
+func tagOf(text []byte) Tag {
+	column := text
+	if i := bytes.IndexByte(text, '='); i >= 0 {
+		column = text[:i]
+	}
+	class := Class(xxhash.Sum64(column) >> (64 - classBits))
+	return Tag(uint64(class)<<(64-classBits) | xxhash.Sum64(text)>>classBits)
 }
 
 // NewClass returns the class of the tags that ValueText spells for a column.
-func NewClass(root uint32, column string) Class { return classOf(ValueText(root, column, "")) }
-
-// classOf is the class of the tag of a text: that of the text up to its first equals
-// sign, behind which a value stands. A column whose name holds one shares its class
-// with others.
-func classOf(text string) Class {
-	if i := strings.IndexByte(text, '='); i >= 0 {
-		text = text[:i]
-	}
-	return Class(xxhash.Sum64String(text) >> (64 - classBits))
-}
+func NewClass(root uint32, column string) Class { return ValueTag(root, column, "").class() }
 
 // class is the one that the tag belongs to.
 func (t Tag) class() Class { return Class(t >> (64 - classBits)) }

@@ -41,6 +41,26 @@ func TestTagIsXXHash(t *testing.T) {
 	}
 }
 
+// What is hashed without being spelled is what the text would be.
+func TestTagsAreThoseOfTheirTexts(t *testing.T) {
+	for _, value := range []string{"", "7", "a=b", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("é", 999)} {
+		for _, column := range []string{"id", "a=b", strings.Repeat("c", 63), strings.Repeat("c", 200)} {
+			if got, want := ValueTag(16384, column, value), NewTag(ValueText(16384, column, value)); got != want {
+				t.Errorf("%s=%s: got %x, want %x", column, value, got, want)
+			}
+		}
+	}
+	for _, root := range []uint32{0, 16384, 4294967295} {
+		if TableTag(root) != NewTag(TableText(root)) || WholesaleTag(root) != NewTag(WholesaleText(root)) ||
+			RelationSchemaTag(root) != NewTag(RelationSchemaText(root)) {
+			t.Errorf("the tags of %d are not those of its texts", root)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { ValueTag(16384, "owner", "1234567890") }); n != 0 {
+		t.Errorf("a tag takes %v allocations", n)
+	}
+}
+
 // All values of a column have one class, also if its name looks like a name and a value.
 func TestTagTellsItsClass(t *testing.T) {
 	for _, column := range []string{"id", "a=b", "", "="} {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
 )
 
 // golden lists statements with what must come out: tag templates by table name
@@ -336,6 +338,30 @@ func TestGolden(t *testing.T) {
 				t.Errorf("reason %s is not listed", v.Reason)
 			}
 		})
+	}
+}
+
+// The tags of an execution are hashed without being spelled: they are those of the texts.
+func TestFenceTagsAreThoseOfTheTexts(t *testing.T) {
+	b := setup(t)
+	for _, c := range golden {
+		v := b.analyze(t, request(c.sql))
+		for _, value := range []Value{{Data: []byte("1")}, {Data: []byte("{1,2,2}")}, {Data: []byte("t")}, {Null: true}, {Data: []byte(strings.Repeat("x", 99))}} {
+			p := Params{Bound: slices.Repeat([]Value{value}, len(v.ParamTypes))}
+			texts, ok := v.AppendTags(nil, p)
+			tags, told := v.FenceTags(p)
+			if ok != told {
+				t.Errorf("%s: told %v, and %v", c.sql, ok, told)
+			}
+			for i, text := range texts {
+				if tags[i] != fence.NewTag(text) {
+					t.Errorf("%s: the tag of %s is another", c.sql, text)
+				}
+			}
+			if want := len(texts) + 1 + len(v.Relations); ok && len(tags) != want {
+				t.Errorf("%s: %d tags, want %d", c.sql, len(tags), want)
+			}
+		}
 	}
 }
 

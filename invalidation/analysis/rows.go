@@ -43,14 +43,14 @@ func (v *Verdict) Changes(p Params) (tags []fence.Tag, unknown []fence.Class, ok
 		return nil, nil, false
 	}
 	rows := v.Effect.Rows
-	tags = append(tags, fence.NewTag(fence.TableText(rows.Root)))
+	tags = append(tags, fence.TableTag(rows.Root))
 	for _, c := range rows.Columns {
 		texts, told := c.texts(p)
 		if !told {
 			unknown = append(unknown, fence.NewClass(rows.Root, c.Name))
 		}
 		for _, text := range texts {
-			tags = append(tags, fence.NewTag(fence.ValueText(rows.Root, c.Name, text)))
+			tags = append(tags, fence.ValueTag(rows.Root, c.Name, text))
 		}
 	}
 	return tags, unknown, true
