@@ -11,7 +11,8 @@ import (
 // SET LOCAL statement_timeout. Such a setting is held back with the BEGIN, and sent behind
 // it, in its place among the savepoints, when the transaction is opened; reads in between
 // are served. What is loaded runs under it: so with a setting held back, a load opens the
-// transaction, goes along with it, and is captured in it (see openblock.go).
+// transaction, goes along with it, and is captured in it (see openblock.go). Forced by
+// TestLoadRunsUnderTheSettingsBeforeIt.
 //
 // A setting that Postgres refuses must fail where it stands. So only what the session's
 // Postgres has accepted once is held back: for one of Postgres' own the name and the value;

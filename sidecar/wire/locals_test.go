@@ -1,6 +1,12 @@
 package wire
 
-import "testing"
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
 
 // localDifferentials are transactions as programs begin them that name a tenant, a user or
 // a limit in each: Rails, Laravel and Hasura, in the words that these send.
@@ -53,4 +59,34 @@ var localDifferentials = []differential{
 
 func TestSettingsOfTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	compareAll(t, localDifferentials)
+}
+
+// A load behind a setting that is held back runs under it: a limit ends it.
+func TestLoadRunsUnderTheSettingsBeforeIt(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(patient)
+	const (
+		limit = "SET LOCAL statement_timeout = '100ms'"
+		slow  = "SELECT count(*) FROM item, generate_series(1, 100000000) g WHERE item.id = 7"
+	)
+	conn := s.connect()
+	s.warm(conn)
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+		for round := range 3 { // the setting is proven, the read is analysed, both are known
+			opened := s.Report().TransactionsOpened
+			mustExec(t, conn, "BEGIN")
+			mustExec(t, conn, limit, mode)
+			if round > 0 && s.Report().TransactionsOpened != opened {
+				t.Errorf("round %d: the setting was not held back", round)
+			}
+			_, err := conn.Exec(t.Context(), slow, mode)
+			var refusal *pgconn.PgError
+			if !errors.As(err, &refusal) || refusal.Code != "57014" {
+				t.Errorf("round %d: the read ends with %v", round, err)
+			}
+			mustExec(t, conn, "ROLLBACK")
+			s.analysed(slow)
+		}
+	}
 }
