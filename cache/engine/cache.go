@@ -26,6 +26,7 @@ type Cache struct {
 	yields       chan *lease
 	loadTimes    loadTimes
 	worths       worths
+	uses         uses
 	vain         vain
 	counters     counters
 	fates        fates
@@ -306,6 +307,7 @@ func (c *Cache) StoreAll(all []*Entry) {
 // storable notes the end of a load, and reports whether its entry may be kept.
 func (c *Cache) storable(e *Entry) bool {
 	c.noteLoad(e.shape, e.took)
+	c.uses.at(e.shape).loaded(e.took)
 	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
 		c.fates.note(e.hash, TooLarge)

@@ -100,6 +100,19 @@ func TestBrowserShowsTenThousandTables(t *testing.T) {
 	b.noErrors(false)
 }
 
+// Statements are filtered by their text and by their tables.
+func TestBrowserFiltersStatements(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2`)
+	b.do(chromedp.SendKeys("#shapes-filter", "shop.ITEMS"))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 1 && document.getElementById("shapes").textContent.includes("o.customer_id")`)
+	b.noErrors(false)
+}
+
 func TestBrowserExplains(t *testing.T) {
 	t.Parallel()
 	s := stage(t, "127.0.0.1:0", nil)
@@ -108,7 +121,7 @@ func TestBrowserExplains(t *testing.T) {
 	b.do(chromedp.Navigate(s.url()))
 	b.until(`!document.getElementById("explain-card").hidden`)
 	b.do(chromedp.SendKeys("#explain-sql", "SELECT random()"), chromedp.Click("#explain button"))
-	b.until(`document.getElementById("explanation").textContent.includes("Not cached: volatile (random())")`)
+	b.until(`document.getElementById("explanation").textContent.includes("Not cached: volatile function (random())")`)
 	b.accessible()
 	b.noErrors(false)
 	b.do(chromedp.SendKeys("#explain-role", "nobody"), chromedp.Click("#explain button"))

@@ -19,12 +19,12 @@ func warm(seconds uint64) Stats {
 	return Stats{
 		Version: "v1.2.3", UptimeSeconds: float64(seconds), Listening: true, Socket: "/run/freshet/.s.PGSQL.6432",
 		Queries:  map[string]uint64{"hit_l1": n * 900, "hit_l2": n * 60, "coalesced": n * 5, "miss": n * 40, "bypass": n * 55, "error": n / 9},
-		Bypasses: map[string]uint64{"not_select": n * 30, "volatile": n * 14, "unwatched_table": n * 9, "row_limit": n * 2},
+		Bypasses: map[string]uint64{"not_select": n * 30, "volatile_function": n * 14, "unwatched_table": n * 9, "row_limit": n * 2},
 		BypassAdvice: map[string]string{
-			"volatile": "Declare the function with --function if it only reads.", "unwatched_table": "Watch the table: freshet install --watch shop.audit.",
+			"volatile_function": "Declare the function with --function if it only reads.", "unwatched_table": "Watch the table: freshet install --watch shop.audit.",
 			"row_limit": "Fetch the whole result.", "not_select": "Only SELECT can be answered from the cache.",
 		},
-		BypassSeconds: map[string]float64{"volatile": float64(n) * .03, "unwatched_table": float64(n) * .2, "row_limit": float64(n) * .001, "not_select": float64(n) * .02},
+		BypassSeconds: map[string]float64{"volatile_function": float64(n) * .03, "unwatched_table": float64(n) * .2, "row_limit": float64(n) * .001, "not_select": float64(n) * .02},
 		Misses:        map[string]uint64{"cold": n * 9, "invalidated": n * 25, "evicted": n * 2, "expired": n * 4},
 		SavedSeconds:  float64(n) * 1.9,
 		Times: Times{
@@ -33,6 +33,12 @@ func warm(seconds uint64) Stats {
 			},
 			Overhead: map[string]histogram.Reading{"relay": spread(n*95, 2)},
 		},
+		Shapes: []Shape{
+			{Statement: "SELECT name, price_cents FROM products WHERE id = $1", Tables: []string{"shop.products"}, Hits: n * 700, Loads: n * 30, SavedSeconds: float64(n) * 1.4, LoadingSeconds: float64(n) * .06},
+			{Statement: "SELECT o.number, sum(i.cents) FROM orders o JOIN items i ON i.order_id = o.id WHERE o.customer_id = $1 GROUP BY ?", Tables: []string{"shop.items", "shop.orders"}, Hits: n * 200, Loads: n * 12, SavedSeconds: float64(n) * .5, LoadingSeconds: float64(n) * .04},
+		},
+		ShapesKnown:      2,
+		BypassExamples:   map[string][]string{"volatile_function": {"SELECT random()", "SELECT shop.next_number($1)"}},
 		Sessions:         24,
 		Counts:           count.Counts{UpstreamQueries: n * 95, SessionsTotal: 31, TransactionsHeld: n * 20, TransactionsOpened: n * 4},
 		StalenessSeconds: 1, FollowerAgeSeconds: &age, FollowerLooks: n * 10, FollowerNotifications: n * 6, InvalidationEvents: n * 30,
@@ -117,7 +123,7 @@ func stage(t *testing.T, address string, change func(*Options)) *scene {
 		if r.Role == "nobody" {
 			return Explanation{}, fmt.Errorf("%w: find role nobody: there is none of this name", ErrWrongRequest)
 		}
-		return Explanation{Reason: "volatile", Detail: "random()", Advice: "Leave it out.", Tables: []string{"shop.orders"}, Tags: []string{}, Wishes: []string{}}, nil
+		return Explanation{Reason: "volatile_function", Detail: "random()", Advice: "Leave it out.", Tables: []string{"shop.orders"}, Tags: []string{}, Wishes: []string{}}, nil
 	}
 	o.PurgeFunc = func(_ context.Context, r PurgeRequest) (Purged, error) {
 		return Purged{Tables: []string{r.Table}, All: r.All}, nil

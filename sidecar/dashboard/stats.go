@@ -52,7 +52,14 @@ type Stats struct {
 	// SavedSeconds is the time that Postgres would have taken, had each hit taken as long
 	// as the load of its entry did.
 	SavedSeconds float64 `json:"saved_seconds"`
-	Times        Times   `json:"times"`
+	// Shapes lists statements that are cached, those first of which most was saved or
+	// loaded: the first ShapesMax of ShapesKnown.
+	Shapes      []Shape `json:"shapes"`
+	ShapesKnown int     `json:"shapes_known"`
+	// BypassExamples are a few statements, without a value in them, for reasons in
+	// Bypasses.
+	BypassExamples map[string][]string `json:"bypass_examples"`
+	Times          Times               `json:"times"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
 	// Sessions is the number of clients connected now.
@@ -111,6 +118,19 @@ type Stats struct {
 	Redis Redis `json:"redis"`
 	// Leases are loads that are shared between processes.
 	Leases Leases `json:"leases"`
+}
+
+// Shape is what became of the statements that differ in nothing but their literals.
+type Shape struct {
+	Statement string   `json:"statement"`
+	Tables    []string `json:"tables"`
+	// Hits were answered from the cache, Loads from Postgres.
+	Hits  uint64 `json:"hits"`
+	Loads uint64 `json:"loads"`
+	// SavedSeconds is what the loads of the entries took that hits were answered with,
+	// LoadingSeconds what all loads took.
+	SavedSeconds   float64 `json:"saved_seconds"`
+	LoadingSeconds float64 `json:"loading_seconds"`
 }
 
 // Times are what statements took. The maps hold all their names from the start on.
@@ -304,6 +324,15 @@ func (s *Stats) normalize() {
 		if s.Watched[i].Columns == nil {
 			s.Watched[i].Columns = []string{}
 		}
+	}
+	s.Shapes = append([]Shape{}, s.Shapes[:min(len(s.Shapes), ShapesMax)]...)
+	for i := range s.Shapes {
+		if s.Shapes[i].Tables == nil {
+			s.Shapes[i].Tables = []string{}
+		}
+	}
+	if s.BypassExamples == nil {
+		s.BypassExamples = map[string][]string{}
 	}
 	s.Problems = append([]string{}, s.Problems[:min(len(s.Problems), ProblemsMax)]...)
 	s.Redis.Shapes = append([]RedisShape{}, s.Redis.Shapes[:min(len(s.Redis.Shapes), ShapesMax)]...)

@@ -22,6 +22,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 		StalenessSeconds: s.cache.Staleness().Seconds(),
 	}
 	addWire(&stats, s.server.Report())
+	s.addShapes(&stats)
 	s.addFollower(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.reloads.report()
@@ -47,6 +48,17 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	}
 	stats.Sessions = r.Sessions
 	stats.Counts = r.Counts
+}
+
+func (s *Sidecar) addShapes(stats *dashboard.Stats) {
+	uses, all := s.server.ShapeUses(dashboard.ShapesMax)
+	stats.ShapesKnown, stats.BypassExamples = all, s.server.BypassExamples()
+	for _, u := range uses {
+		stats.Shapes = append(stats.Shapes, dashboard.Shape{
+			Statement: u.Statement, Tables: u.Tables, Hits: u.Hits, Loads: u.Loads,
+			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(),
+		})
+	}
 }
 
 func (s *Sidecar) addFollower(stats *dashboard.Stats) {

@@ -70,6 +70,7 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 	h.any = true
 	h.n[how]++
 	h.saved += entry.Took()
+	s.server.cache.NoteHit(entry)
 	tier := 0
 	if how == HitL2 {
 		tier = 1

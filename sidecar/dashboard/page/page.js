@@ -10,6 +10,7 @@ import { showBypasses } from "./panels/bypasses.js";
 import { showLatency } from "./panels/latency.js";
 import { showMemory } from "./panels/memory.js";
 import { showRedis } from "./panels/redis.js";
+import { showShapes } from "./panels/shapes.js";
 import { showTables } from "./panels/tables.js";
 import { showTiles } from "./panels/tiles.js";
 import { showTraffic } from "./panels/traffic.js";
@@ -62,6 +63,7 @@ function show(state) {
   const ratio = showTiles(state);
   showTraffic(state);
   showLatency(state);
+  showShapes(state);
   showBypasses(state);
   showMemory(state);
   showVerification(state);

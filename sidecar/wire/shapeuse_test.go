@@ -1,0 +1,34 @@
+package wire
+
+import (
+	"context"
+	"testing"
+)
+
+// What became of statements is known by their shapes, and none shows a value.
+func TestShapesSayWhatBecameOfThem(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, "CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a')")
+	s := bed.sidecar()
+	c := s.connect()
+	for range 5 {
+		for _, sql := range []string{"SELECT name FROM item WHERE id = 1", "SELECT random(), 'a secret'"} {
+			if _, err := c.Exec(context.Background(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	uses, all := s.ShapeUses(10)
+	if all != 1 || len(uses) != 1 || uses[0].Statement != "SELECT name FROM item WHERE id = ?" || len(uses[0].Tables) != 1 {
+		t.Fatalf("%d: %+v", all, uses)
+	}
+	if u := uses[0]; u.Hits+u.Loads != 5 || u.Loads == 0 || u.Hits == 0 || u.Saved <= 0 || u.Loading <= 0 {
+		t.Errorf("%+v", u.Use)
+	}
+	if none, _ := s.ShapeUses(0); len(none) != 0 {
+		t.Errorf("%+v, and none was asked for", none)
+	}
+	if got := s.BypassExamples()["volatile_function"]; len(got) != 1 || got[0] != "SELECT random(), ?" {
+		t.Errorf("examples %q", s.BypassExamples())
+	}
+}
