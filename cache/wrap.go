@@ -192,28 +192,42 @@ func (w *wrapped[K, V]) get(ctx context.Context, k K) (V, error) {
 		return w.failure(err)
 	}
 	if r.bypasses {
-		return w.observed(ctx, now, w.beyond(ctx, k, at, engine.Unproven, r))
+		return w.unserved(ctx, k, at, now, nil, engine.Unproven, r)
 	}
 	e, p := w.find(k, at)
-	outcome := w.serve(e, now, session)
-	if outcome == engine.Unproven && w.cache.engine.Prove(ctx, e, session) {
-		e, p = w.find(k, at)
-		outcome = w.serve(e, now, session)
+	if outcome := w.serve(e, now, session); outcome != engine.Hit {
+		return w.unserved(ctx, k, at, now, e, outcome, r)
 	}
-	if outcome != engine.Hit {
-		return w.observed(ctx, now, w.beyond(ctx, k, at, outcome, r))
+	return w.hit(ctx, k, now, e, p, r.load)
+}
+
+// unserved gets what may not be served as it is. It stands apart from get, whose hits need
+// none of its room on the stack.
+func (w *wrapped[K, V]) unserved(ctx context.Context, k K, at place, now fence.Instant, e *engine.Entry, outcome engine.Outcome, r reader) (V, error) {
+	session := w.db.session(r)
+	if outcome == engine.Unproven && !r.bypasses && w.cache.engine.Prove(ctx, e, session) {
+		e, p := w.find(k, at)
+		if outcome = w.serve(e, now, session); outcome == engine.Hit {
+			return w.hit(ctx, k, now, e, p, r.load)
+		}
 	}
-	if r.load != nil {
-		r.load.notesTicket(e.Ticket)
+	return w.observed(ctx, now, w.beyond(ctx, k, at, outcome, r))
+}
+
+// hit is what an entry in memory says, for a load unless that is nil.
+func (w *wrapped[K, V]) hit(ctx context.Context, k K, now fence.Instant, e *engine.Entry, p *typed[K, V], l *load) (V, error) {
+	if l != nil {
+		l.notesTicket(e.Ticket)
 	}
 	if w.warmer != nil {
 		w.warmer.hit(k, e, p)
 	}
 	w.verify(p)
-	v, err := w.handed(p.answer())
-	if w.cache.onRead != nil {
-		w.observeHit(ctx, now, e, err)
+	if w.cache.onRead == nil {
+		return w.handed(p.answer())
 	}
+	v, err := w.handed(p.answer())
+	w.observeHit(ctx, now, e, err)
 	return v, err
 }
 
