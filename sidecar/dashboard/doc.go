@@ -10,7 +10,8 @@
 //	/api/v1/tables    ?q=: all watched tables
 //	/api/v1/mark      POST: shows beside the traffic that something happened
 //	/api/v1/explain   POST, if there is a function for it; so is
-//	/api/v1/purge     POST
+//	/api/v1/purge     POST, and
+//	/api/v1/reload    POST: reads the configuration again
 //	/metrics          Prometheus
 //	/livez            200 while the process answers
 //	/readyz           200 while it serves clients and keeps up, else 503 and why
