@@ -19,8 +19,8 @@ const (
 	requestBytesMax = 128 << 10
 	// explainsPerSecondMax bounds the statements that are explained.
 	explainsPerSecondMax = 5
-	// tokenHeader carries the token of the page.
-	tokenHeader = "X-Freshet-CSRF"
+	// TokenHeader carries the token of the page, which its snapshot holds.
+	TokenHeader = "X-Freshet-CSRF"
 )
 
 // ErrWrongRequest is part of an error that is about what was asked for.
@@ -73,6 +73,11 @@ type Purged struct {
 	All    bool     `json:"all"`
 }
 
+// BypassRequest asks that every statement goes to Postgres, or is served again.
+type BypassRequest struct {
+	On bool `json:"on"`
+}
+
 // MarkRequest asks for a marker, such as at a deployment.
 type MarkRequest struct {
 	Text string `json:"text"`
@@ -111,8 +116,8 @@ func (s *Server) refusal(r *http.Request) string {
 		return "the request comes from another site's page"
 	case site != "" && site != "same-origin" && site != "none":
 		return "the request comes from another site's page"
-	case subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(s.token)) != 1:
-		return "the request has not the token of this page: load it again (" + tokenHeader + ", in /api/v1/snapshot)"
+	case subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(s.token)) != 1:
+		return "the request has not the token of this page: load it again (" + TokenHeader + ", in /api/v1/snapshot)"
 	}
 	return ""
 }
@@ -191,6 +196,21 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	reloaded, err := s.options.ReloadFunc(ctx)
 	answerAction(w, reloaded, err)
+}
+
+func (s *Server) bypass(w http.ResponseWriter, r *http.Request) {
+	var wanted BypassRequest
+	if !readRequest(w, r, &wanted) {
+		return
+	}
+	s.options.SwitchFunc(wanted.On)
+	word := "off"
+	if wanted.On {
+		word = "on"
+	}
+	s.Mark("bypass", "bypass "+word)
+	s.options.Logger.Warn("every statement goes to Postgres, or is served again", "bypass", word)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Server) mark(w http.ResponseWriter, r *http.Request) {

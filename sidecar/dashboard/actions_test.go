@@ -20,7 +20,7 @@ func TestActionsAreGuarded(t *testing.T) {
 		}
 	})
 	const body = `{"table": "shop.a", "confirm": "shop.a"}`
-	good := map[string]string{"Content-Type": "application/json", tokenHeader: s.token, "Origin": "http://" + s.Address(), "Sec-Fetch-Site": "same-origin"}
+	good := map[string]string{"Content-Type": "application/json", TokenHeader: s.token, "Origin": "http://" + s.Address(), "Sec-Fetch-Site": "same-origin"}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, c := range []struct {
 		name, header, value, body string
@@ -31,8 +31,8 @@ func TestActionsAreGuarded(t *testing.T) {
 		{"from another site", "Origin", "http://evil.example", body, 403},
 		{"from nowhere", "Origin", "null", body, 403},
 		{"across sites", "Sec-Fetch-Site", "cross-site", body, 403},
-		{"without the token", tokenHeader, "", body, 403},
-		{"with a wrong token", tokenHeader, s.token + "x", body, 403},
+		{"without the token", TokenHeader, "", body, 403},
+		{"with a wrong token", TokenHeader, s.token + "x", body, 403},
 		{"as a form", "Content-Type", "text/plain", body, 403},
 		{"unconfirmed", "", "", `{"table": "shop.a", "confirm": "shop.b"}`, 422},
 		{"of nothing", "", "", `{}`, 422},

@@ -28,6 +28,7 @@ func TestBrowserShowsEveryState(t *testing.T) {
 		"postgres-down": {func(s *Stats) {
 			s.FollowerAgeSeconds, s.FollowerProblem = &late, "looker: connect to Postgres: dial unix /run/postgresql/.s.PGSQL.5432: connect: no such file or directory"
 		}, "Postgres does not answer"},
+		"off":  {func(s *Stats) { s.SwitchedOff = true }, "Switched off"},
 		"late": {func(s *Stats) { s.FollowerAgeSeconds = &late }, "Late: reads go to Postgres"},
 		"problems": {func(s *Stats) {
 			s.WatchProblems, s.Problems = 1, []string{"shop.a: no longer watched (column email is gone): freshet install --watch shop.a"}

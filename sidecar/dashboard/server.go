@@ -50,6 +50,8 @@ type Options struct {
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
 	// ReloadFunc reads the configuration again, and puts it in force. nil leaves it out.
 	ReloadFunc func(context.Context) (Reloaded, error)
+	// SwitchFunc, unless nil, switches the cache off for every client, or on again.
+	SwitchFunc func(off bool)
 	// files are the page's; nil takes those that are built in.
 	files fs.FS
 	// Logger takes what goes wrong inside the HTTP server. nil means
@@ -212,6 +214,9 @@ func (s *Server) handler() http.Handler {
 	}
 	if s.options.ReloadFunc != nil {
 		mux.HandleFunc("POST /api/v1/reload", s.guarded(s.reload))
+	}
+	if s.options.SwitchFunc != nil {
+		mux.HandleFunc("POST /api/v1/bypass", s.guarded(s.bypass))
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,

@@ -97,7 +97,7 @@ func TestStatsShape(t *testing.T) {
 		"bypass_advice", "bypass_examples", "bypass_seconds", "bypasses", "cancels", "config", "follower_age_seconds", "follower_looks", "follower_notifications",
 		"follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
 		"misses", "not_ready_reason", "outbox", "panics", "problems", "protocol_errors", "queries", "ready", "redis", "saved_seconds", "sessions", "sessions_refused",
-		"sessions_total", "shapes", "shapes_known", "socket", "staleness_seconds", "times", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
+		"sessions_total", "shapes", "shapes_known", "socket", "staleness_seconds", "switched_off", "times", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
 		"verify", "version", "watch_problems", "watched", "watched_tables",
 	}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {

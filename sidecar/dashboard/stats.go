@@ -33,6 +33,9 @@ type Stats struct {
 	// Socket is the path of the Unix socket that clients connect to.
 	Socket string `json:"socket"`
 
+	// SwitchedOff is set between freshet bypass on and off: every statement goes to Postgres.
+	SwitchedOff bool `json:"switched_off"`
+
 	// Queries counts executed statements by how they were answered: "hit_l1" from
 	// this process's memory, "hit_l2" from Redis, "coalesced" from the load of
 	// another client that was under way, "miss" from Postgres and kept, "bypass"

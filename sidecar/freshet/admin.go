@@ -62,7 +62,7 @@ func (a adminFlags) request(ctx context.Context, method, path, pageToken string,
 	}
 	if pageToken != "" {
 		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("X-Freshet-CSRF", pageToken)
+		request.Header.Set(dashboard.TokenHeader, pageToken)
 	}
 	token, err := readToken(a.AdminTokenFile)
 	if err != nil {

@@ -33,6 +33,7 @@ type commandLine struct {
 	Resume     resumeCommand      `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain    explainCommand     `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
 	Purge      purgeCommand       `cmd:"" help:"End answers before their time, in every sidecar of a database."`
+	Bypass     bypassCommand      `cmd:"" help:"Have a running sidecar send everything to Postgres, or answer from the cache again."`
 	Doctor     doctorCommand      `cmd:"" help:"Examine Postgres, what is installed, Redis, the socket and the machine, and say what to do. Exit code 0, 1 with warnings, 2 with errors."`
 	Health     healthcheckCommand `cmd:"" name:"healthcheck" help:"Say in one line whether a running sidecar is well. Exit code 0 or 1."`
 	Stats      statsCommand       `cmd:"" help:"Print what a running sidecar counts."`

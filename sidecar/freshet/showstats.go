@@ -70,6 +70,9 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 	if !now.Ready {
 		state = "not ready: " + oneLine(now.NotReadyReason)
 	}
+	if now.SwitchedOff {
+		state += ", switched off: freshet bypass off"
+	}
 	line("state", "%s", state)
 	seconds := now.UptimeSeconds - before.UptimeSeconds
 	line("period", "%s, %d clients now, %.0f statements a second", time.Duration(seconds*float64(time.Second)).Round(100*time.Millisecond), now.Sessions, rate(now, before, seconds))

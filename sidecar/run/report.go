@@ -18,6 +18,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 		Version:          s.options.Version,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
+		SwitchedOff:      s.server.SwitchedOff(),
 		Socket:           s.options.socket(),
 		StalenessSeconds: s.cache.Staleness().Seconds(),
 	}

@@ -108,7 +108,8 @@ func (s *Sidecar) build() (err error) {
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
 			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
-			Logger: s.logger.With("part", "dashboard"),
+			SwitchFunc: func(off bool) { s.server.SwitchOff(off) },
+			Logger:     s.logger.With("part", "dashboard"),
 		})
 		if err != nil {
 			return err

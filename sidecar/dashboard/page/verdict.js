@@ -23,6 +23,7 @@ export function verdict(stats) {
     return { state: "gone", text: "Stale answers were found", alarm: `${stats.verify.results.stale} of the compared answers were older than promised, proven. Please report it; what they depended on was purged.`, command: "freshet stats", raw: stats.verify.last_stale ? `${stats.verify.last_stale.statement} (${stats.verify.last_stale.tables.join(", ")})` : "" };
   if (!isFresh(stats) || !stats.ready)
     return behind("Late: reads go to Postgres", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres"));
+  if (stats.switched_off) return behind("Switched off", "Every statement goes to Postgres, as somebody has asked for.", "freshet bypass off");
   if (!stats.watched_tables) return behind("Watching nothing", "No table is watched, so every read goes to Postgres.", "freshet install --watch 'public.*'");
   if (stats.redis.state === "refusing")
     return behind("Degraded: Redis refuses", `Reads go on without it, and sidecars do not share what they load. It says: ${stats.redis.refusal}`);
