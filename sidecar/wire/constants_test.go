@@ -146,7 +146,7 @@ func TestConstantsGoOnHitting(t *testing.T) {
 		"a constant, behind a write":             {dated + " AND k <> $1", [][]byte{write}, false},
 		"a constant, behind SET of another kind": {dated + " OR k <> $1", [][]byte{msgQuery("SET work_mem = '5MB'")}, false},
 		"a constant, behind SET":                 {dated + " OR k < $1", [][]byte{msgQuery("SET DateStyle = 'ISO, YMD'")}, true},
-		"a constant, in a transaction":           {dated + " OR k > $1", [][]byte{msgQuery("BEGIN"), msgQuery("SET LOCAL work_mem = '5MB'"), msgQuery("COMMIT")}, true},
+		"a constant, in a transaction":           {dated + " OR k > $1", [][]byte{msgQuery("BEGIN"), msgQuery("SET LOCAL DateStyle = 'ISO, YMD'"), msgQuery("COMMIT")}, true},
 		"a constant, in a transaction of writes": {dated + " OR k >= $1", [][]byte{msgQuery("BEGIN"), write, msgQuery("COMMIT")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

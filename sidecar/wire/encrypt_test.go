@@ -55,13 +55,13 @@ func newTLSBed(t *testing.T) *tlsBed {
 	b := &tlsBed{testbed: newTestbed(t, itemSchema), log: &lockedBuffer{}}
 	certificate, key := certificateFor(t, t.TempDir(), []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	b.certificate, b.files = certificate, transport.CertificateFiles{Certificate: certificate, Key: key}
-	config, err := transport.TLSFromFiles(b.files, slog.New(slog.NewTextHandler(b.log, nil)))
+	b.testbed.log = slog.New(slog.NewTextHandler(b.log, nil))
+	config, err := transport.TLSFromFiles(b.files, b.testbed.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.passwordless, b.listenTCP, b.tls = PasswordlessAny, "127.0.0.1:0", config
 	b.side = b.sidecar()
-	b.side.Server.logger = slog.New(slog.NewTextHandler(b.log, nil))
 	return b
 }
 

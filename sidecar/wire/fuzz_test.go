@@ -13,10 +13,14 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
+// counting is a cache that keeps nothing and counts hits.
+var counting = &engine.Cache{}
+
 // fuzzed is a session without connections that knows an unnamed statement and
 // one named s.
 func fuzzed(t *testing.T) *session {
 	s := unconnected(t)
+	s.server.cache = counting
 	s.up = transport.NewStream(silent{}, nil)
 	s.known.Note(&probe.State{})
 	text, ok := s.statements.Intern([]byte("SELECT 1\x00\x00\x00"))

@@ -207,7 +207,7 @@ func TestRecoveryConflictReachesTheClient(t *testing.T) {
 		var n int
 		direct := b.connect(b.standby.DSN(b.database))
 		defer direct.Close(context.Background())
-		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()").Scan(&n)
+		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").Scan(&n)
 		return err == nil && n == 1
 	})
 	b.exec("ALTER TABLE items ADD COLUMN more int")

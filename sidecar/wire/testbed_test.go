@@ -38,6 +38,8 @@ type testbed struct {
 	// listenTCP and tls are Options of the next sidecars.
 	listenTCP string
 	tls       *tls.Config
+	// log, unless nil, takes what the next sidecars log.
+	log *slog.Logger
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -135,8 +137,8 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	var log *slog.Logger
-	if testing.Verbose() {
+	log := b.log
+	if testing.Verbose() && log == nil {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	s := &side{bed: b, fence: fence.New(fewSlots), dir: socketDir(b.t)}
