@@ -56,9 +56,10 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 		t.Fatal("never ready")
 	}
 	// What was installed is received: from here on nothing ends what statements mean.
-	if _, err := o.Token(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	servers.Eventually(t, "a look", func() bool {
+		_, err := o.Token(t.Context())
+		return err == nil
+	})
 	return o
 }
 

@@ -230,6 +230,8 @@ func (d *demo) makeSidecars(context.Context) (string, error) {
 			Staleness:   demoStaleness,
 			Poll:        100 * time.Millisecond,
 			TTL:         time.Hour,
+			VerifyShare: 0.001, // as serve does by default
+			VerifyMax:   2,
 		})
 		if err != nil {
 			for _, made := range d.sidecars {

@@ -62,7 +62,7 @@ func TestDemoShowsTheMainJob(t *testing.T) {
 
 func TestDemoEndsCleanlyWhenInterrupted(t *testing.T) {
 	cmd := exec.Command(program.Path(t), "--duration", "10m")
-	shown := &watchedOutput{wanted: "A  http://", seen: make(chan struct{})}
+	shown := &watchedOutput{wanted: "Try it by hand", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = shown, shown
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
