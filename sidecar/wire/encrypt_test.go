@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -50,7 +51,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-func newTLSBed(t *testing.T) *tlsBed {
+// newTLSBed makes a tlsBed; its sidecar leads to upstream, unless nil, in place of Postgres.
+func newTLSBed(t *testing.T, upstream *pgconn.Config) *tlsBed {
 	t.Helper()
 	b := &tlsBed{testbed: newTestbed(t, itemSchema), log: &lockedBuffer{}}
 	certificate, key := certificateFor(t, t.TempDir(), []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
@@ -61,6 +63,7 @@ func newTLSBed(t *testing.T) *tlsBed {
 		t.Fatal(err)
 	}
 	b.passwordless, b.listenTCP, b.tls = PasswordlessAny, "127.0.0.1:0", config
+	b.upstream = upstream
 	b.side = b.sidecar()
 	return b
 }
@@ -88,7 +91,7 @@ var sslRequest = uint32s(8, protocol.SSLCode)
 // without verification. What they read is the same as without, from Postgres and from memory.
 func TestClientsOnTCPAreServedEncrypted(t *testing.T) {
 	t.Parallel()
-	b := newTLSBed(t)
+	b := newTLSBed(t, nil)
 	verified := "sslmode=verify-full sslrootcert=" + b.certificate
 	t.Run("libpq", func(t *testing.T) {
 		tool, err := b.postgres.Tool("psql")
@@ -157,7 +160,7 @@ func readFull(t *testing.T, conn net.Conn, into []byte) bool {
 // The ways in which TLS begins, and the ways in which it must not.
 func TestHowEncryptionBegins(t *testing.T) {
 	t.Parallel()
-	b := newTLSBed(t)
+	b := newTLSBed(t, nil)
 	roots := x509.NewCertPool()
 	text, err := os.ReadFile(b.certificate)
 	if err != nil || !roots.AppendCertsFromPEM(text) {
@@ -258,7 +261,7 @@ func TestHowEncryptionBegins(t *testing.T) {
 // not, and nobody is turned away for it.
 func TestRenewedCertificateIsShown(t *testing.T) {
 	t.Parallel()
-	b := newTLSBed(t)
+	b := newTLSBed(t, nil)
 	shown := func() string {
 		conn := tls.Client(b.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}})
 		if err := conn.Handshake(); err != nil {
@@ -294,9 +297,8 @@ func TestRenewedCertificateIsShown(t *testing.T) {
 // says which parameter it is, and what to write.
 func TestWhoInsistsOnChannelBindingIsTold(t *testing.T) {
 	t.Parallel()
-	b := newTLSBed(t)
 	offer := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationSASL), []byte("SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00"))
-	b.side.Server.upstream = scriptedUpstream(t, offer)
+	b := newTLSBed(t, scriptedServer(t, offer))
 	tool, err := b.postgres.Tool("psql")
 	if err != nil {
 		t.Fatal(err)

@@ -131,6 +131,11 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 // scriptedUpstream is a server that says something to whoever connects, when a
 // start-up message has come, and leaves.
 func scriptedUpstream(t *testing.T, say []byte) transport.Upstream {
+	return transport.NewUpstream(scriptedServer(t, say))
+}
+
+// scriptedServer is a scriptedUpstream for a sidecar that is not made yet.
+func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -153,7 +158,7 @@ func scriptedUpstream(t *testing.T, say []byte) transport.Upstream {
 	}()
 	t.Cleanup(func() { listener.Close(); <-done })
 	at := listener.Addr().(*net.TCPAddr)
-	return transport.NewUpstream(&pgconn.Config{Host: at.IP.String(), Port: uint16(at.Port)})
+	return &pgconn.Config{Host: at.IP.String(), Port: uint16(at.Port)}
 }
 
 // What Postgres says before it leaves during the start-up reaches the client, and

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -38,6 +40,8 @@ type testbed struct {
 	// listenTCP and tls are Options of the next sidecars.
 	listenTCP string
 	tls       *tls.Config
+	// upstream, unless nil, is where the clients of the next sidecars are led to.
+	upstream *pgconn.Config
 	// log, unless nil, takes what the next sidecars log.
 	log *slog.Logger
 	// faults, unless nil, stands between the sessions of the next sidecar and its
@@ -170,7 +174,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		b.t.Fatal(err)
 	}
 	s.Server, err = New(Options{
-		Upstream: &config.Config, SocketDir: s.dir, Port: testPort,
+		Upstream: cmp.Or(b.upstream, &config.Config), SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Logger: log, Drain: time.Second,
 		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls,
 	})
