@@ -121,17 +121,7 @@ func javaAnswers(t *testing.T, url string) func() string {
 	}
 	command := exec.CommandContext(t.Context(), "java", append(program[:len(program):len(program)], url)...)
 	command.Stderr = os.Stderr
-	in, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatalf("start java: %v; is it there? apt-get install %s", err, javaPackages)
-	}
+	in, out := startPiped(t, command) // javac, of the same package, was there
 	t.Cleanup(func() {
 		in.Close()
 		_ = command.Wait() // killed, if the test has ended before it

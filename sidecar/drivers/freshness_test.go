@@ -74,17 +74,7 @@ func openPsql(t *testing.T, at endpoint) *psqlSession {
 	t.Helper()
 	command := exec.Command(psqlProgram(t), "-XqAt", "-v", "ON_ERROR_STOP=1")
 	command.Env = at.environment()
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := startPiped(t, command)
 	t.Cleanup(func() {
 		_ = stdin.Close() // its end is psql's
 		if err := command.Wait(); err != nil {

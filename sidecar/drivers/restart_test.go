@@ -66,17 +66,7 @@ func startPool(t *testing.T, at endpoint, program []string) *pool {
 	command.Env = at.environment()
 	p := &pool{}
 	command.Stderr = &p.stderr
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := startPiped(t, command)
 	p.lines, p.end = bufio.NewScanner(stdout), stdin.Close
 	t.Cleanup(func() {
 		_ = stdin.Close() // again, if all went well

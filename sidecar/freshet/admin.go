@@ -52,7 +52,8 @@ func (a adminFlags) act(ctx context.Context, path string, what any) (status int,
 	return a.request(ctx, http.MethodPost, path, page.Token, sent)
 }
 
-// request sends one request, with a token of the page unless that is empty.
+// request sends one request, with a token of the page unless that is empty. That the
+// address wants its own token is an error.
 func (a adminFlags) request(ctx context.Context, method, path, pageToken string, sent []byte) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askMax)
 	defer cancel()
@@ -80,6 +81,9 @@ func (a adminFlags) request(ctx context.Context, method, path, pageToken string,
 	if body, err = io.ReadAll(io.LimitReader(response.Body, answerMax)); err != nil {
 		return 0, nil, fmt.Errorf("ask the sidecar: %w", err)
 	}
+	if response.StatusCode == http.StatusUnauthorized {
+		return 0, nil, fmt.Errorf("ask the sidecar: %s wants its token: name the file with --admin-token-file", a.Admin)
+	}
 	return response.StatusCode, body, nil
 }
 
@@ -88,9 +92,6 @@ func (a adminFlags) stats(ctx context.Context) (s dashboard.Stats, raw []byte, e
 	status, raw, err := a.ask(ctx, "/api/v1/stats")
 	if err != nil {
 		return s, nil, err
-	}
-	if status == http.StatusUnauthorized {
-		return s, nil, fmt.Errorf("ask the sidecar: %s wants its token: name the file with --admin-token-file", a.Admin)
 	}
 	if status != http.StatusOK {
 		return s, nil, fmt.Errorf("ask the sidecar: %s answers %d to a question for statistics: is it another program?", a.Admin, status)

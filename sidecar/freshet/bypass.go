@@ -22,8 +22,6 @@ func (c *bypassCommand) Run(ctx context.Context, out *output) error {
 	switch {
 	case err != nil:
 		return err
-	case status == http.StatusUnauthorized:
-		return errors.New("ask the sidecar: it wants its token: name the file with --admin-token-file")
 	case status >= http.StatusBadRequest:
 		return errors.New(oneLine(string(body)))
 	}

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // tpcbScript is pgbench's own, of one branch.
@@ -27,14 +25,8 @@ END;
 // BenchmarkNotHittingInTransactions compares transactions that write with the same through
 // PgBouncer in session mode, which only relays. b.N is the number of rounds.
 func BenchmarkNotHittingInTransactions(b *testing.B) {
-	bed := newTestbed(b, "")
-	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
-	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
-	s := bed.sidecar(asInstaller)
-	s.shortRuns.Store(shortRunsMin)
-	servers.Eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
-	bouncer := servers.StartPgBouncer(b, bed.postgres, servers.PgBouncerOptions{})
-	through, relayed := place{s.dir, testPort}, place{bouncer.SocketDir(), bouncer.Port()}
+	bed, s, direct, relayed := newPgbenchBed(b)
+	through := place{s.dir, testPort}
 	changes, tpcb := scriptFile(b, "changes", changesScript), scriptFile(b, "tpcb", tpcbScript)
 	turns := []contender{
 		{"changes, direct", direct, nil, []string{changes}},

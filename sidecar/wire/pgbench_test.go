@@ -23,19 +23,27 @@ const (
 		"UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\nEND;\n"
 )
 
+// newPgbenchBed is a database with pgbench's tables, a sidecar that watches them, and where
+// Postgres itself and PgBouncer before it are.
+func newPgbenchBed(b *testing.B) (bed *testbed, s *side, direct, relayed place) {
+	b.Helper()
+	bed = newTestbed(b, "")
+	direct = place{bed.postgres.SocketDir(), bed.postgres.Port()}
+	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
+	s = bed.sidecar(asInstaller)
+	s.shortRuns.Store(shortRunsMin)
+	servers.Eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
+	bouncer := servers.StartPgBouncer(b, bed.postgres, servers.PgBouncerOptions{})
+	return bed, s, direct, place{bouncer.SocketDir(), bouncer.Port()}
+}
+
 // BenchmarkPgbench compares pgbench through a sidecar with pgbench at Postgres
 // itself, and what is not cached also with pgbench through PgBouncer, which only
 // relays. They take turns: the ratios of transactions per second are medians of
 // the rounds. b.N is the number of rounds.
 func BenchmarkPgbench(b *testing.B) {
-	bed := newTestbed(b, "")
-	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
-	run(b, bed.postgres, "pgbench", bed.pgbenchArgs(direct, "-i", "-q")...)
-	s := bed.sidecar(asInstaller)
-	s.shortRuns.Store(shortRunsMin)
-	servers.Eventually(b, "pgbench's tables to be watched", func() bool { return len(s.follower.State().Tables()) >= 4 })
-	bouncer := servers.StartPgBouncer(b, bed.postgres, servers.PgBouncerOptions{})
-	through, relayed := place{s.dir, testPort}, place{bouncer.SocketDir(), bouncer.Port()}
+	bed, s, direct, relayed := newPgbenchBed(b)
+	through := place{s.dir, testPort}
 	for _, script := range []struct {
 		name, text string
 		against    map[string]place

@@ -5,14 +5,12 @@ package main
 import (
 	"context"
 	stdsql "database/sql"
-	"errors"
 	"fmt"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/source"
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/version"
@@ -44,19 +42,6 @@ type program struct {
 	driver *sql.Driver
 }
 
-// show prints the error, or what was read.
-func show(err error, values ...any) {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused):
-		fmt.Println("error", refused.Code, refused.Message, refused.ConstraintName)
-	case err != nil:
-		fmt.Println("error", err)
-	default:
-		fmt.Println(values...)
-	}
-}
-
 // nodes prints the nodes of a table that a predicate selects.
 func (p *program) nodes(driver dialect.Driver, table string, columns []string, id *sqlgraph.FieldSpec, where func(*sql.Selector)) {
 	spec := sqlgraph.NewQuerySpec(table, columns, id)
@@ -70,7 +55,7 @@ func (p *program) nodes(driver dialect.Driver, table string, columns []string, i
 		fmt.Println(columns, texts(values))
 		return nil
 	}
-	show(sqlgraph.QueryNodes(p.ctx, driver, spec), n)
+	source.Show(sqlgraph.QueryNodes(p.ctx, driver, spec), n)
 }
 
 // scanned are destinations as generated code makes them.
@@ -119,10 +104,10 @@ func (p *program) repeatedReads() {
 				fmt.Println(texts(values))
 				return nil
 			}
-			show(sqlgraph.QueryNodes(p.ctx, p.driver, spec))
+			source.Show(sqlgraph.QueryNodes(p.ctx, p.driver, spec))
 		}
 		n, err := sqlgraph.CountNodes(p.ctx, p.driver, sqlgraph.NewQuerySpec("setting", nil, name))
-		show(err, n)
+		source.Show(err, n)
 	}
 }
 
@@ -148,20 +133,20 @@ func (p *program) variables() {
 		rows := &sql.Rows{}
 		err := p.driver.Query(sql.WithVar(p.ctx, "bytea_output", form), "SELECT photo::text FROM item WHERE id = 1", []any{}, rows)
 		if err != nil {
-			show(err)
+			source.Show(err)
 			continue
 		}
 		text, err := sql.ScanString(rows)
-		show(err, text)
-		show(rows.Close())
+		source.Show(err, text)
+		source.Show(rows.Close())
 		rows = &sql.Rows{}
 		if err := p.driver.Query(p.ctx, "SELECT photo::text FROM item WHERE id = 1", []any{}, rows); err != nil {
-			show(err)
+			source.Show(err)
 			continue
 		}
 		text, err = sql.ScanString(rows)
-		show(err, text)
-		show(rows.Close())
+		source.Show(err, text)
+		source.Show(rows.Close())
 	}
 }
 
@@ -187,24 +172,24 @@ func (p *program) stock(driver dialect.Driver, id int) (stock int, err error) {
 
 func (p *program) showStock(driver dialect.Driver, id int) {
 	stock, err := p.stock(driver, id)
-	show(err, stock)
+	source.Show(err, stock)
 }
 
 func (p *program) ownWrites() {
 	for written := range 20 {
-		show(p.setStock(p.driver, 3, written), "updated")
+		source.Show(p.setStock(p.driver, 3, written), "updated")
 		p.showStock(p.driver, 3)
 		p.showStock(p.driver, 3)
 	}
 	spec := sqlgraph.NewCreateSpec("sale", saleID)
 	spec.SetField("item", field.TypeInt, 1)
 	spec.SetField("amount", field.TypeInt, 5)
-	show(sqlgraph.CreateNode(p.ctx, p.driver, spec), spec.ID.Value)
+	source.Show(sqlgraph.CreateNode(p.ctx, p.driver, spec), spec.ID.Value)
 	p.nodes(p.driver, "sale", saleColumns, saleID, func(*sql.Selector) {})
 	n, err := sqlgraph.DeleteNodes(p.ctx, p.driver, &sqlgraph.DeleteSpec{
 		Node: &sqlgraph.NodeSpec{Table: "sale", ID: saleID}, Predicate: sql.FieldEQ("amount", 5),
 	})
-	show(err, n)
+	source.Show(err, n)
 	p.nodes(p.driver, "sale", saleColumns, saleID, func(*sql.Selector) {})
 }
 
@@ -228,19 +213,19 @@ func (p *program) transactions() {
 	for _, commits := range []bool{true, false} {
 		tx, err := p.driver.Tx(p.ctx)
 		if err != nil {
-			show(err)
+			source.Show(err)
 			return
 		}
 		inside := within{p.driver, tx}
-		show(p.setStock(inside, 1, 40), "updated")
+		source.Show(p.setStock(inside, 1, 40), "updated")
 		p.showStock(inside, 1)
 		if commits {
-			show(tx.Commit(), "committed")
+			source.Show(tx.Commit(), "committed")
 		} else {
-			show(tx.Rollback(), "rolled back")
+			source.Show(tx.Rollback(), "rolled back")
 		}
 		p.showStock(p.driver, 1)
-		show(p.setStock(p.driver, 1, 7), "updated")
+		source.Show(p.setStock(p.driver, 1, 7), "updated")
 	}
 }
 
@@ -250,9 +235,9 @@ func (p *program) failures() {
 	spec.SetField("amount", field.TypeInt, 1)
 	err := sqlgraph.CreateNode(p.ctx, p.driver, spec)
 	fmt.Println(sqlgraph.IsForeignKeyConstraintError(err))
-	show(err)
-	show(p.setStock(p.driver, 1, -1))
-	show(p.setStock(p.driver, 99, 1))
+	source.Show(err)
+	source.Show(p.setStock(p.driver, 1, -1))
+	source.Show(p.setStock(p.driver, 99, 1))
 	p.showStock(p.driver, 1)
 	p.nodes(p.driver, "item", []string{"id", "nothing"}, itemID, sql.FieldEQ("id", 1))
 	p.nodes(p.driver, "nothing", []string{"id"}, itemID, sql.FieldEQ("id", 1))

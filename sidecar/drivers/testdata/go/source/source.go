@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -149,4 +150,17 @@ func (s *Source) Race(ctx context.Context, write func(n int) error, read func() 
 	close(ended)
 	readers.Wait()
 	fmt.Println(stale.Load(), "stale")
+}
+
+// Show prints the error, or what was read.
+func Show(err error, values ...any) {
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused):
+		fmt.Println("error", refused.Code, refused.Message, refused.ConstraintName)
+	case err != nil:
+		fmt.Println("error", err)
+	default:
+		fmt.Println(values...)
+	}
 }

@@ -4,10 +4,8 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/freshet/freshet/sidecar/drivers/testdata/go/source"
@@ -57,115 +55,102 @@ type program struct {
 	db   *sqlx.DB
 }
 
-// show prints the error, or what was read.
-func show(err error, values ...any) {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused):
-		fmt.Println("error", refused.Code, refused.Message, refused.ConstraintName)
-	case err != nil:
-		fmt.Println("error", err)
-	default:
-		fmt.Println(values...)
-	}
-}
-
 func (p *program) repeatedReads() {
 	for range 10 {
 		for _, name := range []string{"currency", "motto"} {
 			var s setting
-			show(p.db.GetContext(p.ctx, &s, "SELECT * FROM setting WHERE name = $1", name), s)
+			source.Show(p.db.GetContext(p.ctx, &s, "SELECT * FROM setting WHERE name = $1", name), s)
 		}
 		var all []setting
-		show(p.db.SelectContext(p.ctx, &all, "SELECT name, value FROM setting ORDER BY name"), all)
+		source.Show(p.db.SelectContext(p.ctx, &all, "SELECT name, value FROM setting ORDER BY name"), all)
 		query, args, err := sqlx.In("SELECT value FROM setting WHERE name IN (?) ORDER BY name", []string{"vat", "motto"})
-		show(err)
+		source.Show(err)
 		var values []string
-		show(p.db.SelectContext(p.ctx, &values, p.db.Rebind(query), args...), values)
+		source.Show(p.db.SelectContext(p.ctx, &values, p.db.Rebind(query), args...), values)
 	}
 	named, err := p.db.PrepareNamedContext(p.ctx, "SELECT value FROM setting WHERE name = :name")
 	if err != nil {
-		show(err)
+		source.Show(err)
 		return
 	}
 	defer named.Close()
 	for range 10 {
 		var value string
-		show(named.GetContext(p.ctx, &value, map[string]any{"name": "motto"}), value)
+		source.Show(named.GetContext(p.ctx, &value, map[string]any{"name": "motto"}), value)
 	}
 }
 
 func (p *program) types() {
 	for range 3 {
 		var items []item
-		show(p.db.SelectContext(p.ctx, &items, "SELECT id, name, price, stock, details, photo, hue, weight, changed, active FROM item WHERE id <> $1 ORDER BY id", 2))
+		source.Show(p.db.SelectContext(p.ctx, &items, "SELECT id, name, price, stock, details, photo, hue, weight, changed, active FROM item WHERE id <> $1 ORDER BY id", 2))
 		for _, i := range items {
 			fmt.Printf("%d %q %s %d %x %v %v %v %v %v\n", i.ID, i.Name, i.Price, i.Stock, i.Photo, i.Details == nil, i.Hue, i.Weight, i.Changed.Time.UTC(), i.Active)
 		}
 		rows, err := p.db.QueryxContext(p.ctx, "SELECT * FROM item WHERE id <> 2 ORDER BY id")
 		if err != nil {
-			show(err)
+			source.Show(err)
 			return
 		}
 		for rows.Next() {
 			byName := map[string]any{}
-			show(rows.MapScan(byName), byName)
+			source.Show(rows.MapScan(byName), byName)
 		}
-		show(rows.Err())
+		source.Show(rows.Err())
 		var all []sold
-		show(p.db.SelectContext(p.ctx, &all, "SELECT name, amount FROM sold ORDER BY name"), all)
+		source.Show(p.db.SelectContext(p.ctx, &all, "SELECT name, amount FROM sold ORDER BY name"), all)
 		rows, err = p.db.NamedQueryContext(p.ctx, "SELECT name, value FROM setting WHERE name = :name", setting{Name: "vat"})
 		if err != nil {
-			show(err)
+			source.Show(err)
 			return
 		}
 		for rows.Next() {
 			var s setting
-			show(rows.StructScan(&s), s)
+			source.Show(rows.StructScan(&s), s)
 		}
-		show(rows.Err())
+		source.Show(rows.Err())
 	}
 }
 
 func (p *program) stock(from sqlx.QueryerContext, id int) {
 	var stock int
-	show(sqlx.GetContext(p.ctx, from, &stock, "SELECT stock FROM item WHERE id = $1", id), stock)
+	source.Show(sqlx.GetContext(p.ctx, from, &stock, "SELECT stock FROM item WHERE id = $1", id), stock)
 }
 
 // ownWrites reads on other connections than the one that wrote, too.
 func (p *program) ownWrites() {
 	conn, err := p.db.Connx(p.ctx)
 	if err != nil {
-		show(err)
+		source.Show(err)
 		return
 	}
 	defer conn.Close()
 	for written := range 20 {
 		_, err := p.db.NamedExecContext(p.ctx, "UPDATE item SET stock = :stock WHERE id = :id", item{ID: 3, Stock: written})
-		show(err, "updated")
+		source.Show(err, "updated")
 		p.stock(p.db, 3)
 		p.stock(conn, 3)
 	}
 	var id int
-	show(p.db.GetContext(p.ctx, &id, "INSERT INTO sale (item, amount) VALUES ($1, $2) RETURNING id", 1, 5), id)
+	source.Show(p.db.GetContext(p.ctx, &id, "INSERT INTO sale (item, amount) VALUES ($1, $2) RETURNING id", 1, 5), id)
 	var amounts []int
-	show(p.db.SelectContext(p.ctx, &amounts, "SELECT amount FROM sale ORDER BY id"), amounts)
+	source.Show(p.db.SelectContext(p.ctx, &amounts, "SELECT amount FROM sale ORDER BY id"), amounts)
 }
 
 func (p *program) transactions() {
 	for _, commits := range []bool{true, false} {
 		tx, err := p.db.BeginTxx(p.ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 		if err != nil {
-			show(err)
+			source.Show(err)
 			return
 		}
 		_, err = tx.ExecContext(p.ctx, "UPDATE item SET stock = stock + 100 WHERE id = 1")
-		show(err, "updated")
+		source.Show(err, "updated")
 		p.stock(tx, 1)
 		if commits {
-			show(tx.Commit(), "committed")
+			source.Show(tx.Commit(), "committed")
 		} else {
-			show(tx.Rollback(), "rolled back")
+			source.Show(tx.Rollback(), "rolled back")
 		}
 		p.stock(p.db, 1)
 	}
@@ -173,11 +158,11 @@ func (p *program) transactions() {
 
 func (p *program) failures() {
 	_, err := p.db.ExecContext(p.ctx, "INSERT INTO sale (item, amount) VALUES (99, 1)")
-	show(err)
-	show(p.db.GetContext(p.ctx, &setting{}, "SELECT name, value FROM setting WHERE name = 'none'"))
-	show(p.db.GetContext(p.ctx, &setting{}, "SELECT name AS nobody FROM setting"))
+	source.Show(err)
+	source.Show(p.db.GetContext(p.ctx, &setting{}, "SELECT name, value FROM setting WHERE name = 'none'"))
+	source.Show(p.db.GetContext(p.ctx, &setting{}, "SELECT name AS nobody FROM setting"))
 	for _, text := range []string{"SELECT nothing FROM item", "SELEC 1", "SELECT 1 / (stock - stock) FROM item"} {
-		show(p.db.SelectContext(p.ctx, &[]int{}, text))
+		source.Show(p.db.SelectContext(p.ctx, &[]int{}, text))
 		p.stock(p.db, 1)
 	}
 }
