@@ -114,6 +114,37 @@ func TestBrowserFiltersStatements(t *testing.T) {
 	b.noErrors(false)
 }
 
+// The fleet is a table: this sidecar first, those that differ or are not ready marked, and
+// what they do together last. What came through Redis is text.
+func TestBrowserShowsTheFleet(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.becomes(func(s *Stats) {
+		s.Fleet = fleetOf(20)
+		s.Fleet[3].Host, s.Fleet[3].Page = "<img src=x onerror=console.error(1)>", "javascript:alert(1)"
+	})
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#fleet tbody tr").length == 21`)
+	b.until(`document.querySelector("#fleet tbody tr").textContent.includes("app-00, this one")`)
+	for _, says := range []string{"▲ another version", "▲ not ready", "19 of 20 ready", "93%", "<img src=x", "Together"} {
+		if text := b.text("fleet"); !strings.Contains(text, says) {
+			t.Errorf("%q is not among %s", says, text)
+		}
+	}
+	b.until(`document.querySelectorAll("#fleet a, #fleet img").length == 0`)
+	for _, l := range looks {
+		b.take(l)
+		b.fits()
+	}
+	b.accessible()
+	b.picture("fleet-20")
+	s.becomes(func(s *Stats) { s.Fleet, s.Redis.State = nil, RedisOff })
+	b.until(`document.getElementById("fleet-card").hidden`)
+	b.noErrors(false)
+}
+
 func TestBrowserExplains(t *testing.T) {
 	t.Parallel()
 	s := stage(t, "127.0.0.1:0", nil)

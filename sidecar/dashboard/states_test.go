@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/fleet"
 	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
@@ -52,6 +53,7 @@ func warm(seconds uint64) Stats {
 			{Statement: "SELECT sum(cents) FROM orders WHERE customer_id = $1", Why: "no_gain", LoadSeconds: .0003, AskSeconds: .0004, Found: .2, Loads: 800},
 		}},
 		Leases: Leases{Won: 800, Waited: 61, Vain: 2},
+		Fleet:  fleetOf(3),
 	}
 }
 
@@ -60,6 +62,24 @@ func spread(n uint64, bucket int) histogram.Reading {
 	r := histogram.Reading{Buckets: make([]uint64, len(histogram.Bounds)+1), Count: n}
 	r.Buckets[bucket], r.Buckets[bucket+1], r.Buckets[bucket+3] = n-n/5-n/50, n/5, n/50
 	return r
+}
+
+// fleetOf is a fleet in which the first sidecar is this one, the second has another version,
+// and the third is not ready.
+func fleetOf(n int) []fleet.Member {
+	members := make([]fleet.Member, n)
+	ratio, age := .93, .04
+	for i := range members {
+		members[i] = fleet.Member{
+			ID: fmt.Sprint(i), Self: i == 0, Host: fmt.Sprintf("app-%02d", i), Socket: "/run/freshet/.s.PGSQL.6432", Page: "127.0.0.1:7070", Version: "v1.2.3",
+			Incarnation: "one", StalenessSeconds: 1, FollowerAgeSeconds: &age, HitRatio: &ratio, QueriesPerSecond: 1060, SavedPerSecond: 1.9, Sessions: 24,
+		}
+	}
+	if n > 2 {
+		members[1].Version = "v1.2.2"
+		members[2].NotReady, members[2].FollowerAgeSeconds, members[2].HitRatio = "no look at the outbox has completed yet", nil, nil
+	}
+	return members
 }
 
 func tablesNamed(n int) []Table {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/fleet"
 	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
@@ -121,6 +122,16 @@ type Stats struct {
 	Redis Redis `json:"redis"`
 	// Leases are loads that are shared between processes.
 	Leases Leases `json:"leases"`
+	// Fleet lists the sidecars of this database that share Redis, this one first. It is
+	// empty without Redis.
+	Fleet []fleet.Member `json:"fleet"`
+}
+
+// Reads counts the statements that a cache could have answered, and those that it did.
+func (s *Stats) Reads() (hits, reads uint64) {
+	hits = s.Queries["hit_l1"] + s.Queries["hit_l2"] + s.Queries["coalesced"]
+	bypassed := s.Queries["bypass"]
+	return hits, hits + s.Queries["miss"] + bypassed - min(bypassed, byNature(s))
 }
 
 // Shape is what became of the statements that differ in nothing but their literals.
@@ -338,5 +349,6 @@ func (s *Stats) normalize() {
 		s.BypassExamples = map[string][]string{}
 	}
 	s.Problems = append([]string{}, s.Problems[:min(len(s.Problems), ProblemsMax)]...)
+	s.Fleet = append([]fleet.Member{}, s.Fleet...)
 	s.Redis.Shapes = append([]RedisShape{}, s.Redis.Shapes[:min(len(s.Redis.Shapes), ShapesMax)]...)
 }

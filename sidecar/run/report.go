@@ -27,6 +27,9 @@ func (s *Sidecar) Report() dashboard.Stats {
 	s.addFollower(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.reloads.report()
+	if s.fleet != nil {
+		stats.Fleet = s.fleet.Members()
+	}
 	addVerification(&stats, s.verifier.Report())
 	return stats
 }

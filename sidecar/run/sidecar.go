@@ -26,6 +26,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/fleet"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -50,6 +51,7 @@ type Sidecar struct {
 	follower *invalidation.Follower
 	standby  *invalidation.Standby // nil: upstream is the primary
 	remote   *redis.Store          // nil: one tier
+	fleet    *fleet.Fleet          // nil: one tier
 	cache    *engine.Cache
 	analyzer *analysis.Analyzer
 	verifier *verify.Verifier
@@ -165,6 +167,7 @@ func (s *Sidecar) buildCache() (err error) {
 			return misuse("read --redis: %w", err)
 		}
 		options.Remote, options.RemotePolicy = s.remote, s.options.RedisPolicy
+		s.buildFleet()
 		options.Compress, options.Keys = s.options.RedisCompress, s.options.RedisKeys
 	}
 	s.cache, err = engine.New(options)
@@ -255,6 +258,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		parts.Go(func() error { return s.standby.Run(ctx) })
 	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
+	if s.fleet != nil {
+		parts.Go(func() error { return s.fleet.Run(ctx) })
+	}
 	parts.Go(func() error { return s.verifier.Run(ctx) })
 	parts.Go(func() error {
 		defer end()

@@ -7,6 +7,7 @@ import { count, perSecond, spoken } from "./format.js";
 import { over, sum } from "./outcomes.js";
 import { showActions } from "./panels/actions.js";
 import { showBypasses } from "./panels/bypasses.js";
+import { showFleet } from "./panels/fleet.js";
 import { showLatency } from "./panels/latency.js";
 import { showMemory } from "./panels/memory.js";
 import { showRedis } from "./panels/redis.js";
@@ -69,6 +70,7 @@ function show(state) {
   showVerification(state);
   showPostgres(state);
   showRedis(state);
+  showFleet(state);
   showTables(state);
   showActions(state);
   setText($("version"), stats.version);

@@ -1,0 +1,46 @@
+package run
+
+import (
+	"os"
+	"time"
+
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/fleet"
+)
+
+// buildFleet has the sidecars know one another that share Redis.
+func (s *Sidecar) buildFleet() {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	s.fleet = fleet.New(fleet.Options{
+		Store: s.remote, Database: s.options.Upstream.Config.Database,
+		DescribeFunc: func() (fleet.Member, fleet.Counts) { return s.describe(host) },
+	})
+}
+
+// describe is what the others are told of this sidecar.
+func (s *Sidecar) describe(host string) (fleet.Member, fleet.Counts) {
+	stats := dashboard.Stats{Listening: s.listening.Load(), StalenessSeconds: s.cache.Staleness().Seconds()}
+	addWire(&stats, s.server.Report())
+	m := fleet.Member{
+		Host: host, Socket: s.options.socket(), Page: s.AdminAddress(), Version: s.options.Version,
+		UptimeSeconds: time.Since(s.began).Seconds(), Sessions: stats.Sessions, StalenessSeconds: stats.StalenessSeconds,
+	}
+	if head := s.fence.Head(); head != nil {
+		m.Incarnation = string(head.Incarnation)
+	}
+	if began := s.fence.LookBegan(); began != 0 {
+		age := max(0, fence.Now().Sub(began)).Seconds()
+		m.FollowerAgeSeconds, stats.FollowerAgeSeconds = &age, &age
+	}
+	m.NotReady = dashboard.NotReady(&stats)
+	hits, reads := stats.Reads()
+	counts := fleet.Counts{Hits: hits, Reads: reads, SavedSeconds: stats.SavedSeconds}
+	for _, n := range stats.Queries {
+		counts.Queries += n
+	}
+	return m, counts
+}
