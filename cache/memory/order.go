@@ -1,21 +1,21 @@
 package memory
 
 import (
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/freshet/freshet/cache/internal/stripe"
 )
 
-// queuedMax is how many items of one order may wait for Ristretto to insert them. One more
-// waits for all.
-const queuedMax = 8
+// batchMax is how many items of one order Ristretto is given at once. To be given one wakes
+// its goroutine, which takes longer than all the rest of a set.
+const batchMax = 16
 
 // order makes changes of one key take effect one after the other.
 //
 // Ristretto inserts what it does not have in a goroutine of its own. Nobody waits for
-// that, so it is remembered what is on its way, and found there. Who changes the same key
-// again waits, or this could happen:
+// that: items are gathered, and found, here, and given to it together; and it is remembered
+// what is on its way. Who changes the same key again waits, or this could happen:
 //
 //  1. A sets the absent key: Ristretto queues an insertion;
 //  2. B sets the key, still absent: Ristretto queues another;
@@ -25,61 +25,117 @@ const queuedMax = 8
 // Forced by TestSetAfterSetKeepsTheNewer.
 type order[T any] struct {
 	sync.Mutex
-	// queued are items that Ristretto may not have inserted yet. None of them was
-	// replaced or forgotten since, so none holds memory that does not count.
-	queued []*item[T]
-	_      stripe.Padding
+	// waiting are items that Ristretto was not given yet, given those that it may not have
+	// inserted yet. None of the former was replaced or forgotten since.
+	waiting, given batch[T]
+	// arrived counts how often all of given had been inserted, and were forgotten here.
+	arrived atomic.Uint64
+	_       stripe.Padding
+}
+
+// batch is a few items, found by their hashes, which lie side by side.
+type batch[T any] struct {
+	n      int
+	hashes [batchMax]uint64
+	items  [batchMax]*item[T]
+}
+
+// at returns where the item of a hash is, -1 if there is none.
+func (b *batch[T]) at(hash uint64) int {
+	for i, h := range b.hashes[:b.n] {
+		if h == hash {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *batch[T]) add(it *item[T]) {
+	b.hashes[b.n], b.items[b.n] = it.hash, it
+	b.n++
+}
+
+func (b *batch[T]) remove(i int) {
+	b.n--
+	b.hashes[i], b.items[i] = b.hashes[b.n], b.items[b.n]
+	b.items[b.n] = nil
+}
+
+func (b *batch[T]) clear() {
+	clear(b.items[:b.n])
+	b.n = 0
 }
 
 func (s *Store[T]) order(hash uint64) *order[T] { return &s.orders[hash%orders] }
 
-// queueLocked notes an item that Ristretto is to insert.
-func (s *Store[T]) queueLocked(it *item[T]) {
-	o := s.order(it.hash)
-	o.queued = slices.DeleteFunc(o.queued, func(before *item[T]) bool {
-		there, ok := s.items.Get(before.hash)
-		return ok && there == before
-	})
-	if len(o.queued) == queuedMax {
-		s.insertQueuedLocked(o)
+// heldLocked returns the item of a hash, nil if there is none. It has either not been given
+// to Ristretto, then its place among those is not negative, or been inserted.
+func (s *Store[T]) heldLocked(o *order[T], hash uint64) (it *item[T], waiting int) {
+	if i := o.waiting.at(hash); i >= 0 {
+		return o.waiting.items[i], i
 	}
-	o.queued = append(o.queued, it)
-}
-
-// insertedLocked returns what Ristretto has of a hash, once it has all that it was given.
-func (s *Store[T]) insertedLocked(hash uint64) (it *item[T], ok bool) {
-	if o := s.order(hash); o.has(hash) != nil {
-		s.insertQueuedLocked(o)
+	if o.given.at(hash) >= 0 {
+		s.awaitGivenLocked(o)
 	}
-	return s.items.Get(hash)
+	it, _ = s.items.Get(hash)
+	return it, -1
 }
 
-// insertQueuedLocked waits until Ristretto has all that is queued in an order.
-func (s *Store[T]) insertQueuedLocked(o *order[T]) {
-	s.items.Wait()
-	clear(o.queued)
-	o.queued = o.queued[:0]
-}
-
-// findQueued looks for an item that Ristretto did not have a moment ago: it may be on its
-// way there, or have arrived since.
-func (s *Store[T]) findQueued(hash uint64) *item[T] {
-	o := s.order(hash)
-	o.Lock()
-	it := o.has(hash)
-	o.Unlock()
-	if it == nil {
-		it, _ = s.items.Get(hash)
+// dropLocked takes out an item that heldLocked has returned.
+func (s *Store[T]) dropLocked(o *order[T], it *item[T], waiting int) {
+	if waiting >= 0 {
+		o.waiting.remove(waiting)
+		return
 	}
-	return it
+	s.items.Del(it.hash)
 }
 
-// has returns the item of a hash that is queued, or nil.
-func (o *order[T]) has(hash uint64) *item[T] {
-	for _, it := range o.queued {
-		if it.hash == hash {
-			return it
+// giveLocked gives Ristretto all that waits in an order. By then it mostly has what it was
+// given before; otherwise this waits for it.
+func (s *Store[T]) giveLocked(o *order[T]) {
+	for i, it := range o.given.items[:o.given.n] {
+		if there, ok := s.items.Get(o.given.hashes[i]); !ok || there != it {
+			s.items.Wait()
+			break
 		}
 	}
-	return nil
+	s.forgetGivenLocked(o)
+	for _, it := range o.waiting.items[:o.waiting.n] {
+		switch {
+		case s.items.Set(it.hash, it, ristrettoCost):
+			o.given.add(it)
+		case s.residents.leave(it):
+			s.reject(it.hash)
+		}
+	}
+	o.waiting.clear()
+}
+
+// awaitGivenLocked waits until Ristretto has all that an order has given it.
+func (s *Store[T]) awaitGivenLocked(o *order[T]) {
+	s.items.Wait()
+	s.forgetGivenLocked(o)
+}
+
+func (s *Store[T]) forgetGivenLocked(o *order[T]) {
+	o.given.clear()
+	o.arrived.Add(1)
+}
+
+// findLate looks for an item that Ristretto did not have a moment ago, after arrived was
+// read: it waits to be given, is on its way, or has arrived since.
+func (s *Store[T]) findLate(o *order[T], hash, arrived uint64) *item[T] {
+	o.Lock()
+	defer o.Unlock()
+	if i := o.waiting.at(hash); i >= 0 {
+		return o.waiting.items[i]
+	}
+	if i := o.given.at(hash); i >= 0 {
+		return o.given.items[i]
+	}
+	if o.arrived.Load() == arrived {
+		return nil
+	}
+	it, _ := s.items.Get(hash)
+	return it
 }

@@ -67,9 +67,8 @@ func TestResidentsAreWhatIsHeld(t *testing.T) {
 	}
 	all.Wait()
 	found, bytes := 0, int64(0)
-	s.items.Wait()
 	for hash := range uint64(200) {
-		if it, ok := s.items.Get(hash); ok {
+		if it := s.find(hash, s.residents.age.Load()); it != nil {
 			found++
 			bytes += it.cost
 			if it.place == nowhere || s.residents.all[it.place] != it {
@@ -128,7 +127,7 @@ func TestPopularityEnds(t *testing.T) {
 		if _, ok := s.Get(hash); !ok {
 			s.Set(hash, &v, 100, time.Millisecond)
 		}
-		if _, ok := s.items.Get(1); !ok {
+		if it := s.find(1, s.residents.age.Load()); it == nil {
 			return
 		}
 	}

@@ -3,7 +3,6 @@ package memory
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,16 +114,19 @@ func (s *Store[T]) Get(hash uint64) (*T, bool) {
 	return it.value, true
 }
 
-// find looks for an item in Ristretto. It returns nil if there is none.
+// find looks for an item in Ristretto, and among those that it is to be given. It returns
+// nil if there is none.
 func (s *Store[T]) find(hash, age uint64) *item[T] {
 	g := s.enter()
 	defer g.RUnlock()
 	if g.closed {
 		return nil
 	}
+	o := s.order(hash)
+	arrived := o.arrived.Load()
 	it, ok := s.items.Get(hash)
 	if !ok {
-		it = s.findQueued(hash)
+		it = s.findLate(o, hash, arrived)
 	}
 	if it == nil {
 		return nil
@@ -167,12 +169,14 @@ func (s *Store[T]) SetAll(all []Setting[T]) (held int) {
 		s.rejected.Add(uint64(len(all)))
 		return 0
 	}
-	for some := range slices.Chunk(all, settingsAtOnce) {
+	for len(all) > 0 {
+		some := all[:min(len(all), settingsAtOnce)]
 		gone, n := s.place(some)
 		for _, it := range gone {
 			s.forget(it)
 		}
 		held += n
+		all = all[len(some):]
 	}
 	return held
 }
@@ -193,7 +197,7 @@ func (s *Store[T]) place(all []Setting[T]) (gone []*item[T], held int) {
 	return gone, held
 }
 
-// placeLocked gives a value to Ristretto if the residents admit it.
+// placeLocked holds a value if the residents admit it.
 func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 	cost := set.Cost + itemOverhead
 	if cost > s.residents.maxBytes {
@@ -201,17 +205,25 @@ func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 		return nil, false
 	}
 	it := &item[T]{value: set.Value, hash: set.Hash, cost: cost, density: densityOf(set.Worth, cost)}
-	before, present := s.insertedLocked(it.hash)
+	o := s.order(it.hash)
+	before, waiting := s.heldLocked(o, it.hash)
 	gone, ok := s.residents.admit(it, before)
-	if ok && !s.items.Set(it.hash, it, ristrettoCost) {
-		s.residents.leave(it)
-		ok = false
-	}
 	switch {
 	case !ok:
+	case waiting >= 0:
+		o.waiting.items[waiting] = it
+	case before != nil:
+		if ok = s.items.Set(it.hash, it, ristrettoCost); !ok {
+			s.residents.leave(it)
+		}
+	default:
+		if o.waiting.n == batchMax {
+			s.giveLocked(o)
+		}
+		o.waiting.add(it)
+	}
+	if !ok {
 		s.reject(set.Hash)
-	case !present:
-		s.queueLocked(it)
 	}
 	return gone, ok
 }
@@ -247,7 +259,7 @@ func (s *Store[T]) unlock(locked uint64) {
 	}
 }
 
-// forget takes out of Ristretto one that is no resident any more:
+// forget takes out one that is no resident any more:
 //
 //  1. A's set takes the place of an item, which is none of the residents now;
 //  2. B sets the same hash, and its item is admitted;
@@ -264,8 +276,8 @@ func (s *Store[T]) forget(it *item[T]) {
 	o := s.order(it.hash)
 	o.Lock()
 	defer o.Unlock()
-	if there, ok := s.insertedLocked(it.hash); ok && there == it {
-		s.items.Del(it.hash)
+	if there, waiting := s.heldLocked(o, it.hash); there == it {
+		s.dropLocked(o, it, waiting)
 	}
 }
 
@@ -279,9 +291,9 @@ func (s *Store[T]) Del(hash uint64) {
 	o := s.order(hash)
 	o.Lock()
 	defer o.Unlock()
-	if it, ok := s.insertedLocked(hash); ok {
+	if it, waiting := s.heldLocked(o, hash); it != nil {
 		s.residents.leave(it)
-		s.items.Del(hash)
+		s.dropLocked(o, it, waiting)
 	}
 }
 
@@ -319,5 +331,9 @@ func (s *Store[T]) Close() {
 		s.gates[i].closed = true
 	}
 	s.front.clear()
+	for i := range s.orders {
+		s.orders[i].waiting.clear()
+		s.orders[i].given.clear()
+	}
 	s.items.Close()
 }
