@@ -196,14 +196,10 @@ type meter struct {
 
 func (b *testbed) meter(s *side) meter {
 	b.t.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.t.Fatal(err)
-	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	m := meter{
-		at: time.Now(), processor: time.Duration(used.Utime.Nano() + used.Stime.Nano()), allocations: memory.Mallocs,
+		at: time.Now(), processor: processorTime(b.t), allocations: memory.Mallocs,
 	}
 	if s != nil {
 		m.looks = s.follower.Stats().Looks
@@ -211,6 +207,16 @@ func (b *testbed) meter(s *side) meter {
 		m.answered = s.count(HitL1) + s.count(HitL2) + s.count(Coalesced)
 	}
 	return m
+}
+
+// processorTime is what this process has used.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func number(t testing.TB, pattern *regexp.Regexp, out string) float64 {

@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+)
+
+// exchange is a statement that goes to Postgres, with what Postgres answers: through a
+// session of a real sidecar, without its sockets.
+type exchange struct {
+	c      *session
+	unit   func(id int) []byte
+	answer []byte
+	next   int
+}
+
+// once has the session send the statement with a value that it did not have before, and
+// relay the answer.
+func (e *exchange) once(t testing.TB) {
+	e.next++
+	unit := e.unit(e.next)
+	e.c.now = 0
+	if kind, n := protocol.NextUnit(unit); n != len(unit) || !e.c.handle(kind, unit) || len(e.c.toUp) == 0 {
+		t.Fatal("not sent to Postgres")
+	}
+	e.c.toUp = e.c.toUp[:0]
+	answer := append(e.c.relay.scratch[:0], e.answer...)
+	if n, _ := e.c.take(answer, &e.c.relay.partial, nil); n != len(answer) || e.c.talk.Owed() {
+		t.Fatal("not all was taken")
+	}
+	for i := range e.c.relay.measured {
+		e.c.measureRelayed(&e.c.relay.measured[i])
+	}
+	e.c.relay.measured = e.c.relay.measured[:0]
+	e.c.relay.scratch = answer
+}
+
+// exchanges are a miss and a relayed read, in both protocols.
+func exchanges(t testing.TB, s *side) map[string]*exchange {
+	rows := protocol.AppendMessage(nil, 'D', []byte("\x00\x02\x00\x00\x00\x04name\x00\x00\x00\x011"))
+	rows = protocol.AppendMessage(rows, 'C', []byte("SELECT 1\x00"))
+	rows = protocol.AppendMessage(rows, 'Z', []byte("I"))
+	column := "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"
+	described := protocol.AppendMessage(nil, 'T', []byte("\x00\x02name\x00"+column+"version\x00"+column))
+	simple := append(described, rows...)
+	prepared := append(append([]byte(protocol.BindComplete), described...), rows...)
+	all := map[string]*exchange{}
+	for way, condition := range map[string]string{"miss": "", "relayed": " AND random() >= 0"} {
+		text := "SELECT name, version FROM public.item WHERE id = "
+		c, _, _ := warmSession(t, s)
+		var unit, number []byte
+		all["simple "+way] = &exchange{c: c, answer: simple, unit: func(id int) []byte {
+			number = strconv.AppendInt(number[:0], int64(id), 10)
+			unit = append(append(append(append(unit[:0], "Q\x00\x00\x00\x00"...), text...), number...), condition...)
+			unit = append(unit, 0)
+			putLength(unit)
+			return unit
+		}}
+		c, _, _ = warmSession(t, s)
+		statement, _ := c.statements.Intern([]byte(text + "$1" + condition + "\x00\x00\x00"))
+		p := parsed(statement)
+		p.Meaning.Store(c.meaning())
+		c.statements.Assign("m", p)
+		tail := protocol.AppendMessage(nil, 'D', []byte("P\x00"))
+		tail = protocol.AppendMessage(tail, 'E', []byte("\x00\x00\x00\x00\x00"))
+		tail = protocol.AppendMessage(tail, 'S')
+		var group, value []byte
+		all["prepared "+way] = &exchange{c: c, answer: prepared, unit: func(id int) []byte {
+			value = strconv.AppendInt(value[:0], int64(id), 10)
+			group = append(group[:0], "B\x00\x00\x00\x00\x00m\x00\x00\x00\x00\x01\x00\x00\x00"...)
+			group = append(append(group, byte(len(value))), value...)
+			group = append(group, "\x00\x00"...)
+			putLength(group)
+			group = append(group, tail...)
+			return group
+		}}
+	}
+	for _, e := range all {
+		e.next = 1000
+		e.once(t) // asks for its analysis
+		s.allAnalysed()
+		e.once(t)
+	}
+	return all
+}
+
+// putLength makes the length of a message, alone in b, what it is.
+func putLength(b []byte) { binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1)) }
+
+// exchangesAtOnce is how many of one kind take their turn.
+const exchangesAtOnce = 2000
+
+// BenchmarkMiss says what of a miss, and of a relayed read, is not the sockets'. They take
+// turns, and what is told is the median of their processor time: the machine may do other
+// work. b.N is the number of turns.
+func BenchmarkMiss(b *testing.B) {
+	bed := newTestbed(b, itemSchema)
+	all := exchanges(b, bed.sidecar())
+	spent := map[string][]time.Duration{}
+	for b.Loop() {
+		for name, e := range all {
+			before := processorTime(b)
+			for range exchangesAtOnce {
+				e.once(b)
+			}
+			spent[name] = append(spent[name], (processorTime(b)-before)/exchangesAtOnce)
+		}
+	}
+	for name, took := range spent {
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2]), strings.ReplaceAll(name, " ", "-")+"-ns")
+	}
+	b.ReportMetric(0, "ns/op")
+}
