@@ -25,8 +25,9 @@ const configFileMax = 1 << 20
 //	staleness: 500ms
 //
 // The file wins over defaults; the environment, and then flags, win over it.
-// Keys that no flag has, keys that stand twice, nested values and values that the
-// flag does not take are errors, and all of them are told at once.
+// Keys that no flag has, keys that stand twice, nested values where the flag reads none
+// (see nested) and values that the flag does not take are errors, and all of them are told
+// at once.
 type configFile string
 
 // BeforeResolve reads the file and offers its values to the parser.
@@ -125,6 +126,14 @@ func (v fileValues) addPair(place, key string, node ast.Node, known map[string]*
 		return fmt.Errorf("%s: key %q stands at %s already; keep one of them", place, key, before.place)
 	}
 	value := fileValue{place: place}
+	if option, ok := reflect.New(flag.Target.Type()).Interface().(nested); ok {
+		file := place[:strings.LastIndexByte(place, ':')]
+		err := option.readNode(node, func(n ast.Node) string {
+			return fmt.Sprintf("%s:%d: %s: ", file, n.GetToken().Position.Line, key)
+		})
+		v[key] = fileValue{place: place, text: option.text()}
+		return err
+	}
 	if err := value.read(node); err != nil {
 		return fmt.Errorf("%s: key %q: %w", place, key, err)
 	}

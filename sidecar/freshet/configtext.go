@@ -27,8 +27,12 @@ func configText(parsed *kong.Context, origins bool) ([]byte, error) {
 			comments["$."+flag.Name] = []*yaml.Comment{yaml.LineComment(" " + origin(parsed, flag, given[flag]))}
 		}
 	}
-	return yaml.MarshalWithOptions(text, yaml.WithComment(comments))
+	written, err := yaml.MarshalWithOptions(text, yaml.WithComment(comments))
+	return emptyListBehindComment.ReplaceAll(written, []byte("$1: []$2")), err
 }
+
+// emptyListBehindComment is what the library makes of an empty list with a comment.
+var emptyListBehindComment = regexp.MustCompile(`(?m)^(\S+)( # .*): \[\]$`)
 
 // flagsOnTheLine are the flags that the command line itself gives.
 func flagsOnTheLine(parsed *kong.Context) map[*kong.Flag]bool {
@@ -78,6 +82,10 @@ func configValue(value any) any {
 		return []string(v)
 	case functionList:
 		return v.texts()
+	case tableRules:
+		return v.spelled()
+	case shapeRules:
+		return v.spelled()
 	case time.Duration:
 		return v.String()
 	case encoding.TextMarshaler:

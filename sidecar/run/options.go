@@ -14,6 +14,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
@@ -71,6 +72,8 @@ type Options struct {
 	Watch []string
 	// LearnColumns watches columns by which statements often look rows up.
 	LearnColumns bool
+	// Rules are what holds for single tables and shapes of statements.
+	Rules []rules.Rule
 	// Functions of the database that statements may call and be cached.
 	Functions []analysis.Function
 

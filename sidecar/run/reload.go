@@ -16,6 +16,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/verify"
 )
 
@@ -28,6 +29,7 @@ type Changeable struct {
 	TTL       time.Duration
 	EntryMax  int
 	Functions []analysis.Function
+	Rules     []rules.Rule
 	// ClientsMax counts for who connects from then on.
 	ClientsMax int
 	// Verify says how many hits are verified.
@@ -37,7 +39,7 @@ type Changeable struct {
 // Changeable are those of o.
 func (o *Options) Changeable() Changeable {
 	return Changeable{
-		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, ClientsMax: o.ClientsMax,
+		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, Rules: o.Rules, ClientsMax: o.ClientsMax,
 		Verify: verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax},
 	}
 }
@@ -51,8 +53,13 @@ func (c *Changeable) limits() engine.Limits {
 func (c *Changeable) retention() time.Duration { return max(c.TTL, time.Hour) }
 
 // definitions is how often they are compared where no event reports them: reads are
-// fresh for this much less.
-func (c *Changeable) definitions() time.Duration { return c.Staleness / 2 }
+// fresh for this much less, and a rule may want some fresher than others.
+func (c *Changeable) definitions() time.Duration {
+	if strictest := rules.NewSet(c.Rules).Staleness(); strictest > 0 {
+		return min(c.Staleness, strictest) / 2
+	}
+	return c.Staleness / 2
+}
 
 // reloads are what became of the configuration since the start.
 type reloads struct {
@@ -123,6 +130,7 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	s.follower.SetRetention(wanted.retention())
 	s.follower.SetDefinitions(wanted.definitions())
 	s.cache.SetLimits(wanted.limits())
+	s.server.SetRules(rules.NewSet(wanted.Rules))
 	s.server.SetClientsMax(wanted.ClientsMax)
 	s.verifier.SetRate(wanted.Verify)
 	s.reloads.inForce = wanted

@@ -27,6 +27,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/fleet"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -221,6 +222,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		Inherited:    inherited,
 		Drain:        s.options.Drain,
 		ClientsMax:   s.options.ClientsMax,
+		Rules:        rules.NewSet(s.options.Rules),
 		Verifier:     s.verifier,
 		ReportFunc:   s.reportText,
 		Cache:        s.cache,

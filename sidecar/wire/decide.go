@@ -148,7 +148,9 @@ func (s *session) hopeless(statement *statements.Statement) string {
 		return reason
 	}
 	if s.state() != nil {
-		switch _, verdict := s.knownVerdict(statement); {
+		switch slot, verdict := s.knownVerdict(statement); {
+		case verdict != nil && verdict.Cacheable && s.server.forbidden(slot):
+			return reasons.Ruled
 		case verdict != nil && verdict.Cacheable:
 			return ""
 		case verdict != nil:
@@ -181,7 +183,7 @@ func (s *session) refused() string {
 		if reason == "" {
 			continue
 		}
-		if s.state() != nil {
+		if s.state() != nil && reason != reasons.Ruled { // rules change while the verdict stays
 			statement.Refuse(s.state().ID, generation, reason)
 		}
 		return reason
@@ -247,8 +249,12 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
+	if s.server.forbidden(slot) {
+		return request{}, reasons.Ruled
+	}
+	terms := s.server.termsOf(slot)
 	if w.describes {
-		return request{slot: slot, tags: verdict.SchemaTags()}, ""
+		return request{slot: slot, tags: verdict.SchemaTags(), terms: terms}, ""
 	}
 	params, ok := analysis.Params{Literals: literals}, true
 	if !s.plan.simple {
@@ -258,7 +264,7 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if !ok || !told {
 		return request{}, reasons.Value
 	}
-	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed}, ""
+	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed, terms: terms}, ""
 }
 
 // objection says why a statement with this verdict is not cacheable.

@@ -8,6 +8,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
@@ -21,6 +22,8 @@ type request struct {
 	joins  bool
 	// prepared is set if Postgres may have a plan already for the statement.
 	prepared bool
+	// terms are those that rules put on the answer, nil if there are no rules.
+	terms *rules.Judged
 }
 
 // obtained is how a request ended: with an entry, with a capture for the answer
@@ -60,6 +63,10 @@ func (s *session) lookup() *engine.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
+	if !s.server.permits(entry, s.arrival()) {
+		c.NoteUnserved(engine.Miss)
+		return nil
+	}
 	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != engine.Hit || !s.assumptionHolds() {
 		return nil
 	}
@@ -167,9 +174,12 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
+		s.permit(&s.plan.requests[i], c.Peek(s.key, c.Hash(s.key)))
 		entry := s.lookup()
 		if entry == nil {
-			got := s.served(c.Fetch(s.ctx, s.key, c.Hash(s.key), s.plan.requests[i].slot.Shape, answer.Decode))
+			r := &s.plan.requests[i]
+			found, tier := c.Fetch(s.ctx, s.key, c.Hash(s.key), r.slot.Shape, answer.Decode)
+			got := s.served(r, found, tier)
 			entry, how = got.entry, max(how, got.outcome)
 		}
 		if entry == nil || !s.plan.takes(&s.statements, w, entry) {
@@ -184,9 +194,10 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 func (s *session) obtain(r *request) obtained {
 	c := s.server.cache
 	if entry := c.Peek(s.key, c.Hash(s.key)); entry != nil {
+		s.permit(r, entry)
 		// A look may prove it good. Where there is none, what follows asks for proof
 		// of what it finds itself, and a load needs none.
-		if !s.prove(entry) {
+		if !s.prove(entry) || !s.proveFor(r) {
 			return obtained{reason: reasons.Unproven}
 		}
 		if entry := s.lookup(); entry != nil {
@@ -198,7 +209,7 @@ func (s *session) obtain(r *request) obtained {
 	if flight.Waits() || c.AsksRemote(r.slot.Shape, s.key) {
 		ctx, done = s.cancels.waiting(s.ctx)
 	}
-	got := s.share(ctx, flight, r.slot.Shape)
+	got := s.share(ctx, flight, r)
 	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()
 	if got.entry != nil || got.interrupted {
@@ -222,19 +233,19 @@ func (s *session) obtain(r *request) obtained {
 
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
-func (s *session) share(ctx context.Context, flight *engine.Flight, shape uint64) obtained {
-	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() {
+func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.permitted(r, entry) && s.server.cache.Admits(entry) {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
-	entry, tier := flight.Fetch(ctx, shape, answer.Decode)
-	return s.served(entry, tier)
+	entry, tier := flight.Fetch(ctx, r.slot.Shape, answer.Decode)
+	return s.served(r, entry, tier)
 }
 
 // served is what became of looking in the tiers.
-func (s *session) served(entry *engine.Entry, tier engine.Tier) obtained {
+func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obtained {
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case entry == nil || !s.prove(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
+	case entry == nil || !s.prove(entry) || !s.permitted(r, entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
 		!s.assumptionHolds():
 		return obtained{}
 	case tier == engine.Shared:
@@ -266,7 +277,10 @@ func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Fl
 	}
 	s.server.missed(r.slot)
 	loading := &answer.Capture{
-		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.Shape, Flight: flight, SizeMax: c.EntryMax(),
+		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.Shape, Flight: flight, SizeMax: c.EntryMax(), Terms: r.terms,
+	}
+	if r.terms != nil && r.terms.EntryMax > 0 {
+		loading.SizeMax = min(loading.SizeMax, r.terms.EntryMax)
 	}
 	switch {
 	case start.Label.Replica:

@@ -17,6 +17,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/internal/verify"
@@ -73,6 +74,8 @@ type Options struct {
 	ReportFunc func(name string) string
 	// Verifier, unless nil, is offered a few of the hits.
 	Verifier *verify.Verifier
+	// Rules are what an operator says of single tables and shapes. nil: nothing.
+	Rules *rules.Set
 	// ClientsMax is how many clients may be connected. 0 means as many as Postgres lets.
 	ClientsMax int
 	// Drain is how long clients that are in the middle of something may go on after
@@ -123,6 +126,8 @@ type Server struct {
 	reportFunc func(name string) string // nil: none
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
 	clientsMax atomic.Int64
+	// rules are those of SetRules, nil if there are none. Every session reads them.
+	rules atomic.Pointer[rules.Set]
 	// off is set by SwitchOff, and read by every session.
 	off atomic.Bool
 	// left is set by Leave.
@@ -163,6 +168,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.shortRuns.Store(shortRunsMin)
 	s.SetClientsMax(o.ClientsMax)
+	s.SetRules(o.Rules)
 	s.background, s.stop = context.WithCancel(context.Background())
 	tcp, err := listenTCP(o)
 	if err != nil {

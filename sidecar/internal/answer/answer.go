@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/description"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
 // Answer is the payload of a cache entry: messages as Postgres sent them.
@@ -20,6 +21,9 @@ type Answer struct {
 	Body []byte
 	// tells is the result of Tells, nil before the first.
 	tells atomic.Pointer[description.Description]
+	// Terms are those that rules put on it, nil before they were asked for. Sessions set it
+	// when they know the statement, and compare it with the rules in force before they serve.
+	Terms atomic.Pointer[rules.Judged]
 }
 
 // Size returns the bytes that the answer holds.

@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/description"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
 // Capture collects one answer on its way to the client, to be stored if the group that it
@@ -29,6 +30,8 @@ type Capture struct {
 	Certain func(loaded fence.Instant) bool
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
+	// Terms, unless nil, are those that rules put on the answer.
+	Terms *rules.Judged
 
 	answer Answer
 	// complete is set if the CommandComplete, the PortalSuspended or the whole description
@@ -110,7 +113,12 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	}
 	// The buffers grew by doubling; what stays in memory should not.
 	stored := &Answer{Description: bytes.Clone(c.answer.Description), Body: bytes.Clone(c.answer.Body)}
-	return of.NewEntry(engine.Loaded{Key: c.Key, Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored})
+	made := engine.Loaded{Key: c.Key, Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored}
+	if c.Terms != nil {
+		stored.Terms.Store(c.Terms)
+		made.Life = c.Terms.TTL
+	}
+	return of.NewEntry(made)
 }
 
 // Outgrown returns the key of an answer that was too large to be collected, nil of others.

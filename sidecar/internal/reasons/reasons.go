@@ -52,6 +52,7 @@ const (
 	CommentOff       = "switched_off_by_comment"
 	Comment          = "comment_not_understood"
 	AllOff           = "switched_off_for_all"
+	Ruled            = "switched_off_by_rule"
 )
 
 // advice holds one line for each reason of a session.
@@ -94,6 +95,7 @@ var advice = map[string]string{
 	CommentOff:       "A comment in the statement says freshet: off.",
 	Comment:          "A comment in the statement speaks to freshet and is not understood: write /* freshet: off */, or leave it out.",
 	AllOff:           "The sidecar was told to answer nothing from the cache: freshet bypass off ends that.",
+	Ruled:            "A rule of the configuration (tables, shapes) says cache: no for the statement, or for a table that it reads.",
 	SchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 

@@ -3,9 +3,11 @@ package shapes
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
 // analysisWaitMax is how long the first statement of a shape waits for the
@@ -33,6 +35,8 @@ type Slot struct {
 	effect *Effect
 	failed time.Time
 	wishes wishes
+	// terms are those that the rules asked last put on the shape.
+	terms atomic.Pointer[rules.Judged]
 }
 
 // ready returns the verdict if it is known. pending is false if it will not
@@ -94,6 +98,16 @@ func (s *Slot) Missed() []analysis.Wish {
 		return nil
 	}
 	return v.Wishes
+}
+
+// Terms are those that rules put on the statements of the shape, whose verdict is known.
+func (s *Slot) Terms(set *rules.Set) *rules.Judged {
+	terms := s.terms.Load()
+	if !terms.Of(set) {
+		terms = set.For(s.Text(), s.Verdict().Tables)
+		s.terms.Store(terms)
+	}
+	return terms
 }
 
 // Text is the shape's text without a value in it: literals that cannot be told

@@ -1,0 +1,86 @@
+package wire
+
+import (
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/rules"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
+)
+
+// SetRules changes what rules say of statements, nil for nothing. Each read that begins
+// from now on goes by them, also where an answer was kept before:
+//
+//  1. an answer of a table is kept, under the rules of then or none;
+//  2. SetRules says that the table's answers are never kept, and returns;
+//  3. a session finds the answer in memory and would serve it, without a look at what its
+//     statement reads.
+//
+// So an answer carries the terms that it was judged by, and whose they are. Where those are
+// not of the rules in force it is no hit, and whoever knows its statement judges it anew
+// (permit). Forced by TestRulesHoldForWhatWasKeptBefore.
+func (s *Server) SetRules(set *rules.Set) { s.rules.Store(set) }
+
+// termsOf are the terms of a shape whose verdict is known, nil if there are no rules.
+func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged {
+	set := s.rules.Load()
+	if set == nil {
+		return nil
+	}
+	return slot.Terms(set)
+}
+
+// forbidden reports whether a rule says that no answer of a shape is kept, whose verdict
+// is known.
+func (s *Server) forbidden(slot *shapes.Slot) bool {
+	terms := s.termsOf(slot)
+	return terms != nil && terms.Never
+}
+
+// permits reports whether no rule speaks against an entry that is served to a read which
+// began at a moment.
+func (s *Server) permits(entry *engine.Entry, at fence.Instant) bool {
+	set := s.rules.Load()
+	if set == nil {
+		return true
+	}
+	terms := entry.Payload.(*answer.Answer).Terms.Load()
+	return terms.Of(set) && s.within(entry, terms, at)
+}
+
+// within reports whether an entry is within its terms for a read that began at a moment.
+func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Instant) bool {
+	switch {
+	case terms.Never:
+		return false
+	case terms.TTL > 0 && entry.Age(at) > terms.TTL:
+		return false
+	default:
+		return terms.Staleness == 0 || s.fence.Fresh(at, terms.Staleness)
+	}
+}
+
+// permit has an entry, which may be nil, judged by the rules that the request was.
+func (s *session) permit(r *request, entry *engine.Entry) {
+	if r.terms != nil && entry != nil {
+		entry.Payload.(*answer.Answer).Terms.Store(r.terms)
+	}
+}
+
+// permitted judges an entry by the rules that the request was, and reports whether they let
+// it be served, waiting for a look where that is what they want.
+func (s *session) permitted(r *request, entry *engine.Entry) bool {
+	s.permit(r, entry)
+	return s.proveFor(r) && (r.terms == nil || s.server.within(entry, r.terms, s.arrival()))
+}
+
+// proveFor makes sure that the head is as new as the rules want it for a request. It
+// reports false if that could not be proven in time.
+func (s *session) proveFor(r *request) bool {
+	if r.terms == nil || r.terms.Staleness == 0 || s.server.fence.Fresh(s.arrival(), r.terms.Staleness) {
+		return true
+	}
+	stricter := s.reads.Derive()
+	stricter.SetStaleness(r.terms.Staleness)
+	return s.server.cache.Prove(s.ctx, nil, stricter)
+}
