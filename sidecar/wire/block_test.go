@@ -192,10 +192,12 @@ func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
-	s := bed.sidecar(lazy)
+	ear := &earshot{}
+	s := bed.sidecar(lazy, ear.of)
 	for _, begin := range []string{"BEGIN", "BEGIN READ ONLY"} {
-		conn := s.connect() // the next BEGIN of one that has read in a block starts a look
-		want, shown := s.overlooked(conn, func(sql string) { bed.exec(sql) })
+		ear.open()
+		conn := s.connect()
+		want, shown := s.overlooked(ear, conn, func(sql string) { bed.exec(sql) })
 		if begin == "BEGIN READ ONLY" {
 			want = shown
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,12 +42,11 @@ func versionOf7(t testing.TB, conn *pgx.Conn) (version int) {
 	return version
 }
 
-// warm reads until the sidecar would serve the answer to anybody.
-func (s *side) warm(conn *pgx.Conn) {
+// warm reads until the sidecar would serve the answer to anybody, and returns it.
+func (s *side) warm(conn *pgx.Conn) (version int) {
 	s.bed.t.Helper()
 	servers.Eventually(s.bed.t, "a hit", func() bool {
 		before := s.count(HitL1)
-		var version int
 		if err := conn.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 7").Scan(&version); err != nil {
 			s.bed.t.Fatal(err)
 		}
@@ -56,32 +57,87 @@ func (s *side) warm(conn *pgx.Conn) {
 	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
 		s.bed.t.Fatal(err)
 	}
+	return version
 }
 
-// overlooked writes to item 7 until it has written what no look has come by yet: a read
-// that conn may be served from memory does not show it. It returns that version, and
-// what conn reads instead. A sidecar looks behind a load, and on a busy machine late.
-func (s *side) overlooked(conn *pgx.Conn, write func(sql string)) (written, shown int) {
+// earshot is what a follower hears Postgres within: nothing while it is closed.
+type earshot struct {
+	gate   sync.RWMutex // held for writing while it is closed
+	closed bool         // belongs to the test
+}
+
+// of makes a sidecar's follower hear through it.
+func (e *earshot) of(_ *engine.Options, f *invalidation.FollowerOptions) {
+	f.ConnConfig = f.ConnConfig.Copy()
+	dial := f.ConnConfig.DialFunc
+	f.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return heard{conn, e}, nil
+	}
+}
+
+// close keeps back what Postgres says, from what the follower has not read yet on.
+func (e *earshot) close() {
+	if !e.closed {
+		e.gate.Lock()
+		e.closed = true
+	}
+}
+
+func (e *earshot) open() {
+	if e.closed {
+		e.gate.Unlock()
+		e.closed = false
+	}
+}
+
+// heard is a follower's connection.
+type heard struct {
+	net.Conn
+	within *earshot
+}
+
+func (h heard) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	h.within.gate.RLock()
+	defer h.within.gate.RUnlock()
+	return n, err
+}
+
+// overlooked writes to item 7 what no look can come by: the follower hears nothing from
+// before the write on, until its earshot is opened. A read that conn may be served from
+// memory does not show the write. It returns that version, and what conn reads instead.
+func (s *side) overlooked(of *earshot, conn *pgx.Conn, write func(sql string)) (written, shown int) {
 	s.bed.t.Helper()
-	servers.Eventually(s.bed.t, "a write that nobody has looked for yet", func() bool {
-		written++
-		s.warm(conn)
-		write(fmt.Sprint("UPDATE item SET version = ", written, " WHERE id = 7"))
-		shown = versionOf7(s.bed.t, conn)
-		return shown != written
-	})
+	of.open()
+	shown = s.warm(conn)
+	of.close()
+	s.bed.t.Cleanup(of.open)
+	written = shown + 1
+	write(fmt.Sprint("UPDATE item SET version = ", written, " WHERE id = 7"))
+	if got := versionOf7(s.bed.t, conn); got != shown {
+		s.bed.t.Errorf("version %d, which no look has come by, want %d", got, shown)
+	}
 	return written, shown
 }
 
 func TestLevels(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
-	s := bed.sidecar(lazy)
+	ear := &earshot{}
+	s := bed.sidecar(lazy, ear.of)
 	ordinary, strong := s.connect(), bed.connect(s.dsn()+" options='-c freshet.consistency=strong'")
 
-	written, _ := s.overlooked(ordinary, func(sql string) { bed.exec(sql) })
+	written, _ := s.overlooked(ear, ordinary, func(sql string) { bed.exec(sql) })
 	if got := versionOf7(t, strong); got != written {
 		t.Errorf("a strong read shows version %d, and %d was acknowledged before it", got, written)
+	}
+	ear.open()
+	if got := versionOf7(t, strong); got != written {
+		t.Errorf("a strong read behind a look shows version %d, and %d was acknowledged before it", got, written)
 	}
 
 	s.warm(ordinary)
@@ -104,12 +160,13 @@ func TestLevels(t *testing.T) {
 func TestStalenessOfASession(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
-	s := bed.sidecar(lazy)
+	ear := &earshot{}
+	s := bed.sidecar(lazy, ear.of)
 	conn := s.connect()
 	if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'bounded'"); err != nil {
 		t.Fatal(err)
 	}
-	written, _ := s.overlooked(conn, func(sql string) { bed.exec(sql) })
+	written, _ := s.overlooked(ear, conn, func(sql string) { bed.exec(sql) })
 	if _, err := conn.Exec(t.Context(), "SET freshet.staleness = '20ms'"); err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +187,10 @@ func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bed := newQuietTestbed(t, itemSchema)
-			here, there := bed.sidecar(lazy), bed.sidecar(lazy)
+			ear := &earshot{}
+			here, there := bed.sidecar(lazy), bed.sidecar(lazy, ear.of)
 			writer, reader := here.connect(), there.connect()
-			written, _ := there.overlooked(reader, func(sql string) { mustExec(t, writer, sql) })
+			written, _ := there.overlooked(ear, reader, func(sql string) { mustExec(t, writer, sql) })
 			var token, again string
 			for _, to := range []*string{&token, &again} {
 				if err := writer.QueryRow(t.Context(), "SHOW freshet.token", mode).Scan(to); err != nil {
