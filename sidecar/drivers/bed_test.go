@@ -39,6 +39,9 @@ type bed struct {
 	postgres *servers.Postgres
 	database string
 	direct   *pgx.Conn
+	// program builds what serve starts: freshetProgram, unless a test sets another one
+	// before.
+	program func() (path string, err error)
 }
 
 // newBed makes a database, empty unless a schema file of testdata is named.
@@ -47,10 +50,18 @@ func newBed(t *testing.T, schema string) *bed {
 	return newBedOn(t, servers.SharedPostgres(t), schema)
 }
 
+// newWatchedBed is newBed for sidecars that the race detector watches.
+func newWatchedBed(t *testing.T, schema string) *bed {
+	t.Helper()
+	b := newBed(t, schema)
+	b.program = watchedProgram
+	return b
+}
+
 // newBedOn is newBed on a certain server.
 func newBedOn(t *testing.T, pg *servers.Postgres, schema string) *bed {
 	t.Helper()
-	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
+	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t), program: freshetProgram}
 	if schema != "" {
 		// A session reports late what it scanned, here for an index: this one ends.
 		b.direct = b.connect()

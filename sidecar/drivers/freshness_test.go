@@ -20,7 +20,7 @@ const stalenessMax = time.Second
 // Postgres itself.
 func TestDirectUpdateIsShownByEverySidecar(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, "schema.sql")
+	b := newWatchedBed(t, "schema.sql")
 	redis := servers.SharedRedis(t).URL()
 	sidecars := []*sidecar{b.serve("--redis", redis), b.serve("--redis", redis)}
 	b.reset(sidecars...)

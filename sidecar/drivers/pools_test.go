@@ -34,7 +34,7 @@ func TestPoolsReadWhatTheyWrote(t *testing.T) {
 	for name, run := range programs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "schema.sql")
+			b := newWatchedBed(t, "schema.sql")
 			s := b.serve()
 			b.reset(s)
 			before := s.stats()

@@ -2,5 +2,5 @@
 
 package drivers
 
-// raceFlag builds the sidecar as these tests are built.
+// raceFlag builds watchedProgram as these tests are built.
 const raceFlag = "-race=true"

@@ -31,7 +31,7 @@ func TestTakeOverUnderPools(t *testing.T) {
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "schema.sql")
+			b := newWatchedBed(t, "schema.sql")
 			before := b.serve()
 			b.reset(before)
 			p := startPool(t, before.at, program(t))

@@ -23,18 +23,27 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// freshetProgram builds the program once, the way users get it.
-var freshetProgram = sync.OnceValues(func() (string, error) {
+var (
+	// freshetProgram builds the program once, the way users get it.
+	freshetProgram = sync.OnceValues(func() (string, error) { return buildFreshet("freshet", "-race=false") })
+	// watchedProgram builds it with the race detector if these tests have it, once: for
+	// tests whose clients do many things at once. One client after the other shows the
+	// detector nothing that the tests of package wire do not show it, for ten times the
+	// work.
+	watchedProgram = sync.OnceValues(func() (string, error) { return buildFreshet("watched", raceFlag) })
+)
+
+func buildFreshet(name, race string) (program string, err error) {
 	if err := visitSources(); err != nil {
 		return "", fmt.Errorf("visit the sources: %w", err)
 	}
-	program := filepath.Join(scratch, "freshet")
-	out, err := exec.Command("go", "build", raceFlag, "-o", program, "github.com/freshet/freshet/sidecar/freshet").CombinedOutput()
+	program = filepath.Join(scratch, name)
+	out, err := exec.Command("go", "build", race, "-ldflags=-w", "-o", program, "github.com/freshet/freshet/sidecar/freshet").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build freshet: %w\n%s", err, out)
 	}
 	return program, nil
-})
+}
 
 // visitSources reads the folders that the program and the clients are made of.
 // go test remembers what a test reads: without this, a result would count as
@@ -75,7 +84,7 @@ const (
 func (b *bed) serve(flags ...string) *sidecar {
 	t := b.t
 	t.Helper()
-	program, err := freshetProgram()
+	program, err := b.program()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +105,7 @@ func (b *bed) serve(flags ...string) *sidecar {
 func (b *bed) serveIn(dir string, flags ...string) *sidecar {
 	t := b.t
 	t.Helper()
-	program, err := freshetProgram()
+	program, err := b.program()
 	if err != nil {
 		t.Fatal(err)
 	}
