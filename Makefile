@@ -26,6 +26,9 @@ HUNT ?= 3m
 SLOW_PACKAGES := ./sidecar/wire ./invalidation ./sidecar/drivers ./loadtest/check ./invalidation/analysis ./sidecar/freshet ./sidecar/dashboard
 PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs
 TEST_PROCESSES ?= 2
+# Neither vets, which `make check` does, nor writes what debuggers read: a quarter of the
+# time that linking takes.
+TEST_BUILD := -vet=off -ldflags=-w
 # The longest one package's tests may take before they are taken to hang: the
 # slowest needs four minutes on two idle processors, more where they are shared.
 TEST_TIMEOUT ?= 15m
@@ -111,7 +114,7 @@ quick: ## Run the tests that answer in a minute, without the race detector
 .PHONY: test
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 go test -race -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 go test -race $(TEST_BUILD) -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: versions
 versions: ## Test the analysis on other versions of PostgreSQL (POSTGRES='14 16 17 18')
