@@ -135,10 +135,7 @@ func (c *catalog) treeProblems() []string {
 }
 
 func (i *Installation) inspectRights(ctx context.Context, conn *pgx.Conn) error {
-	tables, rights := make([]string, len(followerRights)), make([]string, len(followerRights))
-	for n, r := range followerRights {
-		tables[n], rights[n] = r.table, r.rights
-	}
+	tables, rights := rightsNeeded()
 	rows, err := conn.Query(ctx, missingSQL, tables, rights)
 	if err != nil {
 		return fmt.Errorf("ask for the rights of the role: %w", err)

@@ -99,6 +99,13 @@ func (k *keeper) session(ctx context.Context) error {
 			if err := k.f.stats.readOutbox(ctx, conn); err != nil {
 				return err
 			}
+			if err := k.f.stats.readServer(ctx, conn); err != nil {
+				if conn.IsClosed() {
+					return err
+				}
+				// It is for people alone: a role that may not ask goes on following.
+				k.f.logger.Debug("the server does not say what it is", "error", err)
+			}
 			k.trimAt = now.Add(trimPause)
 		}
 		select {

@@ -66,6 +66,8 @@ type sighting struct {
 	// unreporting says that an event trigger is not in place.
 	unreporting bool
 	events      []fence.Event
+	// written is what the events say of tables, by the OID of the tree's root.
+	written map[uint32]Written
 	// overflow says that there were more events than are read.
 	overflow bool
 	// schema says that there was an event about the schema.
@@ -164,6 +166,7 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 		s.schema = s.schema || isSchemaText(text)
 	}
 	s.events = append(s.events, event)
+	s.note(texts)
 }
 
 // isSchemaText recognizes fence.SchemaText and fence.RelationSchemaText.

@@ -351,6 +351,7 @@ func (l *looker) setState(ctx context.Context, a *audit) error {
 	if err := l.noteLost(ctx, state, c); err != nil {
 		return err
 	}
+	state.keepSince(l.f.State())
 	before := l.f.State().Problems()
 	l.audited = a
 	l.f.audited.Store(a)

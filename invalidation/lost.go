@@ -59,8 +59,8 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 			continue
 		}
 		name := table.Schema + "." + table.Name
-		state.problems = append(state.problems, fmt.Sprintf("%s: no longer watched since %s, as its triggers are gone (a column that they name was renamed or dropped, or somebody dropped them): freshet install --watch %s",
-			name, was.since.UTC().Format("2006-01-02 15:04:05 UTC"), name))
+		state.doubt(fmt.Sprintf("%s: no longer watched since %s, as its triggers are gone (a column that they name was renamed or dropped, or somebody dropped them): freshet install --watch %s",
+			name, was.since.UTC().Format("2006-01-02 15:04:05 UTC"), name), was.since)
 	}
 	slices.Sort(state.problems)
 	return nil

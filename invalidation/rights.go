@@ -21,6 +21,14 @@ var followerRights = []struct{ table, rights string }{
 	{"given_up", "SELECT, UPDATE"},
 }
 
+// rightsNeeded are followerRights as two lists, for a question to Postgres.
+func rightsNeeded() (tables, rights []string) {
+	for _, r := range followerRights {
+		tables, rights = append(tables, r.table), append(rights, r.rights)
+	}
+	return tables, rights
+}
+
 // followersSQL lists the roles that were given the rights of followers: those that
 // may write to a table of ours and do not own it. Whoever was given them keeps them
 // when tables are made anew, or get others beside them.
@@ -58,10 +66,7 @@ func readFollowers(ctx context.Context, conn *pgx.Conn, asked []string) ([]strin
 
 // lackRights reports whether some role lacks something of what grantSQL gives.
 func lackRights(ctx context.Context, conn *pgx.Conn, roles []string) (lacking bool, err error) {
-	tables, rights := make([]string, len(followerRights)), make([]string, len(followerRights))
-	for i, r := range followerRights {
-		tables[i], rights[i] = r.table, r.rights
-	}
+	tables, rights := rightsNeeded()
 	err = conn.QueryRow(ctx, `SELECT EXISTS (
 		SELECT FROM unnest($2::text[], $3::text[]) AS need(name, rights)
 		CROSS JOIN LATERAL string_to_table(need.rights, ', ') AS one

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/freshet/freshet/cache/fence"
 )
@@ -29,6 +31,8 @@ type State struct {
 	byOID    map[uint32]Table
 	byName   map[string]Table
 	problems []string
+	// doubts are the problems of single tables.
+	doubts []Doubt
 	// lost are tables that were watched before, and are not in this state, by OID.
 	lost map[uint32]lost
 	// installation names the installation that is there, or was last: see noteLost.
@@ -80,6 +84,36 @@ func (s *State) Secured() bool { return s.secured }
 // staleness bound: not sooner for who asks for more.
 func (s *State) Reported() bool { return s.unreported == "" }
 
+// Doubt is a table that is or was watched and cannot be relied on.
+type Doubt struct {
+	// Table is its schema and name, Why what is wrong and which command mends it.
+	Table, Why string
+	// Since is when that was found.
+	Since time.Time
+}
+
+// Doubts are those of Problems that are about one table, in no order. It must not be
+// changed.
+func (s *State) Doubts() []Doubt { return s.doubts }
+
+// doubt notes a problem of one table: a sentence that begins with its name.
+func (s *State) doubt(problem string, since time.Time) {
+	s.problems = append(s.problems, problem)
+	table, why, _ := strings.Cut(problem, ": ")
+	s.doubts = append(s.doubts, Doubt{table, why, since})
+}
+
+// keepSince has what was doubtful already in an earlier state be so since then.
+func (s *State) keepSince(before *State) {
+	for i, d := range s.doubts {
+		for _, was := range before.doubts {
+			if was.Table == d.Table {
+				s.doubts[i].Since = was.Since
+			}
+		}
+	}
+}
+
 // Problems says what is installed and cannot be relied on, and why; ordered.
 func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
@@ -100,7 +134,7 @@ func newState(c *catalog, since fence.Snapshot) *State {
 	for _, t := range c.trees() {
 		columns, types, err := t.verify(functions)
 		if err != nil {
-			s.problems = append(s.problems, err.Error())
+			s.doubt(err.Error(), time.Now())
 			continue
 		}
 		for _, m := range t.members {

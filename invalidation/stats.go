@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // FollowerStats are counters since the follower was made.
@@ -25,6 +26,11 @@ type FollowerStats struct {
 	Sleeper bool
 	// Outbox says how much the outbox holds.
 	Outbox OutboxStats
+	// Server is what the keeper has read of the server last.
+	Server ServerStats
+	// Written counts, by the OID of the root of a table's tree, what was received of its
+	// changes. It must not be changed.
+	Written map[uint32]Written
 	// Position is where the server's log was after the last look, 0 before the
 	// first.
 	Position uint64
@@ -46,17 +52,23 @@ type counters struct {
 	reconnects uint64
 	lastError  string
 	outbox     OutboxStats
+	server     ServerStats
+	written    map[uint32]Written
 }
 
 func (c *counters) looked(s *sighting, cause string) {
 	c.looks.Add(1)
 	c.events.Add(uint64(len(s.events)))
 	c.position.Store(s.position)
-	if cause == "" {
+	if cause == "" && len(s.written) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wroteLocked(s.written, time.Now())
+	if cause == "" {
+		return
+	}
 	if c.resets == nil {
 		c.resets = map[string]uint64{}
 	}
@@ -89,7 +101,7 @@ func (f *Follower) Stats() FollowerStats {
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, Audits: c.audits.Load(),
-		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Outbox: c.outbox, Position: c.position.Load(), LastError: c.lastError,
+		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
 }

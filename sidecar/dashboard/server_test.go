@@ -94,11 +94,11 @@ func TestStatsShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"bypass_advice", "bypass_examples", "bypass_seconds", "bypasses", "cancels", "config", "fleet", "follower_age_seconds", "follower_looks", "follower_notifications",
+		"bypass_advice", "bypass_examples", "bypass_seconds", "bypasses", "cancels", "client_groups", "clients", "config", "fleet", "follower_age_seconds", "follower_looks", "follower_notifications",
 		"follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
-		"misses", "not_ready_reason", "outbox", "panics", "problems", "protocol_errors", "queries", "ready", "redis", "saved_seconds", "sessions", "sessions_refused",
-		"sessions_total", "shapes", "shapes_known", "socket", "staleness_seconds", "switched_off", "times", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
-		"verify", "version", "watch_problems", "watched", "watched_tables",
+		"misses", "not_ready_reason", "outbox", "panics", "postgres", "problems", "protocol_errors", "queries", "ready", "redis", "saved_seconds", "sessions", "sessions_refused",
+		"sessions_total", "shapes", "shapes_known", "socket", "staleness_seconds", "switched_off", "tables_written", "times", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
+		"verify", "version", "watch_problems", "watched", "watched_tables", "written",
 	}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("fields\n got %q\nwant %q", keys, want)
@@ -112,7 +112,7 @@ func TestStatsShape(t *testing.T) {
 	if queries["hit_l1"] != 7.0 || got["ready"] != true || got["version"] != "v1.2.3" {
 		t.Errorf("values are not the source's: %s", body)
 	}
-	for _, list := range []string{"watched", "problems", "fleet"} {
+	for _, list := range []string{"watched", "problems", "fleet", "clients", "written"} {
 		if _, ok := got[list].([]any); !ok {
 			t.Errorf("%s is %v, want an empty list", list, got[list])
 		}

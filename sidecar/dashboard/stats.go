@@ -14,6 +14,9 @@ const (
 	WatchedMax  = 500
 	ProblemsMax = 100
 	ShapesMax   = 100
+	// ClientGroupsMax bounds Clients, WrittenMax bounds Written.
+	ClientGroupsMax = 50
+	WrittenMax      = 20
 )
 
 // Stats is a reading of one sidecar. Counters count since the process began and
@@ -66,8 +69,12 @@ type Stats struct {
 	Times          Times               `json:"times"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
-	// Sessions is the number of clients connected now.
-	Sessions int64 `json:"sessions"`
+	// Sessions is the number of clients connected now, Clients groups those that may send
+	// statements by database and role, those first of which there are most: the first
+	// ClientGroupsMax of ClientGroups. Each has one connection to Postgres of its own.
+	Sessions     int64         `json:"sessions"`
+	Clients      []ClientGroup `json:"clients"`
+	ClientGroups int           `json:"client_groups"`
 	// Counts are what sessions count.
 	count.Counts
 
@@ -95,6 +102,12 @@ type Stats struct {
 	InvalidationEvents uint64 `json:"invalidation_events"`
 	// Outbox is what waits in Postgres to be read or trimmed.
 	Outbox Outbox `json:"outbox"`
+	// Postgres is what is known of the server that is followed, as of the last trimming.
+	Postgres Postgres `json:"postgres"`
+	// Written counts what was received of the changes of tables, those first of which most
+	// statements changed rows: the first WrittenMax of TablesWritten.
+	Written       []TableWrites `json:"written"`
+	TablesWritten int           `json:"tables_written"`
 	// Head is the snapshot of the newest completed look, as pg_snapshot prints it;
 	// Incarnation names the life of the database that it belongs to. Both are
 	// empty before the first look.
@@ -212,12 +225,77 @@ type Outbox struct {
 	UnattendedSince *time.Time `json:"unattended_since"`
 }
 
-// Table is one watched table.
+// ClientGroup are the clients of one database that came as one role.
+type ClientGroup struct {
+	Database string `json:"database"`
+	Role     string `json:"role"`
+	// Each is one of these: Waiting for an answer, InTransaction with nothing to wait for,
+	// or Idle.
+	Waiting       int `json:"waiting"`
+	InTransaction int `json:"in_transaction"`
+	Idle          int `json:"idle"`
+	// OldestSeconds is how long ago the first of them has connected.
+	OldestSeconds float64 `json:"oldest_seconds"`
+}
+
+// Postgres is what is known of the server that is followed. All is empty before the first
+// trimming.
+type Postgres struct {
+	Version string `json:"version"`
+	// Role is the one that follows, Superuser whether it is one, Owner who owns what is
+	// installed, and Missing what the role lacks to follow.
+	Role      string   `json:"role"`
+	Superuser bool     `json:"superuser"`
+	Owner     string   `json:"owner"`
+	Missing   []string `json:"missing"`
+	// Publications are those FOR ALL TABLES: their subscribers stop at the first change.
+	Publications []string `json:"publications"`
+	// Pooler is set if a pooler is between the sidecar and Postgres.
+	Pooler bool `json:"pooler"`
+	// Replicas counts the servers that replicate it. Replica is set if clients are served
+	// from one of them.
+	Replicas int  `json:"replicas"`
+	Replica  bool `json:"replica"`
+}
+
+// TableWrites counts what was received of the changes of one table.
+type TableWrites struct {
+	Name string `json:"name"`
+	// Statements have changed rows, Invalidations are the tags that they moved: what
+	// answers depend on.
+	Statements    uint64 `json:"statements"`
+	Invalidations uint64 `json:"invalidations"`
+	// At is when the last of them was received.
+	At time.Time `json:"at"`
+}
+
+// TableState says whether answers from a table are kept.
+type TableState string
+
+// The states of tables.
+const (
+	TableWatched TableState = "watched"
+	// TableDoubtful was or is to be watched, and cannot be relied on.
+	TableDoubtful TableState = "doubtful"
+	// TableUnwatched is read by statements that are not cached for that reason.
+	TableUnwatched TableState = "unwatched"
+)
+
+// Table is a table that is watched, or should be.
 type Table struct {
 	// Name is schema and table.
 	Name string `json:"name"`
 	// Columns are those by whose values changes are told apart.
 	Columns []string `json:"columns"`
+	// State is empty for watched. Why says what is wrong otherwise, and what to do; Since
+	// is when that was found, null if that is not known.
+	State TableState `json:"state,omitempty"`
+	Why   string     `json:"why,omitempty"`
+	Since *time.Time `json:"since,omitempty"`
+	// Statements, Invalidations and At are as in TableWrites; 0 and null if there were none.
+	Statements    uint64     `json:"statements,omitempty"`
+	Invalidations uint64     `json:"invalidations,omitempty"`
+	At            *time.Time `json:"at,omitempty"`
 }
 
 // Memory is the state of the tier in this process.
@@ -344,6 +422,14 @@ func (s *Stats) normalize() {
 		if s.Shapes[i].Tables == nil {
 			s.Shapes[i].Tables = []string{}
 		}
+	}
+	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
+	s.Written = append([]TableWrites{}, s.Written[:min(len(s.Written), WrittenMax)]...)
+	if s.Postgres.Missing == nil {
+		s.Postgres.Missing = []string{}
+	}
+	if s.Postgres.Publications == nil {
+		s.Postgres.Publications = []string{}
 	}
 	if s.BypassExamples == nil {
 		s.BypassExamples = map[string][]string{}

@@ -49,10 +49,16 @@ func installed(t *testing.T) (dsn string) {
 	if _, err := conn.Exec(t.Context(), "CREATE TABLE fruit (id int PRIMARY KEY, name text); INSERT INTO fruit VALUES (1, 'apple')"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := invalidation.Install(t.Context(), conn, invalidation.Options{Watch: []string{"public.*"}}); err != nil {
+	install(t, conn, "public.*")
+	return dsn
+}
+
+// install watches tables.
+func install(t *testing.T, conn *pgx.Conn, pattern string) {
+	t.Helper()
+	if _, err := invalidation.Install(t.Context(), conn, invalidation.Options{Watch: []string{pattern}}); err != nil {
 		t.Fatal(err)
 	}
-	return dsn
 }
 
 func connect(t *testing.T, dsn string) *pgx.Conn {

@@ -21,14 +21,6 @@ func (s *Sidecar) Mark(text string) {
 	}
 }
 
-// tables lists all watched ones.
-func (s *Sidecar) tables() (tables []dashboard.Table) {
-	for _, t := range s.follower.State().Tables() {
-		tables = append(tables, dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns})
-	}
-	return tables
-}
-
 // explain says whether a statement of a new session would be cached.
 func (s *Sidecar) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e dashboard.Explanation, err error) {
 	conn, err := s.options.followed().connect(ctx)

@@ -23,6 +23,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 		StalenessSeconds: s.cache.Staleness().Seconds(),
 	}
 	addWire(&stats, s.server.Report())
+	s.addClients(&stats)
 	s.addShapes(&stats)
 	s.addFollower(&stats)
 	s.addTiers(&stats)
@@ -52,6 +53,16 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	}
 	stats.Sessions = r.Sessions
 	stats.Counts = r.Counts
+}
+
+func (s *Sidecar) addClients(stats *dashboard.Stats) {
+	groups := s.server.Clients()
+	stats.ClientGroups = len(groups)
+	for _, g := range groups[:min(len(groups), dashboard.ClientGroupsMax)] {
+		stats.Clients = append(stats.Clients, dashboard.ClientGroup{
+			Database: g.Database, Role: g.Role, Waiting: g.Waiting, InTransaction: g.Blocked, Idle: g.Idle, OldestSeconds: g.Oldest.Seconds(),
+		})
+	}
 }
 
 func (s *Sidecar) addShapes(stats *dashboard.Stats) {
@@ -92,6 +103,8 @@ func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 		stats.FollowerProblem = f.LastError
 	}
 	state := s.follower.State()
+	s.addPostgres(stats, f.Server)
+	stats.Written, stats.TablesWritten = written(state, f.Written)
 	stats.Problems = state.Problems()
 	if f.Wanting != "" {
 		stats.Problems = append(stats.Problems, f.Wanting)

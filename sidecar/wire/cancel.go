@@ -112,6 +112,13 @@ func (c *cancels) set(interrupt context.CancelFunc) {
 	c.interrupt = interrupt
 }
 
+// waits reports whether the session waits for another's load.
+func (c *cancels) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupt != nil
+}
+
 // endWait ends the session's wait for another's load, if it is in one.
 func (c *cancels) endWait() bool {
 	c.mu.Lock()

@@ -34,8 +34,10 @@ type session struct {
 	client *transport.Stream
 	up     *transport.Stream
 	cancel cancelKey
-	// role is the one that the client asked for when it connected.
-	role string
+	// database and role are those that the client asked for when it connected, began is
+	// when it did.
+	database, role string
+	began          time.Time
 	// ctx ends with the session, at the latest when Postgres is gone.
 	ctx context.Context
 	end context.CancelFunc
@@ -57,7 +59,7 @@ type session struct {
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	return &session{
-		server: s, client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
+		server: s, began: time.Now(), client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
 		downstream: downstream{incoming: incoming{in: transport.NewBuffer(client)}, untilVerified: s.verifier.Countdown()},
 		talk:       conversation.New(),
 	}
@@ -103,10 +105,9 @@ func (s *session) logLife() (ended func()) {
 	if !s.server.logger.Enabled(s.ctx, slog.LevelDebug) {
 		return func() {}
 	}
-	began := time.Now()
 	logger := s.server.logger.With("pid", s.cancel.processID())
 	logger.Debug("a client has connected", "role", s.role, "understood", s.state() != nil)
-	return func() { logger.Debug("a client has left", "after", time.Since(began).Round(time.Millisecond)) }
+	return func() { logger.Debug("a client has left", "after", time.Since(s.began).Round(time.Millisecond)) }
 }
 
 // hangUp ends both connections, and with them whatever is blocked in a read or a

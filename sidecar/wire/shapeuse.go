@@ -3,8 +3,10 @@ package wire
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
@@ -36,6 +38,18 @@ func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
 		uses = append(uses, ShapeUse{slot.Text(), slot.Verdict().Tables, s.cache.Use(slot.Shape)})
 	}
 	return uses, len(slots)
+}
+
+// UnwatchedTables counts, by name, the shapes that are not cached because they read a table
+// that is not watched: the first that the analysis has met, of each.
+func (s *Server) UnwatchedTables() map[string]int {
+	tables := map[string]int{}
+	for _, slot := range s.verdicts.All() {
+		if v := slot.Verdict(); v != nil && v.Reason == analysis.ReasonUnwatchedTable && strings.Contains(v.Detail, ".") {
+			tables[v.Detail]++
+		}
+	}
+	return tables
 }
 
 // BypassExamples returns a few shapes, without a value in them, for each reason of the

@@ -50,7 +50,7 @@ func (s *session) start() bool {
 	s.up = transport.NewStream(up, s.server.ends)
 	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
-	s.role = protocol.RoleOf(message)
+	s.database, s.role = protocol.DatabaseOf(message), protocol.RoleOf(message)
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
 		return false

@@ -74,6 +74,14 @@ func (c *Conversation) NothingOpen() bool {
 	return c.pending.len() == 0 && c.status == protocol.StatusIdle && !c.groupOpen && !c.unsettledLocked()
 }
 
+// Doing reports, for people, whether the client waits for Postgres' answer, and whether it
+// is in a transaction as it knows it.
+func (c *Conversation) Doing() (waits, inTransaction bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.len() > 0, c.blockHeld || c.status == protocol.StatusInBlock || c.status == protocol.StatusFailed
+}
+
 // Idle is IdleLocked for who does not hold the lock.
 func (c *Conversation) Idle() bool {
 	c.mu.Lock()

@@ -60,6 +60,15 @@ func RoleOf(startup []byte) string {
 	return role
 }
 
+// DatabaseOf is the database that a start-up message asks for: that of the role's name
+// unless it names one.
+func DatabaseOf(startup []byte) string {
+	if database, _ := StartupParameter(startup, "database"); database != "" {
+		return database
+	}
+	return RoleOf(startup)
+}
+
 // StartupParameter returns a parameter of a start-up message.
 func StartupParameter(startup []byte, name string) (value string, ok bool) {
 	parameters := strings.Split(string(startup[8:]), "\x00")

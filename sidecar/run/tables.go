@@ -1,0 +1,56 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// tables lists those that cannot be relied on, those that statements read and nobody
+// watches, and all that are watched.
+func (s *Sidecar) tables() (tables []dashboard.Table) {
+	state := s.follower.State()
+	for _, d := range state.Doubts() {
+		tables = append(tables, dashboard.Table{Name: d.Table, State: dashboard.TableDoubtful, Why: d.Why, Since: &d.Since})
+	}
+	unwatched := s.server.UnwatchedTables()
+	for _, name := range slices.Sorted(maps.Keys(unwatched)) {
+		if _, watched := state.ByName(name); !watched && !slices.ContainsFunc(tables, func(t dashboard.Table) bool { return t.Name == name }) {
+			tables = append(tables, dashboard.Table{Name: name, State: dashboard.TableUnwatched, Why: fmt.Sprintf("read by %d kinds of statements: freshet install --watch %s", unwatched[name], name)})
+		}
+	}
+	written := s.follower.Stats().Written
+	for _, t := range state.Tables() {
+		table := dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns}
+		if w, ok := written[t.Root]; ok {
+			table.Statements, table.Invalidations, table.At = w.Statements, w.Tags, &w.At
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+// written lists, by name, the tables of which most was received, and says how many there
+// are. A table that was dropped has no name.
+func written(state *invalidation.State, all map[uint32]invalidation.Written) (tables []dashboard.TableWrites, known int) {
+	for root, w := range all {
+		if t, ok := state.Table(root); ok {
+			tables = append(tables, dashboard.TableWrites{Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, At: w.At})
+		}
+	}
+	slices.SortFunc(tables, func(a, b dashboard.TableWrites) int {
+		return cmp.Or(cmp.Compare(b.Statements, a.Statements), cmp.Compare(a.Name, b.Name))
+	})
+	return tables[:min(len(tables), dashboard.WrittenMax)], len(tables)
+}
+
+func (s *Sidecar) addPostgres(stats *dashboard.Stats, r invalidation.ServerStats) {
+	stats.Postgres = dashboard.Postgres{
+		Version: r.Version, Role: r.Role, Superuser: r.Superuser, Owner: r.Owner, Missing: r.Missing,
+		Publications: r.Publications, Pooler: r.Pooler, Replicas: r.Replicas, Replica: s.standby != nil,
+	}
+}
