@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"encoding/binary"
+
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -15,8 +17,9 @@ import (
 // a transaction.
 
 // perform does what a control statement says to the block that is held back, or
-// begins one. It reports false if Postgres has to do it.
-func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
+// begins one. It reports false if Postgres has to do it. shown are the values that a
+// statement with columns shows.
+func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool) {
 	b := &s.block
 	var now block.Standing
 	switch {
@@ -24,16 +27,25 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 		state := s.state()
 		now.MayBegin = !b.Held && state != nil && state.Reason == "" && s.mayProbe()
 	case b.Held && s.upstreamLives():
-		now.Failed, now.MayHold = s.talk.FailedBlock(), s.mayHold(c)
+		now.Failed = s.talk.FailedBlock()
+		if c.Kind == block.SetLocal && !now.Failed {
+			if c.Columns != nil {
+				text = c.SetConfigs()
+			}
+			var h held
+			h, now.MayHold = s.mayHold(&c, text)
+			now.Changes, shown = h.changes, h.shown
+		}
 	default:
-		return "", false
+		return nil, false
 	}
 	hadRead := b.Read
 	next, does := b.Perform(c, text, now)
 	if !does.Answered {
-		return "", false
+		return nil, false
 	}
 	s.block = next
+	s.noteLocal()
 	if does.Ends {
 		s.talk.LetBlockGo()
 	}
@@ -43,7 +55,8 @@ func (s *session) perform(c block.Control, text string) (tag string, ok bool) {
 	if does.Recovers {
 		s.talk.FailBlock(false)
 	}
-	return does.Tag, true
+	s.performed = does.Tag
+	return shown, true
 }
 
 // noteHeld notes that a block has begun. hadRead is set if the client has read in the
@@ -139,8 +152,8 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 	return nil, 0
 }
 
-// bindsControl reports whether a Bind is that of a control statement, without
-// parameters, to the unnamed portal. parsed is what was parsed just before it.
+// bindsControl reports whether a Bind is that of a control statement to the unnamed portal.
+// parsed is what was parsed just before it.
 func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*statements.Statement, bool) {
 	portal, rest, ok := protocol.CutString(body)
 	if !ok || len(portal) > 0 {
@@ -157,17 +170,33 @@ func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*stat
 		}
 		parsed = p.Statement
 	}
-	values, ok := boundValues(rest)
-	if !ok || len(values) > 0 {
-		return nil, false
+	bound, ok := protocol.ReadBound(rest)
+	c := &parsed.Control
+	return parsed, ok && len(bound.Values) == c.Params && (len(bound.ResultFormats) <= 1 || len(bound.ResultFormats) == len(c.Columns))
+}
+
+// boundControl is the control statement of a group's beginning, with the values of its
+// parameters. It reports false if Postgres has to say what they mean.
+func boundControl(prefix []byte, c block.Control) (bound block.Control, formats []uint16, ok bool) {
+	for kind, message := range protocol.Messages(prefix) {
+		body := message[protocol.HeaderLength:]
+		switch kind {
+		case 'B':
+			_, rest, _ := protocol.CutString(body)
+			_, rest, _ = protocol.CutString(rest)
+			b, _ := protocol.ReadBound(rest)
+			c, ok = c.Bind(b.Values)
+			formats = b.ResultFormats
+		case 'E':
+			// With a limit of one row the portal is suspended behind it.
+			ok = ok && (len(c.Columns) == 0 || binary.BigEndian.Uint32(body[1:]) != 1)
+		}
 	}
-	_, rest, _ = protocol.Int16s(rest)
-	results, _, _ := protocol.Int16s(rest[2:]) // behind the number of values
-	return parsed, len(results) <= 1
+	return c, formats, ok
 }
 
 // answerControl answers the messages of a control statement, without a Sync.
-func (s *session) answerControl(prefix []byte, tag string) {
+func (s *session) answerControl(prefix []byte, c *block.Control, formats []uint16, shown [][]byte) {
 	s.planGroup(prefix)
 	for kind := range protocol.Messages(prefix) {
 		switch kind {
@@ -177,9 +206,16 @@ func (s *session) answerControl(prefix []byte, tag string) {
 		case 'B':
 			s.out = append(s.out, protocol.BindComplete...)
 		case 'D':
-			s.out = append(s.out, protocol.NoData...)
+			if len(c.Columns) == 0 {
+				s.out = append(s.out, protocol.NoData...)
+				break
+			}
+			s.out = protocol.AppendTextColumns(s.out, c.Columns, formats)
 		case 'E':
-			s.out = protocol.AppendComplete(s.out, tag)
+			if len(c.Columns) > 0 {
+				s.out = protocol.AppendRow(s.out, shown)
+			}
+			s.out = protocol.AppendComplete(s.out, s.performed)
 		}
 	}
 }
@@ -197,11 +233,15 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	if kind := statement.Control.Kind; !alone && kind != block.Begin && kind != block.SetLocal {
 		return false, nil
 	}
-	tag, ok := s.perform(statement.Control, statement.SQL)
+	control, formats, ok := boundControl(unit[:n], statement.Control)
 	if !ok {
 		return false, nil
 	}
-	s.answerControl(unit[:n], tag)
+	shown, ok := s.perform(control, statement.SQL)
+	if !ok {
+		return false, nil
+	}
+	s.answerControl(unit[:n], &control, formats, shown)
 	if !alone {
 		return true, s.handleGroup(rest)
 	}

@@ -209,11 +209,14 @@ func (s *session) refusedBefore() string {
 // otherwise.
 func (s *session) understand() string {
 	s.plan.asked = s.assumption.made
-	if !s.known.Holds() {
+	if !s.known.BaseHolds() {
 		s.plan.asked = true
 		if reason := s.refreshState(); reason != "" {
 			return reason
 		}
+	}
+	if reason := s.renewLocal(); reason != "" {
+		return reason
 	}
 	switch {
 	case s.state().Reason != "":

@@ -445,17 +445,23 @@ func compareAll(t *testing.T, scripts []differential) {
 }
 
 func (d *differential) compare(t *testing.T, bed *testbed, s *side) {
+	d.compareAs(t, bed, s, superuser)
+}
+
+// compareAs is compare for the clients of a role.
+func (d *differential) compareAs(t *testing.T, bed *testbed, s *side, role string) {
+	as := " user=" + role
 	play := func(dsn string) [][]byte {
 		if d.reset != "" {
 			bed.exec(d.reset)
 		}
 		return d.play(t, dsn)
 	}
-	want := play(bed.postgres.DSN(bed.database))
+	want := play(bed.postgres.DSN(bed.database) + as)
 	hits := uint64(0)
 	again := func() {
 		before := s.count(HitL1)
-		got := play(s.dsn())
+		got := play(s.dsn() + as)
 		hits = s.count(HitL1) - before
 		for i := range want { // the first is what came at start-up
 			if !bytes.Equal(got[i], want[i]) {

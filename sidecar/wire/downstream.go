@@ -21,6 +21,8 @@ type downstream struct {
 	key  []byte
 	// block is the transaction whose BEGIN is held back.
 	block block.Block
+	// performed is the tag of the control statement that was performed last.
+	performed string
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
@@ -65,6 +67,8 @@ type outgoing struct {
 type understanding struct {
 	// known is what was found out when they were asked for last.
 	known probe.Known
+	// rehearsed is what known says of transactions is made of.
+	rehearsed rehearsals
 	// assumption is what known is relied on for: see understood.go.
 	assumption assumption
 	// doubted is how many writes were not understood for want of the state alone: see
@@ -80,8 +84,8 @@ type understanding struct {
 	plannedSince uint64
 }
 
-// state is what the last probe found, nil before the first. While known does not hold, it
-// is an estimate.
+// state is what the client's next statement runs in, nil before the first probe. While known
+// does not hold, it is an estimate.
 func (u *understanding) state() *probe.State { return u.known.State() }
 
 // servable reports whether a read may be answered without asking anybody first.

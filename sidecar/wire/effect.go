@@ -21,13 +21,20 @@ var writesNothing = map[string]bool{
 
 // effectOfText tells what a text may write, whatever the session's state.
 func effectOfText(sql string) *shapes.Effect {
-	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || block.ParseControl(sql).Kind != block.None {
+	if writesNothing[analysis.FirstKeyword(sql)] && surelyOne(sql) || controls(sql) {
 		return shapes.NoEffect
 	}
 	if (analysis.WritesRows(sql) || analysis.ReadsPlainly(sql)) && surelyOne(sql) {
 		return rowsEffect
 	}
 	return nil
+}
+
+// controls reports whether a text is a control statement. What set_config means is not seen
+// in a text.
+func controls(sql string) bool {
+	c := block.ParseControl(sql)
+	return c.Kind != block.None && len(c.Columns) == 0
 }
 
 // effectOfBound tells what the execution of a statement may write. It has to be the

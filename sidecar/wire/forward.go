@@ -27,7 +27,7 @@ func (p passage) reads() bool { return p.harmless && p.writes == nil }
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) error {
 	if !known.harmless {
-		if err := s.catchUp(); err != nil {
+		if err := s.catchUpInBlock(); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	var parsed *statements.Prepared
 	outside := s.outsideBlock(unit)
 	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
-		if err := s.catchUp(); err != nil {
+		if err := s.catchUpInBlock(); err != nil {
 			return err
 		}
 	}
@@ -173,6 +173,9 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 func (s *session) outsideBlock(unit []byte) bool {
 	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.talk.FailedBlock() {
 		return false
+	}
+	if s.known.Local() {
+		return false // the role and the search path of the block decide what its texts mean
 	}
 	for i := range s.plan.wants {
 		if s.plan.wants[i].capture != nil {

@@ -8,7 +8,7 @@ import (
 // meaning returns what a text is understood under now, as far as the last probe
 // tells; nil before the first.
 func (s *session) meaning() *statements.Meaning {
-	if s.state() == nil {
+	if s.state() == nil || s.known.Lacks() {
 		return nil
 	}
 	now := statements.Meaning{Generation: s.server.verdicts.Generation(), Names: s.state().Names}
@@ -44,7 +44,7 @@ func (s *session) certain() *statements.Meaning {
 
 // noteParseTime begins a new epoch if what parsing reads has changed.
 func (s *session) noteParseTime(found *probe.State) {
-	if s.state() == nil || s.state().ParseTime != found.ParseTime {
+	if base := s.known.Base(); base == nil || base.ParseTime != found.ParseTime {
 		s.statements.BeginEpoch()
 	}
 }

@@ -20,8 +20,8 @@ func (s *session) probe() bool {
 		return false
 	}
 	state := probe.ParseAnswer(row, before)
-	if state != nil && s.state() != nil {
-		state.Continue(s.state())
+	if base := s.known.Base(); state != nil && base != nil {
+		state.Continue(base)
 	}
 	s.adopt(state)
 	return state != nil
@@ -33,16 +33,17 @@ func (s *session) probe() bool {
 // and then the session is not of its incarnation any more. A standby may become a
 // primary.
 func (s *session) before() *probe.State {
-	if s.state() == nil || s.state().Standby != "" || !s.sameServer() {
+	base := s.known.Base()
+	if base == nil || base.Standby != "" || !s.sameServer() {
 		return nil
 	}
-	return s.state()
+	return base
 }
 
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
 func (s *session) probeQuery(server, names bool) []byte {
-	return probe.Question{Server: server, Start: s.state() == nil, Role: s.server.follower.State().Secured(), Names: names}.Message()
+	return probe.Question{Server: server, Start: s.known.Base() == nil, Role: s.server.follower.State().Secured(), Names: names}.Message()
 }
 
 // refreshState probes, and says why the state is not known afterwards. The probe would end an
@@ -62,7 +63,7 @@ func (s *session) refreshState() string {
 		return reasons.ProbeFailed
 	}
 	s.pause = probePause{}
-	return ""
+	return s.renewLocal()
 }
 
 // After a failed probe the session passes through for probeWaitMin, and after
@@ -112,6 +113,7 @@ func (s *session) adopt(state *probe.State) {
 		state.Refuse(reasons.Library)
 	}
 	s.known.Note(state)
+	s.rehearsed = rehearsals{}
 	s.adoptNames(state.Statements)
 	d := &state.Demands
 	s.reads.SetLevel(d.Level)

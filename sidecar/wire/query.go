@@ -14,6 +14,9 @@ import (
 func (s *session) obstacle() string {
 	now := s.talk.Standing()
 	s.inTransaction = now.InBlock
+	if now.Outside && !s.block.Held {
+		s.known.EndLocal()
+	}
 	if now.Reason != "" {
 		return now.Reason
 	}
@@ -66,9 +69,16 @@ func (s *session) handleCommand(unit []byte, obstacle string) (handled bool, err
 		return false, nil
 	}
 	sql := s.plan.query.Statement.SQL
-	if tag, ok := s.perform(block.ParseControl(sql), sql); ok {
+	c := block.ParseControl(sql)
+	if c.Params > 0 {
+		return false, nil // Postgres says that there is no parameter
+	}
+	if shown, ok := s.perform(c, sql); ok {
 		s.statements.SimpleQuery(statements.AnsweredHere)
-		s.out = s.appendReady(protocol.AppendComplete(s.out, tag))
+		if len(c.Columns) > 0 {
+			s.out = protocol.AppendRow(protocol.AppendTextColumns(s.out, c.Columns, nil), shown)
+		}
+		s.out = s.appendReady(protocol.AppendComplete(s.out, s.performed))
 		return true, s.limitOut()
 	}
 	if name, ok := block.ParseDeallocate(sql); ok && obstacle == "" {

@@ -51,9 +51,11 @@ func dialOnly(t testing.TB, dsn string) net.Conn {
 	return conn
 }
 
-func startupMessage(database string) []byte {
+func startupMessage(database string) []byte { return startupMessageOf(superuser, database) }
+
+func startupMessageOf(user, database string) []byte {
 	body := binary.BigEndian.AppendUint32(nil, 3<<16)
-	for _, text := range []string{"user", "postgres", "database", database, ""} {
+	for _, text := range []string{"user", user, "database", database, ""} {
 		body = append(append(body, text...), 0)
 	}
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
@@ -67,7 +69,7 @@ func dialRaw(t testing.TB, dsn string) *rawClient {
 		t.Fatal(err)
 	}
 	c := &rawClient{t: t, conn: dialOnly(t, dsn)}
-	c.send(startupMessage(config.Database))
+	c.send(startupMessageOf(config.User, config.Database))
 	for {
 		message := c.message()
 		switch message[0] {

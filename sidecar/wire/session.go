@@ -272,11 +272,13 @@ func (s *session) passLong() error {
 	held := s.in.Held()
 	s.statements.BeginUnit(held)
 	if s.block.Held {
-		if err := s.catchUp(); err != nil {
+		if err := s.catchUpInBlock(); err != nil {
 			return err
 		}
-		if err := s.open(); err != nil {
-			return err
+		if s.block.Held {
+			if err := s.open(); err != nil {
+				return err
+			}
 		}
 	}
 	if _, n := protocol.NextUnit(held); n > 0 {

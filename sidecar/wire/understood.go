@@ -3,7 +3,6 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
-	"github.com/freshet/freshet/invalidation/settings"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -163,10 +162,8 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 	if s.plan.simple {
 		control = block.ParseControl(statement.SQL)
 	}
-	if control.Kind == block.SetLocal {
-		if changes, _ := settings.Local(control.Setting); changes {
-			return nil
-		}
+	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.known.Local() && !s.block.Held && endsLocals(&control) {
+		return nil
 	}
 	if control.Kind != block.None {
 		return shapes.NoEffect
@@ -195,6 +192,9 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 	}
 	return slot.EffectOf(params)
 }
+
+// endsLocals reports whether a statement may end settings of a transaction that goes on.
+func endsLocals(c *block.Control) bool { return c.Kind == block.RollbackTo || c.Chain }
 
 // sharesVerdict reports whether the analysis of a statement may serve others: those of a
 // client that writes its values into the texts, so that each is another, are not worth it.

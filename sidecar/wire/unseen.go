@@ -74,6 +74,19 @@ func (s *session) catchUp() error {
 	return nil
 }
 
+// catchUpInBlock is catchUp, before a unit that may have to open the block that is held back.
+// What was parsed under the block's own role and search path is not sent outside of it.
+func (s *session) catchUpInBlock() error {
+	if p := s.statements.Waiting(); p != nil && s.block.Held && s.known.Local() {
+		if m := p.Meaning.Load(); m == nil || m.Names != s.known.Base().Names {
+			if err := s.open(); err != nil {
+				return err
+			}
+		}
+	}
+	return s.catchUp()
+}
+
 // sendUse shows Postgres the use of a statement, in a group of its own, so that its error
 // harms nothing else. A statement with parameters is planned anew at each use, or nearly,
 // and so it is enough to have it analysed.

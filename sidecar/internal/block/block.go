@@ -25,8 +25,12 @@ type Block struct {
 	steps []step
 }
 
-// step is a savepoint, or without a name a setting.
-type step struct{ name, text string }
+// step is a savepoint, or without a name a statement that sets something. changes names what
+// it sets that answers depend on, empty if that is nothing.
+type step struct{ name, text, changes string }
+
+// stepLengthMax bounds the text of a step, in bytes.
+const stepLengthMax = 64 << 10
 
 // StepsMax bounds the savepoints and settings held back; with more, the block is opened.
 const StepsMax = 64
@@ -35,8 +39,10 @@ const StepsMax = 64
 type Standing struct {
 	// MayBegin is set if a BEGIN may be held back.
 	MayBegin bool
-	// MayHold is set if a setting is known to be one that Postgres would accept.
+	// MayHold is set if settings are known to be such as Postgres would accept. Changes names
+	// those that answers depend on, with their values.
 	MayHold bool
+	Changes string
 	// Failed is set if a statement has failed in the block that is held back.
 	Failed bool
 }
@@ -70,9 +76,9 @@ func (b Block) Perform(c Control, text string, now Standing) (Block, Effects) {
 	case Commit, Rollback:
 		return b.end(c, now.Failed)
 	case Savepoint:
-		return b.hold(step{c.Savepoint, text}, c.Tag, now.Failed)
+		return b.hold(step{name: c.Savepoint, text: text}, c.Tag, now.Failed)
 	case SetLocal:
-		return b.hold(step{text: text}, c.Tag, now.Failed || !now.MayHold)
+		return b.hold(step{text: text, changes: now.Changes}, c.Tag, now.Failed || !now.MayHold)
 	case Release, RollbackTo:
 		i := b.find(c.Savepoint)
 		if i < 0 || now.Failed && c.Kind == Release {
@@ -91,7 +97,7 @@ func (b Block) Perform(c Control, text string, now Standing) (Block, Effects) {
 
 // hold adds a step, unless Postgres has to perform it.
 func (b Block) hold(s step, tag string, refused bool) (Block, Effects) {
-	if refused || len(b.steps) >= StepsMax {
+	if refused || len(b.steps) >= StepsMax || len(s.text) > stepLengthMax {
 		return b, Effects{}
 	}
 	b.steps = append(b.steps, s)
@@ -112,6 +118,25 @@ func (b *Block) release(i int) {
 // HoldsSettings reports whether a setting is held back.
 func (b *Block) HoldsSettings() bool {
 	return slices.ContainsFunc(b.steps, func(s step) bool { return s.name == "" })
+}
+
+// Changes names what is set in the block that answers depend on, empty if that is nothing.
+func (b *Block) Changes() string {
+	changes := ""
+	for i := range b.steps {
+		changes += b.steps[i].changes
+	}
+	return changes
+}
+
+// Settings are the statements held back that set something, in their order.
+func (b *Block) Settings() (list []string) {
+	for i := range b.steps {
+		if b.steps[i].name == "" {
+			list = append(list, b.steps[i].text)
+		}
+	}
+	return list
 }
 
 // end ends the block, and begins the next if that is chained to it.

@@ -23,9 +23,13 @@ type Control struct {
 	Kind      Kind
 	Tag       string // of its CommandComplete
 	Savepoint string
-	// Setting is the name of a SET LOCAL, in lower case, and Value what it is set to, as it
-	// is written.
-	Setting, Value string
+	// Settings are those of a SetLocal, in their order.
+	Settings []Setting
+	// Columns are the names of the result's columns if it is SELECT set_config(…, true), one
+	// for each of Settings; SET LOCAL has none.
+	Columns []string
+	// Params is the number of parameters that it takes: Bind fills in their values.
+	Params int
 	// ReadOnly is set on BEGIN READ ONLY, Chain on COMMIT AND CHAIN.
 	ReadOnly, Chain bool
 }
@@ -47,7 +51,7 @@ func ParseControl(text string) Control {
 	w := words{rest: text}
 	c := w.control()
 	w.terminate()
-	if w.failed || w.rest != "" || len(text) > controlLengthMax && c.Kind != SetLocal {
+	if w.failed || w.rest != "" || len(text) > controlLengthMax && c.Kind != SetLocal || !c.usesAllParams() {
 		return Control{}
 	}
 	return c
@@ -62,8 +66,8 @@ func beginsLikeControl(text string) bool {
 	switch text[0] | 0x20 { // in lower case, if it is a letter
 	case 'b', 'c', 'e', 'r', 'a':
 		return true
-	case 's': // not SELECT
-		return text[1]|0x20 == 't' || text[1]|0x20 == 'a' || text[1]|0x20 == 'e' && text[2]|0x20 == 't'
+	case 's':
+		return text[1]|0x20 == 't' || text[1]|0x20 == 'a' || text[1]|0x20 == 'e' && text[2]|0x20 == 't' || beginsLikeSetConfig(text)
 	default:
 		return false
 	}
@@ -129,6 +133,8 @@ func (w *words) control() Control {
 	case w.accept("SET"):
 		w.expect("LOCAL")
 		return w.setting()
+	case w.accept("SELECT"):
+		return w.setConfigs()
 	case w.accept("RELEASE"):
 		w.accept("SAVEPOINT")
 		return Control{Kind: Release, Tag: "RELEASE", Savepoint: w.name()}

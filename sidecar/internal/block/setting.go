@@ -5,18 +5,107 @@ import (
 	"unicode/utf8"
 )
 
+// Setting is one that a transaction is given.
+type Setting struct {
+	// Name is in lower case. While it is a parameter's, NameParam is its number, counted from
+	// 1, and Name is empty.
+	Name      string
+	NameParam int
+	// Value is the text that the setting becomes, ValueParam as NameParam is. Of a list, it is
+	// what is written.
+	Value      string
+	ValueParam int
+	// Written is set if Value is a word of SQL, which may be a reserved one, or a list.
+	Written bool
+}
+
 // setting reads what follows SET LOCAL: a name, and one value that Postgres reads the same
-// under any setting.
+// under any setting, or the list of a search path.
 func (w *words) setting() Control {
-	c := Control{Kind: SetLocal, Tag: "SET", Setting: w.settingName()}
-	if rest := strings.TrimLeft(w.rest, Space); strings.HasPrefix(rest, "=") {
-		w.rest = rest[1:]
-	} else {
-		w.expect("TO")
+	name := w.settingName()
+	if !w.acceptByte('=') && !w.accept("TO") && name != "role" {
+		w.failed = true
 	}
-	c.Value = w.value()
-	w.failed = w.failed || c.Setting == "" || c.Value == "" || strings.EqualFold(c.Value, "DEFAULT")
-	return c
+	w.failed = w.failed || name == ""
+	return w.setLocal(name)
+}
+
+// setLocal reads the value of a setting.
+func (w *words) setLocal(name string) Control {
+	var s Setting
+	if name == "role" || name == "search_path" {
+		s = Setting{Value: w.list(name == "search_path"), Written: true}
+	} else {
+		s.Value, s.Written = w.text()
+	}
+	s.Name = name
+	return Control{Kind: SetLocal, Tag: "SET", Settings: []Setting{s}}
+}
+
+// list reads one value, or several if that is allowed, each of which may be a quoted name.
+func (w *words) list(several bool) string {
+	w.rest = strings.TrimLeft(w.rest, Space)
+	from := w.rest
+	for {
+		w.rest = strings.TrimLeft(w.rest, Space)
+		one := ""
+		if strings.HasPrefix(w.rest, `"`) {
+			one = w.quotedName()
+		} else {
+			one = w.value()
+		}
+		if one == "" || strings.EqualFold(one, "DEFAULT") {
+			w.failed = true
+			return ""
+		}
+		rest := strings.TrimLeft(w.rest, Space)
+		if !several || !strings.HasPrefix(rest, ",") {
+			return from[:len(from)-len(w.rest)]
+		}
+		w.rest = rest[1:]
+	}
+}
+
+// quotedName takes a quoted name as it is written, empty if it is an unusual one.
+func (w *words) quotedName() string {
+	name, rest, ok := strings.Cut(w.rest[1:], `"`)
+	if !ok || name == "" || len(name) > savepointLengthMax || strings.HasPrefix(rest, `"`) || !utf8.ValidString(name) {
+		return ""
+	}
+	quoted := w.rest[:len(name)+2]
+	w.rest = rest
+	return quoted
+}
+
+// text reads a value, and returns what the setting becomes; written is set if that was a
+// word.
+func (w *words) text() (text string, written bool) {
+	value := w.value()
+	switch {
+	case strings.HasPrefix(value, "'"):
+		return unquote(value), false
+	case plainNumber(value):
+		return value, false
+	case plainName(value, "") && !strings.EqualFold(value, "DEFAULT"):
+		return strings.ToLower(value), true
+	}
+	w.failed = true
+	return "", false
+}
+
+// unquote is what a literal stands for, in which no backslash is.
+func unquote(literal string) string {
+	return strings.ReplaceAll(literal[1:len(literal)-1], "''", "'")
+}
+
+// plainNumber reports whether a number becomes a text as it is written.
+func plainNumber(text string) bool {
+	whole, fraction, pointed := strings.Cut(strings.TrimPrefix(text, "-"), ".")
+	return digits(whole) && (whole == "0" || whole[0] != '0') && (!pointed || digits(fraction)) && text != "-0"
+}
+
+func digits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
 // settingName reads a name of one or more parts, each of which may be quoted.

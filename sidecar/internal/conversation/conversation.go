@@ -93,9 +93,11 @@ type Conversation struct {
 	// captured is what HearLocked has news of, until the next.
 	captured []*answer.Capture
 	// asking is set by OweRow while a question of the sidecar's own is not answered. row is
-	// the answer's DataRow, nil if it had none or the question failed.
+	// the answer's last DataRow, nil if it had none or the question failed; rows are all of
+	// them, for a question of OweRows that nothing else was said to.
 	asking bool
 	row    []byte
+	rows   [][]byte
 	// measured is of the latest unit that Ended.
 	measured Measured
 	// params is the body of the last ParameterDescription, for the RowDescription behind.
@@ -125,7 +127,8 @@ type answeredGroup struct {
 	noticed  bool // a notice, which a hit could not repeat
 	harmful  bool // a Sync that Postgres ignored ended something that may have changed something
 	captures []*answer.Capture
-	row      []byte // the DataRow of a question of the sidecar's own
+	row      []byte   // the DataRow of a question of the sidecar's own
+	rows     [][]byte // all of them, if it is one of OweRows
 }
 
 // New returns the conversation of a connection on which nothing was said yet.

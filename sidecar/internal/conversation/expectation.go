@@ -48,6 +48,8 @@ type Expectation struct {
 	Quiet bool
 	// row is set on a hidden query whose one row the sidecar reads itself.
 	row bool
+	// rows is set, besides row, if all rows are read, and nothing else may be said.
+	rows bool
 	// opens is set on the parts of what begins a block that was held back.
 	opens bool
 	// Instead, unless nil, is what the client gets in the place of an error.

@@ -96,6 +96,9 @@ func (c *Conversation) HearLocked(kind byte, body []byte) Heard {
 	case 'D':
 		if due.row {
 			c.group.row = append([]byte(nil), body...)
+			if due.rows {
+				c.group.rows = append(c.group.rows, c.group.row)
+			}
 		}
 	case 'C', 'I', 's':
 		c.hearExecutedLocked(due, kind, body)
@@ -228,6 +231,9 @@ func (c *Conversation) hearReadyLocked(due *Expectation, body []byte) News {
 		c.asking = false
 		if !group.failed {
 			c.row = group.row
+		}
+		if !group.failed && !group.noticed {
+			c.rows = group.rows
 		}
 		c.pending.pop()
 		return 0

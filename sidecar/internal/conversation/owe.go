@@ -43,8 +43,18 @@ func (c *Conversation) Owe(e Expectation) {
 func (c *Conversation) OweRow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asking, c.row = true, nil
+	c.asking, c.row, c.rows = true, nil, nil
 	c.pending.push(question)
+}
+
+// OweRows is OweRow for a question of which AwaitRows tells the rows.
+func (c *Conversation) OweRows() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asking, c.row, c.rows = true, nil, nil
+	asked := question
+	asked.rows = true
+	c.pending.push(asked)
 }
 
 // oweLocked notes that Postgres owes an answer, unless it is going to skip the

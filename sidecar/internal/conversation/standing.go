@@ -17,6 +17,8 @@ type Standing struct {
 	Shown bool
 	// InBlock is set if Postgres is in a transaction block, whatever the reason.
 	InBlock bool
+	// Outside is set if Postgres is in no transaction, whatever comes of what it was sent.
+	Outside bool
 }
 
 // Standing tells how things stand for a message that is to be answered now.
@@ -24,13 +26,14 @@ func (c *Conversation) Standing() Standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	inBlock := c.status == protocol.StatusInBlock
+	outside := c.status == protocol.StatusIdle && c.pending.len() == 0 && !c.groupOpen
 	if reason := c.obstacleLocked(); reason != "" {
-		return Standing{Reason: reason, InBlock: inBlock}
+		return Standing{Reason: reason, InBlock: inBlock, Outside: outside}
 	}
 	// What a group has shown before its Sync, a description perhaps, counts too.
 	shown := c.shown || c.groupOpen
 	c.shown = false
-	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown, InBlock: inBlock}
+	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown, InBlock: inBlock, Outside: outside}
 }
 
 // obstacleLocked says why nothing can be answered at this moment, whatever is asked.

@@ -26,6 +26,16 @@ func (c *Conversation) AwaitRow() (row []byte, err error) {
 	return c.row, c.errLocked()
 }
 
+// AwaitRows is AwaitRow for a question of OweRows, with all its rows: nil if it failed, or
+// if a notice came or a setting became known.
+func (c *Conversation) AwaitRows() (rows [][]byte, err error) {
+	_, err = c.AwaitRow()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rows, c.rows = c.rows, nil
+	return rows, err
+}
+
 // AwaitSettled waits until Postgres owes nothing. It reports false if Postgres skips what
 // comes, or waits for data.
 func (c *Conversation) AwaitSettled() (settled bool, err error) {

@@ -75,6 +75,44 @@ func AppendComplete(dst []byte, tag string) []byte {
 	return append(dst, 0)
 }
 
+const oidText = 25
+
+// AppendTextColumns appends the RowDescription of columns that are texts, of no table.
+// formats are those of a Bind.
+func AppendTextColumns(dst []byte, names []string, formats []uint16) []byte {
+	dst, at := append(dst, 'T', 0, 0, 0, 0), len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(names)))
+	for i, name := range names {
+		dst = append(append(dst, name...), 0)
+		dst = append(dst, 0, 0, 0, 0, 0, 0)
+		dst = binary.BigEndian.AppendUint32(dst, oidText)
+		dst = append(dst, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) // of any length, without a modifier
+		format := uint16(0)
+		if len(formats) > 0 {
+			format = formats[min(i, len(formats)-1)]
+		}
+		dst = binary.BigEndian.AppendUint16(dst, format)
+	}
+	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-1))
+	return dst
+}
+
+// AppendRow appends a DataRow, in which nil is NULL.
+func AppendRow(dst []byte, values [][]byte) []byte {
+	dst, at := append(dst, 'D', 0, 0, 0, 0), len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(values)))
+	for _, value := range values {
+		if value == nil {
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(value)))
+		dst = append(dst, value...)
+	}
+	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-1))
+	return dst
+}
+
 // EndsConnection reports whether the body of an ErrorResponse is of a severity
 // after which the server leaves.
 func EndsConnection(body []byte) bool {

@@ -38,9 +38,9 @@ type Prepared struct {
 	// Noticed becomes true when a notice came with its Parse or a Bind. Who binds it
 	// anew, with the plan made, gets none: that answer is not everybody's.
 	Noticed atomic.Bool
-	// Meaning is that under which Postgres accepted it last; nil if that is not
-	// certain.
-	Meaning atomic.Pointer[Meaning]
+	// Meaning is that under which Postgres accepted it last, with those before it; empty if
+	// that is not certain.
+	Meaning Meanings
 	// Told is what the client was told of its columns and parameters; nil: nothing.
 	Told atomic.Pointer[description.Description]
 	// epoch is that of the session's settings in which alone Postgres has parsed and
@@ -53,14 +53,71 @@ type Prepared struct {
 	planned bool
 }
 
+// meaningsMax bounds the meanings that are kept of one statement: a client that takes turns
+// with roles and search paths has a few.
+const meaningsMax = 16
+
+// Meanings are those under which Postgres has accepted a statement since the schema changed
+// last, with the columns that it had at first. The zero value has none.
+type Meanings struct{ list atomic.Pointer[[]*Meaning] }
+
+// Load returns the last meaning, nil if there is none.
+func (m *Meanings) Load() *Meaning {
+	if list := m.list.Load(); list != nil {
+		return (*list)[0]
+	}
+	return nil
+}
+
+// Store adds a meaning, as the last; nil has all forgotten.
+func (m *Meanings) Store(now *Meaning) {
+	for {
+		before := m.list.Load()
+		if m.list.CompareAndSwap(before, withMeaning(before, now)) {
+			return
+		}
+	}
+}
+
+func withMeaning(before *[]*Meaning, now *Meaning) *[]*Meaning {
+	switch {
+	case now == nil:
+		return nil
+	case before != nil && *(*before)[0] == *now:
+		return before
+	}
+	list := []*Meaning{now}
+	if before != nil {
+		for _, then := range *before {
+			if then.Generation == now.Generation && *then != *now && len(list) < meaningsMax {
+				list = append(list, then)
+			}
+		}
+	}
+	return &list
+}
+
+// has reports whether a statement was accepted under a meaning.
+func (m *Meanings) has(now *Meaning) bool {
+	list := m.list.Load()
+	if list == nil {
+		return false
+	}
+	for _, then := range *list {
+		if *then == *now {
+			return true
+		}
+	}
+	return false
+}
+
 // Again is the unnamed statement of a Parse as it was before Postgres got it.
 func (p *Prepared) Again() *Prepared { return &Prepared{Statement: p.Statement, Parse: p.Parse} }
 
 // Means reports whether the statement is known to be what its text means now; now is nil
 // if that is not known.
 func (p *Prepared) Means(now *Meaning) bool {
-	then := p.Meaning.Load()
-	return then != nil && now != nil && *then == *now
+	return now != nil && p.Meaning.has(now)
 }
 
 // ToldHere reports whether the client was told something of an unnamed statement before

@@ -71,12 +71,29 @@ func parse(body []byte) (*Statement, bool) {
 	for i := range s.ParamTypes {
 		s.ParamTypes[i] = binary.BigEndian.Uint32(rest[4*i:])
 	}
-	if n == 0 {
-		s.Control = block.ParseControl(s.SQL)
+	if c := block.ParseControl(s.SQL); c.Params >= n && takesTexts(s.ParamTypes) {
+		s.Control = c
 	}
 	s.KeepsSettings = analysis.BeginsLikeRead(s.SQL) && probe.KeptBy(s.SQL)
 	return s, true
 }
+
+// takesTexts reports whether parameters of these types, of which 0 is undeclared, are read as
+// texts where a text is wanted.
+func takesTexts(types []uint32) bool {
+	for _, t := range types {
+		if t != 0 && t != oidText && t != oidUnknown && t != oidVarchar {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	oidText    = 25
+	oidUnknown = 705
+	oidVarchar = 1043
+)
 
 // textsMax bounds the texts that one session keeps: more distinct ones than that, and
 // the set is begun anew.
