@@ -1,9 +1,10 @@
-// Command loadtest puts Freshet under load and says what it found. Its check
-// judges the promises while everything around the sidecars fails, and its mutants
-// says what that judgement is worth.
+// Command loadtest puts Freshet under load and says what it found. Its run measures
+// it beside what people would use instead, and its compare says what has changed between two
+// such reports. Its check judges the promises while everything around the sidecars fails, and
+// its mutants says what that judgement is worth.
 //
-// It exits with 0 if all is well, with 1 if a promise was broken or a mutant was not
-// found out, and with 2 if it could not find out.
+// It exits with 0 if all is well, with 1 if a promise was broken, a mutant was not found out,
+// or what was asserted does not hold, and with 2 if it could not find out.
 package main
 
 import (
@@ -28,6 +29,7 @@ const (
 
 // commandLine is the whole command line.
 type commandLine struct {
+	Run     runCommand     `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
 	Check   checkCommand   `cmd:"" help:"Check the promises of freshness under faults."`
 	Mutants mutantsCommand `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
 }
@@ -53,8 +55,10 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	var c commandLine
 	parsed := kong.Parse(&c, kong.Name("loadtest"), kong.UsageOnError(),
-		kong.Vars{"faults": strings.Join(check.FaultNames(), ", ")})
+		kong.Vars{"faults": strings.Join(check.FaultNames(), ", ")}, kong.Vars(runVars()))
 	switch parsed.Command() {
+	case "run":
+		os.Exit(c.Run.run(ctx, os.Stdout, os.Stderr))
 	case "check":
 		os.Exit(c.Check.run(ctx, os.Stdout, os.Stderr))
 	case "mutants":

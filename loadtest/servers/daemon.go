@@ -16,6 +16,9 @@ type daemon struct {
 	name string // for errors, such as Redis
 	run  *runDir
 	dir  string // holds the sockets, the log and the data
+	// own is set before the first start for a program that runs as the user of this process:
+	// nobody else may be able to reach it.
+	own bool
 
 	mu     sync.Mutex
 	server *process // nil before the first start
@@ -38,7 +41,11 @@ func newDaemon(name string) (*daemon, error) {
 // begin starts the program and returns when ready says that the process serves. It
 // must not run twice at once; a first start and startAgain see to that.
 func (d *daemon) begin(ctx context.Context, path string, arguments []string, ready func(*process) bool) error {
-	server, err := startProcess(command{path: path, args: arguments, dir: d.dir, logPath: d.logPath(), account: d.run.account})
+	account := d.run.account
+	if d.own {
+		account.drop = false
+	}
+	server, err := startProcess(command{path: path, args: arguments, dir: d.dir, logPath: d.logPath(), account: account})
 	if err != nil {
 		return err
 	}

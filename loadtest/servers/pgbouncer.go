@@ -24,6 +24,12 @@ type PgBouncerOptions struct {
 	// Ignored are start-up parameters that it drops without a word, beside
 	// extra_float_digits; it refuses others that it does not know.
 	Ignored []string
+	// Upstream is the directory and UpstreamPort the number of another socket than the
+	// server's own, through which it is reached; empty for its own.
+	Upstream     string
+	UpstreamPort int
+	// ClientsMax is how many clients may be connected; 0 means 100.
+	ClientsMax int
 }
 
 // PgBouncer is a running throwaway PgBouncer.
@@ -47,8 +53,14 @@ func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOpt
 	if options.Mode == "" {
 		options.Mode = "session"
 	}
+	if options.Upstream == "" {
+		options.Upstream, options.UpstreamPort = before.SocketDir(), before.Port()
+	}
+	if options.ClientsMax == 0 {
+		options.ClientsMax = pgbouncerClientsMax
+	}
 	p := &PgBouncer{daemon: d, options: options}
-	if err := p.start(ctx, path, before); err != nil {
+	if err := p.start(ctx, path); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -63,9 +75,9 @@ func findPgBouncer() (string, error) {
 	return "", fmt.Errorf("find PgBouncer: %w: the package is called pgbouncer in Debian, Fedora and Homebrew", ErrNotInstalled)
 }
 
-func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) error {
+func (p *PgBouncer) start(ctx context.Context, path string) error {
 	file := filepath.Join(p.dir, "pgbouncer.ini")
-	if err := os.WriteFile(file, []byte(p.settings(before)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(p.settings()), 0o600); err != nil {
 		return fmt.Errorf("write PgBouncer's settings: %w", err)
 	}
 	if err := p.run.account.own(file); err != nil {
@@ -78,18 +90,18 @@ func (p *PgBouncer) start(ctx context.Context, path string, before *Postgres) er
 }
 
 // settings are those of a pooler that looks at nothing.
-func (p *PgBouncer) settings(before *Postgres) string {
+func (p *PgBouncer) settings() string {
 	return strings.Join([]string{
 		"[databases]",
-		fmt.Sprintf("* = host=%s port=%d user=%s", before.SocketDir(), before.Port(), superuser),
+		fmt.Sprintf("* = host=%s port=%d user=%s", p.options.Upstream, p.options.UpstreamPort, superuser),
 		"[pgbouncer]",
 		"pool_mode = " + p.options.Mode,
 		"auth_type = any",
 		"listen_addr =",
 		"unix_socket_dir = " + p.dir,
 		fmt.Sprintf("listen_port = %d", pgbouncerPort),
-		fmt.Sprintf("max_client_conn = %d", pgbouncerClientsMax),
-		fmt.Sprintf("default_pool_size = %d", pgbouncerClientsMax),
+		fmt.Sprintf("max_client_conn = %d", p.options.ClientsMax),
+		fmt.Sprintf("default_pool_size = %d", p.options.ClientsMax),
 		"ignore_startup_parameters = " + strings.Join(append([]string{"extra_float_digits"}, p.options.Ignored...), ","),
 		"",
 	}, "\n")

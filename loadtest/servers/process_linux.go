@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // dieWithParent asks the kernel to kill the child when the forking thread ends.
@@ -52,4 +54,35 @@ func processState(pid int) (state byte, parent int, ok bool) {
 	}
 	_, err = fmt.Sscanf(string(after), "%c %d", &state, &parent)
 	return state, parent, err == nil
+}
+
+// ticksPerSecond is the unit of times in /proc, the same on every Linux that Go runs on.
+const ticksPerSecond = 100
+
+// processTime is what a process has computed for, and those of its children that have ended
+// and were reaped: the fields utime, stime, cutime and cstime of /proc.
+func processTime(pid int) time.Duration {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0 // it has ended
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	const utime, cstime = 11, 14 // from the state on
+	if len(fields) <= cstime {
+		return 0
+	}
+	var ticks int64
+	for _, field := range fields[utime : cstime+1] {
+		n, _ := strconv.ParseInt(field, 10, 64) // the kernel writes numbers
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond
+}
+
+// SleepUntil sleeps to within some 50 µs. It blocks a thread: time.Sleep is off by a millisecond.
+func SleepUntil(at time.Time) {
+	for wait := time.Until(at); wait > 0; wait = time.Until(at) {
+		pause := syscall.NsecToTimespec(int64(wait))
+		_ = syscall.Nanosleep(&pause, nil) // a signal ends it early
+	}
 }

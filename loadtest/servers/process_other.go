@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // dieWithParent does nothing: there is no death signal here. A PostgreSQL server
@@ -35,3 +36,9 @@ func childrenOf(pid int) []int {
 func alive(pid int) bool {
 	return syscall.Kill(pid, 0) != syscall.ESRCH
 }
+
+// processTime is not known here.
+func processTime(int) time.Duration { return 0 }
+
+// SleepUntil sleeps, as exactly as is possible here.
+func SleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
