@@ -3,6 +3,7 @@ package dashboard
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -99,6 +100,94 @@ func TestBrowserShowsTenThousandTables(t *testing.T) {
 	b.do(chromedp.SendKeys("#tables-filter", "TABLE_4711"))
 	b.until(`document.querySelectorAll("#tables .table").length == 1 && document.getElementById("tables").textContent.includes("shop.table_4711")`)
 	b.noErrors(false)
+}
+
+// Tables with which something is wrong stand first, with why; the others say what was
+// received of their changes.
+func TestBrowserShowsTheStatesOfTables(t *testing.T) {
+	t.Parallel()
+	at := time.Now().Add(-time.Minute)
+	s := stage(t, "127.0.0.1:0", func(o *Options) {
+		o.TablesFunc = func() []Table {
+			return append([]Table{
+				{Name: "shop.email", State: TableDoubtful, Why: "column email is gone; freshet install --watch shop.email", Since: &at},
+				{Name: "shop.audit", State: TableUnwatched, Why: "read by 3 kinds of statements: freshet install --watch shop.audit"},
+				{Name: "shop.orders", Columns: []string{"id"}, Statements: 7, Invalidations: 19, At: &at},
+			}, tablesNamed(3)...)
+		}
+	})
+	s.serve(t)
+	b := open(t, narrow)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#tables .table").length == 6`)
+	for _, says := range []string{"shop.email▲ doubtful since ", "column email is gone", "shop.auditnot watched", "read by 3 kinds", "7 writes, 19 tags, last 1 min ago"} {
+		if text := b.text("tables"); !strings.Contains(text, says) {
+			t.Errorf("%q is not among %s", says, text)
+		}
+	}
+	b.fits()
+	b.accessible()
+	b.noErrors(false)
+}
+
+// Clients, Postgres, changes by table and ages of hits say what the sidecar knows.
+func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#clients tbody tr").length == 2`)
+	says := func(id string, texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			if all := b.text(id); !strings.Contains(all, text) {
+				t.Errorf("%s: %q is not among %s", id, text, all)
+			}
+		}
+	}
+	says("clients", "shopweb203215", "reports400")
+	says("clients-facts", "one for each, and at most 5 of the sidecar's own")
+	says("postgres-version", "17.10, the primary, 1 replicating")
+	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows")
+	says("written", "shop.orders", "statements · ")
+	says("hit-ages", "up to 200 ms", "up to 1 s")
+	says("hit-ages-note", "lack no commit")
+	s.becomes(func(s *Stats) {
+		s.Clients, s.ClientGroups = nil, 0
+		s.Postgres = Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Missing: []string{"SELECT on freshet.trim"}, Publications: []string{"everything"}, Pooler: true}
+		s.Written, s.TablesWritten, s.Times.HitAge = nil, 0, nil
+	})
+	b.until(`document.getElementById("postgres-facts").textContent.includes("lacks SELECT on freshet.trim: freshet install --follower-role freshet")`)
+	says("postgres-facts", "everythingFOR ALL TABLES", "PoolerBetween")
+	says("written", "No watched table has changed")
+	says("hit-ages-note", "No answer came from the cache yet.")
+	b.accessible()
+	b.noErrors(false)
+}
+
+// A statement opens by the keyboard to its details, and stays open while its figures change.
+func TestBrowserOpensAStatement(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2`)
+	var loads string
+	const second = `document.querySelectorAll("#shapes tbody tr")[1]`
+	b.do(chromedp.Evaluate(second+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent(kb.Enter),
+		chromedp.Evaluate(second+`.lastChild.textContent`, &loads))
+	b.until(second + `.lastChild.textContent != "` + loads + `"`)
+	b.until(second + `.querySelector("details").open && document.activeElement.tagName == "SUMMARY"`)
+	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}"} {
+		if text := b.text("shapes"); !strings.Contains(text, says) {
+			t.Errorf("%q is not among %s", says, text)
+		}
+	}
+	b.accessible()
+	b.noErrors(false)
+	b.picture("statement")
 }
 
 // Statements are filtered by their text and by their tables.

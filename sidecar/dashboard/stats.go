@@ -66,7 +66,9 @@ type Stats struct {
 	// BypassExamples are a few statements, without a value in them, for reasons in
 	// Bypasses.
 	BypassExamples map[string][]string `json:"bypass_examples"`
-	Times          Times               `json:"times"`
+	// BypassRules are what could be done for them: commands, and lines of a configuration.
+	BypassRules map[string][]string `json:"bypass_rules"`
+	Times       Times               `json:"times"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
 	// Sessions is the number of clients connected now, Clients groups those that may send
@@ -149,8 +151,14 @@ func (s *Stats) Reads() (hits, reads uint64) {
 
 // Shape is what became of the statements that differ in nothing but their literals.
 type Shape struct {
+	// ID names it in rules of the configuration.
+	ID        string   `json:"id"`
 	Statement string   `json:"statement"`
 	Tables    []string `json:"tables"`
+	// Tags are what ends its answers when it changes, without a value: rows of a table that
+	// have one value of a column, or all of a table. Watch are commands after which less of them would.
+	Tags  []string `json:"tags"`
+	Watch []string `json:"watch"`
 	// Hits were answered from the cache, Loads from Postgres.
 	Hits  uint64 `json:"hits"`
 	Loads uint64 `json:"loads"`
@@ -419,8 +427,10 @@ func (s *Stats) normalize() {
 	}
 	s.Shapes = append([]Shape{}, s.Shapes[:min(len(s.Shapes), ShapesMax)]...)
 	for i := range s.Shapes {
-		if s.Shapes[i].Tables == nil {
-			s.Shapes[i].Tables = []string{}
+		for _, list := range []*[]string{&s.Shapes[i].Tables, &s.Shapes[i].Tags, &s.Shapes[i].Watch} {
+			if *list == nil {
+				*list = []string{}
+			}
 		}
 	}
 	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
@@ -430,6 +440,9 @@ func (s *Stats) normalize() {
 	}
 	if s.Postgres.Publications == nil {
 		s.Postgres.Publications = []string{}
+	}
+	if s.BypassRules == nil {
+		s.BypassRules = map[string][]string{}
 	}
 	if s.BypassExamples == nil {
 		s.BypassExamples = map[string][]string{}

@@ -25,6 +25,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 	addWire(&stats, s.server.Report())
 	s.addClients(&stats)
 	s.addShapes(&stats)
+	s.addBypasses(&stats)
 	s.addFollower(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.reloads.report()
@@ -61,17 +62,6 @@ func (s *Sidecar) addClients(stats *dashboard.Stats) {
 	for _, g := range groups[:min(len(groups), dashboard.ClientGroupsMax)] {
 		stats.Clients = append(stats.Clients, dashboard.ClientGroup{
 			Database: g.Database, Role: g.Role, Waiting: g.Waiting, InTransaction: g.Blocked, Idle: g.Idle, OldestSeconds: g.Oldest.Seconds(),
-		})
-	}
-}
-
-func (s *Sidecar) addShapes(stats *dashboard.Stats) {
-	uses, all := s.server.ShapeUses(dashboard.ShapesMax)
-	stats.ShapesKnown, stats.BypassExamples = all, s.server.BypassExamples()
-	for _, u := range uses {
-		stats.Shapes = append(stats.Shapes, dashboard.Shape{
-			Statement: u.Statement, Tables: u.Tables, Hits: u.Hits, Loads: u.Loads,
-			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(),
 		})
 	}
 }

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -45,7 +46,18 @@ func TestThePageKnowsTheTables(t *testing.T) {
 	if pear := tables["public.pear"]; pear.Since == nil || pear.Why == "" {
 		t.Errorf("pear is %+v", pear)
 	}
+	servers.Eventually(t, "a statement that hits", func() bool {
+		execute(client, "SELECT name FROM fruit WHERE name = 'quince' AND id > 1")
+		return len(s.Report().Shapes) == 1
+	})
 	stats := s.Report()
+	shape := stats.Shapes[0]
+	if fmt.Sprint(shape.Tags, shape.Watch) != "[public.fruit] [freshet install --watch 'public.fruit(id, name)']" || len(shape.ID) != 8 {
+		t.Errorf("the statement is %+v", shape)
+	}
+	if rules := stats.BypassRules["unwatched_table"]; len(rules) != 1 || rules[0] != "freshet install --watch public.plum" {
+		t.Errorf("what could be done: %q", stats.BypassRules)
+	}
 	if len(stats.Written) != 1 || stats.Written[0].Name != "public.fruit" || stats.Written[0].Statements != 2 || stats.TablesWritten != 1 {
 		t.Errorf("written: %+v", stats.Written)
 	}

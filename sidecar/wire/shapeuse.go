@@ -17,8 +17,8 @@ const examplesMax = 3
 type ShapeUse struct {
 	// Statement is the shape: a text with a ? for each literal.
 	Statement string
-	// Tables are what it reads.
-	Tables []string
+	// Verdict is what is known of it. It must not be changed.
+	Verdict *analysis.Verdict
 	engine.Use
 }
 
@@ -35,7 +35,7 @@ func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
 	})
 	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(time(b), time(a)) })
 	for _, slot := range slots[:min(len(slots), max)] {
-		uses = append(uses, ShapeUse{slot.Text(), slot.Verdict().Tables, s.cache.Use(slot.Shape)})
+		uses = append(uses, ShapeUse{slot.Text(), slot.Verdict(), s.cache.Use(slot.Shape)})
 	}
 	return uses, len(slots)
 }
@@ -52,21 +52,29 @@ func (s *Server) UnwatchedTables() map[string]int {
 	return tables
 }
 
-// BypassExamples returns a few shapes, without a value in them, for each reason of the
-// analysis.
-func (s *Server) BypassExamples() map[string][]string {
-	examples := map[string][]string{}
+// BypassExample stands for the statements that pass through for a reason.
+type BypassExample struct {
+	// Statement is a shape, without a value in it; Detail is what is in the way, such as the
+	// name of a table or function.
+	Statement, Detail string
+}
+
+// BypassExamples returns a few for each reason of the analysis.
+func (s *Server) BypassExamples() map[string][]BypassExample {
+	examples := map[string][]BypassExample{}
 	for _, slot := range s.verdicts.All() {
 		v := slot.Verdict()
 		if v == nil || v.Cacheable || len(examples[string(v.Reason)]) == examplesMax {
 			continue
 		}
-		if text := slot.Text(); !slices.Contains(examples[string(v.Reason)], text) {
-			examples[string(v.Reason)] = append(examples[string(v.Reason)], text)
+		if example := (BypassExample{slot.Text(), v.Detail}); !slices.Contains(examples[string(v.Reason)], example) {
+			examples[string(v.Reason)] = append(examples[string(v.Reason)], example)
 		}
 	}
-	for _, texts := range examples {
-		slices.Sort(texts)
+	for _, of := range examples {
+		slices.SortFunc(of, func(a, b BypassExample) int {
+			return cmp.Or(cmp.Compare(a.Statement, b.Statement), cmp.Compare(a.Detail, b.Detail))
+		})
 	}
 	return examples
 }

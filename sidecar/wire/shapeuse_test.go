@@ -19,7 +19,7 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 		}
 	}
 	uses, all := s.ShapeUses(10)
-	if all != 1 || len(uses) != 1 || uses[0].Statement != "SELECT name FROM item WHERE id = ?" || len(uses[0].Tables) != 1 {
+	if all != 1 || len(uses) != 1 || uses[0].Statement != "SELECT name FROM item WHERE id = ?" || len(uses[0].Verdict.Tables) != 1 {
 		t.Fatalf("%d: %+v", all, uses)
 	}
 	if u := uses[0]; u.Hits+u.Loads != 5 || u.Loads == 0 || u.Hits == 0 || u.Saved <= 0 || u.Loading <= 0 {
@@ -28,7 +28,7 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	if none, _ := s.ShapeUses(0); len(none) != 0 {
 		t.Errorf("%+v, and none was asked for", none)
 	}
-	if got := s.BypassExamples()["volatile_function"]; len(got) != 1 || got[0] != "SELECT random(), ?" {
+	if got := s.BypassExamples()["volatile_function"]; len(got) != 1 || got[0] != (BypassExample{Statement: "SELECT random(), ?", Detail: "random"}) {
 		t.Errorf("examples %q", s.BypassExamples())
 	}
 }

@@ -7,6 +7,7 @@ import { count, perSecond, spoken } from "./format.js";
 import { over, sum } from "./outcomes.js";
 import { showActions } from "./panels/actions.js";
 import { showBypasses } from "./panels/bypasses.js";
+import { showClients } from "./panels/clients.js";
 import { showFleet } from "./panels/fleet.js";
 import { showLatency } from "./panels/latency.js";
 import { showMemory } from "./panels/memory.js";
@@ -16,6 +17,7 @@ import { showTables } from "./panels/tables.js";
 import { showTiles } from "./panels/tiles.js";
 import { showTraffic } from "./panels/traffic.js";
 import { showPostgres, showVerification } from "./panels/underneath.js";
+import { showHitAges, showWritten } from "./panels/written.js";
 import { verdict } from "./verdict.js";
 
 let charts = false;
@@ -69,6 +71,9 @@ function show(state) {
   showMemory(state);
   showVerification(state);
   showPostgres(state);
+  showClients(state);
+  showHitAges(state);
+  showWritten(state);
   showRedis(state);
   showFleet(state);
   showTables(state);

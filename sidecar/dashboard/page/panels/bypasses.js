@@ -46,6 +46,7 @@ function item(stats, reason, n, part, whole, timed) {
   const advice = stats.bypass_advice[reason];
   if (advice) node.append(element("p", "advice", advice));
   for (const example of (stats.bypass_examples?.[reason] ?? []).slice(0, EXAMPLES_MAX)) node.append(element("code", "example", example));
+  for (const rule of stats.bypass_rules?.[reason] ?? []) node.append(element("code", "example rule", rule));
   return node;
 }
 

@@ -1,4 +1,5 @@
-// Statements, those first of which most was saved or loaded.
+// Statements, those first of which most was saved or loaded. Each opens to its details and
+// the rules that can be written for it.
 
 import { $, element, replace, setText } from "../dom.js";
 import { count, perSecond, seconds, share, spoken } from "../format.js";
@@ -14,6 +15,7 @@ $("shapes-head").append(...COLUMNS.map((name) => {
 let latest = null;
 let before = null; // to tell how often statements are asked now
 let rates = {};
+const rows = new Map(); // by statement: they stay, so that what is open and in focus does
 
 export function showShapes({ stats }) {
   latest = stats.shapes;
@@ -31,23 +33,57 @@ export function showShapes({ stats }) {
 
 function paint() {
   const wanted = $("shapes-filter").value.toLowerCase();
-  const shown = latest.filter((s) => `${s.statement} ${s.tables.join(" ")}`.toLowerCase().includes(wanted));
-  replace($("shapes").tBodies[0], JSON.stringify([shown, rates]), () => shown.map(row));
+  const shown = latest.filter((s) => `${s.id} ${s.statement} ${s.tables.join(" ")}`.toLowerCase().includes(wanted));
+  const known = new Set(latest.map((s) => s.statement));
+  for (const statement of rows.keys()) if (!known.has(statement)) rows.delete(statement);
+  const wantedRows = shown.map((s) => {
+    if (!rows.has(s.statement)) rows.set(s.statement, newRow(s));
+    const row = rows.get(s.statement);
+    fill(row, s);
+    return row.tr;
+  });
+  arrange($("shapes").tBodies[0], wantedRows);
 }
 
-function row(s) {
+// arrange puts children in order, and moves none that stands where it should.
+function arrange(parent, children) {
+  const keep = new Set(children);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  children.forEach((child, i) => {
+    if (parent.children[i] !== child) parent.insertBefore(child, parent.children[i] ?? null);
+  });
+}
+
+function newRow(s) {
   const tr = element("tr", "");
-  const head = element("th", "", element("code", "", s.statement), element("small", "", s.tables.join(", ")));
+  const tables = element("small", "", s.tables.join(", "));
+  const details = element("div", "detail");
+  const opens = element("details", "", element("summary", "", element("code", "", s.statement), tables), details);
+  const head = element("th", "", opens);
   head.scope = "row";
-  const cells = [
+  const cells = COLUMNS.slice(1).map(() => element("td", ""));
+  tr.append(head, ...cells);
+  return { tr, tables, details, cells };
+}
+
+function fill({ tables, details, cells }, s) {
+  setText(tables, s.tables.join(", "));
+  [
     rates[s.statement] === undefined ? "–" : perSecond(rates[s.statement]),
     share(s.hits, s.hits + s.loads),
     s.loads ? seconds(s.loading_seconds / s.loads) : "–",
     s.saved_seconds ? spoken(s.saved_seconds) : "–",
     count(s.loads),
-  ];
-  tr.append(head, ...cells.map((text) => element("td", "", text)));
-  return tr;
+  ].forEach((text, i) => setText(cells[i], text));
+  replace(details, JSON.stringify([s.id, s.tags, s.watch]), () => [
+    part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"]),
+    ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
+    part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`]),
+  ]);
+}
+
+function part(title, texts) {
+  return element("div", "", element("p", "note", title), ...texts.map((text) => element("code", "example", text)));
 }
 
 $("shapes-filter").addEventListener("input", () => latest && paint());

@@ -1,8 +1,9 @@
-// All watched tables, of which only those in sight are in the document.
+// All tables that are watched or should be, of which only those in sight are in the
+// document. Those with which something is wrong come first.
 
 import { $, element, replace, setText } from "../dom.js";
 import { get } from "../feed.js";
-import { count } from "../format.js";
+import { count, spoken } from "../format.js";
 
 const ROW = 30; // pixels, as in the style sheet
 const PROBLEMS_MAX = 8;
@@ -56,11 +57,23 @@ function paint() {
   const to = Math.min(tables.length, from + Math.ceil(list.clientHeight / ROW) + 10);
   space.replaceChildren(
     ...tables.slice(from, to).map((t, i) => {
-      const row = element("p", "table", element("b", "", t.name), element("span", "", t.columns.join(", ")));
+      const row = element("p", "table", element("b", "", t.name), state(t), element("span", "what", t.why || t.columns.join(", ")), element("span", "count", written(t)));
+      row.title = t.why ?? "";
       row.style.top = `${(from + i) * ROW}px`;
       return row;
     }),
   );
+}
+
+function state(t) {
+  if (t.state === "doubtful") return element("span", "warn", t.since ? `▲ doubtful since ${new Date(t.since).toLocaleTimeString()}` : "▲ doubtful");
+  return element("span", "", t.state === "unwatched" ? "not watched" : "watched");
+}
+
+function written(t) {
+  if (!t.statements) return "";
+  const ago = spoken(Math.max(1, Math.round((Date.now() - new Date(t.at)) / 1000)));
+  return `${count(t.statements)} writes, ${count(t.invalidations)} tags, last ${ago} ago`;
 }
 
 list.addEventListener("scroll", paint);

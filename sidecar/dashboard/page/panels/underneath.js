@@ -27,15 +27,26 @@ export function showVerification({ stats }) {
 }
 
 export function showPostgres({ stats, history }) {
-  const { outbox, follower_reset_causes: resets } = stats;
+  const { outbox, postgres, follower_reset_causes: resets } = stats;
+  const known = postgres.version !== "";
+  setText($("postgres-version"), known ? `${postgres.version}, ${postgres.replica ? "clients read a replica of it" : "the primary"}${postgres.replicas ? `, ${count(postgres.replicas)} replicating` : ""}` : "");
   facts($("postgres-facts"), [
     ["Follower", stats.follower_problem ? "Not following" : "Follows", `${count(stats.follower_looks)} looks, ${count(stats.follower_notifications)} by notification`, stats.follower_problem !== ""],
     ["Reached Postgres", `${perSecond(last(history.series.upstream))} /s`, `${count(stats.upstream_queries)} in total`],
     ["Changes received", `${perSecond(last(history.series.changes))} /s`, `${count(stats.invalidation_events)} in total`],
     ["Outbox", `${count(outbox.rows)} rows`, `${bytes(outbox.bytes)}, none older than ${spoken(outbox.oldest_seconds)}`],
-    ["Clients", count(stats.sessions), `${count(stats.sessions_total)} ever, ${count(stats.sessions_refused)} refused`],
-    ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
+    known && ["Role", postgres.role, role(postgres), postgres.missing.length > 0],
+    known && ["Publications", postgres.publications.length ? postgres.publications.join(", ") : "None", postgres.publications.length ? "FOR ALL TABLES: subscribers stop at the first change" : "of all tables", postgres.publications.length > 0],
+    known && ["Pooler", postgres.pooler ? "Between" : "None", postgres.pooler ? "writers do not ring: changes are found by polling" : "the connection is with Postgres itself"],
+    outbox.unattended_since && ["Nobody followed", new Date(outbox.unattended_since).toLocaleString(), "since then changes were not recorded, once"],
     ["Thrown away", count(stats.follower_resets), Object.entries(resets).map(([cause, n]) => `${cause} ${n}`).join(", ") || "never"],
     ["Reconnected", count(stats.follower_reconnects), "sessions of the follower"],
   ]);
+}
+
+// role says what the one that follows may do.
+function role({ role, owner, superuser, missing }) {
+  if (missing.length) return `lacks ${missing.join(", ")}: freshet install --follower-role ${role}`;
+  const what = superuser ? "a superuser" : "may follow";
+  return owner === role ? `${what}, owns what is installed` : `${what}; ${owner} owns what is installed`;
 }

@@ -1,0 +1,45 @@
+// Who is connected, and what they do.
+
+import { $, element, facts, replace, setText } from "../dom.js";
+import { count, spoken } from "../format.js";
+import { sum } from "../outcomes.js";
+
+const COLUMNS = ["Database", "Role", "Clients", "Waiting", "In a transaction", "Idle", "Oldest"];
+const OWN_MAX = 5;
+
+$("clients").tHead.rows[0].append(...COLUMNS.map((name) => {
+  const head = element("th", "", name);
+  head.scope = "col";
+  return head;
+}));
+
+const of = (g) => g.waiting + g.in_transaction + g.idle;
+
+export function showClients({ stats }) {
+  const groups = stats.clients;
+  const all = (name) => sum(groups.map((g) => g[name]));
+  setText($("clients-count"), count(stats.sessions));
+  facts($("clients-facts"), [
+    ["Waiting", count(all("waiting")), "for an answer"],
+    ["In a transaction", count(all("in_transaction")), "with nothing to wait for"],
+    ["Oldest", groups.length ? spoken(Math.max(...groups.map((g) => g.oldest_seconds))) : "–", "connected"],
+    ["To Postgres", count(sum(groups.map(of))), `one for each, and at most ${OWN_MAX} of the sidecar's own`],
+    ["Ever", count(stats.sessions_total), `${count(stats.sessions_refused)} refused`],
+    ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
+  ]);
+  $("clients-scroll").hidden = !groups.length;
+  // Ages by the second would have the table made anew each time.
+  const rows = groups.map((g) => [g.database, g.role, count(of(g)), count(g.waiting), count(g.in_transaction), count(g.idle), g.oldest_seconds < 60 ? "< 1 min" : spoken(g.oldest_seconds)]);
+  replace($("clients").tBodies[0], JSON.stringify([rows, stats.client_groups]), () => [
+    ...rows.map((cells) => line(cells)),
+    ...(stats.client_groups > groups.length ? [line([`and ${count(stats.client_groups - groups.length)} more`, ...Array(COLUMNS.length - 1).fill("")])] : []),
+  ]);
+}
+
+function line([first, ...others]) {
+  const tr = element("tr", "");
+  const head = element("th", "", first);
+  head.scope = "row";
+  tr.append(head, ...others.map((text) => element("td", "", text)));
+  return tr;
+}

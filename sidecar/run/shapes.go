@@ -1,0 +1,92 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/rules"
+)
+
+// addShapes lists the statements that are cached, with what ends their answers.
+func (s *Sidecar) addShapes(stats *dashboard.Stats) {
+	uses, all := s.server.ShapeUses(dashboard.ShapesMax)
+	stats.ShapesKnown = all
+	state := s.follower.State()
+	for _, u := range uses {
+		shape := dashboard.Shape{
+			ID: rules.ShapeID(u.Statement), Statement: u.Statement, Tables: u.Verdict.Tables, Hits: u.Hits, Loads: u.Loads,
+			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(), Watch: watchToo(u.Verdict.Wishes, state),
+		}
+		for _, t := range u.Verdict.Tags {
+			if text := spellTagWithoutValue(t, state); !slices.Contains(shape.Tags, text) {
+				shape.Tags = append(shape.Tags, text)
+			}
+		}
+		stats.Shapes = append(stats.Shapes, shape)
+	}
+}
+
+// spellTagWithoutValue names the table, and the column by whose values its changes are told
+// apart: which value, a statement's literal may say.
+func spellTagWithoutValue(t analysis.TagTemplate, state *invalidation.State) string {
+	text := fmt.Sprint(t.Root)
+	if table, ok := state.Table(t.Root); ok {
+		text = table.Schema + "." + table.Name
+	}
+	if t.Column == "" {
+		return text
+	}
+	return text + "/" + t.Column + "=…"
+}
+
+// watchToo are the commands that watch columns beside those that are.
+func watchToo(wishes []analysis.Wish, state *invalidation.State) (commands []string) {
+	for i, w := range wishes {
+		if i > 0 && wishes[i-1].Table == w.Table {
+			continue // one command for each table; wishes are in order
+		}
+		var columns []string
+		if t, ok := state.Table(w.Root); ok {
+			columns = slices.Clone(t.Columns)
+		}
+		for _, other := range wishes {
+			if other.Table == w.Table && !slices.Contains(columns, other.Column) {
+				columns = append(columns, other.Column)
+			}
+		}
+		commands = append(commands, fmt.Sprintf("freshet install --watch '%s(%s)'", w.Table, strings.Join(columns, ", ")))
+	}
+	return commands
+}
+
+// addBypasses shows statements that are not cached, and what could be done for them.
+func (s *Sidecar) addBypasses(stats *dashboard.Stats) {
+	stats.BypassExamples, stats.BypassRules = map[string][]string{}, map[string][]string{}
+	for reason, examples := range s.server.BypassExamples() {
+		for _, e := range examples {
+			if !slices.Contains(stats.BypassExamples[reason], e.Statement) {
+				stats.BypassExamples[reason] = append(stats.BypassExamples[reason], e.Statement)
+			}
+			if rule := ruleFor(analysis.Reason(reason), e.Detail); rule != "" && !slices.Contains(stats.BypassRules[reason], rule) {
+				stats.BypassRules[reason] = append(stats.BypassRules[reason], rule)
+			}
+		}
+	}
+}
+
+// ruleFor is what an operator would write to have a statement cached, empty if that is not
+// for an operator to say.
+func ruleFor(reason analysis.Reason, detail string) string {
+	named := strings.Contains(detail, ".") && !strings.ContainsAny(detail, " ,'")
+	switch {
+	case reason == analysis.ReasonUnwatchedTable && named:
+		return "freshet install --watch " + detail
+	case reason == analysis.ReasonUserFunction && named:
+		return fmt.Sprintf("function: ['%s(ARGUMENT TYPES)=THE TABLES IT READS']", detail)
+	}
+	return ""
+}
