@@ -85,6 +85,7 @@ var definitionsSQL = func() string {
 type definitions struct {
 	// value is what they were in the look that compared last and began at began, ""
 	// if nobody compares. at is its snapshot: in that they need not be read again.
+	// began is 0 if somebody suspects a change since: then the next look compares.
 	value, at string
 	began     fence.Instant
 	// settling are the transactions that ran when the event triggers came back.
@@ -111,7 +112,7 @@ func (l *looker) lookComparing(ctx context.Context, began fence.Instant) (s *sig
 		return nil, false, err
 	}
 	known := l.definitions
-	if known.value != "" && !settled && began.Sub(known.began) < l.comparedEvery {
+	if known.value != "" && known.began != 0 && !settled && began.Sub(known.began) < l.comparedEvery {
 		s, err = look(ctx, l.conn, l.head)
 		return s, false, err
 	}

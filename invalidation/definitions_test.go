@@ -316,6 +316,22 @@ func TestSuspectedDefinitionsAreComparedByTheNextLook(t *testing.T) {
 	}
 }
 
+// A suspicion counts also where the clock shows less than Definitions, as on a machine that
+// has just started.
+func TestSuspicionCountsWhereTheClockHasJustBegun(t *testing.T) {
+	t.Parallel()
+	s := compared(t)
+	began := fence.Instant(s.looker.comparedEvery / 4)
+	s.looker.definitions.began = began
+	entry := s.load(s.spell("users")...)
+	s.run("CREATE OR REPLACE VIEW v AS SELECT 3 AS one")
+	s.Suspect()
+	if _, _, err := s.looker.auditAndLook(t.Context(), 2*began); err != nil {
+		t.Fatal(err)
+	}
+	s.wantAdmitted(entry, false, "an entry from before a change that was suspected")
+}
+
 // Without anybody's suspicion a change is found as soon as definitions are compared
 // next.
 func TestDefinitionsAreComparedInTime(t *testing.T) {

@@ -32,8 +32,7 @@ func watchingWithoutRights(patterns ...string) func(*FollowerOptions) {
 // its event has the new tags.
 func TestLearnAddsAColumn(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	_, db := startServer(t, nil) // where no roles of other tests have everything reset
 	f := db.follow(watching("public.*"))
 	older := db.connect()
 	runOn(t, older, "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM plain")
