@@ -32,7 +32,12 @@ type corpusStatement struct {
 	sql    string
 	values [][][]byte
 	copyIn *copyIn
+	// part, unless 0, is the only part of the script that it belongs to.
+	part int
 }
+
+// in reports whether the statement belongs to a part.
+func (s *corpusStatement) in(part int) bool { return s.part == 0 || s.part == part }
 
 // copyIn is what is sent for a COPY FROM STDIN.
 type copyIn struct {
