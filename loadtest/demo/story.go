@@ -37,9 +37,10 @@ func (d *demo) story(w *shop.Workload) []chapter {
 		{.15, "warm", nil},
 		{.25, "write storm", func(ctx context.Context) error { return w.Storm(ctx, stormWriters, d.options.Duration/stormPart) }},
 		{.33, "the storm is over", nil},
-		{.45, "Redis dies", func(context.Context) error { return d.redis.Stop() }},
-		{.60, "Redis returns", func(context.Context) error { return d.redis.Start() }},
-		{.80, "purge of products", d.purge},
+		{.42, "Redis dies", func(context.Context) error { return d.redis.Stop() }},
+		{.52, "Redis returns", func(context.Context) error { return d.redis.Start() }},
+		{.65, "Postgres is restarted", func(context.Context) error { return d.restart(w) }},
+		{.88, "purge of products", d.purge},
 	}
 }
 
@@ -79,6 +80,17 @@ func (d *demo) mark(text string) {
 // stampeded marks a crowd that was answered.
 func (d *demo) stampeded(asked, reached int) {
 	d.mark(fmt.Sprintf("stampede: %d asked at once, %d reached Postgres", asked, reached))
+}
+
+// restart takes Postgres away for a moment. Clients lose their connections, as they do
+// without a sidecar, and what they read when they are back is judged as ever.
+func (d *demo) restart(w *shop.Workload) error {
+	began := time.Now()
+	if err := w.Without(d.postgres.Restart); err != nil {
+		return err
+	}
+	d.mark(fmt.Sprintf("Postgres is back after %.1f s", time.Since(began).Seconds()))
+	return nil
 }
 
 // purge ends every answer that depends on products, as freshet purge --table does.

@@ -34,4 +34,7 @@ func TestDemoTellsItsStory(t *testing.T) {
 	if !strings.HasPrefix(out.String(), "Watch each sidecar:\n  A  http://127.0.0.1:") {
 		t.Errorf("the pages are not named first:\n%s", out.String())
 	}
+	if !strings.Contains(out.String(), "lost with the restart of Postgres: ") {
+		t.Errorf("nothing tells of the restart:\n%s", out.String())
+	}
 }

@@ -16,6 +16,7 @@ type client struct {
 	role     string
 	dialect  dialect
 	session  session
+	opened   time.Time // when the session was
 	judge    *checker.Session
 	random   *rand.Rand
 	answer   answer // of the last read
@@ -30,7 +31,7 @@ func (w *Workload) connect(ctx context.Context, door Door, role string, d dialec
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &client{
-		workload: w, door: door, role: role, dialect: d, session: s, judge: w.checker.Session(door.Name + ", " + d.String()),
+		workload: w, door: door, role: role, dialect: d, session: s, opened: time.Now(), judge: w.checker.Session(door.Name + ", " + d.String()),
 		random: rand.New(rand.NewPCG(w.options.Seed, uint64(len(w.clients)))),
 	}
 	w.clients = append(w.clients, c)
@@ -67,16 +68,16 @@ func (c *client) acknowledge(written ...checker.Version) {
 // failed counts an error and opens the connection again: after an error it may be
 // broken, or inside a transaction. It gives up when ctx is done.
 func (c *client) failed(ctx context.Context, err error) {
-	c.workload.count(err)
+	c.workload.count(err, c.opened)
 	_ = c.session.close() // it is useless either way
 	for ctx.Err() == nil {
 		s, err := c.dialect.open(ctx, c.door, c.role)
 		if err == nil {
-			c.session, c.judge = s, c.workload.checker.Session(c.door.Name+", "+c.dialect.String())
+			c.session, c.opened, c.judge = s, time.Now(), c.workload.checker.Session(c.door.Name+", "+c.dialect.String())
 			return
 		}
 		if ctx.Err() == nil {
-			c.workload.count(err)
+			c.workload.count(err, time.Now())
 		}
 		sleep(ctx, reopenPause)
 	}

@@ -18,8 +18,9 @@ var ErrNoStatistics = errors.New("pg_stat_statements is not loaded: it belongs t
 // for whom. It has a connection of its own and may be used by many goroutines,
 // which wait for each other.
 type counters struct {
+	dsn      string
 	mu       sync.Mutex
-	conn     *pgx.Conn
+	conn     *pgx.Conn         // another one after a restart of PostgreSQL's
 	oids     map[string]uint32 // by role
 	database uint32
 }
@@ -29,7 +30,7 @@ func openCounters(ctx context.Context, dsn string) (*counters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read PostgreSQL's counters: connect: %w", err)
 	}
-	c := &counters{conn: conn, oids: map[string]uint32{}}
+	c := &counters{dsn: dsn, conn: conn, oids: map[string]uint32{}}
 	if err := c.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("read PostgreSQL's counters: %w", err), c.close())
 	}
@@ -67,6 +68,9 @@ func (c *counters) prepare(ctx context.Context) error {
 func (c *counters) reached(ctx context.Context, role string) (map[*statement]uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.connectAgain(ctx); err != nil {
+		return nil, err
+	}
 	result, err := c.conn.Query(ctx, `SELECT query, calls FROM statistics.pg_stat_statements WHERE userid = $1 AND dbid = $2 AND query LIKE 'SELECT%'`, c.oids[role], c.database)
 	if err != nil {
 		return nil, fmt.Errorf("read PostgreSQL's counters: %w", err)
@@ -103,11 +107,28 @@ func statementOf(text string) *statement {
 func (c *counters) calls(ctx context.Context, role string) (n int64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.connectAgain(ctx); err != nil {
+		return 0, err
+	}
 	err = c.conn.QueryRow(ctx, `SELECT coalesce(sum(calls), 0)::bigint FROM statistics.pg_stat_statements(false) WHERE userid = $1 AND dbid = $2`, c.oids[role], c.database).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("read PostgreSQL's counters: %w", err)
 	}
 	return n, nil
+}
+
+// connectAgain replaces a connection that has ended.
+func (c *counters) connectAgain(ctx context.Context) error {
+	if c.conn.Ping(ctx) == nil {
+		return nil
+	}
+	_ = c.conn.Close(ctx) // it has ended
+	conn, err := pgx.Connect(ctx, c.dsn)
+	if err != nil {
+		return fmt.Errorf("read PostgreSQL's counters: connect again: %w", err)
+	}
+	c.conn = conn
+	return nil
 }
 
 func (c *counters) close() error {

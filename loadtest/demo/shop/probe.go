@@ -84,7 +84,7 @@ func (p *probe) turn(ctx context.Context) {
 func (p *probe) readDirect(ctx context.Context, id int64) {
 	queries := context.WithoutCancel(ctx)
 	if _, err := p.workload.counters.calls(queries, roleProbe); err != nil {
-		p.workload.count(err)
+		p.workload.count(err, time.Now())
 		return
 	}
 	_, took, err := p.direct.ask(queries, productPage, id)
@@ -99,7 +99,7 @@ func (p *probe) read(ctx context.Context, c *client, id int64, a arm) {
 	queries := context.WithoutCancel(ctx)
 	before, err := p.workload.counters.calls(queries, roleProbe)
 	if err != nil {
-		p.workload.count(err)
+		p.workload.count(err, time.Now())
 		return
 	}
 	_, took, err := c.ask(queries, productPage, id)
@@ -110,7 +110,7 @@ func (p *probe) read(ctx context.Context, c *client, id int64, a arm) {
 	after, err := p.workload.counters.calls(queries, roleProbe)
 	switch {
 	case err != nil:
-		p.workload.count(err)
+		p.workload.count(err, time.Now())
 	case !p.recording():
 	case after == before:
 		a.spared.record(took)

@@ -33,6 +33,8 @@ type Report struct {
 	// ErrorExamples are the first of them.
 	Errors        uint64
 	ErrorExamples []string
+	// Lost are those that were due to PostgreSQL being away: see Without.
+	Lost uint64
 }
 
 // StatementReport is about one page.
@@ -88,6 +90,7 @@ func (w *Workload) Report() Report {
 	reached := w.reached
 	r := Report{Errors: w.errors, ErrorExamples: slices.Clone(w.errorExamples)}
 	w.mu.Unlock()
+	r.Lost = w.outage.lostSoFar()
 	r.Elapsed = w.Elapsed()
 	for _, st := range browsing {
 		use := w.statements[st]

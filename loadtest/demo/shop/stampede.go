@@ -51,7 +51,7 @@ func (w *Workload) stampede(ctx context.Context, clerk *client, crowd []*client)
 	sleep(ctx, stampedePause)
 	before, err := w.counters.calls(queries, roleCrowd)
 	if err != nil {
-		w.count(err)
+		w.count(err, time.Now())
 		return
 	}
 	began := time.Now()
@@ -67,7 +67,7 @@ func (w *Workload) stampede(ctx context.Context, clerk *client, crowd []*client)
 	took := time.Since(began)
 	after, err := w.counters.calls(queries, roleCrowd)
 	if err != nil {
-		w.count(err)
+		w.count(err, time.Now())
 		return
 	}
 	w.crowd.record(took)

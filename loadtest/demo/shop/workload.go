@@ -39,6 +39,7 @@ type Workload struct {
 	visible    *recorder
 	crowd      *recorder
 	counters   *counters
+	outage     outage
 
 	writes, officeWrites, discounts, neverVisible atomic.Uint64
 	stampedes, crowdAsked, crowdReached           atomic.Uint64
@@ -153,7 +154,7 @@ func (w *Workload) countReached(ctx context.Context) {
 func (w *Workload) readCounters(ctx context.Context) {
 	reached, err := w.counters.reached(ctx, roleApp)
 	if err != nil {
-		w.count(err)
+		w.count(err, time.Now())
 		return
 	}
 	w.mu.Lock()
@@ -161,8 +162,11 @@ func (w *Workload) readCounters(ctx context.Context) {
 	w.reached = reached
 }
 
-// count notes an error.
-func (w *Workload) count(err error) {
+// count notes an error on a connection that was opened at opened, or now if none was.
+func (w *Workload) count(err error, opened time.Time) {
+	if w.outage.excuses(opened) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.errors++

@@ -24,8 +24,8 @@ func plainReport(now, before Frame) []line {
 			quantile(r.Probe.Direct, r.Probe.Direct.P50), quantile(r.Probe.Direct, r.Probe.Direct.P99)),
 		append(indent.add(plain, "stampedes %d: %s asked, %s reached Postgres   invalidations %s   follower age",
 			r.Stampedes.Count, number(r.Stampedes.Asked), number(r.Stampedes.Reached), number(now.events())), ages...),
-		indent.add(plain, "stale reads: %s of %s checked, own writes missing: %s, back in time: %s, wrong totals: %s, errors: %s",
+		indent.add(plain, "stale reads: %s of %s checked, own writes missing: %s, back in time: %s, wrong totals: %s, errors: %s%s",
 			number(r.Checks.Stale), number(r.Checks.Checked), number(r.Checks.OwnLost), number(r.Checks.WentBack),
-			number(r.Checks.TotalsWrong), number(r.Errors)),
+			number(r.Checks.TotalsWrong), number(r.Errors), lost(r)),
 	}
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -180,7 +181,8 @@ func verdict(r shop.Report) []line {
 			add(dim, "   %s of them of something changed in the second before", number(c.Contested)),
 		line{}.add(mark(c.OwnLost), "own writes missing: %s of %s", number(c.OwnLost), number(c.OwnChecked)).
 			add(dim, "   ").add(mark(c.WentBack), "back in time: %s", number(c.WentBack)).
-			add(dim, "   ").add(mark(r.Errors), "errors: %s", number(r.Errors)),
+			add(dim, "   ").add(mark(r.Errors), "errors: %s", number(r.Errors)).
+			add(dim, "%s", lost(r)),
 		line{}.add(mark(c.TotalsWrong), "wrong totals: %s of %s", number(c.TotalsWrong), number(c.Totals)).
 			add(dim, "   an order's total and the sum of its items, in one answer"),
 		line{}.add(plain, "%s", observed(r)),
@@ -189,6 +191,14 @@ func verdict(r shop.Report) []line {
 		lines = append(lines, line{}.add(bad, "  %s", example))
 	}
 	return lines
+}
+
+// lost says what failed because Postgres was away.
+func lost(r shop.Report) string {
+	if r.Lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("   lost with the restart of Postgres: %s", number(r.Lost))
 }
 
 // observed says how late the reads were that could have been.
