@@ -49,7 +49,7 @@ func (f *Fence) Marked(t *Ticket) Instant {
 	latest := f.marked.Load()
 	if t != nil {
 		for _, tag := range t.tags {
-			latest = max(latest, f.cells[uint64(tag)&f.mask].marked.Load(), f.classes[tag.class()].Load())
+			latest = max(latest, f.cells[uint64(tag)&f.mask].marked.Load(), f.classes[tag.Class()].Load())
 		}
 	}
 	return Instant(latest)

@@ -70,10 +70,10 @@ func tagOf(text []byte) Tag {
 }
 
 // NewClass returns the class of the tags that ValueText spells for a column.
-func NewClass(root uint32, column string) Class { return ValueTag(root, column, "").class() }
+func NewClass(root uint32, column string) Class { return ValueTag(root, column, "").Class() }
 
-// class is the one that the tag belongs to.
-func (t Tag) class() Class { return Class(t >> (64 - classBits)) }
+// Class is the one that the tag belongs to.
+func (t Tag) Class() Class { return Class(t >> (64 - classBits)) }
 
 // Event is one committed change: the writer's top-level transaction and the
 // tags that it moved.

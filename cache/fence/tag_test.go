@@ -66,7 +66,7 @@ func TestTagTellsItsClass(t *testing.T) {
 	for _, column := range []string{"id", "a=b", "", "="} {
 		class := NewClass(16384, column)
 		for _, value := range []string{"", "7", "x=y", strings.Repeat("x", 65)} {
-			if got := NewTag(ValueText(16384, column, value)).class(); got != class {
+			if got := NewTag(ValueText(16384, column, value)).Class(); got != class {
 				t.Errorf("%s=%s is of class %x, want %x", column, value, got, class)
 			}
 		}

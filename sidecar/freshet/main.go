@@ -32,6 +32,7 @@ type commandLine struct {
 	Suspend    suspendCommand     `cmd:"" help:"Take the event triggers away and stop capture, for a major upgrade or a schema tool; nothing is cached meanwhile."`
 	Resume     resumeCommand      `cmd:"" help:"Put back what suspend took away, and cache again."`
 	Explain    explainCommand     `cmd:"" help:"Say whether a statement is cached, on which tables it depends, or why not."`
+	Observe    observeCommand     `cmd:"" help:"Pass everything on to Postgres, and say what the cache would bring: nothing is installed, nothing is cached, no rights are needed."`
 	Purge      purgeCommand       `cmd:"" help:"End answers before their time, in every sidecar of a database."`
 	Bypass     bypassCommand      `cmd:"" help:"Have a running sidecar send everything to Postgres, or answer from the cache again."`
 	Doctor     doctorCommand      `cmd:"" help:"Examine Postgres, what is installed, Redis, the socket and the machine, and say what to do. Exit code 0, 1 with warnings, 2 with errors."`

@@ -159,7 +159,7 @@ func (s *session) endIfIdle(now time.Time, quiet time.Duration) {
 	if writes := s.client.Writes(); s.quiet.since.IsZero() || s.quiet.writes != writes {
 		s.quiet = quietness{writes, now}
 	}
-	if !s.talk.IdleLocked() || now.Sub(s.quiet.since) < quiet {
+	if !s.isIdleLocked() || now.Sub(s.quiet.since) < quiet {
 		return
 	}
 	_ = s.client.SetWriteDeadline(time.Now().Add(goodbyeWaitMax))

@@ -36,7 +36,7 @@ type Follower interface {
 }
 
 // Options configure a Server. Upstream, SocketDir, Port, Cache, Fence, Follower
-// and Analyzer are required.
+// and Analyzer are required; with Observe the last four are not used.
 type Options struct {
 	// Upstream says where Postgres is. User, password and database in it do not
 	// count: each client brings its own.
@@ -72,6 +72,9 @@ type Options struct {
 	// ReportFunc, unless nil, returns the text of a report that a client asks for, by its
 	// name: stats, bypasses, tables or version.
 	ReportFunc func(name string) string
+	// Observe, unless nil, has every session passed on as it is, and returns who is shown
+	// what passes in the one that begins with a start-up message.
+	Observe func(startup []byte) Observer
 	// Verifier, unless nil, is offered a few of the hits.
 	Verifier *verify.Verifier
 	// Rules are what an operator says of single tables and shapes. nil: nothing.
@@ -94,7 +97,8 @@ type Server struct {
 	replica  Replica // nil: none
 	// learnFunc is Options.Learn.
 	learnFunc func(root uint32, column string)
-	verifier  *verify.Verifier // nil: none
+	observe   func(startup []byte) Observer // Options.Observe
+	verifier  *verify.Verifier              // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	drainFor time.Duration
@@ -140,7 +144,7 @@ type Server struct {
 // New listens on the socket and returns a server that has yet to Run. A second
 // instance on the same socket is refused.
 func New(o Options) (*Server, error) {
-	if o.Upstream == nil || o.Cache == nil || o.Fence == nil || o.Follower == nil || o.Analyzer == nil {
+	if o.Upstream == nil || o.Observe == nil && (o.Cache == nil || o.Fence == nil || o.Follower == nil || o.Analyzer == nil) {
 		return nil, errors.New("make sidecar: Upstream, Cache, Fence, Follower and Analyzer are required")
 	}
 	if o.Drain == 0 {
@@ -161,7 +165,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
-		replica: o.Replica, verifier: o.Verifier, keepings: make(chan struct{}, keepingMax),
+		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, keepings: make(chan struct{}, keepingMax),
 		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
@@ -273,7 +277,9 @@ func (s *Server) SchemaChanged() {
 func (s *Server) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.Background())
 	var services sync.WaitGroup
-	services.Go(func() { s.verdicts.Run(serving) })
+	if s.observe == nil {
+		services.Go(func() { s.verdicts.Run(serving) })
+	}
 	services.Go(func() { s.ends.Run(serving) })
 
 	failed := make(chan error, len(s.listeners))

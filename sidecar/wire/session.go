@@ -54,6 +54,9 @@ type session struct {
 	cancels cancels
 	// proven is added to by the upstream goroutine.
 	proven provenLocals
+	// observer, unless nil, is shown what passes, and nothing else is done. It is set by
+	// relayStartup.
+	observer Observer
 }
 
 func newSession(s *Server, client net.Conn) *session {
@@ -83,6 +86,10 @@ func (s *session) run() {
 		s.talk.Soil() // SchemaChanged could not reach this session yet
 	}
 
+	if s.observer != nil {
+		s.passObserved()
+		return
+	}
 	var upstream sync.WaitGroup
 	upstream.Go(func() {
 		_ = s.receiveFromPostgres() // however it ends, it has ended

@@ -164,7 +164,9 @@ func (s *session) relayStartup(startup []byte) error {
 			s.talk.Begin(message[protocol.HeaderLength])
 			ready := append([]byte(nil), message...)
 			in.Drop(len(message))
-			if protocol.IsReplication(startup) {
+			if s.server.observe != nil {
+				s.observer = s.server.observe(startup)
+			} else if protocol.IsReplication(startup) {
 				s.talk.Mistrust()
 			} else if err := s.probeAtStart(in); err != nil {
 				return err

@@ -113,8 +113,12 @@ func (s *Slot) Terms(set *rules.Set) *rules.Judged {
 // Text is the shape's text without a value in it: literals that cannot be told
 // apart from the rest have the whole text left out.
 func (s *Slot) Text() string {
-	standard := s.request.Settings["standard_conforming_strings"] != "off"
-	template, ok := analysis.NewTemplate(s.request.SQL, standard)
+	return WithoutValues(s.request.SQL, s.request.Settings["standard_conforming_strings"] != "off")
+}
+
+// WithoutValues is a statement as Text shows it.
+func WithoutValues(sql string, standardConforming bool) string {
+	template, ok := analysis.NewTemplate(sql, standardConforming)
 	if !ok {
 		return "(a statement with literals that are not taken apart)"
 	}
