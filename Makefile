@@ -42,9 +42,12 @@ FUZZ ?= .
 FUZZ_TIME ?= 20s
 # Which comparisons with peers to make: ratio, latency, races; empty: all.
 PEERS ?=
-# Which benchmarks to run, and each for how long.
-BENCH ?= .
+# Empty: measure Freshet beside its peers, in less than a quarter of an hour; long: more of
+# it; otherwise which of Go's benchmarks to run, by their names, and each for how long.
+BENCH ?=
 BENCH_TIME ?= 1s
+# Where the report of make bench goes.
+BENCH_REPORT ?= dist/bench
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FOLDERS := cache sidecar invalidation loadtest .ci
@@ -185,11 +188,18 @@ peers: ## Compare with other caches for Go: hit ratios, latencies, races (PEERS=
 	cd loadtest/peers && FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go run . $(PEERS)
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=regexp, BENCH_TIME=1s)
+bench: ## Measure it beside its peers (BENCH=long, or BENCH=regexp BENCH_TIME=1s: Go's benchmarks)
 	@.ci/install-packages bench
+ifneq ($(filter-out long,$(BENCH)),)
 	@packages=$$(grep -rl --include='*_test.go' '^func Benchmark' cache sidecar invalidation loadtest | sed 's|^|./|; s|/[^/]*$$||' | sort -u || true); \
 	if [[ -z $$packages ]]; then echo 'there are no benchmarks'; exit 0; fi; \
 	set -x; FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -p 1 $$packages
+else
+	@$(MAKE) --no-print-directory build
+	@mkdir -p $(BENCH_REPORT)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest bench $(if $(BENCH),--long) \
+		--json $(BENCH_REPORT)/report.json --html $(BENCH_REPORT)/report.html --markdown $(BENCH_REPORT)/report.md
+endif
 
 .PHONY: release
 release: go ## Make binaries, packages, images, chart and checksums in dist/

@@ -30,6 +30,8 @@ const (
 // commandLine is the whole command line.
 type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
+	Bench   benchCommand   `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
+	Compare compareCommand `cmd:"" help:"Say what has changed between two reports."`
 	Check   checkCommand   `cmd:"" help:"Check the promises of freshness under faults."`
 	Mutants mutantsCommand `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
 }
@@ -56,7 +58,12 @@ func main() {
 	var c commandLine
 	parsed := kong.Parse(&c, kong.Name("loadtest"), kong.UsageOnError(),
 		kong.Vars{"faults": strings.Join(check.FaultNames(), ", ")}, kong.Vars(runVars()))
-	switch parsed.Command() {
+	command, _, _ := strings.Cut(parsed.Command(), " ")
+	switch command {
+	case "bench":
+		os.Exit(c.Bench.run(ctx, os.Stdout, os.Stderr))
+	case "compare":
+		os.Exit(c.Compare.run(os.Stdout, os.Stderr))
 	case "run":
 		os.Exit(c.Run.run(ctx, os.Stdout, os.Stderr))
 	case "check":

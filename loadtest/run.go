@@ -14,6 +14,7 @@ import (
 	"github.com/freshet/freshet/loadtest/report"
 	"github.com/freshet/freshet/loadtest/target"
 	"github.com/freshet/freshet/loadtest/workload"
+	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
 // runCommand puts targets under load, one after the other in each round.
@@ -131,7 +132,7 @@ func (c runCommand) options(w *workload.Workload, protocol string, clients int, 
 		Mix:    workload.Mix{Rows: c.Rows, Span: c.Span, Writes: writes},
 	}
 	if o.Mix.Span == 0 {
-		o.Mix.Span = w.DefaultSpan
+		o.Mix.Span = min(w.DefaultSpan, c.Rows)
 	}
 	name := c.Keys
 	if name == "" {
@@ -168,6 +169,13 @@ func (f outputFlags) write(r *report.Report, out io.Writer) error {
 	err := r.WriteText(out)
 	if f.JSON != "" {
 		err = errors.Join(err, r.WriteJSON(f.JSON))
+	}
+	if f.Markdown != "" {
+		err = errors.Join(err, r.WriteMarkdown(f.Markdown))
+	}
+	if f.HTML != "" {
+		script, style, _ := dashboard.ChartLibrary() // without it there are bars and tables
+		err = errors.Join(err, r.WriteHTML(f.HTML, report.Charts{Script: script, Style: style}))
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -151,12 +152,23 @@ func (a Assertion) holds(value float64) bool {
 	return value == a.bound
 }
 
+// grouped writes a number with narrow spaces between thousands.
+func grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
+	}
+	return text
+}
+
 // short writes a number with as many digits as it deserves.
 func short(x float64) string {
 	switch {
-	case x >= 1000 || x == float64(int64(x)):
-		return strconv.FormatFloat(x, 'f', 0, 64)
-	case x >= 100:
+	case math.IsNaN(x) || math.IsInf(x, 0):
+		return "–"
+	case x >= 10_000:
+		return grouped(int64(math.Round(x)))
+	case x >= 100 || x == math.Trunc(x):
 		return strconv.FormatFloat(x, 'f', 0, 64)
 	case x >= 10:
 		return strconv.FormatFloat(x, 'f', 1, 64)

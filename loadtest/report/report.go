@@ -19,6 +19,8 @@ type Report struct {
 	Command string    `json:"command"`
 	Machine Machine   `json:"machine"`
 	Runs    []Run     `json:"runs"`
+	// Verdicts are on goals, if there were any.
+	Verdicts []Verdict `json:"verdicts,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -34,6 +36,8 @@ type Machine struct {
 
 // Run is one workload under one set of circumstances, with all targets.
 type Run struct {
+	// Name is the run's in a suite; empty outside of one.
+	Name     string  `json:"name,omitempty"`
 	Workload string  `json:"workload"`
 	About    string  `json:"about"`
 	Protocol string  `json:"protocol"`

@@ -28,7 +28,7 @@ func (r *Report) WriteText(to io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return r.writeVerdicts(to)
 }
 
 func (r *Run) writeText(to io.Writer) error {
@@ -116,8 +116,8 @@ func micros(us float64) string {
 	return short(us) + " µs"
 }
 
-// notes are what does not fit into a table.
-func (r *Run) notes() (lines []string) {
+// warnings are what a reader of a table must know.
+func (r *Run) warnings() (lines []string) {
 	for i := range r.Targets {
 		t := &r.Targets[i]
 		if t.Void != "" {
@@ -132,6 +132,15 @@ func (r *Run) notes() (lines []string) {
 		if lag := t.Whole.Lag; lag.Count > 0 {
 			lines = append(lines, fmt.Sprintf("%s: the generator was late by %s (p50), %s (p99), %s at most", t.Name, micros(lag.P50), micros(lag.P99), micros(lag.Max)))
 		}
+	}
+	return lines
+}
+
+// notes are what does not fit into a table.
+func (r *Run) notes() []string {
+	lines := r.warnings()
+	for i := range r.Targets {
+		t := &r.Targets[i]
 		if t.Whole.Writes > 0 {
 			lines = append(lines, fmt.Sprintf("%s: %d writes, p50 %s, p99 %s", t.Name, t.Whole.Writes, micros(t.Whole.Write.P50), micros(t.Whole.Write.P99)))
 		}

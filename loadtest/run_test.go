@@ -1,0 +1,78 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/freshet/freshet/loadtest/check"
+)
+
+// parse reads a command line.
+func parse(t *testing.T, arguments ...string) commandLine {
+	t.Helper()
+	var c commandLine
+	parser, err := kong.New(&c, kong.Vars{"faults": strings.Join(check.FaultNames(), ", ")}, kong.Vars(runVars()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(arguments); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEachCombinationIsARun(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "run", "--workload", "point,ycsb-d", "--protocol", "simple,prepared", "--clients", "1,8", "--quiet")
+	all, err := c.Run.runs(nil)
+	if err != nil || len(all) != 8 {
+		t.Fatalf("%d runs, %v; want 8", len(all), err)
+	}
+	if o := all[0]; o.Mix.Writes != 0 || o.Mix.Keys.String() != "zipf:0.99" || !slices.Equal(o.Targets, []string{"direct", "freshet"}) {
+		t.Errorf("the first run is %+v", o)
+	}
+	if o := all[7]; o.Mix.Writes != 0.05 || o.Mix.Keys.String() != "latest:0.99" || o.Clients != 8 {
+		t.Errorf("the last run is %+v", o)
+	}
+}
+
+func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range [][]string{
+		{"--workload", "poems"}, {"--protocol", "smtp"}, {"--keys", "magic"}, {"--clients", "0"}, {"--writes", "2"}, {"--shape", "square"},
+	} {
+		c := parse(t, append([]string{"run", "--quiet"}, arguments...)...)
+		if _, err := c.Run.runs(nil); err == nil {
+			t.Errorf("%v is no error", arguments)
+		}
+	}
+}
+
+// TestTheSuiteMeasuresWhatItsGoalsAskFor has every part of both suites make sense, under a
+// name of its own.
+func TestTheSuiteMeasuresWhatItsGoalsAskFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []benchCommand{parse(t, "bench").Bench, parse(t, "bench", "--long").Bench} {
+		names := map[string]bool{}
+		for _, p := range suite(c) {
+			if names[p.name] {
+				t.Errorf("two parts are called %q", p.name)
+			}
+			names[p.name] = true
+			if all, err := p.run.runs(nil); err != nil || len(all) != 1 {
+				t.Errorf("%s: %d runs, %v", p.name, len(all), err)
+			}
+		}
+		for _, name := range []string{mixName(1), mixName(10), "expensive, 5 %", "dashboard", "hit from afar", "miss from afar", "hit, simple, 8"} {
+			if !names[name] {
+				t.Errorf("a goal asks for %q, which the suite does not measure", name)
+			}
+		}
+		if len(goals(c)) < 20 {
+			t.Errorf("%d goals", len(goals(c)))
+		}
+	}
+}
