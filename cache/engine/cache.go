@@ -58,11 +58,13 @@ func New(o Options) (*Cache, error) {
 		options:   o,
 		fence:     o.Fence,
 		seed:      maphash.MakeSeed(),
-		flights:   flights{byKey: map[string]*flight{}},
 		publisher: newPublisher(),
 		envelopes: envelopes{compress: o.Compress, keys: keys},
 		yields:    make(chan *lease, yieldQueueMax),
 		wall:      time.Now,
+	}
+	for i := range c.flights.stripes {
+		c.flights.stripes[i].byHash = map[uint64]*flight{}
 	}
 	c.memory, err = memory.New[Entry](memory.Options{MaxBytes: o.MemoryBytes, Evicted: func(hash uint64) { c.fates.note(hash, Evicted) }})
 	if err != nil {
@@ -240,9 +242,9 @@ func (c *Cache) demand(now fence.Instant, s *fence.Session) fence.Instant {
 }
 
 // held returns the first tier's entry of a key if the fence admits it.
-func (c *Cache) held(key []byte, hash uint64, now fence.Instant) (*Entry, bool) {
+func (c *Cache) held(key []byte, hash uint64) (*Entry, bool) {
 	e := c.Peek(key, hash)
-	if e == nil || !c.admitted(e, now) {
+	if e == nil || !c.admitted(e, fence.Now()) {
 		return nil, false
 	}
 	return e, true

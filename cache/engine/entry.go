@@ -63,8 +63,8 @@ type Start struct {
 
 // Loaded is the outcome of a load, of which NewEntry makes an entry.
 type Loaded struct {
-	// Key is the identity of the answer. It is copied, and so are Tags, unless Owned is
-	// set: then they are the entry's, and nobody else's, from now on.
+	// Key is the identity of the answer. It is copied, unless Owned is set: then it is the
+	// entry's, and nobody else's, from now on.
 	Key   []byte
 	Owned bool
 	// Hash is where the first tier keeps the entry. 0 means Hash(Key); another is for
@@ -77,7 +77,8 @@ type Loaded struct {
 	Start Start
 	// End is when the load ended, the moment its last byte had arrived or later.
 	End fence.Instant
-	// Tags are what the answer depends on. The tag of the schema is added.
+	// Tags are what the answer depends on. They are copied, and the tag of the schema is
+	// added.
 	Tags []fence.Tag
 	// Life is how long the entry is of use. 0, and anything above it, means
 	// Options.TTL.
@@ -89,8 +90,18 @@ type Loaded struct {
 
 var schemaTag = fence.NewTag(fence.SchemaText)
 
+// Room is where an entry is made, with what belongs to it: for payloads that hold it, so
+// that all of an entry is allocated at once. It is used for one entry.
+type Room struct {
+	entry  Entry
+	ticket fence.Ticket
+}
+
 // NewEntry makes an entry of what was loaded.
-func (c *Cache) NewEntry(l Loaded) *Entry {
+func (c *Cache) NewEntry(l Loaded) *Entry { return c.NewEntryIn(new(Room), l) }
+
+// NewEntryIn is NewEntry in a place of the caller's.
+func (c *Cache) NewEntryIn(room *Room, l Loaded) *Entry {
 	life := l.Life
 	if ttl := c.TTL(); life <= 0 || life > ttl {
 		life = ttl
@@ -102,15 +113,17 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 	if l.Shape == 0 {
 		l.Shape = l.Hash
 	}
-	key, tags := l.Key, l.Tags
+	key := l.Key
 	if !l.Owned {
-		key, tags = bytes.Clone(key), slices.Clone(tags)
+		key = bytes.Clone(key)
 	}
-	if !slices.Contains(tags, schemaTag) {
-		tags = append(tags, schemaTag)
+	if slices.Contains(l.Tags, schemaTag) {
+		room.ticket.Init(l.Start.Label, l.Tags, l.End)
+	} else {
+		room.ticket.Init(l.Start.Label, append(slices.Clone(l.Tags), schemaTag), l.End)
 	}
-	return &Entry{
-		Ticket:  fence.NewTicket(l.Start.Label, tags, l.End),
+	room.entry = Entry{
+		Ticket:  &room.ticket,
 		Key:     key,
 		Payload: l.Payload,
 		Expires: l.End.Add(life),
@@ -122,13 +135,13 @@ func (c *Cache) NewEntry(l Loaded) *Entry {
 		took:    max(l.End.Sub(l.Start.At), 0),
 		local:   l.Local,
 	}
+	return &room.entry
 }
 
 // size is the memory that an entry holds, in bytes.
 func (e *Entry) size() int {
-	const fixed = int(unsafe.Sizeof(Entry{}) + unsafe.Sizeof(fence.Ticket{}))
-	const perTag = 16 // the tag, and the counter it was last checked at
-	return fixed + len(e.Key) + perTag*len(e.Ticket.Tags()) + e.Payload.Size()
+	const fixed = int(unsafe.Sizeof(Room{}))
+	return fixed + len(e.Key) + e.Ticket.Size() + e.Payload.Size()
 }
 
 // is reports whether e answers key.

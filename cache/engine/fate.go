@@ -63,9 +63,8 @@ func (c *Cache) NoteTooLarge(key []byte) {
 	c.fates.note(c.Hash(key), TooLarge)
 }
 
-// Missed tells why a reader that misses a key does so. hash is Hash(key).
-func (c *Cache) Missed(key []byte, hash uint64) Cause {
-	e := c.Peek(key, hash)
+// Missed tells why a reader misses a key who found e in the first tier, or nil, at Hash(key).
+func (c *Cache) Missed(e *Entry, hash uint64) Cause {
 	switch {
 	case e == nil:
 		return c.fates.of(hash)

@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/cache/internal/stripe"
 )
 
 // waitRounds is how many flights a reader waits for, one after the other. The
@@ -13,23 +16,64 @@ import (
 // leader fails too.
 const waitRounds = 2
 
-// flights are the loads that others may wait for, by key.
+// flightStripes is how many locks share the keys of flights, a power of two.
+const flightStripes = 16
+
+// flights are the loads that others may wait for, by the hashes of their keys.
 type flights struct {
-	mu    sync.Mutex
-	byKey map[string]*flight
+	// n is how many there are.
+	n       atomic.Int64
+	stripes [flightStripes]flightStripe
 }
 
-// flight is one leader's time. What it brought is written before done is closed.
+// flightStripe has those of some hashes.
+type flightStripe struct {
+	mu     sync.Mutex
+	byHash map[uint64]*flight
+	_      stripe.Padding
+}
+
+func (t *flights) stripe(hash uint64) *flightStripe { return &t.stripes[hash%flightStripes] }
+
+// flight is one leader's time. What it brought is written before ended is set.
 type flight struct {
-	done  chan struct{}
+	// key is the leader's, whose flights of one hash may be of several.
+	key []byte
+	// done is closed when it has ended. It is made for the first who waits, and shared is
+	// set then; both are held by the lock of its stripe.
+	done   chan struct{}
+	shared bool
+	// ended is set when its leader is done, by the lock of its stripe.
+	ended bool
 	entry *Entry
 	// failure is how a load ended that began at failed. nil: it did not fail, or
 	// nobody is to be told.
 	failure error
 	failed  fence.Instant
 	// next is the flight that took over those who waited for this one in vain, nil
-	// before. It may have ended when the last of them wakes. Held by flights.mu.
+	// before. It may have ended when the last of them wakes. Held by the stripe's lock.
 	next *flight
+}
+
+// over is the done of flights that nobody waited for before they had ended.
+var over = closedChannel()
+
+func closedChannel() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// shareLocked notes that somebody other than the leader has the flight.
+func (f *flight) shareLocked() {
+	f.shared = true
+	switch {
+	case f.done != nil:
+	case f.ended:
+		f.done = over
+	default:
+		f.done = make(chan struct{})
+	}
 }
 
 // Flight is one reader's part in loading a key together with others. It is used
@@ -47,13 +91,15 @@ type flight struct {
 //	f.Finish(e)
 type Flight struct {
 	cache   *Cache
-	key     string
+	key     []byte // its own, which stays as it is while the reader leads
 	hash    uint64 // of the key in the first tier
 	arrived fence.Instant
 	// current is what this reader leads or waits for. nil: it is on its own.
 	current *flight
-	leads   bool
-	rounds  int // flights waited for in vain
+	// spare, unless nil, is one that this reader led and nobody else ever had.
+	spare  *flight
+	leads  bool
+	rounds int // flights waited for in vain
 	// failure is the end of another's load that was as good as this reader's own.
 	failure error
 	// lease, unless nil, is this reader's, for a load of the shape.
@@ -68,38 +114,60 @@ func (c *Cache) Join(key []byte) *Flight { return c.JoinAt(key, c.Hash(key)) }
 
 // JoinAt is Join for a key that the first tier keeps at a hash of the caller's own.
 func (c *Cache) JoinAt(key []byte, hash uint64) *Flight {
-	f := &Flight{cache: c, key: string(key), hash: hash, arrived: fence.Now()}
-	f.enter(nil)
+	f := new(Flight)
+	c.JoinAgain(f, key, hash)
 	return f
+}
+
+// JoinAgain is JoinAt with the room of a Flight that has finished, or was none yet.
+func (c *Cache) JoinAgain(f *Flight, key []byte, hash uint64) {
+	*f = Flight{cache: c, key: append(f.key[:0], key...), hash: hash, arrived: fence.Now(), spare: f.spare}
+	f.enter(nil)
 }
 
 // enter makes f lead the flight of its key, or wait for who does, after it waited
 // for a flight in vain, which is nil at first. If too many keys are being loaded f
 // is on its own.
 func (f *Flight) enter(after *flight) {
-	t := &f.cache.flights
+	t := f.cache.flights.stripe(f.hash)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.enterLocked(t, after)
-	if after != nil {
+	if after != nil && f.current != nil {
 		after.next = f.current
+		f.current.shareLocked()
 	}
 }
 
-func (f *Flight) enterLocked(t *flights, after *flight) {
-	f.leads, f.current = false, t.byKey[f.key]
+func (f *Flight) enterLocked(t *flightStripe, after *flight) {
+	f.leads, f.current = false, t.byHash[f.hash]
 	if after != nil && after.next != nil {
 		f.current = after.next
+	} else if f.current != nil && !bytes.Equal(f.current.key, f.key) {
+		f.aloneLocked() // two keys of one hash
+		return
 	}
 	if f.current != nil {
+		f.current.shareLocked()
 		return
 	}
-	if len(t.byKey) >= f.cache.options.FlightsMax {
-		f.cache.counters.alone.Add(1)
+	all := &f.cache.flights.n
+	if all.Add(1) > int64(f.cache.options.FlightsMax) {
+		all.Add(-1)
+		f.aloneLocked()
 		return
 	}
-	f.leads, f.current = true, &flight{done: make(chan struct{})}
-	t.byKey[f.key] = f.current
+	f.leads, f.current, f.spare = true, f.spare, nil
+	if f.current == nil {
+		f.current = new(flight)
+	}
+	f.current.key = f.key
+	t.byHash[f.hash] = f.current
+}
+
+func (f *Flight) aloneLocked() {
+	f.cache.counters.alone.Add(1)
+	f.current = nil
 }
 
 // Leads reports whether others wait, or may come to wait, for this reader.
@@ -260,11 +328,22 @@ func (f *Flight) end(e *Entry, failure error, began fence.Instant) {
 		return
 	}
 	f.leads = false
-	t := &f.cache.flights
+	ended := f.current
+	ended.entry, ended.failure, ended.failed = e, failure, began
+	t := f.cache.flights.stripe(f.hash)
 	t.mu.Lock()
-	delete(t.byKey, f.key)
+	delete(t.byHash, f.hash)
+	ended.ended = true
+	done, shared := ended.done, ended.shared
 	t.mu.Unlock()
-	f.current.entry, f.current.failure, f.current.failed = e, failure, began
-	close(f.current.done)
+	f.cache.flights.n.Add(-1)
+	if done != nil {
+		close(done)
+	}
+	f.current = nil
+	if !shared {
+		*ended = flight{}
+		f.spare = ended
+	}
 	f.settle(e)
 }

@@ -45,7 +45,7 @@ func TestOneLeads(t *testing.T) {
 	if st := c.Stats(); st.Coalesced != many-1 {
 		t.Fatalf("stats %+v", st)
 	}
-	if len(c.flights.byKey) != 0 {
+	if c.flights.n.Load() != 0 {
 		t.Fatal("a flight is left in the table")
 	}
 }
@@ -232,7 +232,7 @@ func TestPatienceEnds(t *testing.T) {
 		t.Fatal("a reader that left waits")
 	}
 	f.Finish(nil) // not its to finish
-	if len(c.flights.byKey) != 1 {
+	if c.flights.n.Load() != 1 {
 		t.Fatal("a follower ended the leader's flight")
 	}
 }

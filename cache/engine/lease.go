@@ -69,7 +69,7 @@ type lease struct {
 // in the same way: ask Serve. A session that needs a newer state than an entry
 // shows loads without a lease.
 func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry, Tier) {
-	c, key := f.cache, []byte(f.key)
+	c, key := f.cache, f.key
 	hash := f.hash
 	if shape == 0 {
 		shape = hash
@@ -80,7 +80,7 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 	if head == nil || !f.leases(expected) || !c.AsksRemote(shape, key) {
 		return f.note(c.Fetch(ctx, key, hash, shape, decode))
 	}
-	if e, ok := c.held(key, hash, fence.Now()); ok {
+	if e, ok := c.held(key, hash); ok {
 		return e, Memory
 	}
 	q := question{name: remoteKey(head.Incarnation, key), key: key, hash: hash, shape: shape, decode: decode}
@@ -127,7 +127,7 @@ func (f *Flight) Quick(shape uint64) bool { return !f.leases(f.cache.loadTimes.e
 // Again is Fetch without the remote tier: another leader may have stored the entry
 // since this reader looked.
 func (f *Flight) Again() (*Entry, Tier) {
-	if e, ok := f.cache.held([]byte(f.key), f.hash, fence.Now()); ok {
+	if e, ok := f.cache.held(f.key, f.hash); ok {
 		return e, Memory
 	}
 	return nil, Nowhere

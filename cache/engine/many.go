@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"time"
-
-	"github.com/freshet/freshet/cache/fence"
 )
 
 // Batcher is what a Remote may offer besides: the values of many keys in one exchange.
@@ -18,24 +16,23 @@ type Batcher interface {
 // the remote tier does not pay for one of them, it is not asked.
 func (c *Cache) FetchMany(ctx context.Context, shape uint64, flights []*Flight, decode func(i int, src []byte) (Payload, error)) []*Entry {
 	found := make([]*Entry, len(flights))
-	now := fence.Now()
 	var names []string
 	var of []int
 	head := c.fence.Head()
 	for i, f := range flights {
-		if e, ok := c.held([]byte(f.key), f.hash, now); ok {
+		if e, ok := c.held(f.key, f.hash); ok {
 			found[i] = e
 		} else if head != nil {
-			names, of = append(names, remoteKey(head.Incarnation, []byte(f.key))), append(of, i)
+			names, of = append(names, remoteKey(head.Incarnation, f.key)), append(of, i)
 		}
 	}
-	if len(names) == 0 || !c.AsksRemote(shape, []byte(flights[of[0]].key)) {
+	if len(names) == 0 || !c.AsksRemote(shape, flights[of[0]].key) {
 		return found
 	}
 	c.getMany(ctx, names, func(n int, value []byte, left time.Duration) {
 		f := flights[of[n]]
 		found[of[n]] = c.accept(value, left, question{
-			name: names[n], key: []byte(f.key), hash: f.hash, shape: shape,
+			name: names[n], key: f.key, hash: f.hash, shape: shape,
 			decode: func(src []byte) (Payload, error) { return decode(of[n], src) },
 		})
 	})

@@ -40,7 +40,7 @@ const (
 // shown to a session. shape names what takes about the same time to load, as for
 // Flight.Fetch: where the remote tier does not pay, it is not asked.
 func (c *Cache) Fetch(ctx context.Context, key []byte, hash, shape uint64, decode Decode) (*Entry, Tier) {
-	if e, ok := c.held(key, hash, fence.Now()); ok {
+	if e, ok := c.held(key, hash); ok {
 		return e, Memory
 	}
 	head := c.fence.Head()

@@ -45,10 +45,14 @@ func WholesaleTag(root uint32) Tag {
 }
 
 // ValueTag is NewTag of ValueText.
-func ValueTag(root uint32, column, value string) Tag {
+func ValueTag[V string | []byte](root uint32, column string, value V) Tag {
 	var text [appendTagMax]byte
 	t := append(strconv.AppendUint(text[:0], uint64(root), 10), '/')
-	return tagOf(append(append(append(t, column...), '='), shortened(value)...))
+	t = append(append(t, column...), '=')
+	if len(value) > valueLengthMax {
+		return tagOf(append(t, shortened(string(value))...))
+	}
+	return tagOf(append(t, value...))
 }
 
 // RelationSchemaTag is NewTag of RelationSchemaText.

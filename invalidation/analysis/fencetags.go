@@ -9,14 +9,19 @@ import (
 // FenceTags are the tags of one execution's answer, those of what the statement means
 // among them. ok is false as from AppendTags.
 func (v *Verdict) FenceTags(p Params) (tags []fence.Tag, ok bool) {
+	return v.AppendFenceTags(make([]fence.Tag, 0, 2*len(v.Tags)+1+len(v.Relations)), p)
+}
+
+// AppendFenceTags appends what FenceTags returns. For a table that is read by single values
+// nothing is allocated but what dst lacks.
+func (v *Verdict) AppendFenceTags(dst []fence.Tag, p Params) (tags []fence.Tag, ok bool) {
 	if !v.Cacheable || !v.fits(p) {
-		return nil, false
+		return dst, false
 	}
-	tags = make([]fence.Tag, 0, 2*len(v.Tags)+1+len(v.Relations))
 	for i := range v.Tags {
-		tags = v.Tags[i].appendFenceTags(tags, p)
+		dst = v.Tags[i].appendFenceTags(dst, p)
 	}
-	return v.appendSchemaTags(tags), true
+	return v.appendSchemaTags(dst), true
 }
 
 // appendFenceTags appends the tags of the texts that append appends.
@@ -25,16 +30,35 @@ func (t *TagTemplate) appendFenceTags(tags []fence.Tag, p Params) []fence.Tag {
 		return appendNewTag(tags, fence.TableTag(t.Root))
 	}
 	before := len(tags)
-	for _, s := range t.Values {
-		texts, ok := s.texts(p)
-		if !ok {
+	for i := range t.Values {
+		var ok bool
+		if tags, ok = t.appendValueTags(tags, &t.Values[i], p); !ok {
 			return appendNewTag(tags[:before], fence.TableTag(t.Root))
-		}
-		for _, text := range texts {
-			tags = appendNewTag(tags, fence.ValueTag(t.Root, t.Column, text))
 		}
 	}
 	return appendNewTag(tags, fence.WholesaleTag(t.Root))
+}
+
+// appendValueTags appends the tags of a source's values. ok is false as from texts.
+func (t *TagTemplate) appendValueTags(tags []fence.Tag, s *ValueSource, p Params) (all []fence.Tag, ok bool) {
+	if s.Origin == Parameter {
+		v := p.Bound[s.Index]
+		if v.Null {
+			return tags, true
+		}
+		var room [canonicalMax]byte
+		if text, ok := appendCanonical(room[:0], s.Type, v); ok {
+			return appendNewTag(tags, fence.ValueTag(t.Root, t.Column, text)), true
+		}
+	}
+	texts, ok := s.texts(p)
+	if !ok {
+		return tags, false
+	}
+	for _, text := range texts {
+		tags = appendNewTag(tags, fence.ValueTag(t.Root, t.Column, text))
+	}
+	return tags, true
 }
 
 func appendNewTag(tags []fence.Tag, tag fence.Tag) []fence.Tag {
@@ -49,8 +73,10 @@ func (v *Verdict) SchemaTags() []fence.Tag {
 	return v.appendSchemaTags(make([]fence.Tag, 0, 1+len(v.Relations)))
 }
 
+var schemaTag = fence.NewTag(fence.SchemaText)
+
 func (v *Verdict) appendSchemaTags(tags []fence.Tag) []fence.Tag {
-	tags = append(tags, fence.NewTag(fence.SchemaText))
+	tags = append(tags, schemaTag)
 	for _, root := range v.Relations {
 		tags = append(tags, fence.RelationSchemaTag(root))
 	}

@@ -55,6 +55,50 @@ func CanonicalInput(typ uint32, text string) (string, bool) {
 	return "", false
 }
 
+// canonicalMax is the longest text, in bytes, that appendCanonical makes of another one.
+const canonicalMax = 20
+
+// appendCanonical is canonicalText for the types whose values are most often bound, without
+// an allocation. It appends to dst, or returns a part of the value; ok is false for what it
+// leaves to canonicalText.
+func appendCanonical(dst []byte, typ uint32, v Value) (text []byte, ok bool) {
+	switch typ {
+	case typeText, typeVarchar:
+		return v.Data, true
+	case typeInt2:
+		return appendCanonicalInt(dst, v, 2)
+	case typeInt4:
+		return appendCanonicalInt(dst, v, 4)
+	case typeInt8:
+		return appendCanonicalInt(dst, v, 8)
+	}
+	return nil, false
+}
+
+// appendCanonicalInt reads an integer of some bytes.
+func appendCanonicalInt(dst []byte, v Value, bytes int) (text []byte, ok bool) {
+	var n int64
+	switch {
+	case !v.Binary:
+		if len(v.Data) > canonicalMax {
+			return nil, false
+		}
+		var err error
+		if n, err = strconv.ParseInt(string(v.Data), 10, 8*bytes); err != nil {
+			return nil, false
+		}
+	case len(v.Data) != bytes:
+		return nil, false
+	case bytes == 2:
+		n = int64(int16(binary.BigEndian.Uint16(v.Data)))
+	case bytes == 4:
+		n = int64(int32(binary.BigEndian.Uint32(v.Data)))
+	default:
+		n = int64(binary.BigEndian.Uint64(v.Data))
+	}
+	return strconv.AppendInt(dst, n, 10), true
+}
+
 func trimSpace(text string) string { return strings.Trim(text, " \t\n\v\f\r") }
 
 func canonicalInt(text string, bits int) (string, bool) {

@@ -13,7 +13,7 @@ func (s *session) storeCapture(c *answer.Capture, loaded fence.Instant) {
 	case entry != nil && c.Certain != nil:
 		s.server.keep(entry, c.Certain, loaded, c.Flight)
 		c.Flight = nil
-		return
+		return // the flight has its room in c, which is not recycled
 	case entry != nil:
 		s.server.cache.Store(entry)
 	default:
@@ -22,4 +22,5 @@ func (s *session) storeCapture(c *answer.Capture, loaded fence.Instant) {
 		}
 	}
 	c.Release(entry)
+	c.Recycle()
 }

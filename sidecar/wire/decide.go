@@ -235,6 +235,7 @@ func (s *session) understand() string {
 // judge makes the requests for the plan's wants, or says why one is not cacheable.
 func (s *session) judge() string {
 	p := &s.plan
+	s.room.empty()
 	for i := range p.wants {
 		r, reason := s.requestOf(&p.wants[i])
 		if reason != "" {
@@ -261,9 +262,9 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	}
 	params, ok := analysis.Params{Literals: literals}, true
 	if !s.plan.simple {
-		params.Bound, ok = boundValues(w.bound)
+		params.Bound, ok = s.room.boundValues(w.bound)
 	}
-	tags, told := verdict.FenceTags(params)
+	tags, told := s.room.fenceTags(verdict, params)
 	if !ok || !told {
 		return request{}, reasons.Value
 	}

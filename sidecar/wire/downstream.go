@@ -16,9 +16,15 @@ type downstream struct {
 	cachedReads
 	// statements are the client's prepared ones.
 	statements statements.Set
-	// plan is that of the unit at hand, key that of the want that is looked up.
-	plan plan
-	key  []byte
+	// plan is that of the unit at hand, key that of the want that is looked up, and hash the
+	// key's, set by lookup and peek. absent is set by lookup if nothing lies there, and reset
+	// for the next unit.
+	plan   plan
+	key    []byte
+	hash   uint64
+	absent bool
+	// room is for what is made of the plan's values. judge and understood empty it.
+	room room
 	// block is the transaction whose BEGIN is held back.
 	block block.Block
 	// performed is the tag of the control statement that was performed last.

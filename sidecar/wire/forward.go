@@ -197,13 +197,15 @@ func (p *plan) shownByExecuted() (asked shown) {
 }
 
 // nextCapture returns what the message at hand contributes to, the capture of the
-// first want; done says that the message is the want's last.
+// first want; done says that the message is the want's last. Then the capture is the
+// conversation's, and may be another session's when its answer has come.
 func nextCapture(wants *[]want, done bool) *answer.Capture {
 	if len(*wants) == 0 {
 		return nil
 	}
 	c := (*wants)[0].capture
 	if done {
+		(*wants)[0].capture = nil
 		*wants = (*wants)[1:]
 	}
 	return c
@@ -273,7 +275,11 @@ func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, w
 		s.statements.LookedAtUnder(e.Prepared, m)
 		if p := e.Prepared; p != nil && p.ToldHere() {
 			told := p.Told.Load()
-			if changed, err := s.confirmTold(string(name), p); err != nil {
+			changed, err := s.confirmTold(string(name), p)
+			if err != nil || changed {
+				e.Capture.SpoilIfAny()
+			}
+			if err != nil {
 				return err
 			} else if changed {
 				return s.refuseChanged(conversation.Describe, told)

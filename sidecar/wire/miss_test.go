@@ -93,6 +93,28 @@ func exchanges(t testing.TB, s *side) map[string]*exchange {
 // putLength makes the length of a message, alone in b, what it is.
 func putLength(b []byte) { binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1)) }
 
+// A miss allocates what stays: the entry, its bytes, the item that memory keeps it in, and
+// what Ristretto is given that in. What a load is made with is used again. The text of a
+// Query is kept besides, and taken apart.
+func TestMissAllocatesWhatStays(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	for name, e := range exchanges(t, s) {
+		most := map[string]float64{"prepared miss": 4, "simple miss": 10, "prepared relayed": 0, "simple relayed": 5}[name]
+		if raceDetector {
+			most += 8 // pools lose some of what they are given
+		}
+		missed := s.count(Miss)
+		n := testing.AllocsPerRun(2000, func() { e.once(t) })
+		if n > most {
+			t.Errorf("%s: %v allocations, want %v", name, n, most)
+		}
+		if missed = s.count(Miss) - missed; missed != 0 != strings.HasSuffix(name, "miss") {
+			t.Errorf("%s: %d misses", name, missed)
+		}
+	}
+}
+
 // exchangesAtOnce is how many of one kind take their turn.
 const exchangesAtOnce = 2000
 

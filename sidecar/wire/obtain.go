@@ -15,6 +15,7 @@ import (
 // request is a wish for one answer, whose key is s.key.
 type request struct {
 	slot *shapes.Slot
+	// tags are what the answer depends on; made by judge, in room that the next unit uses again.
 	tags []fence.Tag
 	// params are the values of the answer, and joins is set if the rows that its
 	// joins lead to can be looked up with them.
@@ -57,8 +58,9 @@ func (s *session) keyOfQuery(text []byte) {
 // lookup finds the entry of s.key in this process's memory, if it may be served.
 func (s *session) lookup() *engine.Entry {
 	c := s.server.cache
-	hash := c.Hash(s.key)
-	entry := c.Find(s.key, hash)
+	s.hash = c.Hash(s.key)
+	entry := c.Find(s.key, s.hash)
+	s.absent = entry == nil
 	if entry == nil || !s.sameServer() {
 		return nil
 	}
@@ -67,10 +69,17 @@ func (s *session) lookup() *engine.Entry {
 		c.NoteUnserved(engine.Miss)
 		return nil
 	}
-	if c.ServeFound(entry, hash, s.arrival(), &s.reads) != engine.Hit || !s.assumptionHolds() {
+	if c.ServeFound(entry, s.hash, s.arrival(), &s.reads) != engine.Hit || !s.assumptionHolds() {
 		return nil
 	}
 	return entry
+}
+
+// peek returns what lies under s.key in this process's memory, whether or not it may be
+// served.
+func (s *session) peek() *engine.Entry {
+	s.hash = s.server.cache.Hash(s.key)
+	return s.server.cache.Peek(s.key, s.hash)
 }
 
 // lookupAll finds what a group wants in this process's memory, all or nothing, if nobody
@@ -117,8 +126,12 @@ func (s *session) obtainOne(d *decision) {
 	w := &p.wants[0]
 	p.toldOf = nil
 	s.keyOf(w)
-	w.missed = s.missed()
-	got := s.obtain(&p.requests[0])
+	var there *engine.Entry
+	if !s.absent || s.server.cache.Hash(s.key) != s.hash { // else lookup found nothing a moment ago
+		there = s.peek()
+	}
+	w.missed = s.server.cache.Missed(there, s.hash)
+	got := s.obtain(&p.requests[0], there)
 	s.noteObtained(&got, p.asked)
 	w.capture = got.capture
 	d.reason, d.interrupted = got.reason, got.interrupted
@@ -129,12 +142,6 @@ func (s *session) obtainOne(d *decision) {
 	default:
 		d.reason = reasons.Revalidated
 	}
-}
-
-// missed is what there is instead of an entry for s.key that may be served: of use only if
-// there is none.
-func (s *session) missed() engine.Cause {
-	return s.server.cache.Missed(s.key, s.server.cache.Hash(s.key))
 }
 
 // obtainMany finds the answers of several wants: all from the tiers, or all from
@@ -150,9 +157,10 @@ func (s *session) obtainMany(d *decision) {
 	p := &s.plan
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])
-		p.wants[i].missed = s.missed()
+		there := s.peek()
+		p.wants[i].missed = s.server.cache.Missed(there, s.hash)
 		if start, ok := s.label(); ok {
-			p.wants[i].capture = s.beginCapture(&p.requests[i], start, nil)
+			p.wants[i].capture = s.beginCapture(&p.requests[i], start, answer.NewCapture())
 		}
 	}
 }
@@ -163,7 +171,7 @@ func (s *session) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
 	s.keyOf(&s.plan.wants[0])
-	return c.Peek(s.key, c.Hash(s.key)) != nil || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
+	return s.peek() != nil || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
@@ -174,11 +182,11 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		s.permit(&s.plan.requests[i], c.Peek(s.key, c.Hash(s.key)))
+		s.permit(&s.plan.requests[i], s.peek())
 		entry := s.lookup()
 		if entry == nil {
 			r := &s.plan.requests[i]
-			found, tier := c.Fetch(s.ctx, s.key, c.Hash(s.key), r.slot.Shape, answer.Decode)
+			found, tier := c.Fetch(s.ctx, s.key, s.hash, r.slot.Shape, answer.Decode)
 			got := s.served(r, found, tier)
 			entry, how = got.entry, max(how, got.outcome)
 		}
@@ -189,22 +197,23 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 	return how, true
 }
 
-// obtain looks for the answer of s.key in memory, in loads under way and in
-// Redis, and otherwise begins a load.
-func (s *session) obtain(r *request) obtained {
+// obtain looks for the answer of s.key in memory, where there was an entry or nil a moment
+// ago, in loads under way and in Redis, and otherwise begins a load.
+func (s *session) obtain(r *request, there *engine.Entry) obtained {
 	c := s.server.cache
-	if entry := c.Peek(s.key, c.Hash(s.key)); entry != nil {
-		s.permit(r, entry)
+	if there != nil {
+		s.permit(r, there)
 		// A look may prove it good. Where there is none, what follows asks for proof
 		// of what it finds itself, and a load needs none.
-		if !s.prove(entry) || !s.proveFor(r) {
+		if !s.prove(there) || !s.proveFor(r) {
 			return obtained{reason: reasons.Unproven}
 		}
 		if entry := s.lookup(); entry != nil {
 			return obtained{entry: entry, outcome: HitL1}
 		}
 	}
-	flight := s.server.cache.Join(s.key)
+	loading := answer.NewCapture()
+	flight := loading.Join(c, s.key, s.hash)
 	ctx, done := s.ctx, func() {}
 	if flight.Waits() || c.AsksRemote(r.slot.Shape, s.key) {
 		ctx, done = s.cancels.waiting(s.ctx)
@@ -212,22 +221,28 @@ func (s *session) obtain(r *request) obtained {
 	got := s.share(ctx, flight, r)
 	got.interrupted = ctx.Err() != nil && s.ctx.Err() == nil
 	done()
-	if got.entry != nil || got.interrupted {
-		flight.Finish(got.entry)
-		return got
+	if got.entry == nil && !got.interrupted {
+		if got = s.load(r, loading); got.capture != nil {
+			return got
+		}
 	}
+	loading.Release(got.entry)
+	loading.Recycle()
+	return got
+}
+
+// load takes the label of a load, and prepares its capture; or says why there is none.
+func (s *session) load(r *request, loading *answer.Capture) obtained {
 	start, labelled := s.label()
 	if labelled {
 		if s.askJoined(r) {
-			flight.Finish(nil)
 			return obtained{interrupted: true}
 		}
-		if c := s.beginCapture(r, start, flight); c != nil {
+		if c := s.beginCapture(r, start, loading); c != nil {
 			s.talk.Time(&r.slot.Loading)
 			return obtained{capture: c}
 		}
 	}
-	flight.Finish(nil)
 	return obtained{reason: reasons.SchemaMoving}
 }
 
@@ -243,9 +258,12 @@ func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) 
 
 // served is what became of looking in the tiers.
 func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obtained {
+	if entry == nil {
+		return obtained{}
+	}
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case entry == nil || !s.prove(entry) || !s.permitted(r, entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
+	case !s.prove(entry) || !s.permitted(r, entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
 		!s.assumptionHolds():
 		return obtained{}
 	case tier == engine.Shared:
@@ -255,8 +273,9 @@ func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obta
 	}
 }
 
-// beginCapture prepares a load that has its label and whose query is about to be
-// sent. It returns nil if what would be captured could not be stored.
+// beginCapture prepares loading for a load that has its label and whose query is about to be
+// sent. It returns nil, and leaves loading as it is, if what would be captured could not be
+// stored.
 //
 // The interleaving it defends against:
 //
@@ -269,16 +288,15 @@ func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obta
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r *request, start engine.Start, flight *engine.Flight) *answer.Capture {
+func (s *session) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
 	c := s.server.cache
 	if !s.talk.Clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
 		return nil
 	}
 	s.server.missed(r.slot)
-	loading := &answer.Capture{
-		Key: append([]byte(nil), s.key...), Start: start, Tags: r.tags, Shape: r.slot.Shape, Flight: flight, SizeMax: c.EntryMax(), Terms: r.terms,
-	}
+	loading.Key, loading.Tags = append(loading.Key[:0], s.key...), append(loading.Tags[:0], r.tags...)
+	loading.Start, loading.Shape, loading.SizeMax, loading.Terms = start, r.slot.Shape, c.EntryMax(), r.terms
 	if r.terms != nil && r.terms.EntryMax > 0 {
 		loading.SizeMax = min(loading.SizeMax, r.terms.EntryMax)
 	}

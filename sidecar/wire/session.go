@@ -181,6 +181,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		return false
 	}
 	s.statements.BeginUnit(unit)
+	s.absent = false
 	switch kind {
 	case protocol.UnitQuery:
 		return s.handleQuery(unit) == nil

@@ -186,7 +186,8 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 	params := analysis.Params{Literals: statement.Judged.Literals()}
 	if !s.plan.simple {
 		var ok bool
-		if params.Bound, ok = boundValues(w.bound); !ok {
+		s.room.empty()
+		if params.Bound, ok = s.room.boundValues(w.bound); !ok {
 			return slot.Effect()
 		}
 	}

@@ -1,7 +1,7 @@
 package answer
 
 import (
-	"bytes"
+	"sync"
 	"sync/atomic"
 
 	"github.com/freshet/freshet/cache/engine"
@@ -41,6 +41,38 @@ type Capture struct {
 	outgrown bool
 	// spoiled is set if it is too large, or not an answer that can be repeated.
 	spoiled bool
+	// joined is the room of Flight.
+	joined engine.Flight
+}
+
+// reusedMax is how many bytes a buffer of a capture may have to be used again.
+const reusedMax = 16 << 10
+
+// idle are captures that nobody has, with their buffers.
+var idle = sync.Pool{New: func() any { return new(Capture) }}
+
+// NewCapture returns one that collects nothing yet, with the buffers of one that was
+// recycled.
+func NewCapture() *Capture { return idle.Get().(*Capture) }
+
+// Recycle takes back a capture that nobody else has any more: neither the session's plan, nor
+// the conversation, nor who waits to keep its answer.
+func (c *Capture) Recycle() {
+	if cap(c.answer.Description)+cap(c.answer.Body) > reusedMax {
+		c.answer = Answer{}
+	}
+	c.Key, c.Start, c.Tags, c.Shape, c.Flight = c.Key[:0], engine.Start{}, c.Tags[:0], 0, nil
+	c.Told, c.Certain, c.SizeMax, c.Terms = nil, nil, 0, nil
+	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
+	c.complete, c.outgrown, c.spoiled = false, false, false
+	idle.Put(c)
+}
+
+// Join makes Flight the reader's part in loading a key: see engine.Cache.JoinAt.
+func (c *Capture) Join(of *engine.Cache, key []byte, hash uint64) *engine.Flight {
+	of.JoinAgain(&c.joined, key, hash)
+	c.Flight = &c.joined
+	return c.Flight
 }
 
 // Form is the form of the answer.
@@ -111,14 +143,26 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	if !c.Whole() || !c.completeKey() {
 		return nil
 	}
-	// The buffers grew by doubling; what stays in memory should not.
-	stored := &Answer{Description: bytes.Clone(c.answer.Description), Body: bytes.Clone(c.answer.Body)}
-	made := engine.Loaded{Key: c.Key, Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: stored}
+	// All that an entry is goes into two pieces of memory: what it is made of, and its bytes.
+	described, rows := len(c.Key), len(c.Key)+len(c.answer.Description)
+	all := make([]byte, 0, rows+len(c.answer.Body))
+	all = append(append(append(all, c.Key...), c.answer.Description...), c.answer.Body...)
+	stored := new(stored)
+	stored.answer.Description, stored.answer.Body = all[described:rows:rows], all[rows:]
+	made := engine.Loaded{
+		Key: all[:described:described], Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: &stored.answer,
+	}
 	if c.Terms != nil {
-		stored.Terms.Store(c.Terms)
+		stored.answer.Terms.Store(c.Terms)
 		made.Life = c.Terms.TTL
 	}
-	return of.NewEntry(made)
+	return of.NewEntryIn(&stored.room, made)
+}
+
+// stored is an answer with the entry whose payload it is.
+type stored struct {
+	answer Answer
+	room   engine.Room
 }
 
 // Outgrown returns the key of an answer that was too large to be collected, nil of others.

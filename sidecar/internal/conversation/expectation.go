@@ -91,13 +91,14 @@ func (e *Expectation) noteMeaning() {
 // noteDescription notes what Postgres says of the statement that a Describe is of; params
 // is the body of the ParameterDescription before.
 func (e *Expectation) noteDescription(kind byte, body, params []byte) {
+	if e.Prepared == nil || !e.Statement && e.Prepared.Told.Load().Repeats(kind, body) {
+		return // as at every execution of a portal that is described
+	}
 	var types []byte
 	if e.Statement {
 		types = bytes.Clone(params)
 	}
-	if e.Prepared != nil {
-		e.Prepared.NoteDescription(description.New(description.OfRows(kind, body), types, true), e.Hidden)
-	}
+	e.Prepared.NoteDescription(description.Heard(kind, body, types), e.Hidden)
 }
 
 // effect is what the statement may write whose answer is due; nil if nobody

@@ -1,6 +1,7 @@
 package description
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 
@@ -19,6 +20,43 @@ type Description struct {
 	Types []byte
 	// Own is set if Postgres itself has said so of this very statement, as it holds it.
 	Own bool
+	// kind and heard are the message that said so of its columns, and its body; 0 if there
+	// was none.
+	kind  byte
+	heard []byte
+}
+
+// Heard describes a statement by what Postgres says of it: the body of its RowDescription
+// (kind 'T'), or of NoData ('n'); types is as for New.
+func Heard(kind byte, body, types []byte) *Description {
+	d := New(OfRows(kind, body), types, true)
+	d.kind, d.heard = kind, bytes.Clone(body)
+	return d
+}
+
+// Repeats reports whether the description of a portal says of its columns what is known from
+// Postgres: such comes with every execution of it, and names nothing anew; d may be nil.
+func (d *Description) Repeats(kind byte, body []byte) bool {
+	return d != nil && d.Own && d.kind == kind && (kind == 'n' || sameColumns(d.heard, body))
+}
+
+// sameColumns reports whether OfRows gives the bodies of two RowDescriptions one name, where
+// that can be told without making it. One that is not whole is like no other.
+func sameColumns(a, b []byte) bool {
+	if len(a) != len(b) || len(a) < 2 || a[0] != b[0] || a[1] != b[1] {
+		return false
+	}
+	n := int(binary.BigEndian.Uint16(a))
+	a, b = a[2:], b[2:]
+	for range n {
+		nameA, restA, okA := protocol.CutString(a)
+		nameB, restB, okB := protocol.CutString(b)
+		if !okA || !okB || len(restA) < 18 || len(restB) < 18 || !bytes.Equal(nameA, nameB) || !bytes.Equal(restA[6:16], restB[6:16]) {
+			return false
+		}
+		a, b = restA[18:], restB[18:]
+	}
+	return true
 }
 
 // New describes a statement whose columns have the name rows (see OfRows); types is the

@@ -51,6 +51,37 @@ func TestDescriptionsOfRows(t *testing.T) {
 	}
 }
 
+// TestDescriptionIsRepeated: what Postgres says again of a portal's columns is known, without
+// an allocation; anything else is not, and what is cut off never.
+func TestDescriptionIsRepeated(t *testing.T) {
+	said := rows(column("a", 7, 23, 0), column("b", 7, 25, 0))
+	known := Heard('T', said, nil)
+	for name, c := range map[string]struct {
+		of       *Description
+		kind     byte
+		body     []byte
+		repeated bool
+	}{
+		"the same":            {known, 'T', said, true},
+		"in binary":           {known, 'T', rows(column("a", 7, 23, 1), column("b", 7, 25, 1)), true},
+		"by another name":     {known, 'T', rows(column("c", 7, 23, 0), column("b", 7, 25, 0)), false},
+		"of another type":     {known, 'T', rows(column("a", 7, 23, 0), column("b", 7, 23, 0)), false},
+		"fewer":               {known, 'T', rows(column("a", 7, 23, 0)), false},
+		"none":                {known, 'n', nil, false},
+		"none again":          {Heard('n', nil, nil), 'n', nil, true},
+		"cut off alike":       {Heard('T', said[:20], nil), 'T', said[:20], false},
+		"of another Postgres": {known.As(false), 'T', said, false},
+		"of nothing":          {nil, 'T', said, false},
+	} {
+		if repeated := c.of.Repeats(c.kind, c.body); repeated != c.repeated {
+			t.Errorf("%s: repeated: %v", name, repeated)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { known.Repeats('T', said) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // TestDescriptionsAgree: who was told of the columns alone may have been told any
 // parameters.
 func TestDescriptionsAgree(t *testing.T) {

@@ -14,32 +14,40 @@ type Bound struct {
 
 // ReadBound reads a Bind message behind its names.
 func ReadBound(b []byte) (r Bound, ok bool) {
-	r.Formats, b, ok = Int16s(b)
+	ok = r.Read(b)
+	return r, ok
+}
+
+// Read makes r what ReadBound returns, with the room that r has.
+func (r *Bound) Read(b []byte) (ok bool) {
+	r.Values, r.ResultFormats = r.Values[:0], r.ResultFormats[:0]
+	r.Formats, b, ok = appendInt16s(r.Formats[:0], b)
 	if !ok || len(b) < 2 {
-		return r, false
+		return false
 	}
-	r.Values = make([][]byte, binary.BigEndian.Uint16(b))
+	values := int(binary.BigEndian.Uint16(b))
 	b = b[2:]
-	if len(r.Formats) > 1 && len(r.Formats) != len(r.Values) {
-		return r, false
+	if len(r.Formats) > 1 && len(r.Formats) != values {
+		return false
 	}
-	for i := range r.Values {
+	for range values {
 		if len(b) < 4 {
-			return r, false
+			return false
 		}
 		n := int(int32(binary.BigEndian.Uint32(b)))
 		b = b[4:]
-		if n < 0 {
+		switch {
+		case n < 0:
+			r.Values = append(r.Values, nil)
 			continue
+		case n > len(b):
+			return false
 		}
-		if n > len(b) {
-			return r, false
-		}
-		r.Values[i] = b[:n:n]
+		r.Values = append(r.Values, b[:n:n])
 		b = b[n:]
 	}
-	r.ResultFormats, b, ok = Int16s(b)
-	return r, ok && len(b) == 0
+	r.ResultFormats, b, ok = appendInt16s(r.ResultFormats, b)
+	return ok && len(b) == 0
 }
 
 // Binary reports whether a value is in the binary format.

@@ -157,18 +157,20 @@ func Warning(message, hint string) []byte {
 }
 
 // Int16s reads a counted list of 16-bit numbers.
-func Int16s(b []byte) (list []uint16, rest []byte, ok bool) {
+func Int16s(b []byte) (list []uint16, rest []byte, ok bool) { return appendInt16s(nil, b) }
+
+// appendInt16s appends what Int16s reads.
+func appendInt16s(dst []uint16, b []byte) (list []uint16, rest []byte, ok bool) {
 	if len(b) < 2 {
-		return nil, b, false
+		return dst, b, false
 	}
 	n := int(binary.BigEndian.Uint16(b))
 	b = b[2:]
 	if len(b) < 2*n {
-		return nil, b, false
+		return dst, b, false
 	}
-	list = make([]uint16, n)
-	for i := range list {
-		list[i] = binary.BigEndian.Uint16(b[2*i:])
+	for i := range n {
+		dst = append(dst, binary.BigEndian.Uint16(b[2*i:]))
 	}
-	return list, b[2*n:], true
+	return dst, b[2*n:], true
 }
