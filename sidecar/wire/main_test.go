@@ -9,8 +9,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{
+	goleak.VerifyTestMain(plainTests.removed(servers.Shared(m, servers.Needs{
 		Postgres: true, Redis: true,
 		PostgresOptions: servers.PostgresOptions{Settings: map[string]string{"max_connections": "700"}},
-	}))
+	})))
 }

@@ -1,13 +1,16 @@
 package wire
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/mutant"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // misread are sidecars that answer the reads of prepared statements otherwise than
@@ -49,14 +52,68 @@ var misread = []mutant.Named{
 // have the cache miss what it would have hit, so a few more are played.
 const misreadSeed, misreadScripts = 3012, 12
 
+// plainTests are these tests without the race detector, as one program that is any of
+// misread, or none of them. The first test that asks for it has it built.
+var plainTests plainProgram
+
+type plainProgram struct {
+	once         sync.Once
+	dir, program string // dir is empty until something is built
+	err          error
+}
+
+func (p *plainProgram) path(t *testing.T) string {
+	t.Helper()
+	p.once.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "plain"); p.err == nil {
+			p.program, p.err = mutant.BuildSwitchedTests(context.Background(), "../..", p.dir, "./sidecar/wire", misread)
+		}
+	})
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.program
+}
+
+// removed returns m with the program removed after its tests.
+func (p *plainProgram) removed(m servers.M) servers.M { return removingPlain{p, m} }
+
+type removingPlain struct {
+	*plainProgram
+	servers.M
+}
+
+// Run runs the tests.
+func (r removingPlain) Run() int {
+	defer func() {
+		if r.dir != "" {
+			_ = os.RemoveAll(r.dir) // the system clears its temporary files
+		}
+	}()
+	return r.M.Run()
+}
+
+// playedPlain plays the test that calls it in plainTests, and reports that it did, if this
+// program has the race detector: for a test of one session after the other, in which
+// there is nothing to detect that others do not show, at a tenth of the speed.
+func playedPlain(t *testing.T) bool {
+	t.Helper()
+	if !raceDetector {
+		return false
+	}
+	out, err := exec.CommandContext(t.Context(), plainTests.path(t), "-test.run", "^"+t.Name()+"$", fmt.Sprintf("-test.v=%v", testing.Verbose())).CombinedOutput()
+	if err != nil {
+		t.Errorf("without the race detector: %v", err)
+	}
+	t.Logf("%s", out)
+	return true
+}
+
 // TestPlantedMisreadingsAreFound: the random sessions find each of them. This is what
 // their word that Postgres would have said the same is worth.
 func TestPlantedMisreadingsAreFound(t *testing.T) {
 	t.Parallel()
-	program, err := mutant.BuildSwitchedTests(t.Context(), "../..", t.TempDir(), "./sidecar/wire", misread)
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := plainTests.path(t)
 	for _, m := range misread {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
