@@ -39,7 +39,7 @@ type commandLine struct {
 // checkCommand runs package check.
 type checkCommand struct {
 	Program  string        `default:"bin/freshet" placeholder:"PATH" help:"The built freshet."`
-	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long to run at least; a round of faults is always completed."`
+	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long to run at least; the first round of faults is always completed."`
 	Reads    int64         `placeholder:"N" help:"Go on until as many reads were checked."`
 	Seed     uint64        `default:"1" placeholder:"N" help:"Decides the order and the length of faults."`
 	Faults   string        `default:"all" placeholder:"LIST" help:"all, none, or names with commas between: ${faults}."`

@@ -62,7 +62,7 @@ func FaultNames() []string {
 }
 
 // unleash makes the faults asked for, in rounds of an order drawn from the seed,
-// until enough is closed and a round is complete, or ctx ends.
+// until enough is closed and the first round is complete, or ctx ends.
 func (w *world) unleash(ctx context.Context, enough <-chan struct{}) error {
 	random := rand.New(rand.NewPCG(w.options.Seed, 1))
 	var chosen []fault
@@ -80,8 +80,15 @@ func (w *world) unleash(ctx context.Context, enough <-chan struct{}) error {
 		}
 		return nil
 	}
-	for {
+	for made := 0; ; {
 		for _, i := range random.Perm(len(chosen)) {
+			select {
+			case <-enough:
+				if made >= len(chosen) {
+					return nil
+				}
+			default:
+			}
 			pause(ctx, calmBetween)
 			if ctx.Err() != nil {
 				return nil
@@ -89,11 +96,7 @@ func (w *world) unleash(ctx context.Context, enough <-chan struct{}) error {
 			if err := w.strike(ctx, chosen[i], random); err != nil {
 				return err
 			}
-		}
-		select {
-		case <-enough:
-			return nil
-		default:
+			made++
 		}
 	}
 }
