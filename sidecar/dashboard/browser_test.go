@@ -22,7 +22,7 @@ const (
 	// installMax bounds the installation of what the lock file names.
 	installMax = 2 * time.Minute
 	// browserMax bounds one test's use of the browser: the machine may be busy.
-	browserMax = 90 * time.Second
+	browserMax = 5 * time.Minute
 )
 
 // nodeModules installs what the lock file names, once, and returns where.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -473,16 +475,13 @@ func (d *differential) compareAs(t *testing.T, bed *testbed, s *side, role strin
 	again()
 	// Tests beside this one change roles, which are the whole server's: what was
 	// brought in may be out again.
-	for range differentialRunsMax {
+	for deadline := time.Now().Add(servers.EventuallyMax); time.Now().Before(deadline); {
 		if again(); hits >= d.hits {
 			return
 		}
 	}
 	t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
 }
-
-// differentialRunsMax bounds the warm runs.
-const differentialRunsMax = 5
 
 // play runs the script on a new connection. The last element is what came after
 // the end of the script.
