@@ -129,8 +129,12 @@ func (p *player) prepare(ctx context.Context) error {
 	return err
 }
 
-// restMax bounds the wait for promises to expire.
-const restMax = 15 * time.Second
+// restMin is how much longer than promises is waited until all is quiet, and restMax the
+// longest wait: of who promises less, nobody learns what is wrong then.
+const (
+	restMin = 200 * time.Millisecond
+	restMax = 15 * time.Second
+)
 
 // finish says what was passed through, and what is wrong when all is quiet.
 func (p *player) finish(ctx context.Context) error {
@@ -139,13 +143,16 @@ func (p *player) finish(ctx context.Context) error {
 		return err
 	}
 	p.found.Bypasses = difference(counts.Bypasses, p.began.Bypasses)
-	rest := min(p.target.Promise().Bound+200*time.Millisecond, restMax)
+	written, rest := p.judge.Written(sampleMax), p.target.Promise().Bound+restMin
+	if len(written) == 0 || rest > restMax {
+		return nil // nothing can be wrong, or nobody wants to wait until nothing may be
+	}
 	select {
-	case <-time.After(max(0, rest)):
+	case <-time.After(max(restMin, rest)):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	p.found.AtRest, p.found.WrongAtRest, err = p.compare(ctx, p.judge.Written(sampleMax))
+	p.found.AtRest, p.found.WrongAtRest, err = p.compare(ctx, written)
 	return err
 }
 
@@ -165,6 +172,9 @@ func (g *game) tell(p Progress) {
 	}
 }
 
+// errorsMost is which share of errors makes figures worthless: who fails is quick.
+const errorsMost = 0.01
+
 // report is what was found so far.
 func (g *game) report() report.Run {
 	o := &g.options
@@ -176,6 +186,9 @@ func (g *game) report() report.Run {
 	}
 	for _, p := range g.players {
 		p.found.Whole = whole(p.found.Turns, &p.total)
+		if w := &p.found.Whole; p.found.Void == "" && float64(w.Errors) > errorsMost*float64(w.Reads+w.Writes) {
+			p.found.Void = fmt.Sprintf("%d errors beside %d operations, such as: %s", w.Errors, w.Reads+w.Writes, w.FirstError)
+		}
 		p.found.ReadCurve, p.found.WriteCurve = curve(p.total.reads), curve(p.total.writes)
 		r.Targets = append(r.Targets, p.found)
 	}

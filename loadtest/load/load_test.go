@@ -36,14 +36,15 @@ func options(t *testing.T, name string, targets ...string) Options {
 // TestEveryTargetIsMeasured lets all targets take turns, for a moment.
 func TestEveryTargetIsMeasured(t *testing.T) {
 	t.Parallel()
-	o := options(t, "point", "direct", "freshet", "freshet+redis", "pgbouncer", "redis", "redis-ttl")
+	o := options(t, "point", target.Names()...)
+	o.Protocol = target.Simple // with prepared statements, clients of Pgpool-II lock one another out
 	o.Target.Program = program(t)
 	found, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, target := range found.Targets {
-		w := target.Whole
+		w := &target.Whole
 		t.Logf("%-14s %6.0f/s, hit %.2f, behind %d, stale %d, processor %v", target.Name, w.PerSecond, w.HitRatio, w.Behind, w.Stale, w.ProcessorUS)
 		if w.Reads == 0 || w.Writes == 0 || w.Judged != w.Reads || w.Errors != 0 || len(target.Turns) != o.Rounds {
 			t.Errorf("%s: %d reads, %d writes, %d judged, %d errors (%s) in %d turns", target.Name, w.Reads, w.Writes, w.Judged, w.Errors, w.FirstError, len(target.Turns))
@@ -51,7 +52,7 @@ func TestEveryTargetIsMeasured(t *testing.T) {
 		if target.Compared == 0 || target.Different != 0 || target.Void != "" {
 			t.Errorf("%s: %d of %d answers differ", target.Name, target.Different, target.Compared)
 		}
-		if target.AtRest == 0 || target.WrongAtRest != 0 {
+		if target.AtRest == 0 || target.WrongAtRest != 0 && target.Name != "pgpool" { // that one is known to keep what a write overtook
 			t.Errorf("%s: at rest, %d of %d answers are wrong", target.Name, target.WrongAtRest, target.AtRest)
 		}
 		switch target.Name {
@@ -60,7 +61,7 @@ func TestEveryTargetIsMeasured(t *testing.T) {
 				t.Errorf("%s: %d reads are behind", target.Name, w.Behind)
 			}
 		}
-		if hits := target.Name != "direct" && target.Name != "pgbouncer"; hits != (w.HitRatio > 0) {
+		if hits := target.Name != "direct" && target.Name != "pgbouncer"; hits != (w.HitRatio > 0) && target.Name != "pgpool" { // where every write ends all, there may be none
 			t.Errorf("%s has a hit ratio of %v", target.Name, w.HitRatio)
 		}
 	}
@@ -173,6 +174,26 @@ func TestAPlantedStaleTargetIsFoundOut(t *testing.T) {
 		if got := client.tally; got.seen != 3 || got.behind != 1 || got.stale != c.stale || got.oldest <= 0 {
 			t.Errorf("promise %v: %d judged, %d behind, %d stale, oldest %v; want 3, 1, %d", c.promise, got.seen, got.behind, got.stale, got.oldest, c.stale)
 		}
+	}
+}
+
+// TestWhatFailsVoidsFigures has two of a hundred operations fail.
+func TestWhatFailsVoidsFigures(t *testing.T) {
+	t.Parallel()
+	o := options(t, "point", "planted")
+	p := &player{options: &o, found: report.Target{Name: "planted", Turns: []report.Turn{{Seconds: 1}}}}
+	for range 1000 {
+		p.total.did(&workload.Operation{}, time.Millisecond, 0)
+	}
+	g := &game{options: o, players: []*player{p}}
+	if r := g.report(); r.Targets[0].Void != "" {
+		t.Errorf("figures without errors are void: %s", r.Targets[0].Void)
+	}
+	for range 20 {
+		p.total.failed(context.Canceled)
+	}
+	if r := g.report(); r.Targets[0].Void == "" {
+		t.Error("figures count though 2 of 100 operations failed")
 	}
 }
 

@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/freshet/freshet/loadtest/target"
 )
 
-// sampleMax is about how many keys are compared.
-const sampleMax = 100
+const (
+	// sampleMax is about how many keys are compared, while compareTime lasts; compareMin
+	// answers are compared however long it takes.
+	sampleMax   = 100
+	compareTime = 2 * time.Second
+	compareMin  = 20
+)
 
 // sampleKeys are keys from everywhere, the most popular one among them.
 func sampleKeys(rows int64) []int64 {
@@ -34,7 +40,11 @@ func (p *player) compare(ctx context.Context, keys []int64) (compared, different
 		return 0, 0, fmt.Errorf("compare answers: %w", err)
 	}
 	defer through.Close()
+	began := time.Now()
 	for _, key := range keys {
+		if compared >= compareMin && time.Since(began) > compareTime {
+			break
+		}
 		for number := range p.options.Workload.Steps() {
 			if err := ctx.Err(); err != nil {
 				return compared, different, err

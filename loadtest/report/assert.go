@@ -166,6 +166,8 @@ func short(x float64) string {
 	switch {
 	case math.IsNaN(x) || math.IsInf(x, 0):
 		return "–"
+	case x >= 1e9:
+		return strconv.FormatFloat(x, 'e', 0, 64)
 	case x >= 10_000:
 		return grouped(int64(math.Round(x)))
 	case x >= 100 || x == math.Trunc(x):

@@ -200,7 +200,7 @@ func TestForms(t *testing.T) {
 
 func TestNumbersForPeople(t *testing.T) {
 	t.Parallel()
-	for x, want := range map[float64]string{0: "0", 0.123: "0.12", 12.34: "12.3", 123.4: "123", 1234.5: "1234", 1234567: "1\u202f234\u202f567", math.Inf(1): "–"} {
+	for x, want := range map[float64]string{0: "0", 0.123: "0.12", 12.34: "12.3", 123.4: "123", 1234.5: "1234", 1234567: "1\u202f234\u202f567", 2e30: "2e+30", math.Inf(1): "–"} {
 		if got := short(x); got != want {
 			t.Errorf("%v is written %q, want %q", x, got, want)
 		}

@@ -2,10 +2,8 @@ package wire
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,60 +52,10 @@ func BenchmarkNotHittingFromAfar(b *testing.B) {
 // moveAway returns the directory of a socket from which all takes longer to a server.
 func moveAway(b *testing.B, server place) (dir string) {
 	b.Helper()
-	dir = socketDir(b)
-	name := fmt.Sprintf(".s.PGSQL.%d", server.port)
-	listener, err := net.Listen("unix", filepath.Join(dir, name))
+	d, err := servers.NewDistance(filepath.Join(server.dir, fmt.Sprintf(".s.PGSQL.%d", server.port)), distance)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.Dial("unix", filepath.Join(server.dir, name))
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go delay(client, upstream)
-			go delay(upstream, client)
-		}
-	}()
-	return dir
-}
-
-// underWay are bytes that arrive at a time.
-type underWay struct {
-	bytes []byte
-	at    time.Time
-}
-
-// delay passes on what comes from one connection, each byte half of distance later, and
-// closes the other one behind the last.
-func delay(from, to net.Conn) {
-	sent := make(chan underWay, 1024)
-	go func() {
-		defer to.Close()
-		for w := range sent {
-			if wait := time.Until(w.at); wait > 0 {
-				pause := syscall.NsecToTimespec(int64(wait)) // time.Sleep is off by a millisecond
-				_ = syscall.Nanosleep(&pause, nil)
-			}
-			_, _ = to.Write(w.bytes) // whoever has left is noticed by the other way
-		}
-	}()
-	defer close(sent)
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			sent <- underWay{append([]byte(nil), buffer[:n]...), time.Now().Add(distance / 2)}
-		}
-		if err != nil {
-			return
-		}
-	}
+	b.Cleanup(func() { _ = d.Close() }) // its files go with the process
+	return d.SocketDir()
 }
