@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/connection"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/run"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -58,6 +59,7 @@ type config struct {
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
 	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
 	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
+	AccessLog      string        `placeholder:"FILE" help:"Write a line of JSON for each statement: role, database, shape, tables, how it was answered, how old the answer was; no values. - is standard output. A reload opens the file anew. Default: none."`
 	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
 	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
@@ -104,6 +106,11 @@ func (c *config) sidecarOn(listeners map[string]net.Listener, logger *slog.Logge
 		return nil, err
 	}
 	options.Logger, options.Listeners = logger, listeners
+	if c.AccessLog != "" {
+		if options.Access, err = accesslog.New(accesslog.File(c.AccessLog), logger); err != nil {
+			return nil, err
+		}
+	}
 	s, err := run.New(options)
 	if misuse, ok := errors.AsType[*run.MisuseError](err); ok {
 		return nil, codedError{misuse, exitUsage}

@@ -61,6 +61,9 @@ func (r *reloader) reload(ctx context.Context) (changed []string, err error) {
 		reloading += "\n" + now
 	}
 	notifySystemd(r.logger, reloading)
+	if err := r.sidecar.ReopenAccessLog(); err != nil {
+		r.logger.Error("the access log goes on where it was", "error", err)
+	}
 	if changed, err = r.changeLocked(ctx); err != nil {
 		r.logger.Error("configuration not loaded: what was in force stays", "problem", oneLine(err.Error()))
 	} else {

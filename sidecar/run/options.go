@@ -14,6 +14,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -84,6 +85,8 @@ type Options struct {
 	AdminToken    string
 	AdminInsecure bool
 	Profile       bool
+	// Access, unless nil, is told of each statement. It runs with the sidecar.
+	Access *accesslog.Log
 	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.
 	ClientsMax int
 

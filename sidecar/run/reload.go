@@ -61,6 +61,14 @@ func (c *Changeable) definitions() time.Duration {
 	return c.Staleness / 2
 }
 
+// ReopenAccessLog opens anew what the access log is written to, if there is one.
+func (s *Sidecar) ReopenAccessLog() error {
+	if s.options.Access == nil {
+		return nil
+	}
+	return s.options.Access.Reopen()
+}
+
 // reloads are what became of the configuration since the start.
 type reloads struct {
 	// changing is held while another configuration is put in force, which may wait for

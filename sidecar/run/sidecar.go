@@ -223,6 +223,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		Drain:        s.options.Drain,
 		ClientsMax:   s.options.ClientsMax,
 		Rules:        rules.NewSet(s.options.Rules),
+		Access:       s.options.Access,
 		Verifier:     s.verifier,
 		ReportFunc:   s.reportText,
 		Cache:        s.cache,
@@ -264,6 +265,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		parts.Go(func() error { return s.fleet.Run(ctx) })
 	}
 	parts.Go(func() error { return s.verifier.Run(ctx) })
+	if s.options.Access != nil {
+		parts.Go(func() error { return s.options.Access.Run(ctx) })
+	}
 	parts.Go(func() error {
 		defer end()
 		return s.server.Run(accepting)

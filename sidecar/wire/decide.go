@@ -85,11 +85,11 @@ func (s *session) serve(unit []byte, obstacle string) error {
 		return s.answer(unit, d.outcome)
 	case d.reason != "":
 		passed := s.bypass(d.reason, s.plan.executions)
-		s.measure(Bypass, &passed.spent)
+		s.measure(Bypass, d.reason, &passed.spent)
 		s.noteWithheld(d.reason)
 	default:
 		s.countMisses()
-		s.measure(Miss, nil)
+		s.measure(Miss, "", nil)
 	}
 	return s.forward(unit, d.harmless)
 }

@@ -23,7 +23,7 @@ type request struct {
 	joins  bool
 	// prepared is set if Postgres may have a plan already for the statement.
 	prepared bool
-	// terms are those that rules put on the answer, nil if there are no rules.
+	// terms are those that rules put on the answer.
 	terms *rules.Judged
 }
 
@@ -297,7 +297,7 @@ func (s *session) beginCapture(r *request, start engine.Start, loading *answer.C
 	s.server.missed(r.slot)
 	loading.Key, loading.Tags = append(loading.Key[:0], s.key...), append(loading.Tags[:0], r.tags...)
 	loading.Start, loading.Shape, loading.SizeMax, loading.Terms = start, r.slot.Shape, c.EntryMax(), r.terms
-	if r.terms != nil && r.terms.EntryMax > 0 {
+	if r.terms.EntryMax > 0 {
 		loading.SizeMax = min(loading.SizeMax, r.terms.EntryMax)
 	}
 	switch {

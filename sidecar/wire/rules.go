@@ -21,20 +21,13 @@ import (
 // (permit). Forced by TestRulesHoldForWhatWasKeptBefore.
 func (s *Server) SetRules(set *rules.Set) { s.rules.Store(set) }
 
-// termsOf are the terms of a shape whose verdict is known, nil if there are no rules.
-func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged {
-	set := s.rules.Load()
-	if set == nil {
-		return nil
-	}
-	return slot.Terms(set)
-}
+// termsOf are the terms of a shape whose verdict is known.
+func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged { return slot.Terms(s.rules.Load()) }
 
 // forbidden reports whether a rule says that no answer of a shape is kept, whose verdict
 // is known.
 func (s *Server) forbidden(slot *shapes.Slot) bool {
-	terms := s.termsOf(slot)
-	return terms != nil && terms.Never
+	return s.rules.Load() != nil && s.termsOf(slot).Never
 }
 
 // permits reports whether no rule speaks against an entry that is served to a read which
@@ -62,7 +55,7 @@ func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Insta
 
 // permit has an entry, which may be nil, judged by the rules that the request was.
 func (s *session) permit(r *request, entry *engine.Entry) {
-	if r.terms != nil && entry != nil {
+	if entry != nil {
 		entry.Payload.(*answer.Answer).Terms.Store(r.terms)
 	}
 }
@@ -71,13 +64,13 @@ func (s *session) permit(r *request, entry *engine.Entry) {
 // it be served, waiting for a look where that is what they want.
 func (s *session) permitted(r *request, entry *engine.Entry) bool {
 	s.permit(r, entry)
-	return s.proveFor(r) && (r.terms == nil || s.server.within(entry, r.terms, s.arrival()))
+	return s.proveFor(r) && s.server.within(entry, r.terms, s.arrival())
 }
 
 // proveFor makes sure that the head is as new as the rules want it for a request. It
 // reports false if that could not be proven in time.
 func (s *session) proveFor(r *request) bool {
-	if r.terms == nil || r.terms.Staleness == 0 || s.server.fence.Fresh(s.arrival(), r.terms.Staleness) {
+	if r.terms.Staleness == 0 || s.server.fence.Fresh(s.arrival(), r.terms.Staleness) {
 		return true
 	}
 	stricter := s.reads.Derive()

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/rules"
@@ -124,9 +127,19 @@ func TestRulesHoldForWhatRedisHas(t *testing.T) {
 	}
 }
 
-// Rules cost a hit no allocation.
+// nowhere is what an access log is written to that nobody reads.
+type nowhere struct{ io.Writer }
+
+func (nowhere) Close() error { return nil }
+
+// Rules, and a line in the access log, cost a hit no allocation.
 func TestHitUnderRulesAllocatesNothing(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
+	var err error
+	bed.access, err = accesslog.New(func() (io.WriteCloser, error) { return nowhere{io.Discard}, nil }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := bed.sidecar(patient)
 	c, simple, prepared := warmSession(t, s)
 	set := itemRule(rules.Terms{TTL: time.Hour, Staleness: time.Hour})

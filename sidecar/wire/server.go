@@ -17,6 +17,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -75,6 +76,8 @@ type Options struct {
 	// Observe, unless nil, has every session passed on as it is, and returns who is shown
 	// what passes in the one that begins with a start-up message.
 	Observe func(startup []byte) Observer
+	// Access, unless nil, is told of each statement.
+	Access *accesslog.Log
 	// Verifier, unless nil, is offered a few of the hits.
 	Verifier *verify.Verifier
 	// Rules are what an operator says of single tables and shapes. nil: nothing.
@@ -99,6 +102,7 @@ type Server struct {
 	learnFunc func(root uint32, column string)
 	observe   func(startup []byte) Observer // Options.Observe
 	verifier  *verify.Verifier              // nil: none
+	access    *accesslog.Log                // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	drainFor time.Duration
@@ -165,7 +169,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
-		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, keepings: make(chan struct{}, keepingMax),
+		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, access: o.Access, keepings: make(chan struct{}, keepingMax),
 		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		listeners: []net.Listener{socket.Listener}, socket: socket,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
@@ -246,7 +250,13 @@ func (s *Server) TCPAddress() net.Addr {
 }
 
 // Report reads the counters.
-func (s *Server) Report() Report { return s.counters.report() }
+func (s *Server) Report() Report {
+	r := s.counters.report()
+	if s.access != nil {
+		r.AccessLines, r.AccessDropped = s.access.Lines.Load(), s.access.Dropped.Load()
+	}
+	return r
+}
 
 // SchemaChanged drops what was found out about statements. The follower calls it
 // before it publishes a head that includes a change of names, rights,

@@ -23,6 +23,7 @@ import (
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
@@ -44,6 +45,8 @@ type testbed struct {
 	upstream *pgconn.Config
 	// log, unless nil, takes what the next sidecars log.
 	log *slog.Logger
+	// access, unless nil, is told of the statements of the next sidecar.
+	access *accesslog.Log
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -176,7 +179,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	s.Server, err = New(Options{
 		Upstream: cmp.Or(b.upstream, &config.Config), SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Logger: log, Drain: time.Second,
-		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls,
+		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls, Access: b.access,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
@@ -76,6 +77,9 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 		tier = 1
 	}
 	s.server.counters.times.age[tier].Observe(entry.Age(s.arrival()), 1)
+	if s.server.access != nil {
+		s.logHit(entry, how)
+	}
 }
 
 // measureHits takes the time of the hits whose answers were just written.
@@ -97,10 +101,15 @@ func (s *session) measureHits() {
 }
 
 // measure has the unit measured that is about to be sent to Postgres.
-func (s *session) measure(how Outcome, spent *atomic.Int64) {
-	if s.plan.executions > 0 {
-		s.talk.Measure(conversation.Measure{Arrived: s.arrival(), As: int(how), Spent: spent})
+func (s *session) measure(how Outcome, reason string, spent *atomic.Int64) {
+	if s.plan.executions == 0 {
+		return
 	}
+	m := conversation.Measure{Arrived: s.arrival(), As: int(how), Spent: spent}
+	if s.server.access != nil {
+		m.Note = s.recordsOf(reason)
+	}
+	s.talk.Measure(m)
 }
 
 // measureRelayed takes the time of a unit whose last answer was just written.
@@ -118,4 +127,7 @@ func (s *session) measureRelayed(m *conversation.Measured) {
 		how = Failed
 	}
 	t.queries[how].Observe(took, 1)
+	if m.Note != nil {
+		s.logRelayed(m.Note.([]accesslog.Record), how, took)
+	}
 }

@@ -21,7 +21,7 @@ type Answer struct {
 	Body []byte
 	// tells is the result of Tells, nil before the first.
 	tells atomic.Pointer[description.Description]
-	// Terms are those that rules put on it, nil before they were asked for. Sessions set it
+	// Terms are those that rules put on it, and what it reads, nil before they were asked for. Sessions set it
 	// when they know the statement, and compare it with the rules in force before they serve.
 	Terms atomic.Pointer[rules.Judged]
 }

@@ -30,7 +30,7 @@ type Capture struct {
 	Certain func(loaded fence.Instant) bool
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
-	// Terms, unless nil, are those that rules put on the answer.
+	// Terms, unless nil, are those that rules put on the answer, and what it reads.
 	Terms *rules.Judged
 
 	answer Answer

@@ -14,6 +14,8 @@ type Measure struct {
 	As int
 	// Spent, unless nil, is added how many nanoseconds Postgres took.
 	Spent *atomic.Int64
+	// Note is handed back, too.
+	Note any
 }
 
 // Measured is how long a unit took.

@@ -21,6 +21,8 @@ type Of[T any] struct {
 	ProtocolErrors     T `json:"protocol_errors" metric:"freshet_protocol_errors_total" help:"Clients sent away for malformed messages."`
 	Panics             T `json:"panics" metric:"freshet_panics_total" help:"Clients sent away by a fault of the sidecar's own: please report it."`
 	Cancels            T `json:"cancels" metric:"freshet_cancels_total" help:"Cancel requests passed on to Postgres."`
+	AccessLines        T `json:"access_lines" metric:"freshet_access_log_lines_total" help:"Lines of the access log that were written."`
+	AccessDropped      T `json:"access_dropped" metric:"freshet_access_log_dropped_total" help:"Lines of the access log that were not written: the disk is too slow, or full."`
 }
 
 type (

@@ -79,7 +79,10 @@ func (s *Set) Staleness() (strictest time.Duration) {
 // Judged are the terms for the statements of one shape, and whose word they are.
 type Judged struct {
 	Terms
-	set *Set
+	// ID names the shape, and Tables are what it reads.
+	ID     string
+	Tables []string
+	set    *Set
 }
 
 // Of reports whether the terms are those of a set.
@@ -88,13 +91,13 @@ func (j *Judged) Of(s *Set) bool { return j != nil && j.set == s }
 // For returns the terms of a shape: its text, without a value in it, and the tables, with
 // their schemas, that it reads. Where several rules match, the strictest of each term holds.
 func (s *Set) For(text string, tables []string) *Judged {
-	j := &Judged{set: s}
+	j := &Judged{ID: ShapeID(text), Tables: tables, set: s}
 	if s == nil {
 		return j
 	}
-	id, spaced := ShapeID(text), collapse(text)
+	spaced := collapse(text)
 	for i := range s.rules {
-		if s.rules[i].matches(id, spaced, tables) {
+		if s.rules[i].matches(j.ID, spaced, tables) {
 			j.Terms = j.And(s.rules[i].Terms)
 		}
 	}

@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/internal/accesslog"
+	"github.com/freshet/freshet/sidecar/internal/answer"
+)
+
+// record begins what the access log has of a statement of the session.
+func (s *session) record() accesslog.Record {
+	return accesslog.Record{Role: s.role, Database: s.database, PID: s.cancel.processID()}
+}
+
+// logHit has the access log tell of a statement that is answered with an entry.
+func (s *session) logHit(entry *engine.Entry, how Outcome) {
+	now := fence.Now()
+	r := s.record()
+	if terms := entry.Payload.(*answer.Answer).Terms.Load(); terms != nil {
+		r.Shape, r.Tables = terms.ID, terms.Tables
+	}
+	r.Outcome, r.Took = how.String(), now.Sub(s.arrival())
+	r.Age, r.Kept = entry.Age(now), true
+	s.server.access.Note(r)
+}
+
+// recordsOf begins what the access log has of the statements of the plan, which go to
+// Postgres.
+func (s *session) recordsOf(reason string) []accesslog.Record {
+	r := s.record()
+	r.Reason = reason
+	records := make([]accesslog.Record, 0, s.plan.executions)
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		if w.describes {
+			continue
+		}
+		r.Shape, r.Tables = "", nil
+		if s.state() != nil {
+			if slot, verdict := s.knownVerdict(w.prepared.Statement); verdict != nil {
+				terms := s.server.termsOf(slot)
+				r.Shape, r.Tables = terms.ID, terms.Tables
+			}
+		}
+		records = append(records, r)
+	}
+	r.Shape, r.Tables = "", nil
+	for len(records) < s.plan.executions { // what is refused before it is read
+		records = append(records, r)
+	}
+	return records
+}
+
+// logRelayed has the access log tell of statements that Postgres has answered.
+func (s *session) logRelayed(records []accesslog.Record, how Outcome, took time.Duration) {
+	for _, r := range records {
+		r.Outcome, r.Took = how.String(), took
+		s.server.access.Note(r)
+	}
+}
