@@ -136,10 +136,10 @@ format:
 	fi
 
 # Each alert in docs fires when it should, and none when all is well. promtool comes with
-# Prometheus; Go cannot build it from its module alone.
+# Prometheus.
 .PHONY: alerts
 alerts: ## Check the alerts in docs/alerts.yaml with promtool
-	@type -P promtool >/dev/null || { echo 'promtool is not in PATH; it comes with Prometheus (https://prometheus.io/download)' >&2; exit 1; }
+	@.ci/install-packages alerts
 	promtool check rules docs/alerts.yaml
 	promtool test rules docs/alerts_test.yaml
 

@@ -69,6 +69,10 @@ type FollowerOptions struct {
 	// may have changed, after State and before the head with that event is
 	// published. Looks wait for it: it must be quick and must not call Confirm.
 	OnSchema func()
+	// OnEvents, unless nil, is told how many events a look brought, and how long ago they
+	// were committed at most: the look before, which lacked them, began then. Looks wait
+	// for it: it must be quick.
+	OnEvents func(n int, delayMax time.Duration)
 	// Logger is told of connections, resets and problems. nil means nobody is.
 	Logger *slog.Logger
 }
@@ -86,6 +90,7 @@ type Follower struct {
 	verify      time.Duration
 	definitions atomic.Int64
 	onSchema    func()
+	onEvents    func(n int, delayMax time.Duration) // nil: nobody is told
 	logger      *slog.Logger
 
 	audience *audience
@@ -132,7 +137,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, verify: orDefault(o.Verify, verifyDefault),
-		onSchema: o.OnSchema, logger: o.Logger,
+		onSchema: o.OnSchema, onEvents: o.OnEvents, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {

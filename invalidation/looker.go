@@ -33,6 +33,8 @@ type looker struct {
 	known       bool
 	incarnation fence.Incarnation
 	head        fence.Snapshot
+	// lookBegan is when the look began that head is of, 0 before the first.
+	lookBegan fence.Instant
 	// absence is what its return waits for.
 	absence absence
 	// audited is what the state was made from, nil before the first.
@@ -283,7 +285,10 @@ func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
 	}
 	// A head is remembered for standbys only once the fence holds what it includes.
 	l.f.heads.note(head, s.position, l.greet.token, cause != "")
-	l.known, l.head = true, s.snapshot
+	if n := len(s.events); n > 0 && cause == "" && l.f.onEvents != nil {
+		l.f.onEvents(n, fence.Now().Sub(l.lookBegan))
+	}
+	l.known, l.head, l.lookBegan = true, s.snapshot, began
 	l.f.stats.looked(s, cause)
 	if cause != "" {
 		l.f.logger.Info("trust nothing older", "cause", cause, "head", s.snapshot.String())

@@ -57,11 +57,13 @@ type Explanation struct {
 	Wishes []string `json:"wishes"`
 }
 
-// PurgeRequest asks for the end of answers. Confirm repeats what is to be purged: the
-// pattern, or "all".
+// PurgeRequest asks for the end of answers, by one of Table, Shape and All. Confirm repeats
+// what is to be purged: the pattern, the id, or "all".
 type PurgeRequest struct {
-	// Table is a pattern of watched tables, such as shop.orders or shop.*; empty with All.
-	Table   string `json:"table"`
+	// Table is a pattern of watched tables, such as shop.orders or shop.*.
+	Table string `json:"table"`
+	// Shape is the id of a shape: what depends on the tables that it reads is purged.
+	Shape   string `json:"shape"`
 	All     bool   `json:"all"`
 	Confirm string `json:"confirm"`
 }
@@ -167,17 +169,26 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	answerAction(w, explanation, err)
 }
 
+// what is what is to be purged, in one word. It reports false if that is nothing, or several.
+func (r *PurgeRequest) what() (word string, one bool) {
+	n := 0
+	for _, w := range []string{r.Table, r.Shape, map[bool]string{true: "all"}[r.All]} {
+		if w != "" {
+			word = w
+			n++
+		}
+	}
+	return word, n == 1
+}
+
 func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 	var wanted PurgeRequest
 	if !readRequest(w, r, &wanted) {
 		return
 	}
-	word := wanted.Table
-	if wanted.All {
-		word = "all"
-	}
-	if word == "" || wanted.All && wanted.Table != "" || wanted.Confirm != word {
-		answerAction(w, nil, fmt.Errorf("%w: type what is to be purged once more: the table, or all", ErrWrongRequest))
+	word, one := wanted.what()
+	if !one || wanted.Confirm != word {
+		answerAction(w, nil, fmt.Errorf("%w: type what is to be purged once more: the table, the shape's id, or all", ErrWrongRequest))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerMax)

@@ -48,6 +48,7 @@ type collector struct {
 	single        []metric
 	labelled      []labelled
 	distributions []distribution
+	eventDelay    *prometheus.Desc
 	build         *prometheus.Desc
 }
 
@@ -89,6 +90,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	spread("freshet_upstream_query_seconds", "What Postgres took for loads, for what passed through, and for the sidecar's own questions.", "kind", func(s *Stats) map[string]histogram.Reading { return s.Times.Upstream })
 	spread("freshet_overhead_seconds", "What of an answer's time was not Postgres'.", "path", func(s *Stats) map[string]histogram.Reading { return s.Times.Overhead })
 	spread("freshet_hit_age_seconds", "How long before its hit an entry was loaded.", "tier", func(s *Stats) map[string]histogram.Reading { return s.Times.HitAge })
+	c.eventDelay = prometheus.NewDesc("freshet_event_delay_seconds", "From a commit until its event had arrived, at most: from the beginning of the look before, which lacked it.", nil, nil)
 	for _, m := range count.Metrics() {
 		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
 	}
@@ -177,6 +179,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range c.distributions {
 		out <- d.desc
 	}
+	out <- c.eventDelay
 	out <- c.build
 }
 
@@ -196,5 +199,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstHistogram(d.desc, r.Count, r.SumSeconds, r.Cumulative(), label)
 		}
 	}
+	delay := s.Times.EventDelay
+	out <- prometheus.MustNewConstHistogram(c.eventDelay, delay.Count, delay.SumSeconds, delay.Cumulative())
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, runtime.Version())
 }

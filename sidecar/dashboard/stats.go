@@ -182,6 +182,9 @@ type Times struct {
 	Overhead map[string]histogram.Reading `json:"overhead"`
 	// HitAge is how long before its hit an entry was loaded, from "memory" or "redis".
 	HitAge map[string]histogram.Reading `json:"hit_age"`
+	// EventDelay is how long it took at most from a commit until its event had arrived: from
+	// the beginning of the look before, which lacked it.
+	EventDelay histogram.Reading `json:"event_delay"`
 }
 
 // Verification counts hits that were compared with what Postgres says, after they were

@@ -17,7 +17,7 @@ func TestPurgeReachesASidecar(t *testing.T) {
 		}
 		return name
 	}
-	for _, what := range [][]string{{"--table", "public.fruit"}, {"--all"}} {
+	for _, what := range [][]string{{"--table", "public.fruit"}, {"--all"}, {"--admin", s.AdminAddress(), "--shape"}} {
 		before := read()
 		hits := s.Report().Queries["hit_l1"]
 		eventually(t, func() string {
@@ -26,9 +26,12 @@ func TestPurgeReachesASidecar(t *testing.T) {
 			}
 			return ""
 		})
+		if what[len(what)-1] == "--shape" {
+			what = append(what, s.Report().Shapes[0].ID)
+		}
 		events := s.Report().InvalidationEvents
 		code, stdout, stderr := freshet(t, append([]string{"purge", "--yes", "--upstream", dsn}, what...)...)
-		if code != exitOK || !strings.Contains(stdout, "sidecars follow") {
+		if code != exitOK || !strings.Contains(stdout, "follow") {
 			t.Fatalf("exit code %d, %s%s", code, stdout, stderr)
 		}
 		eventually(t, func() string {
@@ -44,6 +47,15 @@ func TestPurgeReachesASidecar(t *testing.T) {
 		if s.Report().Queries["miss"]+s.Report().Queries["bypass"] == misses {
 			t.Errorf("%v: answered from memory after the purge", what)
 		}
+	}
+}
+
+func TestPurgeOfAnUnknownShape(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
+	code, stdout, stderr := freshet(t, "purge", "--yes", "--admin", s.AdminAddress(), "--shape", "00000000")
+	if code != exitNothing || stdout != "" || !strings.Contains(stderr, "no statement that is cached here") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
 

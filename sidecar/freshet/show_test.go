@@ -50,6 +50,12 @@ func TestReportsOverTheSocket(t *testing.T) {
 			if got := shown("SELECT current_setting('freshet.tables')"); !strings.Contains(got, `"name":"public.fruit"`) {
 				t.Errorf("tables %s", got)
 			}
+			if got := shown("SHOW freshet.queries"); !json.Valid([]byte(got)) || got[0] != '[' {
+				t.Errorf("queries %s", got)
+			}
+			if got := shown("SHOW freshet.fleet"); got != "[]" {
+				t.Errorf("without Redis the fleet is %s", got)
+			}
 			tx, err := conn.Begin(t.Context())
 			if err != nil {
 				t.Fatal(err)

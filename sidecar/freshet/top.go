@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +23,7 @@ import (
 type topCommand struct {
 	adminFlags
 	Interval time.Duration `default:"1s" placeholder:"DURATION" help:"How long each reading is shown."`
+	JSON     bool          `name:"json" help:"Print what freshet stats --json prints, once in each interval, a line each."`
 	Once     bool          `help:"Show one interval, and end."`
 	Sort     string        `default:"time" enum:"time,count" placeholder:"BY" help:"What reasons are sorted by: time of Postgres', or count."`
 	Filter   string        `placeholder:"TEXT" help:"Show the reasons alone whose name has this in it. Default: all."`
@@ -41,7 +43,7 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 	if c.Interval < watchMin {
 		return usage("--interval %s is too short: give at least %s", c.Interval, watchMin)
 	}
-	terminal := isTerminal(out.stdout) && !c.Once
+	terminal := isTerminal(out.stdout) && !c.Once && !c.JSON
 	if terminal {
 		_, _ = io.WriteString(out.stdout, clearScreen)
 	}
@@ -53,13 +55,17 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 		case <-time.After(c.Interval):
 		}
 		var now dashboard.Stats
-		if now, _, err = c.stats(ctx); err != nil {
+		var raw []byte
+		if now, raw, err = c.stats(ctx); err != nil {
 			break
 		}
 		if now.UptimeSeconds < before.UptimeSeconds {
 			before = dashboard.Stats{} // of another process
 		}
 		text := c.screen(&now, &before)
+		if c.JSON {
+			text = lineOf(raw)
+		}
 		if terminal {
 			text = homeCursor + strings.ReplaceAll(text, "\n", clearLine) + clearBelow
 		}
@@ -72,6 +78,15 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 		return nil
 	}
 	return err
+}
+
+// lineOf is JSON as one line.
+func lineOf(raw []byte) string {
+	var line bytes.Buffer
+	if err := json.Compact(&line, raw); err != nil {
+		return err.Error() + "\n" // stats has read it a moment ago
+	}
+	return line.String() + "\n"
 }
 
 // isTerminal reports whether a person sees what is written.
@@ -108,8 +123,36 @@ func (c *topCommand) screen(now, before *dashboard.Stats) string {
 	for _, r := range c.reasons(now, before) {
 		fmt.Fprintf(&b, "%-22s %10.1f %12s  %s\n", r.name, r.count/seconds, duration(r.spent/seconds), now.BypassAdvice[r.name])
 	}
+	c.shapes(&b, now, before, seconds)
 	return b.String() + "\n"
 }
+
+// shapesShown is how many shapes of statements are shown, statementShown how much of each.
+const (
+	shapesShown    = 10
+	statementShown = 72
+)
+
+// shapes writes what became of the shapes of statements of which most was saved or loaded.
+func (c *topCommand) shapes(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {
+	fmt.Fprintf(b, "\n%-10s %10s %10s %12s  %s\n", "SHAPE", "HITS/S", "LOADS/S", "SAVED/S", "STATEMENT")
+	then := map[string]dashboard.Shape{}
+	for _, shape := range before.Shapes {
+		then[shape.ID] = shape
+	}
+	for _, shape := range now.Shapes[:min(len(now.Shapes), shapesShown)] {
+		was := then[shape.ID]
+		text := []rune(oneLine(shape.Statement))
+		if len(text) > statementShown {
+			text = append(text[:statementShown-1], '…')
+		}
+		fmt.Fprintf(b, "%-10s %10.1f %10.1f %12s  %s\n", shape.ID, increase(shape.Hits, was.Hits)/seconds, increase(shape.Loads, was.Loads)/seconds,
+			duration(max(shape.SavedSeconds-was.SavedSeconds, 0)/seconds), string(text))
+	}
+}
+
+// increase is how much a counter has grown, which begins anew when the schema changes.
+func increase(now, before uint64) float64 { return float64(now - min(now, before)) }
 
 // head writes what the page says first.
 func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {

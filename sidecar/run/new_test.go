@@ -22,14 +22,14 @@ func TestNewUndoesWhatItBegan(t *testing.T) {
 		misuse bool
 	}{
 		"no database":        {func(_ *testing.T, o *run.Options) { o.Upstream.Config = nil }, true},
-		"a follower":         {func(_ *testing.T, o *run.Options) { o.Poll = -1 }, false},
+		"a follower":         {func(_ *testing.T, o *run.Options) { o.Poll = -1 }, true},
 		"a standby":          {func(t *testing.T, o *run.Options) { o.Primary, o.Upstream.Config = o.Upstream, several(t) }, true},
 		"Redis":              {func(_ *testing.T, o *run.Options) { o.RedisURL = "elsewhere" }, true},
-		"a cache":            {func(_ *testing.T, o *run.Options) { o.EntryMax = -1 }, false},
+		"a cache":            {func(_ *testing.T, o *run.Options) { o.EntryMax = -1 }, true},
 		"the page":           {func(t *testing.T, o *run.Options) { o.Admin = taken(t) }, false},
 		"a page for anybody": {func(_ *testing.T, o *run.Options) { o.Admin = "0.0.0.0:0" }, false},
 		"a certificate":      {func(_ *testing.T, o *run.Options) { o.Certificate.Certificate = "/nowhere" }, false},
-		"who may be whom":    {func(_ *testing.T, o *run.Options) { o.Passwordless = "everybody" }, false},
+		"who may be whom":    {func(_ *testing.T, o *run.Options) { o.Passwordless = "everybody" }, true},
 		"a directory":        {func(t *testing.T, o *run.Options) { o.SocketDir = file(t) }, false},
 		"a port":             {func(_ *testing.T, o *run.Options) { o.Port = 0 }, false},
 		"a further address":  {func(t *testing.T, o *run.Options) { o.ListenTCP = taken(t) }, false},
@@ -62,7 +62,7 @@ func TestNewThatFailsClosesWhatItWasGiven(t *testing.T) {
 	for name, spoil := range map[string]func(o *run.Options){
 		"at the options":    func(o *run.Options) { o.Upstream.Config = nil },
 		"at the first part": func(o *run.Options) { o.Poll = -1 },
-		"at the last part":  func(o *run.Options) { o.Passwordless = "everybody" },
+		"at the last part":  func(o *run.Options) { o.Certificate.Certificate = "/nowhere" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -137,6 +137,11 @@ func (o *Options) check() (err error) {
 	if o.SocketDir, err = filepath.Abs(o.SocketDir); err != nil {
 		return misuse("find --socket-dir: %w", err)
 	}
+	switch o.Passwordless {
+	case "", wire.PasswordlessOwn, wire.PasswordlessAny:
+	default:
+		return misuse("Options.Passwordless is %q: it is %q or %q", o.Passwordless, wire.PasswordlessOwn, wire.PasswordlessAny)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -67,6 +67,13 @@ func (s *Sidecar) purgeWhat(ctx context.Context, wanted dashboard.PurgeRequest) 
 	if wanted.All {
 		return dashboard.Purged{Tables: []string{}, All: true}, s.purgeAll(ctx)
 	}
+	if wanted.Shape != "" {
+		names, roots := s.server.ShapeTables(wanted.Shape)
+		if len(roots) == 0 {
+			return purged, fmt.Errorf("%w: no statement that is cached here has the shape %s", dashboard.ErrWrongRequest, wanted.Shape)
+		}
+		return dashboard.Purged{Tables: names}, s.purgeTables(ctx, roots)
+	}
 	err = s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		purged.Tables, err = invalidation.Purge(ctx, conn, []string{wanted.Table})
 		if err == nil && len(purged.Tables) == 0 {

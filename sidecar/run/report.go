@@ -69,6 +69,7 @@ func (s *Sidecar) addClients(stats *dashboard.Stats) {
 func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 	f := s.follower.Stats()
 	stats.FollowerLooks = f.Looks
+	stats.Times.EventDelay = s.eventDelay.Read()
 	stats.FollowerNotifications = f.Notifications
 	stats.InvalidationEvents = f.Events
 	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects

@@ -2,8 +2,10 @@ package run
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/fleet"
 )
 
 // reportText is what a client is shown that asks for a report by its name: JSON, but for
@@ -13,7 +15,7 @@ func (s *Sidecar) reportText(name string) string {
 		return s.options.Version
 	}
 	stats := s.Report()
-	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "stats": map[string]any{
+	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "queries": shortened(stats.Shapes), "fleet": append([]fleet.Member{}, stats.Fleet...), "stats": map[string]any{
 		"queries": stats.Queries, "sessions": stats.Sessions, "follower_age_seconds": stats.FollowerAgeSeconds,
 		"staleness_seconds": stats.StalenessSeconds, "watched_tables": stats.WatchedTables, "problems": stats.WatchProblems,
 		"misses": stats.Misses, "saved_seconds": stats.SavedSeconds, "times": latencies(&stats),
@@ -24,6 +26,20 @@ func (s *Sidecar) reportText(name string) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// reportStatementMax bounds a statement in a report, in bytes.
+const reportStatementMax = 512
+
+// shortened are shapes with no text that is longer than a report has room for.
+func shortened(all []dashboard.Shape) []dashboard.Shape {
+	all = append([]dashboard.Shape{}, all...)
+	for i := range all {
+		if text := all[i].Statement; len(text) > reportStatementMax {
+			all[i].Statement = strings.ToValidUTF8(text[:reportStatementMax], "") + "…"
+		}
+	}
+	return all
 }
 
 // latencies are what answers took since the start, in milliseconds, by how they were

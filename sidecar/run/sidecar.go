@@ -27,6 +27,7 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/fleet"
+	"github.com/freshet/freshet/sidecar/internal/histogram"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/internal/verify"
@@ -58,6 +59,9 @@ type Sidecar struct {
 	verifier *verify.Verifier
 	server   *wire.Server
 	admin    *dashboard.Server // nil: off
+
+	// eventDelay is how long events took to arrive, at most: the follower observes it.
+	eventDelay histogram.Histogram
 
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
@@ -133,9 +137,13 @@ func (s *Sidecar) buildFollower() (err error) {
 		Retention:     changeable.retention(),
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
+		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },
 		Logger:   s.logger.With("part", "follower"),
 	})
-	return err
+	if err != nil {
+		return misuse("%w", err)
+	}
+	return nil
 }
 
 func (s *Sidecar) buildStandby() (err error) {
@@ -171,8 +179,10 @@ func (s *Sidecar) buildCache() (err error) {
 		s.buildFleet()
 		options.Compress, options.Keys = s.options.RedisCompress, s.options.RedisKeys
 	}
-	s.cache, err = engine.New(options)
-	return err
+	if s.cache, err = engine.New(options); err != nil {
+		return misuse("%w", err)
+	}
+	return nil
 }
 
 func (s *Sidecar) buildVerifier() {

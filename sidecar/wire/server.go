@@ -71,7 +71,7 @@ type Options struct {
 	// those that SocketDir, Port and ListenTCP would have New open.
 	Inherited transport.Inherited
 	// ReportFunc, unless nil, returns the text of a report that a client asks for, by its
-	// name: stats, bypasses, tables or version.
+	// name: one of reportNames.
 	ReportFunc func(name string) string
 	// Observe, unless nil, has every session passed on as it is, and returns who is shown
 	// what passes in the one that begins with a start-up message.

@@ -59,6 +59,19 @@ type BypassExample struct {
 	Statement, Detail string
 }
 
+// ShapeTables returns what the statements of a shape read, by its ID: the names of tables,
+// and the OIDs of the roots of their trees. There are none for one that is not cached.
+func (s *Server) ShapeTables(id string) (names []string, roots []uint32) {
+	for _, slot := range s.verdicts.All() { // one for each state in which it is used
+		if v := slot.Verdict(); v != nil && v.Cacheable && strings.EqualFold(s.termsOf(slot).ID, id) {
+			names, roots = append(names, v.Tables...), append(roots, v.Relations...)
+		}
+	}
+	slices.Sort(names)
+	slices.Sort(roots)
+	return slices.Compact(names), slices.Compact(roots)
+}
+
 // BypassExamples returns a few for each reason of the analysis.
 func (s *Server) BypassExamples() map[string][]BypassExample {
 	examples := map[string][]BypassExample{}
