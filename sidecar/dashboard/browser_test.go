@@ -99,7 +99,7 @@ func (l look) String() string {
 var (
 	narrow = look{390, 844, false}
 	broad  = look{1400, 900, true}
-	looks  = []look{narrow, {390, 844, true}, {1400, 900, false}, broad}
+	looks  = []look{narrow, {390, 844, true}, {1024, 768, false}, {1920, 1080, false}, {1400, 900, false}, broad}
 )
 
 // browser is one window of a real browser.
@@ -226,6 +226,14 @@ func (b *browser) text(id string) string {
 	b.t.Helper()
 	var text string
 	b.do(chromedp.Evaluate(fmt.Sprintf(`document.getElementById(%q).textContent`, id), &text))
+	return text
+}
+
+// words are what somebody reads on the page.
+func (b *browser) words() string {
+	b.t.Helper()
+	var text string
+	b.do(chromedp.Evaluate(`document.body.innerText`, &text))
 	return text
 }
 

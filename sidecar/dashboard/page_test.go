@@ -1,10 +1,15 @@
 package dashboard
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -29,6 +34,9 @@ func TestBrowserShowsEveryState(t *testing.T) {
 		"postgres-down": {func(s *Stats) {
 			s.FollowerAgeSeconds, s.FollowerProblem = &late, "looker: connect to Postgres: dial unix /run/postgresql/.s.PGSQL.5432: connect: no such file or directory"
 		}, "Postgres does not answer"},
+		"warming": {func(s *Stats) {
+			s.FollowerAgeSeconds, s.Head, s.Incarnation, s.Queries, s.Shapes, s.Postgres, s.Written = nil, "", "", nil, nil, Postgres{}, nil
+		}, "Warming up"},
 		"off":  {func(s *Stats) { s.SwitchedOff = true }, "Switched off"},
 		"late": {func(s *Stats) { s.FollowerAgeSeconds = &late }, "Late: reads go to Postgres"},
 		"problems": {func(s *Stats) {
@@ -61,6 +69,58 @@ func TestBrowserShowsEveryState(t *testing.T) {
 			b.noErrors(false)
 		})
 	}
+}
+
+// Whoever runs no scripts reads how things were when the page was asked for.
+func TestBrowserWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.becomes(func(s *Stats) {
+		s.WatchProblems, s.Problems = 1, []string{"shop.<b>a</b>: no longer watched: freshet install --watch shop.a"}
+	})
+	s.serve(t)
+	b := open(t, narrow)
+	b.do(emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(s.url()), emulation.SetScriptExecutionDisabled(false))
+	text := b.words()
+	for _, says := range []string{"Ready.", "[problem] shop.<b>a</b>: no longer watched", "% of ", " verified", "3 tables are watched", "Sidecars that share Redis"} {
+		if !strings.Contains(text, says) {
+			t.Errorf("%q is not among %s", says, text)
+		}
+	}
+	for _, not := range []string{"Connecting", "Hit ratio"} {
+		if strings.Contains(text, not) {
+			t.Errorf("%q is among %s", not, text)
+		}
+	}
+	for _, l := range looks {
+		b.take(l)
+		b.fits()
+		b.picture("without-scripts-" + l.String())
+	}
+	b.noErrors(false)
+
+	// axe is a script itself: it examines the same document where scripts run and the
+	// page's own are left out.
+	response, err := http.Get(s.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	document, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := strings.NewReplacer("<noscript>", "", "</noscript>", "", `<script type="module" src="page.js"></script>`, "").Replace(string(document))
+	b = open(t, narrow)
+	b.do(chromedp.Navigate(s.url()+"livez"), chromedp.ActionFunc(func(ctx context.Context) error {
+		tree, err := page.GetFrameTree().Do(ctx)
+		if err != nil {
+			return err
+		}
+		return page.SetDocumentContent(tree.Frame.ID, plain).Do(ctx)
+	}))
+	b.until(`document.styleSheets.length == 4 && getComputedStyle(document.getElementById("main")).display == "none"`)
+	b.accessible()
 }
 
 // Without what `make page` builds the page has all its panels, and draws them itself.

@@ -198,6 +198,7 @@ func (s *Server) stats() Stats {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", pageHandler(s.options.files))
+	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "live") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /api/v1/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.stats()) })

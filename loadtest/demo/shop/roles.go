@@ -23,6 +23,10 @@ const (
 // readers.
 const Visitor = roleApp
 
+// Verifiable are the roles as which a sidecar may repeat reads, to verify answers. The probe
+// and the crowd are not among them: PostgreSQL's own count tells each of their reads apart.
+var Verifiable = []string{roleApp, roleWatch}
+
 var roles = []string{roleApp, roleDirect, roleOffice, roleProbe, roleCrowd, roleWatch}
 
 func createRoles(ctx context.Context, conn *pgx.Conn) error {

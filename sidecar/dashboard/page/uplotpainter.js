@@ -51,7 +51,7 @@ class UPlotPainter {
       },
       axes: [
         { ...axis, grid: { show: false }, size: 26, space: 84, values: (_, times) => times.map(clock(times)) },
-        { ...axis, size: 54, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
+        { ...axis, size: 62, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
       ],
       series: [{}, ...[...spec.lines].reverse().map((line) => this.line(line))],
       hooks: { draw: [(plot) => this.bound(plot)] },
