@@ -20,6 +20,7 @@ type Cache struct {
 	loadMax  time.Duration
 	entryMax int
 	counters counters
+	outcomes outcomes
 	onRead   func(context.Context, Read) // nil: nobody wants to know
 	// onChanged is CacheOptions.OnChanged.
 	onChanged func(name string)

@@ -61,6 +61,8 @@ type DB struct {
 	patience time.Duration
 	// shapes counts the meanings ever found out.
 	shapes atomic.Uint64
+	// statements count the reads of each kind.
+	statements statements
 
 	// ready is closed when answers can be kept.
 	ready     chan struct{}
@@ -120,6 +122,7 @@ func (db *DB) Stats() Stats {
 	if db.follower == nil {
 		return s
 	}
+	s.Statements = db.statements.stats()
 	s.Follower = db.follower.Stats()
 	if looked := db.fence.LookBegan(); looked != 0 {
 		s.HeadAge = fence.Now().Sub(looked)

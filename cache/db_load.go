@@ -48,7 +48,7 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) (*rows, 
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		r.state.give(r.codec)
-		return failed(err), course{}
+		return failed(err), course{outcome: OutcomeFailed}
 	}
 	start, ok := db.engine.Begin()
 	tags, known := r.meaning.FenceTags(r.params())
@@ -81,7 +81,9 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) (*rows, 
 	}
 	r.load.notes(tags)
 	r.session.Received(end)
-	e := db.engine.NewEntry(engine.Loaded{Key: r.codec.key, Start: start, End: end, Tags: tags, Payload: loaded})
+	db.cache.outcomes.missed(r.cause)
+	r.meaning.counts.loaded(c.load)
+	e := db.engine.NewEntry(engine.Loaded{Key: r.codec.key, Shape: r.meaning.number, Start: start, End: end, Tags: tags, Payload: loaded})
 	db.engine.Store(e)
 	flight.Finish(e)
 	return out, c

@@ -19,15 +19,28 @@ type read struct {
 	view    *view
 	codec   *codec
 	session *fence.Session
-	load    *load // that the read is part of, nil if it is of none
+	load    *load        // that the read is part of, nil if it is of none
+	cause   engine.Cause // of the miss
 }
 
 // passing is the course of a read that is the pool's.
-func passing(reason string) course { return course{reason: reason} }
+func passing(reason string) course { return course{outcome: OutcomeNotKept, reason: reason} }
 
 // answer answers a read from the cache, or by a load that is kept. It returns no rows, and
 // why, if the read is the pool's.
 func (db *DB) answer(ctx context.Context, sql string, args []any, as form) (*rows, course) {
+	r, c := db.find(ctx, sql, args, as)
+	switch {
+	case r != nil && r.end != nil:
+		db.cache.outcomes.note(course{outcome: OutcomeFailed})
+	case c.outcome != OutcomeHit: // those are counted where they are found
+		db.cache.outcomes.note(c)
+	}
+	return r, c
+}
+
+// find is answer, which counts.
+func (db *DB) find(ctx context.Context, sql string, args []any, as form) (*rows, course) {
 	reader := readerOf(ctx)
 	b := db.book.Load()
 	if b == nil || db.undescribed || reader.bypasses || ctx.Err() != nil {
@@ -63,13 +76,14 @@ func (db *DB) answer(ctx context.Context, sql string, args []any, as form) (*row
 		switch db.serve(ctx, e, hash, now, session) {
 		case engine.Hit:
 			reader.load.notesTicket(e.Ticket)
+			m.counts.hits.Add(1)
 			return replay(state, c, v, e.Payload.(*answer)), db.kept(OutcomeHit, e)
 		case engine.Unproven:
 			state.give(c)
 			return nil, passing(passedUnproven)
 		}
 	}
-	return db.miss(ctx, read{sql, args, b, state, m, v, c, session, reader.load})
+	return db.miss(ctx, read{sql, args, b, state, m, v, c, session, reader.load, db.engine.Missed(e, hash)})
 }
 
 // unasked is why a read goes to the pool at once.
@@ -87,10 +101,11 @@ func (db *DB) unasked(ctx context.Context, b *book, reader reader) string {
 	return passedMode
 }
 
-// kept is the course of a read that an entry answers, if anybody wants to know.
+// kept is the course of a read that an entry answers, with its age if anybody wants to
+// know.
 func (db *DB) kept(by Outcome, e *engine.Entry) course {
 	if db.cache.onRead == nil {
-		return course{}
+		return course{outcome: by}
 	}
 	return kept(by, e)
 }
@@ -126,7 +141,7 @@ func (db *DB) miss(ctx context.Context, r read) (*rows, course) {
 	}
 	if err := flight.Err(); err != nil {
 		r.state.give(r.codec)
-		return failed(err), course{}
+		return failed(err), course{outcome: OutcomeFailed}
 	}
 	e, tier := flight.Fetch(ctx, r.meaning.number, decodeAnswer(len(r.view.fields)))
 	if e != nil && db.engine.ServeProving(ctx, e, r.session) {

@@ -121,6 +121,7 @@ func (s *scout) answer(ctx context.Context, q question) {
 		q.shape.fails()
 		return
 	}
+	m.counts = s.db.statements.of(q.shape.sql, q.state.standard(), m)
 	q.shape.meaning.Store(m)
 	close(q.shape.found)
 }
@@ -218,8 +219,7 @@ var errRefused = errors.New("prepare a connection as the pool does: the pool's h
 
 // examine finds out what a statement means.
 func (s *scout) examine(ctx context.Context, q question) (*meaning, error) {
-	standard := q.state.values["standard_conforming_strings"] != "off"
-	if reason := analysis.Prescreen(q.shape.sql, standard); reason != "" {
+	if reason := analysis.Prescreen(q.shape.sql, q.state.standard()); reason != "" {
 		return &meaning{reason: string(reason)}, nil
 	}
 	if s.state != q.state || s.conn == nil || s.conn.IsClosed() {
@@ -256,8 +256,7 @@ func (s *scout) judge(ctx context.Context, q question, params []uint32) (*verdic
 	request := analysis.Request{
 		SQL: q.shape.sql, ParamTypes: params, SearchPath: q.state.path, Role: q.state.role, Settings: q.state.values,
 	}
-	standard := q.state.values["standard_conforming_strings"] != "off"
-	template, shared := analysis.NewTemplate(q.shape.sql, standard)
+	template, shared := analysis.NewTemplate(q.shape.sql, q.state.standard())
 	shared = shared && len(template.Literals) > 0
 	key := fmt.Sprint(params, template.Key)
 	if v := q.state.verdicts[key]; shared && v != nil && s.db.analyzer.Current(v.Verdict) && v.HoldsFor(template) {

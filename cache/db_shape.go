@@ -50,6 +50,8 @@ type meaning struct {
 	// number is the shape's in this process.
 	number uint64
 	joins  joins
+	// counts are of its reads, and of those that differ in literals only.
+	counts *statement
 	// loads counts its loads, and name is that of its prepared statement.
 	loads atomic.Uint64
 	name  string

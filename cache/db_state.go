@@ -66,6 +66,9 @@ type connectionState struct {
 	strange atomic.Uint32
 }
 
+// standard reports whether backslashes in strings are only that.
+func (s *connectionState) standard() bool { return s.values["standard_conforming_strings"] != "off" }
+
 // The columns of the answer to a probe.
 const (
 	columnSettings = iota

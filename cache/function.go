@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/freshet/freshet/cache/internal/stripe"
 )
@@ -45,6 +46,7 @@ type readCounters struct {
 	// spread are the hits in memory, by goroutine.
 	spread          [stripe.Count]hitCounter
 	loads, failures atomic.Uint64
+	loading         atomic.Int64 // nanoseconds
 }
 
 type hitCounter struct {
@@ -108,6 +110,7 @@ func (f *function) stats() FunctionStats {
 		s.MemoryOnly = *why
 	}
 	s.Hits, s.Loads, s.LoadErrors = f.reads.hits(), f.reads.loads.Load(), f.reads.failures.Load()
+	s.Loading = time.Duration(f.reads.loading.Load())
 	if why := f.notKept.Load(); why != nil {
 		s.NotKept = *why
 	}

@@ -23,7 +23,7 @@ CREATE TABLE public.products (id bigint PRIMARY KEY, name text NOT NULL, price i
 INSERT INTO public.products VALUES (1, 'tea', 10), (2, 'cup', 7);`
 
 // examples are the programs of docs/library.md.
-var examples = []string{"example_db_test.go", "example_wrap_test.go", "example_operate_test.go", "cacheotel/example_test.go"}
+var examples = []string{"example_db_test.go", "example_wrap_test.go", "example_operate_test.go", "cacheotel/example_test.go", "dashboard/example_test.go"}
 
 // The programs of docs/library.md, run and say what
 // the document says.
@@ -154,7 +154,7 @@ func TestConceptsHaveExamples(t *testing.T) {
 		}
 	}
 	for _, used := range []string{
-		"cache.WithSession(", "cache.WithStaleness(", "cache.Row(", "cache.Invalidate(", "cache.NewRepository(", "db.Token(", "db.Ready(", "cacheotel.New(", "redis.New(",
+		"cache.WithSession(", "cache.WithStaleness(", "cache.Row(", "cache.Invalidate(", "cache.NewRepository(", "db.Token(", "db.Ready(", "cacheotel.New(", "dashboard.New(", "redis.New(",
 	} {
 		if !strings.Contains(all, used) {
 			t.Errorf("no example uses %s", used)

@@ -15,6 +15,7 @@ import (
 type wanted[K comparable] struct {
 	key    K
 	at     place
+	cause  engine.Cause // of the miss
 	flight *engine.Flight
 }
 
@@ -77,7 +78,7 @@ func (m *many[K, V]) remember(ctx context.Context, ks []K, now fence.Instant) er
 			err = m.take(k, e, p, OutcomeHit)
 		} else {
 			m.unproven = m.unproven || outcome == engine.Unproven
-			m.missing = append(m.missing, wanted[K]{key: k, at: m.written(k, at)})
+			m.missing = append(m.missing, wanted[K]{key: k, at: m.written(k, at), cause: m.cache.engine.Missed(e, at.hash)})
 		}
 		if err != nil {
 			return err
@@ -329,6 +330,7 @@ func (m *many[K, V]) entries(rest []wanted[K], got map[K]V, under *load, start e
 			return entries, courses, err
 		}
 		if tags != nil && labelled && (there || absent != nil) {
+			m.cache.outcomes.missed(wants.cause)
 			entries[i] = m.entry(wants.key, wants.at, v, absent, tags, start, end)
 		} else {
 			courses[i].outcome, courses[i].reason = OutcomeNotKept, refusal
@@ -348,12 +350,14 @@ func (m *many[K, V]) callMany(ctx context.Context, all []wanted[K], s *fence.Ses
 	ctx, under = withLoad(ctx, m.wrapped, all[0].at.bytes)
 	defer func() {
 		under.ended.Store(true)
+		now := fence.Now()
+		m.reads.loading.Add(int64(now.Sub(under.began)))
 		if err != nil {
 			m.cache.counters.loadErrors.Add(1)
 			m.reads.failures.Add(1)
 		}
 		if s != nil {
-			s.Received(fence.Now())
+			s.Received(now)
 		}
 	}()
 	defer recovered(m.name, inLoadMany, &err)

@@ -196,11 +196,12 @@ func (o *observing) end(err error) {
 
 // observed tells of a read of one key, and is what its reader gets.
 func (w *wrapped[K, V]) observed(ctx context.Context, began fence.Instant, r result[V]) (V, error) {
+	c := r.course
+	if c.outcome != OutcomeStale && w.failed(r.err) {
+		c.outcome = OutcomeFailed
+	}
+	w.cache.outcomes.note(c)
 	if tell := w.cache.onRead; tell != nil {
-		c := r.course
-		if c.outcome != OutcomeStale && w.failed(r.err) {
-			c.outcome = OutcomeFailed
-		}
 		tell(ctx, Read{Name: w.name, Outcome: c.outcome, Reason: c.reason, Took: fence.Now().Sub(began), Load: c.load, Age: c.age, Err: r.err})
 	}
 	return r.value, r.err
@@ -214,6 +215,9 @@ func (w *wrapped[K, V]) observeHit(ctx context.Context, began fence.Instant, e *
 
 // observed tells of the keys that one GetMany brought: of each, or of its failure.
 func (m *many[K, V]) observed(ctx context.Context, began fence.Instant, err error) {
+	if err != nil {
+		m.cache.outcomes.note(course{outcome: OutcomeFailed})
+	}
 	tell := m.cache.onRead
 	if tell == nil {
 		return
@@ -228,15 +232,21 @@ func (m *many[K, V]) observed(ctx context.Context, began fence.Instant, err erro
 	}
 }
 
-// notesEntry remembers that an entry answered a key, if anybody wants to know.
+// notesEntry notes that an entry answered a key: hits in memory are counted already.
 func (m *many[K, V]) notesEntry(by Outcome, e *engine.Entry) {
+	if by != OutcomeHit {
+		m.cache.outcomes.note(course{outcome: by})
+	}
 	if m.cache.onRead != nil {
 		m.courses = append(m.courses, kept(by, e))
 	}
 }
 
-// notes remembers how keys were answered, if anybody wants to know.
+// notes notes how keys were answered.
 func (m *many[K, V]) notes(c ...course) {
+	for _, one := range c {
+		m.cache.outcomes.note(one)
+	}
 	if m.cache.onRead != nil {
 		m.courses = append(m.courses, c...)
 	}

@@ -217,6 +217,9 @@ func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.
 		}
 		reason = course.reason
 	}
+	if reason == passedHeld && c.tx == nil {
+		c.db.cache.outcomes.note(passing(reason))
+	}
 	observed := o.passes(reason)
 	rows, err := c.passedQuery(ctx, query, args, observed)
 	if err != nil {

@@ -397,12 +397,14 @@ func (w *wrapped[K, V]) call(ctx context.Context, k K, at place, s *fence.Sessio
 	failed := true
 	defer func() {
 		under.ended.Store(true)
+		now := fence.Now()
+		w.reads.loading.Add(int64(now.Sub(under.began)))
 		if failed {
 			w.cache.counters.loadErrors.Add(1)
 			w.reads.failures.Add(1)
 		}
 		if s != nil {
-			s.Received(fence.Now())
+			s.Received(now)
 		}
 	}()
 	v, err := w.load(ctx, k)

@@ -145,6 +145,7 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 		return
 	}
 	r.course.outcome = OutcomeLoaded
+	w.cache.outcomes.missed(w.cache.engine.Missed(w.cache.engine.Peek(at.bytes, at.hash), at.hash))
 	e := w.entry(k, at, r.value, r.err, tags, start, end)
 	w.cache.engine.Anticipate(s)
 	w.cache.engine.Store(e)

@@ -48,9 +48,14 @@ var rules = []rule{
 		reason:  "the engine decides what is served; who loads, and from where, is its callers' matter",
 	},
 	{
-		applies: in("./cache"),
+		applies: both(in("./cache"), notIn("./cache/dashboard")),
 		forbids: in("./sidecar", "./loadtest"),
 		reason:  "who uses the library links no daemon and no harness",
+	},
+	{
+		applies: in("./cache/dashboard"),
+		forbids: both(in("./sidecar", "./loadtest"), notIn("./sidecar/dashboard")),
+		reason:  "of the sidecar a program may show the page, and no more",
 	},
 	{
 		applies: in("./sidecar"),

@@ -31,6 +31,9 @@ var products = []product{
 		either(either(proof, daemon), telemetry)},
 	{[]string{"./cache/cacheotel"},
 		either(either(proof, daemon), in("go.opentelemetry.io/otel/sdk"))},
+	// Who shows the page links that, and nothing else of the sidecar.
+	{[]string{"./cache/dashboard"},
+		either(either(proof, telemetry), both(in("./sidecar"), notIn("./sidecar/dashboard", "./sidecar/internal/count", "./sidecar/internal/fleet", "./sidecar/internal/histogram")))},
 	// The command, as `make build` and `go install` make it.
 	{[]string{"./sidecar/freshet"}, proof},
 }

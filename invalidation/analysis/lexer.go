@@ -59,6 +59,22 @@ func NewTemplate(sql string, standardConforming bool) (Template, bool) {
 	return Template{Key: key.String(), Literals: s.literals}, true
 }
 
+// Text is the statement with a ? for each literal.
+func (t Template) Text() string {
+	var text strings.Builder
+	for from := 0; from < len(t.Key); {
+		at := strings.IndexByte(t.Key[from:], 0)
+		if at < 0 {
+			text.WriteString(t.Key[from:])
+			break
+		}
+		text.WriteString(t.Key[from : from+at])
+		text.WriteByte('?')
+		from += at + 2
+	}
+	return text.String()
+}
+
 // FirstKeyword returns the first word of a statement in upper case, past blanks,
 // comments and opening parentheses; empty when the statement begins otherwise.
 func FirstKeyword(sql string) string {

@@ -46,10 +46,11 @@ func TestBrowserShowsEveryState(t *testing.T) {
 			s.Verify.Results = map[string]uint64{"same": 900, "stale": 1}
 			s.Verify.LastStale = &StaleAnswer{Statement: "SELECT a FROM b WHERE c = $1", Tables: []string{"shop.b"}, AgeSeconds: 4}
 		}, "Stale answers were found"},
+		"library": {func(s *Stats) { s.Verify, s.Times = Verification{}, Times{} }, "Fresh"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := stage(t, "127.0.0.1:0", nil)
+			s := stage(t, "127.0.0.1:0", func(o *Options) { o.library = name == "library" })
 			s.becomes(state.change)
 			s.serve(t)
 			b := open(t, broad)

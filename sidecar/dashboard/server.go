@@ -54,6 +54,9 @@ type Options struct {
 	SwitchFunc func(off bool)
 	// files are the page's; nil takes those that are built in.
 	files fs.FS
+	// library is set where a library's figures are shown: the page leaves out what only a
+	// sidecar has.
+	library bool
 	// Logger takes what goes wrong inside the HTTP server. nil means
 	// slog.Default.
 	Logger *slog.Logger
@@ -92,13 +95,8 @@ func New(o Options) (*Server, error) {
 		listener.Close()
 		return nil, fmt.Errorf("listen on admin address %s: others can reach it: name a file with a token in --admin-token-file, or say --admin-insecure where the network keeps strangers away", listener.Addr())
 	}
-	if o.TablesFunc == nil {
-		o.TablesFunc = func() []Table { return o.StatsFunc().Watched }
-	}
-	if o.files == nil {
-		o.files = pageFiles
-	}
-	s := &Server{options: o, listener: listener, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files)}
+	s := newServer(o)
+	s.listener = listener
 	s.markers.add(newMarker(time.Now(), "start", "sidecar started"))
 	s.http = &http.Server{
 		Handler:           s.handler(),
@@ -109,6 +107,17 @@ func New(o Options) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
 	return s, nil
+}
+
+// newServer returns a Server that does not listen.
+func newServer(o Options) *Server {
+	if o.TablesFunc == nil {
+		o.TablesFunc = func() []Table { return o.StatsFunc().Watched }
+	}
+	if o.files == nil {
+		o.files = pageFiles
+	}
+	return &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files)}
 }
 
 // Address is where the server listens, with the port that it got.
@@ -195,7 +204,8 @@ func (s *Server) stats() Stats {
 	return stats
 }
 
-func (s *Server) handler() http.Handler {
+// pages are what both a sidecar and a library have.
+func (s *Server) pages() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", pageHandler(s.options.files))
 	mux.HandleFunc("GET /{$}", s.index)
@@ -219,6 +229,11 @@ func (s *Server) handler() http.Handler {
 	if s.options.SwitchFunc != nil {
 		mux.HandleFunc("POST /api/v1/bypass", s.guarded(s.bypass))
 	}
+	return mux
+}
+
+func (s *Server) handler() http.Handler {
+	mux := s.pages()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,

@@ -16,6 +16,9 @@ type Snapshot struct {
 	Natural []string `json:"natural"`
 	// Charts is set if the charts were built in.
 	Charts bool `json:"charts"`
+	// Library is set if what is shown is a library in a program of its own: there is no
+	// socket, nothing is verified, and what has no figures is left out.
+	Library bool `json:"library"`
 	// Can says what may be asked for, Token what has to be sent with it.
 	Can   Can    `json:"can"`
 	Token string `json:"token"`
@@ -46,7 +49,7 @@ func (s *Server) fields(stats Stats) map[string]json.RawMessage {
 
 func (s *Server) snapshotOf(fields map[string]json.RawMessage) Snapshot {
 	return Snapshot{
-		Stats: fields, Markers: s.markers.all(), Natural: natural, Charts: s.charts,
+		Stats: fields, Markers: s.markers.all(), Natural: natural, Charts: s.charts, Library: s.options.library,
 		Can: Can{Explain: s.options.ExplainFunc != nil, Purge: s.options.PurgeFunc != nil}, Token: s.token,
 	}
 }

@@ -21,6 +21,7 @@ import { showHitAges, showWritten } from "./panels/written.js";
 import { verdict } from "./verdict.js";
 
 let charts = false;
+let fitted; // whether the page was made to fit a library
 
 // showStatus says how things are. old: what stands below is from before.
 function showStatus({ state, text, alarm = "", command = "", raw = "" }, more = "", old = false) {
@@ -59,6 +60,7 @@ function saved({ history }, seconds) {
 
 function show(state) {
   const { stats } = state;
+  if (fitted !== state.library) fitTo((fitted = state.library));
   if (state.charts && !charts) {
     charts = true;
     import("./uplotpainter.js").then(async ({ load }) => drawWith(await load())).catch(() => {}); // SVG is as true
@@ -81,15 +83,22 @@ function show(state) {
   setText($("version"), stats.version);
   setText($("uptime"), `up ${spoken(Math.max(1, Math.floor(stats.uptime_seconds)))}`);
   setText($("socket"), stats.socket);
-  const said = verdict(stats);
+  const said = verdict(stats, state.library);
   const fresh = said.state === "fresh";
   showStatus(said, fresh ? summary(state, ratio) : "");
   document.title = fresh ? `${ratio} · Freshet` : `▲ ${said.text} · Freshet`;
 }
 
+// fitTo leaves out what only a sidecar has where a library is shown, and the other way
+// round.
+function fitTo(library) {
+  for (const part of document.querySelectorAll("[data-of]")) part.hidden = (part.dataset.of === "library") !== library;
+  document.body.classList.toggle("library", library);
+}
+
 function lost(milliseconds) {
   const since = spoken(Math.max(1, Math.round(milliseconds / 1000)));
-  showStatus({ state: "gone", text: "No answer", alarm: `The sidecar has not answered for ${since}. What you see is from before.`, command: "freshet healthcheck" }, "", true);
+  showStatus({ state: "gone", text: "No answer", alarm: `${fitted ? "The program" : "The sidecar"} has not answered for ${since}. What you see is from before.`, command: fitted ? "" : "freshet healthcheck" }, "", true);
   document.title = "▲ No answer · Freshet";
 }
 

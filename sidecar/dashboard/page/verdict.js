@@ -10,15 +10,14 @@ function sentence(text) {
   return text ? text[0].toUpperCase() + text.slice(1) + "." : "";
 }
 
-const DOCTOR = "freshet doctor";
-
 // verdict returns the state, a few words, a sentence or two unless all is well, the
-// command that helps, and the text of an error.
-export function verdict(stats) {
-  const behind = (text, alarm, command = DOCTOR, raw = "") => ({ state: "behind", text, alarm, command, raw });
+// command that helps, and the text of an error. A library has no command that examines it.
+export function verdict(stats, library) {
+  const doctor = library ? "" : "freshet doctor";
+  const behind = (text, alarm, command = doctor, raw = "") => ({ state: "behind", text, alarm, command, raw });
   if (!stats.listening) return behind("Not listening", sentence(stats.not_ready_reason));
   if (!isFresh(stats) && /connect to Postgres/.test(stats.follower_problem))
-    return { state: "gone", text: "Postgres does not answer", alarm: "Queries fail: nothing is answered from the cache until Postgres is back, and what is sent to it fails.", command: DOCTOR, raw: stats.follower_problem };
+    return { state: "gone", text: "Postgres does not answer", alarm: "Queries fail: nothing is answered from the cache until Postgres is back, and what is sent to it fails.", command: doctor, raw: stats.follower_problem };
   if (stats.verify?.results?.stale)
     return { state: "gone", text: "Stale answers were found", alarm: `${stats.verify.results.stale} of the compared answers were older than promised, proven. Please report it; what they depended on was purged.`, command: "freshet stats", raw: stats.verify.last_stale ? `${stats.verify.last_stale.statement} (${stats.verify.last_stale.tables.join(", ")})` : "" };
   if (stats.follower_age_seconds === null && !stats.follower_problem)
@@ -28,8 +27,8 @@ export function verdict(stats) {
   if (stats.switched_off) return behind("Switched off", "Every statement goes to Postgres, as somebody has asked for.", "freshet bypass off");
   if (!stats.watched_tables) return behind("Watching nothing", "No table is watched, so every read goes to Postgres.", "freshet install --watch 'public.*'");
   if (stats.redis.state === "refusing")
-    return behind("Degraded: Redis refuses", `Reads go on without it, and sidecars do not share what they load. It says: ${stats.redis.refusal}`);
-  if (stats.redis.state === "down") return behind("Degraded: Redis does not answer", "Reads go on without it, and sidecars do not share what they load.");
+    return behind("Degraded: Redis refuses", `Reads go on without it, and what one process loads, others load again. It says: ${stats.redis.refusal}`);
+  if (stats.redis.state === "down") return behind("Degraded: Redis does not answer", "Reads go on without it, and what one process loads, others load again.");
   if (stats.watch_problems)
     return behind(stats.watch_problems === 1 ? "1 problem with tables" : `${stats.watch_problems} problems with tables`, `Fresh, but not everything is answered from the cache: ${stats.problems[0] ?? ""}`);
   if (stats.config.problem) return behind("Fresh, with an older configuration", `What was read again is not in force: ${stats.config.problem}`, "freshet config check");

@@ -2,7 +2,6 @@ package shapes
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -122,16 +121,5 @@ func WithoutValues(sql string, standardConforming bool) string {
 	if !ok {
 		return "(a statement with literals that are not taken apart)"
 	}
-	var text strings.Builder
-	for from := 0; from < len(template.Key); {
-		at := strings.IndexByte(template.Key[from:], 0)
-		if at < 0 {
-			text.WriteString(template.Key[from:])
-			break
-		}
-		text.WriteString(template.Key[from : from+at])
-		text.WriteByte('?')
-		from += at + 2
-	}
-	return text.String()
+	return template.Text()
 }

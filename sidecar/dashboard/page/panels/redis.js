@@ -1,4 +1,4 @@
-// The tier that sidecars share.
+// The tier that processes share.
 
 import { $, element, facts, replace } from "../dom.js";
 import { count, spoken } from "../format.js";
@@ -8,7 +8,7 @@ const STATES = { idle: "Idle", up: "Up", refusing: "Refuses", down: "Down" };
 const WHY = {
   pays: "asked: that is sooner than Postgres alone",
   no_gain: "not asked, but for a sample: Postgres alone is sooner",
-  long_load: "asked: sidecars share loads that take so long",
+  long_load: "asked: processes share loads that take so long",
   learning: "asked, to find out whether that pays",
   forced: "as --redis-policy says",
 };
