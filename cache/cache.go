@@ -35,6 +35,7 @@ type Cache struct {
 	closing context.Context
 	close   func()
 	loads   loads
+	slots   slots
 }
 
 // loadMaxDefault is the default of Options.LoadMax.
@@ -55,6 +56,8 @@ type CacheOptions struct {
 	// LoadMax is the longest time a load of a wrapped function may take once its
 	// callers have gone. 0 means 30 s.
 	LoadMax time.Duration
+	// LoadsMax is Options.LoadsMax. 0 means that there is no bound.
+	LoadsMax int
 	// OnRead is Options.OnRead.
 	OnRead func(context.Context, Read)
 	// OnChanged is told, at a hit, the name of a function of which a caller has changed
@@ -66,8 +69,8 @@ type CacheOptions struct {
 // New returns an empty cache. Run must be running for entries to reach the
 // second tier, and Close frees what New took.
 func New(o CacheOptions) (*Cache, error) {
-	if o.LoadMax < 0 {
-		return nil, errors.New("make cache: LoadMax is negative, use 0 for its default")
+	if o.LoadMax < 0 || o.LoadsMax < 0 {
+		return nil, errors.New("make cache: LoadMax or LoadsMax is negative, use 0 for its default")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -79,7 +82,7 @@ func New(o CacheOptions) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), onRead: o.OnRead, onChanged: o.OnChanged, sharing: o.Remote != nil}
+	c := &Cache{engine: tiers, resolver: o.Resolve, logger: o.Logger, loadMax: o.LoadMax, entryMax: tiers.EntryMax(), onRead: o.OnRead, onChanged: o.OnChanged, sharing: o.Remote != nil, slots: newSlots(o.LoadsMax)}
 	c.db = bare(c)
 	closing, end := context.WithCancelCause(context.Background())
 	c.closing, c.close = closing, func() { end(ErrClosed) }

@@ -12,6 +12,10 @@ var ErrClosed = errors.New("the cache was closed")
 // ErrCycle says that a load asked for the very answer that it was to bring.
 var ErrCycle = errors.New("the load waits for its own answer")
 
+// ErrOverloaded says that Options.LoadsMax loads were under way for as long as a load may
+// take.
+var ErrOverloaded = errors.New("no load could begin: as many as may be are under way")
+
 // errNoResult is what callers get of a loader that ended its goroutine.
 var errNoResult = errors.New("the loader ended without a result")
 

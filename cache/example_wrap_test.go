@@ -1,7 +1,9 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"log"
@@ -113,4 +115,55 @@ func ExampleStaleError() {
 		log.Panic(err)
 	}
 	fmt.Println(found.Name)
+}
+
+// Measure is a value that JSON does not keep: a whole number in Value comes back as another.
+type Measure struct {
+	Name  string
+	Value any
+}
+
+// gobCodec encodes values by encoding/gob. One of msgpack or protobuf has the same two
+// methods.
+type gobCodec[V any] struct{}
+
+func (gobCodec[V]) Append(dst []byte, v V) ([]byte, error) {
+	b := bytes.NewBuffer(dst)
+	err := gob.NewEncoder(b).Encode(v)
+	return b.Bytes(), err
+}
+
+func (gobCodec[V]) Decode(src []byte) (v V, err error) {
+	err = gob.NewDecoder(bytes.NewReader(src)).Decode(&v)
+	return v, err
+}
+
+// Values that JSON does not keep go to Redis by a codec that does.
+func ExampleCodec() {
+	ctx := context.Background()
+	db, done := open(ctx)
+	defer done()
+	<-db.Ready()
+
+	load := func(ctx context.Context, id int64) (Measure, error) {
+		var price int64
+		err := db.QueryRow(ctx, "SELECT price FROM products WHERE id = $1", id).Scan(&price)
+		return Measure{"price", price}, err
+	}
+	byGob := cache.Wrap(db, "measure", load, cache.Policy[int64, Measure]{Codec: gobCodec[Measure]{}})
+	byJSON := cache.Wrap(db, "measure as JSON", load)
+
+	for range 2 {
+		m, err := byGob(ctx, 2)
+		if err == nil {
+			_, err = byJSON(ctx, 2)
+		}
+		if err != nil {
+			log.Panic(err)
+		}
+		fmt.Printf("%s %T\n", m.Name, m.Value)
+	}
+	for _, name := range []string{"measure", "measure as JSON"} {
+		fmt.Printf("%s is shared: %t\n", name, db.Stats().Functions[name].MemoryOnly == "")
+	}
 }

@@ -129,14 +129,58 @@ func (m *many[K, V]) bring(ctx context.Context) error {
 		outcome = engine.Unproven
 	}
 	if reason := m.alone(outcome, m.reader); reason != "" {
+		has, err := m.cache.awaitSlot(ctx, m.name, m.reader.load)
+		if err != nil {
+			return err
+		}
+		defer m.cache.slots.give(has)
 		return m.loadAlone(ctx, reason)
 	}
+	return m.together(ctx, noSlot)
+}
+
+// together takes part in the loads of what is missing, with a slot if the reader has waited
+// for one. Without a slot for what it would have to load it gives up the lead, as one key
+// does: see slots.
+func (m *many[K, V]) together(ctx context.Context, has slot) error {
 	mine, theirs := m.join()
 	rest := m.fetch(ctx, mine)
-	if err := m.load(ctx, rest); err != nil {
+	if len(rest) > 0 && has == noSlot {
+		has = m.cache.slots.try(m.reader.load)
+	}
+	var err error
+	switch {
+	case len(rest) == 0:
+		m.cache.slots.give(has)
+	case has == noSlot:
+		finish(rest)
+		err = m.queue(ctx, rest)
+	default:
+		err = m.load(ctx, rest, has)
+	}
+	if err != nil {
 		return err
 	}
 	return m.await(ctx, theirs)
+}
+
+// queue waits for a slot, and begins anew with what is missing still: others may have
+// brought it.
+func (m *many[K, V]) queue(ctx context.Context, rest []wanted[K]) error {
+	has, err := m.cache.awaitSlot(ctx, m.name, m.reader.load)
+	if err != nil {
+		return err
+	}
+	ks := make([]K, len(rest))
+	for i, wants := range rest {
+		ks[i] = wants.key
+	}
+	m.missing = nil
+	if err := m.remember(ctx, ks, fence.Now()); err != nil || len(m.missing) == 0 {
+		m.cache.slots.give(has)
+		return err
+	}
+	return m.together(ctx, has)
 }
 
 // oneByOne gets each by itself. What says that it is not there is no error.
@@ -229,21 +273,19 @@ func (m *many[K, V]) fetch(ctx context.Context, mine []wanted[K]) (rest []wanted
 	return rest
 }
 
-// load loads what nobody else does, in a goroutine of the cache.
-func (m *many[K, V]) load(ctx context.Context, rest []wanted[K]) error {
-	if len(rest) == 0 {
-		return nil
-	}
+// load loads what nobody else does, in a goroutine of the cache, which gives its slot back.
+func (m *many[K, V]) load(ctx context.Context, rest []wanted[K], has slot) error {
 	done := make(chan *brought[K, V], 1)
 	if ctx.Err() != nil || !m.cache.loads.begin() {
 		finish(rest)
+		m.cache.slots.give(has)
 		if ctx.Err() != nil {
 			return fmt.Errorf("wait for %s: %w", m.name, context.Cause(ctx))
 		}
 		m.missing = rest
 		return m.loadAlone(ctx, aloneClosed)
 	}
-	go m.fly(ctx, rest, done)
+	go m.fly(ctx, rest, has, done)
 	select {
 	case r := <-done:
 		if r.err != nil {
@@ -269,8 +311,9 @@ type brought[K comparable, V any] struct {
 }
 
 // fly is the goroutine of one load of many keys.
-func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], done chan<- *brought[K, V]) {
+func (m *many[K, V]) fly(ctx context.Context, rest []wanted[K], has slot, done chan<- *brought[K, V]) {
 	defer m.cache.loads.running.Done()
+	defer m.cache.slots.give(has)
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cache.loadMax)
 	defer cancel()
 	defer context.AfterFunc(m.cache.closing, cancel)()

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,11 @@ type Options struct {
 	// LoadMax is the longest time a load of a wrapped function may take once its
 	// callers have gone. 0 means 30 s.
 	LoadMax time.Duration
+	// LoadsMax is how many loads of wrapped functions may be under way at once. Who comes
+	// then waits, until his context ends or for LoadMax (ErrOverloaded). What a load asks
+	// for in its own context is part of it; a load that asks in another one waits like
+	// everybody. 0 means as many as the pool has connections.
+	LoadsMax int
 
 	// Functions are the functions of the database that statements may call and be
 	// cached: see analysis.Function.
@@ -151,7 +157,7 @@ func (db *DB) build(o Options) (err error) {
 			MemoryBytes: o.Memory, EntryMax: o.EntryMax, TTL: o.TTL, Staleness: o.Staleness,
 		},
 		Resolve: Watched(func() *invalidation.State { return db.follower.State() }),
-		Logger:  o.Logger.With("part", "cache"), LoadMax: o.LoadMax, OnRead: o.OnRead,
+		Logger:  o.Logger.With("part", "cache"), LoadMax: o.LoadMax, LoadsMax: cmp.Or(o.LoadsMax, int(db.config.MaxConns)), OnRead: o.OnRead,
 	}
 	if db.cache, err = New(options); err != nil {
 		return err

@@ -47,6 +47,9 @@ func (m *warmer[K, V]) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for k, asked := range m.ended() {
+			if !m.awaitIdle(ctx, ticker.C) {
+				return
+			}
 			// The error is the next caller's, who meets it himself.
 			if m.of.refresh(ctx, k).err == nil {
 				m.carry(k, asked/2)
@@ -56,6 +59,19 @@ func (m *warmer[K, V]) run(ctx context.Context) {
 			m.forget()
 		}
 	}
+}
+
+// awaitIdle waits until no reader's load waits for a slot, and there is one. It reports
+// false when ctx ends.
+func (m *warmer[K, V]) awaitIdle(ctx context.Context, tick <-chan time.Time) bool {
+	for !m.of.cache.slots.idle() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+		}
+	}
+	return true
 }
 
 // warms notes the entry of a key.

@@ -306,16 +306,38 @@ func (w *wrapped[K, V]) beyond(ctx context.Context, k K, at place, outcome engin
 func (w *wrapped[K, V]) miss(ctx context.Context, k K, at place, outcome engine.Outcome, r reader) result[V] {
 	s := w.db.session(r)
 	if alone := w.alone(outcome, r); alone != "" {
-		return w.loadAlone(ctx, k, at, s, alone)
+		return w.loadAloneInTurn(ctx, k, at, s, r.load, alone)
 	}
+	return w.join(ctx, k, at, s, r.load, noSlot)
+}
+
+// join joins the load of a key, or makes it, with a slot if the reader has waited for one.
+func (w *wrapped[K, V]) join(ctx context.Context, k K, at place, s *fence.Session, outer *load, has slot) result[V] {
 	f := w.cache.engine.JoinAt(at.bytes, at.hash)
+	if f.Waits() {
+		w.cache.slots.give(has)
+		has = noSlot
+	}
 	if e, ok := f.Wait(ctx, s); ok {
 		return w.answer(ctx, k, at, s, e, OutcomeJoined)
 	}
 	if err := f.Err(); err != nil {
 		return failing[V](err)
 	}
-	return w.lead(ctx, k, at, f, s)
+	return w.lead(ctx, k, at, f, s, outer, has)
+}
+
+// queue waits for a slot, and begins anew then: others may have brought the answer.
+func (w *wrapped[K, V]) queue(ctx context.Context, k K, at place, s *fence.Session, outer *load) result[V] {
+	has, err := w.cache.awaitSlot(ctx, w.name, outer)
+	if err != nil {
+		return failing[V](err)
+	}
+	if e, _ := w.find(k, at); w.cache.engine.Serve(e, fence.Now(), s) == engine.Hit {
+		w.cache.slots.give(has)
+		return w.answer(ctx, k, at, s, e, OutcomeHit)
+	}
+	return w.join(ctx, k, at, s, outer, has)
 }
 
 // written is a place whose bytes are known.
@@ -376,6 +398,16 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Sess
 	w.verify(p)
 	v, err := p.answer()
 	return result[V]{value: v, err: err, course: kept(by, e)}
+}
+
+// loadAloneInTurn is loadAlone when there is a slot.
+func (w *wrapped[K, V]) loadAloneInTurn(ctx context.Context, k K, at place, s *fence.Session, outer *load, reason string) result[V] {
+	has, err := w.cache.awaitSlot(ctx, w.name, outer)
+	if err != nil {
+		return failing[V](err)
+	}
+	defer w.cache.slots.give(has)
+	return w.loadAlone(ctx, k, at, s, reason)
 }
 
 // loadAlone loads without the cache, in the caller's own time, because of a reason.

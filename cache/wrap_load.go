@@ -30,21 +30,30 @@ type result[V any] struct {
 // What lies in the second tier is fetched right here, if that takes one question: it is
 // there more often than not, and a goroutine is half of what it costs. If this caller
 // leaves meanwhile, another leads.
-func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session) result[V] {
+func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, outer *load, has slot) result[V] {
 	asked := f.Quick(w.shape)
 	if asked {
 		if e, by := w.fetch(ctx, k, f, s); e != nil {
+			w.cache.slots.give(has)
 			return w.answer(ctx, k, at, s, e, by)
 		}
 	}
-	return w.launch(ctx, k, at, f, s, asked)
+	if has == noSlot {
+		has = w.cache.slots.try(outer)
+	}
+	if has == noSlot {
+		f.Finish(nil)
+		return w.queue(ctx, k, at, s, outer)
+	}
+	return w.launch(ctx, k, at, f, s, asked, has)
 }
 
-// launch has the load made in a goroutine of its own, and waits for it.
-func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool) result[V] {
+// launch has the load made in a goroutine of its own, which gives its slot back, and waits
+// for it.
+func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool, has slot) result[V] {
 	if ctx.Err() == nil && w.cache.loads.begin() {
 		done := make(chan *result[V], 1)
-		go w.fly(ctx, k, at, f, s, asked, done)
+		go w.fly(ctx, k, at, f, s, asked, has, done)
 		select {
 		case r := <-done:
 			return *r
@@ -52,6 +61,7 @@ func (w *wrapped[K, V]) launch(ctx context.Context, k K, at place, f *engine.Fli
 		}
 	} else {
 		f.Finish(nil)
+		w.cache.slots.give(has)
 	}
 	if ctx.Err() != nil {
 		return failing[V](fmt.Errorf("wait for %s: %w", w.name, context.Cause(ctx)))
@@ -72,15 +82,20 @@ func (w *wrapped[K, V]) refresh(ctx context.Context, k K) result[V] {
 	}
 	s := w.db.session(r)
 	if r.bypasses {
-		return w.loadAlone(ctx, k, at, s, aloneBypass)
+		return w.loadAloneInTurn(ctx, k, at, s, r.load, aloneBypass)
 	}
-	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), s, true)
+	has, err := w.cache.awaitSlot(ctx, w.name, r.load)
+	if err != nil {
+		return failing[V](err)
+	}
+	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), s, true, has)
 }
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a
 // result and nobody waits on.
-func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool, done chan<- *result[V]) {
+func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, asked bool, has slot, done chan<- *result[V]) {
 	defer w.cache.loads.running.Done()
+	defer w.cache.slots.give(has)
 	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cache.loadMax)
 	defer cancel()
 	defer context.AfterFunc(w.cache.closing, cancel)()

@@ -1,0 +1,232 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/internal/world"
+)
+
+// bounded is a cache in which so many loads may be under way.
+func bounded(t *testing.T, loadsMax int, loadMax time.Duration) *Cache {
+	return open(t, world.New(), func(o *CacheOptions) { o.LoadsMax, o.LoadMax = loadsMax, loadMax })
+}
+
+// queued waits until so many readers wait for a slot.
+func queued(t *testing.T, c *Cache, readers int64) {
+	t.Helper()
+	world.Until(t, "readers wait for a slot", func() bool { return c.slots.waiting.Load() == readers })
+}
+
+// The interleaving of slots: a load asks for what another reader would load, who waits for
+// the slot of that load.
+func TestNestedLoadOfWhatWaitsForASlot(t *testing.T) {
+	t.Parallel()
+	c := bounded(t, 1, 0)
+	var loads atomic.Int64
+	inner := Wrap(c.DB(), "inner", func(_ context.Context, k int) (product, error) {
+		loads.Add(1)
+		return product{ID: int64(k)}, nil
+	}, onNumber[int]())
+	began, waits := make(chan struct{}), make(chan struct{})
+	outer := Wrap(c.DB(), "outer", func(ctx context.Context, k int) (product, error) {
+		close(began)
+		<-waits
+		return inner(ctx, k)
+	}, onNumber[int]())
+	var readers sync.WaitGroup
+	read := func(f func(context.Context, int) (product, error)) {
+		readers.Go(func() {
+			if p, err := f(t.Context(), 7); err != nil || p.ID != 7 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+	read(outer)
+	<-began
+	read(inner)
+	queued(t, c, 1)
+	close(waits)
+	readers.Wait()
+	if loads.Load() != 1 {
+		t.Errorf("%d loads of the inner", loads.Load())
+	}
+}
+
+// What a load asks for in its context is part of it, in whatever way it asks.
+func TestNestedLoadsTakeNoSlot(t *testing.T) {
+	t.Parallel()
+	c := bounded(t, 1, 0)
+	p := onNumber[int]()
+	p.LoadMany = func(_ context.Context, ks []int) (all []product, _ error) {
+		for _, k := range ks {
+			all = append(all, product{ID: int64(k)})
+		}
+		return all, nil
+	}
+	p.KeyOf = func(p product) int { return int(p.ID) }
+	inner := NewRepository(c.DB(), "inner", func(_ context.Context, k int) (product, error) { return product{ID: int64(k)}, nil }, p)
+	middle := Wrap(c.DB(), "middle", func(ctx context.Context, k int) (product, error) {
+		_, err := inner.GetMany(ctx, []int{k, k + 1})
+		if err == nil {
+			_, err = inner.Refresh(ctx, k)
+		}
+		if err == nil {
+			_, err = inner.GetMany(Bypass(ctx), []int{k})
+		}
+		if err != nil {
+			return product{}, err
+		}
+		return inner.Get(Bypass(ctx), k)
+	}, onNumber[int]())
+	outer := Wrap(c.DB(), "outer", func(ctx context.Context, k int) (product, error) { return middle(ctx, k) }, onNumber[int]())
+	if got, err := outer(t.Context(), 7); err != nil || got.ID != 7 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// No more loads are under way than may be, whoever begins them and whoever leaves.
+func TestLoadsAreBounded(t *testing.T) {
+	t.Parallel()
+	const loadsMax, keys = 3, 40
+	c := bounded(t, loadsMax, 0)
+	var loads, now, most atomic.Int64
+	gate := make(chan struct{})
+	runs := func() {
+		loads.Add(1)
+		for n := now.Add(1); ; {
+			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		<-gate
+		now.Add(-1)
+	}
+	p := onNumber[int]()
+	p.LoadMany = func(_ context.Context, ks []int) ([]product, error) {
+		runs()
+		return []product{{ID: int64(ks[0])}}, nil
+	}
+	p.KeyOf = func(p product) int { return int(p.ID) }
+	r := NewRepository(c.DB(), "bounded", func(_ context.Context, k int) (product, error) {
+		runs()
+		return product{ID: int64(k)}, nil
+	}, p)
+	ctx, leave := context.WithCancel(t.Context())
+	var first, others sync.WaitGroup
+	for i := range loadsMax { // whose loads go on when they have left
+		first.Go(func() {
+			if _, err := r.Get(ctx, -1-i); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left got %v", err)
+			}
+		})
+	}
+	world.Until(t, "the first loads", func() bool { return now.Load() == loadsMax })
+	ways := []func(k int) error{
+		func(k int) error { _, err := r.Get(t.Context(), k); return err },
+		func(k int) error { _, err := r.Get(Bypass(t.Context()), k); return err },
+		func(k int) error { _, err := r.GetMany(t.Context(), []int{k}); return err },
+		func(k int) error { _, err := r.GetMany(Bypass(t.Context()), []int{k}); return err },
+		func(k int) error { _, err := r.Refresh(t.Context(), k); return err },
+	}
+	for k := range keys {
+		others.Go(func() {
+			if err := ways[k%len(ways)](k); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	queued(t, c, keys)
+	leave()
+	first.Wait()
+	queued(t, c, keys)
+	close(gate)
+	others.Wait()
+	if loads.Load() != loadsMax+keys || most.Load() != loadsMax {
+		t.Errorf("%d loads, %d at once", loads.Load(), most.Load())
+	}
+}
+
+// Readers of one key that wait for a slot are answered by one load.
+func TestReadersWhoWaitForASlotShareALoad(t *testing.T) {
+	t.Parallel()
+	const readers = 50
+	c := bounded(t, 1, 0)
+	began, gate := make(chan struct{}), make(chan struct{})
+	busy := Wrap(c.DB(), "busy", func(context.Context, int) (product, error) {
+		close(began)
+		<-gate
+		return product{}, nil
+	}, onNumber[int]())
+	var loads atomic.Int64
+	wanted := Wrap(c.DB(), "wanted", func(context.Context, int) (product, error) {
+		loads.Add(1)
+		return product{ID: 1}, nil
+	}, onNumber[int]())
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = busy(t.Context(), 1) })
+	<-began
+	for range readers {
+		all.Go(func() {
+			if p, err := wanted(t.Context(), 1); err != nil || p.ID != 1 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+	world.Until(t, "somebody waits for a slot", func() bool { return c.slots.waiting.Load() > 0 })
+	close(gate)
+	all.Wait()
+	if loads.Load() != 1 {
+		t.Errorf("%d loads", loads.Load())
+	}
+}
+
+// Nobody waits for a slot for ever: his context ends it, Options.LoadMax, and Close.
+func TestWaitForASlotEnds(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]struct {
+		loadMax time.Duration
+		ends    func(c *Cache, leave func())
+		want    error
+	}{
+		"context": {0, func(_ *Cache, leave func()) { leave() }, context.Canceled},
+		"LoadMax": {50 * time.Millisecond, func(*Cache, func()) {}, ErrOverloaded},
+		"Close":   {0, func(c *Cache, _ func()) { c.close() }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := bounded(t, 1, how.loadMax)
+			began, gate := make(chan struct{}), make(chan struct{})
+			f := Wrap(c.DB(), "slow", func(_ context.Context, k int) (product, error) {
+				if k == 1 {
+					close(began)
+					<-gate
+				}
+				return product{ID: int64(k)}, nil
+			}, onNumber[int]())
+			var first sync.WaitGroup
+			first.Go(func() { _, _ = f(t.Context(), 1) })
+			<-began
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			got := make(chan error, 1)
+			go func() {
+				_, err := f(ctx, 2)
+				got <- err
+			}()
+			if how.loadMax == 0 {
+				queued(t, c, 1)
+			}
+			how.ends(c, leave)
+			if err := <-got; !errors.Is(err, how.want) {
+				t.Errorf("got %v, want %v", err, how.want)
+			}
+			close(gate)
+			first.Wait()
+		})
+	}
+}
