@@ -26,6 +26,14 @@ var libraryMutants = []struct {
 		File: "cache/db_pass.go", As: mutant.Statements,
 		Old: "if p.writes {\n\t\tp.db.fence.MarkAll(now)\n\t}\n\tp.session.Received(now)", New: "",
 	}}}, "a process reads what it wrote", OwnWrites},
+	{mutant.Named{Name: "values of dependencies are spelled as they come", Edits: []mutant.Edit{{
+		File: "cache/resolution.go", As: mutant.Statements,
+		Old: "return analysis.CanonicalInput(typ, v.String())", New: "return v.String(), true",
+	}}}, "a process reads by other spellings what it wrote", OwnWrites},
+	{mutant.Named{Name: "connections prove nothing", Edits: []mutant.Edit{{
+		File: "cache/db_load.go", As: mutant.Condition,
+		Old: "!l.read.state.same(found[0])", New: "false",
+	}}}, "a connection of the pool is left in another state", OwnWrites},
 }
 
 // Each rule of the library is found missing by a script, as those of the sidecar are.

@@ -82,6 +82,44 @@ func (p *Program) Hits() (all, wrapped uint64) {
 	return counted.Hits, wrapped
 }
 
+// ReadStrayed has every connection that the pool has enter a state, reads a row through
+// the DB, and has the connections leave the state again. What was read is what the pool
+// would have read: nobody is told of it.
+func (p *Program) ReadStrayed(ctx context.Context, enter, leave, sql string, arguments ...any) error {
+	if err := p.onIdle(ctx, enter); err != nil {
+		return err
+	}
+	rows, err := p.db.Query(ctx, sql, arguments...)
+	if err == nil {
+		rows.Close()
+		err = rows.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("read on a connection in another state: %w", err)
+	}
+	return p.onIdle(ctx, leave)
+}
+
+// onIdle runs a statement on each connection that the pool has and nobody uses, of which
+// there is one at least.
+func (p *Program) onIdle(ctx context.Context, sql string) error {
+	if err := p.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("have a connection: %w", err)
+	}
+	all := p.pool.AcquireAllIdle(ctx)
+	defer func() {
+		for _, conn := range all {
+			conn.Release()
+		}
+	}()
+	for _, conn := range all {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("run %q on an idle connection: %w", sql, err)
+		}
+	}
+	return nil
+}
+
 // Close ends the program, after its reads and writes.
 func (p *Program) Close() {
 	if p.handle != nil {

@@ -90,11 +90,17 @@ type wrapped struct {
 	plain
 	row  func(context.Context, question) ([]int64, error)
 	list func(context.Context, question) ([][]int64, error)
+	// named is row for rows of which it names what they depend on, and not as Postgres
+	// spells it.
+	named func(context.Context, question) ([]int64, error)
 }
+
+// namedText ends statements that read one row, those of even ids by wrapped.named.
+const namedText = " FROM registers WHERE id = $1"
 
 func wrap(db *cache.DB) wrapped {
 	w := wrapped{plain: plain{db}}
-	w.row = cache.Wrap(db, "row", func(ctx context.Context, q question) (row []int64, err error) {
+	row := func(ctx context.Context, q question) (row []int64, err error) {
 		all, err := load(ctx, db, q)
 		if err == nil && len(all) == 0 {
 			err = pgx.ErrNoRows
@@ -103,7 +109,14 @@ func wrap(db *cache.DB) wrapped {
 			return nil, err
 		}
 		return all[0], nil
-	}, cache.Policy[question, []int64]{NotFound: pgx.ErrNoRows})
+	}
+	w.row = cache.Wrap(db, "row", row, cache.Policy[question, []int64]{NotFound: pgx.ErrNoRows})
+	w.named = cache.Wrap(db, "named", row, cache.Policy[question, []int64]{
+		NotFound: pgx.ErrNoRows,
+		DependsOn: func(q question, _ []int64) []cache.Dependency {
+			return []cache.Dependency{cache.Row("public.registers", "id", fmt.Sprintf(" %03d", q.arguments[0]))}
+		},
+	})
 	w.list = cache.Wrap(db, "rows", func(ctx context.Context, q question) ([][]int64, error) { return load(ctx, db, q) })
 	return w
 }
@@ -136,7 +149,11 @@ func (w wrapped) one(ctx context.Context, sql string, arguments, into []any) err
 	if err != nil {
 		return err
 	}
-	values, err := w.row(ctx, q)
+	row := w.row
+	if strings.HasSuffix(q.text, namedText) && q.arguments[0]%2 == 0 {
+		row = w.named
+	}
+	values, err := row(ctx, q)
 	if err != nil {
 		return err
 	}
