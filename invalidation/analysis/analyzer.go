@@ -308,7 +308,7 @@ func (a *Analyzer) attempt(ctx context.Context, s *session, c *catalog, r *Reque
 	if !errors.As(err, &no) {
 		return v, err
 	}
-	v = &Verdict{Reason: no.reason, Detail: no.detail, Said: no.said}
+	v = &Verdict{Reason: no.reason, Detail: no.detail, Said: no.said, Consent: no.consent}
 	if !BeginsLikeRead(r.SQL) {
 		v.Reason, v.Detail = ReasonNotSelect, FirstKeyword(r.SQL) // whatever else is in the way
 	}
@@ -326,7 +326,12 @@ func (a *Analyzer) examine(ctx context.Context, s *session, c *catalog, r *Reque
 	if err != nil {
 		return nil, err
 	}
-	return conclude(parsed)
+	v, err := conclude(parsed)
+	var no *refusal
+	if errors.As(err, &no) && consents(no.reason) {
+		no.consent = concludeConsented(parsed)
+	}
+	return v, err
 }
 
 // query has the server parse a statement, which is one query.

@@ -85,6 +85,8 @@ type refusal struct {
 	detail string
 	// said is what Postgres said, and may hold what stood in the statement.
 	said string
+	// consent is Verdict.Consent.
+	consent *Verdict
 }
 
 func (r *refusal) Error() string { return string(r.reason) + ": " + r.detail }

@@ -38,6 +38,11 @@ type Verdict struct {
 	// Determined is set if a state of the database gives one set of rows, whatever the plan.
 	Determined bool
 	Wishes     []Wish // columns that, watched, would give precise tags where Tags has whole tables
+	// Consent, unless nil, is the verdict of a statement to which nothing stands in the way
+	// but the clock or tables that are not watched: it holds for whoever accepts that its
+	// answer is out of date for a stated time. No table in it has row security. Its tags
+	// are those of the watched tables, each as a whole.
+	Consent *Verdict
 
 	template   Template
 	shared     bool   // the statement could be made a template of

@@ -9,7 +9,7 @@ import (
 )
 
 // outcomeNames are the outcomes in the order in which they are shown.
-var outcomeNames = []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error"}
+var outcomeNames = []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error", "consented"}
 
 // joining says how values of a short interval become one of a longer.
 type joining int

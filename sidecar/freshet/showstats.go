@@ -58,7 +58,7 @@ func (c *statsCommand) Run(ctx context.Context, out *output) error {
 const reasonsShown = 5
 
 // outcomesShown are the outcomes of reads in the order of their price.
-var outcomesShown = []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error"}
+var outcomesShown = []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error", "consented"}
 
 // printStats prints what was counted between two readings.
 func printStats(to io.Writer, now, before *dashboard.Stats) error {

@@ -151,10 +151,9 @@ func (s *session) hopeless(statement *statements.Statement) string {
 		switch slot, verdict := s.knownVerdict(statement); {
 		case verdict != nil && verdict.Cacheable && s.server.forbidden(slot):
 			return reasons.Ruled
-		case verdict != nil && verdict.Cacheable:
-			return ""
 		case verdict != nil:
-			return string(verdict.Reason)
+			asked, _, _ := s.withConsent(statement, verdict)
+			return string(asked.Reason)
 		}
 	}
 	standard := s.state().StandardStrings()
@@ -250,6 +249,7 @@ func (s *session) judge() string {
 func (s *session) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.Statement
 	slot, verdict, literals := s.findVerdict(statement)
+	verdict, life, byConsent := s.withConsent(statement, verdict)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
@@ -258,7 +258,10 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	}
 	terms := s.server.termsOf(slot)
 	if w.describes {
-		return request{slot: slot, tags: verdict.SchemaTags(), terms: terms}, ""
+		return request{slot: slot, tags: verdict.SchemaTags(), life: life, consent: byConsent, terms: terms}, ""
+	}
+	if byConsent {
+		literals = nil // its tags are those of whole tables, whatever the values
 	}
 	params, ok := analysis.Params{Literals: literals}, true
 	if !s.plan.simple {
@@ -268,7 +271,7 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if !ok || !told {
 		return request{}, reasons.Value
 	}
-	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed, terms: terms}, ""
+	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed, life: life, consent: byConsent, terms: terms}, ""
 }
 
 // objection says why a statement with this verdict is not cacheable.

@@ -34,6 +34,9 @@ func (s *session) endOpenGroup() error {
 // answerGroup answers every message of a group; each want has its entry.
 func (s *session) answerGroup(unit []byte, how Outcome) error {
 	p := &s.plan
+	if p.consented() {
+		how = Consented
+	}
 	wants := p.wants
 	for kind, message := range protocol.Messages(unit) {
 		switch kind {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"time"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -23,6 +24,10 @@ type request struct {
 	joins  bool
 	// prepared is set if Postgres may have a plan already for the statement.
 	prepared bool
+	// life is how long the answer may be kept, 0 for as long as any; consent is set if it
+	// is out of date for that long.
+	life    time.Duration
+	consent bool
 	// terms are those that rules put on the answer.
 	terms *rules.Judged
 }
@@ -297,6 +302,7 @@ func (s *session) beginCapture(r *request, start engine.Start, loading *answer.C
 	s.server.missed(r.slot)
 	loading.Key, loading.Tags = append(loading.Key[:0], s.key...), append(loading.Tags[:0], r.tags...)
 	loading.Start, loading.Shape, loading.SizeMax, loading.Terms = start, r.slot.Shape, c.EntryMax(), r.terms
+	loading.Life, loading.Consent = r.life, r.consent
 	if r.terms.EntryMax > 0 {
 		loading.SizeMax = min(loading.SizeMax, r.terms.EntryMax)
 	}

@@ -90,6 +90,7 @@ func (s *session) handleCommand(unit []byte, obstacle string) (handled bool, err
 // answerQuery answers a simple Query from the cache.
 func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	a := entry.Payload.(*answer.Answer)
+	how = counted(a, how)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
 	s.noteHit(entry, how)

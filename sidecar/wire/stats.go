@@ -20,12 +20,13 @@ const (
 	Miss                     // from Postgres, and captured for the next
 	Bypass                   // from Postgres, for a reason that has a name
 	Failed                   // Postgres answered with an error
+	Consented                // from memory, out of date for a time that the statement accepts
 	outcomes
 )
 
 // String gives the name used in counters, metrics and documents.
 func (o Outcome) String() string {
-	return [...]string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error"}[o]
+	return [...]string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass", "error", "consented"}[o]
 }
 
 // Report is a reading of the counters since the server began.

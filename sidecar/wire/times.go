@@ -60,7 +60,7 @@ func (t *times) read() Times {
 
 // hits are those of one session whose answers are not written yet.
 type hits struct {
-	n     [HitL2 + 2]int // by outcome: HitL1, HitL2, Coalesced
+	n     [outcomes]int // by outcome: HitL1, HitL2, Coalesced, Consented
 	any   bool
 	saved time.Duration
 }
@@ -90,7 +90,7 @@ func (s *session) measureHits() {
 	}
 	t := &s.server.counters.times
 	took := fence.Now().Sub(s.arrival())
-	for how, n := range h.n {
+	for how, n := range &h.n {
 		if n > 0 {
 			t.queries[how].Observe(took, n)
 			t.overhead[overheadOfHits].Observe(took, n)

@@ -13,7 +13,7 @@ import (
 
 // offerQuery offers a simple Query that was answered with an entry.
 func (s *session) offerQuery(entry *engine.Entry) {
-	if s.countsDown() {
+	if s.countsDown() && !entry.Payload.(*answer.Answer).Consented {
 		s.offer(&verify.Hit{Entry: entry, SQL: string(answer.TextOfQuery(entry.Key))})
 	}
 }
@@ -25,7 +25,7 @@ func (s *session) offerGroup() {
 	}
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
-		if w.describes || w.limit != 0 {
+		if w.describes || w.limit != 0 || w.entry.Payload.(*answer.Answer).Consented {
 			continue
 		}
 		statement := w.prepared.Statement

@@ -3,6 +3,7 @@ package answer
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -30,6 +31,10 @@ type Capture struct {
 	Certain func(loaded fence.Instant) bool
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
+	// Life is how long the answer may be kept, 0 for as long as any. Consent says that it may
+	// be out of date for that long: it is kept in this process alone, and called so.
+	Life    time.Duration
+	Consent bool
 	// Terms, unless nil, are those that rules put on the answer, and what it reads.
 	Terms *rules.Judged
 
@@ -62,7 +67,7 @@ func (c *Capture) Recycle() {
 		c.answer = Answer{}
 	}
 	c.Key, c.Start, c.Tags, c.Shape, c.Flight = c.Key[:0], engine.Start{}, c.Tags[:0], 0, nil
-	c.Told, c.Certain, c.SizeMax, c.Terms = nil, nil, 0, nil
+	c.Told, c.Certain, c.SizeMax, c.Life, c.Consent, c.Terms = nil, nil, 0, 0, false, nil
 	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
 	c.complete, c.outgrown, c.spoiled = false, false, false
 	idle.Put(c)
@@ -148,13 +153,16 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	all := make([]byte, 0, rows+len(c.answer.Body))
 	all = append(append(append(all, c.Key...), c.answer.Description...), c.answer.Body...)
 	stored := new(stored)
-	stored.answer.Description, stored.answer.Body = all[described:rows:rows], all[rows:]
+	stored.answer.Description, stored.answer.Body, stored.answer.Consented = all[described:rows:rows], all[rows:], c.Consent
 	made := engine.Loaded{
 		Key: all[:described:described], Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: &stored.answer,
+		Life: c.Life, Local: c.Consent,
 	}
 	if c.Terms != nil {
 		stored.answer.Terms.Store(c.Terms)
-		made.Life = c.Terms.TTL
+		if made.Life == 0 || c.Terms.TTL > 0 && c.Terms.TTL < made.Life {
+			made.Life = c.Terms.TTL
+		}
 	}
 	return of.NewEntryIn(&stored.room, made)
 }

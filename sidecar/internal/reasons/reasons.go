@@ -93,7 +93,7 @@ var advice = map[string]string{
 	Spared:           "The session writes after each single read, and Postgres answers this one sooner than the sidecar could ask what it needs behind a write: nothing is wrong.",
 	SwitchedOff:      "The session has said SET freshet.cache = 'off': SET freshet.cache = 'on', or RESET it.",
 	CommentOff:       "A comment in the statement says freshet: off.",
-	Comment:          "A comment in the statement speaks to freshet and is not understood: write /* freshet: off */, or leave it out.",
+	Comment:          "A comment in the statement speaks to freshet and is not understood: write /* freshet: off */ or /* freshet: ttl=30s */, or leave it out.",
 	AllOff:           "The sidecar was told to answer nothing from the cache: freshet bypass off ends that.",
 	Ruled:            "A rule of the configuration (tables, shapes) says cache: no for the statement, or for a table that it reads.",
 	SchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",

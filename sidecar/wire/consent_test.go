@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+)
+
+const asideSchema = itemSchema + `
+CREATE SCHEMA aside;
+CREATE TABLE aside.note (id int PRIMARY KEY, text text NOT NULL);
+INSERT INTO aside.note VALUES (1, 'old');
+CREATE TABLE aside.secret (id int PRIMARY KEY, owner name NOT NULL DEFAULT current_user);
+ALTER TABLE aside.secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON aside.secret USING (owner = current_user);
+GRANT USAGE ON SCHEMA aside TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA aside TO PUBLIC;`
+
+// A statement whose comment accepts it is answered out of date, from a table that is not
+// watched or by the clock, and counted apart; the same statement without the comment is not,
+// whoever asks, nor is one of a table with row security; what is watched ends it all the same,
+// and so do its time, definitions and rights.
+func TestConsent(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, asideSchema)
+	s := bed.sidecar()
+	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
+		t.Run(name, func(t *testing.T) {
+			conn, strict := s.connect(), s.connect()
+			mustExec(t, strict, "SET freshet.consistency = 'strong'")
+			read := func(conn *pgx.Conn, sql string) (text string) {
+				t.Helper()
+				if err := conn.QueryRow(context.Background(), sql, mode).Scan(&text); err != nil {
+					t.Fatalf("%s: %v", sql, err)
+				}
+				return text
+			}
+			consented := func() uint64 { return s.Report().Queries[Consented.String()] }
+			// kept reads until an answer comes by consent.
+			kept := func(sql string) (text string) {
+				t.Helper()
+				before := consented()
+				for range 500 {
+					if text = read(conn, sql); consented() > before {
+						return text
+					}
+				}
+				t.Fatalf("%s: no answer by consent; %v, %v, %v", sql, s.Report().Queries, s.Report().Bypasses, s.Report().Misses)
+				return text
+			}
+			const plain = "SELECT text FROM aside.note WHERE id = 1"
+			const accepting = "/* page, freshet: ttl=1h */ " + plain
+			bed.exec("UPDATE aside.note SET text = 'old'")
+			if got := kept(accepting); got != "old" {
+				t.Fatalf("it is %q", got)
+			}
+			hits := s.Report().Queries[HitL1.String()]
+			bed.exec("UPDATE aside.note SET text = 'new'")
+			if got := read(conn, accepting); got != "old" {
+				t.Errorf("who accepts it is told %q", got)
+			}
+			for _, other := range []*pgx.Conn{conn, strict} {
+				if got := read(other, plain); got != "new" {
+					t.Errorf("who has not accepted it is told %q", got)
+				}
+			}
+			if s.Report().Queries[HitL1.String()] != hits {
+				t.Error("what is out of date counts as a hit")
+			}
+			const clock = "SELECT now()::text FROM item WHERE id = 8 /* freshet: ttl=1h */"
+			first := kept(clock)
+			if again := read(conn, clock); again != first {
+				t.Errorf("the clock went on: %s, %s", first, again)
+			}
+			mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 8")
+			if again := read(conn, clock); again == first {
+				t.Error("a write to a watched table does not end it")
+			}
+
+			const secret = "SELECT count(*)::text FROM aside.secret /* freshet: ttl=1h */"
+			const random = "SELECT random()::text FROM aside.note /* freshet: ttl=1h */"
+			before := consented()
+			for range 5 {
+				read(conn, secret)
+				read(conn, random)
+			}
+			if consented() != before {
+				t.Error("row security, or what is random, is answered by consent")
+			}
+
+			const short = "SELECT now()::text /* freshet: ttl=1ms */"
+			first = read(conn, short)
+			for again := first; again == first; again = read(conn, short) {
+				time.Sleep(time.Millisecond)
+			}
+
+			// Definitions end it.
+			bed.exec("ALTER TABLE aside.note ADD COLUMN more int")
+			s.look()
+			if got := read(conn, accepting); got != "new" {
+				t.Errorf("behind a change of the definition it is %q", got)
+			}
+			bed.exec("ALTER TABLE aside.note DROP COLUMN more")
+		})
+	}
+	passed := s.Report().Bypasses
+	if passed[reasons.Comment] != 0 || passed["row_security"]+passed["unwatched_table"] == 0 {
+		t.Errorf("passed through: %v", passed)
+	}
+}
