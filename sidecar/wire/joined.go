@@ -9,12 +9,12 @@ import (
 
 // askJoined makes the tags of a load precise whose joins lead to rows that only the
 // data tell: it asks for them on the load's own connection, and so with the
-// client's rights, after the label was taken and before the load is sent. What
+// client's rights (with those of its transaction, it cannot), after the label was taken and before the load is sent. What
 // cannot be found out is depended on as a whole, as the tags of r already say.
 // It reports true if the client cancelled its statement meanwhile.
 func (s *session) askJoined(r *request) (interrupted bool) {
 	v := r.slot.Verdict()
-	if v == nil || !r.joins || !r.slot.Lookups.Worth() || s.talk.Owed() || !s.mayProbe() {
+	if v == nil || !r.joins || !r.slot.Lookups.Worth() || s.talk.Owed() || !s.mayProbe() || s.known.Local() {
 		return false
 	}
 	sql, ok := v.LookupSQL(r.params)
