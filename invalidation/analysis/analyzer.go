@@ -63,6 +63,10 @@ type Request struct {
 	// Role is the OID of the client's current role. 0 = not known: tables with row
 	// security are refused then, unless they are read as the owner of a view.
 	Role uint32
+	// Keyed is set if the answer's key holds the values of [Verdict.Settings], the current
+	// role and who connected. Otherwise what depends on settings of the application's own is
+	// refused, and what row security filters.
+	Keyed bool
 	// Settings of the client's session by name, in any case. Those that change
 	// how a statement is parsed are adopted (standard_conforming_strings,
 	// backslash_quote, transform_null_equals, array_nulls, DateStyle, TimeZone,
@@ -380,8 +384,14 @@ func (a *Analyzer) read(ctx context.Context, s *session, c *catalog, r *Request,
 	if err := c.loadRoles(ctx, s.conn, secured, r.Role); err != nil {
 		return nil, err
 	}
+	policies, inner, err := c.loadPolicies(ctx, s.conn, secured, r.Role, wanted)
+	if err != nil {
+		return nil, err
+	}
+	secured = append(secured, inner...)
 	return &statement{
-		query: query, catalog: c, watch: a.watch(),
+		policies: policies,
+		query:    query, catalog: c, watch: a.watch(),
 		text: scan(r.SQL, r.standardConforming()), request: r, description: description,
 		types: wanted.types, secured: secured,
 	}, nil

@@ -24,6 +24,7 @@ type catalog struct {
 	collations map[uint32]bool     // deterministic?
 	operators  map[uint32][]uint32 // of users: the functions behind each
 	roles      map[uint32]*role
+	conditions map[uint32][]condition // of the policies of tables
 	// textSearch are the configurations of text search, conversions the functions of
 	// users that convert encodings. Both are nil until they are needed.
 	textSearch  *textSearch
@@ -74,6 +75,7 @@ func newCatalog(declared []Function) *catalog {
 		collations: map[uint32]bool{0: true},
 		operators:  map[uint32][]uint32{},
 		roles:      map[uint32]*role{},
+		conditions: map[uint32][]condition{},
 	}
 }
 

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -170,6 +171,10 @@ type statement struct {
 	plain bool
 	// secured are the occurrences of tables with row security.
 	secured []securedRead
+	// policies are those that filter them, for their readers.
+	policies []policy
+	// settings are those of the application's own that the answer depends on.
+	settings []string
 
 	// precise is false when rows may be grouped under a collation that calls
 	// different texts equal: then restricting one table by a text could change
@@ -184,22 +189,23 @@ type statement struct {
 // conclude checks a tree and derives its tags.
 func conclude(s *statement) (v *Verdict, err error) {
 	defer catch(&err)
-	s.precise, s.vouchedTables = !s.consented, nil
+	s.precise, s.vouchedTables, s.settings = !s.consented, nil, nil
 	s.plain = s.isPlain()
 	s.checkRowSecurity()
-	s.check()
+	s.checkTree(s.query)
 	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs, Determined: s.precise && determined(s.query)}
 	s.checkParameters(v)
 	s.checkResult()
 	s.shareLiterals(v)
 	s.deriveTags(v)
-	v.Exempt = s.exempted()
+	v.Exempt, v.Filtered = s.securedTables()
+	v.Settings = slices.Sorted(slices.Values(s.settings))
 	return v, nil
 }
 
-// check refuses everything in the tree that no tag could make cacheable.
-func (s *statement) check() {
-	walk(s.query, func(n *node) bool {
+// checkTree refuses everything in a tree that no tag could make cacheable.
+func (s *statement) checkTree(tree *node) {
+	walk(tree, func(n *node) bool {
 		switch n.tag {
 		case "QUERY":
 			checkQuery(n)
@@ -260,6 +266,7 @@ func (s *statement) checkMentions(n *node) {
 			case no == nil:
 				s.checkBinding(n, known.binding(), known.name)
 			case no.reason == ReasonClock && s.consented:
+			case known.readsSettings(oid) && s.readsSetting(n):
 			case !s.vouched(oid):
 				panic(no)
 			}

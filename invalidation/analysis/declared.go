@@ -21,6 +21,8 @@ type Function struct {
 	// Tables are schema.table, as regclass reads it, of everything it reads, itself
 	// or through others: tables, not views. Empty: none.
 	Tables []string
+	// Settings are those of the application's own that it reads, such as app.tenant.
+	Settings []string
 }
 
 // signatureForm keeps out names that would be looked for in a search_path.
@@ -30,6 +32,8 @@ var signatureForm = regexp.MustCompile(`^\s*("[^"]+"|[^."()\s]+)\.("[^"]+"|[^."(
 type declaration struct {
 	tables []uint32 // 0 for one that is not there
 	names  []string
+	// settings are what it reads of the application's own.
+	settings []string
 }
 
 // resolveSQL reads names under a search_path in which nobody can hide a type.
@@ -57,7 +61,7 @@ func (c *catalog) loadDeclared(ctx context.Context, conn *pgx.Conn) error {
 	declared, wanted := map[uint32]*declaration{}, map[uint32]bool{}
 	for _, f := range c.functionsDeclared {
 		var oid uint32
-		d := &declaration{names: f.Tables}
+		d := &declaration{names: f.Tables, settings: f.Settings}
 		tables := f.Tables
 		if tables == nil {
 			tables = []string{}
@@ -106,6 +110,11 @@ func (s *statement) vouched(oid uint32) bool {
 			panic(refuse(ReasonRowSecurity, r.schema+"."+r.name+" is read by a function"))
 		}
 		s.vouchedTables = append(s.vouchedTables, table)
+	}
+	for _, name := range d.settings {
+		if !s.request.Keyed || !s.keySetting(name) {
+			panic(refuse(ReasonSettingDependent, name+", which a function reads"))
+		}
 	}
 	return true
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// NewRequest asks about a statement as a new session of a role sends it; an empty role is
+// NewRequest asks about a statement as a new session of a role sends it to a sidecar; an empty role is
 // conn's. conn is a session that has set nothing.
 func NewRequest(ctx context.Context, conn *pgx.Conn, sql, role string) (Request, error) {
-	r := Request{SQL: sql}
+	r := Request{SQL: sql, Keyed: true}
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").Scan(&r.SearchPath); err != nil {
 		return r, fmt.Errorf("read the search path: %w", err)
 	}

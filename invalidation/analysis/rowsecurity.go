@@ -11,8 +11,8 @@ import (
 
 // Row security filters the rows of a table by who reads them. It does not apply
 // at all to superusers, to roles with BYPASSRLS and, unless it is forced, to those
-// with the privileges of the table's owner. Only reads to which it does not apply
-// can be cached: what the policies of others depend on is not known.
+// with the privileges of the table's owner. What is read where it applies depends on
+// policies, too: see policies.go.
 //
 // Postgres asks this of the table that the query names, never of its partitions or
 // children, and for the current role; or, within a view without security_invoker,
@@ -34,6 +34,9 @@ type role struct {
 	bypasses bool
 	// doubtful is set if it would be, but a change of that could go unnoticed.
 	doubtful bool
+	// certain is set if a change of what row security asks of the role is noticed, however
+	// soon it is changed back.
+	certain bool
 	// owners are the roles whose privileges it has, of those asked for.
 	owners map[uint32]bool
 }
@@ -104,7 +107,7 @@ func readAs(query, entry *node) uint32 {
 // read it too. Memberships have versions that everybody may read, but up to
 // version 15 whether they are inherited stands in pg_authid.
 const rolesSQL = `
-	SELECT r.oid, r.rolname::text, (r.rolsuper OR r.rolbypassrls) AND k.attributes, (r.rolsuper OR r.rolbypassrls) AND NOT k.attributes,
+	SELECT r.oid, r.rolname::text, (r.rolsuper OR r.rolbypassrls) AND k.attributes, (r.rolsuper OR r.rolbypassrls) AND NOT k.attributes, k.attributes,
 	       ARRAY(SELECT o.oid FROM pg_catalog.unnest($2::oid[]) o(oid)
 	             WHERE o.oid = r.oid OR (k.attributes OR k.memberships AND NOT r.rolsuper)
 	               AND EXISTS (SELECT FROM pg_catalog.pg_roles e WHERE e.oid = o.oid) AND pg_catalog.pg_has_role(r.oid, o.oid, 'USAGE'))
@@ -143,7 +146,7 @@ func (c *catalog) loadRoles(ctx context.Context, conn *pgx.Conn, reads []secured
 	var oid uint32
 	var r role
 	var has []uint32
-	if _, err = pgx.ForEachRow(rows, []any{&oid, &r.name, &r.bypasses, &r.doubtful, &has}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&oid, &r.name, &r.bypasses, &r.doubtful, &r.certain, &has}, func() error {
 		fresh := r
 		fresh.owners = map[uint32]bool{}
 		for _, owner := range owners {
@@ -186,34 +189,33 @@ func (r *relation) applies(to *role) bool {
 	return !to.owners[r.owner]
 }
 
-// readerOf returns the role as which a table is read, nil if it is not known.
-func (s *statement) readerOf(read securedRead) *role {
-	if read.as != 0 {
-		return s.catalog.role(read.as)
-	}
-	return s.catalog.role(s.request.Role)
-}
-
-// checkRowSecurity refuses reads that row security applies to. Where the tree was
-// made for the very role that counts, Postgres itself has said so.
+// checkRowSecurity refuses reads that row security filters in a way that could change
+// unnoticed, or that nobody keys. Where the tree was made for the very role that counts,
+// Postgres itself has said whether it filters.
 func (s *statement) checkRowSecurity() {
 	for _, read := range s.secured {
-		table, role := s.catalog.relation(read.table), s.readerOf(read)
-		if table.applies(role) || read.as != 0 && read.filtered {
-			panic(refuse(ReasonRowSecurity, explainRowSecurity(table, role, read.as != 0)))
+		table, role := s.catalog.relation(read.table), s.catalog.reader(read, s.request.Role)
+		applies := table.applies(role)
+		if applies && (!s.request.Keyed || role == nil || !role.certain) || !applies && read.as != 0 && read.filtered {
+			panic(refuse(ReasonRowSecurity, explainRowSecurity(table, role, read.as != 0, s.request.Keyed)))
 		}
+	}
+	for _, p := range s.policies {
+		s.checkTree(p.condition)
 	}
 }
 
-func explainRowSecurity(table *relation, role *role, view bool) string {
+func explainRowSecurity(table *relation, role *role, view, keyed bool) string {
 	name := table.schema + "." + table.name
 	switch {
 	case role == nil:
 		return name
 	case role.doubtful:
 		return name + "; role " + role.name + " bypasses it, but a change of that could go unnoticed, as the upstream's role may not read pg_authid"
-	case view:
+	case view && (role.certain || !keyed):
 		return name + " applies to role " + role.name + ", the owner of a view"
+	case !role.certain && keyed:
+		return name + " applies to role " + role.name + "; a change of the role could go unnoticed, as the upstream's role may not read pg_authid"
 	}
 	return name + " applies to role " + role.name
 }
@@ -225,13 +227,31 @@ func (s *statement) hides(oid uint32) bool {
 	return table.applies(s.catalog.role(s.request.Role))
 }
 
-// exempted lists the tables whose row security does not apply.
-func (s *statement) exempted() []string {
-	var names []string
+// securedTables lists the tables whose row security does not apply, and those where it does.
+func (s *statement) securedTables() (exempt, filtered []string) {
 	for _, read := range s.secured {
 		r := s.catalog.relation(read.table)
-		names = append(names, r.schema+"."+r.name)
+		if name := r.schema + "." + r.name; r.applies(s.catalog.reader(read, s.request.Role)) {
+			filtered = append(filtered, name)
+		} else {
+			exempt = append(exempt, name)
+		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.Sort(exempt)
+	slices.Sort(filtered)
+	return slices.Compact(exempt), slices.Compact(filtered)
+}
+
+// policyTables lists the tables that the conditions of policies read.
+func (s *statement) policyTables() (oids []uint32) {
+	for _, p := range s.policies {
+		walk(p.condition, func(n *node) bool {
+			if n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation {
+				oids = append(oids, n.oid("relid"))
+			}
+			return true
+		})
+	}
+	slices.Sort(oids)
+	return slices.Compact(oids)
 }

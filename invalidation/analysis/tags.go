@@ -29,6 +29,9 @@ func (s *statement) shareLiterals(v *Verdict) {
 		bad[i] = bad[i] || !ok || !sameValue(t.Literals[i], n.oid("consttype"), text)
 		return true
 	})
+	for _, i := range s.pinnedLiterals() {
+		bad[i] = true
+	}
 	v.variable = make([]bool, len(t.Literals))
 	for i := range v.variable {
 		v.variable[i] = seen[i] && !bad[i]
@@ -82,7 +85,7 @@ func (s *statement) deriveTags(v *Verdict) {
 		}
 		return true
 	})
-	for _, oid := range s.vouchedTables {
+	for _, oid := range append(s.policyTables(), s.vouchedTables...) {
 		table, ok := s.watch.Table(oid)
 		if !ok {
 			panic(refuse(ReasonUnwatchedTable, s.catalog.relation(oid).name))
@@ -129,7 +132,7 @@ func (s *statement) deriver(v *Verdict) *deriver {
 // it still: beside its own query, or (before version 16) as what the query calls
 // its old and new row.
 func (s *statement) mentioned() []uint32 {
-	oids := slices.Clone(s.vouchedTables)
+	oids := append(s.policyTables(), s.vouchedTables...)
 	walk(s.query, func(n *node) bool {
 		if n.tag == "RANGETBLENTRY" {
 			if a, ok := n.optional("relid").(atom); ok {

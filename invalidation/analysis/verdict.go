@@ -31,7 +31,12 @@ type Verdict struct {
 	// apply, sorted. If there are any, the verdict holds only for the request's role,
 	// and for what Postgres plans after the analysis began.
 	Exempt []string
-	Tags   []TagTemplate
+	// Filtered are those whose row security applies, sorted: of which the same holds.
+	Filtered []string
+	// Settings are those of the application's own that the answer depends on, besides what
+	// every answer does, in lower case and sorted: their values belong in its key.
+	Settings []string
+	Tags     []TagTemplate
 	// Effect is what the execution changes; nil if it may be anything. One that is
 	// cacheable changes nothing.
 	Effect *Effect
@@ -51,6 +56,9 @@ type Verdict struct {
 	lookups    []lookup
 	generation *catalog
 }
+
+// Secured reports whether tables with row security are read, be it that it does not apply.
+func (v *Verdict) Secured() bool { return len(v.Exempt)+len(v.Filtered) > 0 }
 
 // TagTemplate says which tags one occurrence of a table contributes. With an
 // empty Column that is the whole-table tag.

@@ -136,6 +136,12 @@ func printVerdict(w io.Writer, v *analysis.Verdict, state *invalidation.State) {
 	if len(v.Exempt) > 0 {
 		_, _ = fmt.Fprintf(w, "security:  row security of %s hides nothing from this role; ask for others with --role\n", strings.Join(v.Exempt, ", "))
 	}
+	if len(v.Filtered) > 0 {
+		_, _ = fmt.Fprintf(w, "security:  row security of %s filters rows for this role, which is in the key\n", strings.Join(v.Filtered, ", "))
+	}
+	if len(v.Settings) > 0 {
+		_, _ = fmt.Fprintf(w, "settings:  the values of %s are in the key\n", strings.Join(v.Settings, ", "))
+	}
 	if len(v.Tags) == 0 {
 		return
 	}

@@ -91,6 +91,7 @@ func (s *session) upstreamLives() bool {
 // letGo ends the block that is held back, as far as the sidecar is concerned.
 func (s *session) letGo() {
 	s.block.Held = false
+	s.values.opened = s.block.HoldsSettings()
 	s.talk.LetBlockGo()
 }
 

@@ -217,7 +217,7 @@ func TestCase13SettingsOfTheMeaningOfTexts(t *testing.T) {
 		differential{name: "plans", hits: 3, steps: queries(
 			readItem3, "SET enable_indexscan = off", readItem3, "SET enable_seqscan = off", readItem3, "RESET ALL", readItem3)},
 		differential{name: "custom settings", hits: 1, steps: queries(
-			readItem3, "SET app.user = 'one'", "SELECT current_setting('app.user')", "SET app.user = 'two'", "SELECT current_setting('app.user') FROM item WHERE id = 3", readItem3)},
+			readItem3, "SET app.user = 'one'", "SELECT current_setting('app.user')", "SET app.user = 'two'", "SELECT current_setting('work_mem')", "SELECT current_setting('app.user') FROM item WHERE id = 3", readItem3)},
 		differential{name: "row_security", steps: queries(
 			"SET ROLE case_reader", "SELECT * FROM secret", "SET row_security = off", "SELECT * FROM secret", "SELECT * FROM secret WHERE id = 1")},
 	)

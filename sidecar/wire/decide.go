@@ -115,6 +115,7 @@ func (s *session) answer(unit []byte, how Outcome) error {
 // forward sends a unit upstream, with the captures that the plan's wants hold.
 func (s *session) forward(unit []byte, harmless bool) error {
 	s.plan.understood = !harmless && s.understood()
+	s.noteSettings()
 	if !s.plan.simple {
 		return s.forwardGroup(unit, harmless)
 	}
@@ -263,6 +264,12 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if byConsent {
 		literals = nil // its tags are those of whole tables, whatever the values
 	}
+	if reason := s.learnSettings(verdict.Settings); reason != "" {
+		return request{}, reason
+	}
+	if !s.noteKeyed(w, verdict.Settings) {
+		return request{}, reasons.Settings
+	}
 	params, ok := analysis.Params{Literals: literals}, true
 	if !s.plan.simple {
 		params.Bound, ok = s.room.boundValues(w.bound)
@@ -283,7 +290,7 @@ func (s *session) objection(slot *shapes.Slot, verdict *analysis.Verdict) string
 		return reasons.AnalysisPending
 	case !verdict.Cacheable:
 		return string(verdict.Reason)
-	case len(verdict.Exempt) > 0 && s.state().Standby != "":
+	case verdict.Secured() && s.state().Standby != "":
 		// Roles are analysed as they are on the primary; a replica may not know yet, and
 		// would go on by the plans that it makes until then.
 		return string(analysis.ReasonRowSecurity)

@@ -73,6 +73,8 @@ type outgoing struct {
 type understanding struct {
 	// known is what was found out when they were asked for last.
 	known probe.Known
+	// values are of the settings of the application's own.
+	values localValues
 	// rehearsed is what known says of transactions is made of.
 	rehearsed rehearsals
 	// assumption is what known is relied on for: see understood.go.

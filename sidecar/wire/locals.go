@@ -138,7 +138,10 @@ func (s *session) proveByRehearsal(c *block.Control, text string, h held) (held,
 	if _, tried := s.rehearsed.states[refused]; tried {
 		return held{}, false
 	}
+	names := namesOf(c)
+	s.values.place(names, false) // what it comes to, if it fails
 	found, ok := s.rehearse(append(s.block.Settings(), text), len(c.Columns))
+	s.values.place(names, ok)
 	if ok = ok && (c.Columns == nil || found.calls); !ok {
 		s.rehearsed.note(refused, nil)
 		return held{}, false
@@ -166,6 +169,14 @@ func (s *session) proveByRehearsal(c *block.Control, text string, h held) (held,
 		s.rehearsed.noteCalls(before)
 	}
 	return h, true
+}
+
+// namesOf are the settings that a statement sets.
+func namesOf(c *block.Control) (names []string) {
+	for i := range c.Settings {
+		names = append(names, c.Settings[i].Name)
+	}
+	return names
 }
 
 // proves returns what notes that Postgres has accepted a setting, nil if there is nothing to

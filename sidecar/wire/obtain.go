@@ -45,12 +45,16 @@ type obtained struct {
 
 // keyOf makes s.key that of a want.
 func (s *session) keyOf(w *want) {
+	state := &s.state().ID
+	if w.settled {
+		state = &w.state
+	}
 	if s.plan.simple {
-		s.keyOfQuery(w.bound)
+		s.key = answer.AppendQueryKey(s.key[:0], state, w.bound)
 		return
 	}
 	key := answer.Key{
-		State: &s.state().ID, Form: w.form(), Statement: &w.prepared.Statement.ID, Told: s.plan.toldBefore(w), Bound: w.bound, Limit: w.limit,
+		State: state, Form: w.form(), Statement: &w.prepared.Statement.ID, Told: s.plan.toldBefore(w), Bound: w.bound, Limit: w.limit,
 	}
 	s.key = key.AppendTo(s.key[:0])
 }
@@ -87,15 +91,41 @@ func (s *session) peek() *engine.Entry {
 	return s.server.cache.Peek(s.key, s.hash)
 }
 
-// lookupAll finds what a group wants in this process's memory, all or nothing, if nobody
-// need be asked first. For a Query handleQuery has looked.
+// keySettings makes the part of a want's key that its settings are. It reports false if a verdict
+// has to be asked for first, or a value.
+func (s *session) keySettings(w *want) bool {
+	if len(s.server.keyed.all()) == 0 || w.describes {
+		return true // no verdict names any
+	}
+	slot, verdict := s.knownVerdict(w.prepared.Statement)
+	if verdict == nil || !verdict.Cacheable {
+		return false
+	}
+	return s.noteKeyed(w, settingsOf(w, slot))
+}
+
+// noteKeyed has the values of settings in a want's key. It reports false if one is not known.
+func (s *session) noteKeyed(w *want, names []string) (ok bool) {
+	w.settled = len(names) > 0
+	if w.settled {
+		w.state, ok = s.stateWith(names)
+		return ok
+	}
+	return true
+}
+
+// lookupAll finds what a unit wants in this process's memory, all or nothing, if nobody
+// need be asked first. For a Query handleQuery has looked, while no verdict names settings.
 func (s *session) lookupAll() bool {
-	if s.plan.simple || !s.servable() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
+	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
 		return false
 	}
 	s.plan.toldOf = nil
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
+		if !s.keySettings(w) {
+			return false
+		}
 		s.keyOf(w)
 		if entry := s.lookup(); entry == nil || !s.plan.takes(&s.statements, w, entry) {
 			return false

@@ -7,6 +7,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/description"
+	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
@@ -28,6 +29,11 @@ type want struct {
 	describes bool
 	// parsed is set if the statement is parsed in the same unit.
 	parsed bool
+
+	// state names the settings of the application's own that the answer depends on, with the
+	// session's state; settled is set with it. Otherwise the state alone is in the key.
+	state   digest.Digest
+	settled bool
 
 	entry   *engine.Entry   // what it is answered with
 	capture *answer.Capture // what it is captured into

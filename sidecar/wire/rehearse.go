@@ -94,7 +94,7 @@ func (s *session) mayRehearse() bool {
 // rehearse has Postgres perform statements that set something, the last of which shows
 // columns of values, and says what comes of it: ok is false if they are not to be held back.
 func (s *session) rehearse(settings []string, columns int) (found rehearsal, ok bool) {
-	question := s.probeQuery(false, false)
+	question := probe.Question{Role: s.server.follower.State().Secured()}.Message()
 	text := besidesSQL + "; " + strings.Join(settings, "; ") + "; " + besidesSQL + "; " + string(question[protocol.HeaderLength:])
 	s.talk.OweRows()
 	s.statements.SimpleQuery(statements.AskedHere)
@@ -107,6 +107,7 @@ func (s *session) rehearse(settings []string, columns int) (found rehearsal, ok 
 	if err != nil || n < 3 {
 		return rehearsal{}, false
 	}
+	s.values.place(s.block.Names(), true)
 	before, ok1 := protocol.DataRow(rows[0])
 	behind, ok2 := protocol.DataRow(rows[n-2])
 	if !ok1 || !ok2 || !slices.EqualFunc(before, behind, slices.Equal[[]byte]) || len(before) != 3 {

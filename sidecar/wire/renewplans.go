@@ -18,7 +18,7 @@ import (
 //     showed before;
 //  4. these would be answered to every session of the role, which see all rows.
 //
-// So an answer of a statement that row security does not apply to is kept only if
+// So an answer of a statement that reads tables with row security is kept only if
 // Postgres has analysed it since the schema or the roles changed last. Forced by
 // TestPlanFromBeforeTheRoleChanged.
 
@@ -26,11 +26,11 @@ import (
 // that success can be told.
 var discardPlans = protocol.AppendMessage(nil, 'Q', []byte("DISCARD PLANS; SELECT 1\x00"))
 
-// secured reports whether the answer is of tables with row security, which does not
+// secured reports whether the answer is of tables with row security, be it that it does not
 // apply to whom it is read as.
 func (r *request) secured() bool {
 	v := r.slot.Verdict()
-	return v != nil && len(v.Exempt) > 0
+	return v != nil && v.Secured()
 }
 
 // renewPlans makes Postgres plan by what is known now, if one of the plan's requests

@@ -114,6 +114,7 @@ type Server struct {
 	startupWait time.Duration
 	logger      *slog.Logger
 	verdicts    *shapes.Book
+	keyed       keyedNames
 	counters    counters
 	// definedAt is when something was acknowledged last that may have changed definitions.
 	definedAt atomic.Int64

@@ -158,11 +158,8 @@ func (s *session) effectOfWant(w *want) *shapes.Effect {
 // waits for that: until it is known it may be anything.
 func (s *session) effectKnown(w *want) *shapes.Effect {
 	statement := w.prepared.Statement
-	control := statement.Control
-	if s.plan.simple {
-		control = block.ParseControl(statement.SQL)
-	}
-	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.known.Local() && !s.block.Held && endsLocals(&control) {
+	control := s.controlOf(w)
+	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.values.opened && endsLocals(&control) {
 		return nil
 	}
 	if control.Kind != block.None {
@@ -192,6 +189,18 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 		}
 	}
 	return slot.EffectOf(params)
+}
+
+// controlOf is what a want does to its transaction.
+func (s *session) controlOf(w *want) block.Control {
+	switch {
+	case w.describes || w.prepared == nil || w.prepared.Statement == nil:
+		return block.Control{}
+	case s.plan.simple:
+		return block.ParseControl(w.prepared.Statement.SQL)
+	default:
+		return w.prepared.Statement.Control
+	}
 }
 
 // endsLocals reports whether a statement may end settings of a transaction that goes on.

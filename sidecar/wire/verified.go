@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/answer"
@@ -13,14 +14,14 @@ import (
 
 // offerQuery offers a simple Query that was answered with an entry.
 func (s *session) offerQuery(entry *engine.Entry) {
-	if s.countsDown() && !entry.Payload.(*answer.Answer).Consented {
+	if s.countsDown() && !entry.Payload.(*answer.Answer).Consented && !s.plan.keyed() {
 		s.offer(&verify.Hit{Entry: entry, SQL: string(answer.TextOfQuery(entry.Key))})
 	}
 }
 
 // offerGroup offers the first result of a group that was answered.
 func (s *session) offerGroup() {
-	if !s.countsDown() {
+	if !s.countsDown() || s.plan.keyed() {
 		return
 	}
 	for i := range s.plan.wants {
@@ -32,6 +33,12 @@ func (s *session) offerGroup() {
 		s.offer(&verify.Hit{Entry: w.entry, SQL: statement.SQL, ParamTypes: statement.ParamTypes, Bound: bytes.Clone(w.bound)})
 		return
 	}
+}
+
+// keyed reports whether an answer depends on settings of the application's own, which who
+// verifies has not set.
+func (p *plan) keyed() bool {
+	return slices.ContainsFunc(p.wants, func(w want) bool { return w.settled })
 }
 
 // countsDown begins the next countdown, and reports whether a hit is to be verified now.

@@ -27,7 +27,10 @@ type Block struct {
 
 // step is a savepoint, or without a name a statement that sets something. changes names what
 // it sets that answers depend on, empty if that is nothing.
-type step struct{ name, text, changes string }
+type step struct {
+	name, text, changes string
+	settings            []Setting
+}
 
 // stepLengthMax bounds the text of a step, in bytes.
 const stepLengthMax = 64 << 10
@@ -78,7 +81,7 @@ func (b Block) Perform(c Control, text string, now Standing) (Block, Effects) {
 	case Savepoint:
 		return b.hold(step{name: c.Savepoint, text: text}, c.Tag, now.Failed)
 	case SetLocal:
-		return b.hold(step{text: text, changes: now.Changes}, c.Tag, now.Failed || !now.MayHold)
+		return b.hold(step{text: text, changes: now.Changes, settings: c.Settings}, c.Tag, now.Failed || !now.MayHold)
 	case Release, RollbackTo:
 		i := b.find(c.Savepoint)
 		if i < 0 || now.Failed && c.Kind == Release {
@@ -127,6 +130,28 @@ func (b *Block) Changes() string {
 		changes += b.steps[i].changes
 	}
 	return changes
+}
+
+// Setting returns what a setting of the application's own was set to last, if it was.
+func (b *Block) Setting(name string) (value string, set bool) {
+	for i := range b.steps {
+		for _, s := range b.steps[i].settings {
+			if s.Name == name {
+				value, set = s.Value, true
+			}
+		}
+	}
+	return value, set
+}
+
+// Names are the settings that were set.
+func (b *Block) Names() (names []string) {
+	for i := range b.steps {
+		for _, s := range b.steps[i].settings {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // Settings are the statements held back that set something, in their order.

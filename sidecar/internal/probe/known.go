@@ -39,7 +39,7 @@ func (k *Known) BaseHolds() bool { return k.base != nil && k.unchanged }
 func (k *Known) Lacks() bool { return k.lacking }
 
 // Local reports whether a transaction has settings that answers depend on.
-func (k *Known) Local() bool { return k.local != nil || k.lacking }
+func (k *Known) Local() bool { return k.State() != k.base || k.lacking }
 
 // Note takes over what a probe found, with nothing owed. What was known of a transaction's
 // settings rested on the one before.

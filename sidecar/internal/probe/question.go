@@ -26,6 +26,7 @@ const (
 	columnDatabase
 	columnStart
 	columnStandby
+	columnKeyed
 	probeColumns
 
 	columnsFound = columnNames
@@ -60,7 +61,18 @@ func newQueries() map[Question][]byte {
 // Message returns the Query message that asks it. Its one row is for ParseAnswer.
 func (q Question) Message() []byte { return queries[q] }
 
-func (q Question) query() []byte {
+// With is Message that asks for settings of the application's own besides, by names that
+// consist of letters, digits, underscores and dots: see State.Keyed.
+func (q Question) With(names []string) []byte {
+	if len(names) == 0 {
+		return q.Message()
+	}
+	return q.asking("ARRAY['" + strings.Join(names, "','") + "'] OPERATOR(pg_catalog.||) " + settings.SQL(names))
+}
+
+func (q Question) query() []byte { return q.asking("NULL") }
+
+func (q Question) asking(keyed string) []byte {
 	columns := [probeColumns]string{
 		columnSettings:    settings.SQL(askedSettings),
 		columnUser:        "CURRENT_USER",
@@ -72,6 +84,7 @@ func (q Question) query() []byte {
 		columnDatabase:    "NULL",
 		columnStart:       "NULL",
 		columnStandby:     "NULL",
+		columnKeyed:       keyed,
 	}
 	if q.Role {
 		columns[columnRole] = settings.SecuredSQL

@@ -43,6 +43,9 @@ type State struct {
 	// Settings are the values of those that the analysis applies to its own session, as
 	// far as the server has them.
 	Settings map[string]string
+	// Keyed are the values of the application's own settings that were asked for, nil for one
+	// that there is not. They are in no ID.
+	Keyed map[string][]byte
 	Server
 }
 
@@ -70,13 +73,17 @@ func ParseAnswer(row []byte, before *State) *State {
 			return nil
 		}
 	}
+	keyed, ok := parseKeyed(columns[columnKeyed])
+	if !ok {
+		return nil
+	}
 	found := foundColumns(row, columns)
 	if before != nil && bytes.Equal(found, before.found) {
 		same := *before
-		same.Statements = statements
+		same.Statements, same.Keyed = statements, keyed
 		return &same
 	}
-	s := &State{found: bytes.Clone(found), Statements: statements}
+	s := &State{found: bytes.Clone(found), Statements: statements, Keyed: keyed}
 	if before != nil {
 		s.Server = before.Server
 	} else if s.Server, ok = parseServer(columns); !ok {
@@ -174,6 +181,22 @@ func parseValues(names []string, array []byte) (values map[string][]byte, ok boo
 	values = make(map[string][]byte, len(names))
 	for i, name := range names {
 		values[name] = parts[i]
+	}
+	return values, true
+}
+
+// parseKeyed reads names, and their values behind them.
+func parseKeyed(array []byte) (values map[string][]byte, ok bool) {
+	if array == nil {
+		return nil, true
+	}
+	parts, ok := protocol.ParseTextArray(array)
+	if !ok || len(parts)%2 != 0 {
+		return nil, false
+	}
+	values, n := make(map[string][]byte, len(parts)/2), len(parts)/2
+	for i, name := range parts[:n] {
+		values[string(name)] = bytes.Clone(parts[n+i])
 	}
 	return values, true
 }

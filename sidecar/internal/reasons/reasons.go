@@ -32,6 +32,7 @@ const (
 	Messages         = settings.ReasonMessages
 	Setting          = settings.ReasonSetting
 	Library          = settings.ReasonLibrary
+	Settings         = "settings_not_known"
 	Demands          = "consistency_not_understood"
 	Incarnation      = "other_server"
 	NotFollowing     = "not_following"
@@ -57,6 +58,7 @@ const (
 
 // advice holds one line for each reason of a session.
 var advice = map[string]string{
+	Settings:         "The answer depends on a setting of the application's own whose value is not known, or on one too many: at most 32 are asked for.",
 	NotSelect:        "Only SELECT, WITH, VALUES and TABLE can be answered from the cache.",
 	InTransaction:    "Statements go to Postgres from the first one on that may have changed something in the transaction (a write, SET, a function of a user's), and from BEGIN on in other isolation levels than READ COMMITTED: put cached reads first, or before the transaction.",
 	Failed:           "The transaction has failed: Postgres says so itself until it is rolled back.",

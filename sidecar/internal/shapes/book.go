@@ -194,6 +194,7 @@ func (b *Book) at(key []byte, state *probe.State, sql string, paramTypes []uint3
 		Shape: b.shapes,
 		request: analysis.Request{
 			SQL: sql, ParamTypes: paramTypes, SearchPath: state.SearchPath, Role: state.Role, Settings: state.Settings,
+			Keyed: true,
 		},
 		Generation: b.generation.Load(),
 		done:       make(chan struct{}),

@@ -25,7 +25,7 @@ var NoEffect = &Effect{}
 // values. Where row security does not apply to a reader, a plan of before may apply it.
 func effectOf(v *analysis.Verdict, generation uint64) *Effect {
 	switch {
-	case v.Cacheable && len(v.Exempt) > 0, !v.Cacheable && v.Effect == nil:
+	case v.Cacheable && v.Secured(), !v.Cacheable && v.Effect == nil:
 		return nil
 	case v.Cacheable:
 		return &Effect{Analysed: true, Generation: generation}
