@@ -175,13 +175,14 @@ func (c *Cache) NoteUnserved(outcome Outcome) {
 }
 
 // Serve answers for an entry that came another way what Lookup answers for the
-// entries it finds, of which nil is none.
+// entries it finds, of which nil is none. What a received event has ended is a Miss
+// even while nothing is proven: no look would bring it back.
 func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	began, ok := c.proven(now, s)
-	if !ok {
+	if !ok && (e == nil || c.admitted(e, now)) {
 		return Unproven
 	}
-	if e == nil || !s.Accepts(e.Ticket) || !c.admitted(e, now) {
+	if !ok || e == nil || !s.Accepts(e.Ticket) || !c.admitted(e, now) {
 		return Miss
 	}
 	if began < c.written(e, now, s) {

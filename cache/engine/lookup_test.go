@@ -108,6 +108,26 @@ func TestSessionSeesItsOwnWrite(t *testing.T) {
 	}
 }
 
+// No look is asked for about an entry that a received event has ended: a load answers, which
+// needs no proof.
+func TestWhatHasEndedNeedsNoProof(t *testing.T) {
+	t.Parallel()
+	w := world.New()
+	c := open(t, w, func(o *Options) { o.Staleness = time.Second })
+	c.Store(entry(c, "k", begin(t, c), "one"))
+	w.Commit()
+	w.Look()
+	var s fence.Session
+	s.Received(fence.Now())
+	if _, outcome := find(c, "k", &s); outcome != Miss {
+		t.Errorf("%v for a session that wrote, of an entry that has ended", outcome)
+	}
+	late := w.Fence.LookBegan().Add(time.Second + 1)
+	if _, outcome := c.Lookup([]byte("k"), c.Hash([]byte("k")), late, nil); outcome != Miss {
+		t.Errorf("%v when the last look is too old, of an entry that has ended", outcome)
+	}
+}
+
 // A session that was shown a new entry must not be shown, next, an older state
 // of something else.
 func TestSessionDoesNotGoBack(t *testing.T) {

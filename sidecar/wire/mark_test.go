@@ -201,3 +201,29 @@ func TestBoundedSessionsWaitForNoWrite(t *testing.T) {
 		t.Errorf("version %d: nobody asked for a look", got)
 	}
 }
+
+// Who has just written waits for a look before a hit, and not before a load: of what is known
+// to have ended, no look is asked for.
+func TestWriterWaitsForNoLookAtWhatHasEnded(t *testing.T) {
+	t.Parallel()
+	bed, ear := newTestbed(t, itemSchema), &earshot{}
+	s := bed.sidecar(lazy, ear.of)
+	conn := s.connect()
+	shown := s.warm(conn)
+	bed.exec("UPDATE item SET version = version + 1 WHERE id = 7")
+	if err := s.follower.Confirm(t.Context(), fence.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ear.close()
+	defer ear.open()
+	if _, err := conn.Exec(t.Context(), "UPDATE item SET version = 1 WHERE id = 8"); err != nil {
+		t.Fatal(err)
+	}
+	misses := s.count(Miss)
+	if got := versionOf7(t, conn); got != shown+1 {
+		t.Errorf("version %d is read, want %d", got, shown+1)
+	}
+	if n := s.count(Miss) - misses; n != 1 {
+		t.Errorf("%d misses, want 1: a look that cannot come was waited for, %v", n, s.Report().Bypasses)
+	}
+}

@@ -206,7 +206,8 @@ func (s *session) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
 	s.keyOf(&s.plan.wants[0])
-	return s.peek() != nil || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
+	there := s.peek()
+	return there != nil && c.Admits(there) || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
@@ -236,10 +237,10 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 // ago, in loads under way and in Redis, and otherwise begins a load.
 func (s *session) obtain(r *request, there *engine.Entry) obtained {
 	c := s.server.cache
-	if there != nil {
+	if there != nil && c.Admits(there) {
 		s.permit(r, there)
-		// A look may prove it good. Where there is none, what follows asks for proof
-		// of what it finds itself, and a load needs none.
+		// A look may prove it good, unless it is known to have ended. Where there is none,
+		// what follows asks for proof of what it finds itself, and a load needs none.
 		if !s.prove(there) || !s.proveFor(r) {
 			return obtained{reason: reasons.Unproven}
 		}
