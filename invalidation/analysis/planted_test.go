@@ -106,9 +106,9 @@ var plantedBugs = []plantedBug{
 var plantedRowSecurity = []plantedBug{
 	{"row security that is forced spares the owner", "rowsecurity.go", "\tcase r.forced:", "\tcase r.forced && !PLANTED:"},
 	{"everybody has the owner's privileges", "rowsecurity.go", "\treturn !to.owners[r.owner]", "\treturn !PLANTED && !to.owners[r.owner]"},
-	{"the owner of a view is not asked for", "rowsecurity.go", "\tif read.as != 0 {", "\tif read.as != 0 && !PLANTED {"},
-	{"the owner of a view is not asked for", "rowsecurity.go", "|| read.as != 0 && read.filtered {", "|| !PLANTED && read.as != 0 && read.filtered {"},
-	{"what is not filtered for the analysis is for nobody", "rowsecurity.go", "\t\tif table.applies(role) ||", "\t\tif !PLANTED && table.applies(role) ||"},
+	{"the owner of a view is not asked for", "policies.go", "\tif read.as != 0 {", "\tif read.as != 0 && !PLANTED {"},
+	{"the owner of a view is not asked for", "rowsecurity.go", "!applies && read.as != 0 && read.filtered {", "!applies && !PLANTED && read.as != 0 && read.filtered {"},
+	{"what is not filtered for the analysis is for nobody", "rowsecurity.go", "\t\tapplies := table.applies(role)", "\t\tapplies := !PLANTED && table.applies(role)"},
 	{"tables of subqueries are not secured", "rowsecurity.go", "\t\tif q.tag != \"QUERY\" {", "\t\tif q.tag != \"QUERY\" || PLANTED && q != query {"},
 	{"tables of subqueries are not secured", "rowsecurity.go", "\tif query.bool(\"hasRowSecurity\") !=", "\tif !PLANTED && query.bool(\"hasRowSecurity\") !="},
 }

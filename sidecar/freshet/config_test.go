@@ -100,7 +100,7 @@ func TestConfigFileErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, says string }{
 		{"unknown key", "port: 1\nsocketdir: /x\n", `freshet.yaml:2: unknown key "socketdir"; did you mean "socket-dir"?`},
 		{"unknown key of another style", "listen_tcp: x\n", `unknown key "listen_tcp"; did you mean "listen-tcp"?`},
-		{"unknown key like no other", "shenanigans: 1\n", `unknown key "shenanigans"; known are admin, admin-insecure`},
+		{"unknown key like no other", "shenanigans: 1\n", `unknown key "shenanigans"; known are access-log, admin, admin-insecure`},
 		{"a key that is only a flag", "config: x\n", `unknown key "config"`},
 		{"twice", "port: 1\nport: 2\n", `port`},
 		{"wrong value", "port: 1\n\nmemory: lots\n", `freshet.yaml:3: key "memory": "lots" is not a size`},

@@ -13,7 +13,7 @@ import (
 
 // askVerdict has the page's own code judge a reading.
 const askVerdict = `import { verdict } from %q;
-process.stdout.write(JSON.stringify(JSON.parse(process.argv[1]).map(verdict)));`
+process.stdout.write(JSON.stringify(JSON.parse(process.argv[1]).map((stats) => verdict(stats))));`
 
 // The page says first what is true, and the worst first.
 func TestVerdictOfThePage(t *testing.T) {
@@ -38,7 +38,7 @@ func TestVerdictOfThePage(t *testing.T) {
 		{func(s *dashboard.Stats) { s.Config.Problem = "no such key" }, "behind", "Fresh, with an older configuration", "no such key"},
 		{func(s *dashboard.Stats) {
 			s.WatchedTables, s.Redis.State, s.FollowerAgeSeconds = 0, dashboard.RedisDown, nil
-		}, "behind", "Late: reads go to Postgres", "No look"},
+		}, "behind", "Warming up: reads go to Postgres", "No look"},
 	}
 	readings := make([]dashboard.Stats, len(cases))
 	for i, c := range cases {
