@@ -285,7 +285,7 @@ func (s *session) load(r *request, loading *answer.Capture) obtained {
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
 func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
-	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.permitted(r, entry) && s.server.cache.Admits(entry) {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.permitted(r, entry) {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
 	entry, tier := flight.Fetch(ctx, r.slot.Shape, answer.Decode)

@@ -61,10 +61,12 @@ func (s *session) permit(r *request, entry *engine.Entry) {
 }
 
 // permitted judges an entry by the rules that the request was, and reports whether they let
-// it be served, waiting for a look where that is what they want.
+// it be served, waiting for a look where that is what they want. Where a look was wanted,
+// the entry must not have ended by it; who shares a load needs none otherwise, or each write
+// to a hot row would have all who wait for it load for themselves.
 func (s *session) permitted(r *request, entry *engine.Entry) bool {
 	s.permit(r, entry)
-	return s.proveFor(r) && s.server.within(entry, r.terms, s.arrival())
+	return s.proveFor(r) && s.server.within(entry, r.terms, s.arrival()) && (r.terms.Staleness == 0 || s.server.cache.Admits(entry))
 }
 
 // proveFor makes sure that the head is as new as the rules want it for a request. It
