@@ -61,8 +61,9 @@ func FaultNames() []string {
 	return names
 }
 
-// unleash makes the faults asked for, in rounds of an order drawn from the seed,
-// until enough is closed and the first round is complete, or ctx ends.
+// unleash makes the faults asked for, in rounds of an order drawn from the seed, until
+// enough is closed and the first round is complete, or ctx ends. Before the first fault a
+// history is judged in calm.
 func (w *world) unleash(ctx context.Context, enough <-chan struct{}) error {
 	random := rand.New(rand.NewPCG(w.options.Seed, 1))
 	var chosen []fault
@@ -79,6 +80,11 @@ func (w *world) unleash(ctx context.Context, enough <-chan struct{}) error {
 		case <-ctx.Done():
 		}
 		return nil
+	}
+	// The calm between faults may be shorter than a history.
+	judged := func() bool { return w.tally.judged(Linear, calm) }
+	if err := until(ctx, "a history that is judged in calm", judged); err != nil && ctx.Err() == nil {
+		return err
 	}
 	for made := 0; ; {
 		for _, i := range random.Perm(len(chosen)) {

@@ -138,6 +138,13 @@ func (t *tally) checked() int64 {
 	return sum(t.reads)
 }
 
+// judged reports whether a promise was judged near a fault.
+func (t *tally) judged(p Promise, label string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cells[place{p, label}] != nil
+}
+
 func sum(counts map[string]int64) (all int64) {
 	for n := range maps.Values(counts) {
 		all += n
