@@ -200,13 +200,19 @@ func (p *sqlProgram) failures() {
 	p.exec("UPDATE item SET stock = 7 WHERE id = 2; SELECT 1 / 0")
 }
 
+// cancelled has a statement cancelled. A cancel that comes before Postgres has begun with the
+// statement cancels nothing, so that each attempt waits longer than the one before.
 func (p *sqlProgram) cancelled() {
-	ctx, cancel := context.WithTimeout(p.ctx, 100*time.Millisecond)
-	defer cancel()
-	_, err := p.db.ExecContext(ctx, "SELECT pg_sleep(20)")
-	// Which of the two a driver says is a matter of time.
-	var refused interface{ SQLState() string }
-	p.print(errors.Is(err, context.DeadlineExceeded) || errors.As(err, &refused) && refused.SQLState() == "57014")
+	cancelled := false
+	for wait := 100 * time.Millisecond; !cancelled && wait < 20*time.Second; wait *= 10 {
+		ctx, cancel := context.WithTimeout(p.ctx, wait)
+		_, err := p.db.ExecContext(ctx, "SELECT pg_sleep(20)")
+		cancel()
+		// Which of the two a driver says is a matter of time.
+		var refused interface{ SQLState() string }
+		cancelled = errors.Is(err, context.DeadlineExceeded) || errors.As(err, &refused) && refused.SQLState() == "57014"
+	}
+	p.print(cancelled)
 	p.query("SELECT stock FROM item WHERE id = 2")
 }
 
