@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -55,6 +56,13 @@ func (d *daemon) begin(ctx context.Context, path string, arguments []string, rea
 		return fmt.Errorf("start %s, %s: %w; the end of its log:\n%s", d.name, path, err, d.LogTail(10))
 	}
 	return nil
+}
+
+// listens reports whether a server accepts connections at the socket with a port's number, as
+// libpq names it.
+func (d *daemon) listens(port int) bool {
+	conn, err := net.DialTimeout("unix", fmt.Sprintf("%s/.s.PGSQL.%d", d.dir, port), probeWaitMax)
+	return err == nil && conn.Close() == nil
 }
 
 // awaitReady polls until ready reports true, the server ends, or the wait

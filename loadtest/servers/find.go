@@ -148,3 +148,14 @@ func executable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
+
+// findProgram returns the path of a server's program: in PATH, or where Debian puts those
+// that are not for everybody. packages says what it is called to be installed.
+func findProgram(server, program, packages string) (string, error) {
+	for _, place := range []string{program, "/usr/sbin/" + program} {
+		if path, err := exec.LookPath(place); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find %s: %w: %s", server, ErrNotInstalled, packages)
+}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -42,7 +40,7 @@ type PgBouncer struct {
 // connections. It lets everyone in, to any database, as the superuser. ctx bounds
 // the start only. The caller must Close it.
 func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOptions) (*PgBouncer, error) {
-	path, err := findPgBouncer()
+	path, err := findProgram("PgBouncer", "pgbouncer", "the package is called pgbouncer in Debian, Fedora and Homebrew")
 	if err != nil {
 		return nil, err
 	}
@@ -66,15 +64,6 @@ func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOpt
 	return p, nil
 }
 
-func findPgBouncer() (string, error) {
-	for _, place := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
-		if path, err := exec.LookPath(place); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("find PgBouncer: %w: the package is called pgbouncer in Debian, Fedora and Homebrew", ErrNotInstalled)
-}
-
 func (p *PgBouncer) start(ctx context.Context, path string) error {
 	file := filepath.Join(p.dir, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(p.settings()), 0o600); err != nil {
@@ -83,10 +72,7 @@ func (p *PgBouncer) start(ctx context.Context, path string) error {
 	if err := p.run.account.own(file); err != nil {
 		return err
 	}
-	return p.begin(ctx, path, []string{file}, func(*process) bool {
-		conn, err := net.DialTimeout("unix", fmt.Sprintf("%s/.s.PGSQL.%d", p.dir, pgbouncerPort), probeWaitMax)
-		return err == nil && conn.Close() == nil
-	})
+	return p.begin(ctx, path, []string{file}, func(*process) bool { return p.listens(pgbouncerPort) })
 }
 
 // settings are those of a pooler that looks at nothing.

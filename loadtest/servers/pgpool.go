@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,7 +35,7 @@ type Pgpool struct{ *daemon }
 // LaunchPgpool starts a Pgpool-II and returns when it accepts connections. It lets
 // everyone in. ctx bounds the start only. The caller must Close it.
 func LaunchPgpool(ctx context.Context, options PgpoolOptions) (*Pgpool, error) {
-	path, err := findPgpool()
+	path, err := findProgram("Pgpool-II", "pgpool", "the package is called pgpool2 in Debian, pgpool-II elsewhere")
 	if err != nil {
 		return nil, err
 	}
@@ -50,15 +48,6 @@ func LaunchPgpool(ctx context.Context, options PgpoolOptions) (*Pgpool, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
-}
-
-func findPgpool() (string, error) {
-	for _, place := range []string{"pgpool", "/usr/sbin/pgpool"} {
-		if path, err := exec.LookPath(place); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("find Pgpool-II: %w: the package is called pgpool2 in Debian, pgpool-II elsewhere", ErrNotInstalled)
 }
 
 func (p *Pgpool) start(ctx context.Context, path string, options PgpoolOptions) error {
@@ -78,10 +67,7 @@ func (p *Pgpool) start(ctx context.Context, path string, options PgpoolOptions) 
 	if err := p.run.account.own(oids); err != nil {
 		return err
 	}
-	return p.begin(ctx, path, []string{"-n", "-f", file, "-F", pcp, "-a", hba}, func(*process) bool {
-		conn, err := net.DialTimeout("unix", fmt.Sprintf("%s/.s.PGSQL.%d", p.dir, pgpoolPort), probeWaitMax)
-		return err == nil && conn.Close() == nil
-	})
+	return p.begin(ctx, path, []string{"-n", "-f", file, "-F", pcp, "-a", hba}, func(*process) bool { return p.listens(pgpoolPort) })
 }
 
 // settings are those of one backend whose results are kept.

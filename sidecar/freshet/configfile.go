@@ -120,7 +120,7 @@ func (v fileValues) add(path string, body ast.Node, known map[string]*kong.Flag)
 func (v fileValues) addPair(place, key string, node ast.Node, known map[string]*kong.Flag) error {
 	flag, ok := known[key]
 	if !ok {
-		return unknownKey(place, key, slices.Sorted(maps.Keys(known)))
+		return fmt.Errorf("%s: %w", place, unknownKey(key, slices.Sorted(maps.Keys(known))))
 	}
 	if before, ok := v[key]; ok {
 		return fmt.Errorf("%s: key %q stands at %s already; keep one of them", place, key, before.place)
@@ -157,11 +157,12 @@ func (v fileValue) try(flag *kong.Flag) error {
 	return flag.Mapper.Decode(decoding, probe)
 }
 
-func unknownKey(place, key string, known []string) error {
+// unknownKey is the error for a key that is none of those known, in their order.
+func unknownKey(key string, known []string) error {
 	if near := nearest(strings.ReplaceAll(key, "_", "-"), known); near != "" {
-		return fmt.Errorf("%s: unknown key %q; did you mean %q?", place, key, near)
+		return fmt.Errorf("unknown key %q; did you mean %q?", key, near)
 	}
-	return fmt.Errorf("%s: unknown key %q; known are %s", place, key, strings.Join(known, ", "))
+	return fmt.Errorf("unknown key %q; known are %s", key, strings.Join(known, ", "))
 }
 
 // read takes in a scalar or a list of scalars.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -182,7 +183,7 @@ func (k ruleKeys) read(r *rules.Rule, pair *ast.MappingValueNode) error {
 	key := pair.Key.GetToken().Value
 	read, ok := k[key]
 	if !ok {
-		return unknownRuleKey(key, k)
+		return unknownKey(key, slices.Sorted(maps.Keys(k)))
 	}
 	text, err := scalarText(pair.Value)
 	if err == nil {
@@ -192,18 +193,6 @@ func (k ruleKeys) read(r *rules.Rule, pair *ast.MappingValueNode) error {
 		return fmt.Errorf("key %q: %w", key, err)
 	}
 	return nil
-}
-
-func unknownRuleKey(key string, keys ruleKeys) error {
-	known := make([]string, 0, len(keys))
-	for name := range keys {
-		known = append(known, name)
-	}
-	slices.Sort(known)
-	if near := nearest(strings.ReplaceAll(key, "_", "-"), known); near != "" {
-		return fmt.Errorf("unknown key %q; did you mean %q?", key, near)
-	}
-	return fmt.Errorf("unknown key %q; known are %s", key, strings.Join(known, ", "))
 }
 
 // spelledRule is a rule as a file has it.

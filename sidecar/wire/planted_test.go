@@ -114,16 +114,22 @@ func playedPlain(t *testing.T) bool {
 // their word that Postgres would have said the same is worth.
 func TestPlantedMisreadingsAreFound(t *testing.T) {
 	t.Parallel()
+	allFound(t, misread, "TestRandomSessionsAreAnsweredAsPostgresDoes",
+		"-random-seed", fmt.Sprint(misreadSeed), "-random-scripts", fmt.Sprint(misreadScripts))
+}
+
+// allFound checks that a test of plainTests finds each of the planted mistakes.
+func allFound(t *testing.T, planted []mutant.Named, test string, flags ...string) {
+	t.Helper()
 	program := plainTests.path(t)
-	for _, m := range misread {
+	for _, m := range planted {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			command := exec.CommandContext(t.Context(), program, "-test.run", "^TestRandomSessionsAreAnsweredAsPostgresDoes$",
-				"-random-seed", fmt.Sprint(misreadSeed), "-random-scripts", fmt.Sprint(misreadScripts))
+			command := exec.CommandContext(t.Context(), program, append([]string{"-test.run", "^" + test + "$"}, flags...)...)
 			command.Env = append(os.Environ(), mutant.Variable+"="+m.Name)
 			out, err := command.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "the sidecar says") {
-				t.Errorf("%d scripts do not find it, %v:\n%s", misreadScripts, err, out)
+				t.Errorf("%s %s does not find it, %v:\n%s", test, strings.Join(flags, " "), err, out)
 			}
 		})
 	}

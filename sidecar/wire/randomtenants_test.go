@@ -1,12 +1,9 @@
 package wire
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -216,16 +213,5 @@ var tenantLeaks = []mutant.Named{
 // TestPlantedTenantLeaksAreFound: the random tenants find each of them.
 func TestPlantedTenantLeaksAreFound(t *testing.T) {
 	t.Parallel()
-	program := plainTests.path(t)
-	for _, m := range tenantLeaks {
-		t.Run(m.Name, func(t *testing.T) {
-			t.Parallel()
-			command := exec.CommandContext(context.WithoutCancel(t.Context()), program, "-test.run", "^TestRandomTenantsAreAnsweredAsPostgresDoes$", "-tenant-steps", "120")
-			command.Env = append(os.Environ(), mutant.Variable+"="+m.Name)
-			out, err := command.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "the sidecar says") {
-				t.Errorf("it is not found, %v:\n%s", err, out)
-			}
-		})
-	}
+	allFound(t, tenantLeaks, "TestRandomTenantsAreAnsweredAsPostgresDoes", "-tenant-steps", "120")
 }
