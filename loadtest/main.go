@@ -1,6 +1,6 @@
 // Command loadtest puts Freshet under load and says what it found. Its run measures
 // it beside what people would use instead, and its compare says what has changed between two
-// such reports. Its check judges the promises while everything around the sidecars fails, and
+// such reports. Its fleet measures many sidecars together. Its check judges the promises while everything around the sidecars fails, and
 // its mutants says what that judgement is worth.
 //
 // It exits with 0 if all is well, with 1 if a promise was broken, a mutant was not found out,
@@ -31,6 +31,7 @@ const (
 type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
 	Bench   benchCommand   `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
+	Fleet   fleetCommand   `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
 	Compare compareCommand `cmd:"" help:"Say what has changed between two reports."`
 	Check   checkCommand   `cmd:"" help:"Check the promises of freshness under faults."`
 	Mutants mutantsCommand `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
@@ -62,6 +63,8 @@ func main() {
 	switch command {
 	case "bench":
 		os.Exit(c.Bench.run(ctx, os.Stdout, os.Stderr))
+	case "fleet":
+		os.Exit(c.Fleet.run(ctx, os.Stdout, os.Stderr))
 	case "compare":
 		os.Exit(c.Compare.run(os.Stdout, os.Stderr))
 	case "run":

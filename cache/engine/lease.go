@@ -57,7 +57,8 @@ type lease struct {
 
 // Fetch is Cache.Fetch for a reader that leads a flight, and the place where the
 // loads of many processes become one. If loads of this shape are worth it
-// (Options.LeaseMin) and the remote tier is a Leaser, it takes the key's lease
+// (Options.LeaseMin) or the database is spared at any price (RemoteAlways), and the
+// remote tier is a Leaser, it takes the key's lease
 // in the same exchange. Who finds it taken waits for the entry: as long as the
 // lease lives, but not longer than half of Options.WaitMax, nor after ctx ends.
 // The lease is given back once the entry is published, or by Finish.
@@ -117,7 +118,7 @@ func (f *Flight) note(e *Entry, tier Tier) (*Entry, Tier) {
 func (f *Flight) leases(expected time.Duration) bool {
 	c := f.cache
 	return f.leads && c.leaser != nil && c.options.Confirm != nil && c.options.RemotePolicy != RemoteNever &&
-		(expected == 0 || expected >= c.options.LeaseMin)
+		(expected == 0 || expected >= c.options.LeaseMin || c.options.RemotePolicy == RemoteAlways)
 }
 
 // Quick reports whether Fetch for this shape is one question to the remote tier at

@@ -338,6 +338,20 @@ func TestShortLoadsTakeNoLease(t *testing.T) {
 	}
 }
 
+// Who spares the database at any price shares short loads, too.
+func TestShortLoadsAreLeasedAtAnyPrice(t *testing.T) {
+	t.Parallel()
+	m := newDatabase().join(t, redistest.Store(t, own(t)), func(o *Options) { o.LeaseMin, o.RemotePolicy = time.Minute, RemoteAlways })
+	for range 10 {
+		m.mustGet(t)
+		m.database.commit()
+		m.look()
+	}
+	if st := m.cache.Stats(); st.Leases != 10 {
+		t.Fatalf("%d of 10 loads were leased", st.Leases)
+	}
+}
+
 // A process that only ever finds what others loaded learns from it how long loads
 // take, and asks no longer question than it needs.
 func TestEntryTellsHowLongItsLoadTook(t *testing.T) {

@@ -67,8 +67,8 @@ type Options struct {
 	WaitMax time.Duration
 	// LeaseMin is how long a load must take for it to be shared between processes
 	// (Flight.Fetch), as far as this process knows; so it is for one that it does
-	// not know. Below it waiting for another process would be no faster than a load.
-	// 0 means 5 ms.
+	// not know. Below it waiting for another process would be no faster than a load;
+	// RemoteAlways has it waited for all the same. 0 means 5 ms.
 	LeaseMin time.Duration
 	// FlightsMax bounds the number of keys that are loaded together. Beyond it
 	// readers load without waiting for one another. 0 means 16384.

@@ -15,7 +15,8 @@ const (
 	// than to load; and always where loads take so long that all processes share them
 	// (Options.LeaseMin).
 	RemoteWhereItPays RemotePolicy = "auto"
-	// RemoteAlways asks for everything: the database is spared at any price.
+	// RemoteAlways asks for everything, and has all processes share every load: the
+	// database is spared at any price.
 	RemoteAlways RemotePolicy = "always"
 	// RemoteNever asks for nothing.
 	RemoteNever RemotePolicy = "never"

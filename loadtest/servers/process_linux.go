@@ -86,3 +86,15 @@ func SleepUntil(at time.Time) {
 		_ = syscall.Nanosleep(&pause, nil) // a signal ends it early
 	}
 }
+
+// ThreadTime is what a process of one thread has computed for, to the nanosecond: a session
+// of Postgres is one. It is 0 where the process has ended or the kernel does not tell.
+func ThreadTime(pid int) time.Duration {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/schedstat")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	nanoseconds, _ := strconv.ParseInt(first, 10, 64) // the kernel writes numbers
+	return time.Duration(nanoseconds)
+}

@@ -98,3 +98,26 @@ func (r *Redis) commands(all ...[]string) error {
 	}
 	return nil
 }
+
+// RedisCounts are what a server has counted since it began.
+type RedisCounts struct {
+	// Commands is how many commands it has answered.
+	Commands int64
+	// BytesIn and BytesOut are what it has received and sent.
+	BytesIn, BytesOut int64
+}
+
+// Counts reads the server's counters. That is a command of its own.
+func (r *Redis) Counts() (RedisCounts, error) {
+	reply, err := r.command("INFO", "stats")
+	if err != nil {
+		return RedisCounts{}, err
+	}
+	values := map[string]int64{}
+	for line := range strings.Lines(strings.Join(reply, "\n")) {
+		if name, text, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			values[name], _ = strconv.ParseInt(text, 10, 64) // those that are read are whole numbers
+		}
+	}
+	return RedisCounts{values["total_commands_processed"], values["total_net_input_bytes"], values["total_net_output_bytes"]}, nil
+}
