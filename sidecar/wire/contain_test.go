@@ -10,10 +10,17 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// faultyFollower panics when it is asked next, once it was told to.
+// faultyFollower panics when it is asked next, once it was told to, and counts how often a
+// session has woken it.
 type faultyFollower struct {
 	Follower
 	state, suspect atomic.Bool
+	woken          atomic.Int64
+}
+
+func (f *faultyFollower) Wake() {
+	f.woken.Add(1)
+	f.Follower.Wake()
 }
 
 func (f *faultyFollower) State() *invalidation.State {

@@ -74,7 +74,7 @@ func (s *session) lookup() *engine.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
-	if !s.server.permits(entry, s.arrival()) {
+	if !s.server.sound(entry) || !s.server.permits(entry, s.arrival()) {
 		c.NoteUnserved(engine.Miss)
 		return nil
 	}
@@ -241,7 +241,7 @@ func (s *session) obtain(r *request, there *engine.Entry) obtained {
 		s.permit(r, there)
 		// A look may prove it good, unless it is known to have ended. Where there is none,
 		// what follows asks for proof of what it finds itself, and a load needs none.
-		if !s.prove(there) || !s.proveFor(r) {
+		if !s.prove(there) || !s.proveFor(r) || !s.proveSound(there) {
 			return obtained{reason: reasons.Unproven}
 		}
 		if entry := s.lookup(); entry != nil {
@@ -285,7 +285,7 @@ func (s *session) load(r *request, loading *answer.Capture) obtained {
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
 func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
-	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.permitted(r, entry) {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.proveSound(entry) && s.server.sound(entry) && s.permitted(r, entry) {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
 	entry, tier := flight.Fetch(ctx, r.slot.Shape, answer.Decode)
@@ -299,7 +299,7 @@ func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obta
 	}
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case !s.prove(entry) || !s.permitted(r, entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
+	case !s.prove(entry) || !s.permitted(r, entry) || !s.proveSound(entry) || !s.server.sound(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
 		!s.assumptionHolds():
 		return obtained{}
 	case tier == engine.Shared:
@@ -340,8 +340,10 @@ func (s *session) beginCapture(r *request, start engine.Start, loading *answer.C
 	switch {
 	case start.Label.Replica:
 		loading.Certain = s.server.certainReplica(start)
-	case s.assumption.made:
+	case s.assumption.made && c.AsksRemote(r.slot.Shape, s.key):
 		loading.Certain = s.server.certainAssumption(s.assumption.generation, fence.Now())
+	case s.assumption.made:
+		loading.Assumed, loading.Generation = true, s.assumption.generation
 	}
 	return loading
 }

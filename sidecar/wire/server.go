@@ -118,6 +118,9 @@ type Server struct {
 	counters    counters
 	// definedAt is when something was acknowledged last that may have changed definitions.
 	definedAt atomic.Int64
+	// afterLooked, unless nil, is called by sound between its questions, for tests that force
+	// an interleaving there.
+	afterLooked func()
 	// asking is how long a read takes to ask for all that is not known.
 	asking shapes.Average
 	// shortRuns is shortRunsMin, unless a test wants more reads spared, or none.

@@ -1,8 +1,12 @@
 package wire
 
 import (
+	"context"
+
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -82,13 +86,60 @@ func (s *session) assumptionProven() bool {
 	return (!s.assumption.made || s.prove(nil)) && s.assumptionHolds()
 }
 
+// What such a session loads is kept at once, and nobody waits for it to become certain, who
+// may never ask for it: it carries the assumption, and who finds it asks whether a look has
+// found out by then (see sound). Only what other processes are to have is kept when it is
+// certain.
+
+// sound reports whether an entry is certain, whatever was assumed when it was loaded: a look
+// is known that began after its load had ended, and what was assumed still held then.
+//
+//  1. a trigger was made elsewhere before the load; its event is not received yet;
+//  2. a reader finds the generation of the verdicts as it was when the entry was loaded;
+//  3. the event is received: the generation moves, and the head of the look is published;
+//  4. the reader finds that a look has begun since, and serves the entry.
+//
+// So the look is asked for first. Forced by TestWhatWasAssumedIsServedWhenItIsCertain.
+func (s *Server) sound(entry *engine.Entry) bool {
+	a := entry.Payload.(*answer.Answer)
+	generation, assumed := a.Assumes()
+	if !assumed {
+		return true
+	}
+	looked := s.fence.LookBegan() >= entry.Ticket.Loaded()
+	if s.afterLooked != nil {
+		s.afterLooked()
+	}
+	if !looked || generation != s.verdicts.Generation() {
+		return false
+	}
+	a.BeCertain()
+	return true
+}
+
+// proveSound makes sure that it can be told whether an entry is sound, by waiting for a look
+// if need be. It reports false if that could not be proven in time.
+func (s *session) proveSound(entry *engine.Entry) bool {
+	generation, assumed := entry.Payload.(*answer.Answer).Assumes()
+	if !assumed || generation != s.server.verdicts.Generation() {
+		return true
+	}
+	return s.server.lookedSince(s.ctx, entry.Ticket.Loaded())
+}
+
+// lookedSince waits until a look is known that began at or after a moment. It reports false if
+// that takes too long.
+func (s *Server) lookedSince(ctx context.Context, at fence.Instant) bool {
+	var reader fence.Session
+	reader.Received(at)
+	return s.cache.Prove(ctx, nil, &reader)
+}
+
 // certainAssumption says whether what a session assumed is right, of which all was answered
 // by moment at: once a look has found that out which began afterwards.
 func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fence.Instant) bool {
 	return func(fence.Instant) bool {
-		var reader fence.Session
-		reader.Received(at)
-		return s.cache.Prove(s.background, nil, &reader) && generation == s.verdicts.Generation()
+		return s.lookedSince(s.background, at) && generation == s.verdicts.Generation()
 	}
 }
 

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
@@ -358,5 +361,96 @@ func TestTextsThatShareNothingAreNotAnalysed(t *testing.T) {
 	}
 	if n := len(s.verdicts.All()) - before; n > 3 {
 		t.Errorf("%d shapes of 2 kinds of writes and a read", n)
+	}
+}
+
+// A session that reads one row after another and changes it is asked for no look by anybody:
+// what it loads is kept at once, and its transactions begin without one.
+func TestTransactionsThatMissAskForNoLook(t *testing.T) {
+	t.Parallel()
+	bed := newQuietTestbed(t, itemSchema)
+	bed.faults = new(faultyFollower)
+	var asked atomic.Int64
+	s := bed.sidecar(lazy, func(c *engine.Options, _ *invalidation.FollowerOptions) {
+		wake, confirm := c.Wake, c.Confirm
+		c.Wake = func() { asked.Add(1); wake() }
+		c.Confirm = func(ctx context.Context, at fence.Instant) error { asked.Add(1); return confirm(ctx, at) }
+	})
+	conn := s.connect()
+	const read, write = "SELECT version FROM item WHERE id = $1", "UPDATE item SET version = version + 1 WHERE id = $1"
+	transaction := func(id int) {
+		t.Helper()
+		var version int
+		mustExec(t, conn, "BEGIN")
+		if err := conn.QueryRow(t.Context(), read, id).Scan(&version); err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, conn, write, id)
+		mustExec(t, conn, "COMMIT")
+	}
+	transaction(1)
+	s.analysed(read)
+	s.analysed(write)
+	for id := range doubtedMax {
+		transaction(id + 1) // one of these finds out that the session is what it was
+	}
+	s.look()
+	missed, looks := s.count(Miss), asked.Load()+bed.faults.woken.Load()
+	const rows = 50
+	for i := range rows {
+		transaction(20 + i)
+	}
+	if n := s.count(Miss) - missed; n != rows {
+		t.Errorf("%d misses in %d transactions", n, rows)
+	}
+	if n := asked.Load() + bed.faults.woken.Load() - looks; n != 0 {
+		t.Errorf("%d looks were asked for, and nobody waited for one", n)
+	}
+}
+
+// What a session assumed that loaded an answer is certain from the look on that began
+// afterwards, if it was right: the interleaving that sound tells of.
+func TestWhatWasAssumedIsServedWhenItIsCertain(t *testing.T) {
+	t.Parallel()
+	s := unconnected(t).server
+	s.verdicts = shapes.NewBook(anyAnalyzer{}, nil)
+	look := func(at fence.Instant) {
+		s.fence.Reset(&fence.Head{}, fence.Snapshot{}, nil, at)
+	}
+	loaded := func() (*engine.Entry, *answer.Answer) {
+		a := new(answer.Answer)
+		a.Assume(s.verdicts.Generation())
+		return &engine.Entry{Ticket: fence.NewTicket(fence.Label{}, nil, 10), Payload: a}, a
+	}
+	entry, _ := loaded()
+	look(9)
+	if s.sound(entry) {
+		t.Error("a look from before the load's end makes it certain")
+	}
+	look(10)
+	if !s.sound(entry) {
+		t.Error("a look from behind the load's end does not make it certain")
+	}
+	s.verdicts.SchemaChanged()
+	if !s.sound(entry) {
+		t.Error("what was certain is not any more")
+	}
+	entry, _ = loaded()
+	s.verdicts.SchemaChanged()
+	if s.sound(entry) {
+		t.Error("what was assumed wrongly is certain")
+	}
+
+	entry, a := loaded()
+	look(9)
+	s.afterLooked = func() {
+		s.verdicts.SchemaChanged()
+		look(11)
+	}
+	if s.sound(entry) {
+		t.Error("what an event spoke against that was received meanwhile is certain")
+	}
+	if _, assumed := a.Assumes(); !assumed {
+		t.Error("it is taken for certain from now on")
 	}
 }

@@ -26,7 +26,23 @@ type Answer struct {
 	// Terms are those that rules put on it, and what it reads, nil before they were asked for. Sessions set it
 	// when they know the statement, and compare it with the rules in force before they serve.
 	Terms atomic.Pointer[rules.Judged]
+	// assumed is a generation of the schema, plus one, while the answer is not certain: see
+	// Assume.
+	assumed atomic.Uint64
 }
+
+// Assume notes that the answer is right if what was known under a generation of the schema
+// was right when it was loaded. Until that is certain it must not be served.
+func (a *Answer) Assume(generation uint64) { a.assumed.Store(generation + 1) }
+
+// Assumes returns what Assume noted; ok is false if the answer is certain.
+func (a *Answer) Assumes() (generation uint64, ok bool) {
+	noted := a.assumed.Load()
+	return noted - 1, noted != 0
+}
+
+// BeCertain notes that what was assumed is right.
+func (a *Answer) BeCertain() { a.assumed.Store(0) }
 
 // Size returns the bytes that the answer holds.
 func (a *Answer) Size() int { return len(a.Description) + len(a.Body) }

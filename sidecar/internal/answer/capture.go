@@ -29,6 +29,10 @@ type Capture struct {
 	// Certain, unless nil, waits until it is certain whether the load, which ended at a
 	// moment, may be kept. It reports false if not.
 	Certain func(loaded fence.Instant) bool
+	// Assumed is set if the answer is right if what was known under Generation is: see
+	// Answer.Assume. It is kept in this process alone.
+	Assumed    bool
+	Generation uint64
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
 	// Life is how long the answer may be kept, 0 for as long as any. Consent says that it may
@@ -68,6 +72,7 @@ func (c *Capture) Recycle() {
 	}
 	c.Key, c.Start, c.Tags, c.Shape, c.Flight = c.Key[:0], engine.Start{}, c.Tags[:0], 0, nil
 	c.Told, c.Certain, c.SizeMax, c.Life, c.Consent, c.Terms = nil, nil, 0, 0, false, nil
+	c.Assumed, c.Generation = false, 0
 	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
 	c.complete, c.outgrown, c.spoiled = false, false, false
 	idle.Put(c)
@@ -156,7 +161,10 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	stored.answer.Description, stored.answer.Body, stored.answer.Consented = all[described:rows:rows], all[rows:], c.Consent
 	made := engine.Loaded{
 		Key: all[:described:described], Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: &stored.answer,
-		Life: c.Life, Local: c.Consent,
+		Life: c.Life, Local: c.Consent || c.Assumed,
+	}
+	if c.Assumed {
+		stored.answer.Assume(c.Generation)
 	}
 	if c.Terms != nil {
 		stored.answer.Terms.Store(c.Terms)
