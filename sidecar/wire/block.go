@@ -140,6 +140,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 			}
 		case kind == 'D' && bound && !described && string(body) == "P\x00":
 			described = true
+		case kind == 'H': // its Sync has come too
 		case kind == 'E' && bound && len(body) == 5 && body[0] == 0: // whatever its row limit
 			return statement, n + len(message)
 		default:
@@ -230,6 +231,9 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 		return false, nil
 	}
 	rest := unit[n:]
+	for rest[0] == 'H' && protocol.MessageLength(rest) == protocol.HeaderLength {
+		rest = rest[protocol.HeaderLength:]
+	}
 	alone := rest[0] == 'S' && protocol.MessageLength(rest) == protocol.HeaderLength
 	if kind := statement.Control.Kind; !alone && kind != block.Begin && kind != block.SetLocal {
 		return false, nil

@@ -75,9 +75,13 @@ func (d *decision) stopsReadIf(yes bool, reason string) bool {
 	return d.stopsIf(yes, reason)
 }
 
-// serve does with a unit what is decided of its plan.
+// serve decides what becomes of the plan of a unit, and does that.
 func (s *session) serve(unit []byte, obstacle string) error {
-	d := s.decide(unit, obstacle)
+	return s.carryOut(unit, s.decide(unit, obstacle))
+}
+
+// carryOut does with a unit what was decided of its plan.
+func (s *session) carryOut(unit []byte, d decision) error {
 	switch {
 	case d.interrupted:
 		return s.answerCancelled()

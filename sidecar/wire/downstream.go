@@ -23,6 +23,9 @@ type downstream struct {
 	key    []byte
 	hash   uint64
 	absent bool
+	// rest is the last statement of a Query of several, as a Query of its own: see
+	// handleSeveral, which sets it.
+	rest []byte
 	// room is for what is made of the plan's values. judge and understood empty it.
 	room room
 	// block is the transaction whose BEGIN is held back.

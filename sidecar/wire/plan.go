@@ -140,6 +140,7 @@ func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 // if that is not known, and on whether the client is in a block.
 func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, inBlock bool) {
 	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: known.Unnamed(), portal: -1}
+	flushed := false
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
@@ -157,12 +158,16 @@ func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Mea
 			}
 			p.portal = -1
 		case 'H':
-			p.refuse(reasons.OpenGroup)
+			flushed = true // with its Sync all is there at once
 		case 'S':
+			flushed = false
 			if len(body) > 0 {
 				p.refuse(reasons.Malformed)
 			}
 		}
+	}
+	if flushed {
+		p.refuse(reasons.OpenGroup)
 	}
 	if p.portal >= 0 {
 		p.refuse(reasons.PortalReused)

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
@@ -53,6 +55,11 @@ func (s *session) handleQuery(unit []byte) error {
 		s.keyOfQuery(text)
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
+		}
+	}
+	if obstacle == "" && wellFormed && !s.talk.MidGroup() && bytes.IndexByte(text, ';') >= 0 {
+		if handled, err := s.handleSeveral(text); handled {
+			return err
 		}
 	}
 	s.planQuery(text, wellFormed)

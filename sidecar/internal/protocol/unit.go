@@ -18,7 +18,9 @@ const (
 // length.
 //
 // A group up to a Sync is one transaction to Postgres, so it is answered as a
-// whole from the cache or goes upstream as a whole.
+// whole from the cache or goes upstream as a whole. A Flush in it asks for what there is so
+// far: where its Sync has come too, all of it is there at once, and the Flush is a part of
+// the group.
 func NextUnit(held []byte) (kind UnitKind, n int) {
 	at := 0
 	for at < len(held) {
@@ -41,10 +43,14 @@ func NextUnit(held []byte) (kind UnitKind, n int) {
 			if length == 0 || at+length > len(held) {
 				return UnitIncomplete, at
 			}
-			if held[at] == 'S' {
-				return UnitGroup, at + length
+			at += length
+			if held[at-length] == 'S' {
+				return UnitGroup, at
 			}
-			return UnitPart, at + length
+			if !endsSoon(held[at:]) {
+				return UnitPart, at
+			}
+			continue
 		case 'Q':
 			kind = UnitQuery
 		case 'F':
@@ -68,6 +74,28 @@ func NextUnit(held []byte) (kind UnitKind, n int) {
 		return kind, length
 	}
 	return UnitIncomplete, at
+}
+
+// behindFlushMax bounds the messages that are looked at for the Sync of a Flush.
+const behindFlushMax = 16
+
+// endsSoon reports whether the messages behind a Flush lead to a Sync that has come.
+func endsSoon(held []byte) bool {
+	for range behindFlushMax {
+		n := MessageLength(held)
+		if n <= 0 || n > len(held) {
+			return false
+		}
+		switch held[0] {
+		case 'S':
+			return true
+		case 'P', 'B', 'D', 'E', 'C', 'H':
+			held = held[n:]
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // Messages iterates over the whole messages of a unit.
