@@ -5,12 +5,14 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// codec is what one read needs to write its key and to scan its rows. pgx's maps of
+// codec is what one read needs to write its key, and to gather and scan its rows. pgx's maps of
 // types remember what they were used for, so each read has one to itself.
 type codec struct {
 	types   *pgtype.Map
 	encoded pgx.ExtendedQueryBuilder
 	key     []byte
+	// captured is where a load gathers the rows of an answer before their size is known.
+	captured []byte
 	// values and plans are those of a row, plans for the types of destinations.
 	values [][]byte
 	plans  []plan
@@ -39,11 +41,15 @@ func (s *connectionState) give(c *codec) {
 	if cap(c.key) > codecKeepMax {
 		c.key = nil
 	}
+	if cap(c.captured) > codecKeepMax {
+		c.captured = nil
+	}
 	clear(c.plans)
 	clear(c.values)
 	c.plans, c.values = c.plans[:0], c.values[:0]
 	s.codecs.Put(c)
 }
 
-// codecKeepMax is the longest key whose memory is kept for another, in bytes.
+// codecKeepMax is the longest key, and are the longest rows, whose memory is kept for
+// another read, in bytes.
 const codecKeepMax = 16 << 10

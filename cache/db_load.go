@@ -135,14 +135,16 @@ func (l *execution) begin(ctx context.Context) {
 func (l *execution) probe() {
 	state := l.read.state
 	l.memo = memoOf(l.conn.Conn().PgConn(), state.name)
-	if l.prepares = l.db.prepares && !l.memo.prepared; l.prepares {
+	if l.prepares = l.db.prepares && l.memo.prepared == nil; l.prepares {
 		l.pipeline.SendPrepare(state.name, state.probe, nil)
 	}
 	switch {
 	case l.memo.incarnation == "":
 		l.pipeline.SendQueryParams(state.firstProbe, nil, nil, nil, nil)
-	case l.db.prepares:
+	case l.prepares:
 		l.pipeline.SendQueryPrepared(state.name, nil, nil, nil)
+	case l.db.prepares:
+		l.pipeline.SendQueryStatement(l.memo.prepared, nil, nil, nil)
 	default:
 		l.pipeline.SendQueryParams(state.probe, nil, nil, nil, nil)
 	}
@@ -154,44 +156,49 @@ func (l *execution) prove(in fence.Incarnation) error {
 	if l.err != nil {
 		return l.err
 	}
-	found, err := l.found()
-	if err != nil {
-		if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-			l.memo.fails(refusal.Code)
-			l.preparing = false // Postgres has skipped it
+	err := l.compare(in)
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+		l.memo.fails(l.read.state.name, refusal.Code)
+		l.preparing = false // Postgres has skipped it
+	}
+	return err
+}
+
+// compare compares what the connection answers to the question.
+func (l *execution) compare(in fence.Incarnation) (err error) {
+	if l.prepares {
+		if l.memo.prepared, err = prepared(l.pipeline, l.read.state.name); err != nil {
+			return err
 		}
+	}
+	results, err := l.pipeline.GetResults()
+	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !l.read.state.same(found[0]) || !l.memo.reaches(found[0], in) {
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return errElsewhere
+	}
+	found := reader.NextRow() && l.found(reader.Values(), in)
+	if _, err := reader.Close(); err != nil {
+		return err
+	}
+	if !found {
 		return errElsewhere
 	}
 	return nil
 }
 
-// found is what the connection answers to the question.
-func (l *execution) found() ([][][]byte, error) {
-	if l.prepares {
-		if _, err := l.pipeline.GetResults(); err != nil {
-			return nil, err
-		}
-		l.memo.prepared = true
-	}
-	results, err := l.pipeline.GetResults()
-	if err != nil {
-		return nil, err
-	}
-	reader, ok := results.(*pgconn.ResultReader)
-	if !ok {
-		return nil, errElsewhere
-	}
-	answered := reader.Read()
-	return answered.Rows, answered.Err
+// found reports whether the answer to the question is that of a connection in the pool's
+// own state, and in an incarnation of the database.
+func (l *execution) found(row [][]byte, in fence.Incarnation) bool {
+	return l.read.state.same(row) && l.memo.reaches(row, in)
 }
 
 // abandon ends a load whose answer is of no use. Nor is what it prepared.
 func (l *execution) abandon() {
 	if l.preparing {
-		l.memo.uses(l.prepared, false)
+		l.memo.uses(l.prepared, nil)
 	}
 	l.err = errElsewhere
 	l.release()
@@ -252,7 +259,7 @@ func (l *execution) capture() (*rows, *answer) {
 		out.fields = append([]pgconn.FieldDescription(nil), fields...)
 		return out, nil
 	}
-	a := &answer{}
+	a := &answer{rows: r.codec.captured[:0]}
 	for l.next() {
 		a.add(reader.Values())
 		if len(a.rows) > l.db.engine.EntryMax() {
@@ -260,6 +267,7 @@ func (l *execution) capture() (*rows, *answer) {
 			return out, nil
 		}
 	}
+	r.codec.captured = a.rows
 	a.rows, a.tag = bytes.Clone(a.rows), l.tag.String()
 	out.rest = a.rows
 	out.tag, out.end = l.finish()

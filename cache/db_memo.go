@@ -9,18 +9,18 @@ import (
 // memo is what is known of one connection of the pool, as long as it lasts. It belongs to
 // who has acquired that.
 type memo struct {
-	// prepared is set if the connection has the probe as a prepared statement: to parse it
-	// takes three times as long as all the rest.
-	prepared bool
+	// prepared is the probe as a prepared statement of the connection, nil if it has none: to
+	// parse it takes three times as long as all the rest.
+	prepared *pgconn.StatementDescription
 	// incarnation is what the process of the server with this id said that it is in; empty
 	// if it was not asked, or what it said is not to be relied on. To ask takes as long as
 	// ten reads, and a process stays in one; behind a pooler a connection gets another
 	// process.
 	incarnation fence.Incarnation
 	process     string
-	// statements are those that were prepared, by their names; false of one that is not to
-	// be used.
-	statements map[string]bool
+	// statements are those that were prepared, by their names; nil for one that is not to be
+	// used.
+	statements map[string]*pgconn.StatementDescription
 }
 
 // memoPrefix begins the names of memos, and of prepared probes.
@@ -56,13 +56,13 @@ const (
 	codeUnprepared = "26000"
 )
 
-// fails takes in how a probe failed.
-func (m *memo) fails(code string) {
+// fails takes in how the probe of a name failed.
+func (m *memo) fails(name, code string) {
 	m.incarnation = ""
 	switch code {
 	case codePrepared:
-		m.prepared = true
+		m.prepared = &pgconn.StatementDescription{Name: name} // pgx asks for its columns
 	case codeUnprepared:
-		m.prepared = false
+		m.prepared = nil
 	}
 }

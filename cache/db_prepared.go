@@ -53,10 +53,12 @@ func (l *execution) sendStatement() {
 		l.pipeline.SendQueryParams(r.sql, bound.ParamValues, r.meaning.description.ParamOIDs, bound.ParamFormats, r.view.formats)
 		return
 	}
-	if !l.memo.statements[l.prepared] {
-		l.preparing = true
-		l.pipeline.SendPrepare(l.prepared, r.sql, r.meaning.description.ParamOIDs)
+	if d := l.memo.statements[l.prepared]; d != nil {
+		l.pipeline.SendQueryStatement(d, bound.ParamValues, bound.ParamFormats, r.view.formats)
+		return
 	}
+	l.preparing = true
+	l.pipeline.SendPrepare(l.prepared, r.sql, r.meaning.description.ParamOIDs)
 	l.pipeline.SendQueryPrepared(l.prepared, bound.ParamValues, bound.ParamFormats, r.view.formats)
 }
 
@@ -66,8 +68,8 @@ func (l *execution) preparable() string {
 	if !l.db.prepares || r.meaning.loads.Add(1) < preparedLoadsMin {
 		return ""
 	}
-	usable, known := l.memo.statements[r.meaning.name]
-	if known && !usable || !known && len(l.memo.statements) >= preparedMax {
+	d, known := l.memo.statements[r.meaning.name]
+	if known && d == nil || !known && len(l.memo.statements) >= preparedMax {
 		return ""
 	}
 	return r.meaning.name
@@ -76,11 +78,12 @@ func (l *execution) preparable() string {
 // result is what the statement has to say, behind its preparation.
 func (l *execution) result() (any, error) {
 	if l.preparing {
-		if _, err := l.pipeline.GetResults(); err != nil {
+		d, err := prepared(l.pipeline, l.prepared)
+		if err != nil {
 			return nil, err
 		}
 		l.preparing = false
-		l.memo.uses(l.prepared, true)
+		l.memo.uses(l.prepared, d)
 	}
 	return l.pipeline.GetResults()
 }
@@ -102,17 +105,32 @@ func (l *execution) outdated(err error) bool {
 	case codeUnprepared:
 		delete(l.memo.statements, l.prepared)
 	case codePrepared, codeChanged:
-		l.memo.uses(l.prepared, false)
+		l.memo.uses(l.prepared, nil)
 	default:
 		return false
 	}
 	return true
 }
 
-// uses notes whether a statement that was prepared may be used.
-func (m *memo) uses(name string, usable bool) {
+// uses notes a statement that was prepared, nil if it is not to be used.
+func (m *memo) uses(name string, d *pgconn.StatementDescription) {
 	if m.statements == nil {
-		m.statements = map[string]bool{}
+		m.statements = map[string]*pgconn.StatementDescription{}
 	}
-	m.statements[name] = usable
+	m.statements[name] = d
+}
+
+// prepared is what a pipeline has to say of the preparation of a statement. Executions of
+// it need not ask for its columns: one that has others than it had is refused by Postgres.
+func prepared(p *pgconn.Pipeline, name string) (*pgconn.StatementDescription, error) {
+	results, err := p.GetResults()
+	if err != nil {
+		return nil, err
+	}
+	d, ok := results.(*pgconn.StatementDescription)
+	if !ok {
+		return nil, errElsewhere
+	}
+	d.Name = name
+	return d, nil
 }

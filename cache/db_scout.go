@@ -137,7 +137,7 @@ func (s *scout) enter(ctx context.Context, state *connectionState) error {
 	}
 	s.conn, s.state = conn, state
 	secured := s.db.follower.State().Secured()
-	results, err := conn.PgConn().Exec(ctx, probeForm{secured, true, true}.sql()).ReadAll()
+	results, err := conn.PgConn().Exec(ctx, probeForm{secured: secured, incarnation: true, whole: true}.sql()).ReadAll()
 	if err != nil {
 		s.hangUp()
 		return fmt.Errorf("ask for the state of a connection: %w", err)
@@ -146,7 +146,7 @@ func (s *scout) enter(ctx context.Context, state *connectionState) error {
 	if state.proof != nil { // another was in between
 		return state.compare(row)
 	}
-	state.probe, state.firstProbe = probeForm{secured: secured}.sql(), probeForm{secured: secured, incarnation: true}.sql()
+	state.probe, state.firstProbe = probeForm{secured: secured, prepared: s.db.prepares}.sql(), probeForm{secured: secured, incarnation: true}.sql()
 	state.name = fmt.Sprintf("%s%x", memoPrefix, digestOf([]byte(state.probe)))
 	state.types = conn.TypeMap().Copy()
 	state.codecs.New = func() any { return newCodec(state.types.Copy()) }

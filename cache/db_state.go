@@ -47,10 +47,10 @@ type connectionState struct {
 	// reason, unless empty, says why nothing is kept in this state.
 	reason string
 
-	// probe is the question to a connection, of a name, and firstProbe that to one that was
-	// not asked yet.
+	// probe is the question to a connection, of a name, and firstProbe that to one whose
+	// incarnation is not known.
 	probe, firstProbe, name string
-	proof                   [][]byte
+	proof                   []byte
 	id                      digest
 	role                    uint32
 	path                    []string
@@ -69,63 +69,65 @@ type connectionState struct {
 // standard reports whether backslashes in strings are only that.
 func (s *connectionState) standard() bool { return s.values["standard_conforming_strings"] != "off" }
 
-// The columns of the answer to a probe.
+// The columns of the answer to a probe, and of the answer to the first question to a
+// connection of an unknown state behind them.
 const (
-	columnSettings = iota
-	columnUser
-	columnSessionUser
+	// columnProof is everything that an answer can depend on, as one text.
+	columnProof = iota
+	columnProcess
+	columnIncarnation // NULL where it is not asked for
+	probeColumns
+
+	columnSettings = iota - 1
 	columnRole
 	columnPath
-	columnDatabase
-	columnIncarnation // NULL where it is not asked for
-	columnProcess
 	columnStart
-	probeColumns
+	wholeColumns
 )
 
 // askedSettings are those that a probe asks for.
 var askedSettings = slices.Concat(settings.Keyed, settings.Conditional, []string{"search_path"})
 
-// probeForm is what a probe asks for besides what it always does: whether row security
-// applies to the role, the incarnation that the connection reaches, and what it began
-// with.
-type probeForm struct{ secured, incarnation, start bool }
+// probeForm is how a probe asks.
+type probeForm struct {
+	// secured is set if row security applies somewhere: whether it does to the role is part
+	// of the proof.
+	secured bool
+	// prepared is set if Postgres parses the probe once for many executions.
+	prepared bool
+	// incarnation is set if the incarnation is asked for that the connection reaches.
+	incarnation bool
+	// whole is set if the parts of the proof are asked for, too, and what the connection
+	// began with.
+	whole bool
+}
 
 func (f probeForm) sql() string {
-	columns := [probeColumns]string{
-		columnSettings:    settings.SQL(askedSettings),
-		columnUser:        "CURRENT_USER",
-		columnSessionUser: "SESSION_USER",
-		columnRole:        settings.RoleSQL,
-		columnPath:        settings.SearchPathSQL,
-		columnDatabase:    "pg_catalog.current_database()",
-		columnIncarnation: "NULL",
+	role, asked := settings.RoleSQL, settings.QuotedSQL(askedSettings)
+	if f.secured {
+		role = settings.SecuredSQL
+	}
+	if f.prepared {
+		asked = settings.PreparedQuotedSQL(askedSettings)
+	}
+	names := settings.QuotedListSQL("CURRENT_USER", "SESSION_USER", role, settings.SearchPathSQL, "pg_catalog.current_database()")
+	columns := []string{
+		columnProof:       asked + " OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) " + names,
 		columnProcess:     "pg_catalog.pg_backend_pid()",
-		columnStart:       "NULL",
+		columnIncarnation: "NULL",
 	}
 	if f.incarnation {
 		columns[columnIncarnation] = "freshet.incarnation()"
 	}
-	if f.secured {
-		columns[columnRole] = settings.SecuredSQL
+	if f.whole {
+		columns = append(columns, settings.SQL(askedSettings), role, settings.SearchPathSQL, settings.StartSQL())
 	}
-	if f.start {
-		columns[columnStart] = settings.StartSQL()
-	}
-	return "SELECT " + strings.Join(columns[:], ", ")
+	return "SELECT " + strings.Join(columns, ", ")
 }
 
 // same reports whether a connection that answered a probe with row is in this state.
 func (s *connectionState) same(row [][]byte) bool {
-	if len(row) != probeColumns {
-		return false
-	}
-	for i, column := range s.proof {
-		if !bytes.Equal(column, row[i]) || (column == nil) != (row[i] == nil) {
-			return false
-		}
-	}
-	return true
+	return len(row) >= probeColumns && bytes.Equal(s.proof, row[columnProof])
 }
 
 // compare is same for a connection that was made like the first one.
@@ -138,7 +140,7 @@ func (s *connectionState) compare(row [][]byte) error {
 
 // read takes over what a new connection answered to a probe.
 func (s *connectionState) read(row [][]byte) error {
-	if len(row) != probeColumns {
+	if len(row) != wholeColumns {
 		return fmt.Errorf("read the state of a connection: %d columns", len(row))
 	}
 	values, err := textArray(row[columnSettings], askedSettings)
@@ -149,7 +151,7 @@ func (s *connectionState) read(row [][]byte) error {
 	if err != nil {
 		return err
 	}
-	s.proof = row[:columnIncarnation]
+	s.proof = row[columnProof]
 	if s.path, err = pathOf(row[columnPath]); err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func (s *connectionState) read(row [][]byte) error {
 			s.values[name] = string(value)
 		}
 	}
-	s.id = digestOf(appendParts([]byte(s.scope), append(slices.Clone(s.proof), []byte(s.scope))))
+	s.id = digestOf(appendParts(nil, [][]byte{[]byte(s.scope), s.proof}))
 	s.reason = s.objection(row, values, start)
 	return nil
 }

@@ -25,11 +25,11 @@ var planted = []struct {
 	}}}, "TestWriteIsShownToTheProcess", "read"},
 	{mutant.Named{Name: "connections prove nothing", Edits: []mutant.Edit{{
 		File: "cache/db_load.go", As: mutant.Condition,
-		Old: "!l.read.state.same(found[0])", New: "false",
+		Old: "l.read.state.same(row)", New: "true",
 	}}}, "TestConnectionLeftInAnotherState", "of such a connection were kept"},
 	{mutant.Named{Name: "what is prepared on any connection is used", Edits: []mutant.Edit{{
 		File: "cache/db_prepared.go", As: mutant.Statements,
-		Old: "l.preparing = true", New: "l.memo.uses(l.prepared, true)",
+		Old: "l.preparing = true", New: "l.memo.uses(l.prepared, &pgconn.StatementDescription{Name: l.prepared})",
 	}}}, "TestPreparedInAnotherState", "of another state"},
 	{mutant.Named{Name: "a statement means what it meant before", Edits: []mutant.Edit{{
 		File: "cache/db_load.go", As: mutant.Condition,

@@ -37,6 +37,29 @@ func SQL(names []string) string {
 	return "ARRAY(SELECT pg_catalog.current_setting(pg_catalog.string_to_table('" + strings.Join(names, ",") + "', ','), true))"
 }
 
+// QuotedSQL reads settings as one text: each quoted as a literal, NULL for what the server
+// does not have, with a blank between two. No other values give the same text.
+func QuotedSQL(names []string) string {
+	return "(SELECT pg_catalog.string_agg(pg_catalog.quote_nullable(s.v), ' ') FROM (SELECT pg_catalog.current_setting(pg_catalog.string_to_table('" +
+		strings.Join(names, ",") + "', ','), true)) s(v))"
+}
+
+// PreparedQuotedSQL says what QuotedSQL says, for a statement that is prepared: Postgres
+// parses it in ten times the time, and evaluates it in half of it.
+func PreparedQuotedSQL(names []string) string {
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = "pg_catalog.current_setting('" + name + "', true)"
+	}
+	return QuotedListSQL(values...)
+}
+
+// QuotedListSQL is values as one text, in the form of QuotedSQL.
+func QuotedListSQL(values ...string) string {
+	form := strings.TrimSuffix(strings.Repeat("%L ", len(values)), " ")
+	return "pg_catalog.format('" + form + "', " + strings.Join(values, ", ") + ")"
+}
+
 // StartSQL reads AtStart as an array.
 func StartSQL() string {
 	var values []string
