@@ -133,6 +133,15 @@ var blockDifferentials = []differential{
 		query("SET default_transaction_isolation = 'serializable'"), query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"),
 		query("COMMIT"),
 	}},
+	{name: "isolation behind a read and what opens the block", reset: "TRUNCATE scratch", hits: 6, steps: []step{
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("INSERT INTO scratch VALUES (1, 'a')"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), synced(once("INSERT INTO scratch VALUES (1, 'a')")), query("SET TRANSACTION READ WRITE"), query("ROLLBACK"),
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), synced(once("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), once("INSERT INTO scratch VALUES (1, 'a')")), query("ROLLBACK"),
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("SAVEPOINT s1"), query("INSERT INTO INTO"), query("ROLLBACK TO s1"), query("RELEASE s1"),
+		query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("EXPLAIN (COSTS OFF) SELECT 1"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
+		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
+	}},
 	{name: "settings inside", hits: 2, steps: []step{
 		query("BEGIN"), query("SELECT ts FROM kinds WHERE id = 1"), query("SET LOCAL TimeZone = 'Asia/Tokyo'"), query("SELECT ts FROM kinds WHERE id = 1"),
 		query("COMMIT"), query("BEGIN"), query("SELECT ts FROM kinds WHERE id = 1"), query("COMMIT"),

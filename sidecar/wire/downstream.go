@@ -32,6 +32,8 @@ type downstream struct {
 	block block.Block
 	// performed is the tag of the control statement that was performed last.
 	performed string
+	// openers is room for the statements that begin a block, of openAlong.
+	openers []string
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool

@@ -76,7 +76,8 @@ func (s *session) openAlong() error {
 	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
 	s.talk.BeginOpening()
-	for _, sql := range s.block.Statements() {
+	s.openers = s.block.Statements(s.openers[:0], s.plan.takesSnapshot())
+	for _, sql := range s.openers {
 		if err := s.sendOpening(sql); err != nil {
 			return err
 		}
@@ -94,18 +95,33 @@ var (
 	openingForgot  = protocol.AppendMessage(nil, 'C', []byte("S"+openingName+"\x00"))
 	openingClosed  = append(protocol.AppendMessage(nil, 'C', []byte("P"+openingName+"\x00")), openingForgot...)
 	openingCleared = slices.Concat(openingForgot, syncMessage)
+	// openingParsed is what a Parse names, and openingRun what follows it.
+	openingParsed = []byte(openingName + "\x00")
+	openingRun    = slices.Concat(openingBind, openingExecute, openingClosed)
 )
+
+// takesSnapshot reports whether Postgres takes a snapshot for what a unit executes first, which
+// the plan is of. It does for all that it optimizes.
+func (p *plan) takesSnapshot() bool {
+	if p.reason != "" || len(p.wants) == 0 || p.wants[0].describes {
+		return false
+	}
+	switch analysis.FirstKeyword(p.wants[0].prepared.Statement.SQL) {
+	case "SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE":
+		return true
+	}
+	return false
+}
 
 // sendOpening sends one statement of those that begin a block.
 func (s *session) sendOpening(sql string) error {
 	s.talk.OweOpening()
-	parse := protocol.AppendMessage(nil, 'P', []byte(openingName+"\x00"), []byte(sql), make([]byte, 3))
-	for _, message := range [...][]byte{parse, openingBind, openingExecute, openingClosed} {
-		if err := s.sendUpstream(message); err != nil {
-			return err
-		}
+	if err := s.flushClient(); err != nil {
+		return err
 	}
-	return nil
+	var noTypes [3]byte // behind the end of the text
+	s.toUp = protocol.AppendMessage(s.toUp, 'P', openingParsed, []byte(sql), noTypes[:])
+	return s.sendUpstream(openingRun)
 }
 
 // settle is called before the client's next message is dealt with. It finds out
@@ -210,7 +226,7 @@ func (s *session) open() error {
 
 // begin asks Postgres for everything that the block consists of, and waits.
 func (s *session) begin(failed bool) error {
-	statements := s.block.Statements()
+	statements := s.block.Statements(nil, false)
 	if failed {
 		statements = append(statements, beganInVain)
 	}

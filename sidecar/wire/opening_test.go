@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -105,6 +106,35 @@ func TestBeginCostsNoRoundTrip(t *testing.T) {
 		c.ask(msgQuery("COMMIT"))
 		c.conn.Close()
 	}
+}
+
+// A transaction that has read, and then changes something, begins with nothing but its BEGIN:
+// the statement behind it has Postgres take the snapshot that it has taken for the read.
+func TestBeginBehindAReadIsAlone(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	var begun []string
+	overhear(t, s, func(message []byte) []byte {
+		if message[0] == 'P' && opens(message) {
+			_, text, _ := protocol.CutString(message[protocol.HeaderLength:])
+			text, _, _ = protocol.CutString(text)
+			begun = append(begun, string(text))
+		}
+		return message
+	})
+	c := dialRaw(t, s.dsn())
+	for name, update := range openers {
+		begun = nil
+		c.ask(msgQuery("BEGIN"))
+		c.ask(msgQuery("SELECT version FROM item WHERE id = 1"))
+		c.ask(update("UPDATE item SET version = 1 WHERE id = 1"))
+		c.ask(msgQuery("ROLLBACK"))
+		if !slices.Equal(begun, []string{"BEGIN"}) {
+			t.Errorf("%s: %q begin the transaction", name, begun)
+		}
+	}
+	c.conn.Close()
 }
 
 // openingFailures are what Postgres may refuse of what begins a block: the place of

@@ -194,9 +194,10 @@ func (b *Block) find(name string) int {
 	return -1
 }
 
-// Statements are what makes a transaction of Postgres what the block is.
-func (b *Block) Statements() []string {
-	list := append(make([]string, 0, 4), string(b.begin))
+// Statements are what makes a transaction of Postgres what the block is. They are appended to
+// list. takesSnapshot is set if Postgres takes a snapshot for the statement behind them.
+func (b *Block) Statements(list []string, takesSnapshot bool) []string {
+	list = append(list, string(b.begin))
 	if b.Chained {
 		// Postgres keeps the modes of a transaction that was chained to another
 		// differently: a ROLLBACK AND CHAIN after an error shows it.
@@ -205,9 +206,15 @@ func (b *Block) Statements() []string {
 	for i := range b.steps {
 		list = append(list, b.steps[i].text)
 	}
-	if b.Read {
-		// A transaction that has read takes no other isolation level any more.
+	if b.Read && (!takesSnapshot || b.hasSavepoint()) {
+		// A transaction that has read takes no other isolation level any more: Postgres
+		// refuses one as soon as it has taken a snapshot. The statement behind has it do so,
+		// or fails, and nothing but a savepoint saves the transaction then.
 		list = append(list, "SELECT 1")
 	}
 	return list
+}
+
+func (b *Block) hasSavepoint() bool {
+	return slices.ContainsFunc(b.steps, func(s step) bool { return s.name != "" })
 }

@@ -56,6 +56,7 @@ func TestPerform(t *testing.T) {
 		{"a second BEGIN is warned about by Postgres", []string{"BEGIN", "BEGIN"}, []string{"BEGIN", "-"}, true, []string{"BEGIN"}, Effects{}},
 		{"another statement", []string{"BEGIN", "SELECT 1"}, []string{"BEGIN", "-"}, true, []string{"BEGIN"}, Effects{}},
 		{"a block that has read", []string{"BEGIN", "read"}, []string{"BEGIN"}, true, []string{"BEGIN", "SELECT 1"}, Effects{Answered: true, Begins: true}},
+		{"one with a savepoint", []string{"BEGIN", "read", "SAVEPOINT s1"}, []string{"BEGIN", "SAVEPOINT"}, true, []string{"BEGIN", "SAVEPOINT s1", "SELECT 1"}, Effects{Answered: true}},
 
 		{"the end", []string{"BEGIN", "COMMIT"}, []string{"BEGIN", "COMMIT"}, false, nil, Effects{Answered: true, Ends: true}},
 		{"the other end", []string{"BEGIN", "ROLLBACK"}, []string{"BEGIN", "ROLLBACK"}, false, nil, Effects{Answered: true, Ends: true}},
@@ -90,8 +91,18 @@ func TestPerform(t *testing.T) {
 		if !slices.Equal(tags, c.tags) || b.Held != c.held || last != c.last {
 			t.Errorf("%s: tags %q, held %v, effects %+v", c.name, tags, b.Held, last)
 		}
-		if c.held && !slices.Equal(b.Statements(), c.statements) {
-			t.Errorf("%s: Postgres would be told %q", c.name, b.Statements())
+		if !c.held {
+			continue
+		}
+		if got := b.Statements(nil, false); !slices.Equal(got, c.statements) {
+			t.Errorf("%s: Postgres would be told %q", c.name, got)
+		}
+		before := c.statements
+		if n := len(before); before[n-1] == "SELECT 1" && !slices.ContainsFunc(before, func(s string) bool { return s == "SAVEPOINT s1" }) {
+			before = before[:n-1]
+		}
+		if got := b.Statements(nil, true); !slices.Equal(got, before) {
+			t.Errorf("%s: before a statement that takes a snapshot Postgres would be told %q", c.name, got)
 		}
 	}
 }
@@ -104,11 +115,11 @@ func TestSavepointsAreBounded(t *testing.T) {
 	for i := range StepsMax {
 		said = append(said, "SAVEPOINT s"+strconv.Itoa(i))
 	}
-	if b, _, last := performed(said...); !last.Answered || len(b.Statements()) != StepsMax+1 {
-		t.Errorf("%d statements, %+v", len(b.Statements()), last)
+	if b, _, last := performed(said...); !last.Answered || len(b.Statements(nil, false)) != StepsMax+1 {
+		t.Errorf("%d statements, %+v", len(b.Statements(nil, false)), last)
 	}
-	if b, _, last := performed(append(said, "SAVEPOINT more1")...); last.Answered || len(b.Statements()) != StepsMax+1 {
-		t.Errorf("one more: %d statements, %+v", len(b.Statements()), last)
+	if b, _, last := performed(append(said, "SAVEPOINT more1")...); last.Answered || len(b.Statements(nil, false)) != StepsMax+1 {
+		t.Errorf("one more: %d statements, %+v", len(b.Statements(nil, false)), last)
 	}
 }
 
