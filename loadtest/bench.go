@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/freshet/freshet/loadtest/load"
 	"github.com/freshet/freshet/loadtest/report"
 )
 
@@ -56,19 +55,12 @@ func (c benchCommand) run(ctx context.Context, out, log io.Writer) int {
 		if !strings.Contains(p.name, c.Only) {
 			continue
 		}
-		all, err := p.run.runs(log)
+		found, err := p.run(ctx, log)
+		found.Name = p.name
 		if err != nil {
-			failed = err
-			break
-		}
-		for _, o := range all {
-			found, err := load.Run(ctx, o)
-			found.Name = p.name
-			if err != nil {
-				// One peer that fails is no reason to measure nothing else.
-				failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
-				continue
-			}
+			// One peer that fails is no reason to measure nothing else.
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
+		} else {
 			r.Runs = append(r.Runs, found)
 		}
 		if ctx.Err() != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/freshet/freshet/loadtest/check"
+	"github.com/freshet/freshet/loadtest/standard"
 )
 
 const (
@@ -29,12 +30,14 @@ const (
 
 // commandLine is the whole command line.
 type commandLine struct {
-	Run     runCommand     `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
-	Bench   benchCommand   `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
-	Fleet   fleetCommand   `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
-	Compare compareCommand `cmd:"" help:"Say what has changed between two reports."`
-	Check   checkCommand   `cmd:"" help:"Check the promises of freshness under faults."`
-	Mutants mutantsCommand `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
+	Run      runCommand      `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
+	Bench    benchCommand    `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
+	Fleet    fleetCommand    `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
+	Compare  compareCommand  `cmd:"" help:"Say what has changed between two reports."`
+	Standard standardCommand `cmd:"" help:"Have pgbench, sysbench and yardsticks measure Freshet beside others."`
+	Echo     echoCommand     `cmd:"" hidden:"" help:"Send back what clients send."`
+	Check    checkCommand    `cmd:"" help:"Check the promises of freshness under faults."`
+	Mutants  mutantsCommand  `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
 }
 
 // checkCommand runs package check.
@@ -65,6 +68,11 @@ func main() {
 		os.Exit(c.Bench.run(ctx, os.Stdout, os.Stderr))
 	case "fleet":
 		os.Exit(c.Fleet.run(ctx, os.Stdout, os.Stderr))
+	case "standard":
+		os.Exit(c.Standard.run(ctx, os.Stdout, os.Stderr))
+	case "echo":
+		fmt.Fprintf(os.Stderr, "loadtest: %v\n", standard.ServeEcho(c.Echo.Socket))
+		os.Exit(exitUnknown)
 	case "compare":
 		os.Exit(c.Compare.run(os.Stdout, os.Stderr))
 	case "run":

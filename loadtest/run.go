@@ -12,6 +12,7 @@ import (
 	"github.com/freshet/freshet/loadtest/keys"
 	"github.com/freshet/freshet/loadtest/load"
 	"github.com/freshet/freshet/loadtest/report"
+	"github.com/freshet/freshet/loadtest/standard"
 	"github.com/freshet/freshet/loadtest/target"
 	"github.com/freshet/freshet/loadtest/workload"
 	"github.com/freshet/freshet/sidecar/dashboard"
@@ -55,6 +56,7 @@ type outputFlags struct {
 func runVars() map[string]string {
 	words := func(all any) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ", "), "[]") }
 	return map[string]string{
+		"benchmarks": words(standard.Names()), "yardsticks": words(standard.Yardsticks),
 		"targets": words(target.Names()), "workloads": words(workload.Names()), "protocols": words(target.Protocols),
 		"keys": keys.Names, "shapes": words(load.Shapes), "figures": words(report.Figures()),
 	}
@@ -95,6 +97,21 @@ func (c runCommand) run(ctx context.Context, out, log io.Writer) int {
 		return exitBroken
 	}
 	return 0
+}
+
+// valid says what is wrong with the flags.
+func (c runCommand) valid() error {
+	_, err := c.runs(io.Discard)
+	return err
+}
+
+// single is the first of the runs that are asked for.
+func (c runCommand) single(ctx context.Context, log io.Writer) (report.Run, error) {
+	all, err := c.runs(log)
+	if err != nil {
+		return report.Run{}, err
+	}
+	return load.Run(ctx, all[0])
 }
 
 // runs are all that is asked for: each workload in each protocol, with each number of clients

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/freshet/freshet/loadtest/report"
+	"github.com/freshet/freshet/loadtest/standard"
 )
 
 // part is a run of the suite, by its name.
 type part struct {
 	name string
-	run  runCommand
+	run  func(ctx context.Context, log io.Writer) (report.Run, error)
+	// valid says what would keep it from running.
+	valid func() error
 }
 
 // The targets of a part. Pgpool-II speaks the simple protocol in all of them: with prepared
@@ -33,7 +38,7 @@ func suite(c benchCommand) []part {
 		if change != nil {
 			change(&r)
 		}
-		parts = append(parts, part{name, r})
+		parts = append(parts, part{name, r.single, r.valid})
 	}
 	hot := func(r *runCommand) { r.Rows, r.Keys = 1000, "uniform" }
 	for _, protocol := range []string{"simple", "extended", "prepared"} {
@@ -53,12 +58,33 @@ func suite(c benchCommand) []part {
 		add("expensive, "+number(percent)+" %", all, "expensive", "simple", 8, percent/100, func(r *runCommand) { r.Span = 2000 })
 	}
 	add("dashboard", caches, "dashboard", "prepared", 8, 0.02, nil)
+	add("shop", caches, "shop", "prepared", 8, 0.02, nil)
 	add("ycsb-b", caches, "ycsb-b", "prepared", 8, 0.05, nil)
 	apart := func(r *runCommand) { hot(r); r.Distance = 500 * time.Microsecond }
 	add("hit from afar", append(relays, "redis-ttl"), "point", "prepared", 8, 0, func(r *runCommand) { apart(r); r.TTL = time.Minute })
 	add("miss from afar", relays, "cold", "prepared", 8, 0, apart)
+	known := func(name, benchmark, protocol string, clients int, targets ...string) {
+		s := standardCommand{Program: c.Program, Targets: targets, Protocol: protocol, Scale: 1, Rounds: c.Rounds,
+			Turn: max(2*time.Second, c.Turn.Round(time.Second)), Warm: time.Second, Staleness: time.Second, Seed: 1, outputFlags: outputFlags{Quiet: c.Quiet}}
+		parts = append(parts, part{name, func(ctx context.Context, log io.Writer) (report.Run, error) {
+			return s.measure(ctx, benchmark, clients, log)
+		}, func() error {
+			o := s.options(benchmark, clients)
+			return o.Validate()
+		}})
+	}
+	known("yardsticks", "pgbench-hot", "prepared", 8, append(relays, standard.Yardsticks...)...)
+	known("pgbench-tpcb", "pgbench-tpcb", "prepared", 8, relays...)
+	known("sysbench-read-only", "sysbench-read-only", "prepared", 8, relays...)
 	if !c.Long {
 		return parts
+	}
+	for _, benchmark := range standard.Names() {
+		for _, protocol := range []string{"simple", "prepared"} {
+			for _, clients := range c.clients() {
+				known(fmt.Sprintf("%s, %s, %d", benchmark, protocol, clients), benchmark, protocol, clients, relays...)
+			}
+		}
 	}
 	for _, workload := range []string{"aggregate", "range", "range-aggregate", "ycsb-c", "ycsb-d"} {
 		for _, share := range []float64{0, 0.05} {
@@ -122,7 +148,12 @@ func goals(c benchCommand) []report.Goal {
 	least("10 % writes / direct", 0.9, ratio(mixName(10), "direct", "throughput"))
 	least("expensive reads, 5 % writes / direct", 2, ratio("expensive, 5 %", "direct", "throughput"))
 	most("expensive reads, 5 % writes: p99 / direct", 1, ratio("expensive, 5 %", "direct", "p99"))
+	least("one of 1 000 rows by pgbench / direct", 2, ratio("yardsticks", "direct", "throughput"))
+	least("one of 1 000 rows by pgbench / redis-benchmark's GET", 0.5, ratio("yardsticks", "redis-benchmark", "throughput"))
+	least("pgbench's TPC-B / PgBouncer", 0.95, ratio("pgbench-tpcb", "pgbouncer", "throughput"))
+	least("sysbench's oltp_read_only / PgBouncer", 0.95, ratio("sysbench-read-only", "pgbouncer", "throughput"))
 	least("dashboard / direct", 1, ratio("dashboard", "direct", "throughput"))
+	least("shop / direct", 1, ratio("shop", "direct", "throughput"))
 	least("hit from 500 µs afar / direct", 5, ratio("hit from afar", "direct", "throughput"))
 	least("miss from 500 µs afar / direct", 0.97, ratio("miss from afar", "direct", "throughput"))
 	return all

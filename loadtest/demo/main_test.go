@@ -9,7 +9,7 @@ import (
 )
 
 // program is the demo, as it is started by who tries it.
-var program = servers.Build()
+var program = servers.Build(".")
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(program.Removed(servers.Shared(m, servers.Needs{})))

@@ -35,7 +35,7 @@ type player struct {
 // gather starts everything.
 func gather(ctx context.Context, o Options) (*game, error) {
 	sessions := 2 * o.Clients * len(o.Targets)
-	ground, err := target.NewGround(ctx, o.Workload.Setup(o.Mix), sessions, o.Distance)
+	ground, err := target.NewGround(ctx, target.SQL(o.Workload.Setup(o.Mix)), sessions, o.Distance)
 	if err != nil {
 		return nil, err
 	}

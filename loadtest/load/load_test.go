@@ -38,7 +38,7 @@ func TestEveryTargetIsMeasured(t *testing.T) {
 	t.Parallel()
 	o := options(t, "point", target.Names()...)
 	o.Protocol = target.Simple // with prepared statements, clients of Pgpool-II lock one another out
-	o.Target.Program = program(t)
+	o.Target.Program = freshet.Path(t)
 	found, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -71,10 +71,10 @@ func TestEveryTargetIsMeasured(t *testing.T) {
 // those that read one row, sums, all rows of a range, a page, and rows that are added.
 func TestEveryKindOfWorkloadRuns(t *testing.T) {
 	t.Parallel()
-	for i, name := range []string{"cold", "aggregate", "range", "dashboard", "ycsb-d"} {
+	for i, name := range []string{"cold", "aggregate", "range", "dashboard", "shop", "ycsb-d"} {
 		o := options(t, name, "freshet")
 		w := o.Workload
-		o.Target.Program = program(t)
+		o.Target.Program = freshet.Path(t)
 		o.Rounds, o.Protocol = 1, target.Protocols[i%len(target.Protocols)]
 		if w.DefaultKeys != "" {
 			o.Mix.Keys, _ = keys.Parse(w.DefaultKeys)
@@ -101,12 +101,12 @@ type planted struct {
 	rows, old map[int64]int64
 }
 
-func (p *planted) Name() string                                       { return "planted" }
-func (p *planted) About() string                                      { return "" }
-func (p *planted) Promise() target.Promise                            { return p.promise }
-func (p *planted) Processes() []target.Process                        { return nil }
-func (p *planted) Place() (host string, port int, db string, ok bool) { return "", 0, "", false }
-func (p *planted) Close() error                                       { return nil }
+func (p *planted) Name() string                      { return "planted" }
+func (p *planted) About() string                     { return "" }
+func (p *planted) Promise() target.Promise           { return p.promise }
+func (p *planted) Processes() []target.Process       { return nil }
+func (p *planted) Place() (at target.Place, ok bool) { return target.Place{}, false }
+func (p *planted) Close() error                      { return nil }
 
 func (p *planted) Counts(context.Context) (target.Counts, bool, error) {
 	return target.Counts{}, false, nil

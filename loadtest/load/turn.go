@@ -118,7 +118,9 @@ func (p *player) turn(length time.Duration) (report.Turn, error) {
 	}
 	p.total.add(&sum)
 	turn := sum.turn(took)
-	turn.HitRatio = hitRatio(before, after, counted)
+	if counted {
+		turn.HitRatio = target.HitRatio(before, after)
+	}
 	turn.ProcessorUS = map[string]float64{}
 	for name, time := range usedAfter {
 		turn.ProcessorUS[name] = float64((time - used[name]).Microseconds()) / max(1, float64(turn.Reads+turn.Writes))
@@ -127,15 +129,6 @@ func (p *player) turn(length time.Duration) (report.Turn, error) {
 		return turn, fmt.Errorf("put %s under load: not one operation succeeded: %s", p.found.Name, turn.FirstError)
 	}
 	return turn, nil
-}
-
-// hitRatio is -1 where nothing was decided.
-func hitRatio(before, after target.Counts, counted bool) float64 {
-	lookups := after.Lookups - before.Lookups
-	if !counted || lookups == 0 {
-		return -1
-	}
-	return float64(after.Hits-before.Hits) / float64(lookups)
 }
 
 // processorTimes are those of Postgres, of the target's processes and of this one.

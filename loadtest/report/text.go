@@ -79,8 +79,8 @@ func (t *Target) cells(r *Run) [columns]string {
 	}
 	w := &t.Whole
 	return [columns]string{
-		short(w.PerSecond), ratio, interval, w.hitText(), micros(w.Read.P50), micros(w.Read.P99), micros(w.Read.P999),
-		short(w.PerMillion(w.Behind)), short(w.PerMillion(w.Stale)), w.oldestText(), micros(figures["processor"](w) - w.ProcessorUS["clients"]),
+		short(w.PerSecond), ratio, interval, w.hitText(), latencyText(w.Read.P50), latencyText(w.Read.P99), latencyText(w.Read.P999),
+		w.judgedText(w.Behind), w.judgedText(w.Stale), w.oldestText(), micros(figures["processor"](w) - w.ProcessorUS["clients"]),
 	}
 }
 
@@ -98,11 +98,27 @@ func (t *Turn) hitText() string {
 	return fmt.Sprintf("%.1f %%", 100*t.HitRatio)
 }
 
+// judgedText is how many of a million judged reads some are; empty where none was judged.
+func (t *Turn) judgedText(some int64) string {
+	if t.Judged == 0 {
+		return ""
+	}
+	return short(t.PerMillion(some))
+}
+
 func (t *Turn) oldestText() string {
 	if t.Behind == 0 {
 		return ""
 	}
 	return micros(1000 * t.OldestMS)
+}
+
+// latencyText is empty where a quantile is not known.
+func latencyText(us float64) string {
+	if us == 0 {
+		return ""
+	}
+	return micros(us)
 }
 
 // micros writes a number of microseconds with a fitting unit.

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// Built is the program of a package, which the package's tests build when the first of
-// them asks for it. Its methods may be called concurrently.
+// Built is the program of a package, which tests build when the first of them asks for it. Its methods may be called concurrently.
 type Built struct {
+	pkg   string
 	flags []string
 
 	once sync.Once
@@ -18,9 +18,9 @@ type Built struct {
 	err  error
 }
 
-// Build returns the program of the package in the working directory, to be built with
-// flags of go build.
-func Build(flags ...string) *Built { return &Built{flags: flags} }
+// Build returns the program of a package, "." for that in the working directory, to be built
+// with flags of go build.
+func Build(pkg string, flags ...string) *Built { return &Built{pkg: pkg, flags: flags} }
 
 // Path returns where the program is. It fails the test if it cannot be built.
 func (b *Built) Path(t TB) string {
@@ -30,7 +30,7 @@ func (b *Built) Path(t TB) string {
 			return
 		}
 		arguments := append([]string{"build", "-o", b.path()}, b.flags...)
-		if text, err := exec.Command("go", append(arguments, ".")...).CombinedOutput(); err != nil {
+		if text, err := exec.Command("go", append(arguments, b.pkg)...).CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build the program: %w\n%s", err, text)
 		}
 	})

@@ -14,6 +14,10 @@ func (d *daemon) ProcessorTime() time.Duration {
 	return treeTime(d.server.pid)
 }
 
+// ProcessorTimeOf is what a process, and those that it has started, have computed for, as
+// ProcessorTime tells it.
+func ProcessorTimeOf(pid int) time.Duration { return treeTime(pid) }
+
 // treeTime is of a process and those that it has started.
 func treeTime(pid int) time.Duration {
 	total := processTime(pid)

@@ -73,8 +73,8 @@ func newAside(ctx context.Context, name string, on *Ground, o Options, deletes b
 }
 
 // Place is Postgres': programs on libpq know nothing of Redis.
-func (a *aside) Place() (host string, port int, database string, ok bool) {
-	return a.host, a.port, a.database, false
+func (a *aside) Place() (at Place, ok bool) {
+	return Place{Database: a.database}, false
 }
 
 func (a *aside) Counts(context.Context) (Counts, bool, error) {

@@ -33,9 +33,17 @@ var settings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "4GB
 // serverSessions are those of the targets themselves, and of whoever compares.
 const serverSessions = 100
 
+// Fill fills a database, as its owner, and creates the clients' role.
+type Fill func(ctx context.Context, on *Ground, at Place) error
+
+// SQL fills a database with statements.
+func SQL(setup string) Fill {
+	return func(ctx context.Context, on *Ground, at Place) error { return on.execute(ctx, at.Database, setup) }
+}
+
 // NewGround starts Postgres for a number of sessions and fills a database. The caller must
 // Close it.
-func NewGround(ctx context.Context, setup string, sessions int, distance time.Duration) (*Ground, error) {
+func NewGround(ctx context.Context, fill Fill, sessions int, distance time.Duration) (*Ground, error) {
 	chosen := maps.Clone(settings)
 	chosen["max_connections"] = strconv.Itoa(sessions + serverSessions)
 	postgres, err := servers.LaunchPostgres(ctx, servers.PostgresOptions{Settings: chosen})
@@ -43,13 +51,13 @@ func NewGround(ctx context.Context, setup string, sessions int, distance time.Du
 		return nil, err
 	}
 	g := &Ground{postgres: postgres, apart: distance}
-	if err := g.prepare(ctx, setup); err != nil {
+	if err := g.prepare(ctx, fill); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }
 
-func (g *Ground) prepare(ctx context.Context, setup string) (err error) {
+func (g *Ground) prepare(ctx context.Context, fill Fill) (err error) {
 	if g.apart > 0 {
 		socket := filepath.Join(g.postgres.SocketDir(), ".s.PGSQL."+strconv.Itoa(g.postgres.Port()))
 		if g.distance, err = servers.NewDistance(socket, g.apart); err != nil {
@@ -59,7 +67,11 @@ func (g *Ground) prepare(ctx context.Context, setup string) (err error) {
 	if err := g.execute(ctx, "postgres", "CREATE DATABASE "+template); err != nil {
 		return err
 	}
-	if err := g.execute(ctx, template, setup); err != nil {
+	owner, err := pgconn.ParseConfig(g.postgres.DSN(template))
+	if err != nil {
+		return fmt.Errorf("fill a database: %w", err)
+	}
+	if err := fill(ctx, g, Place{owner.Host, int(owner.Port), owner.User, owner.Database}); err != nil {
 		return err
 	}
 	return g.execute(ctx, template, "VACUUM ANALYZE")
@@ -94,15 +106,15 @@ func (g *Ground) place() (host string, port int) {
 // Near opens a session with Postgres itself, past a target and every distance, in the
 // target's database.
 func (g *Ground) Near(ctx context.Context, t Target, protocol Protocol) (Session, error) {
-	_, _, database, _ := t.Place()
-	return dial(ctx, g.postgres.SocketDir(), g.postgres.Port(), database, protocol)
+	at, _ := t.Place()
+	return dial(ctx, g.postgres.SocketDir(), g.postgres.Port(), at.Database, protocol)
 }
 
 // Beside opens a session with Postgres past a target, as another program of its users would.
 func (g *Ground) Beside(ctx context.Context, t Target, protocol Protocol) (Session, error) {
 	host, port := g.place()
-	_, _, database, _ := t.Place()
-	return dial(ctx, host, port, database, protocol)
+	at, _ := t.Place()
+	return dial(ctx, host, port, at.Database, protocol)
 }
 
 // Process is Postgres.

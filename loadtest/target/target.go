@@ -9,6 +9,7 @@ package target
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,34 @@ type Counts struct {
 	Bypasses map[string]uint64
 }
 
+// HitRatio is which share of the reads between two counts was answered without Postgres; -1
+// where nothing was decided.
+func HitRatio(before, after Counts) float64 {
+	lookups := after.Lookups - before.Lookups
+	if lookups == 0 {
+		return -1
+	}
+	return float64(after.Hits-before.Hits) / float64(lookups)
+}
+
+// Place is where programs on libpq find a database.
+type Place struct {
+	// Host is the directory of a Unix socket.
+	Host           string
+	Port           int
+	User, Database string
+}
+
+// DSN is the place as a connection string.
+func (p Place) DSN() string {
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, p.User, p.Database)
+}
+
+// Flags are the place as flags of Postgres' own programs.
+func (p Place) Flags() []string {
+	return []string{"-h", p.Host, "-p", strconv.Itoa(p.Port), "-U", p.User, "-d", p.Database}
+}
+
 // Process is a process that works for a target.
 type Process struct {
 	Name string
@@ -54,8 +83,9 @@ type Target interface {
 	Counts(ctx context.Context) (counts Counts, ok bool, err error)
 	// Processes are its own: Postgres' are the ground's.
 	Processes() []Process
-	// Place is where programs on libpq reach it; ok is false where they cannot.
-	Place() (host string, port int, database string, ok bool)
+	// Place is where programs on libpq reach it, as the clients' role; ok is false where they
+	// cannot, and only the database is told.
+	Place() (at Place, ok bool)
 	Close() error
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/loadtest/workload"
 )
 
 // server is what has to be closed, and works meanwhile.
@@ -48,8 +49,8 @@ func (w *wire) Connect(ctx context.Context, protocol Protocol) (Session, error) 
 	return dial(ctx, w.host, w.port, w.database, protocol)
 }
 
-func (w *wire) Place() (host string, port int, database string, ok bool) {
-	return w.host, w.port, w.database, true
+func (w *wire) Place() (at Place, ok bool) {
+	return Place{w.host, w.port, workload.Role, w.database}, true
 }
 
 func (w *wire) Processes() []Process {

@@ -28,7 +28,7 @@ func Names() []string {
 // All are the workloads.
 func All() []*Workload { return slices.Clone(all) }
 
-var all = []*Workload{point, cold, relayed, aggregate, reach, window, expensive, dashboard, ycsbB, ycsbC, ycsbD}
+var all = []*Workload{point, cold, relayed, aggregate, reach, window, expensive, dashboard, shop, ycsbB, ycsbC, ycsbD}
 
 // items is the table of what is not about tenants. A shelf holds span rows that follow one
 // another.

@@ -99,12 +99,15 @@ type step struct {
 
 // Setup is the SQL that creates the tables and the role, to be run by a superuser.
 func (w *Workload) Setup(m Mix) string {
-	return strings.NewReplacer("{rows}", fmt.Sprint(m.Rows), "{span}", fmt.Sprint(max(1, m.Span))).Replace(w.schema) + fmt.Sprintf(`
-		DO $$ BEGIN
-			IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[1]s') THEN CREATE ROLE %[1]s LOGIN; END IF;
-		END $$;
-		GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO %[1]s;`, Role)
+	return strings.NewReplacer("{rows}", fmt.Sprint(m.Rows), "{span}", fmt.Sprint(max(1, m.Span))).Replace(w.schema) + RoleSetup
 }
+
+// RoleSetup is the SQL that creates the role, and lets it read and write all tables there are.
+const RoleSetup = `
+	DO $$ BEGIN
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '` + Role + `') THEN CREATE ROLE ` + Role + ` LOGIN; END IF;
+	END $$;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ` + Role + `;`
 
 // Statements are the reads, for whoever wants to see or to prepare them.
 func (w *Workload) Statements() []*Statement {
