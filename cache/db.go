@@ -124,7 +124,7 @@ func (db *DB) Stats() Stats {
 	}
 	s.Statements = db.statements.stats()
 	s.Follower = db.follower.Stats()
-	if looked := db.fence.LookBegan(); looked != 0 {
+	if looked := s.Follower.LookBegan; looked != 0 {
 		s.HeadAge = fence.Now().Sub(looked)
 	}
 	return s

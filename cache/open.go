@@ -131,6 +131,9 @@ func newDB(pool *pgxpool.Pool, o Options) (*DB, error) {
 	return db, nil
 }
 
+// restAfter is after how long without reads looks for changes stop.
+const restAfter = time.Minute
+
 // followed says how the follower and the analysis connect.
 func (db *DB) followed() (config *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error) {
 	if db.follow != nil {
@@ -169,8 +172,13 @@ func (db *DB) build(o Options) (err error) {
 		Retention: max(o.TTL, time.Hour),
 		// Where definitions are compared, reads are fresh for this much less.
 		Definitions: db.engine.Staleness() / 2,
-		OnSchema:    db.schemaChanged,
-		Logger:      o.Logger.With("part", "follower"),
+		RestAfter:   restAfter,
+		Reads: func() uint64 {
+			s := db.cache.Stats()
+			return s.Hits + s.Misses + s.Unproven
+		},
+		OnSchema: db.schemaChanged,
+		Logger:   o.Logger.With("part", "follower"),
 	})
 	if err != nil {
 		return err

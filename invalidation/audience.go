@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/freshet/freshet/cache/fence"
 )
@@ -17,6 +18,8 @@ var errNotRunning = errors.New("the follower is not running")
 // they have to see.
 type audience struct {
 	wake chan struct{} // holds one element if somebody wants a look
+	// wishedAt is when a reader last wanted one; the looker reads it, to know when to rest.
+	wishedAt atomic.Int64
 
 	mu sync.Mutex
 	// next is the group that the next look answers, nil if nobody waits for it.
@@ -47,6 +50,16 @@ func (a *audience) ring() {
 	}
 }
 
+// wish notes that somebody reads.
+func (a *audience) wish() { a.wishedAt.Store(int64(fence.Now())) }
+
+// awaited reports whether somebody waits for a look that has not begun.
+func (a *audience) awaited() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.next != nil
+}
+
 // join returns the group of the first look that begins, or began, at or after a
 // moment that is not in the future.
 func (a *audience) join(at fence.Instant) (*group, error) {
@@ -55,6 +68,7 @@ func (a *audience) join(at fence.Instant) (*group, error) {
 	if a.down != nil {
 		return nil, a.down
 	}
+	a.wish()
 	if a.flying != nil && a.flyingSince >= at {
 		return a.flying, nil
 	}
@@ -133,5 +147,8 @@ func (f *Follower) Confirm(ctx context.Context, at fence.Instant) error {
 	return nil
 }
 
-// Wake asks for a look soon and does not wait for it.
-func (f *Follower) Wake() { f.audience.ring() }
+// Wake asks for a look soon and does not wait for it: somebody reads.
+func (f *Follower) Wake() {
+	f.audience.wish()
+	f.audience.ring()
+}

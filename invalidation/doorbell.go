@@ -55,13 +55,21 @@ func (v *vigil) after(ctx context.Context, conn *pgx.Conn, events bool, began fe
 			return false, fmt.Errorf("take the doorbell's lock: %w", err)
 		}
 	case v.awake && began.Sub(v.last) >= awakeIdleMax:
-		v.awake = false
-		if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", doorbellLock); err != nil {
-			return false, fmt.Errorf("release the doorbell's lock: %w", err)
-		}
-		return true, nil
+		return true, v.end(ctx, conn)
 	}
 	return false, nil
+}
+
+// end releases the doorbell's lock, if it is held: nobody is awake any more.
+func (v *vigil) end(ctx context.Context, conn *pgx.Conn) error {
+	if !v.awake {
+		return nil
+	}
+	v.awake = false
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", doorbellLock); err != nil {
+		return fmt.Errorf("release the doorbell's lock: %w", err)
+	}
+	return nil
 }
 
 // announceSQL rings unless the queue grows: a full one fails the commits of all
@@ -97,8 +105,12 @@ func (d *doorbell) announce(now fence.Instant) bool {
 	return true
 }
 
-// session listens until something fails.
+// session listens until something fails, or the follower rests: then it returns nil. It
+// begins when the follower does not rest.
 func (d *doorbell) session(ctx context.Context) error {
+	if err := d.f.resting.over(ctx); err != nil {
+		return err
+	}
 	connectCtx, cancel := context.WithTimeout(ctx, connectWaitMax)
 	defer cancel()
 	conn, err := connect(connectCtx, d.f.config, d.f.beforeConnect)
@@ -118,12 +130,13 @@ func (d *doorbell) session(ctx context.Context) error {
 	}
 	defer d.f.stats.sleeper.Store(false)
 	// Who rang before was not heard.
-	d.f.Wake()
-	for {
+	d.f.audience.ring()
+	for !d.f.resting.now() {
 		if err := e.wait(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // ear is one LISTEN connection. Of all followers of a database one is the sleeper:
@@ -178,6 +191,8 @@ func (e *ear) wait(ctx context.Context) error {
 		select {
 		case <-e.d.announcements:
 			announce <- true
+		case <-e.d.f.resting.change():
+			announce <- false
 		case <-waitCtx.Done():
 			announce <- false
 		}
@@ -191,7 +206,7 @@ func (e *ear) wait(ctx context.Context) error {
 		return ctx.Err()
 	case err == nil && n.PID != e.conn.PgConn().PID():
 		e.d.f.stats.notifications.Add(1)
-		e.d.f.Wake()
+		e.d.f.audience.ring()
 	case err != nil && e.conn.IsClosed():
 		return fmt.Errorf("wait for a notification: %w", err)
 	}
@@ -202,7 +217,7 @@ func (e *ear) wait(ctx context.Context) error {
 		if _, err := e.conn.Exec(statementCtx, announceSQL); err != nil {
 			return fmt.Errorf("notify the other followers: %w", err)
 		}
-	case err == nil: // it heard something, so it lives
+	case err == nil, e.d.f.resting.now(): // it heard something, so it lives; or is not needed
 	case e.candidate:
 		return e.elect(statementCtx)
 	default:

@@ -37,7 +37,7 @@ const (
 type FollowerOptions struct {
 	// ConnConfig leads to the primary, directly or through a pooler in session mode,
 	// as one of Options.FollowerRoles or the role that installed. Three connections
-	// are used. Required.
+	// are used, two while it rests. Required.
 	ConnConfig *pgx.ConnConfig
 	// BeforeConnect, unless nil, is called before each of them is opened, with what it
 	// is opened with: passwords that rotate and tokens that expire are read there.
@@ -65,6 +65,13 @@ type FollowerOptions struct {
 	// other reads those must be refused that rely on the last comparison. It must not
 	// be more than half the staleness that readers allow. 0 means 500 ms.
 	Definitions time.Duration
+	// RestAfter is after how long without reads the follower rests: it looks every ten
+	// seconds, leaves audits out, and keeps two connections. The first read afterwards waits
+	// for a look. 0: it never rests.
+	RestAfter time.Duration
+	// Reads, unless nil, returns a number that moves with reads. It is asked no more often
+	// than every RestAfter. Who waits for a look (Confirm, Wake) is known to read without it.
+	Reads func() uint64
 	// OnSchema, unless nil, is called when names, rights, watched tables or settings
 	// may have changed, after State and before the head with that event is
 	// published. Looks wait for it: it must be quick and must not call Confirm.
@@ -84,6 +91,10 @@ type Follower struct {
 	fence         *fence.Fence
 	poll          time.Duration
 	watch         []string
+	restAfter     time.Duration
+	reads         func() uint64
+	// pulse is the time between two looks while resting: restPulse, except in tests.
+	pulse time.Duration
 	// retention and definitions are FollowerOptions', until SetRetention and
 	// SetDefinitions.
 	retention   atomic.Int64
@@ -94,6 +105,7 @@ type Follower struct {
 	logger      *slog.Logger
 
 	audience *audience
+	resting  restState
 	bell     *doorbell
 	stats    counters
 	heads    heads
@@ -122,8 +134,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if o.ConnConfig == nil || o.Fence == nil {
 		return nil, errors.New("make a follower: ConnConfig and Fence are required")
 	}
-	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 || o.Definitions < 0 {
-		return nil, errors.New("make a follower: Poll, Retention, Verify and Definitions must not be negative")
+	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 || o.Definitions < 0 || o.RestAfter < 0 {
+		return nil, errors.New("make a follower: Poll, Retention, Verify, Definitions and RestAfter must not be negative")
 	}
 	if len(o.Watch) > 0 {
 		if _, err := parsePatterns(o.Watch); err != nil {
@@ -136,7 +148,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
-		poll: poll, verify: orDefault(o.Verify, verifyDefault),
+		poll: poll, verify: orDefault(o.Verify, verifyDefault), restAfter: o.RestAfter, reads: o.Reads, pulse: restPulse,
 		onSchema: o.OnSchema, onEvents: o.OnEvents, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
@@ -174,7 +186,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	return nil
 }
 
-// repeat runs sessions of one part until ctx ends. failed is told of each end.
+// repeat runs sessions of one part until ctx ends. failed is told of each end in an error.
 func (f *Follower) repeat(ctx context.Context, part string, session func(context.Context) error, failed func(error)) {
 	pause := reconnectPauseMin
 	for ctx.Err() == nil {
@@ -182,6 +194,10 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		err := session(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if err == nil {
+			pause = reconnectPauseMin
+			continue
 		}
 		err = fmt.Errorf("%s: %w", part, err)
 		failed(err)

@@ -71,10 +71,10 @@ func (k *keeper) session(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	if err := paced(connectCtx, conn, k.f.verify); err != nil {
+	trimPause := min(max(time.Duration(k.f.retention.Load())/10, trimPauseMin), trimPauseMax)
+	if err := paced(connectCtx, conn, max(k.f.verify, trimPause)); err != nil {
 		return err
 	}
-	trimPause := min(max(time.Duration(k.f.retention.Load())/10, trimPauseMin), trimPauseMax)
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()
 	k.installAt = 0 // The database may have been made anew.
@@ -130,7 +130,7 @@ func (k *keeper) session(ctx context.Context) error {
 // it again, because its next head must include it.
 func (k *keeper) audit(ctx context.Context, conn *pgx.Conn) error {
 	began := fence.Now()
-	if began.Sub(fence.Instant(k.f.auditedAt.Load())) < k.f.verify/2 {
+	if k.f.resting.now() || began.Sub(fence.Instant(k.f.auditedAt.Load())) < k.f.verify/2 {
 		return nil
 	}
 	known := k.f.audited.Load()
@@ -149,7 +149,7 @@ func (k *keeper) audit(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if !found.same(known) {
 			k.f.Suspect()
-			k.f.Wake()
+			k.f.audience.ring()
 			return nil
 		}
 	}
@@ -158,10 +158,11 @@ func (k *keeper) audit(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// install puts triggers on matching tables that have none.
+// install puts triggers on matching tables that have none. While the follower rests it
+// does so only where an event has asked for it.
 func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 	now := fence.Now()
-	if len(k.f.watch) == 0 || now < k.installAt {
+	if len(k.f.watch) == 0 || now < k.installAt || k.f.resting.now() && k.installAt != 0 {
 		return nil
 	}
 	k.installAt = now.Add(installPause)
@@ -216,7 +217,7 @@ func (k *keeper) install(ctx context.Context, conn *pgx.Conn) error {
 			k.f.logger.Info("watch a table", "table", t.Schema+"."+t.Name, "columns", t.Columns)
 		}
 	}
-	k.f.Wake()
+	k.f.audience.ring()
 	return nil
 }
 

@@ -85,7 +85,7 @@ func (k *keeper) learn(ctx context.Context, conn *pgx.Conn, l lesson) error {
 	for _, s := range report.Skipped {
 		k.f.logger.Info("cannot watch another column now", "table", s.Schema+"."+s.Name, "column", l.column, "reason", s.Reason)
 	}
-	k.f.Wake()
+	k.f.audience.ring()
 	return nil
 }
 

@@ -47,6 +47,7 @@ type looker struct {
 	comparedEvery time.Duration
 	// settleAt, unless zero, is when a reload must be taken for settled.
 	settleAt fence.Instant
+	resting  resting
 
 	// These are of the current session.
 	conn  *pgx.Conn
@@ -129,10 +130,17 @@ func (l *looker) loop(ctx context.Context) error {
 	defer timer.Stop()
 	// What is watched may have changed while there was no session.
 	l.f.Suspect()
+	l.resting.since = fence.Now()
 	for {
 		again, err := l.step(ctx)
 		if err != nil {
 			return err
+		}
+		if !again && l.restDue(fence.Now()) {
+			if err := l.rest(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		pause := l.f.poll
 		if l.vigil.awake {
@@ -193,6 +201,12 @@ func (l *looker) auditAndLook(ctx context.Context, began fence.Instant) (changed
 // lookOnce looks and tells the fence. changed says that the state of what is
 // watched is new.
 func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed bool, events int, err error) {
+	return l.lookFor(ctx, began, began)
+}
+
+// lookFor is lookOnce by whose head reads are fresh since a moment: that at which it began,
+// or 0 if it vouches for nothing.
+func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (changed bool, events int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementWaitMax+time.Second)
 	defer cancel()
 	s, redefined, err := l.lookComparing(ctx, began)
@@ -218,7 +232,7 @@ func (l *looker) lookOnce(ctx context.Context, began fence.Instant) (changed boo
 		l.f.onSchema()
 		l.f.requestInstall()
 	}
-	l.publish(s, cause, began)
+	l.publish(s, cause, began, fresh)
 	return changed, len(s.events), nil
 }
 
@@ -265,8 +279,8 @@ func (l *looker) resetCause(s *sighting, reloaded, redefined bool) string {
 	return ""
 }
 
-// publish tells the fence, in the order that its readers rely on.
-func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
+// publish tells the fence, in the order that its readers rely on. fresh is lookFor's.
+func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) {
 	head := &fence.Head{Incarnation: l.incarnation, Snapshot: s.snapshot}
 	if l.comparing() {
 		l.f.fence.SetLag(l.comparedEvery)
@@ -275,21 +289,21 @@ func (l *looker) publish(s *sighting, cause string, began fence.Instant) {
 	}
 	switch cause {
 	case "":
-		l.f.fence.Advance(head, s.events, began)
+		l.f.fence.Advance(head, s.events, fresh)
 	case resetStart:
 		// The outbox holds everything since the mark, so what others stored in this
 		// incarnation since then can be judged.
-		l.f.fence.Reset(head, l.head, s.events, began)
+		l.f.fence.Reset(head, l.head, s.events, fresh)
 	default:
-		l.f.fence.Reset(head, s.snapshot, nil, began)
+		l.f.fence.Reset(head, s.snapshot, nil, fresh)
 	}
 	// A head is remembered for standbys only once the fence holds what it includes.
 	l.f.heads.note(head, s.position, l.greet.token, cause != "")
-	if n := len(s.events); n > 0 && cause == "" && l.f.onEvents != nil {
+	if n := len(s.events); n > 0 && cause == "" && fresh != 0 && l.f.onEvents != nil {
 		l.f.onEvents(n, fence.Now().Sub(l.lookBegan))
 	}
 	l.known, l.head, l.lookBegan = true, s.snapshot, began
-	l.f.stats.looked(s, cause)
+	l.f.stats.looked(s, cause, began)
 	if cause != "" {
 		l.f.logger.Info("trust nothing older", "cause", cause, "head", s.snapshot.String())
 	}

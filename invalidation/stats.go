@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/freshet/freshet/cache/fence"
 )
 
 // FollowerStats are counters since the follower was made.
@@ -24,6 +26,11 @@ type FollowerStats struct {
 	// Sleeper says that writers ring because this follower would hear it, unless one
 	// is awake. It is one of all followers of a database.
 	Sleeper bool
+	// Resting says that nobody reads, and that looks are made by and by only, and prove
+	// nothing to readers.
+	Resting bool
+	// LookBegan is when the last look that completed began, 0 before the first.
+	LookBegan fence.Instant
 	// Outbox says how much the outbox holds.
 	Outbox OutboxStats
 	// Server is what the keeper has read of the server last.
@@ -44,6 +51,7 @@ type FollowerStats struct {
 // counters collect the stats.
 type counters struct {
 	looks, events, notifications, position atomic.Uint64
+	lookBegan                              atomic.Int64
 	audits                                 atomic.Uint64
 	awake, sleeper                         atomic.Bool
 
@@ -56,7 +64,8 @@ type counters struct {
 	written    map[uint32]Written
 }
 
-func (c *counters) looked(s *sighting, cause string) {
+func (c *counters) looked(s *sighting, cause string, began fence.Instant) {
+	c.lookBegan.Store(int64(began))
 	c.looks.Add(1)
 	c.events.Add(uint64(len(s.events)))
 	c.position.Store(s.position)
@@ -101,7 +110,7 @@ func (f *Follower) Stats() FollowerStats {
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, Audits: c.audits.Load(),
-		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
+		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()), Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
 }

@@ -80,19 +80,29 @@ func TestAuditsOfNothing(t *testing.T) {
 // BenchmarkIdle is the processor time that a follower takes that has nothing to do,
 // of the server and of this process, in thousandths of a core.
 func BenchmarkIdle(b *testing.B) {
-	for _, tables := range []int{2, 1000} {
-		b.Run(fmt.Sprintf("tables=%d", tables), func(b *testing.B) {
+	for _, c := range []struct {
+		tables int
+		rests  bool
+	}{{2, false}, {1000, false}, {1000, true}} {
+		b.Run(fmt.Sprintf("tables=%d/rests=%v", c.tables, c.rests), func(b *testing.B) {
 			pg := servers.StartPostgres(b, servers.PostgresOptions{Settings: map[string]string{"max_locks_per_transaction": "512"}})
 			dsn := pg.DSN(pg.CreateDatabase(b))
 			conn := benchConn(b, dsn)
-			benchRun(b, conn, fmt.Sprintf("DO $$ BEGIN FOR i IN 1..%d LOOP EXECUTE format('CREATE TABLE t%%s (id int PRIMARY KEY, a int, b text, c text, d int, e int)', i); END LOOP; END $$", tables))
+			benchRun(b, conn, fmt.Sprintf("DO $$ BEGIN FOR i IN 1..%d LOOP EXECUTE format('CREATE TABLE t%%s (id int PRIMARY KEY, a int, b text, c text, d int, e int)', i); END LOOP; END $$", c.tables))
 			if _, err := Install(b.Context(), conn, Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 				b.Fatal(err)
 			}
-			f := benchFollower(b, dsn, FollowerOptions{Watch: []string{"public.*"}})
+			options := FollowerOptions{Watch: []string{"public.*"}}
+			if c.rests {
+				options.RestAfter = time.Second
+			}
+			f := benchFollower(b, dsn, options)
 			for audits := uint64(0); audits == 0 || audits != f.Stats().Audits; {
 				audits = f.Stats().Audits
 				time.Sleep(5 * time.Second) // what is done at the start is no idling
+			}
+			if f.Stats().Resting != c.rests {
+				b.Fatalf("resting is %v", f.Stats().Resting)
 			}
 			rows, err := conn.Query(b.Context(), "SELECT pid FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()")
 			if err != nil {
@@ -115,6 +125,7 @@ func BenchmarkIdle(b *testing.B) {
 				spent += time.Since(began)
 			}
 			b.ReportMetric(1000*server.Seconds()/spent.Seconds(), "server-‰")
+			b.ReportMetric(float64(len(pids)), "connections")
 			b.ReportMetric(1000*own.Seconds()/spent.Seconds(), "own-‰")
 		})
 	}

@@ -127,7 +127,8 @@ func addFollower(stats *dashboard.Stats, s *cache.Stats) {
 		age := s.HeadAge.Seconds()
 		stats.FollowerAgeSeconds = &age
 	}
-	if s.HeadAge <= 0 || s.HeadAge > s.Staleness {
+	stats.FollowerResting = f.Resting
+	if s.HeadAge <= 0 || s.HeadAge > s.Staleness && !f.Resting {
 		stats.FollowerProblem = f.LastError // that of a follower that keeps up is over
 	}
 }

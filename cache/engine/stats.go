@@ -56,6 +56,15 @@ type Stats struct {
 	Memory memory.Stats
 }
 
+// Reads returns a number that moves with each question to the first tier.
+func (c *Cache) Reads() (n uint64) {
+	for i := range c.counters.lookups {
+		l := &c.counters.lookups[i]
+		n += l.hits.Load() + l.misses.Load() + l.unproven.Load()
+	}
+	return n
+}
+
 // Stats returns counts that were each right at some moment of the call.
 func (c *Cache) Stats() Stats {
 	n := &c.counters

@@ -103,11 +103,20 @@ func (f *Fence) Reset(head *Head, floor Snapshot, events []Event, began Instant)
 }
 
 // Advance moves the head forward by one look that began at began and brought
-// every event visible in head and not in the head before.
+// every event visible in head and not in the head before. A look at which began is 0 is
+// filed and vouches for nothing: see Rest.
 func (f *Fence) Advance(head *Head, events []Event, began Instant) {
 	f.apply(events, &f.head.Load().Snapshot, &head.Snapshot)
 	f.head.Store(head)
 	f.lookBegan.Store(int64(began))
+}
+
+// Rest takes away what vouches for the head: whoever reads from now on, however much
+// staleness it allows, waits for a look that begins later, or does without the cache.
+// What is known of events stays. The follower calls it before it stops looking.
+func (f *Fence) Rest() {
+	var never Instant
+	f.lookBegan.Store(int64(never))
 }
 
 // apply files events that became known between the heads before and after.
@@ -157,7 +166,7 @@ func (f *Fence) Head() *Head { return f.head.Load() }
 
 // LookBegan returns when the last completed look began: every commit
 // acknowledged before that moment is included in the head. It is zero before
-// the first look.
+// the first look, and after Rest.
 func (f *Fence) LookBegan() Instant { return Instant(f.lookBegan.Load()) }
 
 // SetLag says how much older than LookBegan the head may be in what no event reports

@@ -29,6 +29,7 @@ func TestMutants(t *testing.T) {
 		{"clock before events", deviations{clockFirst: true}, []string{kindStale}},
 		{"session need ignored", deviations{needIgnored: true}, []string{kindSession}},
 		{"own writes not noted", deviations{writesUnnoted: true}, []string{kindSession}},
+		{"who rests vouches on", deviations{restVouches: true}, []string{kindStale}},
 		{"what was shown not noted", deviations{shownUnnoted: true}, []string{kindSession}},
 	} {
 		t.Run(mutant.name, func(t *testing.T) {

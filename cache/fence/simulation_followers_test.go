@@ -28,6 +28,21 @@ func (s *simulation) restart(c *simulatedCache) {
 	}
 }
 
+// rest has one cache's follower stop looking, between two looks.
+func (s *simulation) rest() {
+	c := pickOne(s.random, s.caches)
+	if c.look != nil || c.fence.Head() == nil {
+		return
+	}
+	c.resting = true
+	s.count[rests]++
+	c.fence.Rest()
+	if s.deviation.restVouches {
+		c.fence.lookBegan.Store(int64(s.now))
+	}
+	s.logf("%s rests", c.name)
+}
+
 // moveLook takes one cache's look one stage further: begun, answered by the
 // server, completed.
 func (s *simulation) moveLook() {
@@ -35,6 +50,8 @@ func (s *simulation) moveLook() {
 	switch {
 	case c.look == nil:
 		c.look = &simulatedLook{began: s.now, incarnation: s.db.incarnation}
+		c.look.pulse = c.resting && s.random.IntN(4) != 0
+		c.resting = c.look.pulse
 	case c.look.result != nil:
 		s.completeLook(c)
 	case c.look.incarnation != s.db.incarnation:
@@ -64,7 +81,11 @@ func (s *simulation) wanted(c *simulatedCache) func(outboxRow) bool {
 }
 
 func (s *simulation) completeLook(c *simulatedCache) {
-	look := c.look
+	look, fresh := c.look, c.look.began
+	if look.pulse {
+		s.count[pulses]++
+		fresh = 0
+	}
 	head := &Head{s.incarnationName(look.result.incarnation), look.result.snapshot}
 	previous := c.fence.Head()
 	switch {
@@ -74,24 +95,24 @@ func (s *simulation) completeLook(c *simulatedCache) {
 		if s.deviation.startWithoutFloor {
 			floor = Snapshot{}
 		}
-		c.fence.Reset(head, floor, look.result.events, look.began)
+		c.fence.Reset(head, floor, look.result.events, fresh)
 	case previous.Incarnation != head.Incarnation || !head.Snapshot.Includes(previous.Snapshot):
 		s.count[incarnations]++
-		c.fence.Reset(head, head.Snapshot, nil, look.began)
+		c.fence.Reset(head, head.Snapshot, nil, fresh)
 	case !previous.Snapshot.Includes(look.result.mark) && !s.deviation.gapUnnoticed:
 		s.count[gaps]++
 		floor := head.Snapshot
 		if s.deviation.gapWithoutFloor {
 			floor = Snapshot{}
 		}
-		c.fence.Reset(head, floor, nil, look.began)
+		c.fence.Reset(head, floor, nil, fresh)
 	case s.deviation.clockFirst && !look.clockIsAhead:
 		look.clockIsAhead = true
-		c.fence.Advance(previous, nil, look.began)
+		c.fence.Advance(previous, nil, fresh)
 		return
 	default:
 		s.count[advances]++
-		c.fence.Advance(head, look.result.events, look.began)
+		c.fence.Advance(head, look.result.events, fresh)
 	}
 	c.lives, c.lastRow, c.look = look.result.incarnation, look.result.lastRow, nil
 	s.countFolds(c)

@@ -52,6 +52,7 @@ type deviations struct {
 	needIgnored        bool // a session is served whatever it has seen
 	writesUnnoted      bool // a session does not note its own writes
 	shownUnnoted       bool // a session does not note what entries showed it
+	restVouches        bool // who rests vouches for its head as if it had looked
 }
 
 const (
@@ -115,11 +116,13 @@ const (
 	published       = "entries published"
 	settled         = "settled entries served"
 	lostConnections = "connections lost in a crash"
+	rests           = "followers that rest"
+	pulses          = "looks that vouch for nothing"
 )
 
 var countedEvents = []string{
 	hits, sharedHits, loads, refused, unsure, advances, starts, incarnations,
-	gaps, reusedIDs, folds, published, settled, lostConnections,
+	gaps, reusedIDs, folds, published, settled, lostConnections, rests, pulses,
 }
 
 type violation struct{ kind, text string }
@@ -136,6 +139,7 @@ type simulatedCache struct {
 	slots    int
 	lives    int // incarnation that the newest head is of, for the checker
 	look     *simulatedLook
+	resting  bool
 	lastRow  int // only for rowsByID
 	kept     [][]*simulatedEntry
 	unsent   []*simulatedEntry // not published yet
@@ -148,6 +152,7 @@ type simulatedLook struct {
 	incarnation  int // of the server to which the connection was made
 	result       *looked
 	clockIsAhead bool // only for clockFirst
+	pulse        bool // it vouches for nothing
 }
 
 type simulatedEntry struct {
@@ -207,6 +212,7 @@ func newSimulation(seed uint64, d deviations) *simulation {
 		{s.random.IntN(2), s.trim},
 		{s.random.IntN(2), s.crash},
 		{s.random.IntN(2), s.restartOne},
+		{s.random.IntN(3), s.rest},
 	}
 	for _, a := range s.actions {
 		s.weightSum += a.weight

@@ -22,6 +22,7 @@ import (
 // Limits of the analyser.
 const (
 	sessionsMax      = 2                // side sessions open at a time; further analyses wait
+	sessionIdleMax   = time.Minute      // after that time without analyses all of them are closed
 	analyzeMax       = 10 * time.Second // one analysis, waiting for a session included
 	closeMax         = time.Second      // saying goodbye to the server
 	statementMax     = 128 << 10        // bytes of a statement
@@ -108,6 +109,9 @@ type Analyzer struct {
 
 	current  atomic.Pointer[catalog]
 	sessions chan *session // sessionsMax slots; a nil stands for one not connected
+	// idle closes the sessions, idleMax after the last analysis.
+	idle    *time.Timer
+	idleMax time.Duration // sessionIdleMax, except in tests
 
 	open  context.Context // ends with Close
 	close context.CancelFunc
@@ -139,7 +143,9 @@ func New(o Options) (*Analyzer, error) {
 		beforeConnect: o.BeforeConnect,
 		watch:         o.Watch,
 		sessions:      make(chan *session, sessionsMax),
+		idleMax:       sessionIdleMax,
 	}
+	a.idle = time.AfterFunc(a.idleMax, a.hangUp)
 	if err := a.SetFunctions(o.Functions); err != nil {
 		return nil, fmt.Errorf("create analyser: %w", err)
 	}
@@ -167,6 +173,7 @@ func (a *Analyzer) Current(v *Verdict) bool { return v.generation == a.current.L
 func (a *Analyzer) Close() {
 	a.once.Do(func() {
 		a.close()
+		a.idle.Stop()
 		for range sessionsMax {
 			if s := <-a.sessions; s != nil {
 				s.close()
@@ -298,6 +305,22 @@ func (a *Analyzer) release(s *session) {
 		s = nil
 	}
 	a.sessions <- s
+	a.idle.Reset(a.idleMax)
+}
+
+// hangUp closes the sessions that nobody uses. The next analysis connects again.
+func (a *Analyzer) hangUp() {
+	for range sessionsMax {
+		select {
+		case s := <-a.sessions:
+			if s != nil {
+				s.close()
+			}
+			a.sessions <- nil
+		default: // in use, or closed
+			return
+		}
+	}
 }
 
 // attempt is one analysis. A refusal on the way becomes a verdict; what is not cacheable

@@ -162,6 +162,28 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Sessions that nobody uses are closed, and opened again when they are needed.
+func TestIdleSessionsAreClosed(t *testing.T) {
+	b := setup(t)
+	a := b.newAnalyzer(t)
+	a.idleMax = time.Millisecond
+	for range 3 {
+		if _, err := a.Analyze(t.Context(), request(byKey)); err != nil {
+			t.Fatal(err)
+		}
+		servers.Eventually(t, "no session is left", func() bool {
+			for range sessionsMax {
+				s := <-a.sessions
+				a.sessions <- s
+				if s != nil {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
 // Close does not wait for a server that does not answer.
 func TestCloseEndsAnalyses(t *testing.T) {
 	b := setup(t)

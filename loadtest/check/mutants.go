@@ -151,11 +151,21 @@ var mutants = []Mutant{
 		Faults: "follower-freeze",
 	},
 	{
+		Name: "who rests vouches for what it does not look at",
+		Edits: []mutant.Edit{{
+			File: "cache/fence/fence.go", As: mutant.Statements,
+			Old: "f.lookBegan.Store(int64(never))",
+			New: "f.lookBegan.Store(int64(Now().Add(time.Hour)))",
+		}},
+		Script: "nobody reads for long", Breaks: []Promise{Bounded},
+		Faults: "none",
+	},
+	{
 		Name: "a look is dated by its end",
 		Edits: []mutant.Edit{{
 			File: "invalidation/looker.go", As: mutant.Statements,
-			Old: "l.publish(s, cause, began)",
-			New: "l.publish(s, cause, fence.Now())",
+			Old: "l.publish(s, cause, began, fresh)",
+			New: "l.publish(s, cause, began, fence.Now())",
 		}},
 		Script: "a look's answer is late", Breaks: []Promise{Bounded},
 		Faults: "follower-delay",

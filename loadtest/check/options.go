@@ -29,6 +29,8 @@ type Options struct {
 	Sidecars int
 	// Bound is the sidecars' --staleness. 0 means half a second.
 	Bound time.Duration
+	// restAfter is the sidecars' --rest-after, 0 for their default; scripts set it.
+	restAfter time.Duration
 	// ReadsPerSecond and WritesPerSecond are the pace of all readers and writers
 	// together. 0 means 3000 and 150.
 	ReadsPerSecond, WritesPerSecond int

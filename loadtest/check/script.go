@@ -20,7 +20,9 @@ type Script struct {
 	// longBound where nothing may depend on it.
 	bound    time.Duration
 	sidecars int
-	play     func(*stage)
+	// restAfter is the sidecars' --rest-after, 0 for their default.
+	restAfter time.Duration
+	play      func(*stage)
 }
 
 const (
@@ -61,7 +63,7 @@ type stage struct {
 func (s Script) Play(ctx context.Context, o Options) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, playMax)
 	defer cancel()
-	o.Bound, o.Sidecars = s.bound, s.sidecars
+	o.Bound, o.Sidecars, o.restAfter = s.bound, s.sidecars, s.restAfter
 	w, err := launchWorld(ctx, o)
 	if err != nil {
 		return Report{}, err
@@ -274,6 +276,20 @@ func (st *stage) pass(d time.Duration) {
 	if st.going() {
 		pause(st.ctx, d)
 	}
+}
+
+// followersSQL counts the connections of followers.
+const followersSQL = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'freshet follower'"
+
+// rested waits until the followers of all sidecars rest, and have but two connections.
+func (st *stage) rested() {
+	want := int64(2 * st.options.Sidecars)
+	st.try(func() error {
+		return until(st.ctx, "followers to rest", func() bool {
+			n, err := number(st.ctx, st.fleet.dsn(), followersSQL)
+			return err == nil && n == want
+		})
+	})
 }
 
 // passBound waits until what was acknowledged before is demanded of every read.

@@ -14,6 +14,7 @@ var boundScripts = []Script{
 	{Name: "the follower is deaf", bound: shortBound, sidecars: 1, play: readFromTheDeaf},
 	{Name: "the follower is deaf for longer than a session allows", bound: longBound, sidecars: 1, play: readFromTheDeafSooner},
 	{Name: "a look's answer is late", bound: 2 * shortBound, sidecars: 1, play: answerLookLate},
+	{Name: "nobody reads for long", bound: shortBound, restAfter: restSoon, sidecars: 1, play: readAfterRest},
 }
 
 // writtenIsSeen reads what was cached before it was written, by many transactions.
@@ -142,6 +143,23 @@ func readFromTheDeafSooner(st *stage) {
 	st.write(st.direct(), keys...)
 	st.pass(reader.bound + boundMargin)
 	st.read(reader, keys...)
+}
+
+// restSoon is a --rest-after that can be waited for.
+const restSoon = 300 * time.Millisecond
+
+// readAfterRest reads what was written while a sidecar did not look, as nobody read.
+// Looks are made then, too, every ten seconds: hence several times.
+func readAfterRest(st *stage) {
+	keys := rows(4)
+	reader, writer := st.session(0, levelBounded), st.direct()
+	for range 3 {
+		st.cached(reader, keys...)
+		st.rested()
+		st.write(writer, keys...)
+		st.passBound()
+		st.read(reader, keys...)
+	}
 }
 
 // answerLookLate has what is read written between a look and the arrival of its

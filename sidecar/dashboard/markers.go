@@ -100,7 +100,7 @@ func changes(before, after *Stats) (found [][2]string) {
 	return found
 }
 
-// isFresh reports whether answers may come from the cache.
+// isFresh reports whether answers may come from the cache, if need be by a look made for them.
 func isFresh(s *Stats) bool {
-	return s.FollowerAgeSeconds != nil && *s.FollowerAgeSeconds <= s.StalenessSeconds
+	return s.FollowerAgeSeconds != nil && (s.FollowerResting || *s.FollowerAgeSeconds <= s.StalenessSeconds)
 }

@@ -98,7 +98,8 @@ func newCollector(statsFunc func() Stats) *collector {
 
 	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(NotReady(s) == "") })
 	gauge("freshet_staleness_bound_seconds", "The promise: no cached answer lacks a commit acknowledged longer ago.", func(s *Stats) float64 { return s.StalenessSeconds })
-	gauge("freshet_follower_age_seconds", "How long ago the last completed look at the outbox began; +Inf before the first. Above the bound, reads go to Postgres.", followerAge)
+	gauge("freshet_follower_age_seconds", "How long ago the last completed look at the outbox began; +Inf before the first. Above the bound, reads go to Postgres, unless the follower rests.", followerAge)
+	gauge("freshet_follower_resting", "1 while nobody has read for a while: looks are seldom then, and the next read waits for one.", func(s *Stats) float64 { return one(s.FollowerResting) })
 	counter("freshet_follower_looks_total", "Completed looks at the outbox.", func(s *Stats) uint64 { return s.FollowerLooks })
 	counter("freshet_follower_notifications_total", "Notifications that made a look come sooner.", func(s *Stats) uint64 { return s.FollowerNotifications })
 	byLabel(prometheus.CounterValue, "freshet_follower_resets_total", "How often everything known was thrown away, by the cause.", "cause", func(s *Stats) map[string]float64 { return floats(s.FollowerResetCauses) })

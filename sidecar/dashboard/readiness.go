@@ -12,6 +12,9 @@ import (
 // taking it out of service for that would only make clients reconnect.
 const lookAgeMax = 5 * time.Second
 
+// restAgeMax is the same of a follower that rests: it looks every ten seconds.
+const restAgeMax = 30 * time.Second
+
 // NotReady says why /readyz answers 503: why clients should not be sent here. It is
 // empty when they may be.
 func NotReady(s *Stats) string {
@@ -25,7 +28,11 @@ func NotReady(s *Stats) string {
 	if s.FollowerAgeSeconds == nil {
 		return "no look at the outbox has completed yet, so every read goes to Postgres" + because
 	}
-	if *s.FollowerAgeSeconds > max(lookAgeMax.Seconds(), s.StalenessSeconds) {
+	ageMax := lookAgeMax
+	if s.FollowerResting {
+		ageMax = restAgeMax
+	}
+	if *s.FollowerAgeSeconds > max(ageMax.Seconds(), s.StalenessSeconds) {
 		return fmt.Sprintf("the last completed look at the outbox began %.0f seconds ago, so every read goes to Postgres%s", *s.FollowerAgeSeconds, because)
 	}
 	return ""
@@ -43,6 +50,8 @@ func verbose(s *Stats) string {
 	switch {
 	case s.NotReadyReason != "":
 		add("not ready", s.NotReadyReason)
+	case s.FollowerResting:
+		add("ok", "nobody has read for a while: looks at the outbox are made by and by only, and the next read waits for one")
 	case s.FollowerAgeSeconds != nil:
 		add("ok", fmt.Sprintf("the last completed look at the outbox began %.3f seconds ago; the bound is %g s", *s.FollowerAgeSeconds, s.StalenessSeconds))
 	}

@@ -57,7 +57,7 @@ func makeSeries() []series {
 	}})
 	all = append(all, latencies()...)
 	level("follower_age", highest, func(s *Stats) float64 {
-		if s.FollowerAgeSeconds == nil {
+		if s.FollowerAgeSeconds == nil || s.FollowerResting {
 			return unknown()
 		}
 		return *s.FollowerAgeSeconds

@@ -87,6 +87,9 @@ type Stats struct {
 	// began: every commit acknowledged before that is known. Null before the first
 	// look. Above StalenessSeconds, reads go to Postgres.
 	FollowerAgeSeconds *float64 `json:"follower_age_seconds"`
+	// FollowerResting says that nobody has read for a while, so that looks are seldom and
+	// prove nothing: the next read waits for one.
+	FollowerResting bool `json:"follower_resting"`
 	// FollowerProblem says why the follower is not looking; empty while it is.
 	FollowerProblem string `json:"follower_problem"`
 	// FollowerLooks counts completed looks, FollowerResets how often everything

@@ -64,6 +64,7 @@ type config struct {
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
 	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
 	Poll           time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
+	RestAfter      time.Duration `default:"1m" placeholder:"DURATION" help:"Time without reads after which looks for changes stop, and all connections to Postgres are closed but two; the first read afterwards waits for a look. 0: they never stop."`
 	TTL            time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
 	LogFormat      string        `default:"text" enum:"text,json" placeholder:"FORMAT" help:"How lines of the log are written: text or json."`
 	LogLevel       logLevel      `default:"info" placeholder:"LEVEL" help:"What is logged on standard error: debug, info, warn or error."`
@@ -145,6 +146,7 @@ func (c *config) options() (o run.Options, err error) {
 		EntryMax:      int(c.MaxEntry),
 		Staleness:     c.Staleness,
 		Poll:          c.Poll,
+		RestAfter:     c.RestAfter,
 		TTL:           c.TTL,
 		Version:       programVersion(),
 	}
@@ -270,6 +272,9 @@ func (c *config) validate() error {
 		if d.value < d.least {
 			wrong("--%s %s is too short: give at least %s", d.name, d.value, d.least)
 		}
+	}
+	if c.RestAfter < 0 {
+		wrong("--rest-after %s is out of range: give a time, such as 1m, or 0 for never", c.RestAfter)
 	}
 	if c.Poll >= pollMin && c.Staleness >= stalenessMin && c.Poll > c.Staleness/2 {
 		wrong("--poll %s is more than half of --staleness %s: freshness could not be proven between two looks; give for example --poll %s", c.Poll, c.Staleness, c.Staleness/4)

@@ -35,6 +35,8 @@ func TestVerdictOfThePage(t *testing.T) {
 		{func(s *dashboard.Stats) { s.Redis.State = dashboard.RedisDown }, "behind", "Degraded: Redis does not answer", "without it"},
 		{func(s *dashboard.Stats) { s.WatchProblems, s.Problems = 2, []string{"public.a: no"} }, "behind", "2 problems with tables", "public.a: no"},
 		{func(s *dashboard.Stats) { s.Verify.Results = map[string]uint64{"stale": 1} }, "gone", "Stale answers were found", "proven"},
+		{func(s *dashboard.Stats) { old := 9.0; s.FollowerAgeSeconds, s.FollowerResting = &old, true }, "fresh", "Resting: nobody reads", ""},
+		{func(s *dashboard.Stats) { old := 99.0; s.FollowerAgeSeconds, s.FollowerResting = &old, true }, "behind", "Late: reads go to Postgres", "99 seconds"},
 		{func(s *dashboard.Stats) { s.Config.Problem = "no such key" }, "behind", "Fresh, with an older configuration", "no such key"},
 		{func(s *dashboard.Stats) {
 			s.WatchedTables, s.Redis.State, s.FollowerAgeSeconds = 0, dashboard.RedisDown, nil

@@ -83,7 +83,10 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 		line("  "+name, "%d (%s)", n, percent(n, all))
 	}
 	printReasons(line, now, before)
-	if now.FollowerAgeSeconds != nil {
+	switch {
+	case now.FollowerResting:
+		line("freshness", "nobody has read for a while: looks are seldom, and the next read waits for one")
+	case now.FollowerAgeSeconds != nil:
 		line("freshness", "the last look began %.0f ms ago; the bound is %g s", *now.FollowerAgeSeconds*1000, now.StalenessSeconds)
 	}
 	line("tables", "%d watched, %d problems", now.WatchedTables, now.WatchProblems)

@@ -32,7 +32,9 @@ func (s *Sidecar) describe(host string) (fleet.Member, fleet.Counts) {
 	if head := s.fence.Head(); head != nil {
 		m.Incarnation = string(head.Incarnation)
 	}
-	if began := s.fence.LookBegan(); began != 0 {
+	f := s.follower.Stats()
+	stats.FollowerResting = f.Resting
+	if began := s.lookBegan(f); began != 0 {
 		age := max(0, fence.Now().Sub(began)).Seconds()
 		m.FollowerAgeSeconds, stats.FollowerAgeSeconds = &age, &age
 	}

@@ -99,6 +99,7 @@ type Options struct {
 	EntryMax    int           // largest answer that is kept
 	Staleness   time.Duration // a read lacks no commit that was acknowledged longer ago
 	Poll        time.Duration // longest time between two looks for changes
+	RestAfter   time.Duration // time without reads after which looks stop; 0: never
 	TTL         time.Duration // longest life of an entry
 
 	// Version is what reports call this program.

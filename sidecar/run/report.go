@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/verify"
@@ -84,10 +85,11 @@ func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 		stats.Head, stats.Incarnation = head.Snapshot.String(), string(head.Incarnation)
 	}
 	fresh := false
-	if began := s.fence.LookBegan(); began != 0 {
+	stats.FollowerResting = f.Resting
+	if began := s.lookBegan(f); began != 0 {
 		age := max(0, fence.Now().Sub(began)).Seconds()
 		stats.FollowerAgeSeconds = &age
-		fresh = age <= stats.StalenessSeconds
+		fresh = f.Resting || age <= stats.StalenessSeconds
 	}
 	if !fresh {
 		// An error of a follower that keeps up is over.
@@ -107,6 +109,16 @@ func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 			stats.Watched = append(stats.Watched, dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns})
 		}
 	}
+}
+
+// lookBegan is when the last look began, 0 while nothing is known. A look of a follower that
+// rests vouches for nothing, and the fence does not tell of it.
+func (s *Sidecar) lookBegan(f invalidation.FollowerStats) fence.Instant {
+	began := s.fence.LookBegan()
+	if began == 0 && s.fence.Head() != nil {
+		began = f.LookBegan
+	}
+	return began
 }
 
 func (s *Sidecar) addTiers(stats *dashboard.Stats) {

@@ -135,6 +135,9 @@ func (s *Sidecar) buildFollower() (err error) {
 		Watch:         s.options.Watch,
 		Definitions:   changeable.definitions(),
 		Retention:     changeable.retention(),
+		RestAfter:     s.options.RestAfter,
+		// The cache is made after the follower, and before the follower runs.
+		Reads: func() uint64 { return s.cache.Reads() },
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },

@@ -3,7 +3,7 @@
 
 // isFresh says whether the promise can be kept from the cache.
 export function isFresh(stats) {
-  return stats.follower_age_seconds !== null && stats.follower_age_seconds <= stats.staleness_seconds;
+  return stats.follower_age_seconds !== null && (stats.follower_resting || stats.follower_age_seconds <= stats.staleness_seconds);
 }
 
 function sentence(text) {
@@ -32,5 +32,6 @@ export function verdict(stats, library) {
   if (stats.watch_problems)
     return behind(stats.watch_problems === 1 ? "1 problem with tables" : `${stats.watch_problems} problems with tables`, `Fresh, but not everything is answered from the cache: ${stats.problems[0] ?? ""}`);
   if (stats.config.problem) return behind("Fresh, with an older configuration", `What was read again is not in force: ${stats.config.problem}`, "freshet config check");
+  if (stats.follower_resting) return { state: "fresh", text: "Resting: nobody reads", alarm: "", command: "", raw: "" };
   return { state: "fresh", text: "Fresh", alarm: "", command: "", raw: "" };
 }

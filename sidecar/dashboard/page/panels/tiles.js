@@ -57,7 +57,7 @@ function showAge(stats, history) {
   $("fresh-tile").classList.toggle("behind", !isFresh(stats));
   const ages = history.series.follower_age.slice(-Math.round(300 / history.interval_seconds)).filter((a) => a !== null).sort((a, b) => a - b);
   const p99 = ages.length ? spoken(ages[Math.min(ages.length - 1, Math.floor(ages.length * 0.99))]) : "–";
-  setText($("age-p99"), age === null ? "no look at the outbox has completed yet" : `since the last look began; p99 of 5 min ${p99}`);
+  setText($("age-p99"), age === null ? "no look at the outbox has completed yet" : stats.follower_resting ? "nobody reads: looks are seldom, the next read waits for one" : `since the last look began; p99 of 5 min ${p99}`);
   setText($("age-bound"), `promise: no older than ${spoken(stats.staleness_seconds)}`);
 }
 
