@@ -67,6 +67,9 @@ func (db *DB) uncovered(read, named []fence.Tag) (missing []string) {
 }
 
 func without(tags []fence.Tag, texts ...string) []fence.Tag {
-	gone := tagsOf(texts...)
-	return slices.DeleteFunc(tags, func(t fence.Tag) bool { return slices.Contains(gone, t) })
+	gone := map[fence.Tag]bool{}
+	for _, text := range texts {
+		gone[fence.NewTag(text)] = true
+	}
+	return slices.DeleteFunc(tags, func(t fence.Tag) bool { return gone[t] })
 }

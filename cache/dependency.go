@@ -55,6 +55,10 @@ func (c *Cache) resolve(f *function, dependencies []Dependency, label fence.Labe
 		if len(found.Tags) == 0 {
 			return nil, false
 		}
+		if tags == nil {
+			tags = found.Tags[:len(found.Tags):len(found.Tags)]
+			continue
+		}
 		tags = append(tags, found.Tags...)
 	}
 	return tags, len(tags) > 0

@@ -154,6 +154,7 @@ func (f *function) keeps(refusal string) {
 		}
 		return
 	}
+	why := refusal // apart, so that only this is allocated for it
 	f.vain.Add(1)
-	f.notKept.Store(&refusal)
+	f.notKept.Store(&why)
 }

@@ -233,8 +233,11 @@ func (m *many[K, V]) putAll(got map[K]V) error {
 //
 // Forced by TestTwoGetManyWaitForEachOther.
 func (m *many[K, V]) join() (mine, theirs []wanted[K]) {
-	for _, wants := range m.missing {
-		wants.flight = m.cache.engine.JoinAt(wants.at.bytes, wants.at.hash)
+	flights := make([]engine.Flight, len(m.missing))
+	mine = make([]wanted[K], 0, len(m.missing))
+	for i, wants := range m.missing {
+		wants.flight = &flights[i]
+		m.cache.engine.JoinIn(wants.flight, wants.at.bytes, wants.at.hash)
 		if wants.flight.Waits() {
 			theirs = append(theirs, wants)
 		} else {
@@ -257,6 +260,7 @@ func (m *many[K, V]) fetch(ctx context.Context, mine []wanted[K]) (rest []wanted
 	} else {
 		entries = make([]*engine.Entry, len(mine))
 	}
+	rest = make([]wanted[K], 0, len(mine))
 	for i, e := range entries {
 		if e == nil || !m.cache.engine.ServeProving(ctx, e, m.session) {
 			rest = append(rest, mine[i])

@@ -73,7 +73,7 @@ func (r *Repository[K, V]) InvalidateIn(ctx context.Context, in Execer, ks ...K)
 		if err != nil {
 			return err
 		}
-		names[i] = w.ownText(w.written(k, at))
+		names[i] = string(w.appendOwn(nil, w.written(k, at)))
 	}
 	for len(names) > 0 {
 		n := min(len(names), invalidateMax)

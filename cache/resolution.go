@@ -40,7 +40,7 @@ func Watched(state func() *invalidation.State) func(Dependency, fence.Label) Res
 func resolve(state *invalidation.State, d Dependency) Resolution {
 	switch {
 	case d.Name != "":
-		return Resolution{Tags: tagsOf(fence.OwnText(d.Name), fence.OwnWholesaleText)}
+		return Resolution{Tags: []fence.Tag{fence.OwnTag(d.Name), fence.OwnWholesaleTag}}
 	case d.Table == "":
 		return Resolution{Doubt: func() string { return "a dependency names nothing: make it with Row, Table or Tag" }}
 	}
@@ -50,33 +50,27 @@ func resolve(state *invalidation.State, d Dependency) Resolution {
 			return fmt.Sprintf("%q is no watched table (and a view never is, its tables are): every call loads%s", d.Table, nearest(d.Table, names(state)))
 		}}
 	}
-	whole := Resolution{Tags: tagsOf(fence.TableText(table.Root), fence.RelationSchemaText(table.Root))}
 	if d.Column == "" {
-		return whole
+		return wholeTable(table.Root, nil)
 	}
 	i := slices.Index(table.Columns, d.Column)
 	if i < 0 {
-		whole.Doubt = func() string {
+		return wholeTable(table.Root, func() string {
 			return fmt.Sprintf("%q is no column of %s whose values are watched: every change of the table counts%s", d.Column, d.Table, nearest(d.Column, table.Columns))
-		}
-		return whole
+		})
 	}
 	value, ok := spelled(table.Types[i], d.Value)
 	if !ok {
-		whole.Doubt = func() string {
+		return wholeTable(table.Root, func() string {
 			return fmt.Sprintf("a value of type %T is none of %s.%s, as far as can be told: every change of the table counts", d.Value, d.Table, d.Column)
-		}
-		return whole
+		})
 	}
-	return Resolution{Tags: tagsOf(fence.ValueText(table.Root, d.Column, value), fence.WholesaleText(table.Root), fence.RelationSchemaText(table.Root))}
+	return Resolution{Tags: []fence.Tag{fence.ValueTag(table.Root, d.Column, value), fence.WholesaleTag(table.Root), fence.RelationSchemaTag(table.Root)}}
 }
 
-func tagsOf(texts ...string) []fence.Tag {
-	tags := make([]fence.Tag, len(texts))
-	for i, text := range texts {
-		tags[i] = fence.NewTag(text)
-	}
-	return tags
+// wholeTable is a dependency on everything in a table, for a doubt unless that is nil.
+func wholeTable(root uint32, doubt func() string) Resolution {
+	return Resolution{Tags: []fence.Tag{fence.TableTag(root), fence.RelationSchemaTag(root)}, Doubt: doubt}
 }
 
 // spelled writes a value as Postgres prints that of a column of a type: the row may

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"reflect"
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -20,7 +21,10 @@ func memoryOf(v reflect.Value, most int) int {
 // weighing adds up what a value holds. What several pointers lead to counts once.
 type weighing struct {
 	total, most int
-	seen        map[pointee]bool // nil until there is a pointer
+	// few are the first pointers, and seen, unless nil, those behind them.
+	few  [4]pointee
+	n    int // of few
+	seen map[pointee]bool
 }
 
 type pointee struct {
@@ -61,8 +65,13 @@ func (w *weighing) referred(v reflect.Value) {
 // first reports whether a pointer leads to what has not been weighed.
 func (w *weighing) first(v reflect.Value) bool {
 	to := pointee{v.UnsafePointer(), v.Type()}
-	if w.seen[to] {
+	if slices.Contains(w.few[:w.n], to) || w.seen[to] {
 		return false
+	}
+	if w.n < len(w.few) {
+		w.few[w.n] = to
+		w.n++
+		return true
 	}
 	if w.seen == nil {
 		w.seen = map[pointee]bool{}

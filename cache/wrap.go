@@ -343,7 +343,8 @@ func (w *wrapped[K, V]) queue(ctx context.Context, k K, at place, s *fence.Sessi
 // written is a place whose bytes are known.
 func (w *wrapped[K, V]) written(k K, at place) place {
 	if at.bytes == nil {
-		at.bytes = appendKey(slices.Clip(w.prefix), reflect.ValueOf(k))
+		const keyRoom = 32 // of most keys
+		at.bytes = appendKey(append(make([]byte, 0, len(w.prefix)+keyRoom), w.prefix...), reflect.ValueOf(k))
 	}
 	return at
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"unsafe"
 
 	"github.com/freshet/freshet/cache/engine"
@@ -221,14 +221,23 @@ func (w *wrapped[K, V]) depends(k K, v V, absent bool, under *load, label fence.
 
 // entry makes an entry of an answer: a value, or that there is none.
 func (w *wrapped[K, V]) entry(k K, at place, v V, err error, tags []fence.Tag, start engine.Start, end fence.Instant) *engine.Entry {
-	loaded := engine.Loaded{Key: at.bytes, Hash: at.hash, Shape: w.shape, Start: start, End: end, Life: w.policy.TTL}
-	loaded.Tags = append(slices.Clip(tags), w.ownTags(at)...)
-	if err != nil {
-		loaded.Payload = w.absence(k)
-	} else {
-		loaded.Payload, loaded.Local = w.payload(k, v), !w.shareable(v)
+	var text [ownTextRoom]byte
+	own := [...]fence.Tag{fence.OwnTag(w.appendOwn(text[:0], at)), fence.OwnWholesaleTag}
+	made := &struct {
+		typed typed[K, V]
+		room  engine.Room
+	}{}
+	loaded := engine.Loaded{
+		Key: at.bytes, Owned: true, Hash: at.hash, Shape: w.shape, Start: start, End: end, Life: w.policy.TTL,
+		Tags: tags, More: own[:], Payload: &made.typed,
 	}
-	return w.cache.engine.NewEntry(loaded)
+	if err != nil {
+		w.fillAbsence(&made.typed, k)
+	} else {
+		w.fill(&made.typed, k, v)
+		loaded.Local = !w.shareable(v)
+	}
+	return w.cache.engine.NewEntryIn(&made.room, loaded)
 }
 
 func (w *wrapped[K, V]) named(k K, v V) (all []Dependency, err error) {
@@ -236,20 +245,27 @@ func (w *wrapped[K, V]) named(k K, v V) (all []Dependency, err error) {
 	return w.policy.DependsOn(k, v), nil
 }
 
-// ownText is the tag that an entry has because of its key, for Invalidate. It is the same
-// in every release.
-func (w *wrapped[K, V]) ownText(at place) string {
-	sum := sha256.Sum256(at.bytes[len(w.prefix):])
-	return fmt.Sprintf("wrapped %s %x", w.name, sum[:16])
-}
+// ownTextRoom is how long most names of such tags are at most.
+const ownTextRoom = 96
 
-func (w *wrapped[K, V]) ownTags(at place) []fence.Tag {
-	return tagsOf(fence.OwnText(w.ownText(at)), fence.OwnWholesaleText)
+// appendOwn appends the name of the tag that an entry has because of its key, for
+// Invalidate. It is the same in every release.
+func (w *wrapped[K, V]) appendOwn(dst []byte, at place) []byte {
+	sum := sha256.Sum256(at.bytes[len(w.prefix):])
+	dst = append(append(append(dst, "wrapped "...), w.name...), ' ')
+	return hex.AppendEncode(dst, sum[:16])
 }
 
 // payload makes a payload of a value, and absence one of its absence.
 func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
-	p := &typed[K, V]{of: w, key: k, value: v, found: true}
+	p := new(typed[K, V])
+	w.fill(p, k, v)
+	return p
+}
+
+// fill makes p a payload of a value.
+func (w *wrapped[K, V]) fill(p *typed[K, V], k K, v V) {
+	p.of, p.key, p.value, p.found = w, k, v, true
 	// Through a pointer, so that a V which is an interface is seen as one.
 	value := reflect.ValueOf(&p.value).Elem()
 	if w.clips {
@@ -258,14 +274,19 @@ func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
 	const fixed = int(unsafe.Sizeof(typed[struct{}, struct{}]{}))
 	w.guard(p)
 	p.size = fixed + memoryOf(reflect.ValueOf(&p.key).Elem(), w.cache.entryMax) + memoryOf(value, w.cache.entryMax)
-	return p
 }
 
 func (w *wrapped[K, V]) absence(k K) *typed[K, V] {
-	var none V
-	p := w.payload(k, none)
-	p.found = false
+	p := new(typed[K, V])
+	w.fillAbsence(p, k)
 	return p
+}
+
+// fillAbsence makes p a payload of the absence of a value.
+func (w *wrapped[K, V]) fillAbsence(p *typed[K, V], k K) {
+	var none V
+	w.fill(p, k, none)
+	p.found = false
 }
 
 // decode is the Decode of the entry of a key.

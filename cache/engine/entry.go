@@ -77,9 +77,9 @@ type Loaded struct {
 	Start Start
 	// End is when the load ended, the moment its last byte had arrived or later.
 	End fence.Instant
-	// Tags are what the answer depends on. They are copied, and the tag of the schema is
-	// added.
-	Tags []fence.Tag
+	// Tags are what the answer depends on, and More, too. They are copied, and the tag of
+	// the schema is added.
+	Tags, More []fence.Tag
 	// Life is how long the entry is of use. 0, and anything above it, means
 	// Options.TTL.
 	Life    time.Duration
@@ -88,7 +88,7 @@ type Loaded struct {
 	Local bool
 }
 
-var schemaTag = fence.NewTag(fence.SchemaText)
+var schemaTags = [1]fence.Tag{fence.NewTag(fence.SchemaText)}
 
 // Room is where an entry is made, with what belongs to it: for payloads that hold it, so
 // that all of an entry is allocated at once. It is used for one entry.
@@ -117,11 +117,11 @@ func (c *Cache) NewEntryIn(room *Room, l Loaded) *Entry {
 	if !l.Owned {
 		key = bytes.Clone(key)
 	}
-	if slices.Contains(l.Tags, schemaTag) {
-		room.ticket.Init(l.Start.Label, l.Tags, l.End)
-	} else {
-		room.ticket.Init(l.Start.Label, append(slices.Clone(l.Tags), schemaTag), l.End)
+	schema := schemaTags[:]
+	if slices.Contains(l.Tags, schemaTags[0]) {
+		schema = nil
 	}
+	room.ticket.Init(l.Start.Label, l.End, l.Tags, l.More, schema)
 	room.entry = Entry{
 		Ticket:  &room.ticket,
 		Key:     key,

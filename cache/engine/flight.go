@@ -91,7 +91,7 @@ func (f *flight) shareLocked() {
 //	f.Finish(e)
 type Flight struct {
 	cache   *Cache
-	key     []byte // its own, which stays as it is while the reader leads
+	key     []byte // stays as it is while the reader leads
 	hash    uint64 // of the key in the first tier
 	arrived fence.Instant
 	// current is what this reader leads or waits for. nil: it is on its own.
@@ -110,16 +110,24 @@ type Flight struct {
 
 // Join brings a reader that missed key together with the others who do. The
 // first of them leads: it must load and then Finish, at once when it gives up.
-func (c *Cache) Join(key []byte) *Flight { return c.JoinAt(key, c.Hash(key)) }
+func (c *Cache) Join(key []byte) *Flight { return c.JoinAt(bytes.Clone(key), c.Hash(key)) }
 
-// JoinAt is Join for a key that the first tier keeps at a hash of the caller's own.
+// JoinAt is Join for a key that the first tier keeps at a hash of the caller's own, and that
+// nobody ever changes.
 func (c *Cache) JoinAt(key []byte, hash uint64) *Flight {
 	f := new(Flight)
-	c.JoinAgain(f, key, hash)
+	c.JoinIn(f, key, hash)
 	return f
 }
 
-// JoinAgain is JoinAt with the room of a Flight that has finished, or was none yet.
+// JoinIn is JoinAt in the room of a Flight that was none yet.
+func (c *Cache) JoinIn(f *Flight, key []byte, hash uint64) {
+	*f = Flight{cache: c, key: key, hash: hash, arrived: fence.Now()}
+	f.enter(nil)
+}
+
+// JoinAgain is Join with the room of a Flight that has finished, or was none yet, with a
+// hash of the caller's own.
 func (c *Cache) JoinAgain(f *Flight, key []byte, hash uint64) {
 	*f = Flight{cache: c, key: append(f.key[:0], key...), hash: hash, arrived: fence.Now(), spare: f.spare}
 	f.enter(nil)

@@ -61,6 +61,19 @@ func RelationSchemaTag(root uint32) Tag {
 	return tagOf(strconv.AppendUint(append(text[:0], SchemaText+"/"...), uint64(root), 10))
 }
 
+// OwnTag is NewTag of OwnText.
+func OwnTag[N string | []byte](name N) Tag {
+	var text [appendTagMax]byte
+	t := append(text[:0], OwnPrefix...)
+	if len(name) > valueLengthMax {
+		return tagOf(append(t, shortened(string(name))...))
+	}
+	return tagOf(append(t, name...))
+}
+
+// OwnWholesaleTag is NewTag of OwnWholesaleText.
+var OwnWholesaleTag = NewTag(OwnWholesaleText)
+
 // tagOf is NewTag of a text as bytes. Its class is that of the text up to its first equals
 // sign, behind which a value stands: a column whose name holds one shares its class with
 // others.

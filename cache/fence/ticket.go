@@ -23,8 +23,8 @@ type Ticket struct {
 }
 
 // fewTags is how many tags a ticket has room for: those of a read of one table by one
-// value, or of its whole. More are allocated apart.
-const fewTags = 4
+// value, of the schema, and of a wrapped function's key. More are allocated apart.
+const fewTags = 6
 
 // NewTicket makes the ticket of an entry that shows the state bounded by label
 // and depends on tags, which are copied. loaded is a moment of this process at which the
@@ -32,19 +32,26 @@ const fewTags = 4
 // head whose look began after it includes everything that the entry shows.
 func NewTicket(label Label, tags []Tag, loaded Instant) *Ticket {
 	t := new(Ticket)
-	t.Init(label, tags, loaded)
+	t.Init(label, loaded, tags)
 	return t
 }
 
-// Init is NewTicket of a ticket that is a part of something else.
-func (t *Ticket) Init(label Label, tags []Tag, loaded Instant) {
+// Init is NewTicket of a ticket that is a part of something else. It depends on the tags of
+// all lists.
+func (t *Ticket) Init(label Label, loaded Instant, lists ...[]Tag) {
 	t.label, t.loaded = label, loaded
-	t.tags, t.counters = t.few.tags[:], t.few.counters[:]
-	if len(tags) > fewTags {
-		t.tags, t.counters = make([]Tag, len(tags)), make([]atomic.Uint64, len(tags))
+	n := 0
+	for _, tags := range lists {
+		n += len(tags)
 	}
-	t.tags, t.counters = t.tags[:len(tags)], t.counters[:len(tags)]
-	copy(t.tags, tags)
+	t.tags, t.counters = t.few.tags[:0], t.few.counters[:]
+	if n > fewTags {
+		t.tags, t.counters = make([]Tag, 0, n), make([]atomic.Uint64, n)
+	}
+	t.counters = t.counters[:n]
+	for _, tags := range lists {
+		t.tags = append(t.tags, tags...)
+	}
 }
 
 // Size is the memory that a ticket holds beside its own, in bytes.

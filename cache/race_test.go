@@ -1,0 +1,7 @@
+//go:build race
+
+package cache_test
+
+// raceDetector says whether these tests look for races: then pools lose some of what they
+// are given, and allocations are not counted.
+const raceDetector = true
