@@ -161,6 +161,32 @@ type ear struct {
 	conn *pgx.Conn
 	// candidate is set while it is not the sleeper and may become it.
 	candidate bool
+	// deaf is set while it does not listen, because the fleet's hints are relied on.
+	deaf bool
+	// spoke is when a statement was sent last, 0 before the first that wait sends.
+	spoke fence.Instant
+}
+
+// tune stops listening while hints are relied on, and begins again afterwards.
+func (e *ear) tune(ctx context.Context) error {
+	deaf := e.candidate && e.d.f.hints.relied()
+	if deaf == e.deaf {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, statementWaitMax)
+	defer cancel()
+	statement := "LISTEN "
+	if deaf {
+		statement = "UNLISTEN "
+	}
+	if _, err := e.conn.Exec(ctx, statement+doorbellChannel); err != nil {
+		return fmt.Errorf("begin or end to listen: %w", err)
+	}
+	e.deaf, e.spoke = deaf, fence.Now()
+	if !deaf {
+		e.d.f.audience.ring() // who rang meanwhile was not heard
+	}
+	return nil
 }
 
 // elect tries to make this follower the sleeper. A writer that tests the lock at
@@ -180,6 +206,9 @@ func (e *ear) elect(ctx context.Context) error {
 
 // wait waits for one notification, or for the need to say something.
 func (e *ear) wait(ctx context.Context) error {
+	if err := e.tune(ctx); err != nil {
+		return err
+	}
 	pause := listenCheck
 	if e.candidate {
 		pause = min(pause, e.d.f.poll)
@@ -209,6 +238,11 @@ func (e *ear) wait(ctx context.Context) error {
 		e.d.f.audience.ring()
 	case err != nil && e.conn.IsClosed():
 		return fmt.Errorf("wait for a notification: %w", err)
+	}
+	if now := fence.Now(); !e.deaf || wanted || now.Sub(e.spoke) >= listenCheck {
+		e.spoke = now
+	} else {
+		return nil // a leader is heard, so one need not be elected
 	}
 	statementCtx, cancel := context.WithTimeout(ctx, statementWaitMax)
 	defer cancel()

@@ -72,6 +72,13 @@ type FollowerOptions struct {
 	// Reads, unless nil, returns a number that moves with reads. It is asked no more often
 	// than every RestAfter. Who waits for a look (Confirm, Wake) is known to read without it.
 	Reads func() uint64
+	// Relay, unless nil, carries hints between followers: see Relay. While others are
+	// heard, this one looks every Proof only.
+	Relay Relay
+	// Proof is the longest time between two looks while others are heard, and what they
+	// say is of no use here. It must not be more than half the staleness that readers
+	// allow. 0, or less than Poll, means Poll.
+	Proof time.Duration
 	// OnSchema, unless nil, is called when names, rights, watched tables or settings
 	// may have changed, after State and before the head with that event is
 	// published. Looks wait for it: it must be quick and must not call Confirm.
@@ -100,13 +107,16 @@ type Follower struct {
 	retention   atomic.Int64
 	verify      time.Duration
 	definitions atomic.Int64
-	onSchema    func()
-	onEvents    func(n int, delayMax time.Duration) // nil: nobody is told
-	logger      *slog.Logger
+	// proof is FollowerOptions', until SetProof.
+	proof    atomic.Int64
+	onSchema func()
+	onEvents func(n int, delayMax time.Duration) // nil: nobody is told
+	logger   *slog.Logger
 
 	audience *audience
 	resting  restState
 	bell     *doorbell
+	hints    *hints
 	stats    counters
 	heads    heads
 	state    atomic.Pointer[State]
@@ -134,8 +144,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if o.ConnConfig == nil || o.Fence == nil {
 		return nil, errors.New("make a follower: ConnConfig and Fence are required")
 	}
-	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 || o.Definitions < 0 || o.RestAfter < 0 {
-		return nil, errors.New("make a follower: Poll, Retention, Verify, Definitions and RestAfter must not be negative")
+	if o.Poll < 0 || o.Retention < 0 || o.Verify < 0 || o.Definitions < 0 || o.RestAfter < 0 || o.Proof < 0 {
+		return nil, errors.New("make a follower: Poll, Retention, Verify, Definitions, RestAfter and Proof must not be negative")
 	}
 	if len(o.Watch) > 0 {
 		if _, err := parsePatterns(o.Watch); err != nil {
@@ -143,8 +153,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		}
 	}
 	poll, retention := orDefault(o.Poll, pollDefault), orDefault(o.Retention, retentionDefault)
-	if retention < retentionPollsMin*poll {
-		return nil, fmt.Errorf("make a follower: Retention %v must be at least %d times Poll %v, or events are deleted unseen", retention, retentionPollsMin, poll)
+	if longest := max(poll, o.Proof); retention < retentionPollsMin*longest {
+		return nil, fmt.Errorf("make a follower: Retention %v must be at least %d times Poll and Proof, %v, or events are deleted unseen", retention, retentionPollsMin, longest)
 	}
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
@@ -160,7 +170,9 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f.retention.Store(int64(retention))
 	f.definitions.Store(int64(orDefault(o.Definitions, definitionsDefault)))
+	f.proof.Store(int64(o.Proof))
 	f.bell = newDoorbell(f)
+	f.hints = newHints(f, o.Relay)
 	f.state.Store(&State{})
 	return f, nil
 }
@@ -181,6 +193,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	parts.Go(func() { f.repeat(ctx, "looker", l.session, f.audience.shut) })
 	parts.Go(func() { f.repeat(ctx, "doorbell", f.bell.session, func(error) {}) })
 	parts.Go(func() { f.repeat(ctx, "keeper", k.session, func(error) {}) })
+	parts.Go(func() { f.hints.run(ctx) })
 	parts.Wait()
 	f.audience.shut(errNotRunning)
 	return nil
@@ -221,6 +234,12 @@ func (f *Follower) SetRetention(d time.Duration) { f.retention.Store(int64(d)) }
 // tells the fence what holds for it, so it may be called before or after the staleness
 // of readers is changed.
 func (f *Follower) SetDefinitions(d time.Duration) { f.definitions.Store(int64(d)) }
+
+// SetProof changes FollowerOptions.Proof, from the next look on, which it asks for.
+func (f *Follower) SetProof(d time.Duration) {
+	f.proof.Store(int64(d))
+	f.audience.ring()
+}
 
 // State returns what is watched. It is empty before the first look. Ask the
 // fence first whether it is fresh: without a connection the state is the last

@@ -110,7 +110,7 @@ func (l *looker) greetOn(ctx context.Context, conn *pgx.Conn) (err error) {
 		return fmt.Errorf("prepare the look: %w", explainMissing(err, conn.Config().User))
 	}
 	l.conn, l.vigil, l.settingsLoaded = conn, &vigil{}, 0
-	if err := paced(ctx, conn, l.f.poll); err != nil {
+	if err := paced(ctx, conn, max(l.f.poll, time.Duration(l.f.proof.Load()))); err != nil {
 		return err
 	}
 	if l.vigil.direct, err = direct(ctx, conn); err != nil {
@@ -142,7 +142,7 @@ func (l *looker) loop(ctx context.Context) error {
 			}
 			continue
 		}
-		pause := l.f.poll
+		pause := l.pace()
 		if l.vigil.awake {
 			pause = awakePause
 		}
@@ -174,6 +174,7 @@ func (l *looker) step(ctx context.Context) (again bool, err error) {
 	defer cancel()
 	slept, err := l.vigil.after(ctx, l.conn, events > 0, began)
 	l.f.stats.awake.Store(l.vigil.awake)
+	l.f.hints.tell(began)
 	l.untold = l.untold || events > 0
 	if l.untold && (l.vigil.awake || slept) && l.f.bell.announce(began) {
 		l.untold = false
@@ -301,6 +302,9 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 	l.f.heads.note(head, s.position, l.greet.token, cause != "")
 	if n := len(s.events); n > 0 && cause == "" && fresh != 0 && l.f.onEvents != nil {
 		l.f.onEvents(n, fence.Now().Sub(l.lookBegan))
+	}
+	if fresh != 0 {
+		l.f.hints.brought(l.incarnation, s.events, cause != "" || s.schema)
 	}
 	l.known, l.head, l.lookBegan = true, s.snapshot, began
 	l.f.stats.looked(s, cause, began)

@@ -31,6 +31,10 @@ type FollowerStats struct {
 	Resting bool
 	// LookBegan is when the last look that completed began, 0 before the first.
 	LookBegan fence.Instant
+	// HintsSaid and HintsHeard count what was said to the other followers of the fleet, and
+	// heard from them. Relying says that this one leaves it to them to look often.
+	HintsSaid, HintsHeard uint64
+	Relying               bool
 	// Outbox says how much the outbox holds.
 	Outbox OutboxStats
 	// Server is what the keeper has read of the server last.
@@ -52,7 +56,7 @@ type FollowerStats struct {
 type counters struct {
 	looks, events, notifications, position atomic.Uint64
 	lookBegan                              atomic.Int64
-	audits                                 atomic.Uint64
+	audits, hintsSaid, hintsHeard          atomic.Uint64
 	awake, sleeper                         atomic.Bool
 
 	mu         sync.Mutex
@@ -110,7 +114,9 @@ func (f *Follower) Stats() FollowerStats {
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, Audits: c.audits.Load(),
-		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()), Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
+		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()),
+		HintsSaid: c.hintsSaid.Load(), HintsHeard: c.hintsHeard.Load(), Relying: f.hints.relied(),
+		Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
 }

@@ -23,7 +23,7 @@ type Options struct {
 }
 
 // Fence answers whether an entry may be served. One goroutine, the follower,
-// calls Reset and Advance; any number call the other methods.
+// calls Reset and Advance; one more Foretell; any number call the other methods.
 type Fence struct {
 	// The three fields below are published in this order: slots, head, clock. A
 	// reader takes the clock first and the counters second, so what it is told is
@@ -44,6 +44,11 @@ type Fence struct {
 	marked  atomic.Int64
 	classes [1 << classBits]atomic.Int64
 
+	// hints are what others say that has been committed, see Foretell. hintsMu guards their
+	// slots, and is taken before a slot's own lock.
+	hintsMu sync.Mutex
+	hints   hints
+
 	// afterFloor, unless nil, is called in every slow check between the floor and
 	// the slots, for tests that force an interleaving there.
 	afterFloor func()
@@ -63,6 +68,11 @@ type slot struct {
 	recent []stamp
 	// floor, unless nil, includes every event that was dropped from recent.
 	floor *Snapshot
+	// foretold are events that others say were committed, until a look has shown it.
+	foretold []foretold
+	// used is set when an entry with one of the slot's tags was found good, and reset by
+	// the next event.
+	used bool
 }
 
 type stamp struct {
@@ -100,6 +110,7 @@ func (f *Fence) Reset(head *Head, floor Snapshot, events []Event, began Instant)
 	f.apply(events, &floor, &head.Snapshot)
 	f.head.Store(head)
 	f.lookBegan.Store(int64(began))
+	f.dropForetold(began)
 }
 
 // Advance moves the head forward by one look that began at began and brought
@@ -109,6 +120,7 @@ func (f *Fence) Advance(head *Head, events []Event, began Instant) {
 	f.apply(events, &f.head.Load().Snapshot, &head.Snapshot)
 	f.head.Store(head)
 	f.lookBegan.Store(int64(began))
+	f.dropForetold(began)
 }
 
 // Rest takes away what vouches for the head: whoever reads from now on, however much
@@ -127,6 +139,7 @@ func (f *Fence) apply(events []Event, before, after *Snapshot) {
 			s := &f.slots[i]
 			s.mu.Lock()
 			s.add(stamp{tag, e.XID}, before, after)
+			s.used = false
 			f.cells[i].counter.Add(1)
 			s.mu.Unlock()
 		}
@@ -245,7 +258,10 @@ func (f *Fence) admissible(t *Ticket) bool {
 		f.afterFloor()
 	}
 	for i, tag := range t.tags {
-		counter, ok := f.checkSlot(tag, &t.label.Lower)
+		counter, ok, doubted := f.checkSlot(tag, &t.label.Lower)
+		if doubted {
+			f.doubted()
+		}
 		if !ok {
 			return false
 		}
@@ -255,21 +271,27 @@ func (f *Fence) admissible(t *Ticket) bool {
 }
 
 // checkSlot reports whether a label sees every event of tag, and the counter at
-// which that was so.
-func (f *Fence) checkSlot(tag Tag, label *Snapshot) (counter uint64, ok bool) {
+// which that was so. doubted says that it is not so for what was foretold.
+func (f *Fence) checkSlot(tag Tag, label *Snapshot) (counter uint64, ok, doubted bool) {
 	i := uint64(tag) & f.mask
 	s := &f.slots[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.floor != nil && !label.Includes(*s.floor) {
-		return 0, false
+		return 0, false, false
 	}
 	for _, e := range s.recent {
 		if e.tag == tag && !label.Sees(e.xid) {
-			return 0, false
+			return 0, false, false
 		}
 	}
-	return f.cells[i].counter.Load(), true
+	for _, e := range s.foretold {
+		if e.tag == tag && !label.Sees(e.xid) {
+			return 0, false, true
+		}
+	}
+	s.used = true
+	return f.cells[i].counter.Load(), true, false
 }
 
 // Settled reports whether everything that an entry with label l shows is

@@ -31,6 +31,8 @@ func TestMutants(t *testing.T) {
 		{"own writes not noted", deviations{writesUnnoted: true}, []string{kindSession}},
 		{"who rests vouches on", deviations{restVouches: true}, []string{kindStale}},
 		{"what was shown not noted", deviations{shownUnnoted: true}, []string{kindSession}},
+		{"hints prove freshness", deviations{hintIsProof: true}, []string{kindStale}},
+		{"hints move the head", deviations{hintIsHead: true}, []string{kindStale, kindSession}},
 	} {
 		t.Run(mutant.name, func(t *testing.T) {
 			other := 0

@@ -53,6 +53,8 @@ type deviations struct {
 	writesUnnoted      bool // a session does not note its own writes
 	shownUnnoted       bool // a session does not note what entries showed it
 	restVouches        bool // who rests vouches for its head as if it had looked
+	hintIsProof        bool // what is heard of moves the clock
+	hintIsHead         bool // what is heard of moves the head
 }
 
 const (
@@ -122,7 +124,7 @@ const (
 
 var countedEvents = []string{
 	hits, sharedHits, loads, refused, unsure, advances, starts, incarnations,
-	gaps, reusedIDs, folds, published, settled, lostConnections, rests, pulses,
+	gaps, reusedIDs, folds, published, settled, lostConnections, rests, pulses, hintsHeard, hintsInvented,
 }
 
 type violation struct{ kind, text string }
@@ -213,6 +215,7 @@ func newSimulation(seed uint64, d deviations) *simulation {
 		{s.random.IntN(2), s.crash},
 		{s.random.IntN(2), s.restartOne},
 		{s.random.IntN(3), s.rest},
+		{s.random.IntN(2) * (1 + s.random.IntN(10)), s.hint},
 	}
 	for _, a := range s.actions {
 		s.weightSum += a.weight

@@ -141,6 +141,23 @@ var mutants = []Mutant{
 		Faults: "none",
 	},
 	{
+		Name: "what another sidecar says counts as a look",
+		Edits: []mutant.Edit{
+			{
+				File: "cache/fence/hint.go", As: mutant.Statements,
+				Old: "if head == nil || head.Incarnation != incarnation {\n\t\treturn false\n\t}",
+				New: "if head != nil {\n\t\tf.lookBegan.Store(int64(heard))\n\t}\n\treturn false",
+			},
+			{
+				File: "invalidation/hints.go", As: mutant.Statements,
+				Old: "return max(l.f.poll, time.Duration(l.f.proof.Load()))",
+				New: "return time.Hour",
+			},
+		},
+		Script: "what is written is seen in a fleet", Breaks: []Promise{Bounded},
+		Faults: "none",
+	},
+	{
 		Name: "an old head is taken for fresh",
 		Edits: []mutant.Edit{{
 			File: "cache/engine/cache.go", As: mutant.Condition,

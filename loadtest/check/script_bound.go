@@ -13,6 +13,7 @@ var boundScripts = []Script{
 	{Name: "events take long to be filed", bound: 2 * shortBound, sidecars: 1, play: fileSlowly},
 	{Name: "the follower is deaf", bound: shortBound, sidecars: 1, play: readFromTheDeaf},
 	{Name: "the follower is deaf for longer than a session allows", bound: longBound, sidecars: 1, play: readFromTheDeafSooner},
+	{Name: "what is written is seen in a fleet", bound: shortBound, sidecars: 2, play: writtenIsSeenInFleet},
 	{Name: "a look's answer is late", bound: 2 * shortBound, sidecars: 1, play: answerLookLate},
 	{Name: "nobody reads for long", bound: shortBound, restAfter: restSoon, sidecars: 1, play: readAfterRest},
 }
@@ -25,6 +26,24 @@ func writtenIsSeen(st *stage) {
 	st.write(st.direct(), keys...)
 	st.passBound()
 	st.read(reader, keys...)
+}
+
+// writtenIsSeenInFleet is writtenIsSeen at two sidecars, of which one leaves it to the
+// other to look often. Which one does is not known.
+func writtenIsSeenInFleet(st *stage) {
+	const rounds = 3
+	keys := rows(sharedRows / 2)
+	readers := []*session{st.session(0, levelBounded), st.session(1, levelBounded)}
+	for range rounds {
+		for _, reader := range readers {
+			st.cached(reader, keys...)
+		}
+		st.write(st.direct(), keys...)
+		st.passBound()
+		for _, reader := range readers {
+			st.read(reader, keys...)
+		}
+	}
 }
 
 // commitLate has a transaction commit whose id is lower than one that a look saw

@@ -61,6 +61,10 @@ func (c *Changeable) definitions() time.Duration {
 	return c.Staleness / 2
 }
 
+// proof is how often the follower looks at least, whatever other sidecars say: the
+// strictest staleness must have room for a look that is slow.
+func (c *Changeable) proof() time.Duration { return c.definitions() * 2 / 3 }
+
 // ReopenAccessLog opens anew what the access log is written to, if there is one.
 func (s *Sidecar) ReopenAccessLog() error {
 	if s.options.Access == nil {
@@ -137,6 +141,7 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	}
 	s.follower.SetRetention(wanted.retention())
 	s.follower.SetDefinitions(wanted.definitions())
+	s.follower.SetProof(wanted.proof())
 	s.cache.SetLimits(wanted.limits())
 	s.server.SetRules(rules.NewSet(wanted.Rules))
 	s.server.SetClientsMax(wanted.ClientsMax)

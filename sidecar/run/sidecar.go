@@ -98,6 +98,9 @@ func (s *Sidecar) build() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.buildRemote(); err != nil {
+		return err
+	}
 	if err := s.buildFollower(); err != nil {
 		return err
 	}
@@ -125,6 +128,17 @@ func (s *Sidecar) build() (err error) {
 	return s.buildServer(inherited)
 }
 
+func (s *Sidecar) buildRemote() (err error) {
+	if s.options.RedisURL == "" {
+		return nil
+	}
+	s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, Logger: s.logger.With("part", "redis")})
+	if err != nil {
+		return misuse("read --redis: %w", err)
+	}
+	return nil
+}
+
 func (s *Sidecar) buildFollower() (err error) {
 	followed, changeable := s.options.followed(), s.options.Changeable()
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
@@ -138,6 +152,8 @@ func (s *Sidecar) buildFollower() (err error) {
 		RestAfter:     s.options.RestAfter,
 		// The cache is made after the follower, and before the follower runs.
 		Reads: func() uint64 { return s.cache.Reads() },
+		Relay: s.relay(),
+		Proof: changeable.proof(),
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },
@@ -173,11 +189,7 @@ func (s *Sidecar) buildCache() (err error) {
 		EntryMax:    s.options.EntryMax,
 		TTL:         s.options.TTL,
 	}
-	if s.options.RedisURL != "" {
-		s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, Logger: s.logger.With("part", "redis")})
-		if err != nil {
-			return misuse("read --redis: %w", err)
-		}
+	if s.remote != nil {
 		options.Remote, options.RemotePolicy = s.remote, s.options.RedisPolicy
 		s.buildFleet()
 		options.Compress, options.Keys = s.options.RedisCompress, s.options.RedisKeys
