@@ -10,6 +10,7 @@ import (
 type use struct {
 	hits, loads    atomic.Uint64
 	saved, loading atomic.Int64 // nanoseconds
+	age            atomic.Int64 // nanoseconds, set by NoteAge
 }
 
 // uses are those of all shapes.
@@ -29,6 +30,8 @@ type Use struct {
 	// Saved is what the loads of all the entries took that hits were answered with, Loading
 	// what all loads took.
 	Saved, Loading time.Duration
+	// Age is how old the entry was that NoteAge was called for last.
+	Age time.Duration
 }
 
 // NoteHit counts a question that was answered with an entry.
@@ -38,8 +41,11 @@ func (c *Cache) NoteHit(e *Entry) {
 	u.saved.Add(int64(e.Took()))
 }
 
+// NoteAge notes how old an entry is that a question is answered with.
+func (c *Cache) NoteAge(e *Entry, age time.Duration) { c.uses.at(e.shape).age.Store(int64(age)) }
+
 // Use returns what is counted of a shape.
 func (c *Cache) Use(shape uint64) Use {
 	u := c.uses.at(shape)
-	return Use{Hits: u.hits.Load(), Loads: u.loads.Load(), Saved: time.Duration(u.saved.Load()), Loading: time.Duration(u.loading.Load())}
+	return Use{Hits: u.hits.Load(), Loads: u.loads.Load(), Saved: time.Duration(u.saved.Load()), Loading: time.Duration(u.loading.Load()), Age: time.Duration(u.age.Load())}
 }

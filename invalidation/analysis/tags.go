@@ -1,8 +1,8 @@
 package analysis
 
 import (
+	"maps"
 	"slices"
-	"sort"
 	"strconv"
 )
 
@@ -56,7 +56,7 @@ func (s *statement) deriveTags(v *Verdict) {
 
 	var templates []TagTemplate
 	hopes := wishes{}
-	names := map[string]bool{}
+	names, unwatched := map[string]bool{}, map[string]bool{}
 	walk(s.query, func(n *node) bool {
 		if n.tag != "RANGETBLENTRY" || n.int("rtekind") != rteRelation || n.atom("relkind") == "v" {
 			return true
@@ -64,6 +64,8 @@ func (s *statement) deriveTags(v *Verdict) {
 		oid := n.oid("relid")
 		table, ok := s.watch.Table(oid)
 		if !ok && s.consented {
+			r := s.catalog.relation(oid)
+			unwatched[r.schema+"."+r.name] = true
 			return true
 		}
 		if !ok {
@@ -96,10 +98,7 @@ func (s *statement) deriveTags(v *Verdict) {
 	}
 	v.Tags, v.Wishes = withRowsLookedUp(compact(templates), d.lookups), hopes.list()
 	v.lookups = usedLookups(v.Tags, d.lookups)
-	for name := range names {
-		v.Tables = append(v.Tables, name)
-	}
-	sort.Strings(v.Tables)
+	v.Tables, v.Unwatched = slices.Sorted(maps.Keys(names)), slices.Sorted(maps.Keys(unwatched))
 	for _, t := range v.Tags {
 		v.Relations = append(v.Relations, t.Root)
 	}

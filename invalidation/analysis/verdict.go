@@ -48,6 +48,9 @@ type Verdict struct {
 	// answer is out of date for a stated time. No table in it has row security. Its tags
 	// are those of the watched tables, each as a whole.
 	Consent *Verdict
+	// Unwatched are the schema.table of the tables read that are not watched, sorted: of a
+	// Consent, and of no other.
+	Unwatched []string
 
 	template   Template
 	shared     bool   // the statement could be made a template of

@@ -169,6 +169,10 @@ type Shape struct {
 	// LoadingSeconds what all loads took.
 	SavedSeconds   float64 `json:"saved_seconds"`
 	LoadingSeconds float64 `json:"loading_seconds"`
+	// OutOfDate is set if its answers may be out of date, because its statements or rules
+	// accept that: AgeSeconds is how old the one was that was served last.
+	OutOfDate  bool    `json:"out_of_date"`
+	AgeSeconds float64 `json:"age_seconds"`
 }
 
 // Times are what statements took. The maps hold all their names from the start on.

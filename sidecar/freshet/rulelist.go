@@ -83,6 +83,7 @@ func withTerms(k ruleKeys) ruleKeys {
 		return nil
 	}
 	k["staleness"] = func(r *rules.Rule, text string) (err error) { return readTerm(&r.Staleness, text) }
+	k["out-of-date"] = func(r *rules.Rule, text string) (err error) { return readTerm(&r.OutOfDate, text) }
 	k["ttl"] = func(r *rules.Rule, text string) (err error) { return readTerm(&r.TTL, text) }
 	k["max-entry"] = func(r *rules.Rule, text string) error {
 		var size byteSize
@@ -172,8 +173,8 @@ func readRule(keys ruleKeys, node ast.Node, place func(ast.Node) string) (r rule
 		return r, fmt.Errorf("%sthe rule says not what it is for: add match", place(node))
 	case r.ID != "" && r.Text != "":
 		return r, fmt.Errorf("%sthe rule has both id and match: leave one out", place(node))
-	case r.Terms == rules.Terms{}:
-		return r, fmt.Errorf("%sthe rule says nothing: add cache: no, staleness, ttl or max-entry", place(node))
+	case r.Terms == rules.Terms{} && r.OutOfDate == 0:
+		return r, fmt.Errorf("%sthe rule says nothing: add cache: no, staleness, ttl, max-entry or out-of-date", place(node))
 	}
 	return r, nil
 }
@@ -203,6 +204,7 @@ type spelledRule struct {
 	Staleness string `json:"staleness,omitempty" yaml:"staleness,omitempty"`
 	TTL       string `json:"ttl,omitempty" yaml:"ttl,omitempty"`
 	MaxEntry  string `json:"max-entry,omitempty" yaml:"max-entry,omitempty"`
+	OutOfDate string `json:"out-of-date,omitempty" yaml:"out-of-date,omitempty"`
 }
 
 func (r tableRules) spelled() []spelledRule { return spell(r) }
@@ -224,6 +226,9 @@ func spell(list []rules.Rule) []spelledRule {
 		if r.EntryMax > 0 {
 			size, _ := byteSize(r.EntryMax).MarshalText() // it cannot fail
 			s.MaxEntry = string(size)
+		}
+		if r.OutOfDate > 0 {
+			s.OutOfDate = r.OutOfDate.String()
 		}
 		spelled[i] = s
 	}
@@ -256,6 +261,9 @@ func (c *config) checkRules(wrong func(format string, values ...any)) {
 		}
 		if r.TTL > c.TTL {
 			wrong("the rule for %s has a ttl of %s, more than --ttl %s: a rule can only be stricter", name, r.TTL, c.TTL)
+		}
+		if r.OutOfDate > c.TTL {
+			wrong("the rule for %s has an out-of-date of %s, more than --ttl %s, which no answer outlives", name, r.OutOfDate, c.TTL)
 		}
 		if r.EntryMax > int(c.MaxEntry) {
 			wrong("the rule for %s has a max-entry of %s, more than --max-entry %s: a rule can only be stricter", name, byteSize(r.EntryMax), c.MaxEntry)

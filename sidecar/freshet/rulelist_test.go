@@ -16,6 +16,7 @@ tables:
   - match: public.prices
     staleness: 500ms
     ttl: 10m
+  - {match: stats.*, out-of-date: 30s}
 shapes:
   - {id: 9f31c2aa, cache: no}
   - {match: 'SELECT … FROM orders WHERE "a" < ?', max-entry: 64KiB}
@@ -33,6 +34,7 @@ shapes:
 		want := []rules.Rule{
 			{Table: "public.sessions", Terms: rules.Terms{Never: true}},
 			{Table: "public.prices", Terms: rules.Terms{Staleness: 500 * time.Millisecond, TTL: 10 * time.Minute}},
+			{Table: "stats.*", OutOfDate: 30 * time.Second},
 			{ID: "9f31c2aa", Terms: rules.Terms{Never: true}},
 			{Text: `SELECT … FROM orders WHERE "a" < ?`, Terms: rules.Terms{EntryMax: 64 << 10}},
 		}
@@ -73,8 +75,8 @@ shapes:
 		}
 	}
 	code, _, stderr = freshet(t, "config", "check", "--socket-dir", "/run/x", "--tables", "[{match: a.a, staleness: 5s}, {match: a.b, staleness: 150ms}]",
-		"--tables", "{match: a.c, ttl: 5h}", "--shapes", "{match: SELECT, max-entry: 2MiB}")
-	for _, says := range []string{"a.a has a staleness of 5s, more than --staleness 1s", "a.b has a staleness of 150ms, less than twice --poll", "a.c has a ttl of 5h0m0s", "SELECT has a max-entry of 2.0 MiB"} {
+		"--tables", "[{match: a.c, ttl: 5h}, {match: a.d, out-of-date: 6h}]", "--shapes", "{match: SELECT, max-entry: 2MiB}")
+	for _, says := range []string{"a.a has a staleness of 5s, more than --staleness 1s", "a.b has a staleness of 150ms, less than twice --poll", "a.c has a ttl of 5h0m0s", "a.d has an out-of-date of 6h0m0s, more than --ttl", "SELECT has a max-entry of 2.0 MiB"} {
 		if code != exitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("the error lacks %q:\n%s", says, stderr)
 		}

@@ -20,7 +20,9 @@ func (s *Sidecar) addShapes(stats *dashboard.Stats) {
 		shape := dashboard.Shape{
 			ID: rules.ShapeID(u.Statement), Statement: u.Statement, Tables: u.Verdict.Tables, Hits: u.Hits, Loads: u.Loads,
 			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(), Watch: watchToo(u.Verdict.Wishes, state),
+			OutOfDate: u.Consented, AgeSeconds: u.Age.Seconds(),
 		}
+		shape.Tables = append(shape.Tables[:len(shape.Tables):len(shape.Tables)], u.Verdict.Unwatched...)
 		for _, t := range u.Verdict.Tags {
 			if text := spellTagWithoutValue(t, state); !slices.Contains(shape.Tags, text) {
 				shape.Tags = append(shape.Tags, text)

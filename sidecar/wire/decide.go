@@ -157,7 +157,7 @@ func (s *session) hopeless(statement *statements.Statement) string {
 		case verdict != nil && verdict.Cacheable && s.server.forbidden(slot):
 			return reasons.Ruled
 		case verdict != nil:
-			asked, _, _ := s.withConsent(statement, verdict)
+			asked, _, _ := s.withConsent(statement, slot, verdict)
 			return string(asked.Reason)
 		}
 	}
@@ -180,14 +180,14 @@ func (s *session) findVerdict(statement *statements.Statement) (*shapes.Slot, *a
 
 // refused is hopeless for the plan's statements, which remember the answer.
 func (s *session) refused() string {
-	generation := s.server.verdicts.Generation()
+	generation := s.server.judgements()
 	for i := range s.plan.wants {
 		statement := s.plan.wants[i].prepared.Statement
 		reason := s.hopeless(statement)
 		if reason == "" {
 			continue
 		}
-		if s.state() != nil && reason != reasons.Ruled { // rules change while the verdict stays
+		if s.state() != nil && reason != reasons.Ruled && !s.server.rules.Load().Accepts() { // it may depend on what the session demands
 			statement.Refuse(s.state().ID, generation, reason)
 		}
 		return reason
@@ -200,7 +200,7 @@ func (s *session) refusedBefore() string {
 	if s.state() == nil {
 		return ""
 	}
-	generation := s.server.verdicts.Generation()
+	generation := s.server.judgements()
 	for i := range s.plan.wants {
 		if reason := s.plan.wants[i].prepared.Statement.Refused(s.state().ID, generation); reason != "" {
 			return reason
@@ -212,6 +212,7 @@ func (s *session) refusedBefore() string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
+	s.dropOutdatedAssumption()
 	s.plan.asked = s.assumption.made
 	if !s.known.BaseHolds() {
 		s.plan.asked = true
@@ -254,7 +255,7 @@ func (s *session) judge() string {
 func (s *session) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.Statement
 	slot, verdict, literals := s.findVerdict(statement)
-	verdict, life, byConsent := s.withConsent(statement, verdict)
+	verdict, life, by := s.withConsent(statement, slot, verdict)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
@@ -263,9 +264,9 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	}
 	terms := s.server.termsOf(slot)
 	if w.describes {
-		return request{slot: slot, tags: verdict.SchemaTags(), life: life, consent: byConsent, terms: terms}, ""
+		return request{slot: slot, tags: verdict.SchemaTags(), life: life, consent: by, terms: terms}, ""
 	}
-	if byConsent {
+	if by != noConsent {
 		literals = nil // its tags are those of whole tables, whatever the values
 	}
 	if reason := s.learnSettings(verdict.Settings); reason != "" {
@@ -282,7 +283,7 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if !ok || !told {
 		return request{}, reasons.Value
 	}
-	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed, life: life, consent: byConsent, terms: terms}, ""
+	return request{slot: slot, tags: tags, params: params, joins: verdict.Joins(), prepared: !w.parsed, life: life, consent: by, terms: terms}, ""
 }
 
 // objection says why a statement with this verdict is not cacheable.

@@ -24,10 +24,10 @@ type request struct {
 	joins  bool
 	// prepared is set if Postgres may have a plan already for the statement.
 	prepared bool
-	// life is how long the answer may be kept, 0 for as long as any; consent is set if it
-	// is out of date for that long.
+	// life is how long the answer may be kept, 0 for as long as any; consent says who accepts
+	// that it is out of date for that long.
 	life    time.Duration
-	consent bool
+	consent consent
 	// terms are those that rules put on the answer.
 	terms *rules.Judged
 }
@@ -74,7 +74,7 @@ func (s *session) lookup() *engine.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
-	if !s.server.sound(entry) || !s.server.permits(entry, s.arrival()) {
+	if !s.server.sound(entry) || !s.server.permits(entry, s.arrival()) || entry.Payload.(*answer.Answer).ByRule && !s.mayAcceptByRule() {
 		c.NoteUnserved(engine.Miss)
 		return nil
 	}
@@ -333,7 +333,7 @@ func (s *session) beginCapture(r *request, start engine.Start, loading *answer.C
 	s.server.missed(r.slot)
 	loading.Key, loading.Tags = append(loading.Key[:0], s.key...), append(loading.Tags[:0], r.tags...)
 	loading.Start, loading.Shape, loading.SizeMax, loading.Terms = start, r.slot.Shape, c.EntryMax(), r.terms
-	loading.Life, loading.Consent = r.life, r.consent
+	loading.Life, loading.Consent, loading.ByRule = r.life, r.consent != noConsent, r.consent == byRule
 	if r.terms.EntryMax > 0 {
 		loading.SizeMax = min(loading.SizeMax, r.terms.EntryMax)
 	}

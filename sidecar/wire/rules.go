@@ -19,7 +19,14 @@ import (
 // So an answer carries the terms that it was judged by, and whose they are. Where those are
 // not of the rules in force it is no hit, and whoever knows its statement judges it anew
 // (permit). Forced by TestRulesHoldForWhatWasKeptBefore.
-func (s *Server) SetRules(set *rules.Set) { s.rules.Store(set) }
+func (s *Server) SetRules(set *rules.Set) {
+	s.rules.Store(set)
+	s.rulesSet.Add(1)
+}
+
+// judgements counts what changes the reason why a statement is not cacheable: the schema, and
+// the rules.
+func (s *Server) judgements() uint64 { return s.verdicts.Generation() + s.rulesSet.Load() }
 
 // termsOf are the terms of a shape whose verdict is known.
 func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged { return slot.Terms(s.rules.Load()) }
@@ -33,11 +40,11 @@ func (s *Server) forbidden(slot *shapes.Slot) bool {
 // permits reports whether no rule speaks against an entry that is served to a read which
 // began at a moment.
 func (s *Server) permits(entry *engine.Entry, at fence.Instant) bool {
-	set := s.rules.Load()
+	set, a := s.rules.Load(), entry.Payload.(*answer.Answer)
 	if set == nil {
-		return true
+		return !a.ByRule
 	}
-	terms := entry.Payload.(*answer.Answer).Terms.Load()
+	terms := a.Terms.Load()
 	return terms.Of(set) && s.within(entry, terms, at)
 }
 
@@ -47,6 +54,8 @@ func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Insta
 	case terms.Never:
 		return false
 	case terms.TTL > 0 && entry.Age(at) > terms.TTL:
+		return false
+	case entry.Payload.(*answer.Answer).ByRule && entry.Age(at) > terms.OutOfDate:
 		return false
 	default:
 		return terms.Staleness == 0 || s.fence.Fresh(at, terms.Staleness)

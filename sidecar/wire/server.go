@@ -140,6 +140,8 @@ type Server struct {
 	clientsMax atomic.Int64
 	// rules are those of SetRules, nil if there are none. Every session reads them.
 	rules atomic.Pointer[rules.Set]
+	// rulesSet counts the calls of SetRules.
+	rulesSet atomic.Uint64
 	// off is set by SwitchOff, and read by every session.
 	off atomic.Bool
 	// left is set by Leave.

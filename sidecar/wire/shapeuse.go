@@ -19,10 +19,13 @@ type ShapeUse struct {
 	Statement string
 	// Verdict is what is known of it. It must not be changed.
 	Verdict *analysis.Verdict
+	// Consented is set if Verdict holds by consent alone, and Age is then how old the answer
+	// was that was served last.
+	Consented bool
 	engine.Use
 }
 
-// ShapeUses returns the shapes that are cached and of which most was saved or loaded, max
+// ShapeUses returns the shapes that are cached, be it by consent, and of which most was saved or loaded, max
 // at most, and how many there are.
 func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
 	time := func(slot *shapes.Slot) int64 {
@@ -31,11 +34,15 @@ func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
 	}
 	slots := slices.DeleteFunc(s.verdicts.All(), func(slot *shapes.Slot) bool {
 		v := slot.Verdict()
-		return v == nil || !v.Cacheable || time(slot) == 0
+		return v == nil || !v.Cacheable && v.Consent == nil || time(slot) == 0
 	})
 	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(time(b), time(a)) })
 	for _, slot := range slots[:min(len(slots), max)] {
-		uses = append(uses, ShapeUse{slot.Text(), slot.Verdict(), s.cache.Use(slot.Shape)})
+		u := ShapeUse{slot.Text(), slot.Verdict(), false, s.cache.Use(slot.Shape)}
+		if !u.Verdict.Cacheable {
+			u.Verdict, u.Consented = u.Verdict.Consent, true
+		}
+		uses = append(uses, u)
 	}
 	return uses, len(slots)
 }

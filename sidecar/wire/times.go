@@ -76,7 +76,11 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 	if how == HitL2 {
 		tier = 1
 	}
-	s.server.counters.times.age[tier].Observe(entry.Age(s.arrival()), 1)
+	age := entry.Age(s.arrival())
+	s.server.counters.times.age[tier].Observe(age, 1)
+	if how == Consented {
+		s.server.cache.NoteAge(entry, age)
+	}
 	if s.server.access != nil {
 		s.logHit(entry, how)
 	}

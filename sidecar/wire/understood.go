@@ -81,6 +81,15 @@ func (s *session) assumptionHolds() bool {
 	return s.known.Holds()
 }
 
+// dropOutdatedAssumption ends an assumption of another schema than that of now. What is
+// loaded under it nobody could be served, and so nothing would end it.
+func (s *session) dropOutdatedAssumption() {
+	if a := &s.assumption; a.made && a.generation != s.server.verdicts.Generation() {
+		s.assumedWrongly()
+		a.made = false
+	}
+}
+
 // assumptionProven is assumptionHolds where no look is known yet: it waits for one.
 func (s *session) assumptionProven() bool {
 	return (!s.assumption.made || s.prove(nil)) && s.assumptionHolds()

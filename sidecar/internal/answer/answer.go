@@ -20,7 +20,8 @@ type Answer struct {
 	// Body is the rows and the CommandComplete or PortalSuspended.
 	Body []byte
 	// Consented is set if it may be out of date, because its statement accepts that.
-	Consented bool
+	// ByRule is set with it if a rule alone accepts that.
+	Consented, ByRule bool
 	// tells is the result of Tells, nil before the first.
 	tells atomic.Pointer[description.Description]
 	// Terms are those that rules put on it, and what it reads, nil before they were asked for. Sessions set it

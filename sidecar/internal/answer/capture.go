@@ -36,9 +36,10 @@ type Capture struct {
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
 	// Life is how long the answer may be kept, 0 for as long as any. Consent says that it may
-	// be out of date for that long: it is kept in this process alone, and called so.
-	Life    time.Duration
-	Consent bool
+	// be out of date for that long: it is kept in this process alone, and called so. ByRule
+	// says that a rule alone accepts that.
+	Life            time.Duration
+	Consent, ByRule bool
 	// Terms, unless nil, are those that rules put on the answer, and what it reads.
 	Terms *rules.Judged
 
@@ -71,7 +72,8 @@ func (c *Capture) Recycle() {
 		c.answer = Answer{}
 	}
 	c.Key, c.Start, c.Tags, c.Shape, c.Flight = c.Key[:0], engine.Start{}, c.Tags[:0], 0, nil
-	c.Told, c.Certain, c.SizeMax, c.Life, c.Consent, c.Terms = nil, nil, 0, 0, false, nil
+	c.Told, c.Certain, c.SizeMax, c.Life, c.Terms = nil, nil, 0, 0, nil
+	c.Consent, c.ByRule = false, false
 	c.Assumed, c.Generation = false, 0
 	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
 	c.complete, c.outgrown, c.spoiled = false, false, false
@@ -159,6 +161,7 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	all = append(append(append(all, c.Key...), c.answer.Description...), c.answer.Body...)
 	stored := new(stored)
 	stored.answer.Description, stored.answer.Body, stored.answer.Consented = all[described:rows:rows], all[rows:], c.Consent
+	stored.answer.ByRule = c.ByRule
 	made := engine.Loaded{
 		Key: all[:described:described], Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: &stored.answer,
 		Life: c.Life, Local: c.Consent || c.Assumed,

@@ -1,6 +1,6 @@
 // Package rules holds what an operator says of single tables and shapes of statements:
 // that their answers are never kept, or under terms that are stricter than the sidecar's
-// own. It is pure: it reads no configuration and asks nobody.
+// own; or that they may be out of date, where nothing could end them. It is pure: it reads no configuration and asks nobody.
 //
 // A Set does not change. Its methods may be called by any number of goroutines.
 package rules
@@ -20,6 +20,9 @@ type Rule struct {
 	ID string
 	// Text is the text of a shape, with … for what may be anything.
 	Text string
+	// OutOfDate, unless 0, accepts answers that are out of date for so long, where nothing
+	// stands in the way of fresh ones but the clock or tables that are not watched.
+	OutOfDate time.Duration
 	// Terms are what holds.
 	Terms
 }
@@ -79,6 +82,9 @@ func (s *Set) Staleness() (strictest time.Duration) {
 // Judged are the terms for the statements of one shape, and whose word they are.
 type Judged struct {
 	Terms
+	// OutOfDate is for how long the answers may be out of date, 0 if not at all: a rule for the
+	// shape says so, or for each table that it reads one.
+	OutOfDate time.Duration
 	// ID names the shape, and Tables are what it reads.
 	ID     string
 	Tables []string
@@ -96,12 +102,31 @@ func (s *Set) For(text string, tables []string) *Judged {
 		return j
 	}
 	spaced := collapse(text)
+	accepted := len(tables) > 0 && !slices.ContainsFunc(tables, func(table string) bool { return !s.acceptsFor(table) })
 	for i := range s.rules {
-		if s.rules[i].matches(j.ID, spaced, tables) {
-			j.Terms = j.And(s.rules[i].Terms)
+		r := &s.rules[i]
+		if r.matches(j.ID, spaced, tables) {
+			j.Terms = j.And(r.Terms)
+			j.OutOfDate = stricter(j.OutOfDate, r.OutOfDate)
+			accepted = accepted || r.Table == "" && r.OutOfDate > 0
 		}
 	}
+	if !accepted {
+		j.OutOfDate = 0
+	}
 	return j
+}
+
+// acceptsFor reports whether a rule accepts answers that are out of date of a table.
+func (s *Set) acceptsFor(table string) bool {
+	return slices.ContainsFunc(s.rules, func(r Rule) bool {
+		return r.Table != "" && r.OutOfDate > 0 && r.matches("", "", []string{table})
+	})
+}
+
+// Accepts reports whether any rule accepts answers that are out of date.
+func (s *Set) Accepts() bool {
+	return s != nil && slices.ContainsFunc(s.rules, func(r Rule) bool { return r.OutOfDate > 0 })
 }
 
 func (r *Rule) matches(id, text string, tables []string) bool {

@@ -40,6 +40,35 @@ func TestStrictestRuleHolds(t *testing.T) {
 	}
 }
 
+// TestOutOfDate: every table has to have a rule that accepts, or the shape itself; the
+// shortest of all that match counts.
+func TestOutOfDate(t *testing.T) {
+	t.Parallel()
+	const both = "SELECT 1 FROM shop.a, shop.b"
+	a, b := Rule{Table: "shop.a", OutOfDate: 30}, Rule{Table: "*.b", OutOfDate: 20}
+	for _, c := range []struct {
+		rules  []Rule
+		tables []string
+		want   time.Duration
+	}{
+		{[]Rule{a}, []string{"shop.a"}, 30},
+		{[]Rule{a}, []string{"shop.a", "shop.b"}, 0},
+		{[]Rule{a, b}, []string{"shop.a", "shop.b"}, 20},
+		{[]Rule{a, b}, nil, 0},
+		{[]Rule{{Text: "SELECT … FROM …", OutOfDate: 40}}, []string{"shop.a", "shop.b"}, 40},
+		{[]Rule{{ID: ShapeID(both), OutOfDate: 40}, a}, []string{"shop.a", "shop.b"}, 30},
+		{[]Rule{{ID: ShapeID("SELECT ?"), OutOfDate: 40}, {Table: "shop.*", Terms: Terms{TTL: 5}}}, []string{"shop.a"}, 0},
+	} {
+		s := NewSet(c.rules)
+		if got := s.For(both, c.tables).OutOfDate; got != c.want || !s.Accepts() {
+			t.Errorf("%+v of %v: %v, want %v", c.rules, c.tables, got, c.want)
+		}
+	}
+	if (*Set)(nil).Accepts() || NewSet([]Rule{{Table: "a.b", Terms: Terms{Never: true}}}).Accepts() {
+		t.Error("rules accept what they do not speak of")
+	}
+}
+
 func TestLike(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

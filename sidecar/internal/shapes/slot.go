@@ -2,6 +2,7 @@ package shapes
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -103,10 +104,19 @@ func (s *Slot) Missed() []analysis.Wish {
 func (s *Slot) Terms(set *rules.Set) *rules.Judged {
 	terms := s.terms.Load()
 	if !terms.Of(set) {
-		terms = set.For(s.Text(), s.Verdict().Tables)
+		terms = set.For(s.Text(), tablesOf(s.Verdict()))
 		s.terms.Store(terms)
 	}
 	return terms
+}
+
+// tablesOf are the tables that the statements of a verdict read, also where that is allowed by
+// consent alone.
+func tablesOf(v *analysis.Verdict) []string {
+	if v.Consent == nil {
+		return v.Tables
+	}
+	return slices.Concat(v.Consent.Tables, v.Consent.Unwatched)
 }
 
 // Text is the shape's text without a value in it: literals that cannot be told

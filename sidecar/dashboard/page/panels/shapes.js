@@ -67,7 +67,7 @@ function newRow(s) {
 }
 
 function fill({ tables, details, cells }, s) {
-  setText(tables, s.tables.join(", "));
+  setText(tables, s.tables.join(", ") + (s.out_of_date ? ` · by consent out of date: the last answer was ${seconds(s.age_seconds)} old` : ""));
   [
     rates[s.statement] === undefined ? "–" : perSecond(rates[s.statement]),
     share(s.hits, s.hits + s.loads),
