@@ -47,6 +47,13 @@ UNION ALL
 FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
 }
 
+// The columns of a look: those of the outbox come behind the state's.
+const (
+	columnOfXID   = 11
+	columnOfTags  = 12
+	columnsOfLook = 13
+)
+
 // eventsInPlaceSQL asks for the event triggers. Whoever takes them away is reported by
 // none; as each look asks, no change after it goes unnoticed.
 const eventsInPlaceSQL = `(SELECT count(*) = 3 FROM pg_event_trigger e WHERE e.evtenabled = 'A' AND e.evtname IN ('freshet_ddl_start', 'freshet_ddl_end', 'freshet_drop'))`
@@ -102,42 +109,24 @@ func lookBy(ctx context.Context, conn *pgx.Conn, name string, before fence.Snaps
 	defer rows.Close()
 	s := &sighting{}
 	seen, tags := 0, 0
+	var xid uint64
+	var texts []string
+	event := [columnsOfLook]any{columnOfXID: &xid, columnOfTags: &texts} // what is nil is not read
 	for rows.Next() {
-		var snapshot, token, incarnation, mark, definitions *string
-		var standby, skipped, events *bool
-		var loaded, position *int64
-		var outbox *uint32
-		var xid *uint64
-		var texts []string
-		if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &events, &definitions, &xid, &texts); err != nil {
-			return nil, fmt.Errorf("look at the outbox: %w", err)
-		}
-		if xid == nil {
-			if *standby {
-				return nil, errors.New("look at the outbox: the server is a standby")
-			}
-			if token == nil || incarnation == nil || outbox == nil {
-				return nil, errChanged
-			}
-			if skipped == nil || *skipped {
-				return nil, errSkipped
-			}
-			s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
-			s.settingsLoaded, s.position, s.outbox = *loaded, uint64(*position), *outbox
-			s.at, s.unreporting = *snapshot, !*events
-			if definitions != nil {
-				s.definitions = *definitions
-			}
-			if err := s.parseSnapshots(*snapshot, *mark); err != nil {
+		if rows.RawValues()[columnOfXID] == nil {
+			if err := s.readState(rows); err != nil {
 				return nil, err
 			}
 			continue
+		}
+		if err := rows.Scan(event[:]...); err != nil {
+			return nil, fmt.Errorf("look at the outbox: %w", err)
 		}
 		if seen, tags = seen+1, tags+len(texts); seen > rowsPerLookMax || tags > tagsPerLookMax {
 			s.overflow = true
 			continue
 		}
-		s.add(fence.XID(*xid), texts)
+		s.add(fence.XID(xid), texts)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("look at the outbox: %w", err)
@@ -147,6 +136,33 @@ func lookBy(ctx context.Context, conn *pgx.Conn, name string, before fence.Snaps
 	}
 	s.dropForeign()
 	return s, nil
+}
+
+// readState reads the row of a look that is none of the outbox.
+func (s *sighting) readState(rows pgx.Rows) error {
+	var snapshot, token, incarnation, mark, definitions *string
+	var standby, skipped, events *bool
+	var loaded, position *int64
+	var outbox *uint32
+	if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &events, &definitions, nil, nil); err != nil {
+		return fmt.Errorf("look at the outbox: %w", err)
+	}
+	if *standby {
+		return errors.New("look at the outbox: the server is a standby")
+	}
+	if token == nil || incarnation == nil || outbox == nil {
+		return errChanged
+	}
+	if skipped == nil || *skipped {
+		return errSkipped
+	}
+	s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
+	s.settingsLoaded, s.position, s.outbox = *loaded, uint64(*position), *outbox
+	s.at, s.unreporting = *snapshot, !*events
+	if definitions != nil {
+		s.definitions = *definitions
+	}
+	return s.parseSnapshots(*snapshot, *mark)
 }
 
 func (s *sighting) parseSnapshots(snapshot, mark string) (err error) {

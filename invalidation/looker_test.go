@@ -206,3 +206,26 @@ func TestLookUsesTheIndex(t *testing.T) {
 		t.Errorf("the plan does not use the index:\n%s", plan)
 	}
 }
+
+// What a look allocates for an event is what is kept of it, its tags as texts and what takes
+// these out of their array.
+func TestLookAllocatesLittleForAnEvent(t *testing.T) {
+	db := newDatabase(t, "CREATE TABLE users (id int PRIMARY KEY)")
+	db.install("public.users")
+	s := db.step()
+	head := s.looker.head
+	const events = 100
+	look := func(want int) float64 {
+		return testing.AllocsPerRun(50, func() {
+			saw, err := look(t.Context(), s.looker.conn, head)
+			if err != nil || len(saw.events) != want {
+				t.Fatalf("%d events, %v, want %d", len(saw.events), err, want)
+			}
+		})
+	}
+	without := look(0)
+	db.run(fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY['1/' || i] FROM generate_series(1, %d) i", events))
+	if each := (look(events) - without) / events; each > 6 {
+		t.Errorf("%v allocations for an event, want 6 at most", each)
+	}
+}
