@@ -20,7 +20,22 @@ type anticipation struct{ asked atomic.Int64 }
 // that look at once, and waits for nothing, if such reads tend to follow and no look
 // began just now. The promises do not depend on it: Prove waits for what is missing.
 func (c *Cache) Anticipate(s *fence.Session) {
-	if !s.Ahead() || c.options.Wake == nil {
+	if s.Ahead() {
+		c.anticipate()
+	}
+}
+
+// AnticipateRead is Anticipate where session s was shown nothing, and its next read needs a
+// look all the same: it says nothing of reads that did not follow before.
+func (c *Cache) AnticipateRead(s *fence.Session) {
+	if s.Demands() {
+		c.anticipate()
+	}
+}
+
+// anticipate asks for a look, unless one was asked for just now.
+func (c *Cache) anticipate() {
+	if c.options.Wake == nil {
 		return
 	}
 	now := fence.Now()

@@ -43,7 +43,25 @@ func TestLooksAreMadeAheadOfWhoReadsOn(t *testing.T) {
 	if asked < 5 {
 		t.Fatalf("%d looks were made ahead of ten reads that followed loads", asked)
 	}
+	// A transaction that begins behind a write asks too, and is not held against the reads.
+	for range 10 {
+		c.Anticipate(&reads)
+		time.Sleep(anticipatePause)
+		before := asked
+		c.AnticipateRead(&reads)
+		if asked != before+1 {
+			t.Fatal("no look was made ahead of a transaction whose reads are served")
+		}
+		if _, outcome := find(c, "k", &reads); outcome != Hit {
+			t.Fatal(outcome)
+		}
+	}
+	time.Sleep(anticipatePause)
 	before := asked
+	c.AnticipateRead(&misses)
+	if asked != before {
+		t.Fatal("a look was made ahead of a transaction of a session that only loads")
+	}
 	load(nil)
 	if asked != before {
 		t.Fatal("a look was made for who demands none")

@@ -35,6 +35,12 @@ func (h *habit) shown() bool {
 	return followed >= habitReads
 }
 
+// awaited notes that the session's next read demands a look, and reports what shown does.
+func (h *habit) awaited() bool {
+	h.waits.Store(true)
+	return h.followed.Load() >= habitReads
+}
+
 // served notes that the session was served from a cache.
 func (h *habit) served() {
 	if !h.waits.Load() {
@@ -49,6 +55,12 @@ func (h *habit) served() {
 // all, and such reads tend to be served from the cache.
 func (s *Session) Ahead() bool {
 	return s != nil && Level(s.level.Load()) == OwnWrites && s.habit.shown()
+}
+
+// Demands is Ahead where the session was shown nothing in between, so that nothing is known of
+// the read that it was expected to make.
+func (s *Session) Demands() bool {
+	return s != nil && Level(s.level.Load()) == OwnWrites && s.habit.awaited()
 }
 
 // Served notes that the session was served from a cache. A nil session has nothing to

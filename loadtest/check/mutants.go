@@ -123,9 +123,9 @@ var mutants = []Mutant{
 		Name: "an event is dropped",
 		Edits: []mutant.Edit{{
 			File: "invalidation/look.go", As: mutant.Statements,
-			Old: "s.add(fence.XID(*xid), texts)",
+			Old: "s.add(fence.XID(xid), texts)",
 			// Odd, as a write that rings uses up two ids.
-			New: "if *xid%7 != 0 {\n\t\t\t\ts.add(fence.XID(*xid), texts)\n\t\t\t}",
+			New: "if xid%7 != 0 {\n\t\t\t\ts.add(fence.XID(xid), texts)\n\t\t\t}",
 		}},
 		Script: "what is written is seen", Breaks: []Promise{Bounded},
 		Faults: "none",
@@ -211,7 +211,7 @@ var mutants = []Mutant{
 		Name: "own writes are not confirmed",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/query.go", As: mutant.Statements,
-			Old: "s.reads.Received(s.now)",
+			Old: "s.reads.Received(s.shownBy)",
 			New: "",
 		}, notMarked},
 		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},

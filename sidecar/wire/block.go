@@ -64,7 +64,7 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 func (s *session) noteHeld(hadRead bool) {
 	s.block.Began = s.arrival()
 	if hadRead && !s.block.ReadOnly {
-		s.server.cache.Anticipate(&s.reads) // its first read demands a look that begins now
+		s.server.cache.AnticipateRead(&s.reads) // its first read demands a look that begins now
 	}
 	s.talk.HoldBlock()
 	s.server.counters.TransactionsHeld.Add(1)

@@ -113,10 +113,11 @@ func (u *understanding) plannedBefore(r *request) bool {
 // cachedReads is what the client's reads from the cache are to show, and what they cost.
 type cachedReads struct {
 	reads fence.Session
-	// wasShown is set by obstacle if Postgres has answered the client since its last cached
-	// read. The next one calls reads.Received first, so that it is no older than that
-	// answer, and resets it: see beginRead.
-	wasShown bool
+	// shownBy is set by obstacle if Postgres has answered the client since its last cached
+	// read, to a moment behind the answer. The next one calls reads.Received with it first,
+	// so that it is no older than that answer, and resets it: see beginRead. A look that began
+	// on the answer's way to the client, and the read's way here, is new enough.
+	shownBy fence.Instant
 	// reading counts the reads between two changes. changesSeen is the number of changes
 	// (conversation.Standing) as of when nothing was owed last.
 	reading     readRun

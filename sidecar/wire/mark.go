@@ -34,7 +34,8 @@ func (s *session) markLocked() {
 	if w == nil {
 		return
 	}
-	if !w.Nothing() {
+	wrote := !w.Nothing()
+	if wrote {
 		switch {
 		case w.Roles:
 			s.server.follower.Suspect()
@@ -52,7 +53,9 @@ func (s *session) markLocked() {
 		s.server.fence.Mark(now, w.Tags)
 		s.server.fence.MarkClasses(now, w.Classes)
 	}
-	s.talk.MarkedLocked()
+	if s.talk.MarkedLocked() && wrote {
+		s.server.cache.Anticipate(&s.reads) // the client's next read demands a look from now on
+	}
 }
 
 // defined notes that by moment at something was acknowledged that may have changed

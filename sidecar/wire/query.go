@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"github.com/freshet/freshet/cache/engine"
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -25,17 +24,16 @@ func (s *session) obstacle() string {
 	}
 	s.known.NoteChanged(now.Dirty)
 	s.changesSeen = now.Changes
-	s.wasShown = s.wasShown || now.Shown
+	s.shownBy = max(s.shownBy, now.ShownBy)
 	return ""
 }
 
 // beginRead notes that a read begins which may be answered from the cache.
 func (s *session) beginRead() {
-	if s.wasShown {
-		// Everything that the client was shown by Postgres was shown before now.
-		s.wasShown = false
-		s.now = fence.Now()
-		s.reads.Received(s.now)
+	if s.shownBy != 0 {
+		s.reads.Received(s.shownBy)
+		s.now = max(s.arrival(), s.shownBy) // the client's message may have come before that
+		s.shownBy = 0
 	}
 	s.beginBlockRead()
 	s.reads.Begin(s.arrival())

@@ -32,6 +32,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
@@ -78,9 +79,9 @@ type Conversation struct {
 	changes uint64
 	// disturbed is set with dirty, and reset when Postgres is idle.
 	disturbed bool
-	// shown is set when Postgres has shown the client something, and reset by
-	// Standing, which tells of it.
-	shown bool
+	// shownBy is set when Postgres has shown the client something, to a moment behind
+	// that, and reset by Standing, which tells of it.
+	shownBy fence.Instant
 	// mistrusted is set, for good, when Postgres sent what was not expected.
 	mistrusted bool
 	// written is what may have been written since Postgres was idle last. unmarked is
@@ -178,7 +179,7 @@ func (c *Conversation) Close() {
 func (c *Conversation) Show() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.shown = true
+	c.shownBy = fence.Now()
 }
 
 // Left reports whether Postgres has said that it ends the connection, or has ended it. Who

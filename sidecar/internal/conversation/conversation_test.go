@@ -220,7 +220,7 @@ func (s *script) stands() string {
 	say(s.copying, "copying")
 	say(s.mistrusted, "mistrusted")
 	say(s.dirty, "dirty")
-	say(s.shown, "shown")
+	say(s.shownBy != 0, "shown")
 	say(!s.written.Nothing(), "written")
 	say(s.beginning, "beginning")
 	say(s.unopened, "unopened")

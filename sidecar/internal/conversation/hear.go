@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -261,6 +262,7 @@ func (c *Conversation) tellStatusLocked(due *Expectation, body []byte) {
 
 // hearUnitLocked takes in what the answers to a unit of the client's were.
 func (c *Conversation) hearUnitLocked(due *Expectation, group answeredGroup) (told News) {
+	now := fence.Now() // Postgres had ended it before
 	if due.Capture != nil {
 		group.captures = append(group.captures, due.Capture)
 	}
@@ -273,7 +275,7 @@ func (c *Conversation) hearUnitLocked(due *Expectation, group answeredGroup) (to
 		c.captured = group.captures
 		told = Captured
 	} else if !due.Hidden && !due.ShowsNothing {
-		c.shown = true
+		c.shownBy = now
 	}
 	switch {
 	case !due.Harmless || group.harmful:
@@ -285,7 +287,7 @@ func (c *Conversation) hearUnitLocked(due *Expectation, group answeredGroup) (to
 		c.disturbed = false
 	}
 	if due.sent != 0 {
-		told |= c.measureLocked(due, group.failed)
+		told |= c.measureLocked(due, group.failed, now)
 	}
 	return told
 }

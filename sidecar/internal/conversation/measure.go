@@ -33,9 +33,8 @@ func (c *Conversation) Measure(m Measure) { c.measure = m }
 // MeasuredLocked is what there is to know of the latest unit that Ended.
 func (c *Conversation) MeasuredLocked() Measured { return c.measured }
 
-// measureLocked takes the time of a unit that ended.
-func (c *Conversation) measureLocked(due *Expectation, failed bool) News {
-	now := fence.Now()
+// measureLocked takes the time of a unit that ended at a moment.
+func (c *Conversation) measureLocked(due *Expectation, failed bool, now fence.Instant) News {
 	took := now.Sub(due.sent)
 	if due.timing != nil && !failed {
 		due.timing.Note(took)

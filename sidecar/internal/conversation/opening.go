@@ -1,5 +1,7 @@
 package conversation
 
+import "github.com/freshet/freshet/cache/fence"
+
 // BeginOpening notes that what begins a block is about to be sent.
 func (c *Conversation) BeginOpening() {
 	c.mu.Lock()
@@ -57,7 +59,7 @@ func (c *Conversation) hearOpeningLocked(due *Expectation, kind byte) {
 // notOpenedLocked notes that BEGIN failed, and that Postgres skipped the statement behind
 // it: the block is held back again, and marked failed.
 func (c *Conversation) notOpenedLocked() {
-	c.beginning, c.unopened, c.shown = false, true, true
+	c.beginning, c.unopened, c.shownBy = false, true, fence.Now()
 	c.blockHeld, c.blockFailed = true, true
 }
 

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
@@ -13,8 +14,9 @@ type Standing struct {
 	// probe, and Changes how often that was so.
 	Dirty   bool
 	Changes uint64
-	// Shown is set if Postgres has shown the client something since Standing was asked for last.
-	Shown bool
+	// ShownBy is the moment by which Postgres had shown the client all that it has shown since
+	// Standing was asked for last, 0 if that is nothing.
+	ShownBy fence.Instant
 	// InBlock is set if Postgres is in a transaction block, whatever the reason.
 	InBlock bool
 	// Outside is set if Postgres is in no transaction, whatever comes of what it was sent.
@@ -31,9 +33,12 @@ func (c *Conversation) Standing() Standing {
 		return Standing{Reason: reason, InBlock: inBlock, Outside: outside}
 	}
 	// What a group has shown before its Sync, a description perhaps, counts too.
-	shown := c.shown || c.groupOpen
-	c.shown = false
-	return Standing{Dirty: c.dirty, Changes: c.changes, Shown: shown, InBlock: inBlock, Outside: outside}
+	shownBy := c.shownBy
+	if c.groupOpen {
+		shownBy = fence.Now()
+	}
+	c.shownBy = 0
+	return Standing{Dirty: c.dirty, Changes: c.changes, ShownBy: shownBy, InBlock: inBlock, Outside: outside}
 }
 
 // obstacleLocked says why nothing can be answered at this moment, whatever is asked.

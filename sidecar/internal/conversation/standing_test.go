@@ -3,6 +3,7 @@ package conversation
 import (
 	"testing"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
@@ -75,9 +76,26 @@ func TestShownIsToldOfOnce(t *testing.T) {
 		{"", false},
 	} {
 		s.play(c.script)
-		if got := s.Standing().Shown; got != c.shown {
+		if got := s.Standing().ShownBy != 0; got != c.shown {
 			t.Errorf("behind %q shown is %v, want %v", c.script, got, c.shown)
 		}
+	}
+}
+
+// What Postgres has shown counts from when it was heard, not from when somebody asks.
+func TestShownCountsFromWhenItWasHeard(t *testing.T) {
+	t.Parallel()
+	s := &script{Conversation: talking(), t: t}
+	before := fence.Now()
+	s.play("+Q Cf ZIf")
+	behind := fence.Now()
+	if got := s.Standing().ShownBy; got < before || got > behind {
+		t.Errorf("shown by %d, want it from %d to %d", got, before, behind)
+	}
+	s.play("+P +_.n 1f")
+	before = fence.Now()
+	if got := s.Standing().ShownBy; got < before {
+		t.Errorf("a part of a group that goes on has shown all by %d, want it from %d on", got, before)
 	}
 }
 

@@ -73,12 +73,14 @@ func (c *Conversation) UnmarkedLocked() *Written {
 	return &c.written
 }
 
-// MarkedLocked notes that all that was written is marked.
-func (c *Conversation) MarkedLocked() {
+// MarkedLocked notes that all that was written is marked, and reports whether nothing more
+// is written before Postgres is idle.
+func (c *Conversation) MarkedLocked() (ended bool) {
 	c.unmarked = false
 	if c.ended {
 		c.written = Written{Tags: c.written.Tags[:0], Classes: c.written.Classes[:0]}
 	}
+	return c.ended
 }
 
 // UnknownEnd reports whether something was under way that may have written, and of which
