@@ -17,6 +17,7 @@ SEED ?= 1
 # same seed: make test has the same ones each time, and few.
 SCHEMAS ?= 60
 SCRIPTS ?= 600
+TENANT_STEPS ?= 400
 # Not empty: soak hunts the product without one rule after the other instead, each
 # for HUNT at most, and says which it did not meet by chance.
 MUTANTS ?=
@@ -100,6 +101,7 @@ soak: ## Check promises under faults, hunt at random, ten minutes (READS=1000000
 ifeq ($(MUTANTS),)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestDifferential' ./invalidation/analysis -differential-schemas $(SCHEMAS) -differential-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomSessions' ./sidecar/wire -random-scripts $(SCRIPTS) -random-seed $(SEED)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomTenants' ./sidecar/wire -tenant-steps $(TENANT_STEPS) -tenant-seed $(SEED)
 endif
 
 # What of the tests is quick: what needs no PostgreSQL, one place where answers are

@@ -16,14 +16,15 @@ func TestRolesChangedAndChangedBack(t *testing.T) {
 	db.run("CREATE ROLE someone", "CREATE ROLE other", "GRANT other TO someone", "CREATE ROLE follows", "CREATE VIEW v AS SELECT 1 AS one", "ALTER VIEW v OWNER TO other")
 	database := db.value("SELECT current_database()")
 	moments := map[string]string{
-		"a membership":           "REVOKE other FROM someone; GRANT other TO someone",
-		"the database's owner":   "ALTER DATABASE " + database + " OWNER TO other; ALTER DATABASE " + database + " OWNER TO postgres",
-		"an owner":               "REASSIGN OWNED BY other TO someone; REASSIGN OWNED BY someone TO other",
-		"BYPASSRLS":              "ALTER ROLE someone BYPASSRLS; ALTER ROLE someone NOBYPASSRLS",
-		"superuser":              "ALTER ROLE someone SUPERUSER; ALTER ROLE someone NOSUPERUSER",
-		"inheritance":            "ALTER ROLE someone NOINHERIT; ALTER ROLE someone INHERIT",
-		"the name of a role":     "ALTER ROLE someone RENAME TO nobody; ALTER ROLE nobody RENAME TO someone",
-		"nothing but a password": "ALTER ROLE someone PASSWORD 'x'",
+		"a membership":             "REVOKE other FROM someone; GRANT other TO someone",
+		"a membership of a moment": "GRANT other TO follows; REVOKE other FROM follows",
+		"the database's owner":     "ALTER DATABASE " + database + " OWNER TO other; ALTER DATABASE " + database + " OWNER TO postgres",
+		"an owner":                 "REASSIGN OWNED BY other TO someone; REASSIGN OWNED BY someone TO other",
+		"BYPASSRLS":                "ALTER ROLE someone BYPASSRLS; ALTER ROLE someone NOBYPASSRLS",
+		"superuser":                "ALTER ROLE someone SUPERUSER; ALTER ROLE someone NOSUPERUSER",
+		"inheritance":              "ALTER ROLE someone NOINHERIT; ALTER ROLE someone INHERIT",
+		"the name of a role":       "ALTER ROLE someone RENAME TO nobody; ALTER ROLE nobody RENAME TO someone",
+		"nothing but a password":   "ALTER ROLE someone PASSWORD 'x'",
 	}
 	always := map[string]bool{"a membership": true, "an owner": true, "the database's owner": true}
 	read := func() string {
@@ -40,6 +41,7 @@ func TestRolesChangedAndChangedBack(t *testing.T) {
 			before := read()
 			db.run("RESET ROLE")
 			db.run(strings.Split(statements, ";")...)
+			db.run("SELECT pg_stat_force_next_flush()") // which Postgres does by itself, later
 			if where != "" {
 				db.run(where)
 			}
@@ -52,9 +54,10 @@ func TestRolesChangedAndChangedBack(t *testing.T) {
 	check("", func(moment string) bool { return always[moment] })
 	db.run("ALTER TABLE users ENABLE ROW LEVEL SECURITY")
 	check("", func(string) bool { return true })
-	// A follower that may not know better: the analysis relies on no more.
+	// A follower that may not read versions knows of them by what is counted: the analysis
+	// does not rely on that.
 	db.run("SET ROLE follows")
-	check("SET ROLE follows", func(moment string) bool { return always[moment] })
+	check("SET ROLE follows", func(string) bool { return true })
 }
 
 // The interleaving at Suspect: a look that begins behind it is later than an audit, also

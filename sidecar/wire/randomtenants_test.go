@@ -4,11 +4,15 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/mutant"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -16,7 +20,8 @@ import (
 
 var (
 	tenantSeed  = flag.Uint64("tenant-seed", 1, "seed of the random policies, roles, settings and changes")
-	tenantSteps = flag.Int("tenant-steps", 50, "how many changes the random tenants go through")
+	tenantSteps = flag.Int("tenant-steps", 40, "how many changes the random tenants go through")
+	tenantFocus = flag.String("tenant-focus", "", "of what every other change is: policies, security, views, rows, roles, moments")
 )
 
 const randomTenantSchema = `
@@ -29,7 +34,8 @@ CREATE TABLE secret (grp int PRIMARY KEY, open bool);
 INSERT INTO secret SELECT i, i % 2 = 0 FROM generate_series(0, 3) i;
 CREATE FUNCTION who() RETURNS text STABLE LANGUAGE sql AS $$ SELECT nullif(current_setting('app.who', true), '') $$;
 CREATE VIEW of_keeper AS SELECT * FROM doc; CREATE VIEW of_reader AS SELECT * FROM doc;
-ALTER TABLE doc OWNER TO keeper; ALTER TABLE member OWNER TO keeper; ALTER VIEW of_keeper OWNER TO keeper; ALTER VIEW of_reader OWNER TO anna;
+CREATE VIEW of_keeper_too AS SELECT * FROM of_keeper; CREATE VIEW of_both AS SELECT d.id, r.body FROM doc d LEFT JOIN of_reader r USING (id);
+ALTER TABLE doc OWNER TO keeper; ALTER TABLE member OWNER TO keeper; ALTER VIEW of_keeper OWNER TO keeper; ALTER VIEW of_reader OWNER TO anna; ALTER VIEW of_keeper_too OWNER TO bert; ALTER VIEW of_both OWNER TO keeper;
 ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC`
 
@@ -40,11 +46,13 @@ var (
 		"grp IN (SELECT grp FROM member WHERE who = current_user)", "EXISTS (SELECT FROM member m WHERE m.grp = doc.grp AND m.who = current_setting('app.who', true))",
 		"grp IN (SELECT s.grp FROM secret s WHERE s.open)", "owner = session_user", "random() >= 0 AND tenant = current_setting('app.tenant', true)",
 	}
+	tenantViews      = []string{"of_keeper", "of_reader", "of_keeper_too", "of_both"}
 	memberConditions = []string{"true", "who = current_setting('app.who', true)", "grp < 2", "grp IN (SELECT grp FROM secret WHERE open)"}
-	tenantQueries    = []string{
-		"SELECT id, body FROM doc ORDER BY id", "SELECT body FROM doc WHERE id = 3", "SELECT count(*) FROM doc WHERE tenant = 'a'", "SELECT id FROM of_keeper ORDER BY id", "SELECT id FROM of_reader ORDER BY id",
+	tenantQueries    = append([]string{
+		"SELECT id, body FROM doc ORDER BY id", "SELECT body FROM doc WHERE id = 3", "SELECT count(*) FROM doc WHERE tenant = 'a'",
 		"SELECT count(*) FROM member m JOIN doc d USING (grp)", "SELECT s.grp FROM secret s WHERE EXISTS (SELECT FROM doc d WHERE d.grp = s.grp) ORDER BY 1", "SELECT current_setting('app.tenant', true), count(*) FROM secret",
-	}
+	}, viewQueries...)
+	viewQueries = []string{"SELECT id FROM of_keeper ORDER BY id", "SELECT id FROM of_reader ORDER BY id", "SELECT id FROM of_keeper_too ORDER BY id", "SELECT count(*), count(body) FROM of_both"}
 )
 
 // randomTenants are sessions of several tenants, the same ones to Postgres itself, and
@@ -55,27 +63,51 @@ type randomTenants struct {
 	random   *rand.Rand
 	side     *side
 	sessions []tenantPair
+	asked    []tenantRequest // since the last change
+	super    *pgx.Conn       // a superuser's session through the sidecar
+	counted  bool            // Postgres can be asked to tell at once what its statistics have counted
 	policies int
 	log      []string
+}
+
+// tenantRequest is a transaction of a tenant, with its reads.
+type tenantRequest struct {
+	statements []string
+	extended   bool
 }
 
 // tenantPair is one session through the sidecar, and one that does the same directly.
 type tenantPair struct{ through, direct *pgx.Conn }
 
+// comparingWhenAsked makes a sidecar that compares what no event tells of when it is told to
+// alone: a test decides what was changed, and changed back, in between.
+func comparingWhenAsked(_ *engine.Options, o *invalidation.FollowerOptions) { o.Verify = time.Hour }
+
 func newRandomTenants(t *testing.T, seed uint64) *randomTenants {
 	t.Helper()
 	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), randomTenantSchema)
 	b.exec("GRANT SELECT ON pg_authid TO " + servers.Follower)
-	r := &randomTenants{testbed: b, t: t, random: rand.New(rand.NewPCG(seed, 7)), side: b.sidecar(patient)}
+	r := &randomTenants{testbed: b, t: t, random: rand.New(rand.NewPCG(seed, 7)), side: b.sidecar(patient, comparingWhenAsked)}
 	if err := r.side.analyzer.SetFunctions([]analysis.Function{{Signature: "public.who()", Settings: []string{"app.who"}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.change("CREATE POLICY p0 ON doc USING (" + docConditions[0] + ")") // what is declared counts from now on
+	for i, condition := range []string{docConditions[0], docConditions[6], docConditions[7]} {
+		r.change(fmt.Sprintf("CREATE POLICY p%d ON doc USING (%s)", i, condition)) // what is declared counts from now on
+	}
 	for range 4 {
 		pair := tenantPair{b.connect(r.side.dsn() + " user=login"), b.connect(b.postgres.DSN(b.database) + " user=login")}
 		r.sessions = append(r.sessions, pair)
 	}
+	r.super, r.counted = r.side.connect(), b.major() >= 15
 	return r
+}
+
+// query is a random read.
+func (r *randomTenants) query() string {
+	if *tenantFocus == "views" {
+		return r.one(viewQueries...)
+	}
+	return r.one(tenantQueries...)
 }
 
 func (r *randomTenants) one(of ...string) string { return of[r.random.IntN(len(of))] }
@@ -83,43 +115,145 @@ func (r *randomTenants) one(of ...string) string { return of[r.random.IntN(len(o
 // change changes something for everybody, and waits until that is received.
 func (r *randomTenants) change(sql string) {
 	r.t.Helper()
+	r.run(r.direct, sql)
+	r.side.received()
+}
+
+func (r *randomTenants) run(conn *pgx.Conn, sql string) {
+	r.t.Helper()
 	r.log = append(r.log, sql)
-	if _, err := r.direct.Exec(r.t.Context(), sql); err != nil {
+	if _, err := conn.Exec(r.t.Context(), sql); err != nil {
 		r.log = append(r.log, err.Error())
 	}
+}
+
+// changeRoles changes what no event tells of: through the sidecar, which notices the command,
+// or beside it, until it compares.
+func (r *randomTenants) changeRoles(sql string) {
+	r.t.Helper()
+	if r.random.IntN(2) == 0 {
+		r.run(r.super, sql)
+		return
+	}
+	r.run(r.direct, sql)
+	r.compared()
+}
+
+// compared has the sidecar compare what no event tells of.
+func (r *randomTenants) compared() {
+	r.t.Helper()
+	r.side.follower.Suspect()
 	r.side.received()
+}
+
+// count has Postgres tell what its statistics have counted, which it does late otherwise.
+func (r *randomTenants) count() {
+	r.t.Helper()
+	if r.counted {
+		r.run(r.direct, "SELECT pg_stat_force_next_flush()")
+	}
+}
+
+// moment gives a role BYPASSRLS, or the owner's privileges, has a tenant read, and takes it away again before
+// anybody has compared. What is shown in the moment is between what was and what is.
+func (r *randomTenants) moment() {
+	r.t.Helper()
+	role := r.one("anna", "bert")
+	give, take := "ALTER ROLE "+role+" BYPASSRLS", "ALTER ROLE "+role+" NOBYPASSRLS"
+	if r.counted && r.random.IntN(2) == 0 {
+		give, take = "GRANT keeper TO "+role, "REVOKE keeper FROM "+role
+	}
+	r.changeRoles(take)
+	r.change("UPDATE doc SET body = body || '!'")
+	r.run(r.direct, give)
+	r.count()
+	p, q := r.sessions[r.random.IntN(len(r.sessions))], tenantRequest{statements: []string{"BEGIN", "SET LOCAL ROLE " + role, "SET LOCAL app.tenant = 'a'"}}
+	for range 3 {
+		q.statements = append(q.statements, r.query())
+	}
+	q.statements = append(q.statements, "COMMIT")
+	r.log = append(r.log, "-- in that moment: "+strings.Join(q.statements, "; "))
+	for _, sql := range q.statements {
+		asked(p.direct, q.extended, sql)
+		asked(p.through, q.extended, sql)
+	}
+	r.asked = append(r.asked, q)
+	r.run(r.direct, take)
+	r.count()
+	r.compared()
+}
+
+// tenantChanges are the kinds of changes, each as often as it stands here.
+var tenantChanges = []struct {
+	kind string
+	make func(*randomTenants)
+}{
+	{"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).changePolicy}, {"policies", (*randomTenants).changeMemberPolicy}, {"security", (*randomTenants).changeSecurity},
+	{"views", (*randomTenants).changeView},
+	{"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeSecrets},
+	{"roles", (*randomTenants).changeAttributes}, {"roles", (*randomTenants).changeMemberships},
+	{"moments", (*randomTenants).moment},
 }
 
 // changeSomething makes one random change.
 func (r *randomTenants) changeSomething() {
 	r.t.Helper()
-	policy := fmt.Sprintf("p%d", r.random.IntN(r.policies+1))
-	switch r.random.IntN(12) {
-	case 0, 1:
-		r.policies++
-		r.change(fmt.Sprintf("CREATE POLICY p%d ON doc AS %s FOR %s TO %s USING (%s)", r.policies, r.one("PERMISSIVE", "PERMISSIVE", "RESTRICTIVE"), r.one("ALL", "SELECT"), r.one("PUBLIC", "PUBLIC", "anna", "bert"), r.one(docConditions...)))
-	case 2:
-		r.change("ALTER POLICY " + policy + " ON doc USING (" + r.one(docConditions...) + ")")
-	case 3:
-		r.change("DROP POLICY IF EXISTS " + policy + " ON doc")
-	case 4:
-		r.change("DROP POLICY IF EXISTS m ON member; CREATE POLICY m ON member USING (" + r.one(memberConditions...) + "); ALTER TABLE member " + r.one("ENABLE", "ENABLE", "DISABLE") + " ROW LEVEL SECURITY")
-	case 5:
-		r.change("ALTER TABLE doc " + r.one("FORCE", "NO FORCE", "ENABLE", "DISABLE", "ENABLE") + " ROW LEVEL SECURITY")
-	case 6:
-		r.change("ALTER VIEW " + r.one("of_keeper", "of_reader") + " " + r.one("SET (security_invoker)", "RESET (security_invoker)", "OWNER TO keeper", "OWNER TO anna", "OWNER TO seer"))
-	case 7, 8:
-		r.change(r.one("UPDATE doc SET body = body || '.', tenant = chr(97 + (ascii(tenant) - 96) % 3)", "UPDATE doc SET owner = 'anna'", "UPDATE doc SET grp = (grp + 1) % 4") + fmt.Sprintf(" WHERE id %% 4 = %d", r.random.IntN(4)))
-	case 9, 10:
-		r.change(r.one("DELETE FROM member WHERE grp = 1", "INSERT INTO member VALUES (1, 'anna'), (1, 'b') ON CONFLICT DO NOTHING", "UPDATE member SET grp = (grp + 1) % 4 WHERE who = 'a' AND NOT EXISTS (SELECT FROM member o WHERE o.who = 'a' AND o.grp = (member.grp + 1) % 4)"))
-	default:
-		r.change("UPDATE secret SET open = NOT open WHERE grp = " + r.one("0", "1", "2", "3"))
+	for focused := r.random.IntN(2) == 0 && *tenantFocus != ""; ; {
+		if c := tenantChanges[r.random.IntN(len(tenantChanges))]; !focused || c.kind == *tenantFocus {
+			c.make(r)
+			return
+		}
 	}
+}
+
+// tenantPoliciesMax bounds the policies of doc: under many nobody is shown anything.
+const tenantPoliciesMax = 3
+
+func (r *randomTenants) addPolicy() {
+	r.policies = (r.policies + 1) % tenantPoliciesMax
+	r.change(fmt.Sprintf("DROP POLICY IF EXISTS p%[1]d ON doc; CREATE POLICY p%[1]d ON doc AS %[2]s FOR %[3]s TO %[4]s USING (%[5]s)", r.policies, r.one("PERMISSIVE", "PERMISSIVE", "PERMISSIVE", "RESTRICTIVE"), r.one("ALL", "SELECT"), r.one("PUBLIC", "PUBLIC", "anna", "bert"), r.one(docConditions...)))
+}
+
+func (r *randomTenants) changePolicy() {
+	policy := fmt.Sprintf("p%d", r.random.IntN(tenantPoliciesMax))
+	r.change(r.one("ALTER POLICY "+policy+" ON doc USING ("+r.one(docConditions...)+")", "DROP POLICY IF EXISTS "+policy+" ON doc"))
+}
+
+func (r *randomTenants) changeMemberPolicy() {
+	r.change("DROP POLICY IF EXISTS m ON member; CREATE POLICY m ON member USING (" + r.one(memberConditions...) + "); ALTER TABLE member " + r.one("ENABLE", "ENABLE", "DISABLE") + " ROW LEVEL SECURITY")
+}
+
+func (r *randomTenants) changeSecurity() {
+	r.change("ALTER TABLE doc " + r.one("FORCE", "FORCE", "NO FORCE", "ENABLE", "ENABLE", "DISABLE") + " ROW LEVEL SECURITY")
+}
+
+func (r *randomTenants) changeView() {
+	r.change("ALTER VIEW " + r.one(tenantViews...) + " " + r.one("SET (security_invoker)", "SET (security_invoker)", "RESET (security_invoker)", "OWNER TO keeper", "OWNER TO anna", "OWNER TO seer"))
+}
+
+func (r *randomTenants) changeDocs() {
+	r.change(r.one("UPDATE doc SET body = body || '.', tenant = chr(97 + (ascii(tenant) - 96) % 3)", "UPDATE doc SET owner = 'anna'", "UPDATE doc SET grp = (grp + 1) % 4") + fmt.Sprintf(" WHERE id %% 4 = %d", r.random.IntN(4)))
+}
+
+func (r *randomTenants) changeMembers() {
+	r.change(r.one("DELETE FROM member WHERE grp = 1", "INSERT INTO member VALUES (1, 'anna'), (1, 'b') ON CONFLICT DO NOTHING", "UPDATE member SET grp = (grp + 1) % 4 WHERE who = 'a' AND NOT EXISTS (SELECT FROM member o WHERE o.who = 'a' AND o.grp = (member.grp + 1) % 4)"))
+}
+
+func (r *randomTenants) changeSecrets() {
+	r.change("UPDATE secret SET open = NOT open WHERE grp = " + r.one("0", "1", "2", "3"))
+}
+
+func (r *randomTenants) changeAttributes() {
+	r.changeRoles("ALTER ROLE " + r.one("anna", "bert", "keeper") + " " + r.one("BYPASSRLS", "NOBYPASSRLS", "NOBYPASSRLS"))
+}
+
+func (r *randomTenants) changeMemberships() {
+	r.changeRoles(r.one(r.one("GRANT keeper TO ", "REVOKE keeper FROM ", "REVOKE keeper FROM ")+r.one("anna", "bert"), "GRANT anna TO bert", "REVOKE anna FROM bert", "ALTER ROLE bert NOINHERIT", "ALTER ROLE bert INHERIT"))
 }
 
 // begin are the statements that begin a transaction of a tenant, as programs send them.
 func (r *randomTenants) begin() []string {
-	role, tenant, who := r.one("anna", "bert", "seer", "keeper", "none"), r.one("a", "b", "c", ""), r.one("anna", "bert", "a", "b")
+	role, tenant, who := r.one("anna", "bert", "anna", "bert", "seer", "seer", "keeper", "keeper", "none"), r.one("a", "b", "c", ""), r.one("anna", "bert", "a", "b")
 	switch r.random.IntN(5) {
 	case 0:
 		return []string{"BEGIN", "SET LOCAL ROLE " + role, "SET LOCAL app.tenant = '" + tenant + "'", "SET LOCAL app.who = '" + who + "'"}
@@ -134,12 +268,26 @@ func (r *randomTenants) begin() []string {
 	}
 }
 
+// request is a random transaction of a random tenant.
+func (r *randomTenants) request() tenantRequest {
+	statements := r.begin()
+	for range 3 {
+		statements = append(statements, r.query())
+	}
+	statements = append(statements, statements[len(statements)-1], r.one("COMMIT", "ROLLBACK"), r.query())
+	return tenantRequest{statements, r.random.IntN(2) == 0}
+}
+
 // play has a pair of sessions do the same, and compares what they are shown.
-func (r *randomTenants) play(p tenantPair, sql string, extended bool) {
+func (r *randomTenants) play(q tenantRequest) {
 	r.t.Helper()
-	want, got := asked(p.direct, extended, sql), asked(p.through, extended, sql)
-	if got != want {
-		r.t.Fatalf("%s\n%s (extended %v):\n the sidecar says %s\n Postgres says    %s", strings.Join(r.log, "\n"), sql, extended, got, want)
+	i := r.random.IntN(len(r.sessions))
+	r.log = append(r.log, fmt.Sprintf("-- session %d, extended %v: %s", i, q.extended, strings.Join(q.statements, "; ")))
+	for _, sql := range q.statements {
+		want, got := asked(r.sessions[i].direct, q.extended, sql), asked(r.sessions[i].through, q.extended, sql)
+		if got != want {
+			r.t.Fatalf("%s\n%s (extended %v):\n the sidecar says %s\n Postgres says    %s", strings.Join(r.log, "\n"), sql, q.extended, got, want)
+		}
 	}
 }
 
@@ -151,18 +299,13 @@ func TestRandomTenantsAreAnsweredAsPostgresDoes(t *testing.T) {
 	for range *tenantSteps {
 		r.changeSomething()
 		from := len(r.log)
-		for range 8 {
-			i := r.random.IntN(len(r.sessions))
-			p, extended := r.sessions[i], r.random.IntN(2) == 0
-			statements := r.begin()
-			for range 3 {
-				statements = append(statements, r.one(tenantQueries...))
-			}
-			statements = append(statements, statements[len(statements)-1], r.one("COMMIT", "ROLLBACK"), r.one(tenantQueries...))
-			r.log = append(r.log, fmt.Sprintf("-- session %d, extended %v: %s", i, extended, strings.Join(statements, "; ")))
-			for _, sql := range statements {
-				r.play(p, sql, extended)
-			}
+		again := r.asked // whoever was answered before the change asks behind it
+		r.asked = nil
+		for range 4 {
+			r.asked = append(r.asked, r.request())
+		}
+		for _, q := range slices.Concat(again, r.asked) {
+			r.play(q)
 		}
 		if len(r.log) > 400 {
 			r.log = append(r.log[:0], r.log[from:]...)
@@ -177,25 +320,18 @@ func TestRandomTenantsAreAnsweredAsPostgresDoes(t *testing.T) {
 
 // tenantLeaks are sidecars that show one reader what another is to be shown, or what was to be
 // shown before.
-var tenantLeaks = []mutant.Named{
+var tenantLeaks = slices.Concat(anyLeaks, rowLeaks, securityLeaks, policyLeaks, roleLeaks, momentLeaks, viewLeaks)
+
+// anyLeaks are found by whatever is changed.
+var anyLeaks = []mutant.Named{
 	{Name: "a setting is missing from the key", Edits: []mutant.Edit{{
 		File: "sidecar/wire/keyedsettings.go", As: mutant.Statements,
 		Old: "text = append(text, value...)",
 		New: "text = append(text, value[:0]...)\n\t\t\ttext = append(text[:len(text)-4], 0, 0, 0, 0)",
 	}}},
-	{Name: "a policy's table is missing from the tags", Edits: []mutant.Edit{{
-		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
-		Old: `n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation`,
-		New: "false",
-	}}},
 	{Name: "another role's entry is served", Edits: []mutant.Edit{{
 		File: "sidecar/internal/probe/known.go", As: mutant.Condition,
 		Old: "k.local != nil",
-		New: "false",
-	}}},
-	{Name: "FORCE is ignored", Edits: []mutant.Edit{{
-		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
-		Old: "r.forced",
 		New: "false",
 	}}},
 	{Name: "row security is taken to spare everybody", Edits: []mutant.Edit{{
@@ -210,8 +346,87 @@ var tenantLeaks = []mutant.Named{
 	}}},
 }
 
+var securityLeaks = []mutant.Named{
+	{Name: "FORCE is ignored", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
+		Old: "r.forced",
+		New: "false",
+	}}},
+}
+
+var rowLeaks = []mutant.Named{
+	{Name: "a policy's table is missing from the tags", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
+		Old: `n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation`,
+		New: "false",
+	}}},
+}
+
+var policyLeaks = []mutant.Named{
+	{Name: "a verdict is kept when a policy has changed", Edits: []mutant.Edit{{
+		File: "invalidation/look.go", As: mutant.Condition,
+		Old: "len(text) >= n && text[:n] == fence.SchemaText && (len(text) == n || text[n] == '/')",
+		New: "false",
+	}}},
+	{Name: "an entry is kept when a policy has changed", Edits: []mutant.Edit{{
+		File: "invalidation/look.go", As: mutant.Statements,
+		Old: "event.Tags[i] = fence.NewTag(text)",
+		New: "event.Tags[i] = fence.NewTag(text)\n\t\tif isSchemaText(text) {\n\t\t\tevent.Tags[i] = fence.NewTag(\"nothing\")\n\t\t}",
+	}}},
+}
+
+var roleLeaks = []mutant.Named{
+	{Name: "BYPASSRLS, given or taken, is not noticed", Edits: []mutant.Edit{{
+		File: "invalidation/audit.go", As: mutant.Statements,
+		Old: "err = conn.QueryRow(ctx, fingerprintSQL).Scan(&fingerprint)",
+		New: "versions = \"\"\n\terr = conn.QueryRow(ctx, \"SELECT md5(string_agg(m::text, ',' ORDER BY m::text)) FROM pg_auth_members m\").Scan(&fingerprint)",
+	}}},
+	{Name: "memberships are not compared", Edits: []mutant.Edit{{
+		File: "invalidation/audit.go", As: mutant.Statements,
+		Old: "return fingerprint + versions, err",
+		New: "err = conn.QueryRow(ctx, \"SELECT md5(string_agg(r::text, ',' ORDER BY r.oid)) FROM pg_roles r\").Scan(&fingerprint)\n\treturn fingerprint + versions, err",
+	}}},
+}
+
+var momentLeaks = []mutant.Named{
+	{Name: "BYPASSRLS of a moment is not noticed", Edits: []mutant.Edit{{
+		File: "invalidation/audit.go", As: mutant.Statements,
+		Old: "return versions, nil",
+		New: "return \"\", nil",
+	}}},
+	{Name: "a membership of a moment is not noticed", Edits: []mutant.Edit{{
+		File: "invalidation/audit.go", As: mutant.Statements,
+		Old: "fingerprint += counted",
+		New: "_ = counted",
+	}}},
+}
+
+var viewLeaks = []mutant.Named{
+	{Name: "a view's tables are read as who reads the view", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/rowsecurity.go", As: mutant.Statements,
+		Old: "reads = append(reads, securedRead{e.oid(\"relid\"), readAs(q, e), filtered[e]})",
+		New: "reads = append(reads, securedRead{e.oid(\"relid\"), 0, false})",
+	}}},
+	{Name: "a view's tables are read as its owner, security_invoker or not", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/rowsecurity.go", As: mutant.Statements,
+		Old: "reads = append(reads, securedRead{e.oid(\"relid\"), readAs(q, e), filtered[e]})",
+		New: `as := readAs(q, e)
+			for _, view := range q.nodes("rtable") {
+				if as == 0 && view.atom("relkind") == "v" {
+					as = c.relation(view.oid("relid")).owner
+				}
+			}
+			reads = append(reads, securedRead{e.oid("relid"), as, false})`,
+	}}},
+}
+
 // TestPlantedTenantLeaksAreFound: the random tenants find each of them.
 func TestPlantedTenantLeaksAreFound(t *testing.T) {
 	t.Parallel()
-	allFound(t, tenantLeaks, "TestRandomTenantsAreAnsweredAsPostgresDoes", "-tenant-steps", "120")
+	for _, planted := range []struct {
+		leaks []mutant.Named
+		focus string
+	}{{anyLeaks, ""}, {rowLeaks, "rows"}, {securityLeaks, "security"}, {policyLeaks, "policies"}, {roleLeaks, "roles"}, {momentLeaks, "moments"}, {viewLeaks, "views"}} {
+		allFound(t, planted.leaks, "TestRandomTenantsAreAnsweredAsPostgresDoes", "-tenant-steps", "100", "-tenant-focus", planted.focus)
+	}
 }
