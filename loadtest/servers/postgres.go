@@ -29,7 +29,7 @@ const (
 // is the usual one.
 type PostgresOptions struct {
 	// Settings are added to postgresql.conf and win over the defaults, which are
-	// fsync and full_page_writes off, shared_buffers 32MB, max_connections 200,
+	// fsync, full_page_writes and jit off, shared_buffers 32MB, max_connections 200,
 	// timezone UTC. Values are written unquoted. Where the server listens is not
 	// a setting.
 	Settings map[string]string

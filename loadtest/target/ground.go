@@ -28,7 +28,7 @@ type Ground struct {
 
 // settings are those of a small server as people run it, except that nothing is durable: a
 // benchmark of reads should not be one of a disk.
-var settings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"}
+var settings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min", "jit": "on"}
 
 // serverSessions are those of the targets themselves, and of whoever compares.
 const serverSessions = 100
