@@ -61,7 +61,7 @@ func programs(t *testing.T) (freshet, loadtest string) {
 		}
 		built.dir = dir
 		for name, pkg := range map[string]string{"freshet": "./sidecar/freshet", "loadtest": "./loadtest"} {
-			command := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
+			command := exec.Command("go", "build", "-ldflags=-w", "-o", filepath.Join(dir, name), pkg)
 			command.Dir = root(t)
 			if text, err := command.CombinedOutput(); err != nil {
 				t.Fatalf("build %s: %v\n%s", pkg, err, text)

@@ -15,7 +15,7 @@ import (
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "freshet")
-	if text, err := exec.Command("go", "build", "-o", path, "../../sidecar/freshet").CombinedOutput(); err != nil {
+	if text, err := exec.Command("go", "build", "-ldflags=-w", "-o", path, "../../sidecar/freshet").CombinedOutput(); err != nil {
 		t.Fatalf("build freshet: %v\n%s", err, text)
 	}
 	if _, err := os.Stat(path); err != nil {
