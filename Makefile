@@ -24,9 +24,9 @@ MUTANTS ?=
 HUNT ?= 3m
 # Which packages to test; and how many at once, as each may start servers. Those that
 # take longest begin first: the last one to end shares the machine with nobody.
-SLOW_PACKAGES := ./sidecar/wire ./invalidation ./sidecar/drivers ./loadtest/check ./invalidation/analysis ./sidecar/freshet ./sidecar/dashboard
+SLOW_PACKAGES := ./sidecar/wire ./loadtest/check ./invalidation ./sidecar/drivers ./sidecar/freshet ./cache ./invalidation/analysis ./sidecar/dashboard
 PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 # Neither vets, which `make check` does, nor writes what debuggers read: a quarter of the
 # time that linking takes.
 TEST_BUILD := -vet=off -ldflags=-w
