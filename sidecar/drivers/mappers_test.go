@@ -12,7 +12,7 @@ import (
 // folder that they are in.
 var mappers = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(scratch, "go")
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./gorm", "./bun", "./sqlc", "./sqlx", "./ent")
+	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+string(filepath.Separator), "./gorm", "./bun", "./sqlc", "./sqlx", "./ent")
 	build.Dir = filepath.Join("testdata", "go")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs of testdata/go: %w\n%s", err, out)
