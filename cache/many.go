@@ -129,7 +129,7 @@ func (m *many[K, V]) bring(ctx context.Context) error {
 		outcome = engine.Unproven
 	}
 	if reason := m.alone(outcome, m.reader); reason != "" {
-		has, err := m.cache.awaitSlot(ctx, m.name, m.reader.load)
+		has, err := m.awaitSlot(ctx, m.reader.load)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (m *many[K, V]) together(ctx context.Context, has slot) error {
 	mine, theirs := m.join()
 	rest := m.fetch(ctx, mine)
 	if len(rest) > 0 && has == noSlot {
-		has = m.cache.slots.try(m.reader.load)
+		has = m.trySlot(m.reader.load)
 	}
 	var err error
 	switch {
@@ -167,7 +167,7 @@ func (m *many[K, V]) together(ctx context.Context, has slot) error {
 // queue waits for a slot, and begins anew with what is missing still: others may have
 // brought it.
 func (m *many[K, V]) queue(ctx context.Context, rest []wanted[K]) error {
-	has, err := m.cache.awaitSlot(ctx, m.name, m.reader.load)
+	has, err := m.awaitSlot(ctx, m.reader.load)
 	if err != nil {
 		return err
 	}

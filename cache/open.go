@@ -54,7 +54,8 @@ type Options struct {
 	// LoadsMax is how many loads of wrapped functions may be under way at once. Who comes
 	// then waits, until his context ends or for LoadMax (ErrOverloaded). What a load asks
 	// for in its own context is part of it; a load that asks in another one waits like
-	// everybody. 0 means as many as the pool has connections.
+	// everybody; one of a function with Policy.Elsewhere does not count. 0 means as many as
+	// the pool has connections.
 	LoadsMax int
 
 	// Functions are the functions of the database that statements may call and be

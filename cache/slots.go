@@ -58,6 +58,24 @@ func (s *slots) try(outer *load) slot {
 	}
 }
 
+// trySpare takes a slot for a load that nobody waits for, unless a reader waits for one. It
+// looks for readers when it has the slot. Before:
+//
+//  1. it finds that no reader waits;
+//  2. a reader finds all slots taken, and waits;
+//  3. a load ends, and its slot is taken here;
+//  4. the reader waits for a load that nobody has asked for.
+//
+// Forced by TestSpareSlotIsNoReaders.
+func (s *slots) trySpare() slot {
+	one := s.try(nil)
+	if one != noSlot && s.waiting.Load() > 0 {
+		s.give(one)
+		return noSlot
+	}
+	return one
+}
+
 // give gives a slot back.
 func (s *slots) give(one slot) {
 	if one == heldSlot {
@@ -65,13 +83,24 @@ func (s *slots) give(one slot) {
 	}
 }
 
-// idle reports whether there is a slot that nobody waits for.
-func (s *slots) idle() bool {
-	return s.taken == nil || s.waiting.Load() == 0 && len(s.taken) < cap(s.taken)
+// trySlot takes a slot for a load of the function that is part of outer, nil if of none.
+func (w *wrapped[K, V]) trySlot(outer *load) slot {
+	if w.policy.Elsewhere {
+		return freeSlot
+	}
+	return w.cache.slots.try(outer)
 }
 
 // awaitSlot waits for a slot, which whoever calls it must give back. A closed cache has
 // one for everybody: its loads are bounded by nothing.
+func (w *wrapped[K, V]) awaitSlot(ctx context.Context, outer *load) (slot, error) {
+	if w.policy.Elsewhere {
+		return freeSlot, nil
+	}
+	return w.cache.awaitSlot(ctx, w.name, outer)
+}
+
+// awaitSlot is that of a function with a name.
 func (c *Cache) awaitSlot(ctx context.Context, name string, outer *load) (slot, error) {
 	s := &c.slots
 	if one := s.try(outer); one != noSlot {

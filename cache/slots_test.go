@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -229,4 +230,107 @@ func TestWaitForASlotEnds(t *testing.T) {
 			first.Wait()
 		})
 	}
+}
+
+// The interleaving of trySpare: a reader waits since all slots were taken, and has not got
+// the one that is free by now.
+func TestSpareSlotIsNoReaders(t *testing.T) {
+	t.Parallel()
+	s := newSlots(1)
+	s.waiting.Add(1)
+	if s.trySpare() != noSlot || len(s.taken) != 0 {
+		t.Error("a load that nobody waits for has the slot of a reader")
+	}
+	s.waiting.Add(-1)
+	if s.trySpare() != heldSlot {
+		t.Error("a slot that nobody waits for is not given")
+	}
+}
+
+// What is kept warm is loaded after what readers wait for, also after those who came later
+// than the change that ended it.
+func TestReadersComeBeforeWhatIsKeptWarm(t *testing.T) {
+	t.Parallel()
+	w := world.New()
+	c := open(t, w, func(o *CacheOptions) { o.LoadsMax = 1 })
+	var mu sync.Mutex
+	var order []string
+	gate := make(chan struct{})
+	began := func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, name)
+	}
+	p := onNumber[int]()
+	p.Warm = 1
+	warm := wrap(c.DB(), "warm", "here", func(context.Context, int) (product, error) {
+		began("warm")
+		return product{ID: 1}, nil
+	}, []Policy[int, product]{p})
+	read := Wrap(c.DB(), "read", func(_ context.Context, k int) (product, error) {
+		began([]string{"first", "second"}[k])
+		<-gate
+		return product{ID: int64(k)}, nil
+	}, onNumber[int]())
+	for range 2 { // loaded, and asked for
+		if _, err := warm.get(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var readers sync.WaitGroup
+	reads := func(k int) {
+		readers.Go(func() {
+			if _, err := read(t.Context(), k); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	reads(0)
+	world.Until(t, "the slot is taken", func() bool { return len(c.slots.taken) == 1 })
+	w.Commit()
+	w.Look()
+	world.Until(t, "the change is noticed", func() bool {
+		warm.warmer.mu.Lock()
+		defer warm.warmer.mu.Unlock()
+		return len(warm.warmer.held) == 0
+	})
+	reads(1)
+	queued(t, c, 1)
+	close(gate)
+	readers.Wait()
+	world.Until(t, "it is warm again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(order) == 4
+	})
+	if got := strings.Join(order, " "); got != "warm first second warm" {
+		t.Errorf("loads began in the order %s", got)
+	}
+}
+
+// Loads that do not use the pool are not bounded by it.
+func TestLoadsElsewhereTakeNoSlot(t *testing.T) {
+	t.Parallel()
+	const readersMax = 8
+	c := bounded(t, 1, 0)
+	var under atomic.Int64
+	gate := make(chan struct{})
+	p := onNumber[int]()
+	p.Elsewhere = true
+	read := Wrap(c.DB(), "elsewhere", func(_ context.Context, k int) (product, error) {
+		under.Add(1)
+		<-gate
+		return product{ID: int64(k)}, nil
+	}, p)
+	var readers sync.WaitGroup
+	for k := range readersMax {
+		readers.Go(func() {
+			if _, err := read(t.Context(), k); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	world.Until(t, "all load at once", func() bool { return under.Load() == readersMax })
+	close(gate)
+	readers.Wait()
 }

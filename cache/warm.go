@@ -47,11 +47,12 @@ func (m *warmer[K, V]) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for k, asked := range m.ended() {
-			if !m.awaitIdle(ctx, ticker.C) {
+			has := m.awaitSpare(ctx, ticker.C)
+			if has == noSlot {
 				return
 			}
 			// The error is the next caller's, who meets it himself.
-			if m.of.refresh(ctx, k).err == nil {
+			if m.of.rewarm(ctx, k, has) == nil {
 				m.carry(k, asked/2)
 			}
 		}
@@ -61,17 +62,22 @@ func (m *warmer[K, V]) run(ctx context.Context) {
 	}
 }
 
-// awaitIdle waits until no reader's load waits for a slot, and there is one. It reports
-// false when ctx ends.
-func (m *warmer[K, V]) awaitIdle(ctx context.Context, tick <-chan time.Time) bool {
-	for !m.of.cache.slots.idle() {
+// awaitSpare waits for a slot that no reader waits for. It returns none when ctx ends. It
+// does not queue for one: then it would have it before readers who come later.
+func (m *warmer[K, V]) awaitSpare(ctx context.Context, tick <-chan time.Time) slot {
+	for {
+		if m.of.policy.Elsewhere {
+			return freeSlot
+		}
+		if has := m.of.cache.slots.trySpare(); has != noSlot {
+			return has
+		}
 		select {
 		case <-ctx.Done():
-			return false
+			return noSlot
 		case <-tick:
 		}
 	}
-	return true
 }
 
 // warms notes the entry of a key.

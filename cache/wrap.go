@@ -40,7 +40,8 @@ type Policy[K comparable, V any] struct {
 	// is returned in the same way. The load goes on. 0: as long as it takes.
 	Patience time.Duration
 	// Warm is how many keys, the most asked ones, are loaded again as soon as a change
-	// has ended their entries, one after the other. 0: none.
+	// has ended their entries, one after the other. Such a load begins only where no
+	// reader waits for one of Options.LoadsMax. 0: none.
 	Warm int
 	// Clone copies a value for a caller, for those that change what they get. nil: all
 	// share one.
@@ -62,6 +63,9 @@ type Policy[K comparable, V any] struct {
 	// found. Where it names something that is not watched, or nothing, the function
 	// loads every time. nil: the statements tell.
 	DependsOn func(K, V) []Dependency
+	// Elsewhere says that the function does not use the pool: its loads do not count for
+	// Options.LoadsMax. It needs DependsOn, as no statement tells what its answers depend on.
+	Elsewhere bool
 	// Replica, unless nil, lets the function read a standby where that is as good:
 	// it does so if OnReplica says so of its context, and reads the primary if not.
 	// Only readers that demand bounded staleness alone cause such loads, and are
@@ -166,6 +170,8 @@ func checkPolicy[K comparable, V any](key reflect.Type, p Policy[K, V], count in
 		return errors.New("Policy.Patience needs Policy.Grace: for how long an old value may take the place of a slow load")
 	case p.Replica != nil && p.DependsOn == nil:
 		return errors.New("Policy.Replica needs Policy.DependsOn: what is read on a standby is not read through the DB")
+	case p.Elsewhere && p.DependsOn == nil:
+		return errors.New("Policy.Elsewhere needs Policy.DependsOn: what is read elsewhere is not read through the DB")
 	case p.TTL < 0 || p.Grace < 0 || p.Patience < 0 || p.Warm < 0:
 		return errors.New("a field of the Policy is negative")
 	case p.KeyBytes == nil:
@@ -329,7 +335,7 @@ func (w *wrapped[K, V]) join(ctx context.Context, k K, at place, s *fence.Sessio
 
 // queue waits for a slot, and begins anew then: others may have brought the answer.
 func (w *wrapped[K, V]) queue(ctx context.Context, k K, at place, s *fence.Session, outer *load) result[V] {
-	has, err := w.cache.awaitSlot(ctx, w.name, outer)
+	has, err := w.awaitSlot(ctx, outer)
 	if err != nil {
 		return failing[V](err)
 	}
@@ -403,7 +409,7 @@ func (w *wrapped[K, V]) answer(ctx context.Context, k K, at place, s *fence.Sess
 
 // loadAloneInTurn is loadAlone when there is a slot.
 func (w *wrapped[K, V]) loadAloneInTurn(ctx context.Context, k K, at place, s *fence.Session, outer *load, reason string) result[V] {
-	has, err := w.cache.awaitSlot(ctx, w.name, outer)
+	has, err := w.awaitSlot(ctx, outer)
 	if err != nil {
 		return failing[V](err)
 	}

@@ -39,7 +39,7 @@ func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Fligh
 		}
 	}
 	if has == noSlot {
-		has = w.cache.slots.try(outer)
+		has = w.trySlot(outer)
 	}
 	if has == noSlot {
 		f.Finish(nil)
@@ -84,11 +84,22 @@ func (w *wrapped[K, V]) refresh(ctx context.Context, k K) result[V] {
 	if r.bypasses {
 		return w.loadAloneInTurn(ctx, k, at, s, r.load, aloneBypass)
 	}
-	has, err := w.cache.awaitSlot(ctx, w.name, r.load)
+	has, err := w.awaitSlot(ctx, r.load)
 	if err != nil {
 		return failing[V](err)
 	}
 	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), s, true, has)
+}
+
+// rewarm is refresh in no reader's name, with a slot.
+func (w *wrapped[K, V]) rewarm(ctx context.Context, k K, has slot) error {
+	at, err := w.place(k)
+	if err != nil {
+		w.cache.slots.give(has)
+		return err
+	}
+	at = w.written(k, at)
+	return w.launch(ctx, k, at, w.cache.engine.JoinAt(at.bytes, at.hash), w.db.session(reader{}), true, has).err
 }
 
 // fly is the goroutine of one load. However the loader ends, its caller gets a

@@ -1,13 +1,17 @@
 package wire
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
@@ -225,5 +229,53 @@ func TestWriterWaitsForNoLookAtWhatHasEnded(t *testing.T) {
 	}
 	if n := s.count(Miss) - misses; n != 1 {
 		t.Errorf("%d misses, want 1: a look that cannot come was waited for, %v", n, s.Report().Bypasses)
+	}
+}
+
+// Who has just written and asks for several answers at once waits for a look if the first
+// may be in memory, and for none if it is not.
+func TestWriterWaitsForNoLookAtSeveralThatAreNowhere(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	var asked atomic.Int64
+	s := bed.sidecar(lazy, func(c *engine.Options, _ *invalidation.FollowerOptions) {
+		confirm := c.Confirm
+		c.Confirm = func(ctx context.Context, at fence.Instant) error { asked.Add(1); return confirm(ctx, at) }
+	})
+	conn := s.connect()
+	const read = "SELECT version FROM item WHERE id = $1"
+	both := func(first int) {
+		t.Helper()
+		b := &pgx.Batch{}
+		b.Queue(read, first)
+		b.Queue(read, first+1)
+		results := conn.SendBatch(t.Context(), b)
+		for range 2 {
+			var version int
+			if err := results.QueryRow().Scan(&version); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := results.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both(1)
+	s.analysed(read)
+	both(3)
+	for _, c := range []struct {
+		first  int
+		misses uint64
+		looks  bool
+	}{{20, 2, false}, {20, 0, true}} {
+		mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 8")
+		misses, looks := s.count(Miss), asked.Load()
+		both(c.first)
+		if n := s.count(Miss) - misses; n != c.misses {
+			t.Errorf("%d misses, want %d, %v", n, c.misses, s.Report().Bypasses)
+		}
+		if n := asked.Load() - looks; (n > 0) != c.looks {
+			t.Errorf("%d looks were asked for; some, %v", n, c.looks)
+		}
 	}
 }

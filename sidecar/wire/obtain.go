@@ -206,8 +206,13 @@ func (s *session) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
 	s.keyOf(&s.plan.wants[0])
-	there := s.peek()
-	return there != nil && c.Admits(there) || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
+	return s.mayServe(s.peek()) || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
+}
+
+// mayServe reports whether a look may prove an entry good: it is not known to have ended.
+// nil is none.
+func (s *session) mayServe(there *engine.Entry) bool {
+	return there != nil && s.server.cache.Admits(there)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
@@ -237,7 +242,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 // ago, in loads under way and in Redis, and otherwise begins a load.
 func (s *session) obtain(r *request, there *engine.Entry) obtained {
 	c := s.server.cache
-	if there != nil && c.Admits(there) {
+	if s.mayServe(there) {
 		s.permit(r, there)
 		// A look may prove it good, unless it is known to have ended. Where there is none,
 		// what follows asks for proof of what it finds itself, and a load needs none.
