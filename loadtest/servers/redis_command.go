@@ -121,3 +121,7 @@ func (r *Redis) Counts() (RedisCounts, error) {
 	}
 	return RedisCounts{values["total_commands_processed"], values["total_net_input_bytes"], values["total_net_output_bytes"]}, nil
 }
+
+// Command sends one command, as another user of the server, and returns what came back, the
+// strings of nested answers one after the other.
+func (r *Redis) Command(words ...string) ([]string, error) { return r.command(words...) }

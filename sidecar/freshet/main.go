@@ -39,6 +39,7 @@ type commandLine struct {
 	Health     healthcheckCommand `cmd:"" name:"healthcheck" help:"Say in one line whether a running sidecar is well. Exit code 0 or 1."`
 	Stats      statsCommand       `cmd:"" help:"Print what a running sidecar counts."`
 	Top        topCommand         `cmd:"" help:"Show what a running sidecar does, again and again."`
+	Tail       tailCommand        `cmd:"" help:"Print what changes in the database as lines of JSON, for others to use; it goes on where it was."`
 	Reload     reloadCommand      `cmd:"" help:"Have a running sidecar read its configuration again, as SIGHUP does. Exit code 0, 1 if it is not valid, 4 if a change takes a restart."`
 	Config     configCommand      `cmd:"" help:"Check the configuration, or print it."`
 	Completion completionCommand  `cmd:"" help:"Print what bash, zsh or fish need to complete commands and options."`

@@ -48,7 +48,7 @@ func shortDir(t *testing.T) string {
 
 func TestHelp(t *testing.T) {
 	t.Setenv("COLUMNS", "100")
-	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "observe", "purge", "bypass", "doctor", "healthcheck", "stats", "top", "reload", "completion", "man", "config check", "config show", "version"} {
+	for _, command := range []string{"", "serve", "install", "uninstall", "suspend", "resume", "explain", "observe", "purge", "bypass", "doctor", "healthcheck", "stats", "top", "tail", "reload", "completion", "man", "config check", "config show", "version"} {
 		name := "help.txt"
 		arguments := []string{"--help"}
 		if command != "" {
