@@ -21,6 +21,9 @@ func NotReady(s *Stats) string {
 	if !s.Listening {
 		return "the socket for clients is not open"
 	}
+	if s.PoolingProblem != "" {
+		return s.PoolingProblem
+	}
 	because := ""
 	if s.FollowerProblem != "" {
 		because = "; the last problem was: " + s.FollowerProblem

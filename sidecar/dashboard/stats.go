@@ -39,6 +39,9 @@ type Stats struct {
 
 	// SwitchedOff is set between freshet bypass on and off: every statement goes to Postgres.
 	SwitchedOff bool `json:"switched_off"`
+	// PoolingProblem, unless empty, says that clients reach Postgres through a pooler which
+	// shares its servers among them, or that this is not known yet: every statement goes to Postgres.
+	PoolingProblem string `json:"pooling_problem"`
 
 	// Queries counts executed statements by how they were answered: "hit_l1" from
 	// this process's memory, "hit_l2" from Redis, "coalesced" from the load of

@@ -26,8 +26,11 @@ func (e *examination) connect(ctx context.Context) bool {
 		}
 	}
 	flag := "--upstream"
-	if e.Primary != nil {
+	switch {
+	case e.Primary != nil:
 		flag = "--primary"
+	case e.Follow != nil:
+		flag = "--follow"
 	}
 	conn, ok := e.open(ctx, flag, config, before)
 	e.conn = conn

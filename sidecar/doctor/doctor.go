@@ -48,6 +48,10 @@ type Options struct {
 	Upstream, Primary *pgx.ConnConfig
 	BeforeUpstream    func(context.Context, *pgx.ConnConfig) error
 	BeforePrimary     func(context.Context, *pgx.ConnConfig) error
+	// Follow is where changes are followed past a pooler that Upstream leads through, nil if
+	// there is none.
+	Follow       *pgx.ConnConfig
+	BeforeFollow func(context.Context, *pgx.ConnConfig) error
 	// RedisURL is empty if there is none.
 	RedisURL string
 	// SocketDir is empty if it is not to be examined.
@@ -68,6 +72,9 @@ type Options struct {
 func (o *Options) followed() (*pgx.ConnConfig, func(context.Context, *pgx.ConnConfig) error) {
 	if o.Primary != nil {
 		return o.Primary, o.BeforePrimary
+	}
+	if o.Follow != nil {
+		return o.Follow, o.BeforeFollow
 	}
 	return o.Upstream, o.BeforeUpstream
 }

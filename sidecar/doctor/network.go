@@ -21,6 +21,9 @@ const (
 
 // pooler checks whether statements of one session reach one server.
 func (e *examination) pooler(ctx context.Context) error {
+	if e.Follow != nil {
+		e.poolerOfClients(ctx)
+	}
 	err := connection.RefusePooling(ctx, e.conn)
 	if errors.Is(err, connection.ErrPooled) {
 		e.add(Fail, "pooler", "a pooler in transaction mode is between: nothing is followed, everything passes through", "let --upstream name Postgres itself, or a pooler in session mode")
@@ -39,6 +42,20 @@ func (e *examination) pooler(ctx context.Context) error {
 	}
 	e.add(OK, "pooler", "none between", "")
 	return nil
+}
+
+// poolerOfClients checks the same of the way that clients go, where that is another.
+func (e *examination) poolerOfClients(ctx context.Context) {
+	conn, ok := e.open(ctx, "--upstream", e.Upstream, e.BeforeUpstream)
+	if !ok {
+		return
+	}
+	defer closeQuietly(conn)
+	if err := connection.RefusePooling(ctx, conn); err != nil {
+		e.add(Fail, "pooler", "clients go through a pooler in transaction mode, or it cannot be told ("+err.Error()+"): everything passes through", "let --upstream name a pooler in session mode, or Postgres itself")
+		return
+	}
+	e.add(OK, "pooler", "each client has a connection to Postgres for itself", "")
 }
 
 // latency measures what a miss, a look and a notification take.

@@ -41,6 +41,7 @@ type config struct {
 	TLSKeyFile   string            `name:"tls-key-file" placeholder:"FILE" help:"Key of that certificate, in PEM."`
 	TLSSelf      bool              `name:"tls-self-signed" help:"Make a certificate at start instead: for URLs that demand encryption (sslmode=require) and verify nothing."`
 	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
+	Follow       string            `placeholder:"DSN" help:"Postgres itself, if --upstream leads to it through a pooler: changes are followed and statements analysed there. Clients are passed through while the pooler is in transaction mode. Default: --upstream."`
 	Redis        string            `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
 	RedisPolicy   engine.RemotePolicy `default:"auto" enum:"auto,always,never" placeholder:"WHEN" help:"Which reads ask Redis before Postgres: auto, those of a kind that is expected to be answered sooner so (measured, with a sample that goes on measuring); always, which spares Postgres at any price; or never."`
@@ -161,6 +162,11 @@ func (c *config) options() (o run.Options, err error) {
 	}
 	if c.Primary != "" {
 		if o.Primary, err = c.database("--primary", c.Primary); err != nil {
+			return o, err
+		}
+	}
+	if c.Follow != "" {
+		if o.Follow, err = c.database("--follow", c.Follow); err != nil {
 			return o, err
 		}
 	}

@@ -25,6 +25,9 @@ func (c *config) checkDSNs() error {
 	if c.Primary != "" {
 		problems = append(problems, c.checkDSN("--primary", c.Primary))
 	}
+	if c.Follow != "" {
+		problems = append(problems, c.checkDSN("--follow", c.Follow))
+	}
 	return errors.Join(problems...)
 }
 
@@ -69,6 +72,9 @@ func (c *config) tryConnections(ctx context.Context) error {
 	problems := []error{c.tryPostgres(ctx, "--upstream", c.Upstream)}
 	if c.Primary != "" {
 		problems = append(problems, c.tryPostgres(ctx, "--primary", c.Primary))
+	}
+	if c.Follow != "" {
+		problems = append(problems, c.tryPostgres(ctx, "--follow", c.Follow))
 	}
 	if c.Redis != "" {
 		_, err := redis.Inspect(ctx, c.Redis)

@@ -64,7 +64,14 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 			return doctor.Options{}, err
 		}
 	}
+	var follow run.Database
+	if c.Follow != "" {
+		if follow, err = c.database("--follow", c.Follow); err != nil {
+			return doctor.Options{}, err
+		}
+	}
 	return doctor.Options{
+		Follow: follow.Config, BeforeFollow: follow.BeforeConnect,
 		Upstream: upstream.Config, BeforeUpstream: upstream.BeforeConnect,
 		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
 		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,

@@ -26,7 +26,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	defer hangups.stop()
 	boundMemory(logger)
 	redis.SilenceClient() // what it says is in the stats
-	for _, dsn := range []string{c.Upstream, c.Primary} {
+	for _, dsn := range []string{c.Upstream, c.Primary, c.Follow} {
 		warnOfPassword(logger, os.Args, dsn)
 	}
 	listeners, err := systemdListeners()

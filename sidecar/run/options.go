@@ -30,6 +30,9 @@ type Options struct {
 	// Primary is where changes are followed and statements analysed if Upstream is a
 	// hot standby. Without a Config it is Upstream.
 	Primary Database
+	// Follow is where changes are followed and statements analysed if Upstream leads through
+	// a pooler: straight to the same server. Without a Config it is Upstream.
+	Follow Database
 
 	// SocketDir is the directory of the socket that clients connect to. It is created
 	// if it is not there.
@@ -134,6 +137,9 @@ func (o *Options) check() (err error) {
 	if o.Upstream.Config == nil {
 		return &MisuseError{errors.New("run: Options.Upstream names no database")}
 	}
+	if o.Follow.Config != nil && o.replica() {
+		return misuse("--follow is for a pooler before the primary, and --primary leads to that already: leave one out")
+	}
 	// libpq takes a host for a directory only if it begins with a slash.
 	if o.SocketDir, err = filepath.Abs(o.SocketDir); err != nil {
 		return misuse("find --socket-dir: %w", err)
@@ -157,8 +163,12 @@ func (o *Options) replica() bool { return o.Primary.Config != nil }
 
 // followed is where changes are followed and statements analysed.
 func (o *Options) followed() Database {
-	if o.replica() {
+	switch {
+	case o.replica():
 		return o.Primary
+	case o.Follow.Config != nil:
+		return o.Follow
+	default:
+		return o.Upstream
 	}
-	return o.Upstream
 }

@@ -20,6 +20,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.listening.Load(),
 		SwitchedOff:      s.server.SwitchedOff(),
+		PoolingProblem:   s.poolingProblem(),
 		Socket:           s.options.socket(),
 		StalenessSeconds: s.cache.Staleness().Seconds(),
 	}

@@ -63,6 +63,9 @@ type Sidecar struct {
 	// eventDelay is how long events took to arrive, at most: the follower observes it.
 	eventDelay histogram.Histogram
 
+	// pooling is what notePooling found last, or that it is not known. It is never nil.
+	pooling atomic.Pointer[string]
+
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
 	taken     *transport.Taken                                        // nil: nobody's place was taken
@@ -76,6 +79,11 @@ type Sidecar struct {
 func New(o Options) (*Sidecar, error) {
 	err := o.check()
 	s := &Sidecar{options: o, logger: o.Logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
+	unknown := ""
+	if s.options.Follow.Config != nil {
+		unknown = poolingUnknown
+	}
+	s.pooling.Store(&unknown)
 	if err == nil {
 		err = s.build()
 	}
@@ -266,8 +274,11 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 	if s.options.LearnColumns {
 		options.Learn = s.follower.Learn
 	}
-	s.server, err = wire.New(options)
-	return err
+	if s.server, err = wire.New(options); err != nil {
+		return err
+	}
+	s.server.ShareServers(s.poolingProblem() != "")
+	return nil
 }
 
 // Run serves until ctx ends, lets clients finish what they are doing, for a
@@ -284,6 +295,12 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	parts.Go(func() error { return s.follower.Run(ctx) })
 	if s.standby != nil {
 		parts.Go(func() error { return s.standby.Run(ctx) })
+	}
+	if s.options.Follow.Config != nil {
+		parts.Go(func() error {
+			s.watchPooling(ctx)
+			return nil
+		})
 	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
 	if s.fleet != nil {
@@ -347,7 +364,7 @@ func (s *Sidecar) awaitFirstLook(ctx context.Context) {
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for s.fence.LookBegan() == 0 {
+	for s.fence.LookBegan() == 0 || s.poolingProblem() == poolingUnknown {
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {

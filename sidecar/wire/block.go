@@ -25,7 +25,7 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 	switch {
 	case c.Kind == block.Begin:
 		state := s.state()
-		now.MayBegin = !b.Held && state != nil && state.Reason == "" && s.mayProbe()
+		now.MayBegin = !b.Held && !s.server.shared.Load() && state != nil && state.Reason == "" && s.mayProbe()
 	case b.Held && s.upstreamLives():
 		now.Failed = s.talk.FailedBlock()
 		if c.Kind == block.SetLocal && !now.Failed {

@@ -35,7 +35,7 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses
 	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
 		d.harmless = true
-	case d.stopsIf(s.server.off.Load(), reasons.AllOff): // an operator has switched the cache off
+	case d.stops(s.server.offReason()): // an operator has switched the cache off, or sessions have no server of their own
 	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
 	case s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1

@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/accesslog"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -144,6 +145,8 @@ type Server struct {
 	rulesSet atomic.Uint64
 	// off is set by SwitchOff, and read by every session.
 	off atomic.Bool
+	// shared is set by ShareServers, and read by every session.
+	shared atomic.Bool
 	// left is set by Leave.
 	left atomic.Bool
 
@@ -234,6 +237,22 @@ func (s *Server) SetClientsMax(n int) { s.clientsMax.Store(int64(n)) }
 // SwitchOff has every statement of every session go to Postgres, or, with false, be served
 // again. What is kept stays, and is followed as ever.
 func (s *Server) SwitchOff(off bool) { s.off.Store(off) }
+
+// ShareServers says whether a pooler may give the statements of one session to several
+// servers. Nothing of a session's state holds then, and every statement goes to Postgres.
+func (s *Server) ShareServers(share bool) { s.shared.Store(share) }
+
+// offReason is why nothing is answered from the cache, whoever asks; empty if there is no
+// such reason.
+func (s *Server) offReason() string {
+	switch {
+	case s.off.Load():
+		return reasons.AllOff
+	case s.shared.Load():
+		return reasons.Shared
+	}
+	return ""
+}
 
 // SwitchedOff reports what SwitchOff was told last.
 func (s *Server) SwitchedOff() bool { return s.off.Load() }

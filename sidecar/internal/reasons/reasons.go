@@ -53,6 +53,7 @@ const (
 	CommentOff       = "switched_off_by_comment"
 	Comment          = "comment_not_understood"
 	AllOff           = "switched_off_for_all"
+	Shared           = "servers_shared"
 	Ruled            = "switched_off_by_rule"
 )
 
@@ -97,6 +98,7 @@ var advice = map[string]string{
 	CommentOff:       "A comment in the statement says freshet: off.",
 	Comment:          "A comment in the statement speaks to freshet and is not understood: write /* freshet: off */ or /* freshet: ttl=30s */, or leave it out.",
 	AllOff:           "The sidecar was told to answer nothing from the cache: freshet bypass off ends that.",
+	Shared:           "Clients reach Postgres through a pooler in transaction mode, or it is not known yet that they do not: let --upstream name Postgres itself, or a pooler in session mode.",
 	Ruled:            "A rule of the configuration (tables, shapes) says cache: no for the statement, or for a table that it reads.",
 	SchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
