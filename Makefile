@@ -13,8 +13,8 @@ DURATION ?= 60s
 # How many reads soak checks, and the seed of its faults.
 READS ?= 1000000
 SEED ?= 1
-# How many random schemas and scripts of sessions soak compares with PostgreSQL, by the
-# same seed: make test has the same ones each time, and few.
+# How many random schemas, scripts of sessions and changes of what tenants are shown soak
+# compares with PostgreSQL, by the same seed: make test has the same ones each time, and few.
 SCHEMAS ?= 60
 SCRIPTS ?= 600
 TENANT_STEPS ?= 400

@@ -92,6 +92,10 @@ type Options struct {
 	// Functions are the functions of the database that the operator vouches for.
 	// Default: none.
 	Functions []Function
+	// SteadyRoles says that nobody gives a role an attribute or a membership for a moment,
+	// shorter than the time between two comparisons of roles. Then what depends on attributes
+	// counts where the role may not read pg_authid, too. See rolesSQL.
+	SteadyRoles bool
 	// Logger takes what an operator should know. nil means silence.
 	Logger *slog.Logger
 }
@@ -104,8 +108,9 @@ type Analyzer struct {
 	beforeConnect connection.BeforeFunc
 	watch         func() Watch
 	// functions are what the operator says of functions.
-	functions atomic.Pointer[[]Function]
-	log       serverLog
+	functions   atomic.Pointer[[]Function]
+	steadyRoles bool
+	log         serverLog
 
 	current  atomic.Pointer[catalog]
 	sessions chan *session // sessionsMax slots; a nil stands for one not connected
@@ -142,6 +147,7 @@ func New(o Options) (*Analyzer, error) {
 		config:        o.ConnConfig.Copy(),
 		beforeConnect: o.BeforeConnect,
 		watch:         o.Watch,
+		steadyRoles:   o.SteadyRoles,
 		sessions:      make(chan *session, sessionsMax),
 		idleMax:       sessionIdleMax,
 	}
@@ -161,7 +167,7 @@ func New(o Options) (*Analyzer, error) {
 // schema event, after what is watched was verified again. From then on
 // [Analyzer.Current] is false for every verdict made before, and analyses in
 // progress begin again.
-func (a *Analyzer) Forget() { a.current.Store(newCatalog(*a.functions.Load())) }
+func (a *Analyzer) Forget() { a.current.Store(newCatalog(*a.functions.Load(), a.steadyRoles)) }
 
 // Current tells whether no schema event came since the verdict's analysis began.
 // A verdict that is not current must be dropped. Ask before each use: one atomic

@@ -33,6 +33,8 @@ type catalog struct {
 	// until they were looked for.
 	functionsDeclared []Function
 	declared          map[uint32]*declaration
+	// steadyRoles is Options.SteadyRoles.
+	steadyRoles bool
 }
 
 type relation struct {
@@ -64,9 +66,9 @@ type typeInfo struct {
 	userCode
 }
 
-func newCatalog(declared []Function) *catalog {
+func newCatalog(declared []Function, steadyRoles bool) *catalog {
 	return &catalog{
-		functionsDeclared: declared,
+		functionsDeclared: declared, steadyRoles: steadyRoles,
 
 		relations:  map[uint32]*relation{},
 		tables:     map[uint32]*table{},

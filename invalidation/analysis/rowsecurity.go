@@ -104,15 +104,23 @@ func readAs(query, entry *node) uint32 {
 // and rows loaded in that moment would be kept for a role that must not see them.
 // So a follower that may read pg_authid compares the versions of its rows. What
 // depends on these counts only where the analysis, which has the same role, may
-// read it too. Memberships have versions that everybody may read, but up to
-// version 15 whether they are inherited stands in pg_authid.
+// read it too, or where the operator says that roles are steady ($3): then what the
+// follower compares by value, in pg_roles, is enough. Memberships have versions that
+// everybody may read, but up to version 15 whether they are inherited stands in
+// pg_authid.
+//
+// What would need no word of the operator's does not pay. Each load could be put between
+// two questions of the sidecar's own, for pg_current_snapshot() and what the role may:
+// if both snapshots are one, no transaction with an id has ended in between, in whatever
+// database, and so no ALTER ROLE. But a server that is written to ends one every
+// millisecond or so, while each load would cost two questions more.
 const rolesSQL = `
 	SELECT r.oid, r.rolname::text, (r.rolsuper OR r.rolbypassrls) AND k.attributes, (r.rolsuper OR r.rolbypassrls) AND NOT k.attributes, k.attributes,
 	       ARRAY(SELECT o.oid FROM pg_catalog.unnest($2::oid[]) o(oid)
 	             WHERE o.oid = r.oid OR (k.attributes OR k.memberships AND NOT r.rolsuper)
 	               AND EXISTS (SELECT FROM pg_catalog.pg_roles e WHERE e.oid = o.oid) AND pg_catalog.pg_has_role(r.oid, o.oid, 'USAGE'))
 	FROM pg_catalog.pg_roles r,
-	     (SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS attributes,
+	     (SELECT $3 OR pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS attributes,
 	             pg_catalog.current_setting('server_version_num')::int4 >= 160000 AS memberships) k
 	WHERE r.oid = ANY ($1)`
 
@@ -139,7 +147,7 @@ func (c *catalog) loadRoles(ctx context.Context, conn *pgx.Conn, reads []secured
 			owners = slices.AppendSeq(owners, maps.Keys(known.owners))
 		}
 	}
-	rows, err := conn.Query(ctx, rolesSQL, oids, owners)
+	rows, err := conn.Query(ctx, rolesSQL, oids, owners, c.steadyRoles)
 	if err != nil {
 		return fmt.Errorf("read roles: %w", err)
 	}

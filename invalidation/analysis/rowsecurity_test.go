@@ -190,6 +190,18 @@ func TestRowSecurityAnalysedByAPlainRole(t *testing.T) {
 			t.Errorf("as %s: %s", role, v.Detail)
 		}
 	}
+	steady, err := New(Options{ConnConfig: config, Watch: func() Watch { return s.watch }, SteadyRoles: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(steady.Close)
+	s.analyzer.Close()
+	s.analyzer = steady
+	for role, want := range map[string]string{owner: "docs/id=$1", member: "docs/id=$1", bypass: "docs/id=$1", super: "docs/id=$1", analyst: "no: row_security"} {
+		if v := s.as(role, sql); s.show(v) != want {
+			t.Errorf("as %s, roles being steady: got %s [%s], want %s", role, s.show(v), v.Detail, want)
+		}
+	}
 }
 
 // What is looked up is read by the client's role itself. Where the statement reads

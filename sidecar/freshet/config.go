@@ -51,6 +51,7 @@ type config struct {
 	Watch          watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.* or shop.orders; what is missing in the database is installed at start. Default: what is installed already."`
 	LearnColumns   bool          `default:"true" negatable:"" help:"Watch further columns of the tables of --watch whose pattern names none, up to twelve, when statements often look rows up by them."`
 	Function       functionList  `placeholder:"FUNCTION" help:"Functions of the database that statements may call and be cached, with what they read: shop.slug(text)=pure, shop.total(int)=shop.orders+shop.items, auth.uid()=setting:request.jwt.claims. They must change nothing, and depend on nothing else but their arguments, the role and the usual settings. Default: none."`
+	SteadyRoles    bool          `help:"Nobody gives a role BYPASSRLS, superuser or a membership and takes it away again within seconds: then what policies filter is cached where the upstream's role may not read pg_authid, too, as on managed services. Default: such reads pass through."`
 	Tables         tableRules    `placeholder:"RULE" help:"Rules for the statements that read a table: {match: shop.sessions, cache: no}, or staleness, ttl, max-entry, stricter than those of the sidecar; or out-of-date, where nothing could be fresh. Best in the file. Default: none."`
 	Shapes         shapeRules    `placeholder:"RULE" help:"Rules for statements, by their text ({match: SELECT … FROM orders WHERE …, ttl: 30s}) or by the id that freshet top shows. Default: none."`
 	Admin          string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
@@ -142,6 +143,7 @@ func (c *config) options() (o run.Options, err error) {
 		VerifyShare:   c.Verify,
 		VerifyMax:     c.VerifyRate,
 		Functions:     c.Function,
+		SteadyRoles:   c.SteadyRoles,
 		Rules:         c.rules(),
 		MemoryBytes:   int64(c.Memory),
 		EntryMax:      int(c.MaxEntry),

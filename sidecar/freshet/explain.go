@@ -17,10 +17,11 @@ import (
 
 type explainCommand struct {
 	upstreamFlag
-	Config    configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream and function are taken from it. Default: none."`
-	Function  functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
-	Role      string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
-	Statement string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+	Config      configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream and function are taken from it. Default: none."`
+	Function    functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
+	SteadyRoles bool         `help:"Take roles as steady, as for serve."`
+	Role        string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
+	Statement   string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
 
 const (
@@ -61,7 +62,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function, SteadyRoles: c.SteadyRoles})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -80,6 +80,9 @@ type Options struct {
 	Rules []rules.Rule
 	// Functions of the database that statements may call and be cached.
 	Functions []analysis.Function
+	// SteadyRoles says that nobody gives a role anything for a moment: see
+	// analysis.Options.
+	SteadyRoles bool
 
 	// Admin is the address of the live page. Default: no page.
 	Admin string

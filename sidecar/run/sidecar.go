@@ -239,6 +239,7 @@ func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
 		BeforeConnect: followed.BeforeConnect,
 		Watch:         analysis.WatchedBy(s.follower),
 		Functions:     s.options.Functions,
+		SteadyRoles:   s.options.SteadyRoles,
 		Logger:        s.logger.With("part", "analysis"),
 	})
 	if err != nil {

@@ -47,6 +47,8 @@ type testbed struct {
 	log *slog.Logger
 	// access, unless nil, is told of the statements of the next sidecar.
 	access *accesslog.Log
+	// steadyRoles is analysis.Options.SteadyRoles of the next sidecars.
+	steadyRoles bool
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -172,7 +174,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		b.t.Fatal(err)
 	}
 	config.User = following.ConnConfig.User
-	s.analyzer, err = analysis.New(analysis.Options{ConnConfig: config, Watch: analysis.WatchedBy(s.follower)})
+	s.analyzer, err = analysis.New(analysis.Options{ConnConfig: config, Watch: analysis.WatchedBy(s.follower), SteadyRoles: b.steadyRoles})
 	if err != nil {
 		b.t.Fatal(err)
 	}
