@@ -93,6 +93,7 @@ func (d *runDir) release() error {
 		return nil
 	}
 	runs.current = nil
+	d.template.disinherit()
 	err := removeTree(d.path)
 	return errors.Join(err, d.lock.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -15,6 +16,36 @@ import (
 type template struct {
 	mu   sync.Mutex
 	made map[string]string // programs' directory to data directory
+}
+
+// envTemplate tells the processes that this one starts, such as tests of a mutant, of the
+// data directory that it copies: the directory of PostgreSQL's programs, a colon, and the
+// data directory. It is set with the first template and unset when that is removed.
+const envTemplate = "FRESHET_SERVERS_TEMPLATE"
+
+// bequeath has the processes that this one starts copy a template of this one.
+func bequeath(binDir, dir string) error { return os.Setenv(envTemplate, binDir+":"+dir) }
+
+// disinherit ends what bequeath did, before the templates are removed. Who copies one finds
+// it gone at the end, and knows that files may be missing in the copy.
+func (t *template) disinherit() {
+	if t.made == nil {
+		return
+	}
+	_ = os.Unsetenv(envTemplate) // can only fail for a name that is none
+	for _, dir := range t.made {
+		_ = os.Rename(dir, dir+".gone") // both are removed next
+	}
+}
+
+// inherited returns the template of the process that started this one, empty if that has
+// none of this PostgreSQL.
+func inherited(binDir string) string {
+	dir, ok := strings.CutPrefix(os.Getenv(envTemplate), binDir+":")
+	if !ok {
+		return ""
+	}
+	return dir
 }
 
 // newDataDir fills dataDir, which must not exist, with a fresh cluster. Clusters
@@ -51,14 +82,32 @@ func (d *runDir) templateFor(ctx context.Context, binDir string) (string, error)
 		return "", err
 	}
 	dir := filepath.Join(home, "data")
-	if err := d.initdb(ctx, binDir, dir); err != nil {
+	if err := d.makeTemplate(ctx, binDir, dir); err != nil {
 		return "", err
 	}
 	if d.template.made == nil {
 		d.template.made = make(map[string]string)
+		if err := bequeath(binDir, dir); err != nil {
+			return "", fmt.Errorf("tell other processes of the template: %w", err)
+		}
 	}
 	d.template.made[binDir] = dir
 	return dir, nil
+}
+
+// makeTemplate copies what was inherited, or has initdb make it where there is nothing, or
+// no longer.
+func (d *runDir) makeTemplate(ctx context.Context, binDir, dir string) error {
+	if from := inherited(binDir); from != "" {
+		err := copyTree(from, dir, d.account)
+		if _, gone := os.Stat(from); err == nil && gone == nil {
+			return nil
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove unfinished copy: %w", err)
+		}
+	}
+	return d.initdb(ctx, binDir, dir)
 }
 
 func (d *runDir) initdb(ctx context.Context, binDir, dataDir string) error {
