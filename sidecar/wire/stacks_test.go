@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
 )
@@ -19,6 +20,15 @@ CREATE FUNCTION auth.uid() RETURNS text STABLE LANGUAGE sql AS $$ SELECT coalesc
 CREATE TABLE plain (id int PRIMARY KEY, name text); INSERT INTO plain SELECT i, 'name ' || i FROM generate_series(1, 9) i;
 CREATE TABLE todo (id int PRIMARY KEY, user_id text, title text); INSERT INTO todo SELECT i, (i % 2)::text, 'title ' || i FROM generate_series(1, 9) i;
 CREATE TABLE account (id int PRIMARY KEY, tenant int, name text); INSERT INTO account SELECT i, i % 2, 'account ' || i FROM generate_series(1, 9) i;
+CREATE TABLE post (id int PRIMARY KEY, tenant_id int, title text); INSERT INTO post SELECT i, i % 2, 'post ' || i FROM generate_series(1, 9) i;
+CREATE TABLE project (id int PRIMARY KEY, "companyId" uuid, title text); INSERT INTO project SELECT i, ('00000000-0000-4000-8000-00000000000' || i % 2)::uuid, 'project ' || i FROM generate_series(1, 9) i;
+CREATE SCHEMA tenant0; CREATE TABLE tenant0.item AS SELECT 3 AS id, 'of 0' AS name; CREATE SCHEMA tenant1; CREATE TABLE tenant1.item AS SELECT 3 AS id, 'of 1' AS name;
+GRANT USAGE ON SCHEMA tenant0, tenant1 TO PUBLIC; GRANT SELECT ON tenant0.item, tenant1.item TO PUBLIC;
+CREATE TABLE unfiltered AS TABLE todo;
+ALTER TABLE post ENABLE ROW LEVEL SECURITY; ALTER TABLE project ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON post USING (tenant_id::text = current_setting('my.current_tenant'));
+CREATE POLICY tenant ON project USING ("companyId" = current_setting('app.current_company_id', TRUE)::uuid);
+CREATE POLICY bypass ON project USING (current_setting('app.bypass_rls', TRUE)::text = 'on');
 ALTER TABLE todo ENABLE ROW LEVEL SECURITY; ALTER TABLE account ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON todo FOR ALL TO authenticated USING ((SELECT auth.uid()) = user_id);
 CREATE POLICY tenant ON account USING (tenant = nullif(current_setting('app.current_tenant', true), '')::int);
@@ -46,9 +56,11 @@ var stacks = []struct {
 }{
 	{"PostgREST", "authenticator", pgx.QueryExecModeCacheStatement, func(user int) []said { return asPostgREST(user, "anon", "plain") }},
 	{"Supabase: PostgREST, policies with auth.uid()", "authenticator", pgx.QueryExecModeCacheStatement, func(user int) []said { return asPostgREST(user, "authenticated", "todo") }},
-	{"Hasura", "app", pgx.QueryExecModeCacheStatement, func(user int) []said {
-		return []said{{sql: "BEGIN"}, {sql: fmt.Sprintf(`SET LOCAL "hasura.user" = '{"x-hasura-role":"user","x-hasura-user-id":"%d"}'`, user)},
-			{`SELECT coalesce(json_agg(row_to_json(x)), '[]') AS root FROM (SELECT id, name FROM plain WHERE id = $1) x`, []any{3}}, {sql: "COMMIT"}}
+	// A query is one statement, in no transaction; its user is a parameter. Mutations alone begin
+	// one, and SET LOCAL "hasura.user".
+	{"Hasura: a query", "app", pgx.QueryExecModeCacheStatement, func(user int) []said {
+		return []said{{`SELECT coalesce(json_agg("root"), '[]') AS "root" FROM (SELECT row_to_json((SELECT "_e" FROM (SELECT "_root.base"."id" AS "id", "_root.base"."title" AS "title") AS "_e")) AS "root" FROM (SELECT * FROM "public"."unfiltered" WHERE (("public"."unfiltered"."user_id") = ($1::json->>'x-hasura-user-id')) AND ("public"."unfiltered"."id" = $2)) AS "_root.base") AS "_root"`,
+			[]any{fmt.Sprintf(`{"x-hasura-role":"user","x-hasura-user-id":"%d"}`, user), 3}}}
 	}},
 	{"Rails: a limit for each transaction", "app", pgx.QueryExecModeExec, func(int) []said {
 		return []said{{sql: "BEGIN"}, {sql: "SET LOCAL statement_timeout = 5000"}, {`SELECT "plain".* FROM "plain" WHERE "plain"."id" = $1 LIMIT $2`, []any{3, 1}}, {sql: "COMMIT"}}
@@ -56,15 +68,18 @@ var stacks = []struct {
 	{"Rails: policies by tenant", "app", pgx.QueryExecModeExec, func(user int) []said {
 		return []said{{sql: "BEGIN"}, {sql: fmt.Sprintf("SET LOCAL app.current_tenant = '%d'", user)}, {`SELECT "account".* FROM "account" WHERE "account"."id" = $1 LIMIT $2`, []any{3, 1}}, {sql: "COMMIT"}}
 	}},
-	{"Laravel: policies by tenant, set for the session", "app", pgx.QueryExecModeSimpleProtocol, func(user int) []said {
-		return []said{{sql: fmt.Sprintf("SET app.current_tenant = '%d'", user)}, {sql: `select * from "account" where "id" = 3 limit 1`}}
+	{"Rails: a schema for each tenant", "app", pgx.QueryExecModeExec, func(user int) []said {
+		return []said{{sql: fmt.Sprintf(`SET search_path TO "tenant%d", "public"`, user)}, {`SELECT "item".* FROM "item" WHERE "item"."id" = $1 LIMIT $2`, []any{3, 1}}, {sql: `SET search_path TO "public"`}}
+	}},
+	{"Laravel: policies by tenant, set for the session and reset", "app", pgx.QueryExecModeSimpleProtocol, func(user int) []said {
+		return []said{{sql: fmt.Sprintf("SET my.current_tenant = '%d'", user)}, {sql: `select * from "post" where "id" = 3 limit 1`}, {sql: "RESET my.current_tenant"}}
 	}},
 	{"Django: ATOMIC_REQUESTS", "app", pgx.QueryExecModeSimpleProtocol, func(int) []said {
 		return []said{{sql: "BEGIN"}, {sql: `SELECT "plain"."id", "plain"."name" FROM "plain" WHERE "plain"."id" = 3 LIMIT 21`}, {sql: "COMMIT"}}
 	}},
-	{"Prisma: interactive transactions, policies by tenant", "app", pgx.QueryExecModeCacheStatement, func(user int) []said {
-		return []said{{sql: "BEGIN"}, {"SELECT set_config('app.current_tenant', $1, TRUE)", []any{fmt.Sprint(user)}},
-			{`SELECT "public"."account"."id", "public"."account"."name" FROM "public"."account" WHERE ("public"."account"."id" = $1 AND 1=1) LIMIT $2 OFFSET $3`, []any{3, 1, 0}}, {sql: "COMMIT"}}
+	{"Prisma: an extension that sets the tenant, policies by tenant", "app", pgx.QueryExecModeCacheStatement, func(user int) []said {
+		return []said{{sql: "BEGIN"}, {"SELECT set_config('app.current_company_id', $1, TRUE)", []any{fmt.Sprintf("00000000-0000-4000-8000-00000000000%d", user)}},
+			{`SELECT "public"."project"."id", "public"."project"."title" FROM "public"."project" WHERE ("public"."project"."id" = $1 AND 1=1) LIMIT $2 OFFSET $3`, []any{3, 1, 0}}, {sql: "COMMIT"}}
 	}},
 }
 
@@ -84,6 +99,9 @@ func TestApplicationStacks(t *testing.T) {
 	t.Parallel()
 	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), stacksSchema)
 	b.exec("GRANT SELECT ON pg_authid TO " + servers.Follower + "; GRANT USAGE ON SCHEMA auth TO " + servers.Follower)
+	if _, err := invalidation.Install(t.Context(), b.direct, invalidation.Options{Watch: []string{"tenant0.*", "tenant1.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
+		t.Fatal(err)
+	}
 	s := b.sidecar(patient)
 	if err := s.analyzer.SetFunctions([]analysis.Function{{Signature: "auth.uid()", Settings: []string{"request.jwt.claims", "request.jwt.claim.sub"}}}); err != nil {
 		t.Fatal(err)
