@@ -30,8 +30,9 @@ const (
 	// borne; reliedMax bounds that, whatever it says.
 	reliedPolls = 3
 	reliedMax   = time.Second
-	// hintPause is the least time between two looks that hints ask for.
-	hintPause = awakePause
+	// hintPause is the least time between two looks that doubts ask for, and between two
+	// hints with events.
+	hintPause = announcePause
 	// hearPause is the time before a relay that failed is tried again.
 	hearPause = time.Second
 )
@@ -51,9 +52,9 @@ type hint struct {
 }
 
 // hints are what a follower says to the others of its fleet, and hears from them. Who
-// leads says what its looks bring: the sleeper, and who is awake. The others file that as
-// foretold (fence.Foretell): what it ends is refused at once, and a look is made at once
-// only where somebody has used it. As long as they hear a leader, they look seldom, every
+// leads says what its looks bring: the sleeper, and who is awake. The others look at once
+// where that ends something which is in use, and otherwise file it as foretold
+// (fence.Foretell): what it ends is refused. As long as they hear a leader, they look seldom, every
 // Proof, and do not listen for notifications, which each commit's batch would wake them by.
 //
 // A hint moves neither head nor clock nor label, so nothing depends on who leads:
@@ -80,7 +81,7 @@ type hints struct {
 
 	// until is the moment up to which a leader was promised to speak again.
 	until atomic.Int64
-	// askedAt is when a hint asked for a look last.
+	// askedAt is when a doubt asked for a look last.
 	askedAt atomic.Int64
 
 	// These belong to the goroutine that looks: what its looks brought that nobody was told
@@ -163,13 +164,13 @@ func (h *hints) hear(message []byte) {
 	again := min(max(time.Duration(said.AgainMS)*time.Millisecond, 0), reliedMax)
 	h.until.Store(int64(heard.Add(min(reliedPolls*again, reliedMax))))
 	h.f.stats.hintsHeard.Add(1)
-	if h.f.fence.Foretell(said.Incarnation, said.Events, heard) || said.Look {
-		h.ask()
+	if (h.f.fence.Foretell(said.Incarnation, said.Events, heard) || said.Look) && !h.f.resting.now() {
+		h.f.audience.ring()
 	}
 }
 
-// ask asks for a look, unless one was asked for just now: who goes on doubting asks again.
-// Who rests has no reader to look for.
+// ask asks for a look because of a doubt, unless one was asked for just now: who goes on
+// doubting asks again. Who rests has no reader to look for.
 func (h *hints) ask() {
 	if h.f.resting.now() {
 		return
@@ -201,6 +202,9 @@ func (h *hints) brought(incarnation fence.Incarnation, events []fence.Event, onl
 func (h *hints) tell(began fence.Instant) {
 	if h.relay == nil {
 		return
+	}
+	if (len(h.untold.Events) > 0 || h.untold.Look) && h.f.stats.awake.Load() && began.Sub(h.spoke) < hintPause {
+		return // who is awake looks again soon
 	}
 	said := h.untold
 	h.untold = hint{}

@@ -132,8 +132,8 @@ func TestWhoHearsALeaderLooksSeldom(t *testing.T) {
 	}
 	f.wantAdmitted(entry, true, "what nobody has said anything about")
 	f.said(hint{From: "leader", Incarnation: f.fence.Head().Incarnation, AgainMS: 1000, Events: []fence.Event{{XID: fence.XID(xid), Tags: []fence.Tag{fence.NewTag(users)}}}})
-	f.wantAdmitted(entry, false, "what a hint has ended")
 	servers.Eventually(t, "a look that the hint asked for", func() bool { return f.fence.Head().Snapshot.Sees(fence.XID(xid)) })
+	f.wantAdmitted(entry, false, "what a hint has ended")
 	f.rest()
 	f.wantAdmitted(f.load(users), true, "what was loaded afterwards")
 	looks := f.Stats().Looks
@@ -152,7 +152,7 @@ func TestHintsProveNothing(t *testing.T) {
 	_, f := db.hearing()
 	head, began := f.fence.Head(), f.fence.LookBegan()
 	for i := range 100 {
-		f.said(hint{From: "leader", Incarnation: head.Incarnation, AgainMS: 1000, Events: []fence.Event{{XID: fence.XID(1<<40 + i), Tags: []fence.Tag{7}}}})
+		f.said(hint{From: "leader", Incarnation: head.Incarnation, AgainMS: 1000, Events: []fence.Event{{XID: fence.XID(1<<40 + i), Tags: []fence.Tag{fence.Tag(7 + i)}}}})
 	}
 	f.rest()
 	if f.fence.Head() != head || f.fence.LookBegan() != began {

@@ -31,8 +31,12 @@ type hints struct {
 func (f *Fence) OnDoubt(call func()) { f.hints.doubt.Store(&call) }
 
 // Foretell files events that somebody else says were committed, in the incarnation of the
-// head, before the moment at which that was heard. It reports whether anybody here had a
-// use for what they end: then a look should follow soon.
+// head, before the moment at which that was heard. It reports whether anybody here has a
+// use for what they end: then a look has to follow at once, which brings them together with
+// the head that what is loaded afterwards is labelled with. Those that end nothing which
+// is in use are filed, and refuse: who comes for it later asks for a look (OnDoubt). To
+// refuse what is in use before that look would have it loaded with a label that lacks the
+// event, for nothing.
 //
 // It can only refuse. Neither the head nor its clock nor the floor moves, so no label, no
 // proof of freshness and no session relies on what was said, and whoever says too little,
@@ -84,10 +88,12 @@ func (f *Fence) foretellLocked(e foretold) (concerns bool) {
 			return false
 		}
 	}
-	concerns, s.used = s.used, false
+	if s.used {
+		return true
+	}
 	_, listed := f.hints.slots[i]
 	if len(s.foretold) >= foretoldMax || !listed && len(f.hints.slots) >= foretoldSlotsMax {
-		return concerns
+		return true
 	}
 	if f.hints.slots == nil {
 		f.hints.slots = map[uint64]struct{}{}
@@ -95,7 +101,7 @@ func (f *Fence) foretellLocked(e foretold) (concerns bool) {
 	f.hints.slots[i] = struct{}{}
 	s.foretold = append(s.foretold, e)
 	f.cells[i].counter.Add(1)
-	return concerns
+	return false
 }
 
 // dropForetold forgets what was foretold before a look began that has been filed: it was

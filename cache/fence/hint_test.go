@@ -19,25 +19,27 @@ func hinted(t *testing.T) (*Fence, *Ticket) {
 	return f, ticket
 }
 
-// An event that is foretold refuses what lacks it, at once, and neither the head nor the
-// clock has moved.
+// An event that is foretold refuses what lacks it, at once, where nobody is using it; else a
+// look is due. Neither the head nor the clock has moved.
 func TestForetoldEventsRefuse(t *testing.T) {
 	t.Parallel()
 	f, ticket := hinted(t)
 	var doubts atomic.Int64
 	f.OnDoubt(func() { doubts.Add(1) })
 	head := f.Head()
-	if !f.Foretell(one, []Event{{12, []Tag{5}}}, 150) {
-		t.Error("an entry that is in use is said to concern nobody")
+	if !f.Foretell(one, []Event{{12, []Tag{5}}}, 150) || !f.Admits(ticket) || doubts.Load() != 0 {
+		t.Error("an entry that is in use concerns nobody, or is refused before a look")
 	}
-	if f.Admits(ticket) || doubts.Load() != 1 {
-		t.Errorf("the entry is admitted, or nobody is told: %d doubts", doubts.Load())
-	}
-	if f.Head() != head || f.LookBegan() != 100 {
-		t.Errorf("head %v, clock %d", f.Head(), f.LookBegan())
-	}
-	if f.Foretell(one, []Event{{12, []Tag{5}}}, 160) || f.Foretell(one, []Event{{13, []Tag{5}}}, 160) {
+	f.Advance(head, []Event{{11, []Tag{5}}}, 155) // another event ends it: it is not in use
+	if f.Foretell(one, []Event{{12, []Tag{5}}}, 160) || f.Foretell(one, []Event{{12, []Tag{5}}, {13, []Tag{5}}}, 160) {
 		t.Error("what nobody uses concerns somebody")
+	}
+	some := NewTicket(Label{Incarnation: one, Lower: Snapshot{12, 12, nil}}, []Tag{5}, 100)
+	if f.Admits(some) || doubts.Load() != 1 {
+		t.Errorf("an entry is admitted that lacks it, or nobody is told: %d doubts", doubts.Load())
+	}
+	if f.Head() != head || f.LookBegan() != 155 {
+		t.Errorf("head %v, clock %d", f.Head(), f.LookBegan())
 	}
 	// The look that follows brings both, and a load of then is good.
 	after := &Head{one, Snapshot{14, 14, nil}}
@@ -52,6 +54,7 @@ func TestForetoldEventsRefuse(t *testing.T) {
 func TestLiesCostMissesUntilTheNextLook(t *testing.T) {
 	t.Parallel()
 	f, _ := hinted(t)
+	f.slots[1].used = false // 5 of 4 slots
 	head := f.Head()
 	fresh := func() bool { return f.Admits(NewTicket(Label{Incarnation: one, Lower: head.Snapshot}, []Tag{5}, 100)) }
 	f.Foretell(one, []Event{{1 << 60, []Tag{5}}}, 150)
@@ -78,6 +81,7 @@ func TestHintsAreBoundedAndOfThisIncarnation(t *testing.T) {
 	if f.Foretell(one, []Event{{9, []Tag{5}}}, 150) || f.Foretell("another", []Event{{12, []Tag{5}}}, 150) || !f.Admits(ticket) {
 		t.Error("what is known or of another incarnation refuses")
 	}
+	f.slots[1].used = false // 5 of 4 slots
 	for xid := range XID(1000) {
 		f.Foretell(one, []Event{{20 + xid, []Tag{5, 6, 7, 8}}}, 150)
 	}
