@@ -1,11 +1,18 @@
 package cache
 
+import "time"
+
 // WatchedTable is a table whose changes are followed.
 type WatchedTable struct {
 	// Name is schema.table.
 	Name string
 	// Columns are those by whose values changes are told apart.
 	Columns []string
+	// Statements have changed rows of the table since the DB was opened, its partitions'
+	// counting for the root. Ended are the tags that they moved: rows' values, or the table.
+	Statements, Ended uint64
+	// At is when the last of them was received, zero before.
+	At time.Time
 }
 
 // Watched lists the tables whose changes are followed, none before the first look.
@@ -13,10 +20,14 @@ func (db *DB) Watched() []WatchedTable {
 	if db.follower == nil {
 		return nil
 	}
-	known := db.follower.State().Tables()
+	known, written := db.follower.State().Tables(), db.follower.Stats().Written
 	tables := make([]WatchedTable, len(known))
 	for i, t := range known {
-		tables[i] = WatchedTable{t.Schema + "." + t.Name, t.Columns}
+		tables[i] = WatchedTable{Name: t.Schema + "." + t.Name, Columns: t.Columns}
+		if t.OID == t.Root {
+			w := written[t.Root]
+			tables[i].Statements, tables[i].Ended, tables[i].At = w.Statements, w.Tags, w.At
+		}
 	}
 	return tables
 }

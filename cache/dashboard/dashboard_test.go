@@ -52,7 +52,13 @@ func TestPageTellsOfTheLibrary(t *testing.T) {
 			t.Errorf("library %v, can %+v", s.Library, s.Can)
 		}
 		var stats page.Stats
-		read(t, url+"api/v1/stats", &stats)
+		servers.Eventually(t, "the write is received", func() bool {
+			read(t, url+"api/v1/stats", &stats)
+			return stats.TablesWritten == 1
+		})
+		if w := stats.Written[0]; w.Name != "public.products" || w.Statements != 1 || w.At.IsZero() {
+			t.Errorf("written %+v", stats.Written)
+		}
 		if !stats.Ready || stats.Version != "shop" || stats.WatchedTables != 1 || stats.Watched[0].Name != "public.products" || stats.L1.Items == 0 || stats.L1.LimitBytes == 0 {
 			t.Errorf("%+v", stats)
 		}

@@ -56,5 +56,8 @@ func program(done func(url string)) {
 			log.Panic(err)
 		}
 	}
+	if _, err := db.Exec(ctx, "UPDATE products SET name = 'green tea' WHERE id = 1"); err != nil {
+		log.Panic(err)
+	}
 	done("http://" + listener.Addr().String() + "/freshet/")
 }

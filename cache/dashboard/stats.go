@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache"
-	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/dashboard/figures"
 )
 
 // reader reads a DB for its page.
@@ -27,23 +27,39 @@ func (r reader) stats() dashboard.Stats {
 		Version: r.options.Name, UptimeSeconds: time.Since(r.began).Seconds(), Listening: true,
 		StalenessSeconds: s.Staleness.Seconds(),
 	}
-	addTiers(&stats, &s, r.options.Redis)
+	figures.AddTiers(&stats, s.Stats, r.options.Redis)
 	addReads(&stats, s.Reads)
 	addShapes(&stats, &s)
 	addFollower(&stats, &s)
-	tables := r.tables()
-	stats.WatchedTables, stats.Watched = len(tables), tables
+	stats.Watched = r.tables()
+	stats.WatchedTables = len(stats.Watched)
+	addWrites(&stats)
 	stats.Problems = append(stats.Problems, r.db.Problems()...)
 	stats.WatchProblems = len(stats.Problems)
 	return stats
 }
 
-// tables are those that are watched.
+// tables are those that are watched, and what was received of their changes.
 func (r reader) tables() (tables []dashboard.Table) {
 	for _, t := range r.db.Watched() {
-		tables = append(tables, dashboard.Table{Name: t.Name, Columns: t.Columns})
+		table := dashboard.Table{Name: t.Name, Columns: t.Columns, Statements: t.Statements, Invalidations: t.Ended}
+		if !t.At.IsZero() {
+			table.At = &t.At
+		}
+		tables = append(tables, table)
 	}
 	return tables
+}
+
+// addWrites adds the tables of whose changes something was received.
+func addWrites(stats *dashboard.Stats) {
+	var written []dashboard.TableWrites
+	for _, t := range stats.Watched {
+		if t.At != nil {
+			written = append(written, dashboard.TableWrites{Name: t.Name, Statements: t.Statements, Invalidations: t.Invalidations, At: *t.At})
+		}
+	}
+	figures.AddWrites(stats, written)
 }
 
 // advice says what to do about the reasons that the library alone has.
@@ -113,43 +129,9 @@ func addShapes(stats *dashboard.Stats, s *cache.Stats) {
 }
 
 func addFollower(stats *dashboard.Stats, s *cache.Stats) {
-	f := s.Follower
-	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
-	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
-	for _, n := range f.Resets {
-		stats.FollowerResets += n
-	}
-	stats.Outbox = dashboard.Outbox{Rows: f.Outbox.Rows, Bytes: f.Outbox.Bytes, OldestSeconds: f.Outbox.Oldest.Seconds()}
-	if since := f.Outbox.UnattendedSince; !since.IsZero() {
-		stats.Outbox.UnattendedSince = &since
-	}
 	if s.HeadAge > 0 {
 		age := s.HeadAge.Seconds()
 		stats.FollowerAgeSeconds = &age
 	}
-	stats.FollowerResting = f.Resting
-	if s.HeadAge <= 0 || s.HeadAge > s.Staleness && !f.Resting {
-		stats.FollowerProblem = f.LastError // that of a follower that keeps up is over
-	}
-}
-
-func addTiers(stats *dashboard.Stats, s *cache.Stats, store *redis.Store) {
-	m := s.Memory
-	stats.L1 = dashboard.Memory{
-		Items: uint64(max(m.Items, 0)), Bytes: uint64(max(m.Bytes, 0)), LimitBytes: uint64(max(m.MaxBytes, 0)),
-		Evictions: m.Evictions, Rejections: m.Rejected, TooLarge: s.TooLarge, Overtaken: s.Overtaken,
-	}
-	stats.Leases = dashboard.Leases{Won: s.Leases, Waited: s.LeasesAwaited, Vain: s.LeasesVain}
-	if store == nil {
-		stats.Redis.State = dashboard.RedisOff
-		return
-	}
-	r := store.Stats()
-	stats.Redis = dashboard.Redis{
-		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
-		Broken: s.Broken, Expired: s.Expired, Outdated: s.Outdated, Dropped: s.Dropped, Kept: s.Kept,
-	}
-	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
-		stats.Redis.State = dashboard.RedisIdle
-	}
+	figures.AddFollower(stats, s.Follower, s.HeadAge > 0 && (s.HeadAge <= s.Staleness || s.Follower.Resting))
 }

@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/dashboard/figures"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -70,35 +70,20 @@ func (s *Sidecar) addClients(stats *dashboard.Stats) {
 
 func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 	f := s.follower.Stats()
-	stats.FollowerLooks = f.Looks
 	stats.Times.EventDelay = s.eventDelay.Read()
-	stats.FollowerNotifications = f.Notifications
-	stats.InvalidationEvents = f.Events
-	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
-	for _, n := range f.Resets {
-		stats.FollowerResets += n
-	}
-	stats.Outbox = dashboard.Outbox{Rows: f.Outbox.Rows, Bytes: f.Outbox.Bytes, OldestSeconds: f.Outbox.Oldest.Seconds()}
-	if since := f.Outbox.UnattendedSince; !since.IsZero() {
-		stats.Outbox.UnattendedSince = &since
-	}
 	if head := s.fence.Head(); head != nil {
 		stats.Head, stats.Incarnation = head.Snapshot.String(), string(head.Incarnation)
 	}
 	fresh := false
-	stats.FollowerResting = f.Resting
 	if began := s.lookBegan(f); began != 0 {
 		age := max(0, fence.Now().Sub(began)).Seconds()
 		stats.FollowerAgeSeconds = &age
 		fresh = f.Resting || age <= stats.StalenessSeconds
 	}
-	if !fresh {
-		// An error of a follower that keeps up is over.
-		stats.FollowerProblem = f.LastError
-	}
+	figures.AddFollower(stats, f, fresh)
 	state := s.follower.State()
 	s.addPostgres(stats, f.Server)
-	stats.Written, stats.TablesWritten = written(state, f.Written)
+	figures.AddWrites(stats, written(state, f.Written))
 	stats.Problems = state.Problems()
 	if f.Wanting != "" {
 		stats.Problems = append(stats.Problems, f.Wanting)
@@ -123,28 +108,9 @@ func (s *Sidecar) lookBegan(f invalidation.FollowerStats) fence.Instant {
 }
 
 func (s *Sidecar) addTiers(stats *dashboard.Stats) {
-	c := s.cache.Stats()
-	stats.L1 = dashboard.Memory{
-		Items:      uint64(max(c.Memory.Items, 0)),
-		Bytes:      uint64(max(c.Memory.Bytes, 0)),
-		LimitBytes: uint64(max(c.Memory.MaxBytes, 0)),
-		Evictions:  c.Memory.Evictions,
-		Rejections: c.Memory.Rejected,
-		TooLarge:   c.TooLarge,
-		Overtaken:  c.Overtaken,
-	}
-	stats.Leases = dashboard.Leases{Won: c.Leases, Waited: c.LeasesAwaited, Vain: c.LeasesVain}
-	stats.Redis = dashboard.Redis{State: dashboard.RedisOff}
+	figures.AddTiers(stats, s.cache.Stats(), s.remote)
 	if s.remote == nil {
 		return
-	}
-	r := s.remote.Stats()
-	stats.Redis = dashboard.Redis{
-		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
-		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped, Kept: c.Kept,
-	}
-	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
-		stats.Redis.State = dashboard.RedisIdle
 	}
 	for _, use := range s.server.RedisUses(dashboard.ShapesMax) {
 		stats.Redis.Shapes = append(stats.Redis.Shapes, dashboard.RedisShape{

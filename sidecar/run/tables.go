@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,18 +33,14 @@ func (s *Sidecar) tables() (tables []dashboard.Table) {
 	return tables
 }
 
-// written lists, by name, the tables of which most was received, and says how many there
-// are. A table that was dropped has no name.
-func written(state *invalidation.State, all map[uint32]invalidation.Written) (tables []dashboard.TableWrites, known int) {
+// written lists what was received of the changes of tables. One that was dropped has no name.
+func written(state *invalidation.State, all map[uint32]invalidation.Written) (tables []dashboard.TableWrites) {
 	for root, w := range all {
 		if t, ok := state.Table(root); ok {
 			tables = append(tables, dashboard.TableWrites{Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, At: w.At})
 		}
 	}
-	slices.SortFunc(tables, func(a, b dashboard.TableWrites) int {
-		return cmp.Or(cmp.Compare(b.Statements, a.Statements), cmp.Compare(a.Name, b.Name))
-	})
-	return tables[:min(len(tables), dashboard.WrittenMax)], len(tables)
+	return tables
 }
 
 func (s *Sidecar) addPostgres(stats *dashboard.Stats, r invalidation.ServerStats) {

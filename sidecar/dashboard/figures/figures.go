@@ -1,0 +1,65 @@
+// Package figures puts what a follower and the two tiers count into the figures of the page:
+// for a sidecar, and for a program of Go that serves the page itself.
+//
+// Its functions write the fields that they name, and may be called concurrently for
+// different figures.
+package figures
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/redis"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/sidecar/dashboard"
+)
+
+// AddFollower adds what a follower has counted, and its last error unless it keeps up: then
+// that is over.
+func AddFollower(stats *dashboard.Stats, f invalidation.FollowerStats, keepsUp bool) {
+	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
+	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
+	for _, n := range f.Resets {
+		stats.FollowerResets += n
+	}
+	stats.Outbox = dashboard.Outbox{Rows: f.Outbox.Rows, Bytes: f.Outbox.Bytes, OldestSeconds: f.Outbox.Oldest.Seconds()}
+	if since := f.Outbox.UnattendedSince; !since.IsZero() {
+		stats.Outbox.UnattendedSince = &since
+	}
+	stats.FollowerResting = f.Resting
+	if !keepsUp {
+		stats.FollowerProblem = f.LastError
+	}
+}
+
+// AddWrites adds what was received of the changes of tables, and says of how many something
+// was.
+func AddWrites(stats *dashboard.Stats, tables []dashboard.TableWrites) {
+	slices.SortFunc(tables, func(a, b dashboard.TableWrites) int {
+		return cmp.Or(cmp.Compare(b.Statements, a.Statements), cmp.Compare(a.Name, b.Name))
+	})
+	stats.Written, stats.TablesWritten = tables[:min(len(tables), dashboard.WrittenMax)], len(tables)
+}
+
+// AddTiers adds what the tiers have counted. A nil store is no Redis.
+func AddTiers(stats *dashboard.Stats, c engine.Stats, store *redis.Store) {
+	m := c.Memory
+	stats.L1 = dashboard.Memory{
+		Items: uint64(max(m.Items, 0)), Bytes: uint64(max(m.Bytes, 0)), LimitBytes: uint64(max(m.MaxBytes, 0)),
+		Evictions: m.Evictions, Rejections: m.Rejected, TooLarge: c.TooLarge, Overtaken: c.Overtaken,
+	}
+	stats.Leases = dashboard.Leases{Won: c.Leases, Waited: c.LeasesAwaited, Vain: c.LeasesVain}
+	stats.Redis = dashboard.Redis{State: dashboard.RedisOff}
+	if store == nil {
+		return
+	}
+	r := store.Stats()
+	stats.Redis = dashboard.Redis{
+		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
+		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped, Kept: c.Kept,
+	}
+	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
+		stats.Redis.State = dashboard.RedisIdle
+	}
+}
