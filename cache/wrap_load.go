@@ -27,13 +27,13 @@ type result[V any] struct {
 // lead loads for this caller and for all who wait in f, in a goroutine of the
 // cache: when this caller leaves, the others still get their answer.
 //
-// What lies in the second tier is fetched right here, if that takes one question: it is
-// there more often than not, and a goroutine is half of what it costs. If this caller
-// leaves meanwhile, another leads.
+// What lies in the second tier is fetched right here, if that takes one question, or what is
+// asked for is probably there: a goroutine is half of what that costs. If this caller leaves
+// meanwhile, another leads.
 func (w *wrapped[K, V]) lead(ctx context.Context, k K, at place, f *engine.Flight, s *fence.Session, outer *load, has slot) result[V] {
 	asked := f.Quick(w.shape)
-	if asked {
-		if e, by := w.fetch(ctx, k, f, s); e != nil {
+	if asked || f.Likely(w.shape) {
+		if e, by := w.fetch(ctx, k, f, s, f.Ask); e != nil {
 			w.cache.slots.give(has)
 			return w.answer(ctx, k, at, s, e, by)
 		}
@@ -124,7 +124,7 @@ func (w *wrapped[K, V]) fly(ctx context.Context, k K, at place, f *engine.Flight
 	}()
 	defer recovered(w.name, inLoader, &r.err)
 	if !asked {
-		if e, by := w.fetch(loading, k, f, s); e != nil {
+		if e, by := w.fetch(loading, k, f, s, f.Fetch); e != nil {
 			*r = w.answer(loading, k, at, s, e, by)
 			return
 		}
@@ -179,16 +179,19 @@ func (w *wrapped[K, V]) obtain(ctx context.Context, k K, at place, f *engine.Fli
 	w.warms(k, e)
 }
 
+// fetcher is Fetch or Ask of a Flight.
+type fetcher func(ctx context.Context, shape uint64, decode engine.Decode) (*engine.Entry, engine.Tier)
+
 // fetch looks where others may have put the answer, and hands it to who waits. A
 // function whose values stay in memory does not ask other processes for theirs. It
 // returns no entry if the answer has to be loaded.
-func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fence.Session) (*engine.Entry, Outcome) {
+func (w *wrapped[K, V]) fetch(ctx context.Context, k K, f *engine.Flight, s *fence.Session, from fetcher) (*engine.Entry, Outcome) {
 	var e *engine.Entry
 	var tier engine.Tier
 	if w.memoryOnly.Load() != nil {
 		e, tier = f.Again()
 	} else {
-		e, tier = f.Fetch(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
+		e, tier = from(ctx, w.shape, func(src []byte) (engine.Payload, error) { return w.decode(k, src) })
 	}
 	if tier == engine.Nowhere || !w.cache.engine.ServeProving(ctx, e, s) {
 		return nil, 0

@@ -201,7 +201,7 @@ func (f *Follower) Run(ctx context.Context) error {
 
 // repeat runs sessions of one part until ctx ends. failed is told of each end in an error.
 func (f *Follower) repeat(ctx context.Context, part string, session func(context.Context) error, failed func(error)) {
-	pause := reconnectPauseMin
+	pause, said := reconnectPauseMin, complaint{}
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := session(ctx)
@@ -215,7 +215,9 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		err = fmt.Errorf("%s: %w", part, err)
 		failed(err)
 		f.stats.failed(err)
-		f.logger.Warn("connect again", "part", part, "error", err)
+		if said.isNew(err) {
+			f.logger.Warn("connect again", "part", part, "error", err)
+		}
 		if time.Since(began) >= reconnectPauseMax {
 			pause = reconnectPauseMin
 		}
@@ -225,6 +227,26 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		}
 		pause = min(2*pause, reconnectPauseMax)
 	}
+}
+
+// complaintAgain is after how long an error is said again that goes on.
+const complaintAgain = time.Minute
+
+// complaint is the error that a part said last, and when.
+type complaint struct {
+	text string
+	at   time.Time
+}
+
+// isNew notes an error, and reports whether it is to be said: what cannot work is tried
+// twice a second, and an operator is to find what else the log has.
+func (c *complaint) isNew(err error) bool {
+	text, now := err.Error(), time.Now()
+	if text == c.text && now.Sub(c.at) < complaintAgain {
+		return false
+	}
+	*c = complaint{text, now}
+	return true
 }
 
 // SetRetention changes FollowerOptions.Retention, from the next trimming on.

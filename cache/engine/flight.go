@@ -106,6 +106,8 @@ type Flight struct {
 	lease   *lease
 	shape   uint64
 	fetched bool // shape is known
+	// asked is set by Ask: Fetch need not ask without a lease first.
+	asked bool
 }
 
 // Join brings a reader that missed key together with the others who do. The

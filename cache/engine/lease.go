@@ -85,8 +85,8 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 		return e, Memory
 	}
 	q := question{name: remoteKey(head.Incarnation, key), key: key, hash: hash, shape: shape, decode: decode}
-	if c.worths.at(shape).found.get() > certain/2 {
-		// It is probably there, and then there is nothing to be leased.
+	if !f.asked && c.probablyShared(shape) {
+		// Then there is nothing to be leased.
 		if e, tier := c.ask(ctx, q); e != nil {
 			return f.note(e, tier)
 		}
@@ -101,6 +101,19 @@ func (f *Flight) Fetch(ctx context.Context, shape uint64, decode Decode) (*Entry
 		return nil, Nowhere
 	}
 	return f.note(e, Shared)
+}
+
+// Likely reports whether the remote tier has the entry of a key of this shape, as it had
+// most of late.
+func (f *Flight) Likely(shape uint64) bool { return f.leads && f.cache.probablyShared(shape) }
+
+func (c *Cache) probablyShared(shape uint64) bool { return c.worths.at(shape).found.get() > certain/2 }
+
+// Ask is Fetch in one question to the remote tier at most, without a lease. Who finds
+// nothing may Fetch then.
+func (f *Flight) Ask(ctx context.Context, shape uint64, decode Decode) (*Entry, Tier) {
+	f.shape, f.fetched, f.asked = shape, true, true
+	return f.note(f.cache.Fetch(ctx, f.key, f.hash, shape, decode))
 }
 
 // note remembers of an entry that another process loaded how long that took. Who
