@@ -96,6 +96,9 @@ type Options struct {
 	// shorter than the time between two comparisons of roles. Then what depends on attributes
 	// counts where the role may not read pg_authid, too. See rolesSQL.
 	SteadyRoles bool
+	// AnyVersion has statements analysed on servers of versions that were not tested too: to
+	// find out what differs there, and never to serve by.
+	AnyVersion bool
 	// Logger takes what an operator should know. nil means silence.
 	Logger *slog.Logger
 }
@@ -107,6 +110,7 @@ type Analyzer struct {
 	config        *pgx.ConnConfig
 	beforeConnect connection.BeforeFunc
 	watch         func() Watch
+	anyVersion    bool
 	// functions are what the operator says of functions.
 	functions   atomic.Pointer[[]Function]
 	steadyRoles bool
@@ -148,6 +152,7 @@ func New(o Options) (*Analyzer, error) {
 		beforeConnect: o.BeforeConnect,
 		watch:         o.Watch,
 		steadyRoles:   o.SteadyRoles,
+		anyVersion:    o.AnyVersion,
 		sessions:      make(chan *session, sessionsMax),
 		idleMax:       sessionIdleMax,
 	}
@@ -295,7 +300,7 @@ func (a *Analyzer) acquire(ctx context.Context) (*session, error) {
 		if s != nil && !s.conn.IsClosed() {
 			return s, nil
 		}
-		s, err := connect(ctx, a.config, a.beforeConnect, &a.log)
+		s, err := connect(ctx, a.config, a.beforeConnect, &a.log, a.anyVersion)
 		if err != nil {
 			a.sessions <- nil
 			return nil, err

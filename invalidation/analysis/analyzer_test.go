@@ -284,7 +284,7 @@ func (b *bench) database(t *testing.T) string {
 // The side session cannot write, whatever is sent to it.
 func TestSideSessionIsReadOnly(t *testing.T) {
 	b := setup(t)
-	s, err := connect(t.Context(), b.conn.Config(), nil, &b.analyzer.log)
+	s, err := connect(t.Context(), b.conn.Config(), nil, &b.analyzer.log, false)
 	if err != nil {
 		t.Fatal(err)
 	}

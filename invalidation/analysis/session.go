@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,22 @@ func Applies(setting string) bool { return parseSettings[strings.ToLower(setting
 // this package's tests passed on (FRESHET_PG_BIN names another server for them).
 var supportedMajors = map[int]bool{14: true, 15: true, 16: true, 17: true, 18: true}
 
+// TestedVersions returns the first and the last major version of PostgreSQL whose trees are
+// understood.
+func TestedVersions() (first, last int) {
+	majors := slices.Sorted(maps.Keys(supportedMajors))
+	return majors[0], majors[len(majors)-1]
+}
+
+// checkVersion refuses a server of a version that was not tested, unless it may be any.
+func checkVersion(version string, any bool) *refusal {
+	if any || supportedMajors[majorVersion(version)] {
+		return nil
+	}
+	first, last := TestedVersions()
+	return refuse(ReasonUnsupportedServer, fmt.Sprintf("PostgreSQL %s; the reader of trees was tested with %d to %d", version, first, last))
+}
+
 // dumpTitle is the message of the notice that carries the tree. The server does
 // not translate it.
 const dumpTitle = "rewritten parse tree:"
@@ -57,7 +74,7 @@ type session struct {
 	used       bool     // it has served before, and may have been lost since
 }
 
-func connect(ctx context.Context, base *pgx.ConnConfig, before connection.BeforeFunc, log *serverLog) (*session, error) {
+func connect(ctx context.Context, base *pgx.ConnConfig, before connection.BeforeFunc, log *serverLog, anyVersion bool) (*session, error) {
 	s := &session{settings: map[string]string{}}
 	config := base.Copy()
 	config.RuntimeParams["client_encoding"] = "UTF8"
@@ -75,7 +92,7 @@ func connect(ctx context.Context, base *pgx.ConnConfig, before connection.Before
 		s.close()
 		return nil, fmt.Errorf("prepare analysis session: %w", err)
 	}
-	if s.unfit, err = s.examine(ctx); err != nil {
+	if s.unfit, err = s.examine(ctx, anyVersion); err != nil {
 		s.close()
 		return nil, fmt.Errorf("examine server: %w", err)
 	}
@@ -85,10 +102,9 @@ func connect(ctx context.Context, base *pgx.ConnConfig, before connection.Before
 // examine asks whether this server's trees can be read at all: a known version,
 // UTF8 (offsets and texts are compared byte by byte), and a constant that reads
 // back as what was sent (the dump shows memory, so byte order matters).
-func (s *session) examine(ctx context.Context) (*refusal, error) {
-	version := s.conn.PgConn().ParameterStatus("server_version")
-	if !supportedMajors[majorVersion(version)] {
-		return refuse(ReasonUnsupportedServer, "PostgreSQL "+version), nil
+func (s *session) examine(ctx context.Context, anyVersion bool) (*refusal, error) {
+	if no := checkVersion(s.conn.PgConn().ParameterStatus("server_version"), anyVersion); no != nil {
+		return no, nil
 	}
 	var encoding string
 	if err := s.conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_encoding')").Scan(&encoding); err != nil {

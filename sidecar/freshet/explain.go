@@ -21,7 +21,9 @@ type explainCommand struct {
 	Function    functionList `placeholder:"FUNCTION" help:"Functions of the database to take as declared, as for serve. Default: none."`
 	SteadyRoles bool         `help:"Take roles as steady, as for serve."`
 	Role        string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
-	Statement   string       `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+	// Unsupported is for whoever wants to know what a new version of PostgreSQL changes.
+	Unsupported bool   `help:"Try it on a version of PostgreSQL that was not tested too, where serve passes everything through."`
+	Statement   string `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
 
 const (
@@ -40,6 +42,10 @@ func (c *explainCommand) Run(ctx context.Context, out *output) error {
 	verdict, state, err := c.explain(ctx)
 	if err != nil {
 		return codedError{err, exitUsage}
+	}
+	if c.Unsupported {
+		first, last := analysis.TestedVersions()
+		_, _ = fmt.Fprintf(out.stdout, "tested on: PostgreSQL %d to %d; on any other, serve passes everything through\n", first, last)
 	}
 	if !verdict.Cacheable {
 		printRefusal(out.stdout, verdict)
@@ -62,7 +68,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function, SteadyRoles: c.SteadyRoles})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function, SteadyRoles: c.SteadyRoles, AnyVersion: c.Unsupported})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,9 @@ func TestExplain(t *testing.T) {
 	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
 		t.Fatal(stderr)
 	}
+	if code, stdout, stderr := freshet(t, "explain", "--unsupported", "--upstream", dsn, "SELECT * FROM fruit WHERE id = 1"); code != exitOK || !strings.Contains(stdout, "tested on: PostgreSQL 14 to 18") || !strings.Contains(stdout, "cacheable: yes") {
+		t.Errorf("--unsupported: exit code %d\n%s%s", code, stdout, stderr)
+	}
 	for _, c := range []struct {
 		statement string
 		code      int
