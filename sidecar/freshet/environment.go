@@ -13,7 +13,7 @@ const environmentPrefix = "FRESHET_"
 
 // otherVariables begin like ours and are no options: they say where the servers of
 // the demo and of the tests come from, and have to be no error here.
-var otherVariables = []string{"FRESHET_SERVERS_DIR", "FRESHET_PG_BIN", "FRESHET_REDIS_SERVER", "FRESHET_POSTGRES_DIR"}
+var otherVariables = []string{"FRESHET_SERVERS_DIR", "FRESHET_SERVERS_TEMPLATE", "FRESHET_PG_BIN", "FRESHET_REDIS_SERVER", "FRESHET_POSTGRES_DIR"}
 
 // environmentProblem is what checkEnvironment found, for a command that tells it itself.
 type environmentProblem struct{ error }
