@@ -190,9 +190,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	l := &looker{f: f}
 	k := &keeper{f: f}
 	var parts sync.WaitGroup
-	parts.Go(func() { f.repeat(ctx, "looker", l.session, f.audience.shut) })
-	parts.Go(func() { f.repeat(ctx, "doorbell", f.bell.session, func(error) {}) })
-	parts.Go(func() { f.repeat(ctx, "keeper", k.session, func(error) {}) })
+	parts.Go(func() { f.repeat(ctx, "looker", l.session, f.audience.shut, f.audience.wake) })
+	parts.Go(func() { f.repeat(ctx, "doorbell", f.bell.session, func(error) {}, nil) })
+	parts.Go(func() { f.repeat(ctx, "keeper", k.session, func(error) {}, nil) })
 	parts.Go(func() { f.hints.run(ctx) })
 	parts.Wait()
 	f.audience.shut(errNotRunning)
@@ -200,7 +200,8 @@ func (f *Follower) Run(ctx context.Context) error {
 }
 
 // repeat runs sessions of one part until ctx ends. failed is told of each end in an error.
-func (f *Follower) repeat(ctx context.Context, part string, session func(context.Context) error, failed func(error)) {
+// hurry, unless nil, cuts a pause short: a reader who wants a look has reached Postgres.
+func (f *Follower) repeat(ctx context.Context, part string, session func(context.Context) error, failed func(error), hurry <-chan struct{}) {
 	pause, said := reconnectPauseMin, complaint{}
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -221,10 +222,7 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		if time.Since(began) >= reconnectPauseMax {
 			pause = reconnectPauseMin
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2+1)):
-		}
+		wait(ctx, pause/2+rand.N(pause/2+1), hurry)
 		pause = min(2*pause, reconnectPauseMax)
 	}
 }
@@ -247,6 +245,21 @@ func (c *complaint) isNew(err error) bool {
 	}
 	*c = complaint{text, now}
 	return true
+}
+
+// wait waits for a pause, or for hurry, but not for less than reconnectPauseMin.
+func wait(ctx context.Context, pause time.Duration, hurry <-chan struct{}) {
+	least := min(pause, reconnectPauseMin)
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(least):
+	}
+	select {
+	case <-ctx.Done():
+	case <-hurry:
+	case <-time.After(pause - least):
+	}
 }
 
 // SetRetention changes FollowerOptions.Retention, from the next trimming on.

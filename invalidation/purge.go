@@ -28,6 +28,14 @@ func Purge(ctx context.Context, conn *pgx.Conn, patterns []string) (names []stri
 	if err != nil {
 		return nil, err
 	}
+	return purgeWhere(ctx, conn, func(t Table) bool {
+		name := relationName{t.Schema, t.Name}
+		return slices.ContainsFunc(wanted, func(p pattern) bool { return p.matches(name) })
+	})
+}
+
+// purgeWhere is Purge of the watched tables that are wanted.
+func purgeWhere(ctx context.Context, conn *pgx.Conn, wanted func(Table) bool) (names []string, err error) {
 	text, at, err := readCatalog(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -38,14 +46,35 @@ func Purge(ctx context.Context, conn *pgx.Conn, patterns []string) (names []stri
 	}
 	roots := map[uint32]bool{}
 	for _, t := range newState(c, at).Tables() {
-		name := relationName{t.Schema, t.Name}
-		if slices.ContainsFunc(wanted, func(p pattern) bool { return p.matches(name) }) {
-			names = append(names, name.String())
+		if wanted(t) {
+			names = append(names, relationName{t.Schema, t.Name}.String())
 			roots[t.Root] = true
 		}
 	}
 	slices.Sort(names)
 	return names, PurgeTables(ctx, conn, slices.Sorted(maps.Keys(roots)))
+}
+
+// readableSQL lists the relations that role $1 may read, and those behind the views among
+// them, which are read with the rights of the views' owners.
+const readableSQL = `WITH RECURSIVE readable AS (
+	SELECT c.oid FROM pg_catalog.pg_class c
+	WHERE c.relkind IN ('r', 'p', 'v', 'm') AND pg_catalog.has_any_column_privilege($1::name, c.oid, 'SELECT')
+	UNION
+	SELECT d.refobjid FROM readable r
+	JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+		AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.oid
+) SELECT array_agg(oid) FROM readable`
+
+// PurgeRole ends every answer that a role can have been given: what depends on the watched
+// tables that it may read, for whomever it was loaded. It returns the tables' names.
+func PurgeRole(ctx context.Context, conn *pgx.Conn, role string) (names []string, err error) {
+	var readable []uint32
+	if err := conn.QueryRow(ctx, readableSQL, role).Scan(&readable); err != nil {
+		return nil, fmt.Errorf("ask what role %s may read: %w", role, err)
+	}
+	return purgeWhere(ctx, conn, func(t Table) bool { return slices.Contains(readable, t.OID) })
 }
 
 // PurgeTables ends every answer that depends on one of the tables, as PurgeAll does. roots

@@ -50,6 +50,21 @@ CREATE TABLE other (id int PRIMARY KEY)`)
 			f.wantAdmitted(entry, c.left[i], fmt.Sprint(kinds[i], " after ", c.patterns))
 		}
 	}
+	reader := "purged_" + db.value("SELECT current_database()")
+	db.run("CREATE ROLE "+reader, "CREATE VIEW fruits AS SELECT name FROM fruit", "GRANT SELECT ON fruits, part TO "+reader)
+	defer db.run("DROP OWNED BY "+reader, "DROP ROLE "+reader)
+	entries := load()
+	names, err := PurgeRole(t.Context(), db.Conn, reader)
+	if err != nil || fmt.Sprint(names) != "[public.fruit public.part]" {
+		t.Errorf("of a role that reads a view and a partition: purged %v, error %v", names, err)
+	}
+	f.confirmNow()
+	for i, left := range []bool{false, false, false, true} {
+		f.wantAdmitted(entries[i], left, fmt.Sprint(kinds[i], " after a role"))
+	}
+	if _, err := PurgeRole(t.Context(), db.Conn, "nobody_has_that_name"); err == nil {
+		t.Error("a role was taken that is not there")
+	}
 	if _, err := Purge(t.Context(), db.Conn, []string{"fruit"}); err == nil {
 		t.Error("a pattern without a schema was taken")
 	}

@@ -209,6 +209,11 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 	}
 	says("clients", "shopweb203215", "reports400")
 	says("clients-facts", "one for each, and at most 5 of the sidecar's own")
+	b.do(chromedp.Evaluate(`document.getElementById("sessions-details").open = true`, nil))
+	b.until(`document.querySelectorAll("#sessions tbody tr").length == 2`)
+	says("sessions", "4711shopwebstorefrontwaiting", "4712shopreportspsqlidle")
+	b.do(chromedp.SendKeys("#sessions-filter", "storefr"))
+	b.until(`document.querySelectorAll("#sessions tbody tr").length == 1`)
 	says("postgres-version", "17.10, the primary, 1 replicating")
 	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows")
 	says("written", "shop.orders", "statements · ")

@@ -46,7 +46,22 @@ func NotReady(s *Stats) string {
 // [ok], [not ready] or [problem].
 func verbose(s *Stats) string {
 	var lines []string
-	add := func(mark, text string) { lines = append(lines, "["+mark+"] "+text) }
+	for _, c := range readiness(s) {
+		lines = append(lines, "["+c.State+"] "+c.Text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// readyCheck is one thing that readiness depends on, or that is worse than it should be.
+type readyCheck struct {
+	// State is "ok", "not ready" or "problem".
+	State string `json:"state"`
+	Text  string `json:"text"`
+}
+
+// readiness lists these things.
+func readiness(s *Stats) (checks []readyCheck) {
+	add := func(state, text string) { checks = append(checks, readyCheck{state, text}) }
 	if s.Listening {
 		add("ok", "clients can connect to "+s.Socket)
 	}
@@ -78,5 +93,5 @@ func verbose(s *Stats) string {
 	default:
 		add("ok", "Redis is "+string(s.Redis.State))
 	}
-	return strings.Join(lines, "\n")
+	return checks
 }

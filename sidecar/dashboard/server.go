@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -251,12 +252,22 @@ func (s *Server) handler() http.Handler {
 	return handler
 }
 
-// ready answers /readyz, and in detail /readyz?verbose.
+// ready answers /readyz, and in detail /readyz?verbose, as JSON for who accepts that.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	stats := s.stats()
 	status, text := http.StatusOK, "ready"
 	if !stats.Ready {
 		status, text = http.StatusServiceUnavailable, "not ready: "+stats.NotReadyReason
+	}
+	if r.URL.Query().Has("verbose") && strings.Contains(r.Header.Get("Accept"), "application/json") {
+		body, err := json.MarshalIndent(map[string]any{"ready": stats.Ready, "checks": readiness(&stats)}, "", "  ")
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			status = http.StatusInternalServerError
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write(body) // the client may be gone
+		return
 	}
 	if r.URL.Query().Has("verbose") {
 		text += "\n" + verbose(&stats)

@@ -48,7 +48,11 @@ func warm(seconds uint64) Stats {
 			{Database: "shop", Role: "reports", Idle: 4, OldestSeconds: 40},
 		},
 		ClientGroups: 2,
-		Postgres:     Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Replicas: 1},
+		SessionList: []Session{
+			{PID: 4711, Database: "shop", Role: "web", Application: "storefront", State: "waiting", Since: time.Unix(1_800_000_000, 0)},
+			{PID: 4712, Database: "shop", Role: "reports", Application: "psql", State: "idle", Since: time.Unix(1_800_000_100, 0)},
+		},
+		Postgres: Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Replicas: 1},
 		Written: []TableWrites{
 			{Name: "shop.orders", Statements: n * 20, Invalidations: n * 60, At: time.Unix(1_800_000_000, 0)},
 			{Name: "shop.products", Statements: n * 10, Invalidations: n * 30, At: time.Unix(1_800_000_001, 0)},

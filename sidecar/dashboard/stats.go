@@ -14,8 +14,9 @@ const (
 	WatchedMax  = 500
 	ProblemsMax = 100
 	ShapesMax   = 100
-	// ClientGroupsMax bounds Clients, WrittenMax bounds Written.
+	// ClientGroupsMax bounds Clients, SessionListMax SessionList, WrittenMax Written.
 	ClientGroupsMax = 50
+	SessionListMax  = 100
 	WrittenMax      = 20
 )
 
@@ -80,6 +81,9 @@ type Stats struct {
 	Sessions     int64         `json:"sessions"`
 	Clients      []ClientGroup `json:"clients"`
 	ClientGroups int           `json:"client_groups"`
+	// SessionList are the clients that have been connected for longest, SessionListMax at
+	// most.
+	SessionList []Session `json:"session_list"`
 	// Counts are what sessions count.
 	count.Counts
 
@@ -257,6 +261,20 @@ type ClientGroup struct {
 	Idle          int `json:"idle"`
 	// OldestSeconds is how long ago the first of them has connected.
 	OldestSeconds float64 `json:"oldest_seconds"`
+}
+
+// Session is one client.
+type Session struct {
+	// PID is Postgres' process for the client: see pg_stat_activity.
+	PID      uint32 `json:"pid"`
+	Database string `json:"database"`
+	Role     string `json:"role"`
+	// Application is what the client called itself when it connected.
+	Application string `json:"application"`
+	// State is "waiting" for an answer, "in_transaction" with nothing to wait for, or "idle".
+	State string `json:"state"`
+	// Since is when it connected.
+	Since time.Time `json:"since"`
 }
 
 // Postgres is what is known of the server that is followed. All is empty before the first
@@ -447,6 +465,7 @@ func (s *Stats) normalize() {
 		}
 	}
 	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
+	s.SessionList = append([]Session{}, s.SessionList[:min(len(s.SessionList), SessionListMax)]...)
 	s.Written = append([]TableWrites{}, s.Written[:min(len(s.Written), WrittenMax)]...)
 	if s.Postgres.Missing == nil {
 		s.Postgres.Missing = []string{}

@@ -23,6 +23,7 @@ type purgeCommand struct {
 	All            bool       `help:"End every answer of the database." xor:"what"`
 	Table          watchList  `placeholder:"PATTERN" help:"End what depends on a watched table, such as shop.orders or shop.*." xor:"what"`
 	Shape          string     `placeholder:"ID" help:"End what depends on the tables that the statements of a shape read, by the id that freshet top shows: a running sidecar is asked, which knows it." xor:"what"`
+	Role           string     `placeholder:"ROLE" help:"End what depends on the watched tables that a role may read, also through views." xor:"what"`
 	Admin          string     `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the page of that sidecar."`
 	AdminTokenFile string     `placeholder:"FILE" help:"File with the token of that address. Default: none."`
 	Yes            bool       `help:"Do not ask. Default: what is purged has to be typed."`
@@ -37,8 +38,8 @@ var errUnconfirmed = errors.New("nothing was purged: it was not confirmed")
 
 // Run purges.
 func (c *purgeCommand) Run(ctx context.Context, out *output) error {
-	if !c.All && len(c.Table) == 0 && c.Shape == "" {
-		return usage("say what to purge: --all, --table shop.orders, or --shape ID")
+	if !c.All && len(c.Table) == 0 && c.Shape == "" && c.Role == "" {
+		return usage("say what to purge: --all, --table shop.orders, --role ROLE, or --shape ID")
 	}
 	if err := c.confirm(os.Stdin, out.stderr); err != nil {
 		return err
@@ -63,14 +64,26 @@ func (c *purgeCommand) Run(ctx context.Context, out *output) error {
 		_, err = fmt.Fprintf(out.stdout, "every answer of database %s was ended; sidecars follow within --poll\n", database)
 		return err
 	}
+	if c.Role != "" {
+		names, err := invalidation.PurgeRole(ctx, conn, c.Role)
+		if err != nil {
+			return err
+		}
+		return purged(out, database, names, "that role "+c.Role+" may read")
+	}
 	names, err := invalidation.Purge(ctx, conn, c.Table)
 	if err != nil {
 		return err
 	}
+	return purged(out, database, names, "matches "+strings.Join(c.Table, ", "))
+}
+
+// purged says what was ended: nothing, where there is no watched table of a kind.
+func purged(out *output, database string, names []string, kind string) error {
 	if len(names) == 0 {
-		return codedError{fmt.Errorf("nothing was purged: no table that is watched in database %s matches %s", database, strings.Join(c.Table, ", ")), exitNothing}
+		return codedError{fmt.Errorf("nothing was purged: no watched table of database %s %s", database, kind), exitNothing}
 	}
-	_, err = fmt.Fprintf(out.stdout, "what depends on %s of database %s was ended (%s); sidecars follow within --poll\n", plural(len(names), "table"), database, strings.Join(names, ", "))
+	_, err := fmt.Fprintf(out.stdout, "what depends on %s of database %s was ended (%s); sidecars follow within --poll\n", plural(len(names), "table"), database, strings.Join(names, ", "))
 	return err
 }
 
@@ -103,6 +116,8 @@ func (c *purgeCommand) confirm(from io.Reader, to io.Writer) error {
 	switch {
 	case c.Shape != "":
 		word = c.Shape
+	case c.Role != "":
+		word = c.Role
 	case !c.All:
 		word = strings.Join(c.Table, ",")
 	}

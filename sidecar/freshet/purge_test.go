@@ -17,7 +17,7 @@ func TestPurgeReachesASidecar(t *testing.T) {
 		}
 		return name
 	}
-	for _, what := range [][]string{{"--table", "public.fruit"}, {"--all"}, {"--admin", s.AdminAddress(), "--shape"}} {
+	for _, what := range [][]string{{"--table", "public.fruit"}, {"--all"}, {"--role", "postgres"}, {"--admin", s.AdminAddress(), "--shape"}} {
 		before := read()
 		hits := s.Report().Queries["hit_l1"]
 		eventually(t, func() string {
@@ -78,7 +78,7 @@ func TestPurgeIsGuarded(t *testing.T) {
 		{[]string{"--yes"}, exitUsage, "say what to purge"},
 		{[]string{"--all"}, exitUsage, "say --yes"},
 		{[]string{"--yes", "--all", "--table", "a.b"}, exitUsage, "can't be used together"},
-		{[]string{"--yes", "--table", "public.friut"}, exitNothing, "no table that is watched"},
+		{[]string{"--yes", "--table", "public.friut"}, exitNothing, "no watched table"},
 		{[]string{"--yes", "--table", "fruit"}, exitFailure, "schema.table"},
 	} {
 		code, stdout, stderr := freshet(t, append([]string{"purge", "--upstream", dsn}, c.arguments...)...)

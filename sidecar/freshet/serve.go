@@ -47,6 +47,16 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	reloads := &reloader{sidecar: s, read: read, logger: logger, level: level, inForce: c.config}
 	s.OnReload(reloads.reload)
 	defer hangups.each(ctx, reloads.hangUp)()
+	fed := make(chan struct{})
+	feeding, starve := context.WithCancel(context.WithoutCancel(ctx)) // draining is being alive
+	go func() {
+		defer close(fed)
+		feedWatchdog(feeding, s, logger)
+	}()
+	defer func() {
+		starve()
+		<-fed
+	}()
 	announcing, hush := context.WithCancel(ctx)
 	announced := make(chan struct{})
 	go func() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -17,7 +18,9 @@ func TestReportsOverTheSocket(t *testing.T) {
 		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := client(t, s)
+			config := s.ClientConfig()
+			config.RuntimeParams["application_name"] = "reports"
+			conn := connect(t, config)
 			shown := func(sql string) (text string) {
 				t.Helper()
 				if err := conn.QueryRow(t.Context(), sql, mode).Scan(&text); err != nil {
@@ -52,6 +55,9 @@ func TestReportsOverTheSocket(t *testing.T) {
 			}
 			if got := shown("SHOW freshet.queries"); !json.Valid([]byte(got)) || got[0] != '[' {
 				t.Errorf("queries %s", got)
+			}
+			if got := shown("SHOW freshet.sessions"); !strings.Contains(got, fmt.Sprintf(`"pid":%d,`, conn.PgConn().PID())) || !strings.Contains(got, `"application":"reports"`) {
+				t.Errorf("sessions %s", got)
 			}
 			if got := shown("SHOW freshet.fleet"); got != "[]" {
 				t.Errorf("without Redis the fleet is %s", got)

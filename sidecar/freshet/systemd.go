@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -16,6 +18,30 @@ import (
 func notifySystemd(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("cannot tell the service manager", "state", state, "error", err)
+	}
+}
+
+// feedWatchdog tells the service manager again and again that the sidecar is alive, twice
+// as often as it wants to hear that (systemd's WatchdogSec), until ctx ends. A sidecar that
+// cannot say how it is any more says nothing.
+func feedWatchdog(ctx context.Context, s *run.Sidecar, logger *slog.Logger) {
+	within, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		logger.Warn("cannot tell how often the service manager wants to hear of the sidecar", "error", err)
+	}
+	if within == 0 {
+		return
+	}
+	ticker := time.NewTicker(within / 2)
+	defer ticker.Stop()
+	for {
+		s.Report() // takes the locks that a stuck sidecar would hold
+		notifySystemd(logger, daemon.SdNotifyWatchdog)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"testing"
@@ -21,6 +23,27 @@ func listenNotify(t *testing.T) notifyListener {
 	t.Cleanup(func() { _ = conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
 	return notifyListener{conn}
+}
+
+// A sidecar says that it is alive as often as the service manager wants to hear it.
+func TestWatchdogIsFed(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
+	l := listenNotify(t)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		feedWatchdog(ctx, s, slog.New(slog.DiscardHandler))
+	}()
+	for range 3 {
+		if got := l.read(t); got != "WATCHDOG=1" {
+			t.Errorf("the service manager is told %q", got)
+		}
+	}
+	cancel()
+	<-done
 }
 
 func (l notifyListener) read(t *testing.T) string {

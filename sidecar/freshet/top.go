@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
@@ -22,6 +24,7 @@ import (
 // no terminal, as one block of text after the other.
 type topCommand struct {
 	adminFlags
+	Socket   string        `placeholder:"DIR" help:"Ask over the sidecar's socket, as its clients do, where there is no page: the socket's directory (port 6432), or a DSN. Role and database come from PGUSER and PGDATABASE. Default: the page is asked."`
 	Interval time.Duration `default:"1s" placeholder:"DURATION" help:"How long each reading is shown."`
 	JSON     bool          `name:"json" help:"Print what freshet stats --json prints, once in each interval, a line each."`
 	Once     bool          `help:"Show one interval, and end."`
@@ -47,7 +50,12 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 	if terminal {
 		_, _ = io.WriteString(out.stdout, clearScreen)
 	}
-	before, _, err := c.stats(ctx)
+	read, place, done, err := c.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	before, _, err := read(ctx)
 	for err == nil {
 		select {
 		case <-ctx.Done():
@@ -56,13 +64,13 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 		}
 		var now dashboard.Stats
 		var raw []byte
-		if now, raw, err = c.stats(ctx); err != nil {
+		if now, raw, err = read(ctx); err != nil {
 			break
 		}
 		if now.UptimeSeconds < before.UptimeSeconds {
 			before = dashboard.Stats{} // of another process
 		}
-		text := c.screen(&now, &before)
+		text := c.screen(&now, &before, place)
 		if c.JSON {
 			text = lineOf(raw)
 		}
@@ -78,6 +86,42 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 		return nil
 	}
 	return err
+}
+
+// readFunc reads the statistics.
+type readFunc func(context.Context) (s dashboard.Stats, raw []byte, err error)
+
+// reader is how the statistics are read, and where. done ends it.
+func (c *topCommand) reader(ctx context.Context) (read readFunc, place string, done func(), err error) {
+	if c.Socket == "" {
+		return c.stats, c.Admin, func() {}, nil
+	}
+	dsn := c.Socket
+	if strings.HasPrefix(dsn, "/") {
+		dsn = "host=" + dsn + " port=6432"
+	}
+	config, err := parseDSN("--socket", dsn)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	config.RuntimeParams["application_name"] = "freshet top"
+	connecting, cancel := context.WithTimeout(ctx, connectMax)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(connecting, config)
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("connect to the sidecar (--socket): %w", connection.OneLine(err))
+	}
+	read = func(ctx context.Context) (s dashboard.Stats, raw []byte, err error) {
+		var text string
+		if err := conn.QueryRow(ctx, "SHOW freshet.report", pgx.QueryExecModeSimpleProtocol).Scan(&text); err != nil {
+			return s, nil, fmt.Errorf("ask the sidecar over its socket: %w: is it Postgres itself?", err)
+		}
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return s, nil, fmt.Errorf("read the sidecar's statistics: %w", err)
+		}
+		return s, []byte(text), nil
+	}
+	return read, c.Socket, func() { closeConnection(conn) }, nil
 }
 
 // lineOf is JSON as one line.
@@ -99,11 +143,11 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// screen is what there is to see of the time between two readings.
-func (c *topCommand) screen(now, before *dashboard.Stats) string {
+// screen is what there is to see of the time between two readings of the sidecar at a place.
+func (c *topCommand) screen(now, before *dashboard.Stats, place string) string {
 	var b bytes.Buffer
 	seconds := max(now.UptimeSeconds-before.UptimeSeconds, 0.001)
-	c.head(&b, now, before, seconds)
+	c.head(&b, now, before, seconds, place)
 	fmt.Fprintf(&b, "%-22s %10s %12s %12s\n", "ANSWERED", "PER SECOND", "HALF WITHIN", "99 % WITHIN")
 	for _, name := range outcomesShown {
 		r := now.Times.Latency[name].Since(before.Times.Latency[name])
@@ -155,13 +199,13 @@ func (c *topCommand) shapes(b *bytes.Buffer, now, before *dashboard.Stats, secon
 func increase(now, before uint64) float64 { return float64(now - min(now, before)) }
 
 // head writes what the page says first.
-func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {
+func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64, place string) {
 	state := "ready"
 	if !now.Ready {
 		state = "not ready: " + oneLine(now.NotReadyReason)
 	}
 	hits, misses, all := counted(now, before)
-	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, c.Admin, duration(now.UptimeSeconds).Round(time.Second), state)
+	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, place, duration(now.UptimeSeconds).Round(time.Second), state)
 	fmt.Fprintf(b, "%8.0f statements a second: %s hits, %s of what can be cached; %d clients\n",
 		float64(all)/seconds, percent(hits, all), percent(hits, hits+misses), now.Sessions)
 	fmt.Fprintf(b, "%8.2f s of Postgres saved in a second; %.2f s spent on what passed through\n",

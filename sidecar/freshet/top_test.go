@@ -26,7 +26,7 @@ func TestTopShowsWhatHappened(t *testing.T) {
 		Times:        dashboard.Times{Latency: map[string]histogram.Reading{"hit_l1": hits.Read()}},
 	}
 	top := topCommand{Sort: "time"}
-	text := top.screen(&now, &before)
+	text := top.screen(&now, &before, "here")
 	for _, part := range []string{": ready", "27.3 % hits, 75.0 % of what can be cached", "1.50 s of Postgres saved", "0 stale of 7", "cold", "do this"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing:\n%s", part, text)
@@ -36,11 +36,11 @@ func TestTopShowsWhatHappened(t *testing.T) {
 		t.Errorf("what did not happen is shown, or what took less time first:\n%s", text)
 	}
 	top.Sort = "count"
-	if text := top.screen(&now, &before); strings.Index(text, "volatile") < strings.Index(text, "write") {
+	if text := top.screen(&now, &before, "here"); strings.Index(text, "volatile") < strings.Index(text, "write") {
 		t.Errorf("what happened less often is shown first:\n%s", text)
 	}
 	top.Filter = "vol"
-	if text := top.screen(&now, &before); strings.Contains(text, "write") {
+	if text := top.screen(&now, &before, "here"); strings.Contains(text, "write") {
 		t.Errorf("what was not asked for is shown:\n%s", text)
 	}
 }

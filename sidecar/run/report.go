@@ -60,12 +60,21 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 
 func (s *Sidecar) addClients(stats *dashboard.Stats) {
 	groups := s.server.Clients()
-	stats.ClientGroups = len(groups)
+	stats.ClientGroups, stats.SessionList = len(groups), s.sessionList()
 	for _, g := range groups[:min(len(groups), dashboard.ClientGroupsMax)] {
 		stats.Clients = append(stats.Clients, dashboard.ClientGroup{
 			Database: g.Database, Role: g.Role, Waiting: g.Waiting, InTransaction: g.Blocked, Idle: g.Idle, OldestSeconds: g.Oldest.Seconds(),
 		})
 	}
+}
+
+// sessionList are single clients.
+func (s *Sidecar) sessionList() []dashboard.Session {
+	all := []dashboard.Session{}
+	for _, c := range s.server.EachClient(dashboard.SessionListMax) {
+		all = append(all, dashboard.Session{PID: c.PID, Database: c.Database, Role: c.Role, Application: c.Application, State: c.State, Since: c.Since})
+	}
+	return all
 }
 
 func (s *Sidecar) addFollower(stats *dashboard.Stats) {

@@ -15,13 +15,28 @@ func (s *Sidecar) reportText(name string) string {
 		return s.options.Version
 	}
 	stats := s.Report()
-	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "queries": shortened(stats.Shapes), "fleet": append([]fleet.Member{}, stats.Fleet...), "stats": map[string]any{
+	if name == "report" {
+		return wholeText(stats)
+	}
+	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "queries": shortened(stats.Shapes), "fleet": append([]fleet.Member{}, stats.Fleet...), "sessions": stats.SessionList, "stats": map[string]any{
 		"queries": stats.Queries, "sessions": stats.Sessions, "follower_age_seconds": stats.FollowerAgeSeconds,
 		"staleness_seconds": stats.StalenessSeconds, "watched_tables": stats.WatchedTables, "problems": stats.WatchProblems,
 		"misses": stats.Misses, "saved_seconds": stats.SavedSeconds, "times": latencies(&stats),
 		"verify": stats.Verify, "memory": stats.L1, "redis": stats.Redis.State, "uptime_seconds": stats.UptimeSeconds,
 	}}[name]
 	text, err := json.Marshal(report)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// wholeText is what GET /api/v1/stats answers, without its longest lists.
+func wholeText(stats dashboard.Stats) string {
+	stats.Watched, stats.Redis.Shapes, stats.Shapes = nil, nil, shortened(stats.Shapes)
+	stats.NotReadyReason = dashboard.NotReady(&stats)
+	stats.Ready = stats.NotReadyReason == ""
+	text, err := json.Marshal(stats)
 	if err != nil {
 		return err.Error()
 	}

@@ -3,8 +3,55 @@ package wire
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
+
+// What a client does.
+const (
+	ClientWaiting = "waiting"        // for an answer
+	ClientBlocked = "in_transaction" // with nothing to wait for
+	ClientIdle    = "idle"
+)
+
+// doing is what the client of the session does.
+func (s *session) doing() string {
+	switch waits, blocked := s.talk.Doing(); {
+	case waits || s.cancels.waits():
+		return ClientWaiting
+	case blocked:
+		return ClientBlocked
+	default:
+		return ClientIdle
+	}
+}
+
+// applicationMax bounds what is told of a client's name for itself, in bytes.
+const applicationMax = 64
+
+// Client is one client that has connected. PID is Postgres' process for it.
+type Client struct {
+	PID                         uint32
+	Database, Role, Application string
+	// State is what it does.
+	State string
+	Since time.Time
+}
+
+// EachClient lists clients, those first that have been connected for longest, at most as
+// many as limit.
+func (s *Server) EachClient(limit int) []Client {
+	var all []Client
+	s.sessions.each(func(c *session) {
+		application := c.application
+		if len(application) > applicationMax {
+			application = strings.ToValidUTF8(application[:applicationMax], "")
+		}
+		all = append(all, Client{c.cancel.processID(), c.database, c.role, application, c.doing(), c.began})
+	})
+	slices.SortFunc(all, func(a, b Client) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.PID, b.PID)) })
+	return all[:min(len(all), limit)]
+}
 
 // ClientGroup are the clients of one database that came as one role.
 type ClientGroup struct {
@@ -31,10 +78,10 @@ func (s *Server) Clients() []ClientGroup {
 			g = &ClientGroup{Database: of.database, Role: of.role}
 			groups[of] = g
 		}
-		switch waits, blocked := c.talk.Doing(); {
-		case waits || c.cancels.waits():
+		switch c.doing() {
+		case ClientWaiting:
 			g.Waiting++
-		case blocked:
+		case ClientBlocked:
 			g.Blocked++
 		default:
 			g.Idle++

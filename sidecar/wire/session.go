@@ -34,10 +34,10 @@ type session struct {
 	client *transport.Stream
 	up     *transport.Stream
 	cancel cancelKey
-	// database and role are those that the client asked for when it connected, began is
-	// when it did.
-	database, role string
-	began          time.Time
+	// database, role and application are those that the client named when it connected,
+	// began is when it did.
+	database, role, application string
+	began                       time.Time
 	// ctx ends with the session, at the latest when Postgres is gone.
 	ctx context.Context
 	end context.CancelFunc

@@ -8,13 +8,13 @@ import (
 
 // shown is what a message may ask for that only the sidecar knows: a bit for the token
 // and one for each of reportNames.
-type shown uint8
+type shown uint16
 
 const showsToken shown = 1
 
 // reportNames are the reports that a client may ask for: SHOW freshet.stats, or
 // current_setting('freshet.stats').
-var reportNames = []string{"stats", "bypasses", "tables", "version", "queries", "fleet"}
+var reportNames = []string{"stats", "bypasses", "tables", "version", "queries", "fleet", "sessions", "report"}
 
 // reportMax bounds a report, in bytes: it is part of what a session holds.
 const reportMax = 256 << 10

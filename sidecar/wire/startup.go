@@ -51,6 +51,7 @@ func (s *session) start() bool {
 	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
 	s.database, s.role = protocol.DatabaseOf(message), protocol.RoleOf(message)
+	s.application, _ = protocol.StartupParameter(message, "application_name")
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
 		return false

@@ -6,18 +6,28 @@ import { sum } from "../outcomes.js";
 
 const COLUMNS = ["Database", "Role", "Clients", "Waiting", "In a transaction", "Idle", "Oldest"];
 const OWN_MAX = 5;
+const SINGLE = ["Process", "Database", "Role", "Application", "State", "Connected"];
+const STATES = { waiting: "waiting", in_transaction: "in a transaction", idle: "idle" };
 
-$("clients").tHead.rows[0].append(...COLUMNS.map((name) => {
+const heads = (names) => names.map((name) => {
   const head = element("th", "", name);
   head.scope = "col";
   return head;
-}));
+});
+$("clients").tHead.rows[0].append(...heads(COLUMNS));
+$("sessions").tHead.rows[0].append(...heads(SINGLE));
+
+let latest = { session_list: [], sessions: 0 };
+$("sessions-filter").addEventListener("input", () => showSingle());
+$("sessions-details").addEventListener("toggle", () => showSingle());
 
 const of = (g) => g.waiting + g.in_transaction + g.idle;
 
 export function showClients({ stats }) {
   const groups = stats.clients;
   const all = (name) => sum(groups.map((g) => g[name]));
+  latest = stats;
+  showSingle();
   setText($("clients-count"), count(stats.sessions));
   facts($("clients-facts"), [
     ["Waiting", count(all("waiting")), "for an answer"],
@@ -34,6 +44,18 @@ export function showClients({ stats }) {
     ...rows.map((cells) => line(cells)),
     ...(stats.client_groups > groups.length ? [line([`and ${count(stats.client_groups - groups.length)} more`, ...Array(COLUMNS.length - 1).fill("")])] : []),
   ]);
+}
+
+// showSingle lists single clients where somebody has opened the list.
+function showSingle() {
+  const all = latest.session_list ?? [];
+  $("sessions-details").hidden = !all.length;
+  setText($("sessions-count"), all.length < latest.sessions ? `the ${count(all.length)} that have been connected for longest` : "");
+  if (!$("sessions-details").open) return;
+  const wanted = $("sessions-filter").value.toLowerCase();
+  const rows = all.map((s) => [String(s.pid), s.database, s.role, s.application, STATES[s.state] ?? s.state, new Date(s.since).toLocaleString()])
+    .filter((cells) => cells.join(" ").toLowerCase().includes(wanted));
+  replace($("sessions").tBodies[0], JSON.stringify(rows), () => rows.map((cells) => line(cells)));
 }
 
 function line([first, ...others]) {
