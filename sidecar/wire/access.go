@@ -26,6 +26,31 @@ func (s *session) logHit(entry *engine.Entry, how Outcome) {
 	s.server.access.Note(r)
 }
 
+// localOutcome is how the access log calls what the sidecar answers by itself: BEGIN, and
+// what follows in a transaction that Postgres does not know of.
+const localOutcome = "local"
+
+// logLocal has the access log tell of a statement that the sidecar answers by itself.
+func (s *session) logLocal() {
+	r := s.record()
+	r.Outcome = localOutcome
+	s.server.access.Note(r)
+}
+
+// bypassUntimed counts statements that go to Postgres and whose end nobody waits for, and has
+// the access log tell of them.
+func (s *session) bypassUntimed(reason string, statements int) {
+	s.bypass(reason, statements)
+	if s.server.access == nil {
+		return
+	}
+	r := s.record()
+	r.Outcome, r.Reason = Bypass.String(), reason
+	for range statements {
+		s.server.access.Note(r)
+	}
+}
+
 // recordsOf begins what the access log has of the statements of the plan, which go to
 // Postgres.
 func (s *session) recordsOf(reason string) []accesslog.Record {

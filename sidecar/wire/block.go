@@ -46,6 +46,9 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 	}
 	s.block = next
 	s.noteLocal()
+	if s.server.access != nil {
+		s.logLocal()
+	}
 	if does.Ends {
 		s.talk.LetBlockGo()
 	}

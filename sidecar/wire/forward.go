@@ -339,7 +339,7 @@ func (s *session) forwardLong(beginning []byte) error {
 	}
 	switch beginning[0] {
 	case 'Q', 'F':
-		s.bypass(reasons.TooLong, 1)
+		s.bypassUntimed(reasons.TooLong, 1)
 		return s.forwardQuery(beginning, passage{}, nil)
 	case 'P':
 		name, _, _ := protocol.CutString(body)

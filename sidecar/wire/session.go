@@ -192,10 +192,10 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		if s.plan.keepsSettings && s.obstacle() == "" {
 			s.beCertain(unit)
 		}
-		s.bypass(reasons.OpenGroup, s.plan.executions)
+		s.bypassUntimed(reasons.OpenGroup, s.plan.executions)
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case protocol.UnitCall:
-		s.bypass(reasons.FunctionCall, 1)
+		s.bypassUntimed(reasons.FunctionCall, 1)
 		return s.forwardQuery(unit, passage{}, nil) == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
@@ -292,7 +292,7 @@ func (s *session) passLong() error {
 	if _, n := protocol.NextUnit(held); n > 0 {
 		// Whole messages come first: they go as a part of their group.
 		s.planGroup(held[:n])
-		s.bypass(reasons.TooLong, s.plan.executions)
+		s.bypassUntimed(reasons.TooLong, s.plan.executions)
 		if err := s.forwardGroup(held[:n], false); err != nil {
 			return err
 		}

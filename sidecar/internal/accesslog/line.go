@@ -29,7 +29,9 @@ func appendLine(dst []byte, r *Record) []byte {
 	if r.Reason != "" {
 		dst = appendText(append(dst, `,"reason":`...), r.Reason)
 	}
-	dst = appendMilliseconds(append(dst, `,"duration_ms":`...), r.Took)
+	if r.Took != 0 {
+		dst = appendMilliseconds(append(dst, `,"duration_ms":`...), r.Took)
+	}
 	if r.Kept {
 		dst = appendMilliseconds(append(dst, `,"age_ms":`...), r.Age)
 	}

@@ -40,7 +40,7 @@ type Record struct {
 	PID            uint32
 	// Outcome is how it was answered, Reason why from Postgres, if it was passed through.
 	Outcome, Reason string
-	// Took is the time until the answer was given.
+	// Took is the time until the answer was given, 0 where nobody measures that.
 	Took time.Duration
 	// Age is that of an answer from the cache, and is written if Kept is set.
 	Age  time.Duration
