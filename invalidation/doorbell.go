@@ -128,6 +128,7 @@ func (d *doorbell) session(ctx context.Context) error {
 	if err := e.elect(connectCtx); err != nil {
 		return err
 	}
+	d.f.stats.works(partDoorbell)
 	defer d.f.stats.sleeper.Store(false)
 	// Who rang before was not heard.
 	d.f.audience.ring()

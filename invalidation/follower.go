@@ -171,6 +171,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	f.retention.Store(int64(retention))
 	f.definitions.Store(int64(orDefault(o.Definitions, definitionsDefault)))
 	f.proof.Store(int64(o.Proof))
+	f.stats.failures = map[string]uint64{partLooker: 0, partDoorbell: 0, partKeeper: 0}
+	f.stats.working = map[string]bool{partLooker: false, partDoorbell: false, partKeeper: false}
 	f.bell = newDoorbell(f)
 	f.hints = newHints(f, o.Relay)
 	f.state.Store(&State{})
@@ -190,9 +192,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	l := &looker{f: f}
 	k := &keeper{f: f}
 	var parts sync.WaitGroup
-	parts.Go(func() { f.repeat(ctx, "looker", l.session, f.audience.shut, f.audience.wake) })
-	parts.Go(func() { f.repeat(ctx, "doorbell", f.bell.session, func(error) {}, nil) })
-	parts.Go(func() { f.repeat(ctx, "keeper", k.session, func(error) {}, nil) })
+	parts.Go(func() { f.repeat(ctx, partLooker, l.session, f.audience.shut, f.audience.wake) })
+	parts.Go(func() { f.repeat(ctx, partDoorbell, f.bell.session, func(error) {}, nil) })
+	parts.Go(func() { f.repeat(ctx, partKeeper, k.session, func(error) {}, nil) })
 	parts.Go(func() { f.hints.run(ctx) })
 	parts.Wait()
 	f.audience.shut(errNotRunning)
@@ -215,7 +217,7 @@ func (f *Follower) repeat(ctx context.Context, part string, session func(context
 		}
 		err = fmt.Errorf("%s: %w", part, err)
 		failed(err)
-		f.stats.failed(err)
+		f.stats.failed(part, err)
 		if said.isNew(err) {
 			f.logger.Warn("connect again", "part", part, "error", err)
 		}

@@ -75,6 +75,7 @@ func (k *keeper) session(ctx context.Context) error {
 	if err := paced(connectCtx, conn, max(k.f.verify, trimPause)); err != nil {
 		return err
 	}
+	k.f.stats.works(partKeeper)
 	ticker := time.NewTicker(min(k.f.verify, trimPause))
 	defer ticker.Stop()
 	k.installAt = 0 // The database may have been made anew.

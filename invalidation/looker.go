@@ -85,6 +85,7 @@ func (l *looker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.f.stats.works(partLooker)
 	defer func() { l.f.stats.awake.Store(false) }()
 	return l.loop(ctx)
 }

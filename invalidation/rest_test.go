@@ -68,6 +68,9 @@ func TestStatementsOfARest(t *testing.T) {
 	})
 	f.rests()
 	servers.Eventually(t, "two connections are left", func() bool { return db.connections() == "2" })
+	if s := f.Stats(); fmt.Sprint(s.Working) != "map[doorbell:true keeper:true looker:true]" || fmt.Sprint(s.ReconnectsOf) != "map[doorbell:0 keeper:0 looker:0]" {
+		t.Errorf("parts work: %v, have failed: %v", s.Working, s.ReconnectsOf)
+	}
 	if n := db.sleepers(); n != "0" {
 		t.Errorf("writers ring for %s sleepers, though nobody reads", n)
 	}

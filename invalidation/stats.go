@@ -16,8 +16,12 @@ type FollowerStats struct {
 	// Resets counts, by cause, how often the fence was told to trust nothing older.
 	Resets        map[string]uint64
 	Notifications uint64
-	// Reconnects counts sessions that ended in an error, of all three connections.
-	Reconnects uint64
+	// Reconnects counts sessions that ended in an error, of all three connections, and
+	// ReconnectsOf those of each part: looker, doorbell and keeper.
+	Reconnects   uint64
+	ReconnectsOf map[string]uint64
+	// Working says of each part whether it has its connection, or needs none at rest.
+	Working map[string]bool
 	// Audits counts how often the keeper read all that is installed, because something
 	// may have changed.
 	Audits uint64
@@ -62,6 +66,8 @@ type counters struct {
 	mu         sync.Mutex
 	resets     map[string]uint64
 	reconnects uint64
+	failures   map[string]uint64 // by part
+	working    map[string]bool   // by part
 	lastError  string
 	outbox     OutboxStats
 	server     ServerStats
@@ -95,10 +101,27 @@ func (c *counters) noted(err error) {
 	c.lastError = err.Error()
 }
 
-func (c *counters) failed(err error) {
+// parts are those of a follower, each with a connection of its own.
+const (
+	partLooker   = "looker"
+	partDoorbell = "doorbell"
+	partKeeper   = "keeper"
+)
+
+// works notes that a part has its connection.
+func (c *counters) works(part string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.working[part] = true
+}
+
+// failed notes that a part has lost its connection, or did not get one.
+func (c *counters) failed(part string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reconnects++
+	c.failures[part]++
+	c.working[part] = false
 	c.lastError = err.Error()
 }
 
@@ -113,7 +136,7 @@ func (f *Follower) Stats() FollowerStats {
 	}
 	return FollowerStats{
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
-		Notifications: c.notifications.Load(), Reconnects: c.reconnects, Audits: c.audits.Load(),
+		Notifications: c.notifications.Load(), Reconnects: c.reconnects, ReconnectsOf: maps.Clone(c.failures), Working: maps.Clone(c.working), Audits: c.audits.Load(),
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()),
 		HintsSaid: c.hintsSaid.Load(), HintsHeard: c.hintsHeard.Load(), Relying: f.hints.relied(),
 		Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,

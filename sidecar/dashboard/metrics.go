@@ -94,7 +94,14 @@ func newCollector(statsFunc func() Stats) *collector {
 	for _, m := range count.Metrics() {
 		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
 	}
-	gauge("freshet_sessions_open", "Clients connected now.", func(s *Stats) float64 { return float64(s.Sessions) })
+	byLabel(prometheus.GaugeValue, "freshet_sessions_open", "Clients connected now: waiting for an answer, in a transaction with nothing to wait for, or idle.", "state", func(s *Stats) map[string]float64 {
+		states := map[string]float64{"waiting": 0, "in_transaction": 0, "idle": 0}
+		for state, n := range s.SessionStates {
+			states[state] = float64(n)
+		}
+		return states
+	})
+	gauge("freshet_draining", "1 while nobody may connect any more: before the end.", func(s *Stats) float64 { return one(!s.Listening) })
 
 	gauge("freshet_ready", "1 if /readyz answers 200, else 0.", func(s *Stats) float64 { return one(NotReady(s) == "") })
 	gauge("freshet_staleness_bound_seconds", "The promise: no cached answer lacks a commit acknowledged longer ago.", func(s *Stats) float64 { return s.StalenessSeconds })
@@ -103,7 +110,17 @@ func newCollector(statsFunc func() Stats) *collector {
 	counter("freshet_follower_looks_total", "Completed looks at the outbox.", func(s *Stats) uint64 { return s.FollowerLooks })
 	counter("freshet_follower_notifications_total", "Notifications that made a look come sooner.", func(s *Stats) uint64 { return s.FollowerNotifications })
 	byLabel(prometheus.CounterValue, "freshet_follower_resets_total", "How often everything known was thrown away, by the cause.", "cause", func(s *Stats) map[string]float64 { return floats(s.FollowerResetCauses) })
-	counter("freshet_follower_reconnects_total", "Sessions of the follower that ended in an error.", func(s *Stats) uint64 { return s.FollowerReconnects })
+	ofParts := func(read func(FollowerPart) float64) func(s *Stats) map[string]float64 {
+		return func(s *Stats) map[string]float64 {
+			values := make(map[string]float64, len(s.FollowerParts))
+			for name, part := range s.FollowerParts {
+				values[name] = read(part)
+			}
+			return values
+		}
+	}
+	byLabel(prometheus.CounterValue, "freshet_follower_reconnects_total", "Sessions of the follower that ended in an error, by its parts.", "part", ofParts(func(p FollowerPart) float64 { return float64(p.Reconnects) }))
+	byLabel(prometheus.GaugeValue, "freshet_follower_state", "1 if a part of the follower has its connection, or needs none at rest.", "part", ofParts(func(p FollowerPart) float64 { return one(p.Working) }))
 	counter("freshet_invalidation_events_total", "Changes received from the outbox.", func(s *Stats) uint64 { return s.InvalidationEvents })
 	gauge("freshet_outbox_rows", "Rows of the outbox, as Postgres estimates them.", func(s *Stats) float64 { return float64(s.Outbox.Rows) })
 	gauge("freshet_outbox_bytes", "Size of the outbox on Postgres' disk, with its index.", func(s *Stats) float64 { return float64(s.Outbox.Bytes) })

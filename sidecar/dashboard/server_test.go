@@ -95,8 +95,8 @@ func TestStatsShape(t *testing.T) {
 	}
 	want := []string{
 		"access_dropped", "access_lines", "bypass_advice", "bypass_examples", "bypass_rules", "bypass_seconds", "bypasses", "cancels", "client_groups", "clients", "config", "fleet", "follower_age_seconds", "follower_looks", "follower_notifications",
-		"follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "follower_resting", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
-		"misses", "not_ready_reason", "outbox", "panics", "pooling_problem", "postgres", "problems", "protocol_errors", "queries", "ready", "redis", "saved_seconds", "session_list", "sessions", "sessions_refused",
+		"follower_parts", "follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "follower_resting", "head", "incarnation", "invalidation_events", "l1", "leases", "listening",
+		"misses", "not_ready_reason", "outbox", "panics", "pooling_problem", "postgres", "problems", "protocol_errors", "queries", "ready", "redis", "saved_seconds", "session_list", "session_states", "sessions", "sessions_refused",
 		"sessions_total", "shapes", "shapes_known", "socket", "staleness_seconds", "switched_off", "tables_written", "times", "transactions_held", "transactions_opened", "upstream_probes", "upstream_queries", "uptime_seconds",
 		"verify", "version", "watch_problems", "watched", "watched_tables", "written",
 	}

@@ -84,6 +84,8 @@ type Stats struct {
 	// SessionList are the clients that have been connected for longest, SessionListMax at
 	// most.
 	SessionList []Session `json:"session_list"`
+	// SessionStates counts all clients by Session.State.
+	SessionStates map[string]uint64 `json:"session_states"`
 	// Counts are what sessions count.
 	count.Counts
 
@@ -107,6 +109,9 @@ type Stats struct {
 	FollowerResetCauses map[string]uint64 `json:"follower_reset_causes"`
 	// FollowerReconnects counts sessions of the follower that ended in an error.
 	FollowerReconnects uint64 `json:"follower_reconnects"`
+	// FollowerParts says of each part of the follower whether it has its connection, or
+	// needs none at rest, and how often it had to connect again.
+	FollowerParts map[string]FollowerPart `json:"follower_parts"`
 	// FollowerNotifications counts the rings of the doorbell: notifications that
 	// made a look come sooner. Without them changes are found by polling.
 	FollowerNotifications uint64 `json:"follower_notifications"`
@@ -261,6 +266,12 @@ type ClientGroup struct {
 	Idle          int `json:"idle"`
 	// OldestSeconds is how long ago the first of them has connected.
 	OldestSeconds float64 `json:"oldest_seconds"`
+}
+
+// FollowerPart is one part of the follower: "looker", "doorbell" or "keeper".
+type FollowerPart struct {
+	Working    bool   `json:"working"`
+	Reconnects uint64 `json:"reconnects"`
 }
 
 // Session is one client.
@@ -431,6 +442,12 @@ func (s *Stats) normalize() {
 	}
 	if s.FollowerResetCauses == nil {
 		s.FollowerResetCauses = map[string]uint64{}
+	}
+	if s.FollowerParts == nil {
+		s.FollowerParts = map[string]FollowerPart{}
+	}
+	if s.SessionStates == nil {
+		s.SessionStates = map[string]uint64{}
 	}
 	if s.BypassSeconds == nil {
 		s.BypassSeconds = map[string]float64{}

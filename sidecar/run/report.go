@@ -61,6 +61,12 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 func (s *Sidecar) addClients(stats *dashboard.Stats) {
 	groups := s.server.Clients()
 	stats.ClientGroups, stats.SessionList = len(groups), s.sessionList()
+	stats.SessionStates = map[string]uint64{}
+	for _, g := range groups {
+		stats.SessionStates[wire.ClientWaiting] += uint64(g.Waiting)
+		stats.SessionStates[wire.ClientBlocked] += uint64(g.Blocked)
+		stats.SessionStates[wire.ClientIdle] += uint64(g.Idle)
+	}
 	for _, g := range groups[:min(len(groups), dashboard.ClientGroupsMax)] {
 		stats.Clients = append(stats.Clients, dashboard.ClientGroup{
 			Database: g.Database, Role: g.Role, Waiting: g.Waiting, InTransaction: g.Blocked, Idle: g.Idle, OldestSeconds: g.Oldest.Seconds(),

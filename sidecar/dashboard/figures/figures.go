@@ -20,6 +20,10 @@ import (
 func AddFollower(stats *dashboard.Stats, f invalidation.FollowerStats, keepsUp bool) {
 	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
 	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
+	stats.FollowerParts = map[string]dashboard.FollowerPart{}
+	for part, n := range f.ReconnectsOf {
+		stats.FollowerParts[part] = dashboard.FollowerPart{Working: f.Working[part], Reconnects: n}
+	}
 	for _, n := range f.Resets {
 		stats.FollowerResets += n
 	}
