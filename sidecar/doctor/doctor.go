@@ -62,6 +62,8 @@ type Options struct {
 	MemoryBytes int64
 	Staleness   time.Duration
 	Retention   time.Duration
+	// AllTables has every table named that is not watched or has no primary key.
+	AllTables bool
 	// Settings are what is wrong with the configuration, each a sentence.
 	Settings []string
 	// Machine tells what this machine allows. nil means ThisMachine.

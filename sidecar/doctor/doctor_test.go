@@ -149,6 +149,12 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		{"an event trigger is disabled", func(p *patient) { p.run("ALTER EVENT TRIGGER freshet_ddl_end DISABLE") }, Warn, "installed", "freshet_ddl_end", ""},
 		{"a trigger is gone", func(p *patient) { p.run("ALTER TABLE fruit DISABLE TRIGGER ALL") }, Warn, "tables", "fruit", "freshet install"},
 		{"a table is not watched", func(p *patient) { p.run("CREATE TABLE late (a int)") }, OK, "tables", "1 of 2 tables watched; not public.late", ""},
+		{"many tables are not watched", func(p *patient) {
+			for i := range 9 {
+				p.run(fmt.Sprintf("CREATE TABLE late_%d (a int)", i))
+			}
+			p.options.AllTables = true
+		}, OK, "tables", "public.late_8", ""},
 		{"no table is watched", func(p *patient) { p.run("DROP TABLE fruit") }, Warn, "tables", "everything passes through", "freshet install"},
 		{"a table without a key", func(p *patient) { p.run("ALTER TABLE fruit DROP CONSTRAINT fruit_pkey") }, OK, "tables", "without a primary key", ""},
 		{"a publication of everything", func(p *patient) { p.run("CREATE PUBLICATION everything FOR ALL TABLES") }, Warn, "publications", "everything", "by name"},

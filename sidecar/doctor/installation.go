@@ -57,19 +57,22 @@ func (e *examination) tables(context.Context) error {
 	if !e.inPlace() {
 		return nil
 	}
-	i := &e.installation
+	i, named := &e.installation, list
+	if e.AllTables {
+		named = func(names []string) string { return strings.Join(names, ", ") }
+	}
 	for _, problem := range i.Problems {
 		e.add(Warn, "tables", problem, "freshet install --watch …")
 	}
 	text := fmt.Sprintf("%d of %s watched", i.Watched, english.Plural(i.Watched+len(i.Unwatched), "table", ""))
 	if len(i.Unwatched) > 0 {
-		text += "; not " + list(i.Unwatched)
+		text += "; not " + named(i.Unwatched)
 	}
 	switch {
 	case i.Watched == 0:
 		e.add(Warn, "tables", text+": everything passes through", "freshet install --watch 'public.*'")
 	case len(i.Keyless) > 0:
-		e.add(OK, "tables", text+"; without a primary key, so that any change counts for every row unless columns are named: "+list(i.Keyless), "")
+		e.add(OK, "tables", text+"; without a primary key, so that any change counts for every row unless columns are named: "+named(i.Keyless), "")
 	default:
 		e.add(OK, "tables", text, "")
 	}

@@ -21,8 +21,9 @@ import (
 // doctorCommand takes what serve takes: it examines what that would need.
 type doctorCommand struct {
 	config
-	JSON   bool       `name:"json" help:"Print the findings as JSON. Default: a line each."`
-	Config configFile `placeholder:"FILE" help:"YAML file as for serve. Default: none."`
+	AllTables bool       `help:"Name every table that is not watched, or has no primary key. Default: a few."`
+	JSON      bool       `name:"json" help:"Print the findings as JSON. Default: a line each."`
+	Config    configFile `placeholder:"FILE" help:"YAML file as for serve. Default: none."`
 }
 
 // doctorExits are the exit codes by the worst finding.
@@ -75,7 +76,7 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 		Upstream: upstream.Config, BeforeUpstream: upstream.BeforeConnect,
 		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
 		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,
-		MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour),
+		MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour), AllTables: c.AllTables,
 	}, nil
 }
 
