@@ -96,8 +96,8 @@ var plantedBugs = []plantedBug{
 
 	// Tables forgotten, or called otherwise.
 	{"tables of subqueries in FROM and of views forgotten", "tags.go", "\twalk(s.query, func(n *node) bool {\n\t\tif n.tag != \"RANGETBLENTRY\"", "\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"RANGETBLENTRY\" && n.int(\"rtekind\") == rteSubquery {\n\t\t\treturn false\n\t\t}\n\t\tif n.tag != \"RANGETBLENTRY\""},
-	{"tables of CTEs forgotten", "tags.go", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"COMMONTABLEEXPR\" {\n\t\t\treturn false\n\t\t}\n"},
-	{"tables of EXISTS and IN forgotten", "tags.go", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames := map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"SUBLINK\" {\n\t\t\treturn false\n\t\t}\n"},
+	{"tables of CTEs forgotten", "tags.go", "\tnames, unwatched := map[string]bool{}, map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tnames, unwatched := map[string]bool{}, map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"COMMONTABLEEXPR\" {\n\t\t\treturn false\n\t\t}\n"},
+	{"tables of EXISTS and IN forgotten", "tags.go", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames, unwatched := map[string]bool{}, map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n", "\tvar templates []TagTemplate\n\thopes := wishes{}\n\tnames, unwatched := map[string]bool{}, map[string]bool{}\n\twalk(s.query, func(n *node) bool {\n\t\tif PLANTED && n.tag == \"SUBLINK\" {\n\t\t\treturn false\n\t\t}\n"},
 	{"a partition under its own name", "tags.go", "\tbest := TagTemplate{Root: table.Root}\n", "\tif PLANTED {\n\t\ttable.Root = oid\n\t}\n\tbest := TagTemplate{Root: table.Root}\n"},
 	{"no tag for wholesale changes", "verdict.go", "\treturn appendNew(dst, from, root+\"/*\")", "\tif PLANTED {\n\t\treturn dst\n\t}\n\treturn appendNew(dst, from, root+\"/*\")"},
 }
