@@ -127,6 +127,7 @@ const reconnectMax = 5 * time.Second
 // play does operations until the turn is over.
 func (c *client) play(t *turnClock) {
 	pace := t.pace(c)
+	defer pace.alarm.Close()
 	for {
 		intended, idle, ok := pace.next()
 		if !ok {
@@ -178,6 +179,8 @@ type pace struct {
 	// intended is when the last operation was to begin, ended when it had ended.
 	intended, ended time.Time
 	client          *client
+	// alarm wakes the client at the intended time; play closes it.
+	alarm *servers.Alarm
 }
 
 // next waits until the next operation is to begin. It returns the intended time, which is
@@ -195,17 +198,6 @@ func (p *pace) next() (intended time.Time, idle, ok bool) {
 		return time.Time{}, false, false
 	}
 	idle = p.ended.Before(p.intended)
-	waitUntil(p.intended)
+	p.alarm.SleepUntil(p.intended)
 	return p.intended, idle, true
-}
-
-// oversleep is by how much time.Sleep may be late.
-const oversleep = 1500 * time.Microsecond
-
-// waitUntil keeps a thread only for the last moment.
-func waitUntil(at time.Time) {
-	if wait := time.Until(at) - oversleep; wait > 0 {
-		time.Sleep(wait)
-	}
-	servers.SleepUntil(at)
 }

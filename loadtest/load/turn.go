@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/loadtest/report"
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/loadtest/target"
 	"github.com/freshet/freshet/loadtest/workload"
 )
@@ -48,7 +49,7 @@ func (t *turnClock) share(at time.Time) float64 {
 // pace returns a client's pace. In a closed loop, the clients of a ramp begin one after the
 // other.
 func (t *turnClock) pace(c *client) *pace {
-	p := &pace{clock: t, client: c, intended: t.began}
+	p := &pace{clock: t, client: c, intended: t.began, alarm: servers.NewAlarm()}
 	if o := t.options; o.Rate > 0 {
 		p.gap = time.Duration(float64(o.Clients) / o.Rate * float64(time.Second))
 	} else if o.Shape == Ramp {

@@ -106,18 +106,7 @@ const underWayMax = 1024
 // closes the other one behind the last.
 func (d *Distance) pass(from, to net.Conn) {
 	sent := make(chan underWay, underWayMax)
-	d.running.Go(func() {
-		defer func() {
-			to.Close()
-			d.mu.Lock()
-			delete(d.conns, to)
-			d.mu.Unlock()
-		}()
-		for w := range sent {
-			SleepUntil(w.at)
-			_, _ = to.Write(w.bytes) // whoever has left is noticed by the other way
-		}
-	})
+	d.running.Go(func() { d.deliver(sent, to) })
 	defer close(sent)
 	buffer := make([]byte, 64<<10)
 	for {
@@ -128,5 +117,21 @@ func (d *Distance) pass(from, to net.Conn) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// deliver writes what is under way when its time has come.
+func (d *Distance) deliver(sent <-chan underWay, to net.Conn) {
+	defer func() {
+		to.Close()
+		d.mu.Lock()
+		delete(d.conns, to)
+		d.mu.Unlock()
+	}()
+	alarm := NewAlarm()
+	defer alarm.Close()
+	for w := range sent {
+		alarm.SleepUntil(w.at)
+		_, _ = to.Write(w.bytes) // whoever has left is noticed by the other way
 	}
 }

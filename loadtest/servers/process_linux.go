@@ -79,14 +79,6 @@ func processTime(pid int) time.Duration {
 	return time.Duration(ticks) * time.Second / ticksPerSecond
 }
 
-// SleepUntil sleeps to within some 50 µs. It blocks a thread: time.Sleep is off by a millisecond.
-func SleepUntil(at time.Time) {
-	for wait := time.Until(at); wait > 0; wait = time.Until(at) {
-		pause := syscall.NsecToTimespec(int64(wait))
-		_ = syscall.Nanosleep(&pause, nil) // a signal ends it early
-	}
-}
-
 // ThreadTime is what a process of one thread has computed for, to the nanosecond: a session
 // of Postgres is one. It is 0 where the process has ended or the kernel does not tell.
 func ThreadTime(pid int) time.Duration {

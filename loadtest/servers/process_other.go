@@ -40,8 +40,5 @@ func alive(pid int) bool {
 // processTime is not known here.
 func processTime(int) time.Duration { return 0 }
 
-// SleepUntil sleeps, as exactly as is possible here.
-func SleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
-
 // ThreadTime is not known here.
 func ThreadTime(int) time.Duration { return 0 }
