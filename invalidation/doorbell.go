@@ -121,6 +121,7 @@ func (d *doorbell) session(ctx context.Context) error {
 	if _, err := conn.Exec(connectCtx, "LISTEN "+doorbellChannel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	d.f.stats.deaf.Store(false)
 	e := &ear{d: d, conn: conn}
 	if e.candidate, err = direct(connectCtx, conn); err != nil {
 		return err
@@ -162,8 +163,6 @@ type ear struct {
 	conn *pgx.Conn
 	// candidate is set while it is not the sleeper and may become it.
 	candidate bool
-	// deaf is set while it does not listen, because the fleet's hints are relied on.
-	deaf bool
 	// spoke is when a statement was sent last, 0 before the first that wait sends.
 	spoke fence.Instant
 }
@@ -171,7 +170,7 @@ type ear struct {
 // tune stops listening while hints are relied on, and begins again afterwards.
 func (e *ear) tune(ctx context.Context) error {
 	deaf := e.candidate && e.d.f.hints.relied()
-	if deaf == e.deaf {
+	if deaf == e.d.f.stats.deaf.Load() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, statementWaitMax)
@@ -183,7 +182,8 @@ func (e *ear) tune(ctx context.Context) error {
 	if _, err := e.conn.Exec(ctx, statement+doorbellChannel); err != nil {
 		return fmt.Errorf("begin or end to listen: %w", err)
 	}
-	e.deaf, e.spoke = deaf, fence.Now()
+	e.d.f.stats.deaf.Store(deaf)
+	e.spoke = fence.Now()
 	if !deaf {
 		e.d.f.audience.ring() // who rang meanwhile was not heard
 	}
@@ -240,7 +240,7 @@ func (e *ear) wait(ctx context.Context) error {
 	case err != nil && e.conn.IsClosed():
 		return fmt.Errorf("wait for a notification: %w", err)
 	}
-	if now := fence.Now(); !e.deaf || wanted || now.Sub(e.spoke) >= listenCheck {
+	if now := fence.Now(); !e.d.f.stats.deaf.Load() || wanted || now.Sub(e.spoke) >= listenCheck {
 		e.spoke = now
 	} else {
 		return nil // a leader is heard, so one need not be elected

@@ -68,9 +68,7 @@ func (db *database) hearing() (sleeper, f *followed) {
 	servers.Eventually(db.t, "one sleeps", func() bool { return sleeper.Stats().Sleeper })
 	f = db.follow(func(o *FollowerOptions) { o.Relay, o.Proof, o.Retention = &hub{}, rarely, 10*rarely })
 	f.hints.until.Store(int64(never))
-	servers.Eventually(db.t, "it does not listen", func() bool {
-		return db.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'UNLISTEN%' AND datname = current_database()") == "1"
-	})
+	servers.Eventually(db.t, "it does not listen", f.stats.deaf.Load)
 	f.confirmNow()
 	f.rest()
 	return sleeper, f

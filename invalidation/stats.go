@@ -62,6 +62,9 @@ type counters struct {
 	lookBegan                              atomic.Int64
 	audits, hintsSaid, hintsHeard          atomic.Uint64
 	awake, sleeper                         atomic.Bool
+	// deaf is set by the doorbell while it does not listen, because the fleet's hints are relied
+	// on, and reset when it connects.
+	deaf atomic.Bool
 
 	mu         sync.Mutex
 	resets     map[string]uint64
