@@ -45,18 +45,11 @@ func (c fleetCommand) run(ctx context.Context, out, log io.Writer) int {
 	if len(cases) > 0 {
 		err = errors.Join(err, c.write(r, out))
 	}
-	broken := r.Broken()
-	for _, line := range broken {
-		fmt.Fprintf(log, "loadtest: %s\n", line)
+	if code := conclude(r.Broken(), log); code != 0 || err == nil {
+		return code
 	}
-	switch {
-	case len(broken) > 0:
-		return exitBroken
-	case err != nil:
-		fmt.Fprintf(log, "loadtest: %v\n", err)
-		return exitUnknown
-	}
-	return 0
+	fmt.Fprintf(log, "loadtest: %v\n", err)
+	return exitUnknown
 }
 
 func (c fleetCommand) write(r *fleet.Report, out io.Writer) error {

@@ -89,7 +89,11 @@ func (c runCommand) run(ctx context.Context, out, log io.Writer) int {
 	if err := c.outputFlags.write(r, out); err != nil {
 		return fail(err)
 	}
-	broken := append(r.Voids(), report.Check(r.Runs, assertions)...)
+	return conclude(append(r.Voids(), report.Check(r.Runs, assertions)...), log)
+}
+
+// conclude says what does not hold, and returns the exit code.
+func conclude(broken []string, log io.Writer) int {
 	for _, line := range broken {
 		fmt.Fprintf(log, "loadtest: %s\n", line)
 	}

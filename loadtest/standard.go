@@ -61,14 +61,7 @@ func (c standardCommand) run(ctx context.Context, out, log io.Writer) int {
 		fmt.Fprintf(log, "loadtest: %v\n", failed)
 		return exitUnknown
 	}
-	broken := append(r.Voids(), report.Check(r.Runs, assertions)...)
-	for _, line := range broken {
-		fmt.Fprintf(log, "loadtest: %s\n", line)
-	}
-	if len(broken) > 0 {
-		return exitBroken
-	}
-	return 0
+	return conclude(append(r.Voids(), report.Check(r.Runs, assertions)...), log)
 }
 
 // measure is one benchmark with one number of clients.

@@ -127,7 +127,9 @@ const reconnectMax = 5 * time.Second
 // play does operations until the turn is over.
 func (c *client) play(t *turnClock) {
 	pace := t.pace(c)
-	defer pace.alarm.Close()
+	if pace.alarm != nil {
+		defer pace.alarm.Close()
+	}
 	for {
 		intended, idle, ok := pace.next()
 		if !ok {
@@ -179,7 +181,7 @@ type pace struct {
 	// intended is when the last operation was to begin, ended when it had ended.
 	intended, ended time.Time
 	client          *client
-	// alarm wakes the client at the intended time; play closes it.
+	// alarm wakes the client at the intended time, nil in a closed loop; play closes it.
 	alarm *servers.Alarm
 }
 

@@ -178,26 +178,8 @@ func curve(h *hdrhistogram.Histogram) (points []report.Point) {
 
 // whole is all turns together. total has their latencies.
 func whole(turns []report.Turn, total *tally) report.Turn {
-	var seconds, hits, ratios float64
-	used := map[string]float64{}
-	for _, t := range turns {
-		seconds += t.Seconds
-		if t.HitRatio >= 0 {
-			hits += t.HitRatio * float64(t.Reads)
-			ratios += float64(t.Reads)
-		}
-		for name, us := range t.ProcessorUS {
-			used[name] += us * float64(t.Reads+t.Writes)
-		}
-	}
-	r := total.turn(max(1, time.Duration(seconds*float64(time.Second))))
-	r.Steps = nil
-	if ratios > 0 {
-		r.HitRatio = hits / ratios
-	}
-	for name := range used {
-		used[name] /= max(1, float64(r.Reads+r.Writes))
-	}
-	r.ProcessorUS = used
+	together := report.Together(turns)
+	r := total.turn(max(1, time.Duration(together.Seconds*float64(time.Second))))
+	r.Steps, r.HitRatio, r.ProcessorUS = nil, together.HitRatio, together.ProcessorUS
 	return r
 }

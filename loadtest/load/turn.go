@@ -49,8 +49,9 @@ func (t *turnClock) share(at time.Time) float64 {
 // pace returns a client's pace. In a closed loop, the clients of a ramp begin one after the
 // other.
 func (t *turnClock) pace(c *client) *pace {
-	p := &pace{clock: t, client: c, intended: t.began, alarm: servers.NewAlarm()}
+	p := &pace{clock: t, client: c, intended: t.began}
 	if o := t.options; o.Rate > 0 {
+		p.alarm = servers.NewAlarm()
 		p.gap = time.Duration(float64(o.Clients) / o.Rate * float64(time.Second))
 	} else if o.Shape == Ramp {
 		time.Sleep(t.ends.Sub(t.began) * time.Duration(c.number) / time.Duration(o.Clients))
@@ -122,9 +123,8 @@ func (p *player) turn(length time.Duration) (report.Turn, error) {
 	if counted {
 		turn.HitRatio = target.HitRatio(before, after)
 	}
-	turn.ProcessorUS = map[string]float64{}
 	for name, time := range usedAfter {
-		turn.ProcessorUS[name] = float64((time - used[name]).Microseconds()) / max(1, float64(turn.Reads+turn.Writes))
+		turn.Computed(name, time-used[name])
 	}
 	if turn.Reads+turn.Writes == 0 {
 		return turn, fmt.Errorf("put %s under load: not one operation succeeded: %s", p.found.Name, turn.FirstError)
@@ -134,10 +134,8 @@ func (p *player) turn(length time.Duration) (report.Turn, error) {
 
 // processorTimes are those of Postgres, of the target's processes and of this one.
 func (p *player) processorTimes() map[string]time.Duration {
-	times := map[string]time.Duration{"clients": ownTime()}
-	for _, process := range append(p.target.Processes(), p.ground.Process()) {
-		times[process.Name] += process.Time()
-	}
+	times := target.ProcessorTimes(p.target, p.ground)
+	times["clients"] = ownTime()
 	return times
 }
 

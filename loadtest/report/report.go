@@ -114,6 +114,39 @@ type Turn struct {
 	FirstError string `json:"first_error,omitempty"`
 }
 
+// Computed notes what a process has computed for in the turn.
+func (t *Turn) Computed(process string, time time.Duration) {
+	if t.ProcessorUS == nil {
+		t.ProcessorUS = map[string]float64{}
+	}
+	t.ProcessorUS[process] = float64(time.Microseconds()) / max(1, float64(t.Reads+t.Writes))
+}
+
+// Together is turns as one, but for their latencies: shares are weighed by what they are of.
+func Together(turns []Turn) Turn {
+	w := Turn{HitRatio: -1, ProcessorUS: map[string]float64{}}
+	var hits, decided float64
+	for _, t := range turns {
+		w.Seconds, w.Reads, w.Writes, w.Errors = w.Seconds+t.Seconds, w.Reads+t.Reads, w.Writes+t.Writes, w.Errors+t.Errors
+		if t.HitRatio >= 0 {
+			hits, decided = hits+t.HitRatio*float64(t.Reads), decided+float64(t.Reads)
+		}
+		for process, us := range t.ProcessorUS {
+			w.ProcessorUS[process] += us * float64(t.Reads+t.Writes)
+		}
+	}
+	for process := range w.ProcessorUS {
+		w.ProcessorUS[process] /= max(1, float64(w.Reads+w.Writes))
+	}
+	if decided > 0 {
+		w.HitRatio = hits / decided
+	}
+	if w.Seconds > 0 {
+		w.PerSecond = float64(w.Reads+w.Writes) / w.Seconds
+	}
+	return w
+}
+
 // Latency is a distribution of durations, in microseconds.
 type Latency struct {
 	Count int64   `json:"count"`

@@ -24,19 +24,19 @@ func (m *measured) turn(ctx context.Context, length time.Duration) (report.Turn,
 	if err != nil {
 		return report.Turn{}, err
 	}
-	used := m.processorTimes()
+	used := target.ProcessorTimes(m.target, m.ground)
 	found, err := m.benchmark.run(ctx, m.ground, m.place, int(length.Seconds()), m.options)
 	if err != nil {
 		return report.Turn{}, err
 	}
-	usedAfter := m.processorTimes()
+	usedAfter := target.ProcessorTimes(m.target, m.ground)
 	after, _, err := m.target.Counts(ctx)
 	if err != nil {
 		return report.Turn{}, err
 	}
 	turn := found.turn()
 	for name, time := range usedAfter {
-		turn.ProcessorUS[name] = float64((time - used[name]).Microseconds()) / max(1, float64(turn.Reads))
+		turn.Computed(name, time-used[name])
 	}
 	if counted {
 		turn.HitRatio = target.HitRatio(before, after)
@@ -49,22 +49,14 @@ func (m *measured) turn(ctx context.Context, length time.Duration) (report.Turn,
 
 // turn is an outcome as reports have it.
 func (o *outcome) turn() report.Turn {
-	t := report.Turn{Reads: o.count, PerSecond: o.perSecond, Read: o.latency, HitRatio: -1, ProcessorUS: map[string]float64{}}
+	t := report.Turn{Reads: o.count, PerSecond: o.perSecond, Read: o.latency, HitRatio: -1}
 	if o.perSecond > 0 {
 		t.Seconds = float64(o.count) / o.perSecond
 	}
 	if o.used > 0 {
-		t.ProcessorUS["clients"] = float64(o.used.Microseconds()) / max(1, float64(o.count))
+		t.Computed("clients", o.used)
 	}
 	return t
-}
-
-func (m *measured) processorTimes() map[string]time.Duration {
-	times := map[string]time.Duration{}
-	for _, process := range append(m.target.Processes(), m.ground.Process()) {
-		times[process.Name] += process.Time()
-	}
-	return times
 }
 
 // compare asks the same through the target, twice so that one answer is from its memory, and

@@ -191,28 +191,12 @@ func compared(ctx context.Context, p *player, all, different *int, failed func(*
 // whole is all turns together; latencies are weighed by how many there are, which is no
 // quantile of all of them, but near where turns are alike.
 func whole(turns []report.Turn) report.Turn {
-	w := report.Turn{HitRatio: -1, ProcessorUS: map[string]float64{}}
-	var hits, counted float64
-	for _, t := range turns {
-		w.Seconds, w.Reads, w.Errors = w.Seconds+t.Seconds, w.Reads+t.Reads, w.Errors+t.Errors
-		if t.HitRatio >= 0 {
-			hits, counted = hits+t.HitRatio*float64(t.Reads), counted+float64(t.Reads)
-		}
-	}
-	if counted > 0 {
-		w.HitRatio = hits / counted
-	}
-	if w.Seconds > 0 {
-		w.PerSecond = float64(w.Reads) / w.Seconds
-	}
+	w := report.Together(turns)
 	w.Read.Count = w.Reads
 	for _, t := range turns {
 		share := float64(t.Reads) / max(1, float64(w.Reads))
 		w.Read.Mean, w.Read.P50, w.Read.P90 = w.Read.Mean+share*t.Read.Mean, w.Read.P50+share*t.Read.P50, w.Read.P90+share*t.Read.P90
 		w.Read.P99, w.Read.P999, w.Read.Max = w.Read.P99+share*t.Read.P99, w.Read.P999+share*t.Read.P999, max(w.Read.Max, t.Read.Max)
-		for name, us := range t.ProcessorUS {
-			w.ProcessorUS[name] += share * us
-		}
 	}
 	return w
 }

@@ -50,7 +50,7 @@ func launchRedisYardstick(ctx context.Context, o *Options) (*player, error) {
 			return report.Turn{}, err
 		}
 		turn := found.turn()
-		turn.ProcessorUS["redis"] = float64((redis.ProcessorTime() - before).Microseconds()) / max(1, float64(turn.Reads))
+		turn.Computed("redis", redis.ProcessorTime()-before)
 		return turn, nil
 	}
 	return p, nil
@@ -122,7 +122,7 @@ func launchEcho(ctx context.Context, o *Options) (_ *player, err error) {
 			return report.Turn{}, err
 		}
 		turn := found.turn()
-		turn.ProcessorUS[echoYardstick] = float64((servers.ProcessorTimeOf(server.Process.Pid) - before).Microseconds()) / max(1, float64(turn.Reads))
+		turn.Computed(echoYardstick, servers.ProcessorTimeOf(server.Process.Pid)-before)
 		return turn, nil
 	}
 	return p, nil

@@ -64,6 +64,15 @@ func (p Place) Flags() []string {
 	return []string{"-h", p.Host, "-p", strconv.Itoa(p.Port), "-U", p.User, "-d", p.Database}
 }
 
+// ProcessorTimes are those of a target's processes and of Postgres', by their names.
+func ProcessorTimes(t Target, on *Ground) map[string]time.Duration {
+	times := map[string]time.Duration{}
+	for _, process := range append(t.Processes(), on.Process()) {
+		times[process.Name] += process.Time()
+	}
+	return times
+}
+
 // Process is a process that works for a target.
 type Process struct {
 	Name string
