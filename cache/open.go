@@ -174,10 +174,8 @@ func (db *DB) build(o Options) (err error) {
 		// Where definitions are compared, reads are fresh for this much less.
 		Definitions: db.engine.Staleness() / 2,
 		RestAfter:   restAfter,
-		Reads: func() uint64 {
-			s := db.cache.Stats()
-			return s.Hits + s.Misses + s.Unproven
-		},
+		// The cache is made after the follower, and before the follower runs.
+		Reads:    func() uint64 { return db.cache.engine.Reads() },
 		OnSchema: db.schemaChanged,
 		Logger:   o.Logger.With("part", "follower"),
 	})

@@ -3,7 +3,6 @@ package invalidation
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -61,6 +60,9 @@ const (
 const roleCountsSQL = `SELECT concat_ws(' ', pg_stat_get_tuples_inserted(m.oid), pg_stat_get_tuples_deleted(m.oid), CASE WHEN NOT has_table_privilege('pg_authid', 'SELECT') THEN pg_stat_get_tuples_updated(a.oid) END)
 	FROM pg_class m, pg_class a WHERE m.oid = 'pg_auth_members'::regclass AND a.oid = 'pg_authid'::regclass AND EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity)`
 
+// countedFingerprintSQL is the fingerprint with these counts, where they matter.
+const countedFingerprintSQL = "SELECT (" + fingerprintSQL + ") || coalesce((" + roleCountsSQL + "), '')"
+
 // recordSQL says with an event that the fingerprint is another than the one
 // recorded. Roles see different parts of it, so each has a record of its own.
 const recordSQL = `WITH changed AS (
@@ -101,22 +103,8 @@ func readFingerprint(ctx context.Context, conn *pgx.Conn) (fingerprint string, e
 	if err != nil {
 		return "", err
 	}
-	counted, err := readRoleCounts(ctx, conn)
-	if err != nil {
-		return "", err
-	}
-	err = conn.QueryRow(ctx, fingerprintSQL).Scan(&fingerprint)
-	fingerprint += counted
+	err = conn.QueryRow(ctx, countedFingerprintSQL).Scan(&fingerprint)
 	return fingerprint + versions, err
-}
-
-// readRoleCounts returns "" where they do not count.
-func readRoleCounts(ctx context.Context, conn *pgx.Conn) (counted string, err error) {
-	err = conn.QueryRow(ctx, roleCountsSQL).Scan(&counted)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("read the counts of changed roles: %w", err)
-	}
-	return counted, nil
 }
 
 // readRoleVersions returns "" where they do not count or may not be read.

@@ -15,6 +15,12 @@ const lookAgeMax = 5 * time.Second
 // restAgeMax is the same of a follower that rests: it looks every ten seconds.
 const restAgeMax = 30 * time.Second
 
+// JudgeReadiness fills in Ready and NotReadyReason.
+func (s *Stats) JudgeReadiness() {
+	s.NotReadyReason = NotReady(s)
+	s.Ready = s.NotReadyReason == ""
+}
+
 // NotReady says why /readyz answers 503: why clients should not be sent here. It is
 // empty when they may be.
 func NotReady(s *Stats) string {

@@ -200,8 +200,7 @@ func (s *Server) sample(before *Stats, now time.Time) *Stats {
 func (s *Server) stats() Stats {
 	stats := s.options.StatsFunc()
 	stats.normalize()
-	stats.NotReadyReason = NotReady(&stats)
-	stats.Ready = stats.NotReadyReason == ""
+	stats.JudgeReadiness()
 	return stats
 }
 

@@ -34,8 +34,7 @@ func (s *Sidecar) reportText(name string) string {
 // wholeText is what GET /api/v1/stats answers, without its longest lists.
 func wholeText(stats dashboard.Stats) string {
 	stats.Watched, stats.Redis.Shapes, stats.Shapes = nil, nil, shortened(stats.Shapes)
-	stats.NotReadyReason = dashboard.NotReady(&stats)
-	stats.Ready = stats.NotReadyReason == ""
+	stats.JudgeReadiness()
 	text, err := json.Marshal(stats)
 	if err != nil {
 		return err.Error()

@@ -398,8 +398,8 @@ var policyLeaks = []mutant.Named{
 var roleLeaks = []mutant.Named{
 	{Name: "BYPASSRLS, given or taken, is not noticed", Edits: []mutant.Edit{{
 		File: "invalidation/audit.go", As: mutant.Statements,
-		Old: "err = conn.QueryRow(ctx, fingerprintSQL).Scan(&fingerprint)",
-		New: "versions = \"\"\n\terr = conn.QueryRow(ctx, \"SELECT md5(string_agg(m::text, ',' ORDER BY m::text)) FROM pg_auth_members m\").Scan(&fingerprint)",
+		Old: "err = conn.QueryRow(ctx, countedFingerprintSQL).Scan(&fingerprint)",
+		New: "versions = \"\"\n\terr = conn.QueryRow(ctx, \"SELECT (SELECT md5(string_agg(m::text, ',' ORDER BY m::text)) FROM pg_auth_members m) || coalesce((\"+roleCountsSQL+\"), '')\").Scan(&fingerprint)",
 	}}},
 	{Name: "memberships are not compared", Edits: []mutant.Edit{{
 		File: "invalidation/audit.go", As: mutant.Statements,
@@ -418,9 +418,9 @@ var momentLeaks = []mutant.Named{
 
 var countLeaks = []mutant.Named{
 	{Name: "a membership of a moment is not noticed", Edits: []mutant.Edit{{
-		File: "invalidation/audit.go", As: mutant.Statements,
-		Old: "fingerprint += counted",
-		New: "_ = counted",
+		File: "invalidation/audit.go", As: mutant.Switching,
+		Old: "QueryRow(ctx, countedFingerprintSQL)",
+		New: "QueryRow(ctx, map[bool]string{true: fingerprintSQL, false: countedFingerprintSQL}[mutantIs(\"a membership of a moment is not noticed\")])",
 	}}},
 }
 
