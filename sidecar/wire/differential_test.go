@@ -146,6 +146,11 @@ var differentials = []differential{
 		synced(read("3"), msgClose('P', "")), synced(msgClose('P', ""), read("4")), synced(msgClose('P', "nobody")),
 		synced(msgParse("", readItem), msgBind("", "3"), msgClose('P', ""), msgExecute("", 0)),
 	}},
+	{name: "a portal is closed before it is executed, and another is", hits: 2, steps: []step{
+		synced(read("3")), synced(read("4")),
+		synced(msgParse("", readItem), msgBind("", "3"), msgClose('P', ""), msgBind("", "4"), msgExecute("", 0)),
+		synced(msgParse("", readItem), msgBind("", "3"), msgExecute("", 0)),
+	}},
 	{name: "pipeline of hits", hits: 10, steps: []step{
 		synced(read("1")), synced(read("2")), synced(read("3")), synced(read("4")), synced(read("5")),
 		{join(read("1"), msgSync, read("2"), msgSync, read("3"), msgSync, read("4"), msgSync, read("5"), msgSync), "ZZZZZ"},

@@ -156,7 +156,7 @@ func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Mea
 			if string(body) != "P\x00" {
 				p.refuse(reasons.NamedPortal)
 			}
-			p.portal = -1
+			p.leavePortal()
 		case 'H':
 			flushed = true // with its Sync all is there at once
 		case 'S':
@@ -169,9 +169,16 @@ func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Mea
 	if flushed {
 		p.refuse(reasons.OpenGroup)
 	}
+	p.leavePortal()
+}
+
+// leavePortal notes that the portal which is bound will not be executed: its want would be
+// taken for that of the next Execute.
+func (p *plan) leavePortal() {
 	if p.portal >= 0 {
 		p.refuse(reasons.PortalReused)
 	}
+	p.portal = -1
 }
 
 func (p *plan) readParse(message, body []byte, known *statements.Set, now *statements.Meaning) {

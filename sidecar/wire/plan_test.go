@@ -93,6 +93,7 @@ func TestGroupIsPlanned(t *testing.T) {
 		"one bound twice":                {group: join(msgBind("s"), msgBind("s"), execute, msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows, answer.Rows}, executions: 1},
 		"one that is not executed":       {group: join(msgBind("s"), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}},
 		"one that is closed again":       {group: join(msgBind("s"), execute, msgClose('P', ""), msgSync), forms: []answer.Form{answer.Rows}, executions: 1},
+		"one that is closed unexecuted":  {group: join(msgBind("s"), msgClose('P', ""), msgBind(""), execute, msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows, answer.Rows}, executions: 1},
 		"a named portal":                 {group: join(binding{portal: "p", statement: "s"}.message(), msgExecute("p", 0), msgSync), reason: reasons.NamedPortal, forms: []answer.Form{answer.Rows}, executions: 1},
 		"a statement is closed":          {group: join(msgClose('S', "s"), msgSync), reason: reasons.NamedPortal},
 		"a Flush":                        {group: join(msgBind("s"), execute, msgFlush), reason: reasons.OpenGroup, forms: []answer.Form{answer.Rows}, executions: 1},

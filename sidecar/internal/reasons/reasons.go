@@ -67,7 +67,7 @@ var advice = map[string]string{
 	OpenGroup:        "The client asked for part of the answer before its Sync (Flush), and had executed something or did not wait: the rest follows from Postgres.",
 	NamedPortal:      "Cursors and named portals belong to the server: run the statement without one.",
 	RowLimit:         "The client may fetch the rest of the result later (a row limit in Execute, in a transaction): fetch it whole, or outside of transactions.",
-	PortalReused:     "A portal was executed twice, as when a result is fetched in pieces, or executed without being bound.",
+	PortalReused:     "A portal was executed twice, as when a result is fetched in pieces, or executed without being bound, or closed without being executed.",
 	UnknownStatement: "The statement was prepared in a way that the sidecar did not see (PREPARE, a failed Parse).",
 	TooLong:          "The statement or its parameters are longer than 256 KiB.",
 	Noticed:          "Postgres said something about the statement when it was prepared (a notice or warning), which the cache could not repeat: see what it says.",
