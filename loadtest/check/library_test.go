@@ -3,7 +3,6 @@ package check
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,11 +45,11 @@ func TestLibraryMutantsAreCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	freshet, _ := programs(t)
+	freshet := product(t)
 	for _, m := range libraryMutants {
 		t.Run(testName(m.Name), func(t *testing.T) {
 			onStage(t)
-			command := exec.CommandContext(t.Context(), tests, "-programs", filepath.Dir(freshet),
+			command := exec.CommandContext(t.Context(), tests, "-freshet", freshet,
 				"-test.run", "^TestScriptsFindNothingWrongWithTheProduct$/^"+testName(m.script)+"$")
 			command.Env = append(os.Environ(), mutant.Variable+"="+m.Name)
 			out, err := command.CombinedOutput()

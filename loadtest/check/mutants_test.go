@@ -77,7 +77,7 @@ func TestMutantsAreCaught(t *testing.T) {
 
 // The scripts accuse nobody who keeps the rules, and are played to their ends.
 func TestScriptsFindNothingWrongWithTheProduct(t *testing.T) {
-	freshet, _ := programs(t)
+	freshet := product(t)
 	for _, s := range Scripts() {
 		t.Run(testName(s.Name), func(t *testing.T) {
 			onStage(t)

@@ -14,7 +14,7 @@ var seed = flag.Uint64("seed", 1, "the seed of the schedule of faults")
 
 // The promises hold under every fault; each is judged near each.
 func TestPromisesUnderEveryFault(t *testing.T) {
-	freshet, _ := programs(t)
+	freshet := product(t)
 	report := run(t, exitKept, "--program", freshet, "--faults", "all", "--duration", "20s",
 		"--reads", strconv.FormatInt(*manyReads, 10), "--seed", strconv.FormatUint(*seed, 10), "--quiet")
 	if report.Violations != 0 || len(report.Examples) != 0 {
@@ -48,7 +48,7 @@ func TestPromisesUnderEveryFault(t *testing.T) {
 
 // The checker itself, with the race detector where the tests have it.
 func TestRunInThisProcess(t *testing.T) {
-	freshet, _ := programs(t)
+	freshet := product(t)
 	report, err := Run(t.Context(), Options{
 		Program: freshet, Duration: 1, Seed: *seed, Sidecars: 2, ReadsPerSecond: 600, WritesPerSecond: 60,
 		Faults: []string{"redis-garbage", "client-cut", "sidecar-kill", "promotion"},

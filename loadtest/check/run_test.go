@@ -9,11 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // The exit codes of command loadtest.
@@ -22,57 +23,27 @@ const (
 	exitBroken = 1
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(cleaning{m}) }
-
-// cleaning removes what was built when the tests are over.
-type cleaning struct{ m *testing.M }
-
-// Run runs the tests.
-func (c cleaning) Run() int {
-	defer func() {
-		if built.dir != "" {
-			os.RemoveAll(built.dir)
-		}
-	}()
-	return c.m.Run()
+// The servers of scripts are copies of one, which is there until the last script has ended.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(freshetProgram.Removed(loadtestProgram.Removed(servers.Shared(m, servers.Needs{}))))
 }
 
-// built are the programs that several tests use.
-var built struct {
-	once              sync.Once
-	dir               string
-	freshet, loadtest string
-}
+// The product, and the command that checks it.
+var (
+	freshetProgram  = servers.Build("../../sidecar/freshet")
+	loadtestProgram = servers.Build("..")
+)
 
-// builtBefore is where they are if another process of these tests has built them.
-var builtBefore = flag.String("programs", "", "a folder with the programs freshet and loadtest; empty: they are built")
+// builtBefore is the product if another process of these tests has built it.
+var builtBefore = flag.String("freshet", "", "the program freshet; empty: it is built")
 
-// programs builds the product and the command once.
-func programs(t *testing.T) (freshet, loadtest string) {
+// product is the path of the product.
+func product(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if dir := *builtBefore; dir != "" {
-			built.freshet, built.loadtest = filepath.Join(dir, "freshet"), filepath.Join(dir, "loadtest")
-			return
-		}
-		dir, err := os.MkdirTemp("", "check")
-		if err != nil {
-			t.Fatal(err)
-		}
-		built.dir = dir
-		for name, pkg := range map[string]string{"freshet": "./sidecar/freshet", "loadtest": "./loadtest"} {
-			command := exec.Command("go", "build", "-ldflags=-w", "-o", filepath.Join(dir, name), pkg)
-			command.Dir = root(t)
-			if text, err := command.CombinedOutput(); err != nil {
-				t.Fatalf("build %s: %v\n%s", pkg, err, text)
-			}
-		}
-		built.freshet, built.loadtest = filepath.Join(dir, "freshet"), filepath.Join(dir, "loadtest")
-	})
-	if built.freshet == "" {
-		t.Fatal("the programs were not built")
+	if *builtBefore != "" {
+		return *builtBefore
 	}
-	return built.freshet, built.loadtest
+	return freshetProgram.Path(t)
 }
 
 // runMax bounds one run of the command.
@@ -81,11 +52,10 @@ const runMax = 5 * time.Minute
 // run runs loadtest check and returns its report. It must end with the code.
 func run(t *testing.T, code int, arguments ...string) Report {
 	t.Helper()
-	_, loadtest := programs(t)
 	file := filepath.Join(t.TempDir(), "report.json")
 	ctx, cancel := context.WithTimeout(t.Context(), runMax)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, loadtest, append([]string{"check", "--json", file}, arguments...)...).CombinedOutput()
+	text, err := exec.CommandContext(ctx, loadtestProgram.Path(t), append([]string{"check", "--json", file}, arguments...)...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

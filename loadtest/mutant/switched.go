@@ -35,13 +35,13 @@ func BuildSwitched(ctx context.Context, root, dir, pkg string, mutants []Named) 
 }
 
 // BuildSwitchedTests is BuildSwitched for the tests of a package, as go test -c builds
-// them.
+// them without vetting what the source has been vetted for.
 func BuildSwitchedTests(ctx context.Context, root, dir, pkg string, mutants []Named) (program string, err error) {
 	overlay, err := overlaySwitched(root, dir, mutants)
 	if err != nil {
 		return "", err
 	}
-	return build(ctx, root, dir, overlay, "test", "-c", pkg)
+	return build(ctx, root, dir, overlay, "test", "-c", "-vet=off", pkg)
 }
 
 // switchedText keeps an edit's old text and its new one, of which the name of the
