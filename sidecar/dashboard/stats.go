@@ -35,6 +35,8 @@ type Stats struct {
 	NotReadyReason string `json:"not_ready_reason"`
 	// Listening reports whether clients can connect.
 	Listening bool `json:"listening"`
+	// Database is the name that clients ask for.
+	Database string `json:"database"`
 	// Socket is the path of the Unix socket that clients connect to.
 	Socket string `json:"socket"`
 

@@ -10,23 +10,23 @@ import (
 )
 
 // buildFleet has the sidecars know one another that share Redis.
-func (s *Sidecar) buildFleet() {
+func (s *stack) buildFleet() {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	s.fleet = fleet.New(fleet.Options{
-		Store: s.remote, Database: s.options.Upstream.Config.Database,
+		Store: s.remote, Database: s.name,
 		DescribeFunc: func() (fleet.Member, fleet.Counts) { return s.describe(host) },
 	})
 }
 
 // describe is what the others are told of this sidecar.
-func (s *Sidecar) describe(host string) (fleet.Member, fleet.Counts) {
-	stats := dashboard.Stats{Listening: s.listening.Load(), StalenessSeconds: s.cache.Staleness().Seconds()}
+func (s *stack) describe(host string) (fleet.Member, fleet.Counts) {
+	stats := dashboard.Stats{Listening: s.of.listening.Load(), StalenessSeconds: s.cache.Staleness().Seconds()}
 	addWire(&stats, s.server.Report())
 	m := fleet.Member{
-		Host: host, Socket: s.options.socket(), Page: s.AdminAddress(), Version: s.options.Version,
+		Host: host, Socket: s.options.socket(), Page: s.of.AdminAddress(), Version: s.options.Version,
 		UptimeSeconds: time.Since(s.began).Seconds(), Sessions: stats.Sessions, StalenessSeconds: stats.StalenessSeconds,
 	}
 	if head := s.fence.Head(); head != nil {

@@ -50,8 +50,8 @@ func (s *Sidecar) inherit() (transport.Inherited, error) {
 }
 
 // closeListeners lets go of what was inherited, whether a part has taken it over or not.
-func (s *Sidecar) closeListeners() {
-	for _, l := range s.options.Listeners {
+func (o *Options) closeListeners() {
+	for _, l := range o.Listeners {
 		_ = l.Close() // closed already if a part has failed that had taken it over
 	}
 }

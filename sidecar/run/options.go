@@ -34,6 +34,10 @@ type Options struct {
 	// a pooler: straight to the same server. Without a Config it is Upstream.
 	Follow Database
 
+	// Databases are others that clients may ask for, each with a follower and a cache of its
+	// own. Who asks for none of them is led to Upstream. Default: none.
+	Databases []NamedDatabase
+
 	// SocketDir is the directory of the socket that clients connect to. It is created
 	// if it is not there.
 	SocketDir string
@@ -101,7 +105,7 @@ type Options struct {
 	VerifyShare float64
 	VerifyMax   float64
 
-	MemoryBytes int64         // most that entries in this process may take
+	MemoryBytes int64         // most that entries in this process may take, of all databases
 	EntryMax    int           // largest answer that is kept
 	Staleness   time.Duration // a read lacks no commit that was acknowledged longer ago
 	Poll        time.Duration // longest time between two looks for changes
@@ -120,6 +124,18 @@ type Database struct {
 	// BeforeConnect sets the password of a connection that is about to be opened.
 	// Default: that of Config.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+}
+
+// NamedDatabase is a database beside the plain upstream's.
+type NamedDatabase struct {
+	// Name is what clients ask for; what Postgres calls it stands in Upstream.
+	Name string
+	// Upstream, Primary, Follow and Watch are for it what those of Options are for the plain
+	// upstream's.
+	Upstream, Primary, Follow Database
+	Watch                     []string
+	// MemoryBytes is its part of Options.MemoryBytes. Default: as much as others without.
+	MemoryBytes int64
 }
 
 // MisuseError says that Options make no sense, whatever the state of the machine.
@@ -142,6 +158,9 @@ func (o *Options) check() (err error) {
 	}
 	if o.Follow.Config != nil && o.replica() {
 		return misuse("--follow is for a pooler before the primary, and --primary leads to that already: leave one out")
+	}
+	if err := o.checkDatabases(); err != nil {
+		return err
 	}
 	// libpq takes a host for a directory only if it begins with a slash.
 	if o.SocketDir, err = filepath.Abs(o.SocketDir); err != nil {

@@ -22,7 +22,7 @@ func (s *Sidecar) Mark(text string) {
 }
 
 // explain says whether a statement of a new session would be cached.
-func (s *Sidecar) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e dashboard.Explanation, err error) {
+func (s *stack) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e dashboard.Explanation, err error) {
 	conn, err := s.options.followed().connect(ctx)
 	if err != nil {
 		return e, err
@@ -63,7 +63,7 @@ func spellTag(t analysis.TagTemplate, state *invalidation.State) string {
 }
 
 // purgeWhat ends answers in every sidecar, and waits until this one has done so.
-func (s *Sidecar) purgeWhat(ctx context.Context, wanted dashboard.PurgeRequest) (purged dashboard.Purged, err error) {
+func (s *stack) purgeWhat(ctx context.Context, wanted dashboard.PurgeRequest) (purged dashboard.Purged, err error) {
 	if wanted.All {
 		return dashboard.Purged{Tables: []string{}, All: true}, s.purgeAll(ctx)
 	}

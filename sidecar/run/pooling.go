@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -32,7 +33,7 @@ const (
 )
 
 // watchPooling asks by and by, until ctx ends.
-func (s *Sidecar) watchPooling(ctx context.Context) {
+func (s *stack) watchPooling(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := poolingEvery
 		switch err := s.askPooling(ctx); {
@@ -52,7 +53,7 @@ func (s *Sidecar) watchPooling(ctx context.Context) {
 }
 
 // askPooling returns connection.ErrPooled if clients go through a pooler in transaction mode.
-func (s *Sidecar) askPooling(ctx context.Context) error {
+func (s *stack) askPooling(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, poolingMax)
 	defer cancel()
 	conn, err := s.options.Upstream.connect(ctx)
@@ -64,9 +65,9 @@ func (s *Sidecar) askPooling(ctx context.Context) error {
 }
 
 // notePooling takes in what was found.
-func (s *Sidecar) notePooling(problem string) {
+func (s *stack) notePooling(problem string) {
 	before := s.pooling.Swap(&problem)
-	s.server.ShareServers(problem != "")
+	s.server.ShareServers(s.poolingProblem() != "")
 	if *before == problem {
 		return
 	}
@@ -78,5 +79,14 @@ func (s *Sidecar) notePooling(problem string) {
 }
 
 // poolingProblem is why nothing is answered from the cache, empty if each client has a
-// server for itself as far as is known.
-func (s *Sidecar) poolingProblem() string { return *s.pooling.Load() }
+// server for itself, and the database one name, as far as is known.
+func (s *stack) poolingProblem() string { return cmp.Or(*s.twin.Load(), *s.pooling.Load()) }
+
+// noteTwin takes in that another name leads to the same database, or that none does.
+func (s *stack) noteTwin(problem string) {
+	before := s.twin.Swap(&problem)
+	s.server.ShareServers(s.poolingProblem() != "")
+	if problem != "" && *before != problem {
+		s.logger.Error(problem)
+	}
+}

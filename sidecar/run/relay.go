@@ -10,7 +10,7 @@ import (
 
 // relay is how followers of one database hear one another, nil if they do not. What comes
 // from Redis is not used if it must be sealed: hints are not.
-func (s *Sidecar) relay() invalidation.Relay {
+func (s *stack) relay() invalidation.Relay {
 	if s.remote == nil || len(s.options.RedisKeys) > 0 {
 		return nil
 	}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -79,6 +80,9 @@ type reloads struct {
 	// Postgres.
 	changing sync.Mutex
 	inForce  Changeable
+	// mixed is set if databases have different functions, because one could not be told of
+	// new ones, and another not of those before; reset once all are told of the same.
+	mixed bool
 
 	mu     sync.Mutex
 	counts dashboard.Config
@@ -134,33 +138,61 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	if err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(wanted.Functions, s.reloads.inForce.Functions) {
-		if err := s.declare(ctx, wanted.Functions); err != nil {
+	before := s.reloads.inForce
+	if s.reloads.mixed || !reflect.DeepEqual(wanted.Functions, before.Functions) {
+		if err := s.declareAll(ctx, wanted.Functions, before.Functions); err != nil {
 			return err
 		}
 	}
+	for _, of := range s.all() {
+		of.change(wanted)
+	}
+	s.server.SetClientsMax(wanted.ClientsMax)
+	s.reloads.inForce = wanted
+	return nil
+}
+
+// change puts in force what needs no word of Postgres.
+func (s *stack) change(wanted Changeable) {
 	s.follower.SetRetention(wanted.retention())
 	s.follower.SetDefinitions(wanted.definitions())
 	s.follower.SetProof(wanted.proof())
 	s.cache.SetLimits(wanted.limits())
 	s.server.SetRules(rules.NewSet(wanted.Rules))
-	s.server.SetClientsMax(wanted.ClientsMax)
 	s.verifier.SetRate(wanted.Verify)
-	s.reloads.inForce = wanted
+}
+
+// declareAll declares functions in each database, or in none: where one cannot be told, the
+// others take back what they were told.
+func (s *Sidecar) declareAll(ctx context.Context, functions, before []analysis.Function) error {
+	for i, of := range s.all() {
+		err := of.declare(ctx, functions, before)
+		if err == nil {
+			continue
+		}
+		for _, told := range s.all()[:i] {
+			if again := told.declare(ctx, before, functions); again != nil {
+				s.reloads.mixed = true
+				err = errors.Join(err, fmt.Errorf("database %s has the new functions: %w", told.name, again))
+			}
+		}
+		return err
+	}
+	s.reloads.mixed = false
 	return nil
 }
 
 // declare takes other declarations of functions for true, and ends all that was
 // answered under the old ones, here, elsewhere and in Redis. Verdicts are made anew
 // before the head with that event is published.
-func (s *Sidecar) declare(ctx context.Context, functions []analysis.Function) error {
+func (s *stack) declare(ctx context.Context, functions, before []analysis.Function) error {
 	if err := s.analyzer.SetFunctions(functions); err != nil {
 		return err
 	}
 	if err := s.purgeAll(ctx); err != nil {
 		// What was taken once is taken again; and verdicts that were made anew in
 		// between have to be once more.
-		_ = s.analyzer.SetFunctions(s.reloads.inForce.Functions)
+		_ = s.analyzer.SetFunctions(before)
 		s.server.SchemaChanged()
 		return fmt.Errorf("end what rests on the functions declared before; nothing was changed: %w", err)
 	}
@@ -168,13 +200,13 @@ func (s *Sidecar) declare(ctx context.Context, functions []analysis.Function) er
 }
 
 // purgeAll ends everything that was answered before.
-func (s *Sidecar) purgeAll(ctx context.Context) error {
+func (s *stack) purgeAll(ctx context.Context) error {
 	return s.purge(ctx, invalidation.PurgeAll)
 }
 
 // purgeTables ends everything that was answered before and depends on one of the tables,
 // by the OIDs of their roots.
-func (s *Sidecar) purgeTables(ctx context.Context, roots []uint32) error {
+func (s *stack) purgeTables(ctx context.Context, roots []uint32) error {
 	return s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return invalidation.PurgeTables(ctx, conn, roots)
 	})
@@ -182,7 +214,7 @@ func (s *Sidecar) purgeTables(ctx context.Context, roots []uint32) error {
 
 // purge has events written that end answers, and waits until they have reached this
 // sidecar.
-func (s *Sidecar) purge(ctx context.Context, write func(context.Context, *pgx.Conn) error) error {
+func (s *stack) purge(ctx context.Context, write func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeWaitMax)
 	defer cancel()
 	conn, err := s.options.followed().connect(ctx)

@@ -12,13 +12,25 @@ import (
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
-// Report reads all parts at about one moment. It may be called concurrently,
-// also before Run and after it.
-func (s *Sidecar) Report() dashboard.Stats {
+// Report reads all parts of the plain upstream's database at about one moment. It may be
+// called concurrently, also before Run and after it.
+func (s *Sidecar) Report() dashboard.Stats { return s.stack.report() }
+
+// Reports are like Report, of all databases, the plain upstream's first.
+func (s *Sidecar) Reports() (all []dashboard.Stats) {
+	for _, of := range s.all() {
+		all = append(all, of.report())
+	}
+	return all
+}
+
+// report reads all parts at about one moment.
+func (s *stack) report() dashboard.Stats {
 	stats := dashboard.Stats{
 		Version:          s.options.Version,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
-		Listening:        s.listening.Load(),
+		Listening:        s.of.listening.Load(),
+		Database:         s.name,
 		SwitchedOff:      s.server.SwitchedOff(),
 		PoolingProblem:   s.poolingProblem(),
 		Socket:           s.options.socket(),
@@ -30,7 +42,7 @@ func (s *Sidecar) Report() dashboard.Stats {
 	s.addBypasses(&stats)
 	s.addFollower(&stats)
 	s.addTiers(&stats)
-	stats.Config = s.reloads.report()
+	stats.Config = s.of.reloads.report()
 	if s.fleet != nil {
 		stats.Fleet = s.fleet.Members()
 	}
@@ -58,7 +70,7 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.Counts = r.Counts
 }
 
-func (s *Sidecar) addClients(stats *dashboard.Stats) {
+func (s *stack) addClients(stats *dashboard.Stats) {
 	groups := s.server.Clients()
 	stats.ClientGroups, stats.SessionList = len(groups), s.sessionList()
 	stats.SessionStates = map[string]uint64{}
@@ -75,7 +87,7 @@ func (s *Sidecar) addClients(stats *dashboard.Stats) {
 }
 
 // sessionList are single clients.
-func (s *Sidecar) sessionList() []dashboard.Session {
+func (s *stack) sessionList() []dashboard.Session {
 	all := []dashboard.Session{}
 	for _, c := range s.server.EachClient(dashboard.SessionListMax) {
 		all = append(all, dashboard.Session{PID: c.PID, Database: c.Database, Role: c.Role, Application: c.Application, State: c.State, Since: c.Since})
@@ -83,7 +95,7 @@ func (s *Sidecar) sessionList() []dashboard.Session {
 	return all
 }
 
-func (s *Sidecar) addFollower(stats *dashboard.Stats) {
+func (s *stack) addFollower(stats *dashboard.Stats) {
 	f := s.follower.Stats()
 	stats.Times.EventDelay = s.eventDelay.Read()
 	if head := s.fence.Head(); head != nil {
@@ -114,7 +126,7 @@ func (s *Sidecar) addFollower(stats *dashboard.Stats) {
 
 // lookBegan is when the last look began, 0 while nothing is known. A look of a follower that
 // rests vouches for nothing, and the fence does not tell of it.
-func (s *Sidecar) lookBegan(f invalidation.FollowerStats) fence.Instant {
+func (s *stack) lookBegan(f invalidation.FollowerStats) fence.Instant {
 	began := s.fence.LookBegan()
 	if began == 0 && s.fence.Head() != nil {
 		began = f.LookBegan
@@ -122,7 +134,7 @@ func (s *Sidecar) lookBegan(f invalidation.FollowerStats) fence.Instant {
 	return began
 }
 
-func (s *Sidecar) addTiers(stats *dashboard.Stats) {
+func (s *stack) addTiers(stats *dashboard.Stats) {
 	figures.AddTiers(stats, s.cache.Stats(), s.remote)
 	if s.remote == nil {
 		return

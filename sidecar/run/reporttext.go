@@ -10,11 +10,11 @@ import (
 
 // reportText is what a client is shown that asks for a report by its name: JSON, but for
 // the version.
-func (s *Sidecar) reportText(name string) string {
+func (s *stack) reportText(name string) string {
 	if name == "version" {
 		return s.options.Version
 	}
-	stats := s.Report()
+	stats := s.report()
 	if name == "report" {
 		return wholeText(stats)
 	}

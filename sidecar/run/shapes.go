@@ -12,7 +12,7 @@ import (
 )
 
 // addShapes lists the statements that are cached, with what ends their answers.
-func (s *Sidecar) addShapes(stats *dashboard.Stats) {
+func (s *stack) addShapes(stats *dashboard.Stats) {
 	uses, all := s.server.ShapeUses(dashboard.ShapesMax)
 	stats.ShapesKnown = all
 	state := s.follower.State()
@@ -66,7 +66,7 @@ func watchToo(wishes []analysis.Wish, state *invalidation.State) (commands []str
 }
 
 // addBypasses shows statements that are not cached, and what could be done for them.
-func (s *Sidecar) addBypasses(stats *dashboard.Stats) {
+func (s *stack) addBypasses(stats *dashboard.Stats) {
 	stats.BypassExamples, stats.BypassRules = map[string][]string{}, map[string][]string{}
 	for reason, examples := range s.server.BypassExamples() {
 		for _, e := range examples {

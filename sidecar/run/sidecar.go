@@ -12,25 +12,16 @@ package run
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"log/slog"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/freshet/freshet/cache/engine"
-	"github.com/freshet/freshet/cache/fence"
-	"github.com/freshet/freshet/cache/redis"
-	"github.com/freshet/freshet/invalidation"
-	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
-	"github.com/freshet/freshet/sidecar/internal/fleet"
-	"github.com/freshet/freshet/sidecar/internal/histogram"
-	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/transport"
-	"github.com/freshet/freshet/sidecar/internal/verify"
 	"github.com/freshet/freshet/sidecar/wire"
 )
 
@@ -45,26 +36,9 @@ const unreportedMax = 3 * time.Second
 // Sidecar is one sidecar, put together: its parts know one another only through
 // what New hands them. Several may live in one process.
 type Sidecar struct {
-	options Options
-	logger  *slog.Logger
-	began   time.Time
-
-	fence    *fence.Fence
-	follower *invalidation.Follower
-	standby  *invalidation.Standby // nil: upstream is the primary
-	remote   *redis.Store          // nil: one tier
-	fleet    *fleet.Fleet          // nil: one tier
-	cache    *engine.Cache
-	analyzer *analysis.Analyzer
-	verifier *verify.Verifier
-	server   *wire.Server
-	admin    *dashboard.Server // nil: off
-
-	// eventDelay is how long events took to arrive, at most: the follower observes it.
-	eventDelay histogram.Histogram
-
-	// pooling is what notePooling found last, or that it is not known. It is never nil.
-	pooling atomic.Pointer[string]
+	*stack                   // of the plain upstream's database: its server accepts all clients
+	others []*stack          // of Options.Databases, in their order
+	admin  *dashboard.Server // nil: off
 
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
@@ -77,19 +51,18 @@ type Sidecar struct {
 // nothing: Postgres and Redis may be down. The caller must Run the sidecar, or Close
 // it. It returns a MisuseError where the options make no sense.
 func New(o Options) (*Sidecar, error) {
-	err := o.check()
-	s := &Sidecar{options: o, logger: o.Logger, began: time.Now(), fence: fence.New(fence.Options{}), ready: make(chan struct{})}
-	unknown := ""
-	if s.options.Follow.Config != nil {
-		unknown = poolingUnknown
+	if err := o.check(); err != nil {
+		o.closeListeners()
+		return nil, err
 	}
-	s.pooling.Store(&unknown)
-	if err == nil {
-		err = s.build()
+	s := &Sidecar{ready: make(chan struct{})}
+	s.stack = newStack(s, o.databaseName(), o.plain())
+	for _, d := range o.Databases {
+		s.others = append(s.others, newStack(s, d.Name, o.of(d)))
 	}
-	if err != nil {
+	if err := s.build(); err != nil {
 		s.Close()
-		s.closeListeners()
+		s.options.closeListeners()
 		return nil, err
 	}
 	s.reloads.inForce = s.options.Changeable()
@@ -106,123 +79,44 @@ func (s *Sidecar) build() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.buildRemote(); err != nil {
+	if err := s.buildParts(); err != nil {
 		return err
 	}
-	if err := s.buildFollower(); err != nil {
-		return err
-	}
-	if s.options.replica() {
-		if err := s.buildStandby(); err != nil {
-			return err
-		}
-	}
-	if err := s.buildCache(); err != nil {
-		return err
-	}
-	s.buildVerifier()
 	if s.options.Admin != "" {
 		s.admin, err = dashboard.New(dashboard.Options{
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
 			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
-			SwitchFunc: func(off bool) { s.server.SwitchOff(off) },
+			SwitchFunc: s.switchOff,
 			Logger:     s.logger.With("part", "dashboard"),
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return s.buildServer(inherited)
-}
-
-func (s *Sidecar) buildRemote() (err error) {
-	if s.options.RedisURL == "" {
-		return nil
+	if err := s.buildServer(wire.Options{Inherited: inherited}); err != nil {
+		return err
 	}
-	s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, Logger: s.logger.With("part", "redis")})
-	if err != nil {
-		return misuse("read --redis: %w", err)
+	for _, other := range s.others {
+		if err := other.buildRouted(s.server); err != nil {
+			return fmt.Errorf("database %s: %w", other.name, err)
+		}
 	}
 	return nil
 }
 
-func (s *Sidecar) buildFollower() (err error) {
-	followed, changeable := s.options.followed(), s.options.Changeable()
-	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
-		ConnConfig:    followed.Config,
-		BeforeConnect: followed.BeforeConnect,
-		Fence:         s.fence,
-		Poll:          s.options.Poll,
-		Watch:         s.options.Watch,
-		Definitions:   changeable.definitions(),
-		Retention:     changeable.retention(),
-		RestAfter:     s.options.RestAfter,
-		// The cache is made after the follower, and before the follower runs.
-		Reads: func() uint64 { return s.cache.Reads() },
-		Relay: s.relay(),
-		Proof: changeable.proof(),
-		// The server is made after the follower, and before the follower runs.
-		OnSchema: func() { s.server.SchemaChanged() },
-		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },
-		Logger:   s.logger.With("part", "follower"),
-	})
-	if err != nil {
-		return misuse("%w", err)
-	}
-	return nil
-}
+// all are the stacks, the plain upstream's first.
+func (s *Sidecar) all() []*stack { return append([]*stack{s.stack}, s.others...) }
 
-func (s *Sidecar) buildStandby() (err error) {
-	s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
-		ConnConfig:    s.options.Upstream.Config,
-		BeforeConnect: s.options.Upstream.BeforeConnect,
-		Follower:      s.follower,
-		OnReload:      func() { s.server.SchemaChanged() },
-		Logger:        s.logger.With("part", "standby"),
-	})
-	if err != nil {
-		return misuse("use --upstream as a replica of --primary: %w", err)
+// switchOff switches the cache off for every client, or on again.
+func (s *Sidecar) switchOff(off bool) {
+	for _, of := range s.all() {
+		of.server.SwitchOff(off)
 	}
-	return nil
-}
-
-func (s *Sidecar) buildCache() (err error) {
-	options := engine.Options{
-		Fence:       s.fence,
-		Confirm:     s.follower.Confirm,
-		Wake:        s.follower.Wake,
-		MemoryBytes: s.options.MemoryBytes,
-		Staleness:   s.options.Staleness,
-		EntryMax:    s.options.EntryMax,
-		TTL:         s.options.TTL,
-	}
-	if s.remote != nil {
-		options.Remote, options.RemotePolicy = s.remote, s.options.RedisPolicy
-		s.buildFleet()
-		options.Compress, options.Keys = s.options.RedisCompress, s.options.RedisKeys
-	}
-	if s.cache, err = engine.New(options); err != nil {
-		return misuse("%w", err)
-	}
-	return nil
-}
-
-func (s *Sidecar) buildVerifier() {
-	s.verifier = verify.New(verify.Options{
-		Cache:   s.cache,
-		Confirm: s.follower.Confirm,
-		Connect: s.options.followed().connect,
-		Purge:   s.purgeTables,
-
-		UnreportedMax: unreportedMax,
-		Rate:          verify.Rate{Share: s.options.VerifyShare, PerSecondMax: s.options.VerifyMax},
-		Logger:        s.logger.With("part", "verify"),
-	})
 }
 
 // clientTLS is how clients on TCP are served encrypted, nil if they are not.
-func (s *Sidecar) clientTLS() (*tls.Config, error) {
+func (s *stack) clientTLS() (*tls.Config, error) {
 	if s.options.SelfSigned {
 		return transport.TLSSelfSigned()
 	}
@@ -230,56 +124,6 @@ func (s *Sidecar) clientTLS() (*tls.Config, error) {
 		return nil, nil
 	}
 	return transport.TLSFromFiles(s.options.Certificate, s.logger.With("part", "wire"))
-}
-
-func (s *Sidecar) buildServer(inherited transport.Inherited) (err error) {
-	followed := s.options.followed()
-	s.analyzer, err = analysis.New(analysis.Options{
-		ConnConfig:    followed.Config,
-		BeforeConnect: followed.BeforeConnect,
-		Watch:         analysis.WatchedBy(s.follower),
-		Functions:     s.options.Functions,
-		SteadyRoles:   s.options.SteadyRoles,
-		Logger:        s.logger.With("part", "analysis"),
-	})
-	if err != nil {
-		return err
-	}
-	options := wire.Options{
-		Upstream:     &s.options.Upstream.Config.Config,
-		SocketDir:    s.options.SocketDir,
-		Port:         s.options.Port,
-		SocketMode:   s.options.SocketMode,
-		SocketGroup:  s.options.SocketGroup,
-		ListenTCP:    s.options.ListenTCP,
-		Passwordless: s.options.Passwordless,
-		Inherited:    inherited,
-		Drain:        s.options.Drain,
-		ClientsMax:   s.options.ClientsMax,
-		Rules:        rules.NewSet(s.options.Rules),
-		Access:       s.options.Access,
-		Verifier:     s.verifier,
-		ReportFunc:   s.reportText,
-		Cache:        s.cache,
-		Fence:        s.fence,
-		Follower:     s.follower,
-		Analyzer:     s.analyzer,
-		Logger:       s.logger.With("part", "wire"),
-	}
-	if s.standby != nil {
-		options.Replica = s.standby
-	}
-	if options.TLS, err = s.clientTLS(); err != nil {
-		return err
-	}
-	if s.options.LearnColumns {
-		options.Learn = s.follower.Learn
-	}
-	if s.server, err = wire.New(options); err != nil {
-		return err
-	}
-	s.server.ShareServers(s.poolingProblem() != "")
-	return nil
 }
 
 // Run serves until ctx ends, lets clients finish what they are doing, for a
@@ -293,21 +137,15 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	// Clients may stay for longer than others can connect: what answers them goes on.
 	accepting, leave := context.WithCancel(ctx)
 	defer leave()
-	parts.Go(func() error { return s.follower.Run(ctx) })
-	if s.standby != nil {
-		parts.Go(func() error { return s.standby.Run(ctx) })
+	for _, of := range s.all() {
+		of.run(ctx, parts)
 	}
-	if s.options.Follow.Config != nil {
+	if len(s.others) > 0 {
 		parts.Go(func() error {
-			s.watchPooling(ctx)
+			s.watchTwins(ctx)
 			return nil
 		})
 	}
-	parts.Go(func() error { return s.cache.Run(ctx) })
-	if s.fleet != nil {
-		parts.Go(func() error { return s.fleet.Run(ctx) })
-	}
-	parts.Go(func() error { return s.verifier.Run(ctx) })
 	if s.options.Access != nil {
 		parts.Go(func() error { return s.options.Access.Run(ctx) })
 	}
@@ -322,7 +160,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	context.AfterFunc(accepting, func() { s.listening.Store(false) })
 	s.logListening()
 	parts.Go(func() error {
-		s.awaitFirstLook(ctx)
+		s.awaitFirstLooks(ctx)
 		close(s.ready)
 		return nil
 	})
@@ -338,20 +176,11 @@ func (s *Sidecar) Close() {
 	if s.taken != nil {
 		s.taken.Close()
 	}
-	if s.server != nil {
-		s.server.Close()
-	}
 	if s.admin != nil {
 		_ = s.admin.Close() // closed already if it ran
 	}
-	if s.cache != nil {
-		s.cache.Close()
-	}
-	if s.remote != nil {
-		_ = s.remote.Close() // whatever its end, nothing is lost with it
-	}
-	if s.analyzer != nil {
-		s.analyzer.Close()
+	for _, of := range s.all() {
+		of.close()
 	}
 }
 
@@ -359,22 +188,15 @@ func (s *Sidecar) Close() {
 // or has not within a few seconds; and when Run ends before.
 func (s *Sidecar) Ready() <-chan struct{} { return s.ready }
 
-// awaitFirstLook waits a bounded time for a head.
-func (s *Sidecar) awaitFirstLook(ctx context.Context) {
+// awaitFirstLooks waits a bounded time for a head of each database.
+func (s *Sidecar) awaitFirstLooks(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstLookWaitMax)
 	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for s.fence.LookBegan() == 0 || s.poolingProblem() == poolingUnknown {
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				s.logger.Warn("serving without a first look: every read goes to Postgres until there is one", "problem", s.follower.Stats().LastError)
-			}
-			return
-		case <-ticker.C:
-		}
+	var all sync.WaitGroup
+	for _, of := range s.all() {
+		all.Go(func() { of.awaitFirstLook(ctx) })
 	}
+	all.Wait()
 }
 
 // ClientConfig is how a client reaches the upstream's database through the socket, as

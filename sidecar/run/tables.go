@@ -11,7 +11,7 @@ import (
 
 // tables lists those that cannot be relied on, those that statements read and nobody
 // watches, and all that are watched.
-func (s *Sidecar) tables() (tables []dashboard.Table) {
+func (s *stack) tables() (tables []dashboard.Table) {
 	state := s.follower.State()
 	for _, d := range state.Doubts() {
 		tables = append(tables, dashboard.Table{Name: d.Table, State: dashboard.TableDoubtful, Why: d.Why, Since: &d.Since})
@@ -43,7 +43,7 @@ func written(state *invalidation.State, all map[uint32]invalidation.Written) (ta
 	return tables
 }
 
-func (s *Sidecar) addPostgres(stats *dashboard.Stats, r invalidation.ServerStats) {
+func (s *stack) addPostgres(stats *dashboard.Stats, r invalidation.ServerStats) {
 	stats.Postgres = dashboard.Postgres{
 		Version: r.Version, Role: r.Role, Superuser: r.Superuser, Owner: r.Owner, Missing: r.Missing,
 		Publications: r.Publications, Pooler: r.Pooler, Replicas: r.Replicas, Replica: s.standby != nil,

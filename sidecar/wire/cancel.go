@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,31 +57,6 @@ func (r *sessions) each(f func(*session)) {
 
 // cancelWaitMax is how long Postgres may take to act on a cancel request.
 const cancelWaitMax = 10 * time.Second
-
-// passCancel hands a cancel request to Postgres, or, if the session waits for
-// another's load, ends that wait. It returns when Postgres has acted, as the
-// caller's own request does without a sidecar.
-func (s *Server) passCancel(ctx context.Context, request []byte) {
-	s.counters.Cancels.Add(1)
-	if waiting := s.sessions.find(cancelKey(request[8:])); waiting != nil && waiting.cancels.endWait() {
-		return
-	}
-	if target := s.sessions.find(cancelKey(request[8:])); target != nil {
-		target.cancels.passed.Store(true)
-	}
-	conn, err := s.upstream.Dial(ctx)
-	if err != nil {
-		s.logger.Warn("cannot pass a cancel request on", "error", err)
-		return
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	_ = conn.SetDeadline(time.Now().Add(cancelWaitMax)) // a dead connection shows below
-	if _, err := conn.Write(request); err != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, conn) // Postgres closes when it has signalled
-}
 
 // cancels is what cancel requests of one client act upon in its session.
 type cancels struct {

@@ -76,12 +76,12 @@ func (s *Server) drain() {
 	if s.endWithin(s.drainFor, quiet, done) {
 		return
 	}
-	s.logger.Warn("cancelling what clients still wait for", "clients", s.counters.sessions.Load())
+	s.logger.Warn("cancelling what clients still wait for", "clients", s.clients())
 	s.cancelAll()
 	if s.endWithin(cancelledWaitMax, 0, done) {
 		return
 	}
-	s.logger.Warn("closing clients that were still busy", "clients", s.counters.sessions.Load())
+	s.logger.Warn("closing clients that were still busy", "clients", s.clients())
 	s.stop()
 	<-done
 }
@@ -95,7 +95,7 @@ func (s *Server) endWithin(limit, quiet time.Duration, done <-chan struct{}) boo
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		s.sessions.each(func(c *session) { c.endIfIdle(now, quiet) })
+		s.eachSession(func(c *session) { c.endIfIdle(now, quiet) })
 		select {
 		case <-done:
 			return true
@@ -110,7 +110,7 @@ func (s *Server) endWithin(limit, quiet time.Duration, done <-chan struct{}) boo
 // nobody.
 func (s *Server) cancelAll() {
 	var keys []cancelKey
-	s.sessions.each(func(c *session) { keys = append(keys, c.cancel) })
+	s.eachSession(func(c *session) { keys = append(keys, c.cancel) })
 	ctx, cancel := context.WithTimeout(s.background, cancelledWaitMax)
 	defer cancel()
 	var asked sync.WaitGroup

@@ -77,6 +77,10 @@ type Options struct {
 	// Observe, unless nil, has every session passed on as it is, and returns who is shown
 	// what passes in the one that begins with a start-up message.
 	Observe func(startup []byte) Observer
+	// Route, unless nil, has the Server serve those clients of another one that ask for a
+	// database. Then it neither listens nor Runs, and ListenTCP, Passwordless and the like,
+	// ClientsMax and Drain are the front's.
+	Route *Route
 	// Access, unless nil, is told of each statement.
 	Access *accesslog.Log
 	// Verifier, unless nil, is offered a few of the hits.
@@ -134,7 +138,14 @@ type Server struct {
 	// background is the context of all sessions; stop ends it.
 	background context.Context
 	stop       context.CancelFunc
-	running    sync.WaitGroup
+	running    *sync.WaitGroup
+
+	// routes are the servers of other databases, by the names that clients ask for; front is
+	// the server that has this one among its routes, nil if none. Both are set before
+	// anybody is served. upstreamDatabase is Route.UpstreamDatabase.
+	routes           map[string]*Server
+	front            *Server
+	upstreamDatabase string
 
 	reportFunc func(name string) string // nil: none
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
@@ -172,20 +183,15 @@ func New(o Options) (*Server, error) {
 	if err := o.Passwordless.check(); err != nil {
 		return nil, fmt.Errorf("make sidecar: %w", err)
 	}
+	if o.Route != nil {
+		return newRouted(o), nil
+	}
 	socket, err := listenUnix(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
-		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
-		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, access: o.Access, keepings: make(chan struct{}, keepingMax),
-		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
-		listeners: []net.Listener{socket.Listener}, socket: socket,
-		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(),
-	}
-	s.shortRuns.Store(shortRunsMin)
-	s.SetClientsMax(o.ClientsMax)
-	s.SetRules(o.Rules)
+	s := newServer(o)
+	s.listeners, s.socket = []net.Listener{socket.Listener}, socket
 	s.background, s.stop = context.WithCancel(context.Background())
 	tcp, err := listenTCP(o)
 	if err != nil {
@@ -196,6 +202,21 @@ func New(o Options) (*Server, error) {
 		s.listeners = append(s.listeners, tcp)
 	}
 	return s, nil
+}
+
+// newServer returns a Server that does not listen.
+func newServer(o Options) *Server {
+	s := &Server{
+		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
+		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, access: o.Access, keepings: make(chan struct{}, keepingMax),
+		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
+		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(), running: new(sync.WaitGroup),
+		routes: map[string]*Server{},
+	}
+	s.shortRuns.Store(shortRunsMin)
+	s.SetClientsMax(o.ClientsMax)
+	s.SetRules(o.Rules)
+	return s
 }
 
 // listenUnix opens the socket of clients, unless somebody did.
@@ -225,6 +246,9 @@ func (s *Server) Close() {
 }
 
 func (s *Server) stopListening() {
+	if s.front != nil {
+		return
+	}
 	for _, l := range s.listeners {
 		l.Close()
 	}
@@ -257,10 +281,18 @@ func (s *Server) offReason() string {
 // SwitchedOff reports what SwitchOff was told last.
 func (s *Server) SwitchedOff() bool { return s.off.Load() }
 
+// accepts is the server that accepts the clients of this one.
+func (s *Server) accepts() *Server {
+	if s.front != nil {
+		return s.front
+	}
+	return s
+}
+
 // full reports whether more clients are connected than may be.
 func (s *Server) full() bool {
 	most := s.clientsMax.Load()
-	return most > 0 && s.counters.sessions.Load() > most
+	return most > 0 && s.clients() > most
 }
 
 // SocketPath returns the path of the Unix socket.
@@ -277,7 +309,7 @@ func (s *Server) TCPAddress() net.Addr {
 // Report reads the counters.
 func (s *Server) Report() Report {
 	r := s.counters.report()
-	if s.access != nil {
+	if s.access != nil && s.front == nil { // one log for all
 		r.AccessLines, r.AccessDropped = s.access.Lines.Load(), s.access.Dropped.Load()
 	}
 	return r
@@ -307,13 +339,15 @@ func (s *Server) SchemaChanged() {
 	})
 }
 
-// Run serves clients until ctx ends, then lets those finish that wait for an
-// answer, for at most Options.Drain, and closes all.
+// Run serves clients until ctx ends, those of its routes too, then lets those finish that
+// wait for an answer, for at most Options.Drain, and closes all.
 func (s *Server) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.Background())
 	var services sync.WaitGroup
 	if s.observe == nil {
-		services.Go(func() { s.verdicts.Run(serving) })
+		for _, of := range s.all() {
+			services.Go(func() { of.verdicts.Run(serving) })
+		}
 	}
 	services.Go(func() { s.ends.Run(serving) })
 
@@ -352,8 +386,9 @@ func (s *Server) accept(l net.Listener) error {
 			return nil
 		}
 		s.running.Go(func() {
-			defer s.counters.sessions.Add(-1)
-			newSession(s, client).run()
+			c := newSession(s, client)
+			defer func() { c.server.counters.sessions.Add(-1) }() // which route may have changed
+			c.run()
 		})
 	}
 }
@@ -366,6 +401,5 @@ func (s *Server) enter() bool {
 		return false
 	}
 	s.counters.sessions.Add(1)
-	s.counters.SessionsTotal.Add(1)
 	return true
 }

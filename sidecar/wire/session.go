@@ -30,12 +30,13 @@ const (
 // Postgres owes nothing, and whoever writes holds writeMu from the moment at
 // which that was decided.
 type session struct {
+	// server is that of the database: the front's until route has set it.
 	server *Server
 	client *transport.Stream
 	up     *transport.Stream
 	cancel cancelKey
-	// database, role and application are those that the client named when it connected,
-	// began is when it did.
+	// database, role and application are those that the client named when it connected, as
+	// route has found them; began is when it did.
 	database, role, application string
 	began                       time.Time
 	// ctx ends with the session, at the latest when Postgres is gone.
@@ -63,7 +64,7 @@ func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	return &session{
 		server: s, began: time.Now(), client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		downstream: downstream{incoming: incoming{in: transport.NewBuffer(client)}, untilVerified: s.verifier.Countdown()},
+		downstream: downstream{incoming: incoming{in: transport.NewBuffer(client)}},
 		talk:       conversation.New(),
 	}
 }
@@ -72,11 +73,10 @@ func newSession(s *Server, client net.Conn) *session {
 func (s *session) run() {
 	defer s.end()
 	defer s.client.Close()
-	generation := s.server.verdicts.Generation()
-	s.plannedSince = generation
 	if !s.startContained() {
 		return
 	}
+	generation := s.plannedSince // as of before the first statement
 	defer s.up.Close()
 	defer s.logLife()()
 	defer context.AfterFunc(s.ctx, s.hangUp)()

@@ -31,12 +31,18 @@ func (s *session) start() bool {
 	deadline := time.Now().Add(s.server.startupWait)
 	_ = s.client.SetDeadline(deadline) // a socket that cannot is already closed
 	message, ok := s.readClientStartup()
+	if ok {
+		message = s.route(message)
+	}
+	s.server.counters.SessionsTotal.Add(1)
 	if !ok {
 		return false
 	}
-	if s.server.full() {
+	s.plannedSince = s.server.verdicts.Generation()
+	s.untilVerified = s.server.verifier.Countdown()
+	if front := s.server.accepts(); front.full() {
 		s.server.counters.SessionsRefused.Add(1)
-		s.server.logger.Warn("refused a client: as many are connected as may be", "max-clients", s.server.clientsMax.Load())
+		s.server.logger.Warn("refused a client: as many are connected as may be", "max-clients", front.clientsMax.Load())
 		s.refuseStartup("53300", "the cache's sidecar has as many clients as it may have", "Let clients share connections, or raise its --max-clients.")
 		return false
 	}
@@ -50,8 +56,6 @@ func (s *session) start() bool {
 	s.up = transport.NewStream(up, s.server.ends)
 	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres
 	_ = up.SetDeadline(deadline)
-	s.database, s.role = protocol.DatabaseOf(message), protocol.RoleOf(message)
-	s.application, _ = protocol.StartupParameter(message, "application_name")
 	if err := s.relayStartup(message); err != nil {
 		up.Close()
 		return false

@@ -69,6 +69,21 @@ func DatabaseOf(startup []byte) string {
 	return RoleOf(startup)
 }
 
+// WithDatabase returns a start-up message that asks for another database, and for the rest
+// says what startup does.
+func WithDatabase(startup []byte, database string) []byte {
+	message := append([]byte(nil), startup[:8]...)
+	parameters := strings.Split(string(startup[8:]), "\x00")
+	for i := 0; i+1 < len(parameters) && parameters[i] != ""; i += 2 {
+		if parameters[i] != "database" {
+			message = append(message, parameters[i]+"\x00"+parameters[i+1]+"\x00"...)
+		}
+	}
+	message = append(message, "database\x00"+database+"\x00\x00"...)
+	binary.BigEndian.PutUint32(message, uint32(len(message)))
+	return message
+}
+
 // StartupParameter returns a parameter of a start-up message.
 func StartupParameter(startup []byte, name string) (value string, ok bool) {
 	parameters := strings.Split(string(startup[8:]), "\x00")

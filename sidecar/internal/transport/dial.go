@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -35,6 +36,11 @@ func NewUpstream(c *pgconn.Config) Upstream {
 		u = append(u, target{network, address, f.TLSConfig})
 	}
 	return u
+}
+
+// Leads reports whether it leads where another one does, as far as addresses tell.
+func (u Upstream) Leads(other Upstream) bool {
+	return slices.EqualFunc(u, other, func(a, b target) bool { return a.network == b.network && a.address == b.address })
 }
 
 // Dial returns a connection on which the start-up message can be sent. That a server
