@@ -62,6 +62,9 @@ func TestEnvironmentNamesAnotherPostgres(t *testing.T) {
 		}
 	}
 	t.Setenv(EnvPostgresBin, other)
+	// Nobody needs a cluster of these programs again.
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
 	pg := StartPostgres(t, PostgresOptions{})
 	if pg.BinDir() != other {
 		t.Errorf("programs are in %s, want %s", pg.BinDir(), other)

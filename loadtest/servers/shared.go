@@ -94,8 +94,12 @@ func share(needs Needs) error {
 		}
 	}
 	run, err := acquireRunDir()
+	if err != nil {
+		return err
+	}
+	run.template.keeps = true
 	shared.run = run
-	return err
+	return nil
 }
 
 func unshare() error {

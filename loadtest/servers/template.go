@@ -16,6 +16,9 @@ import (
 type template struct {
 	mu   sync.Mutex
 	made map[string]string // programs' directory to data directory
+	// keeps is set before the first template: it may stay for other processes (see
+	// keptTemplate).
+	keeps bool
 }
 
 // envTemplate tells the processes that this one starts, such as tests of a mutant, of the
@@ -34,9 +37,14 @@ func (t *template) disinherit() {
 	}
 	_ = os.Unsetenv(envTemplate) // can only fail for a name that is none
 	for _, dir := range t.made {
-		_ = os.Rename(dir, dir+".gone") // both are removed next
+		if filepath.Base(dir) == templateData {
+			_ = os.Rename(dir, dir+".gone") // both are removed next
+		}
 	}
 }
+
+// templateData is the data directory of a template that does not outlive this process.
+const templateData = "data"
 
 // inherited returns the template of the process that started this one, empty if that has
 // none of this PostgreSQL.
@@ -71,18 +79,8 @@ func (d *runDir) templateFor(ctx context.Context, binDir string) (string, error)
 	if dir, ok := d.template.made[binDir]; ok {
 		return dir, nil
 	}
-	home := filepath.Join(d.path, "template"+strconv.Itoa(len(d.template.made)))
-	if err := os.RemoveAll(home); err != nil { // of an attempt that failed
-		return "", fmt.Errorf("remove unfinished template: %w", err)
-	}
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return "", fmt.Errorf("create template directory: %w", err)
-	}
-	if err := d.account.own(home); err != nil {
-		return "", err
-	}
-	dir := filepath.Join(home, "data")
-	if err := d.makeTemplate(ctx, binDir, dir); err != nil {
+	dir, err := d.newTemplate(ctx, binDir)
+	if err != nil {
 		return "", err
 	}
 	if d.template.made == nil {
@@ -93,6 +91,37 @@ func (d *runDir) templateFor(ctx context.Context, binDir string) (string, error)
 	}
 	d.template.made[binDir] = dir
 	return dir, nil
+}
+
+// newTemplate returns one that was kept or, where nothing can be kept, one that goes with
+// the run directory.
+func (d *runDir) newTemplate(ctx context.Context, binDir string) (string, error) {
+	if d.template.keeps {
+		if dir, err := d.keptTemplate(ctx, binDir); err == nil {
+			return dir, nil
+		}
+	}
+	home := filepath.Join(d.path, "template"+strconv.Itoa(len(d.template.made)))
+	return filepath.Join(home, templateData), d.makeHome(home, func(dir string) error { return d.makeTemplate(ctx, binDir, dir) })
+}
+
+// makeCluster has initdb make a cluster in home.
+func (d *runDir) makeCluster(ctx context.Context, binDir, home string) error {
+	return d.makeHome(home, func(dir string) error { return d.initdb(ctx, binDir, dir) })
+}
+
+// makeHome makes a directory for a data directory, and lets fill make that.
+func (d *runDir) makeHome(home string, fill func(dir string) error) error {
+	if err := os.RemoveAll(home); err != nil { // of an attempt that failed
+		return fmt.Errorf("remove unfinished template: %w", err)
+	}
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return fmt.Errorf("create template directory: %w", err)
+	}
+	if err := d.account.own(home); err != nil {
+		return err
+	}
+	return fill(filepath.Join(home, templateData))
 }
 
 // makeTemplate copies what was inherited, or has initdb make it where there is nothing, or
@@ -110,12 +139,20 @@ func (d *runDir) makeTemplate(ctx context.Context, binDir, dir string) error {
 	return d.initdb(ctx, binDir, dir)
 }
 
+// initdbArguments are those beside where the cluster is to be.
+var initdbArguments = []string{
+	"--username", superuser, "--auth", "trust",
+	"--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions",
+}
+
+// roleStatement makes the role that every server has.
+const roleStatement = "CREATE ROLE " + Follower + " LOGIN\n"
+
 func (d *runDir) initdb(ctx context.Context, binDir, dataDir string) error {
 	parent := filepath.Dir(dataDir)
 	err := command{
-		path: filepath.Join(binDir, "initdb"),
-		args: []string{"--pgdata", dataDir, "--username", superuser, "--auth", "trust",
-			"--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions"},
+		path:    filepath.Join(binDir, "initdb"),
+		args:    append([]string{"--pgdata", dataDir}, initdbArguments...),
 		dir:     parent,
 		logPath: filepath.Join(parent, "initdb.log"),
 		account: d.account,
@@ -126,7 +163,7 @@ func (d *runDir) initdb(ctx context.Context, binDir, dataDir string) error {
 	return command{
 		path:    filepath.Join(binDir, "postgres"),
 		args:    []string{"--single", "-D", dataDir, "-F", "postgres"},
-		input:   "CREATE ROLE " + Follower + " LOGIN\n",
+		input:   roleStatement,
 		dir:     parent,
 		logPath: filepath.Join(parent, "roles.log"),
 		account: d.account,

@@ -74,3 +74,52 @@ func TestTemplateIsDisinherited(t *testing.T) {
 		t.Errorf("who copies it finds it there: %v", err)
 	}
 }
+
+// What initdb has made is there for the next process, which copies it; another PostgreSQL's
+// stands beside it. It sets environment variables, so it is not parallel.
+func TestTemplateIsKept(t *testing.T) {
+	caches := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", caches)
+	t.Setenv("HOME", caches)
+	run, err := acquireRunDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { run.release() })
+	binDir, err := FindPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := run.keptTemplate(t.Context(), binDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "PG_VERSION")); err != nil {
+		t.Errorf("initdb has made no cluster: %v", err)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(beside) != 1 {
+		t.Errorf("beside it are %v, error %v", beside, err)
+	}
+	mark := filepath.Join(dir, "mark")
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := run.keptTemplate(t.Context(), binDir)
+	if _, marked := os.Stat(mark); err != nil || again != dir || marked != nil {
+		t.Errorf("it is made again, in %q after %q: %v, %v", again, dir, err, marked)
+	}
+	// An upgrade puts other programs there.
+	upgraded := t.TempDir()
+	if err := os.WriteFile(filepath.Join(upgraded, "postgres"), []byte("newer"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := keptPath(upgraded); err != nil || other == dir || filepath.Dir(other) != filepath.Dir(dir) {
+		t.Errorf("the other one's is %q, error %v", other, err)
+	}
+
+	of := template{made: map[string]string{binDir: dir}}
+	of.disinherit()
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("it ends with the process: %v", err)
+	}
+}

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	// The tests choose the environment that they run in.
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		ours := strings.HasPrefix(name, "FRESHET_") && name != servers.EnvPostgresBin && name != servers.EnvRedisServer
+		ours := strings.HasPrefix(name, "FRESHET_") && name != servers.EnvDir && name != servers.EnvPostgresBin && name != servers.EnvRedisServer
 		if ours || strings.HasPrefix(name, "PG") {
 			_ = os.Unsetenv(name)
 		}
