@@ -1,8 +1,10 @@
 package invalidation
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -77,6 +79,80 @@ func TestPoolerInTransactionModeIsRefused(t *testing.T) {
 			})
 			if f.Confirm(t.Context(), fence.Now()) == nil {
 				t.Error("it follows")
+			}
+		})
+	}
+}
+
+// pooledBeside is a session through a pooler, beside one of another client that is in a
+// transaction. between is called when the first other session of the same configuration is
+// opened.
+func pooledBeside(t *testing.T, db *database, pooler *servers.PgBouncer, between func(client *pgx.Conn)) *pgx.Conn {
+	t.Helper()
+	open := func(config *pgx.ConnConfig) *pgx.Conn {
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		return conn
+	}
+	client := open(parse(t, db.pooled(pooler)))
+	said(t, client, "BEGIN; SELECT 1")
+	config := parse(t, db.pooled(pooler))
+	dial, dialled := config.DialFunc, 0
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dialled++; dialled == 2 {
+			between(client)
+		}
+		return dial(ctx, network, address)
+	}
+	return open(config)
+}
+
+// said says something in the simple protocol, which poolers of all kinds understand.
+func said(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+		t.Errorf("%s: %v", sql, err)
+	}
+}
+
+// Settings of a session that was taken for one with a server of its own would be those of
+// the clients behind the pooler.
+func TestPoolerIsFoundOutBesideOtherClients(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	pooler := servers.StartPgBouncer(t, servers.SharedPostgres(t), servers.PgBouncerOptions{Mode: "transaction"})
+	conn := pooledBeside(t, db, pooler, func(client *pgx.Conn) { said(t, client, "COMMIT") })
+	if err := connection.RefusePooling(t.Context(), conn); !errors.Is(err, connection.ErrPooled) {
+		t.Errorf("a client gives a server back that lies above the session's: %v", err)
+	}
+}
+
+// Where no server is left, the session that would begin a transaction waits: for one that
+// another session has for itself, or for any.
+func TestPoolerWithoutAServerLeft(t *testing.T) {
+	t.Parallel()
+	for mode, keeps := range map[string]bool{"session": true, "transaction": false} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			db := newDatabase(t, shop)
+			pooler := servers.StartPgBouncer(t, servers.SharedPostgres(t), servers.PgBouncerOptions{Mode: mode, PoolSize: 2})
+			conn := pooledBeside(t, db, pooler, func(*pgx.Conn) {
+				if keeps {
+					return
+				}
+				third, err := pgx.ConnectConfig(t.Context(), parse(t, db.pooled(pooler)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { third.Close(context.Background()) })
+				said(t, third, "BEGIN; SELECT 1")
+			})
+			if err := connection.RefusePooling(t.Context(), conn); keeps != (err == nil) {
+				t.Errorf("it says %v", err)
 			}
 		})
 	}

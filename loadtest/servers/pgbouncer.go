@@ -28,6 +28,8 @@ type PgBouncerOptions struct {
 	UpstreamPort int
 	// ClientsMax is how many clients may be connected; 0 means 100.
 	ClientsMax int
+	// PoolSize is how many servers there are for one database; 0 means one for each client.
+	PoolSize int
 }
 
 // PgBouncer is a running throwaway PgBouncer.
@@ -56,6 +58,9 @@ func LaunchPgBouncer(ctx context.Context, before *Postgres, options PgBouncerOpt
 	}
 	if options.ClientsMax == 0 {
 		options.ClientsMax = pgbouncerClientsMax
+	}
+	if options.PoolSize == 0 {
+		options.PoolSize = options.ClientsMax
 	}
 	p := &PgBouncer{daemon: d, options: options}
 	if err := p.start(ctx, path); err != nil {
@@ -87,7 +92,7 @@ func (p *PgBouncer) settings() string {
 		"unix_socket_dir = " + p.dir,
 		fmt.Sprintf("listen_port = %d", pgbouncerPort),
 		fmt.Sprintf("max_client_conn = %d", p.options.ClientsMax),
-		fmt.Sprintf("default_pool_size = %d", p.options.ClientsMax),
+		fmt.Sprintf("default_pool_size = %d", p.options.PoolSize),
 		"ignore_startup_parameters = " + strings.Join(append([]string{"extra_float_digits"}, p.options.Ignored...), ","),
 		"",
 	}, "\n")
