@@ -40,6 +40,10 @@ type PostgresOptions struct {
 	// OwnIdentity gives the cluster a system identifier that no other server of
 	// this process has. It costs half a second.
 	OwnIdentity bool
+
+	// undisturbed is set for the servers of tests: autovacuum leaves them alone, unless
+	// Settings say how often it comes.
+	undisturbed bool
 }
 
 // Postgres is a running, or stopped, throwaway PostgreSQL. Its directory, port

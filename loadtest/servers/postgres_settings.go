@@ -27,6 +27,11 @@ var fastSettings = map[string]string{
 	"dynamic_shared_memory_type": "mmap",
 }
 
+// naptimeOfTests is longer than any test. Autovacuum analyses a table some time after it was
+// filled, a minute or later, which a slow machine meets and a fast one does not: plans change
+// with it, and what depends on them, such as how many rows come before an error.
+const naptimeOfTests = "1d"
+
 // ownSettings belong to the harness.
 var ownSettings = []string{"port", "listen_addresses", "unix_socket_directories"}
 
@@ -38,6 +43,9 @@ func (p *Postgres) configure() error {
 		}
 	}
 	settings := maps.Clone(fastSettings)
+	if p.options.undisturbed {
+		settings["autovacuum_naptime"] = naptimeOfTests
+	}
 	maps.Copy(settings, p.options.Settings)
 	settings["port"] = strconv.Itoa(p.port)
 	settings["unix_socket_directories"] = p.dir

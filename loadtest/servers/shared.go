@@ -84,8 +84,10 @@ func share(needs Needs) error {
 	}
 	shared.postgres, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Redis]{}
 	if needs.Postgres {
+		options := needs.PostgresOptions
+		options.undisturbed = true
 		shared.postgres.launch = func() (*Postgres, error) {
-			return LaunchPostgres(context.Background(), needs.PostgresOptions)
+			return LaunchPostgres(context.Background(), options)
 		}
 	}
 	if needs.Redis {

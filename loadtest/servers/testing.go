@@ -28,9 +28,10 @@ type TB interface {
 
 // StartPostgres is LaunchPostgres for a test, which fails if it cannot be
 // started. It is closed when the test ends; the end of its log is shown if the
-// test failed.
+// test failed. Autovacuum leaves it alone, unless options say how often it comes.
 func StartPostgres(t TB, options PostgresOptions) *Postgres {
 	t.Helper()
+	options.undisturbed = true
 	p, err := LaunchPostgres(context.Background(), options)
 	if err != nil {
 		t.Fatalf("%v", err)

@@ -485,7 +485,7 @@ func (d *differential) compareAs(t *testing.T, bed *testbed, s *side, role strin
 			return
 		}
 	}
-	t.Errorf("%d hits in the last run, want %d at least: %v", hits, d.hits, s.Report().Bypasses)
+	t.Errorf("%d hits in the last run, want %d at least. So far: %s", hits, d.hits, s.became())
 }
 
 // play runs the script on a new connection. The last element is what came after

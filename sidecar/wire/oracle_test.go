@@ -125,13 +125,13 @@ func TestOracle(t *testing.T) {
 				}
 			}
 			if hits < script.hitsMin {
-				t.Errorf("%d hits in the second runs, want %d at least: %v", hits, script.hitsMin, s.Report().Bypasses)
+				t.Errorf("%d hits in the second runs, want %d at least. So far: %s", hits, script.hitsMin, s.became())
 			}
 		})
 	}
 	t.Logf("%d statements, %d hits, %d of another process's answers, %d SQLSTATEs", statements, s.count(HitL1), other.count(HitL2), len(states))
 	if hits := other.count(HitL2); hits < oracleSharedHitsMin {
-		t.Errorf("%d hits of what another process loaded, want %d at least: %v", hits, oracleSharedHitsMin, other.Report().Bypasses)
+		t.Errorf("%d hits of what another process loaded, want %d at least. So far: %s", hits, oracleSharedHitsMin, other.became())
 	}
 	if statements < oracleStatementsMin || len(states) < oracleStatesMin {
 		t.Errorf("the corpus has %d statements and meets %d SQLSTATEs, want %d and %d at least",

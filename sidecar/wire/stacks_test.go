@@ -135,7 +135,7 @@ func TestApplicationStacks(t *testing.T) {
 						t.Fatalf("user %d is shown\n%s, by Postgres\n%s", i%2, got, want)
 					}
 				}
-				t.Logf("%d of %d reads are hits; passed through so far: %v", s.count(HitL1)-hits, requests, s.Report().Bypasses)
+				t.Logf("%d of %d reads are hits. So far: %s", s.count(HitL1)-hits, requests, s.became())
 				return s.count(HitL1)-hits == requests && s.Report().TransactionsOpened == opened
 			})
 		})

@@ -236,6 +236,14 @@ func (s *side) connect() *pgx.Conn {
 // count reads one counter by the name of an outcome.
 func (s *side) count(o Outcome) uint64 { return s.Report().Queries[o.String()] }
 
+// became says what became of the queries so far, and of what was loaded: for who expects more
+// hits.
+func (s *side) became() string {
+	r := s.Report()
+	return fmt.Sprintf("%v; misses: %v; passed through: %v; the cache: %+v; the follower: %q",
+		r.Queries, r.Misses, r.Bypasses, s.cache.Stats(), s.follower.Stats().LastError)
+}
+
 // psql runs psql through the sidecar, each argument one command, and returns
 // what it prints.
 func (s *side) psql(commands ...string) string {
