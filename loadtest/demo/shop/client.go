@@ -71,13 +71,14 @@ func (c *client) failed(ctx context.Context, err error) {
 	c.workload.count(err, c.opened)
 	_ = c.session.close() // it is useless either way
 	for ctx.Err() == nil {
+		began := time.Now()
 		s, err := c.dialect.open(ctx, c.door, c.role)
 		if err == nil {
 			c.session, c.opened, c.judge = s, time.Now(), c.workload.checker.Session(c.door.Name+", "+c.dialect.String())
 			return
 		}
 		if ctx.Err() == nil {
-			c.workload.count(err, time.Now())
+			c.workload.count(err, began)
 		}
 		sleep(ctx, reopenPause)
 	}

@@ -15,12 +15,16 @@ type outage struct {
 	lost   uint64
 }
 
-// excuses reports whether an error on a connection that was opened at opened is due to an
-// outage, and counts it if so.
-func (o *outage) excuses(opened time.Time) bool {
+// excuses reports whether an error of what began at a moment is due to an outage, and counts
+// it if so. A connection began when it was open, and an attempt to open one before it:
+//
+//  1. a client connects while Postgres is away;
+//  2. Postgres is back, and the outage is over;
+//  3. the client finds that its attempt has failed (TestOutageExcusesWhatItExplains).
+func (o *outage) excuses(began time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.away && !opened.Before(o.backAt) {
+	if !o.away && !began.Before(o.backAt) {
 		return false
 	}
 	o.lost++

@@ -18,14 +18,18 @@ func TestOutageExcusesWhatItExplains(t *testing.T) {
 	if !o.excuses(time.Now()) {
 		t.Error("an error during an outage is held against the sidecar")
 	}
+	attempted := time.Now()
 	o.end()
+	if !o.excuses(attempted) {
+		t.Error("an attempt that was made during an outage and failed after it is held against the sidecar")
+	}
 	if !o.excuses(before) {
 		t.Error("a connection that an outage has broken is held against the sidecar")
 	}
 	if o.excuses(o.backAt) {
 		t.Error("an error after an outage is excused")
 	}
-	if o.lostSoFar() != 2 {
+	if o.lostSoFar() != 3 {
 		t.Errorf("%d were lost", o.lostSoFar())
 	}
 }

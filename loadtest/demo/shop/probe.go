@@ -83,8 +83,9 @@ func (p *probe) turn(ctx context.Context) {
 // read that comes first after a pause finds the processor asleep.
 func (p *probe) readDirect(ctx context.Context, id int64) {
 	queries := context.WithoutCancel(ctx)
+	began := time.Now()
 	if _, err := p.workload.counters.calls(queries, roleProbe); err != nil {
-		p.workload.count(err, time.Now())
+		p.workload.count(err, began)
 		return
 	}
 	_, took, err := p.direct.ask(queries, productPage, id)
@@ -97,9 +98,10 @@ func (p *probe) readDirect(ctx context.Context, id int64) {
 
 func (p *probe) read(ctx context.Context, c *client, id int64, a arm) {
 	queries := context.WithoutCancel(ctx)
+	began := time.Now()
 	before, err := p.workload.counters.calls(queries, roleProbe)
 	if err != nil {
-		p.workload.count(err, time.Now())
+		p.workload.count(err, began)
 		return
 	}
 	_, took, err := c.ask(queries, productPage, id)
@@ -107,10 +109,11 @@ func (p *probe) read(ctx context.Context, c *client, id int64, a arm) {
 		c.failed(ctx, err)
 		return
 	}
+	began = time.Now()
 	after, err := p.workload.counters.calls(queries, roleProbe)
 	switch {
 	case err != nil:
-		p.workload.count(err, time.Now())
+		p.workload.count(err, began)
 	case !p.recording():
 	case after == before:
 		a.spared.record(took)

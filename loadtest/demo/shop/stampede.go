@@ -49,12 +49,13 @@ func (w *Workload) stampede(ctx context.Context, clerk *client, crowd []*client)
 		return
 	}
 	sleep(ctx, stampedePause)
+	began := time.Now()
 	before, err := w.counters.calls(queries, roleCrowd)
 	if err != nil {
-		w.count(err, time.Now())
+		w.count(err, began)
 		return
 	}
-	began := time.Now()
+	began = time.Now()
 	var group sync.WaitGroup
 	for _, c := range crowd {
 		group.Go(func() {
@@ -65,9 +66,10 @@ func (w *Workload) stampede(ctx context.Context, clerk *client, crowd []*client)
 	}
 	group.Wait()
 	took := time.Since(began)
+	counting := time.Now()
 	after, err := w.counters.calls(queries, roleCrowd)
 	if err != nil {
-		w.count(err, time.Now())
+		w.count(err, counting)
 		return
 	}
 	w.crowd.record(took)

@@ -152,9 +152,10 @@ func (w *Workload) countReached(ctx context.Context) {
 }
 
 func (w *Workload) readCounters(ctx context.Context) {
+	began := time.Now()
 	reached, err := w.counters.reached(ctx, roleApp)
 	if err != nil {
-		w.count(err, time.Now())
+		w.count(err, began)
 		return
 	}
 	w.mu.Lock()
@@ -162,9 +163,10 @@ func (w *Workload) readCounters(ctx context.Context) {
 	w.reached = reached
 }
 
-// count notes an error on a connection that was opened at opened, or now if none was.
-func (w *Workload) count(err error, opened time.Time) {
-	if w.outage.excuses(opened) {
+// count notes an error on a connection that was opened at a moment, or of an attempt that
+// began then.
+func (w *Workload) count(err error, began time.Time) {
+	if w.outage.excuses(began) {
 		return
 	}
 	w.mu.Lock()
