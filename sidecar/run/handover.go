@@ -70,6 +70,7 @@ func (s *Sidecar) succeed(ctx context.Context, leave func()) {
 		if err := s.taken.Ready(); err != nil {
 			s.logger.Warn("the process before does not hear that this one serves", "error", err)
 		}
+		s.server.Own()
 		s.taken.Close()
 		s.logger.Info("took over the sockets of the process before")
 	}

@@ -36,6 +36,9 @@ func (s *Server) Leave() {
 	s.left.Store(true)
 }
 
+// Own is called when the process whose sockets this one has inherited has left them to it.
+func (s *Server) Own() { s.socket.Own() }
+
 // Files are copies of what is listened on, and of the socket's lock, for a process that
 // takes over. The caller closes them.
 func (s *Server) Files() (map[string]*os.File, error) {

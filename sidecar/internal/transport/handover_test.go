@@ -35,7 +35,20 @@ func TestHandover(t *testing.T) {
 	if err != nil || dies == nil {
 		t.Fatalf("%v, error %v", dies, err)
 	}
+	given, err := net.FileListener(dies.Files["client"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := Adopt(dir, 6432, Inherited{Client: given, Lock: dies.Files["lock"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(dies.Files, "lock") // it is the socket's
+	adopted.Close()
 	dies.Close()
+	if _, err := os.Lstat(old.Path); err != nil {
+		t.Errorf("a process that came to nothing has taken the old one's path away: %v", err)
+	}
 
 	taken, err := TakeOver(old.Path)
 	if err != nil || taken == nil {
@@ -53,6 +66,7 @@ func TestHandover(t *testing.T) {
 	if err := taken.Ready(); err != nil {
 		t.Fatal(err)
 	}
+	socket.Own()
 	if !<-served {
 		t.Error("the old process was not told")
 	}

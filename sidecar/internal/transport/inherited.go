@@ -18,22 +18,22 @@ type Inherited struct {
 }
 
 // Adopt is ListenUnix for a socket that was inherited: its permissions are left as they
-// are. The path of a socket that a service manager made stays when it is closed.
+// are, and its path stays when it is closed. That is a service manager's, or of the process
+// before, unless this one takes its place and calls Own.
 func Adopt(dir string, port int, i Inherited) (*Socket, error) {
 	path := SocketPath(dir, port)
 	if at := i.Client.Addr().String(); at != path {
 		return nil, fmt.Errorf("listen on %s: the socket that was handed to this process is %s: let --socket-dir and --port name it", path, at)
 	}
 	s := &Socket{Path: path, Listener: i.Client, lock: i.Lock}
+	s.Keep()
 	if s.lock != nil {
-		s.unlinkOnClose(true)
 		return s, nil
 	}
 	var err error
 	if s.lock, err = lockBeside(path); err != nil {
 		return nil, err
 	}
-	s.Keep()
 	return s, nil
 }
 
@@ -51,6 +51,16 @@ func (i Inherited) Close() {
 
 // Keep has the path stay when the socket is closed, because others listen on it.
 func (s *Socket) Keep() { s.unlinkOnClose(false) }
+
+// Own has the path go when the socket is closed: this process has the place of the one
+// before, and no other has it.
+//
+//  1. a new process adopts the socket of an old one, which serves;
+//  2. the new one is told to end before it serves, and closes the socket;
+//  3. the path is still there for who connects to the old one (TestHandover).
+//
+// So it is called when the old one has been told.
+func (s *Socket) Own() { s.unlinkOnClose(true) }
 
 func (s *Socket) unlinkOnClose(unlink bool) {
 	if l, ok := s.Listener.(*net.UnixListener); ok {
