@@ -73,6 +73,8 @@ type sighting struct {
 	// unreporting says that an event trigger is not in place.
 	unreporting bool
 	events      []fence.Event
+	// kinds counts the events, foreign ones included, by what they change.
+	kinds [eventKinds]uint64
 	// written is what the events say of tables, by the OID of the tree's root.
 	written map[uint32]Written
 	// overflow says that there were more events than are read.
@@ -182,6 +184,7 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 		s.schema = s.schema || isSchemaText(text)
 	}
 	s.events = append(s.events, event)
+	s.kinds[kindOfEvent(texts)]++
 	s.note(texts)
 }
 

@@ -51,9 +51,10 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 		armed[t.Table] = true
 	}
 	state.lost = map[uint32]lost{}
+	isThere := map[uint32]bool{}
 	for _, table := range there {
 		was := candidates[table.OID]
-		state.lost[table.OID] = was
+		state.lost[table.OID], isThere[table.OID] = was, true
 		_, withRoot := candidates[was.root]
 		if !state.installed || armed[table.OID] || was.root != table.OID && withRoot {
 			continue
@@ -63,7 +64,49 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 			name, was.since.UTC().Format("2006-01-02 15:04:05 UTC"), name), was.since)
 	}
 	slices.Sort(state.problems)
+	for oid := range before.byOID {
+		if was, candidate := candidates[oid]; candidate {
+			l.f.stats.lostTables[state.lossOf(was, isThere[oid])].Add(1)
+		}
+	}
 	return nil
+}
+
+// loss says why a table is watched no longer.
+type loss int
+
+const (
+	lossColumn    loss = iota // a column is gone that its triggers name
+	lossTrigger               // triggers of it are gone, or others than were installed
+	lossDisabled              // a trigger of it was disabled
+	lossDropped               // it was dropped itself
+	lossInstalled             // what all tables share is not in place
+	losses
+)
+
+// String gives the name used in statistics, metrics and documents.
+func (c loss) String() string {
+	return [...]string{"column", "trigger", "disabled", "dropped", "installation"}[c]
+}
+
+// untrusted is an error that says why a table of which triggers are there is not watched.
+type untrusted struct {
+	cause loss
+	error
+}
+
+// lossOf is the cause of which a table is not in s that was watched before.
+func (s *State) lossOf(was lost, there bool) loss {
+	cause, doubtful := s.untrusted[was.root]
+	switch {
+	case !there:
+		return lossDropped
+	case !s.installed:
+		return lossInstalled
+	case doubtful:
+		return cause
+	}
+	return lossTrigger
 }
 
 // installation tells one installation from another one behind an uninstall: the OID of a

@@ -26,6 +26,9 @@ func TestLostTablesAreNamed(t *testing.T) {
 
 	db.run("ALTER TABLE users RENAME email TO mail", "ALTER TABLE orders RENAME TO sales", "ALTER TABLE sales RENAME TO orders")
 	servers.Eventually(t, "users is named", func() bool { return lost("public.users") })
+	if n := f.Stats().TablesLost; n["trigger"] != 1 || n["dropped"] != 0 {
+		t.Errorf("%v tables are counted as lost, want one whose trigger is gone", n)
+	}
 	if strings.Contains(problems(), "orders") {
 		t.Errorf("a table that is watched is named: %s", problems())
 	}
@@ -46,7 +49,10 @@ func TestLostTablesAreNamed(t *testing.T) {
 	if n := strings.Count(problems(), "no longer watched"); n != 1 {
 		t.Errorf("%d tables are named:\n%s", n, problems())
 	}
-	db.run("DROP TABLE parted")
+	before := f.Stats().TablesLost["dropped"]
+	db.run("DROP TABLE parted", "DROP TABLE orders")
+	servers.Eventually(t, "a dropped table is counted", func() bool { return f.Stats().TablesLost["dropped"] == before+1 })
+	db.run("CREATE TABLE orders (id int PRIMARY KEY)")
 	servers.Eventually(t, "a dropped table is forgotten", func() bool { return problems() == "" })
 
 	// Who uninstalls everything means to.

@@ -1,6 +1,7 @@
 package invalidation
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,9 @@ type State struct {
 	doubts []Doubt
 	// lost are tables that were watched before, and are not in this state, by OID.
 	lost map[uint32]lost
+	// untrusted are the causes for which trees of tables with triggers are not watched, by
+	// their root: newState fills it, noteLost reads it.
+	untrusted map[uint32]loss
 	// installation names the installation that is there, or was last: see noteLost.
 	installation uint32
 	// installed says that nothing is wrong with what all tables share.
@@ -119,7 +123,7 @@ func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
 // newState decides what is watched.
 func newState(c *catalog, since fence.Snapshot) *State {
-	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended, unreported: c.unreported()}
+	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, untrusted: map[uint32]loss{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended, unreported: c.unreported()}
 	if len(s.problems) > 0 {
 		return s
 	}
@@ -135,6 +139,10 @@ func newState(c *catalog, since fence.Snapshot) *State {
 		columns, types, err := t.verify(functions)
 		if err != nil {
 			s.doubt(err.Error(), time.Now())
+			s.untrusted[t.root] = lossTrigger
+			if u, ok := errors.AsType[untrusted](err); ok {
+				s.untrusted[t.root] = u.cause
+			}
 			continue
 		}
 		for _, m := range t.members {
@@ -256,7 +264,7 @@ func (t tree) verify(functions map[uint32]catalogFunction) (columns []string, ty
 	for _, trigger := range root.triggers {
 		for _, column := range want.columns {
 			if trigger.Name == captureTriggers[0].name && !slices.Contains(trigger.Present, column) {
-				return nil, nil, fmt.Errorf("%s.%s: column %s is gone; freshet install --watch %[1]s.%[2]s", root.Schema, root.Name, column)
+				return nil, nil, untrusted{lossColumn, fmt.Errorf("%s.%s: column %s is gone; freshet install --watch %[1]s.%[2]s", root.Schema, root.Name, column)}
 			}
 		}
 	}
@@ -288,7 +296,7 @@ func (m member) verify(want capture, made captureFunctions, functions map[uint32
 		function := made.of(trigger)
 		switch {
 		case t.Enabled != trigger.enabled:
-			return fmt.Errorf("%s.%s: trigger %s is not enabled as it was installed; install again", m.Schema, m.Name, trigger.name)
+			return untrusted{lossDisabled, fmt.Errorf("%s.%s: trigger %s is not enabled as it was installed; install again", m.Schema, m.Name, trigger.name)}
 		case t.Type != trigger.typeBits || t.Old != trigger.oldTable || t.New != trigger.newTable || t.Conditional || t.Arguments != arguments:
 			return fmt.Errorf("%s.%s: trigger %s is not as it was installed; install again", m.Schema, m.Name, trigger.name)
 		case f.Name != function.name || f.Source != function.source || !f.Definer || !slices.Equal(f.Settings, []string{functionSearchPath}):

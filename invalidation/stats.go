@@ -13,6 +13,14 @@ import (
 type FollowerStats struct {
 	Looks  uint64
 	Events uint64
+	// EventsOf are Events by what they change at most: "row", values of columns that are
+	// watched; "table", a table as a whole; "schema", names, rights or definitions; "own", tags
+	// of the application's own.
+	EventsOf map[string]uint64
+	// TablesLost counts tables that were watched and then were not, by the cause: a "column" is
+	// gone that their triggers name; a "trigger" is gone, or is another; one is "disabled"; they
+	// were "dropped"; or what all tables share of the "installation" is not in place.
+	TablesLost map[string]uint64
 	// Resets counts, by cause, how often the fence was told to trust nothing older.
 	Resets        map[string]uint64
 	Notifications uint64
@@ -59,6 +67,8 @@ type FollowerStats struct {
 // counters collect the stats.
 type counters struct {
 	looks, events, notifications, position atomic.Uint64
+	eventsOf                               [eventKinds]atomic.Uint64
+	lostTables                             [losses]atomic.Uint64
 	lookBegan                              atomic.Int64
 	audits, hintsSaid, hintsHeard          atomic.Uint64
 	awake, sleeper                         atomic.Bool
@@ -81,6 +91,9 @@ func (c *counters) looked(s *sighting, cause string, began fence.Instant) {
 	c.lookBegan.Store(int64(began))
 	c.looks.Add(1)
 	c.events.Add(uint64(len(s.events)))
+	for kind, n := range s.kinds {
+		c.eventsOf[kind].Add(n)
+	}
 	c.position.Store(s.position)
 	if cause == "" && len(s.written) == 0 {
 		return
@@ -137,7 +150,16 @@ func (f *Follower) Stats() FollowerStats {
 	if text := f.wanting.Load(); text != nil {
 		wanting = *text
 	}
+	events := make(map[string]uint64, eventKinds)
+	for kind := range eventKinds {
+		events[kind.String()] = c.eventsOf[kind].Load()
+	}
+	lost := make(map[string]uint64, losses)
+	for cause := range losses {
+		lost[cause.String()] = c.lostTables[cause].Load()
+	}
 	return FollowerStats{
+		EventsOf: events, TablesLost: lost,
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, ReconnectsOf: maps.Clone(c.failures), Working: maps.Clone(c.working), Audits: c.audits.Load(),
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()),

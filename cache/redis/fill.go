@@ -36,7 +36,9 @@ func (s *Store) SetAll(ctx context.Context, keys []string, values [][]byte, ttls
 		return taken
 	}
 	s.sets.Add(uint64(len(sent)))
+	began := time.Now()
 	_, _ = pipeline.Exec(call) // each command has its own error
+	s.timed(exchangeSet, began)
 	// However many values one server did not take, that is one failure of it.
 	failed := map[*breaker]bool{}
 	for _, f := range sent {

@@ -34,7 +34,9 @@ func (s *Store) GetMany(ctx context.Context, keys []string, each func(i int, val
 		return
 	}
 	s.gets.Add(uint64(len(sent)))
+	began := time.Now()
 	_, _ = pipeline.Exec(call) // each command has its own error
+	s.timed(exchangeGet, began)
 	// However many values one server did not give, that is one failure of it.
 	failed := map[*breaker]bool{}
 	for _, g := range sent {

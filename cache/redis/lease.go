@@ -55,8 +55,10 @@ func (s *Store) Contend(ctx context.Context, key string, seen []byte, token stri
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	name := s.prefix + key
+	began := time.Now()
 	answer, err := contendScript.Run(call, s.client, []string{name, name + leaseSuffix},
 		token, max(life, ttlMin).Milliseconds(), seen, ValueMax).Result()
+	s.timed(exchangeLease, began)
 	if !s.settle(ctx, part, callScript, key, err) {
 		if err != nil && transportFailure(err) == nil {
 			// Redis runs, and refuses: it is full, or this user may run no scripts.

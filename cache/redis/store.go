@@ -40,6 +40,10 @@ type Options struct {
 	Timeout time.Duration
 	// Prefix is put before every key, for a Redis that has other users.
 	Prefix string
+	// OnCall, unless nil, is told how long each exchange took, whatever came of it: "get" a
+	// question for values, "set" to put some there, "lease" a question that may take a lease.
+	// It must be quick.
+	OnCall func(what string, took time.Duration)
 	// Logger is told when Redis stops being of use, and when it is again. nil means
 	// nobody is.
 	Logger *slog.Logger
@@ -55,9 +59,25 @@ type Store struct {
 	readings *readings
 	// condition is what Redis says of itself.
 	condition condition
+	onCall    func(what string, took time.Duration) // nil: nobody is told
 
 	gets, hits, sets, leases, errors, refused, skipped atomic.Uint64
+	failures                                           [failureKinds]atomic.Uint64 // those of errors, by kind
 	lastError                                          atomic.Pointer[string]
+}
+
+// The exchanges that Options.OnCall is told of.
+const (
+	exchangeGet   = "get"
+	exchangeSet   = "set"
+	exchangeLease = "lease"
+)
+
+// timed tells how long an exchange took that began at a moment.
+func (s *Store) timed(what string, began time.Time) {
+	if s.onCall != nil {
+		s.onCall(what, time.Since(began))
+	}
 }
 
 // New returns a store for the Redis at o.URL, whether or not it runs now. ctx
@@ -76,7 +96,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix}
+	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix, onCall: o.OnCall}
 	s.readings = newReadings(s.client)
 	s.health = newHealth(ctx, s.client, s.timeout, s.probe, s.condition.tell)
 	s.condition.logger, s.condition.health, s.condition.told = o.Logger, s.health, Up
@@ -122,7 +142,9 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Du
 	s.gets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	began := time.Now()
 	value, left, err := s.readings.ask(call, s.prefix+key)
+	s.timed(exchangeGet, began)
 	if !s.settle(ctx, part, callRead, key, err) {
 		return nil, 0, false
 	}
@@ -151,7 +173,10 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	s.sets.Add(1)
 	call, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.settle(ctx, part, callWrite, key, s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err())
+	began := time.Now()
+	err := s.client.Set(call, s.prefix+key, value, ttl.Truncate(ttlMin)).Err()
+	s.timed(exchangeSet, began)
+	return s.settle(ctx, part, callWrite, key, err)
 }
 
 // settle notes how a call about key ended, and reports whether it went well. A
@@ -190,20 +215,24 @@ func (s *Store) noteError(err error) {
 		return
 	}
 	s.errors.Add(1)
+	s.failures[kindOf(err)].Add(1)
 	text := err.Error()
 	s.lastError.Store(&text)
 }
 
 // Stats are counts since New.
 type Stats struct {
-	Gets    uint64 // reads sent to Redis
-	Hits    uint64 // those that brought a value
-	Sets    uint64 // writes sent to Redis
-	Leases  uint64 // those of Gets that asked for a lease too
-	Errors  uint64 // calls and probes that failed
-	Refused uint64 // values that are not for Redis: empty, too large, no life left
-	Skipped uint64 // calls that the open breaker answered
-	Opened  uint64 // times the breaker opened
+	Gets   uint64 // reads sent to Redis
+	Hits   uint64 // those that brought a value
+	Sets   uint64 // writes sent to Redis
+	Leases uint64 // those of Gets that asked for a lease too
+	Errors uint64 // calls and probes that failed
+	// ErrorsOf are the same by their kind: "timeout", "network", "auth", "oom", "readonly" and
+	// "other", which is any other answer of Redis' that is an error.
+	ErrorsOf map[string]uint64
+	Refused  uint64 // values that are not for Redis: empty, too large, no life left
+	Skipped  uint64 // calls that the open breaker answered
+	Opened   uint64 // times the breaker opened
 	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose nodes
 	// have one each, the worst of those that were asked within a minute.
 	State string
@@ -219,6 +248,10 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Gets: s.gets.Load(), Hits: s.hits.Load(), Sets: s.sets.Load(), Errors: s.errors.Load(),
 		Refused: s.refused.Load(), Skipped: s.skipped.Load(), Leases: s.leases.Load(),
+	}
+	st.ErrorsOf = make(map[string]uint64, failureKinds)
+	for kind := range failureKinds {
+		st.ErrorsOf[kind.String()] = s.failures[kind].Load()
 	}
 	st.Opened, st.State = s.health.summary()
 	st.Condition, _, st.Refusal = s.condition.now()

@@ -55,7 +55,7 @@ type collector struct {
 func newCollector(statsFunc func() Stats) *collector {
 	c := &collector{
 		statsFunc: statsFunc,
-		build:     prometheus.NewDesc("freshet_build_info", "Always 1; the labels say what runs.", []string{"version", "go_version"}, nil),
+		build:     prometheus.NewDesc("freshet_build_info", "Always 1; the labels say what runs.", []string{"version", "revision", "go_version"}, nil),
 	}
 	counter := func(name, help string, read func(*Stats) uint64) {
 		c.single = append(c.single, metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *Stats) float64 { return float64(read(s)) }})
@@ -92,8 +92,25 @@ func newCollector(statsFunc func() Stats) *collector {
 	spread("freshet_hit_age_seconds", "How long before its hit an entry was loaded.", "tier", func(s *Stats) map[string]histogram.Reading { return s.Times.HitAge })
 	c.eventDelay = prometheus.NewDesc("freshet_event_delay_seconds", "From a commit until its event had arrived, at most: from the beginning of the look before, which lacked it.", nil, nil)
 	for _, m := range count.Metrics() {
-		counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of(&s.Counts) })
+		if m.Label == "" {
+			counter(m.Name, m.Help, func(s *Stats) uint64 { return m.Of[0].Read(&s.Counts) })
+			continue
+		}
+		byLabel(prometheus.CounterValue, m.Name, m.Help, m.Label, func(s *Stats) map[string]float64 {
+			values := make(map[string]float64, len(m.Of))
+			for _, one := range m.Of {
+				values[one.Value] = float64(one.Read(&s.Counts))
+			}
+			return values
+		})
 	}
+	byLabel(prometheus.GaugeValue, "freshet_upstream_connections", "Connections to Postgres that are open, by their use.", "use", func(s *Stats) map[string]float64 {
+		uses := make(map[string]float64, len(s.UpstreamConnections))
+		for use, n := range s.UpstreamConnections {
+			uses[use] = float64(n)
+		}
+		return uses
+	})
 	byLabel(prometheus.GaugeValue, "freshet_sessions_open", "Clients connected now: waiting for an answer, in a transaction with nothing to wait for, or idle.", "state", func(s *Stats) map[string]float64 {
 		states := map[string]float64{"waiting": 0, "in_transaction": 0, "idle": 0}
 		for state, n := range s.SessionStates {
@@ -121,11 +138,15 @@ func newCollector(statsFunc func() Stats) *collector {
 	}
 	byLabel(prometheus.CounterValue, "freshet_follower_reconnects_total", "Sessions of the follower that ended in an error, by its parts.", "part", ofParts(func(p FollowerPart) float64 { return float64(p.Reconnects) }))
 	byLabel(prometheus.GaugeValue, "freshet_follower_state", "1 if a part of the follower has its connection, or needs none at rest.", "part", ofParts(func(p FollowerPart) float64 { return one(p.Working) }))
-	counter("freshet_invalidation_events_total", "Changes received from the outbox.", func(s *Stats) uint64 { return s.InvalidationEvents })
+	byLabel(prometheus.CounterValue, "freshet_invalidation_events_total", "Changes received from the outbox, by what they change at most.", "kind", func(s *Stats) map[string]float64 { return floats(s.InvalidationKinds) })
+	counter("freshet_hints_said_total", "Messages about changes to the sidecars that share Redis.", func(s *Stats) uint64 { return s.Hints.Said })
+	counter("freshet_hints_heard_total", "Messages about changes from the sidecars that share Redis.", func(s *Stats) uint64 { return s.Hints.Heard })
+	gauge("freshet_hints_relying", "1 while another sidecar is heard that looks often for this one too.", func(s *Stats) float64 { return one(s.Hints.Relying) })
 	gauge("freshet_outbox_rows", "Rows of the outbox, as Postgres estimates them.", func(s *Stats) float64 { return float64(s.Outbox.Rows) })
 	gauge("freshet_outbox_bytes", "Size of the outbox on Postgres' disk, with its index.", func(s *Stats) float64 { return float64(s.Outbox.Bytes) })
 	gauge("freshet_outbox_oldest_seconds", "Age that no row of the outbox exceeds.", func(s *Stats) float64 { return s.Outbox.OldestSeconds })
 	gauge("freshet_watched_tables", "Tables whose changes are followed.", func(s *Stats) float64 { return float64(s.WatchedTables) })
+	byLabel(prometheus.CounterValue, "freshet_tables_lost_total", "Tables that were watched and then were not, by the cause.", "cause", func(s *Stats) map[string]float64 { return floats(s.TablesLost) })
 	gauge("freshet_watch_problems", "Problems that keep tables from being watched.", func(s *Stats) float64 { return float64(s.WatchProblems) })
 
 	byLabel(prometheus.CounterValue, "freshet_verify_total", "Hits that were to be compared with what Postgres says, by the result. Every stale is proven.", "result", func(s *Stats) map[string]float64 { return floats(s.Verify.Results) })
@@ -151,7 +172,8 @@ func newCollector(statsFunc func() Stats) *collector {
 		}
 		return states
 	})
-	counter("freshet_redis_errors_total", "Calls of the shared tier that failed or took too long.", func(s *Stats) uint64 { return s.Redis.Errors })
+	byLabel(prometheus.CounterValue, "freshet_redis_errors_total", "Calls of the shared tier that failed or took too long, by what was the matter.", "kind", func(s *Stats) map[string]float64 { return floats(s.Redis.ErrorKinds) })
+	spread("freshet_redis_request_seconds", "Exchanges with the shared tier, whatever came of them, by what they were for.", "op", func(s *Stats) map[string]histogram.Reading { return s.Times.Redis })
 	byLabel(prometheus.CounterValue, "freshet_redis_unusable_total", "Entries of the shared tier that were found and of no use: unreadable, at the end of their life, or overtaken by an event. The last two are normal.", "cause", func(s *Stats) map[string]float64 {
 		return map[string]float64{"unreadable": float64(s.Redis.Broken), "expired": float64(s.Redis.Expired), "overtaken": float64(s.Redis.Outdated)}
 	})
@@ -219,5 +241,5 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	delay := s.Times.EventDelay
 	out <- prometheus.MustNewConstHistogram(c.eventDelay, delay.Count, delay.SumSeconds, delay.Cumulative())
-	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, runtime.Version())
+	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, s.Version, s.Revision, runtime.Version())
 }

@@ -24,8 +24,10 @@ const (
 // only grow; they start again at zero with the process. Its JSON form is
 // GET /api/v1/stats; fields may be added, and keep their names and meaning.
 type Stats struct {
-	// Version is the program's version.
-	Version string `json:"version"`
+	// Version is the program's version, Revision the commit that it was built from, as far as
+	// the build noted one.
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
 	// UptimeSeconds is how long the process has run.
 	UptimeSeconds float64 `json:"uptime_seconds"`
 
@@ -88,6 +90,9 @@ type Stats struct {
 	SessionList []Session `json:"session_list"`
 	// SessionStates counts all clients by Session.State.
 	SessionStates map[string]uint64 `json:"session_states"`
+	// UpstreamConnections counts what is open to Postgres: one for each "client", and the
+	// sidecar's own, of its "follower", for "analysis" and to "verify".
+	UpstreamConnections map[string]int64 `json:"upstream_connections"`
 	// Counts are what sessions count.
 	count.Counts
 
@@ -119,6 +124,12 @@ type Stats struct {
 	FollowerNotifications uint64 `json:"follower_notifications"`
 	// InvalidationEvents counts the changes received from the outbox.
 	InvalidationEvents uint64 `json:"invalidation_events"`
+	// InvalidationKinds counts the same by what they change at most: "row", values of columns
+	// that are watched; "table", a table as a whole; "schema", names, rights or definitions;
+	// "own", tags of the application's own.
+	InvalidationKinds map[string]uint64 `json:"invalidation_kinds"`
+	// Hints are what followers that share Redis tell one another.
+	Hints Hints `json:"hints"`
 	// Outbox is what waits in Postgres to be read or trimmed.
 	Outbox Outbox `json:"outbox"`
 	// Postgres is what is known of the server that is followed, as of the last trimming.
@@ -137,6 +148,9 @@ type Stats struct {
 	// the first WatchedMax of them.
 	WatchedTables int     `json:"watched_tables"`
 	Watched       []Table `json:"watched"`
+	// TablesLost counts tables that were watched and then were not, by the cause: "column",
+	// "trigger", "disabled", "dropped" or "installation".
+	TablesLost map[string]uint64 `json:"tables_lost"`
 	// WatchProblems counts what keeps tables from being watched; Problems lists
 	// the first ProblemsMax, each a sentence that names the table.
 	WatchProblems int      `json:"watch_problems"`
@@ -203,6 +217,9 @@ type Times struct {
 	Overhead map[string]histogram.Reading `json:"overhead"`
 	// HitAge is how long before its hit an entry was loaded, from "memory" or "redis".
 	HitAge map[string]histogram.Reading `json:"hit_age"`
+	// Redis is how long exchanges with Redis took: to "get" values, to "set" some, or to ask
+	// with a "lease". It is empty without Redis.
+	Redis map[string]histogram.Reading `json:"redis"`
 	// EventDelay is how long it took at most from a commit until its event had arrived: from
 	// the beginning of the look before, which lacked it.
 	EventDelay histogram.Reading `json:"event_delay"`
@@ -242,6 +259,15 @@ type Config struct {
 	// Problem is that of the last time, empty if there was none: what was in force
 	// before is so still.
 	Problem string `json:"problem"`
+}
+
+// Hints count messages about changes between the followers of sidecars that share Redis.
+type Hints struct {
+	// Said are those of this sidecar, Heard those of others.
+	Said  uint64 `json:"said"`
+	Heard uint64 `json:"heard"`
+	// Relying says that another one is heard, and looks often for this one too.
+	Relying bool `json:"relying"`
 }
 
 // Outbox is the state of the table that holds the changes, as of the last trimming.
@@ -396,6 +422,9 @@ type Redis struct {
 	Refusal string `json:"refusal"`
 	// Errors counts calls that failed or took too long; a failed call is a miss.
 	Errors uint64 `json:"errors"`
+	// ErrorKinds counts the same by kind: "timeout", "network", or what Redis said: "auth",
+	// "oom", "readonly", "other".
+	ErrorKinds map[string]uint64 `json:"error_kinds"`
 	// Broken counts entries that could not be read: of another version, corrupt,
 	// or not ours. Expired and Outdated count those that were found and of no use any
 	// more, as their life was over or an event had overtaken them: that is normal.
@@ -442,8 +471,13 @@ func (s *Stats) normalize() {
 	if s.Bypasses == nil {
 		s.Bypasses = map[string]uint64{}
 	}
-	if s.FollowerResetCauses == nil {
-		s.FollowerResetCauses = map[string]uint64{}
+	for _, counts := range []*map[string]uint64{&s.FollowerResetCauses, &s.InvalidationKinds, &s.TablesLost, &s.Redis.ErrorKinds} {
+		if *counts == nil {
+			*counts = map[string]uint64{}
+		}
+	}
+	if s.UpstreamConnections == nil {
+		s.UpstreamConnections = map[string]int64{}
 	}
 	if s.FollowerParts == nil {
 		s.FollowerParts = map[string]FollowerPart{}
@@ -458,7 +492,7 @@ func (s *Stats) normalize() {
 		s.Misses = map[string]uint64{}
 	}
 	s.Times.BoundsSeconds = histogram.Bounds
-	for _, named := range []*map[string]histogram.Reading{&s.Times.Latency, &s.Times.Upstream, &s.Times.Overhead, &s.Times.HitAge} {
+	for _, named := range []*map[string]histogram.Reading{&s.Times.Latency, &s.Times.Upstream, &s.Times.Overhead, &s.Times.HitAge, &s.Times.Redis} {
 		if *named == nil {
 			*named = map[string]histogram.Reading{}
 		}

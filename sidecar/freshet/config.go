@@ -152,6 +152,7 @@ func (c *config) options() (o run.Options, err error) {
 		RestAfter:     c.RestAfter,
 		TTL:           c.TTL,
 		Version:       programVersion(),
+		Revision:      programRevision(),
 	}
 	if c.adminOn() {
 		o.Admin, o.AdminInsecure, o.Profile = c.Admin, c.AdminInsecure, c.Pprof

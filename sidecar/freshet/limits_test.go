@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,6 +28,12 @@ func TestMoreClientsThanMayBe(t *testing.T) {
 	if !ok || refused.Code != "53300" || !strings.Contains(refused.Hint, "--max-clients") {
 		t.Errorf("error %v", err)
 	}
+	eventually(t, func() string { // one client, and what follows: it looks, listens and trims
+		if open := s.Report().UpstreamConnections; open["client"] != 1 || open["follower"] != 3 {
+			return fmt.Sprintf("connections to Postgres: %v", open)
+		}
+		return ""
+	})
 	r := reloading(s, c)
 	more := c
 	more.MaxClients = 2
@@ -40,8 +47,8 @@ func TestMoreClientsThanMayBe(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := s.Report().SessionsRefused; n != 1 {
-		t.Errorf("%d were refused", n)
+	if r := s.Report(); r.SessionsRefused != 1 || r.RefusedByLimit != 1 {
+		t.Errorf("%d were refused, %d of them by the limit", r.SessionsRefused, r.RefusedByLimit)
 	}
 }
 

@@ -114,6 +114,8 @@ type Options struct {
 
 	// Version is what reports call this program.
 	Version string
+	// Revision is the commit that it was built from, empty if that is not known.
+	Revision string
 	// Logger takes what concerns an operator. Default: silence.
 	Logger *slog.Logger
 }

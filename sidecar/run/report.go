@@ -28,6 +28,7 @@ func (s *Sidecar) Reports() (all []dashboard.Stats) {
 func (s *stack) report() dashboard.Stats {
 	stats := dashboard.Stats{
 		Version:          s.options.Version,
+		Revision:         s.options.Revision,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.of.listening.Load(),
 		Database:         s.name,
@@ -47,6 +48,10 @@ func (s *stack) report() dashboard.Stats {
 		stats.Fleet = s.fleet.Members()
 	}
 	addVerification(&stats, s.verifier.Report())
+	stats.UpstreamConnections = s.connections.byUse()
+	for _, n := range stats.SessionStates { // each client has its own
+		stats.UpstreamConnections["client"] += int64(n)
+	}
 	return stats
 }
 
@@ -139,6 +144,7 @@ func (s *stack) addTiers(stats *dashboard.Stats) {
 	if s.remote == nil {
 		return
 	}
+	stats.Times.Redis = s.redisTimes.read()
 	for _, use := range s.server.RedisUses(dashboard.ShapesMax) {
 		stats.Redis.Shapes = append(stats.Redis.Shapes, dashboard.RedisShape{
 			Statement: use.Statement, Used: use.Used, Why: use.Why,

@@ -44,6 +44,10 @@ type stack struct {
 
 	// eventDelay is how long events took to arrive, at most: the follower observes it.
 	eventDelay histogram.Histogram
+	// redisTimes are how long exchanges with Redis took: the store observes them.
+	redisTimes redisTimes
+	// connections are the sidecar's own to Postgres.
+	connections openConnections
 
 	// pooling is what notePooling found last, or that it is not known. It is never nil.
 	pooling atomic.Pointer[string]
@@ -153,7 +157,7 @@ func (s *stack) buildRemote() (err error) {
 	if s.options.RedisURL == "" {
 		return nil
 	}
-	s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, Logger: s.logger.With("part", "redis")})
+	s.remote, err = redis.New(context.Background(), redis.Options{URL: s.options.RedisURL, OnCall: s.redisTimes.observe, Logger: s.logger.With("part", "redis")})
 	if err != nil {
 		return misuse("read --redis: %w", err)
 	}
@@ -163,7 +167,7 @@ func (s *stack) buildRemote() (err error) {
 func (s *stack) buildFollower() (err error) {
 	followed, changeable := s.options.followed(), s.options.Changeable()
 	s.follower, err = invalidation.NewFollower(invalidation.FollowerOptions{
-		ConnConfig:    followed.Config,
+		ConnConfig:    counted(followed.Config, &s.connections.follower),
 		BeforeConnect: followed.BeforeConnect,
 		Fence:         s.fence,
 		Poll:          s.options.Poll,
@@ -188,7 +192,7 @@ func (s *stack) buildFollower() (err error) {
 
 func (s *stack) buildStandby() (err error) {
 	s.standby, err = invalidation.NewStandby(invalidation.StandbyOptions{
-		ConnConfig:    s.options.Upstream.Config,
+		ConnConfig:    counted(s.options.Upstream.Config, &s.connections.follower),
 		BeforeConnect: s.options.Upstream.BeforeConnect,
 		Follower:      s.follower,
 		OnReload:      func() { s.server.SchemaChanged() },
@@ -222,10 +226,12 @@ func (s *stack) buildCache() (err error) {
 }
 
 func (s *stack) buildVerifier() {
+	followed := s.options.followed()
+	followed.Config = counted(followed.Config, &s.connections.verify)
 	s.verifier = verify.New(verify.Options{
 		Cache:   s.cache,
 		Confirm: s.follower.Confirm,
-		Connect: s.options.followed().connect,
+		Connect: followed.connect,
 		Purge:   s.purgeTables,
 
 		UnreportedMax: unreportedMax,
@@ -238,7 +244,7 @@ func (s *stack) buildVerifier() {
 func (s *stack) buildServer(o wire.Options) (err error) {
 	followed := s.options.followed()
 	s.analyzer, err = analysis.New(analysis.Options{
-		ConnConfig:    followed.Config,
+		ConnConfig:    counted(followed.Config, &s.connections.analysis),
 		BeforeConnect: followed.BeforeConnect,
 		Watch:         analysis.WatchedBy(s.follower),
 		Functions:     s.options.Functions,

@@ -76,7 +76,7 @@ const passwordlessHint = "Have Postgres ask for a password (scram-sha-256 in its
 
 // refusePasswordless tells a client why it may not be what Postgres took it for.
 func (s *session) refusePasswordless(reason error) {
-	s.server.counters.SessionsRefused.Add(1)
+	s.server.counters.countRefused(&s.server.counters.RefusedByPeer)
 	s.server.logger.Warn("refused a client that Postgres asked for no password", "role", s.role, "reason", reason)
 	s.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", s.role, reason), passwordlessHint)
 }

@@ -382,6 +382,7 @@ func (s *Server) accept(l net.Listener) error {
 			continue
 		}
 		if !s.enter() {
+			s.counters.countRefused(&s.counters.RefusedAtEnd)
 			client.Close()
 			return nil
 		}

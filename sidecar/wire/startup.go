@@ -41,14 +41,13 @@ func (s *session) start() bool {
 	s.plannedSince = s.server.verdicts.Generation()
 	s.untilVerified = s.server.verifier.Countdown()
 	if front := s.server.accepts(); front.full() {
-		s.server.counters.SessionsRefused.Add(1)
+		s.server.counters.countRefused(&s.server.counters.RefusedByLimit)
 		s.server.logger.Warn("refused a client: as many are connected as may be", "max-clients", front.clientsMax.Load())
 		s.refuseStartup("53300", "the cache's sidecar has as many clients as it may have", "Let clients share connections, or raise its --max-clients.")
 		return false
 	}
 	up, err := s.server.upstream.Dial(s.ctx)
 	if err != nil {
-		s.server.counters.SessionsRefused.Add(1)
 		s.server.logger.Warn("cannot connect to Postgres for a client", "error", err)
 		s.refuseUnconnected(err)
 		return false
@@ -137,10 +136,12 @@ func (s *session) refuseStartup(code, message, hint string) {
 // refuseUnconnected tells a client why the sidecar has no connection to Postgres for
 // it.
 func (s *session) refuseUnconnected(err error) {
-	code, hint := "08006", "Is Postgres running, and is the sidecar's --upstream right?"
+	code, hint, reason := "08006", "Is Postgres running, and is the sidecar's --upstream right?", &s.server.counters.RefusedUnreachable
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		code, hint = "53300", "The sidecar has no file descriptors left, and needs two for each client: raise its limit (LimitNOFILE, ulimit -n)."
+		reason = &s.server.counters.RefusedByFiles
 	}
+	s.server.counters.countRefused(reason)
 	s.refuseStartup(code, "the cache's sidecar cannot connect to Postgres: "+err.Error(), hint)
 }
 
@@ -179,7 +180,7 @@ func (s *session) relayStartup(startup []byte) error {
 			_, err = s.client.Write(ready)
 			return err
 		case 'E':
-			s.server.counters.SessionsRefused.Add(1)
+			s.server.counters.countRefusedByPostgres(message)
 		case 'K':
 			s.cancel = cancelKey(message[protocol.HeaderLength:])
 		case 'R':

@@ -1,12 +1,14 @@
 package wire
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/count"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
 // Outcome says how one query was answered.
@@ -53,6 +55,26 @@ type counters struct {
 	times    times
 	sessions atomic.Int64
 	count.Counters
+}
+
+// countRefused counts a client that was sent away when it connected, by the reason, which
+// is one of the counters.
+func (c *counters) countRefused(reason *atomic.Uint64) {
+	c.SessionsRefused.Add(1)
+	reason.Add(1)
+}
+
+// authenticationCodes begin the SQLSTATEs by which Postgres says that a client is not whom
+// it says, or may not come from where it does.
+const authenticationCodes = "28"
+
+// countRefusedByPostgres counts a client that Postgres has sent away with an ErrorResponse.
+func (c *counters) countRefusedByPostgres(message []byte) {
+	if strings.HasPrefix(protocol.ErrorCode(message), authenticationCodes) {
+		c.countRefused(&c.RefusedForPassword)
+		return
+	}
+	c.countRefused(&c.RefusedByPostgres)
 }
 
 // bypassCount is what passed through for one reason.

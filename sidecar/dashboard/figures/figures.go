@@ -19,6 +19,8 @@ import (
 // that is over.
 func AddFollower(stats *dashboard.Stats, f invalidation.FollowerStats, keepsUp bool) {
 	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
+	stats.InvalidationKinds, stats.TablesLost = f.EventsOf, f.TablesLost
+	stats.Hints = dashboard.Hints{Said: f.HintsSaid, Heard: f.HintsHeard, Relying: f.Relying}
 	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
 	stats.FollowerParts = map[string]dashboard.FollowerPart{}
 	for part, n := range f.ReconnectsOf {
@@ -60,7 +62,7 @@ func AddTiers(stats *dashboard.Stats, c engine.Stats, store *redis.Store) {
 	}
 	r := store.Stats()
 	stats.Redis = dashboard.Redis{
-		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors,
+		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors, ErrorKinds: r.ErrorsOf,
 		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped, Kept: c.Kept,
 	}
 	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {

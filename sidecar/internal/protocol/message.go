@@ -129,6 +129,21 @@ func EndsConnection(body []byte) bool {
 	return false
 }
 
+// ErrorCode is the SQLSTATE of an ErrorResponse, "" if it has none.
+func ErrorCode(message []byte) string {
+	for body := message[HeaderLength:]; len(body) > 1; {
+		text, rest, ok := CutString(body[1:])
+		if !ok {
+			return ""
+		}
+		if body[0] == 'C' {
+			return string(text)
+		}
+		body = rest
+	}
+	return ""
+}
+
 // ErrorResponse builds an ErrorResponse. severity is ERROR or FATAL, code a
 // SQLSTATE; hint may be empty.
 func ErrorResponse(severity, code, message, hint string) []byte {

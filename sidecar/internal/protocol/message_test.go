@@ -65,6 +65,9 @@ func TestEndsConnection(t *testing.T) {
 	}
 	for severity, want := range map[string]bool{"ERROR": false, "FATAL": true} {
 		message := ErrorResponse(severity, "08P01", "no", "say something else")
+		if code := ErrorCode(message); code != "08P01" {
+			t.Errorf("its code is %q", code)
+		}
 		if MessageLength(message) != len(message) || EndsConnection(message[HeaderLength:]) != want {
 			t.Errorf("of severity %s: %q", severity, message)
 		}

@@ -5,7 +5,10 @@ import { count, spoken } from "../format.js";
 import { sum } from "../outcomes.js";
 
 const COLUMNS = ["Database", "Role", "Clients", "Waiting", "In a transaction", "Idle", "Oldest"];
-const OWN_MAX = 5;
+const REFUSED = {
+  refused_for_password: "not whom they said", refused_by_postgres: "by Postgres", refused_unreachable: "without Postgres",
+  refused_by_limit: "above the limit", refused_by_files: "for want of files", refused_by_peer: "without a password", refused_at_end: "at the end",
+};
 const SINGLE = ["Process", "Database", "Role", "Application", "State", "Connected"];
 const STATES = { waiting: "waiting", in_transaction: "in a transaction", idle: "idle" };
 
@@ -23,6 +26,15 @@ $("sessions-details").addEventListener("toggle", () => showSingle());
 
 const of = (g) => g.waiting + g.in_transaction + g.idle;
 
+// own are connections that no client has asked for.
+const own = (uses) => sum(Object.entries(uses).filter(([use]) => use !== "client").map(([, n]) => n));
+
+// refused says how many were sent away, and the commonest reason.
+function refused(stats) {
+  const most = Object.keys(REFUSED).sort((a, b) => stats[b] - stats[a])[0];
+  return `${count(stats.sessions_refused)} refused${stats[most] ? `, most ${REFUSED[most]}` : ""}`;
+}
+
 export function showClients({ stats }) {
   const groups = stats.clients;
   const all = (name) => sum(groups.map((g) => g[name]));
@@ -33,8 +45,8 @@ export function showClients({ stats }) {
     ["Waiting", count(all("waiting")), "for an answer"],
     ["In a transaction", count(all("in_transaction")), "with nothing to wait for"],
     ["Oldest", groups.length ? spoken(Math.max(...groups.map((g) => g.oldest_seconds))) : "–", "connected"],
-    ["To Postgres", count(sum(groups.map(of))), `one for each, and at most ${OWN_MAX} of the sidecar's own`],
-    ["Ever", count(stats.sessions_total), `${count(stats.sessions_refused)} refused`],
+    ["To Postgres", count(sum(groups.map(of))), `one for each, and ${count(own(stats.upstream_connections))} of the sidecar's own`],
+    ["Ever", count(stats.sessions_total), refused(stats)],
     ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
   ]);
   $("clients-scroll").hidden = !groups.length;

@@ -13,6 +13,27 @@ const WHY = {
   forced: "as --redis-policy says",
 };
 
+const KINDS = { timeout: "took too long", network: "not reached", auth: "no right", oom: "no room", readonly: "a replica", other: "refused" };
+
+function failures(redis) {
+  const [kind] = Object.entries(redis.error_kinds).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1])[0] ?? [];
+  return kind ? `each is a miss; most: ${KINDS[kind] ?? kind}` : "each is a miss";
+}
+
+const EXCHANGES = { get: "Asked", lease: "Asked, or leased", set: "Put there" };
+
+// exchange says what half and 99 of 100 of one kind took, or nothing if there was none.
+function exchange({ redis, bounds_seconds: bounds }, what, name) {
+  const reading = redis[what];
+  return reading?.count && [name, spoken(quantile(reading, bounds, 0.5)), `at most, half; 99 % ${spoken(quantile(reading, bounds, 0.99))}`];
+}
+
+// quantile is the bound of the bucket that a share of all is in or below.
+function quantile({ buckets, count }, bounds, share) {
+  let below = 0;
+  return bounds[buckets.findIndex((n) => (below += n) >= share * count)] ?? bounds.at(-1);
+}
+
 export function showRedis({ stats }) {
   const { redis } = stats;
   $("redis-card").hidden = redis.state === "off";
@@ -21,7 +42,10 @@ export function showRedis({ stats }) {
   const total = redis.broken + redis.expired + redis.outdated;
   facts($("redis-facts"), [
     ["State", STATES[redis.state] ?? redis.state, { refusing: redis.refusal, down: "reads go on without it" }[redis.state] ?? "", bad],
-    ["Failed calls", count(redis.errors), "each is a miss"],
+    ["Failed calls", count(redis.errors), failures(redis)],
+    ...Object.entries(EXCHANGES).map(([what, name]) => exchange(stats.times, what, name)),
+    ["Said to others", count(stats.hints.said), "changes, as hints to sidecars that share Redis"],
+    ["Heard of others", count(stats.hints.heard), stats.hints.relying ? "who look often for this one too" : "this one looks often itself"],
     ["Found unusable", count(total), `${count(redis.outdated)} overtaken, ${count(redis.expired)} expired, ${count(redis.broken)} unreadable`],
     ["Not written", count(redis.dropped), "too many waited"],
     ["Not meant to be", count(redis.kept), "Postgres alone is sooner"],

@@ -33,7 +33,7 @@ export function showPostgres({ stats, history }) {
   facts($("postgres-facts"), [
     ["Follower", stats.follower_problem ? "Not following" : "Follows", `${count(stats.follower_looks)} looks, ${count(stats.follower_notifications)} by notification`, stats.follower_problem !== ""],
     ["Reached Postgres", `${perSecond(last(history.series.upstream))} /s`, `${count(stats.upstream_queries)} in total`],
-    ["Changes received", `${perSecond(last(history.series.changes))} /s`, `${count(stats.invalidation_events)} in total`],
+    ["Changes received", `${perSecond(last(history.series.changes))} /s`, changes(stats)],
     ["Outbox", `${count(outbox.rows)} rows`, `${bytes(outbox.bytes)}, none older than ${spoken(outbox.oldest_seconds)}`],
     known && ["Role", postgres.role, role(postgres), postgres.missing.length > 0],
     known && ["Publications", postgres.publications.length ? postgres.publications.join(", ") : "None", postgres.publications.length ? "FOR ALL TABLES: subscribers stop at the first change" : "of all tables", postgres.publications.length > 0],
@@ -42,6 +42,14 @@ export function showPostgres({ stats, history }) {
     ["Thrown away", count(stats.follower_resets), Object.entries(resets).map(([cause, n]) => `${cause} ${n}`).join(", ") || "never"],
     ["Reconnected", count(stats.follower_reconnects), "sessions of the follower"],
   ]);
+}
+
+// KINDS are what changes change, at most.
+const KINDS = { row: "of rows", table: "of whole tables", schema: "of the schema", own: "by freshet.touch" };
+
+function changes({ invalidation_events: all, invalidation_kinds: kinds }) {
+  const parts = Object.entries(KINDS).filter(([kind]) => kinds[kind]).map(([kind, name]) => `${count(kinds[kind])} ${name}`);
+  return `${count(all)} in total${parts.length ? `: ${parts.join(", ")}` : ""}`;
 }
 
 // role says what the one that follows may do.
