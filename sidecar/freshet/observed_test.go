@@ -43,6 +43,9 @@ func TestDocumentsNameMetricsThatAreThere(t *testing.T) {
 		if !slices.Contains(live, "freshet_follower_resets_total") || !slices.Contains(live, "freshet_bypasses_total") {
 			return "not everything was counted yet"
 		}
+		if !strings.Contains(string(text), "\nfreshet_upstream_connections{use=\"follower\"} 3\n") {
+			return "the follower does not look, listen and trim yet"
+		}
 		return ""
 	})
 	for _, document := range []string{"alerts.yaml", "alerts_test.yaml", "grafana/freshet.json"} {
