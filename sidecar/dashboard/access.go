@@ -20,7 +20,7 @@ func isLoopback(l net.Listener) bool {
 func tokenOnly(token string, next http.Handler) http.Handler {
 	wanted := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz" && r.URL.RawQuery == ""
+		probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz" && !r.URL.Query().Has("verbose")
 		given := sha256.Sum256([]byte(givenToken(r)))
 		if !probe && subtle.ConstantTimeCompare(given[:], wanted[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="freshet", charset="UTF-8"`)

@@ -14,7 +14,9 @@
 //	/api/v1/reload    POST: reads the configuration again
 //	/metrics          Prometheus
 //	/livez            200 while the process answers
-//	/readyz           200 while it serves clients and keeps up, else 503 and why
+//	/readyz           200 while it serves clients and keeps up, else 503 and why; of
+//	                  several databases one is enough, and ?database= asks for one
+//	/databases/NAME/  all but /metrics and /livez of a further database
 //
 // It reads, and does what it is asked for, only through the functions it is given. Bound
 // to a loopback address it answers only requests that name a loopback host, so that no

@@ -13,10 +13,21 @@ import (
 
 // newRegistry returns a registry that reads the sidecar once per scrape, so
 // that all values of one scrape belong together.
-func newRegistry(statsFunc func() Stats) *prometheus.Registry {
+//
+// Several databases are told apart by the label database.
+func newRegistry(o Options) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
+	of := func(name string) prometheus.Registerer {
+		if len(o.Databases) == 0 {
+			return registry
+		}
+		return prometheus.WrapRegistererWith(prometheus.Labels{"database": name}, registry)
+	}
+	of(o.Database).MustRegister(newCollector(o.StatsFunc))
+	for _, d := range o.Databases {
+		of(d.Name).MustRegister(newCollector(d.StatsFunc))
+	}
 	registry.MustRegister(
-		newCollector(statsFunc),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -49,6 +49,10 @@ type Options struct {
 	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
+	// Databases are further ones, Database is the name of the first, whose StatsFunc and the
+	// like are.
+	Databases []Database
+	Database  string
 	// ReloadFunc reads the configuration again, and puts it in force. nil leaves it out.
 	ReloadFunc func(context.Context) (Reloaded, error)
 	// SwitchFunc, unless nil, switches the cache off for every client, or on again.
@@ -74,6 +78,8 @@ type Server struct {
 	token    string // which only this page has
 	explains perSecond
 	charts   bool // the charts were built in
+	// databases are the pages of Options.Databases, by their names.
+	databases map[string]*Server
 }
 
 // New listens on the address. An address in use is an error that says how to
@@ -118,7 +124,7 @@ func newServer(o Options) *Server {
 	if o.files == nil {
 		o.files = pageFiles
 	}
-	return &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files)}
+	return &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files), databases: newDatabases(o)}
 }
 
 // Address is where the server listens, with the port that it got.
@@ -142,7 +148,16 @@ func (s *Server) Close() error { return s.listener.Close() }
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
+	sampling, stop := context.WithCancel(ctx)
+	defer stop()
+	sampled := make(chan struct{})
+	go func() {
+		defer close(sampled)
+		s.sampleDatabases(sampling)
+	}()
 	err := s.sampleUntil(ctx, served)
+	stop()
+	<-sampled
 	s.hub.close()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
 	defer cancel()
@@ -234,7 +249,8 @@ func (s *Server) pages() *http.ServeMux {
 
 func (s *Server) handler() http.Handler {
 	mux := s.pages()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options.StatsFunc), promhttp.HandlerOpts{
+	s.handleDatabases(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,
 	}))
@@ -252,14 +268,30 @@ func (s *Server) handler() http.Handler {
 }
 
 // ready answers /readyz, and in detail /readyz?verbose, as JSON for who accepts that.
+// Of several databases it answers for all, or for the one of ?database=NAME.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	stats := s.stats()
+	if name := r.URL.Query().Get("database"); name != "" {
+		s.databaseReady(w, r, name)
+		return
+	}
+	s.answerReady(w, r, s.stats())
+}
+
+func (s *Server) answerReady(w http.ResponseWriter, r *http.Request, stats Stats) {
+	all := len(s.databases) > 0 && !r.URL.Query().Has("database")
+	ready := stats.Ready
 	status, text := http.StatusOK, "ready"
-	if !stats.Ready {
-		status, text = http.StatusServiceUnavailable, "not ready: "+stats.NotReadyReason
+	if !ready {
+		text = "not ready: " + stats.NotReadyReason
+	}
+	if all {
+		ready, text = allReady(stats.Databases)
+	}
+	if !ready {
+		status = http.StatusServiceUnavailable
 	}
 	if r.URL.Query().Has("verbose") && strings.Contains(r.Header.Get("Accept"), "application/json") {
-		body, err := json.MarshalIndent(map[string]any{"ready": stats.Ready, "checks": readiness(&stats)}, "", "  ")
+		body, err := json.MarshalIndent(map[string]any{"ready": ready, "checks": readiness(&stats)}, "", "  ")
 		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
 			status = http.StatusInternalServerError

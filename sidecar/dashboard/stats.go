@@ -39,6 +39,8 @@ type Stats struct {
 	Listening bool `json:"listening"`
 	// Database is the name that clients ask for.
 	Database string `json:"database"`
+	// Databases are all that this sidecar serves, if they are several.
+	Databases []DatabaseState `json:"databases"`
 	// Socket is the path of the Unix socket that clients connect to.
 	Socket string `json:"socket"`
 
@@ -463,6 +465,9 @@ type RedisShape struct {
 // normalize completes s for readers that want every field to have its type, and
 // cuts the lists to their limits. It changes no map or list of its caller.
 func (s *Stats) normalize() {
+	if s.Databases == nil {
+		s.Databases = []DatabaseState{}
+	}
 	queries := make(map[string]uint64, len(outcomeNames))
 	for _, name := range outcomeNames {
 		queries[name] = s.Queries[name]

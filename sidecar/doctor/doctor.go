@@ -39,6 +39,8 @@ type Finding struct {
 	Text  string `json:"finding"`
 	// Remedy says what to do. Empty if nothing is to be done.
 	Remedy string `json:"remedy,omitempty"`
+	// Database is the one that it is about, if several are examined.
+	Database string `json:"database,omitempty"`
 }
 
 // Options say what to examine.
@@ -66,6 +68,9 @@ type Options struct {
 	AllTables bool
 	// Settings are what is wrong with the configuration, each a sentence.
 	Settings []string
+	// DatabaseOnly leaves out what is not the database's: the configuration, Redis, the
+	// socket and the machine.
+	DatabaseOnly bool
 	// Machine tells what this machine allows. nil means ThisMachine.
 	Machine func() Machine
 }
@@ -91,7 +96,7 @@ type examination struct {
 }
 
 func (e *examination) add(level Level, check, text, remedy string) {
-	e.findings = append(e.findings, Finding{level, check, text, remedy})
+	e.findings = append(e.findings, Finding{Level: level, Check: check, Text: text, Remedy: remedy})
 }
 
 // database are the checks that need a connection to Postgres, in their order.
@@ -126,8 +131,10 @@ func Examine(ctx context.Context, o Options) []Finding {
 			})
 		}
 	}
-	for _, check := range surroundings {
-		within(ctx, func(ctx context.Context) { check(e, ctx) })
+	if !o.DatabaseOnly {
+		for _, check := range surroundings {
+			within(ctx, func(ctx context.Context) { check(e, ctx) })
+		}
 	}
 	return e.findings
 }

@@ -42,6 +42,7 @@ type config struct {
 	TLSSelf      bool              `name:"tls-self-signed" help:"Make a certificate at start instead: for URLs that demand encryption (sslmode=require) and verify nothing."`
 	Primary      string            `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: what changes is followed there. Sessions with freshet.consistency = 'bounded' are served then, others pass through. --upstream must lead to one standby, not to a balancer before several. Default: --upstream is the primary."`
 	Follow       string            `placeholder:"DSN" help:"Postgres itself, if --upstream leads to it through a pooler: changes are followed and statements analysed there. Clients are passed through while the pooler is in transaction mode. Default: --upstream."`
+	Databases    databaseList      `placeholder:"NAME: DSN" help:"Further databases that clients may ask for by name, each followed and cached for itself: {crm: host=db2 dbname=crm}, or with upstream, primary, follow, watch and memory below the name. Best in the file. Default: none, and clients of databases other than that of --upstream pass through to its server."`
 	Redis        string            `placeholder:"URL" help:"Redis that sidecars share: redis://host:port/db, unix:///path/redis.sock, redis-sentinel://host1,host2/master?db=n or redis-cluster://host1,host2; with rediss instead of redis through TLS. Default: none, one tier."`
 
 	RedisPolicy   engine.RemotePolicy `default:"auto" enum:"auto,always,never" placeholder:"WHEN" help:"Which reads ask Redis before Postgres: auto, those of a kind that is expected to be answered sooner so (measured, with a sample that goes on measuring); always, which spares Postgres at any price; or never."`
@@ -62,7 +63,7 @@ type config struct {
 	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
 	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
 	AccessLog      string        `placeholder:"FILE" help:"Write a line of JSON for each statement: role, database, shape, tables, how it was answered, how old the answer was; no values. - is standard output. A reload opens the file anew. Default: none."`
-	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take."`
+	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take; several databases divide it."`
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
 	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
 	Poll           time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
@@ -172,6 +173,9 @@ func (c *config) options() (o run.Options, err error) {
 		if o.Follow, err = c.database("--follow", c.Follow); err != nil {
 			return o, err
 		}
+	}
+	if o.Databases, err = c.namedDatabases(); err != nil {
+		return o, err
 	}
 	o.RedisKeys, err = readKeyFile(c.RedisKeyFile)
 	return o, err

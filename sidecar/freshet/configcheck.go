@@ -16,19 +16,28 @@ import (
 func (c *config) check() error {
 	_, keys := readKeyFile(c.RedisKeyFile)
 	_, token := readToken(c.AdminTokenFile)
-	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, token, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function))
+	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, token, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function), c.checkDatabases())
 }
 
-// checkDSNs reads both DSNs.
+// checkDSNs reads all DSNs.
 func (c *config) checkDSNs() error {
-	problems := []error{c.checkDSN("--upstream", c.Upstream)}
-	if c.Primary != "" {
-		problems = append(problems, c.checkDSN("--primary", c.Primary))
-	}
-	if c.Follow != "" {
-		problems = append(problems, c.checkDSN("--follow", c.Follow))
+	var problems []error
+	for _, to := range c.dsns() {
+		problems = append(problems, c.checkDSN(to.flag, to.text))
 	}
 	return errors.Join(problems...)
+}
+
+// checkDatabases finds databases that make no sense together.
+func (c *config) checkDatabases() error {
+	if len(c.Databases) == 0 {
+		return nil
+	}
+	o, err := c.options()
+	if err != nil {
+		return nil // others say so
+	}
+	return o.CheckDatabases()
 }
 
 // checkDSN reads a DSN, and whether it would send clients in circles.
@@ -69,12 +78,9 @@ func (c *config) checkPasswordFile() error {
 // tryConnections connects to Postgres and Redis.
 func (c *config) tryConnections(ctx context.Context) error {
 	redis.SilenceClient() // its error is returned
-	problems := []error{c.tryPostgres(ctx, "--upstream", c.Upstream)}
-	if c.Primary != "" {
-		problems = append(problems, c.tryPostgres(ctx, "--primary", c.Primary))
-	}
-	if c.Follow != "" {
-		problems = append(problems, c.tryPostgres(ctx, "--follow", c.Follow))
+	var problems []error
+	for _, to := range c.dsns() {
+		problems = append(problems, c.tryPostgres(ctx, to.flag, to.text))
 	}
 	if c.Redis != "" {
 		_, err := redis.Inspect(ctx, c.Redis)

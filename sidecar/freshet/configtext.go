@@ -86,6 +86,8 @@ func configValue(value any) any {
 		return v.spelled()
 	case shapeRules:
 		return v.spelled()
+	case databaseList:
+		return v.shown()
 	case time.Duration:
 		return v.String()
 	case encoding.TextMarshaler:

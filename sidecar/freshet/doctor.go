@@ -39,6 +39,11 @@ func (c *doctorCommand) Run(ctx context.Context, out *output, misspelled environ
 	}
 	options.Settings = c.problems(misspelled.error)
 	findings := doctor.Examine(ctx, options)
+	others, err := c.examineOthers(ctx, options)
+	if err != nil {
+		return err
+	}
+	findings = append(findings, others...)
 	if c.JSON {
 		err = printFindingsJSON(out.stdout, findings)
 	} else {
@@ -80,6 +85,26 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 	}, nil
 }
 
+// examineOthers examines the further databases, as the first one was.
+func (c *doctorCommand) examineOthers(ctx context.Context, first doctor.Options) (findings []doctor.Finding, err error) {
+	databases, err := c.namedDatabases()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range databases {
+		of := first
+		of.Upstream, of.BeforeUpstream = d.Upstream.Config, d.Upstream.BeforeConnect
+		of.Primary, of.BeforePrimary = d.Primary.Config, d.Primary.BeforeConnect
+		of.Follow, of.BeforeFollow = d.Follow.Config, d.Follow.BeforeConnect
+		of.DatabaseOnly = true
+		for _, f := range doctor.Examine(ctx, of) {
+			f.Database = d.Name
+			findings = append(findings, f)
+		}
+	}
+	return findings, nil
+}
+
 // problems are what is wrong with the configuration and the environment, each in a
 // line. Without a directory for the socket there is none to examine.
 func (c *doctorCommand) problems(misspelled error) []string {
@@ -99,7 +124,11 @@ func printFindings(to io.Writer, findings []doctor.Finding) error {
 	counts := map[doctor.Level]int{}
 	for _, f := range findings {
 		counts[f.Level]++
-		line := fmt.Sprintf("%s\t%s\t%s", f.Level, f.Check, oneLine(f.Text))
+		text := oneLine(f.Text)
+		if f.Database != "" {
+			text = "database " + f.Database + ": " + text
+		}
+		line := fmt.Sprintf("%s\t%s\t%s", f.Level, f.Check, text)
 		if f.Remedy != "" {
 			line += "\n\t\t-> " + f.Remedy
 		}

@@ -24,18 +24,22 @@ func TestDoctor(t *testing.T) {
 	}
 	// Without a socket there is nothing to say of one; a misspelled variable is a finding.
 	t.Setenv("FRESHET_SOCKETDIR", "/run/x")
-	code, stdout, stderr = freshet(t, "doctor", "--json", "--upstream", dsn, "--poll", "10s")
-	var findings []struct{ Level, Check, Finding, Remedy string }
+	code, stdout, stderr = freshet(t, "doctor", "--json", "--upstream", dsn, "--poll", "10s", "--databases", "far: host=/nowhere dbname=x")
+	var findings []struct{ Level, Check, Finding, Remedy, Database string }
 	if err := json.Unmarshal([]byte(stdout), &findings); err != nil || code != 2 || stderr != "" {
 		t.Fatalf("exit code %d, %v, %q:\n%s", code, err, stderr, stdout)
 	}
 	for _, want := range []struct{ level, check, finding string }{
 		{"ok", "connect", "PostgreSQL"}, {"warn", "role", "superuser"},
 		{"FAIL", "settings", "did you mean FRESHET_SOCKET_DIR?"}, {"FAIL", "settings", "more than half of --staleness"},
+		{"FAIL", "connect", "/nowhere"},
 	} {
 		found := false
 		for _, f := range findings {
 			found = found || f.Level == want.level && f.Check == want.check && strings.Contains(f.Finding, want.finding)
+			if (f.Database == "far") != strings.Contains(f.Finding, "/nowhere") {
+				t.Errorf("this is not of the database that it is about: %v", f)
+			}
 			if f.Check == "socket" || strings.Contains(f.Finding, "--socket-dir is missing") {
 				t.Errorf("nobody asked for %v", f)
 			}

@@ -50,10 +50,18 @@ func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout i
 	say("ready: "+psqlCommand(s), "STATUS=ready")
 }
 
-// notReady is what /readyz says.
+// notReady is why something is not answered from memory: what /readyz says, or that one of
+// several databases is not ready.
 func notReady(s *run.Sidecar) string {
 	stats := s.Report()
-	return oneLine(dashboard.NotReady(&stats))
+	problem := dashboard.NotReady(&stats)
+	for _, d := range stats.Databases {
+		if d.NotReady != "" {
+			problem = "database " + d.Name + ": " + d.NotReady
+			break
+		}
+	}
+	return oneLine(problem)
 }
 
 // oneLine joins the lines of a message.

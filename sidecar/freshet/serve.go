@@ -26,8 +26,8 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	defer hangups.stop()
 	boundMemory(logger)
 	redis.SilenceClient() // what it says is in the stats
-	for _, dsn := range []string{c.Upstream, c.Primary, c.Follow} {
-		warnOfPassword(logger, os.Args, dsn)
+	for _, to := range c.dsns() {
+		warnOfPassword(logger, os.Args, to.text)
 	}
 	listeners, err := systemdListeners()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
 // databaseName is what clients ask for who want the plain upstream's database.
@@ -17,8 +18,9 @@ func (o *Options) databaseName() string {
 	return cmp.Or(o.Upstream.Config.Database, o.Upstream.Config.User)
 }
 
-// checkDatabases finds names that mean two databases, and memory that does not suffice.
-func (o *Options) checkDatabases() error {
+// CheckDatabases finds names that mean two databases, two names of one, and memory that
+// does not suffice. New does so too.
+func (o *Options) CheckDatabases() error {
 	names := map[string]bool{o.databaseName(): true}
 	places := map[string]string{o.Upstream.place(): o.databaseName()}
 	for _, d := range o.Databases {
@@ -42,6 +44,34 @@ func (o *Options) checkDatabases() error {
 		return misuse("the memory does not suffice for %d databases: each gets a share, which has to hold the largest answer that is kept", len(o.Databases)+1)
 	}
 	return nil
+}
+
+// pages are those of the databases beside the plain upstream's.
+func (s *Sidecar) pages() (all []dashboard.Database) {
+	for _, of := range s.others {
+		all = append(all, dashboard.Database{Name: of.name, StatsFunc: of.report, TablesFunc: of.tables, ExplainFunc: of.explain, PurgeFunc: of.purgeWhat})
+	}
+	return all
+}
+
+// states says in short how the databases are, if they are several.
+func (s *Sidecar) states() (all []dashboard.DatabaseState) {
+	if len(s.others) == 0 {
+		return nil
+	}
+	for _, of := range s.all() {
+		all = append(all, of.state())
+	}
+	return all
+}
+
+func (s *stack) state() dashboard.DatabaseState {
+	stats := s.brief()
+	hits, reads := stats.Reads()
+	return dashboard.DatabaseState{
+		Name: s.name, NotReady: dashboard.NotReady(&stats), Sessions: stats.Sessions, Hits: hits, Reads: reads,
+		FollowerAgeSeconds: stats.FollowerAgeSeconds, WatchedTables: len(s.follower.State().Tables()),
+	}
 }
 
 // place names a database, as far as its DSN tells.

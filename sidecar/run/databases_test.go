@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +62,22 @@ func (f fruits) hit(s *run.Sidecar, database string) (name string) {
 	return name
 }
 
+// ask asks the admin address.
+func ask(t *testing.T, s *run.Sidecar, path string) (status int, text string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + s.AdminAddress() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
 func reportOf(t *testing.T, s *run.Sidecar, database string) dashboard.Stats {
 	t.Helper()
 	all := s.Reports()
@@ -113,11 +131,30 @@ func TestDatabasesBehindOneSidecar(t *testing.T) {
 	}
 
 	var database, report string
+	if err := b.QueryRow(t.Context(), "SHOW freshet.databases").Scan(&report); err != nil || strings.Count(report, `"not_ready":""`) != 3 {
+		t.Errorf("SHOW freshet.databases says %s, %v", report, err)
+	}
 	if err := c.QueryRow(t.Context(), "SHOW freshet.report").Scan(&report); err != nil || !strings.Contains(report, `"database":"shop_eu"`) {
 		t.Errorf("a client of shop_eu is shown %s, %v", report, err)
 	}
 	if err := c.QueryRow(t.Context(), "SELECT current_database()").Scan(&database); err != nil || database != at(third) {
 		t.Errorf("behind shop_eu is %s, %v; want %s", database, err, at(third))
+	}
+
+	for path, want := range map[string]string{
+		"/databases/shop_eu/api/v1/stats":               `"database": "shop_eu"`,
+		"/databases/" + at(second) + "/api/v1/snapshot": `"database": "` + at(second) + `"`,
+		"/databases/shop_eu/":                           "<title>Freshet</title>",
+		"/readyz?database=shop_eu":                      "ready\n",
+		"/readyz":                                       "ready\n",
+		"/metrics":                                      `freshet_queries_total{database="shop_eu",outcome="hit_l1"}`,
+	} {
+		if status, text := ask(t, s, path); status != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%s answers %d, without %s:\n%s", path, status, want, text)
+		}
+	}
+	if status, _ := ask(t, s, "/databases/there_is_none/"); status != http.StatusNotFound {
+		t.Errorf("the page of a database that is not there answers %d", status)
 	}
 
 	// What is not configured is the upstream's server's to answer.
@@ -211,6 +248,12 @@ func TestDatabaseThatIsAwayHurtsNoOther(t *testing.T) {
 	hits := reportOf(t, s, home).Queries["hit_l1"]
 	if near.name() != "apple" || reportOf(t, s, home).Queries["hit_l1"] != hits+1 {
 		t.Error("a database is no hit while another is away")
+	}
+	if status, text := ask(t, s, "/readyz"); status != http.StatusOK || !strings.Contains(text, "database gone: no look") {
+		t.Errorf("with one that is away, /readyz answers %d %s", status, text)
+	}
+	if status, text := ask(t, s, "/readyz?database=gone"); status != http.StatusServiceUnavailable {
+		t.Errorf("of the one that is away, /readyz answers %d %s", status, text)
 	}
 	if gone := reportOf(t, s, "gone"); dashboard.NotReady(&gone) == "" {
 		t.Error("a database that nobody ever reached is ready")

@@ -23,20 +23,14 @@ func (s *stack) buildFleet() {
 
 // describe is what the others are told of this sidecar.
 func (s *stack) describe(host string) (fleet.Member, fleet.Counts) {
-	stats := dashboard.Stats{Listening: s.of.listening.Load(), StalenessSeconds: s.cache.Staleness().Seconds()}
-	addWire(&stats, s.server.Report())
+	stats := s.brief()
 	m := fleet.Member{
 		Host: host, Socket: s.options.socket(), Page: s.of.AdminAddress(), Version: s.options.Version,
 		UptimeSeconds: time.Since(s.began).Seconds(), Sessions: stats.Sessions, StalenessSeconds: stats.StalenessSeconds,
+		FollowerAgeSeconds: stats.FollowerAgeSeconds,
 	}
 	if head := s.fence.Head(); head != nil {
 		m.Incarnation = string(head.Incarnation)
-	}
-	f := s.follower.Stats()
-	stats.FollowerResting = f.Resting
-	if began := s.lookBegan(f); began != 0 {
-		age := max(0, fence.Now().Sub(began)).Seconds()
-		m.FollowerAgeSeconds, stats.FollowerAgeSeconds = &age, &age
 	}
 	m.NotReady = dashboard.NotReady(&stats)
 	hits, reads := stats.Reads()
@@ -45,4 +39,19 @@ func (s *stack) describe(host string) (fleet.Member, fleet.Counts) {
 		counts.Queries += n
 	}
 	return m, counts
+}
+
+// brief is of a report what readiness and ratios are judged by.
+func (s *stack) brief() dashboard.Stats {
+	f := s.follower.Stats()
+	stats := dashboard.Stats{
+		Listening: s.of.listening.Load(), StalenessSeconds: s.cache.Staleness().Seconds(), PoolingProblem: s.poolingProblem(),
+		FollowerResting: f.Resting, FollowerProblem: f.LastError,
+	}
+	addWire(&stats, s.server.Report())
+	if began := s.lookBegan(f); began != 0 {
+		age := max(0, fence.Now().Sub(began)).Seconds()
+		stats.FollowerAgeSeconds = &age
+	}
+	return stats
 }

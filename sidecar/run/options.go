@@ -161,7 +161,7 @@ func (o *Options) check() (err error) {
 	if o.Follow.Config != nil && o.replica() {
 		return misuse("--follow is for a pooler before the primary, and --primary leads to that already: leave one out")
 	}
-	if err := o.checkDatabases(); err != nil {
+	if err := o.CheckDatabases(); err != nil {
 		return err
 	}
 	// libpq takes a host for a directory only if it begins with a slash.

@@ -32,6 +32,7 @@ func (s *stack) report() dashboard.Stats {
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.of.listening.Load(),
 		Database:         s.name,
+		Databases:        s.of.states(),
 		SwitchedOff:      s.server.SwitchedOff(),
 		PoolingProblem:   s.poolingProblem(),
 		Socket:           s.options.socket(),

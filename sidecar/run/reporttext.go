@@ -18,7 +18,7 @@ func (s *stack) reportText(name string) string {
 	if name == "report" {
 		return wholeText(stats)
 	}
-	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "queries": shortened(stats.Shapes), "fleet": append([]fleet.Member{}, stats.Fleet...), "sessions": stats.SessionList, "stats": map[string]any{
+	report := map[string]any{"bypasses": stats.Bypasses, "tables": stats.Watched, "queries": shortened(stats.Shapes), "fleet": append([]fleet.Member{}, stats.Fleet...), "sessions": stats.SessionList, "databases": append([]dashboard.DatabaseState{}, stats.Databases...), "stats": map[string]any{
 		"queries": stats.Queries, "sessions": stats.Sessions, "follower_age_seconds": stats.FollowerAgeSeconds,
 		"staleness_seconds": stats.StalenessSeconds, "watched_tables": stats.WatchedTables, "problems": stats.WatchProblems,
 		"misses": stats.Misses, "saved_seconds": stats.SavedSeconds, "times": latencies(&stats),

@@ -87,8 +87,8 @@ func (s *Sidecar) build() (err error) {
 			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
 			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
-			SwitchFunc: s.switchOff,
-			Logger:     s.logger.With("part", "dashboard"),
+			SwitchFunc: s.switchOff, Database: s.name, Databases: s.pages(),
+			Logger: s.logger.With("part", "dashboard"),
 		})
 		if err != nil {
 			return err

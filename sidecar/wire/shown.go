@@ -14,7 +14,7 @@ const showsToken shown = 1
 
 // reportNames are the reports that a client may ask for: SHOW freshet.stats, or
 // current_setting('freshet.stats').
-var reportNames = []string{"stats", "bypasses", "tables", "version", "queries", "fleet", "sessions", "report"}
+var reportNames = []string{"stats", "bypasses", "tables", "version", "queries", "fleet", "sessions", "report", "databases"}
 
 // reportMax bounds a report, in bytes: it is part of what a session holds.
 const reportMax = 256 << 10

@@ -8,6 +8,7 @@ import { over, sum } from "./outcomes.js";
 import { showActions } from "./panels/actions.js";
 import { showBypasses } from "./panels/bypasses.js";
 import { showClients } from "./panels/clients.js";
+import { showDatabases } from "./panels/databases.js";
 import { showFleet } from "./panels/fleet.js";
 import { showLatency } from "./panels/latency.js";
 import { showMemory } from "./panels/memory.js";
@@ -77,6 +78,7 @@ function show(state) {
   showHitAges(state);
   showWritten(state);
   showRedis(state);
+  showDatabases(state);
   showFleet(state);
   showTables(state);
   showActions(state);
