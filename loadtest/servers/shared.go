@@ -28,7 +28,9 @@ var shared struct {
 	mu       sync.Mutex
 	run      *runDir // nil outside Main
 	postgres sharedServer[*Postgres]
-	redis    sharedServer[*Redis]
+	// ofRoles is as postgres; see SharedPostgresOfRoles.
+	ofRoles sharedServer[*Postgres]
+	redis   sharedServer[*Redis]
 }
 
 // sharedServer is started by the first test that asks for it. An error is kept:
@@ -82,13 +84,14 @@ func share(needs Needs) error {
 	if shared.run != nil {
 		return errors.New("share servers: Main is already running in this process")
 	}
-	shared.postgres, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Redis]{}
+	shared.postgres, shared.ofRoles, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Postgres]{}, sharedServer[*Redis]{}
 	if needs.Postgres {
 		options := needs.PostgresOptions
 		options.undisturbed = true
 		shared.postgres.launch = func() (*Postgres, error) {
 			return LaunchPostgres(context.Background(), options)
 		}
+		shared.ofRoles.launch = shared.postgres.launch
 	}
 	if needs.Redis {
 		shared.redis.launch = func() (*Redis, error) {
@@ -107,7 +110,7 @@ func share(needs Needs) error {
 func unshare() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	err := errors.Join(shared.postgres.close(), shared.redis.close(), shared.run.release())
+	err := errors.Join(shared.postgres.close(), shared.ofRoles.close(), shared.redis.close(), shared.run.release())
 	shared.run = nil
 	return err
 }
@@ -118,6 +121,14 @@ func unshare() error {
 func SharedPostgres(t TB) *Postgres {
 	t.Helper()
 	return shared.postgres.get(t, "Postgres")
+}
+
+// SharedPostgresOfRoles is SharedPostgres for tests that make, change or drop roles. Those are
+// the whole server's: every sidecar before it answers nothing that it kept before the change,
+// and a test that counts hits would miss some by chance.
+func SharedPostgresOfRoles(t TB) *Postgres {
+	t.Helper()
+	return shared.ofRoles.get(t, "Postgres")
 }
 
 // SharedRedis returns the server that all tests of the package share. A test uses

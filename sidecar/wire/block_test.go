@@ -185,7 +185,7 @@ func TestBlocksAreAnsweredAsPostgresDoes(t *testing.T) { compareAll(t, blockDiff
 func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := bed.sidecar(patient)
 	conn := s.connect()
 	s.warm(conn)
 	before := s.Report()

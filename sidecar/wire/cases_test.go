@@ -44,7 +44,7 @@ CREATE FUNCTION make_temporary() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREAT
 func compareCase(t *testing.T, scripts ...differential) *side {
 	t.Helper()
 	t.Parallel()
-	bed := newTestbed(t, casesSchema)
+	bed := newRolesTestbed(t, casesSchema)
 	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*", "elsewhere.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestCase07LocksAndOtherEffectsOfFunctions(t *testing.T) {
 // reads afterwards sees them.
 func TestCase09HiddenWrites(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, casesSchema+`
+	bed := newRolesTestbed(t, casesSchema+`
 CREATE FUNCTION hidden(v int) RETURNS int LANGUAGE sql AS 'UPDATE item SET version = v WHERE id = 7 RETURNING version';`)
 	s := bed.sidecar()
 	writer, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
@@ -276,7 +276,7 @@ func TestCase29Transactions(t *testing.T) {
 	})
 	t.Run("what is not committed is not captured", func(t *testing.T) {
 		t.Parallel()
-		bed := newTestbed(t, casesSchema)
+		bed := newRolesTestbed(t, casesSchema)
 		s := bed.sidecar()
 		writer, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 		s.learnExtended(other)
@@ -430,7 +430,7 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 // statements, and what it reads then is not older than the notification.
 func TestNotificationsReachIdleSessions(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, casesSchema)
+	bed := newRolesTestbed(t, casesSchema)
 	s := bed.sidecar()
 	c := dialRaw(t, s.dsn())
 	s.learnExtended(c)
@@ -452,7 +452,7 @@ func TestNotificationsReachIdleSessions(t *testing.T) {
 func TestCase36LargeResultsAreNotKept(t *testing.T) {
 	t.Parallel()
 	const entryMax = 64 << 10
-	bed := newTestbed(t, casesSchema)
+	bed := newRolesTestbed(t, casesSchema)
 	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) { c.EntryMax = entryMax })
 	c := dialRaw(t, s.dsn())
 	large, small := msgQuery("SELECT body FROM big WHERE id = 1"), msgQuery("SELECT length(body) FROM big WHERE id = 1")

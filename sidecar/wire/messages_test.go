@@ -49,7 +49,7 @@ var byMessages = []struct {
 // byte for byte what Postgres says.
 func TestDriversByTheirMessages(t *testing.T) {
 	t.Parallel()
-	b := newTestbed(t, messagesSchema)
+	b := newRolesTestbed(t, messagesSchema)
 	s := b.sidecar(patient)
 	for _, driver := range byMessages {
 		t.Run(driver.name, func(t *testing.T) {

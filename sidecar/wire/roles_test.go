@@ -35,7 +35,7 @@ func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bed := newTestbed(t, itemSchema)
+			bed := newRolesTestbed(t, itemSchema)
 			s := bed.sidecar(auditsRarely)
 			group, member := bed.database+"_group", bed.database+"_member"
 			named := func(sql string) string { return strings.NewReplacer("{group}", group, "{member}", member).Replace(sql) }

@@ -70,7 +70,7 @@ ANALYZE tagged;`)
 // TestSessionWithALibraryPassesThrough: what a library hooks into, nobody can tell.
 func TestSessionWithALibraryPassesThrough(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
+	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
 	loads, other := s.connect(), s.connect()
 	s.warm(other)

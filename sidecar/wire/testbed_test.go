@@ -60,6 +60,12 @@ func newTestbed(t testing.TB, schema string) *testbed {
 	return newTestbedOn(t, servers.SharedPostgres(t), schema)
 }
 
+// newRolesTestbed is newTestbed for tests that make, change or drop roles.
+func newRolesTestbed(t testing.TB, schema string) *testbed {
+	t.Helper()
+	return newTestbedOn(t, servers.SharedPostgresOfRoles(t), schema)
+}
+
 func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	t.Helper()
 	b := &testbed{t: t, postgres: pg, database: pg.CreateDatabase(t)}

@@ -40,7 +40,7 @@ func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 // answered what that one was.
 func TestRoleMadeAnewIsAnother(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
+	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
 	group, member := bed.database+"_group", bed.database+"_member"
 	bed.exec(fmt.Sprintf("CREATE ROLE %[1]s; GRANT SELECT ON item TO %[1]s; CREATE ROLE %[2]s LOGIN; GRANT %[1]s TO %[2]s", group, member))

@@ -25,9 +25,12 @@ import (
 // has sent.
 func (s *side) analysed(sql string) {
 	s.bed.t.Helper()
-	servers.Eventually(s.bed.t, "the analysis of "+sql, func() bool {
-		return slices.ContainsFunc(s.verdicts.All(), func(slot *shapes.Slot) bool { return slot.SQL() == sql && !slot.Pending() })
-	})
+	servers.Eventually(s.bed.t, "the analysis of "+sql, func() bool { return s.knows(sql) })
+}
+
+// knows reports whether a text that a client has sent is analysed.
+func (s *side) knows(sql string) bool {
+	return slices.ContainsFunc(s.verdicts.All(), func(slot *shapes.Slot) bool { return slot.SQL() == sql && !slot.Pending() })
 }
 
 // look waits for a look that begins now.
@@ -183,10 +186,6 @@ func (b *testbed) watchBoth() *testbed {
 func TestPlantedCodeIsAskedBehind(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, whereSchema).watchBoth()
-	bed.exec("CREATE ROLE planted_tenant LOGIN")
-	bed.t.Cleanup(func() {
-		_, _ = bed.direct.Exec(context.Background(), "DROP OWNED BY planted_tenant; DROP ROLE planted_tenant")
-	})
 	s := bed.sidecar()
 	for i, sql := range []string{
 		"INSERT INTO triggered VALUES (1)", "INSERT INTO late VALUES (1)", "INSERT INTO defaulted (id) VALUES (1)", "INSERT INTO checked VALUES (1)",
@@ -198,7 +197,7 @@ func TestPlantedCodeIsAskedBehind(t *testing.T) {
 	} {
 		conn := s.connect()
 		if strings.Contains(sql, "secured") {
-			mustExec(t, conn, "SET ROLE planted_tenant")
+			mustExec(t, conn, "SET ROLE "+servers.Follower) // whom policies are for
 		}
 		for _, inBlock := range []bool{false, true} {
 			for range 2 { // the second time all is known
