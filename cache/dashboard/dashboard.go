@@ -19,6 +19,8 @@ type Options struct {
 	Name string
 	// Redis is the DB's second tier, nil if it has none, or one of another kind.
 	Redis *redis.Store
+	// Times are what reads took, if its OnRead is the DB's. nil: the page shows none of that.
+	Times *Times
 	// Explain offers a box that says of a statement whether its answers are kept. Each
 	// question has Postgres describe a statement of the visitor's; none is executed.
 	Explain bool

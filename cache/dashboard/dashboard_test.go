@@ -65,6 +65,10 @@ func TestPageTellsOfTheLibrary(t *testing.T) {
 		if q := stats.Queries; q["hit_l1"] != 99 || q["miss"] != 2 || q["bypass"] != 100 || q["error"] != 0 || stats.Bypasses["clock"] != 100 || stats.Misses["cold"] != 2 {
 			t.Errorf("queries %v, bypasses %v, misses %v", q, stats.Bypasses, stats.Misses)
 		}
+		// The load of a function is one of a statement too.
+		if of := stats.Times; of.Latency["hit_l1"].Count != 99 || of.Latency["miss"].Count != 2 || of.Latency["bypass"].Count != 100 || of.Upstream["load"].Count != 1 || of.Upstream["bypass"].Count != 100 || of.HitAge["memory"].Count != 99 {
+			t.Errorf("times %+v", of)
+		}
 		if stats.BypassAdvice["clock"] == "" || len(stats.BypassExamples["clock"]) != 1 || stats.SavedSeconds <= 0 || stats.Redis.State != page.RedisOff {
 			t.Errorf("%q, %q, saved %v, Redis %v", stats.BypassAdvice, stats.BypassExamples, stats.SavedSeconds, stats.Redis.State)
 		}
@@ -157,7 +161,7 @@ func TestBrowserShowsTheLibrary(t *testing.T) {
 			}
 			return strings.Contains(text, "product()")
 		})
-		for _, shown := range []string{"shop", "Functions and statements", "product()", "SELECT name FROM products WHERE id = $1", "clock", "cold", "public.products", "Explain"} {
+		for _, shown := range []string{"shop", "Functions and statements", "product()", "SELECT name FROM products WHERE id = $1", "clock", "cold", "public.products", "Explain", "Latency"} {
 			if !strings.Contains(text, shown) {
 				t.Errorf("%q is not shown", shown)
 			}

@@ -25,13 +25,14 @@ func program(done func(url string)) {
 		log.Panic(err)
 	}
 	defer pool.Close()
-	db, err := cache.Open(ctx, pool, cache.Options{Watch: []string{"public.*"}})
+	times := &dashboard.Times{}
+	db, err := cache.Open(ctx, pool, cache.Options{Watch: []string{"public.*"}, OnRead: times.OnRead})
 	if err != nil {
 		log.Panic(err)
 	}
 	defer db.Close()
 
-	page := dashboard.New(db, dashboard.Options{Name: "shop", Explain: true})
+	page := dashboard.New(db, dashboard.Options{Name: "shop", Times: times, Explain: true})
 	defer page.Close()
 	mux := http.NewServeMux()
 	mux.Handle("/freshet/", http.StripPrefix("/freshet", page))

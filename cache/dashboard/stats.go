@@ -29,6 +29,9 @@ func (r reader) stats() dashboard.Stats {
 	}
 	figures.AddTiers(&stats, s.Stats, r.options.Redis)
 	addReads(&stats, s.Reads)
+	if r.options.Times != nil {
+		r.options.Times.noted.AddTo(&stats)
+	}
 	addShapes(&stats, &s)
 	addFollower(&stats, &s)
 	stats.Watched = r.tables()

@@ -1,10 +1,55 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 )
+
+// What /readyz?verbose says in words it says as JSON to who asks for that, with the same
+// status.
+func TestReadinessAsJSON(t *testing.T) {
+	t.Parallel()
+	src, server := setup(t)
+	for _, ready := range []bool{true, false} {
+		if !ready {
+			src.change(func(s *Stats) { s.Listening = false })
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Address()+"/readyz?verbose", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept", "application/json")
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said struct {
+			Ready  bool
+			Checks []readyCheck
+		}
+		err = json.NewDecoder(response.Body).Decode(&said)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[ready]
+		if response.StatusCode != status || response.Header.Get("Content-Type") != "application/json" || said.Ready != ready {
+			t.Errorf("ready %v: %s, %s, %+v", ready, response.Status, response.Header.Get("Content-Type"), said)
+		}
+		_, text := get(t, server, "/readyz?verbose")
+		for _, check := range said.Checks {
+			if !strings.Contains(text, "\n["+check.State+"] "+check.Text+"\n") {
+				t.Errorf("%+v is not said in words:\n%s", check, text)
+			}
+		}
+		if n := strings.Count(text, "\n["); n != len(said.Checks) || n == 0 {
+			t.Errorf("%d checks in words, and %d as JSON", n, len(said.Checks))
+		}
+	}
+}
 
 func TestReadinessInDetail(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ const PATHS = [
   ["latency_hit_l2", "Redis", "hit_l2"],
   ["latency_miss", "Miss", "miss-mark"],
   ["latency_bypass", "Passed through", "soft"],
-  ["overhead", "The sidecar's part of what is relayed", "bad"],
+  ["overhead", "Our part of what Postgres answers", "bad"],
 ];
 
 const chart = new Chart($("latency-chart"), {
