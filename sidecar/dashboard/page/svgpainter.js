@@ -27,7 +27,7 @@ export class SVGPainter {
 
   paint(model) {
     const { spec } = this;
-    this.area = { left: 46, width: Math.max(80, this.host.clientWidth - 50), top: 6, height: Math.max(40, this.host.clientHeight - 30) };
+    this.area = { left: 58, width: Math.max(80, this.host.clientWidth - 62), top: 6, height: Math.max(40, this.host.clientHeight - 30) };
     const { left, width, top, height } = this.area;
     const most = topOf(model, spec);
     const part = spec.log ? (v) => Math.log(Math.max(v, spec.low) / spec.low) / Math.log(spec.high / spec.low) : (v) => v / most;

@@ -70,10 +70,13 @@ function state(t) {
   return element("span", "", t.state === "unwatched" ? "not watched" : "watched");
 }
 
+// some says how many there are of what has a plural like most.
+const some = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+
 function written(t) {
   if (!t.statements) return "";
   const ago = spoken(Math.max(1, Math.round((Date.now() - new Date(t.at)) / 1000)));
-  return `${count(t.statements)} writes, ${count(t.invalidations)} tags, last ${ago} ago`;
+  return `${some(t.statements, "write")}, ${some(t.invalidations, "tag")}, last ${ago} ago`;
 }
 
 list.addEventListener("scroll", paint);
