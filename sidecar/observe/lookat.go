@@ -96,9 +96,9 @@ func (o *Observer) refusal(ctx context.Context, u *unit, r *read) string {
 		return reasons.OpenGroup
 	case !r.known:
 		return reasons.UnknownStatement
-	case r.named:
-		return reasons.NamedPortal
-	case r.limited && u.client.block != outside:
+	case r.again:
+		return reasons.PortalReused
+	case r.limited && u.client.block != outside && r.tag == "": // it was suspended
 		return reasons.RowLimit
 	case !analysis.BeginsLikeRead(r.sql):
 		return string(analysis.ReasonNotSelect)

@@ -21,8 +21,8 @@ type execution struct {
 	*statement
 	// bound is what a Bind says behind its names; nil for a Query.
 	bound []byte
-	// named is set for a portal with a name, limited for a limit of rows.
-	named, limited bool
+	// again is set for a portal that was executed before, limited for a limit of rows.
+	again, limited bool
 	// known is cleared if the statement was prepared out of sight.
 	known bool
 	// tag is that of its CommandComplete, and bytes are those of its rows.
@@ -186,7 +186,7 @@ func (t *Tap) sentOfGroup(u *unit, kind byte, body []byte) {
 	case kind == 'B':
 		of, bound, ok := protocol.CutString(rest)
 		known := t.statements[string(of)]
-		e := execution{statement: known, bound: append([]byte{}, bound...), named: len(name) > 0, known: ok && known != nil}
+		e := execution{statement: known, bound: append([]byte{}, bound...), known: ok && known != nil}
 		if !e.known {
 			e.statement = &statement{}
 		}
@@ -201,6 +201,10 @@ func (t *Tap) sentOfGroup(u *unit, kind byte, body []byte) {
 		}
 		e.limited = len(rest) == 4 && binary.BigEndian.Uint32(rest) != 0
 		u.executions = append(u.executions, e)
+		if ok {
+			e.again = true
+			t.portals[string(name)] = e
+		}
 	case kind == 'C' && name != nil && len(body) > 1 && body[0] == 'S':
 		delete(t.statements, string(body[1:len(body)-1]))
 	}

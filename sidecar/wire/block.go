@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/freshet/freshet/sidecar/internal/block"
@@ -39,6 +40,9 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 	default:
 		return nil, false
 	}
+	if s.portals.any() && c.Kind != block.Commit && c.Kind != block.Rollback {
+		return nil, false // portals are made again behind what is held back
+	}
 	hadRead := b.Read
 	next, does := b.Perform(c, text, now)
 	if !does.Answered {
@@ -50,6 +54,7 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 		s.logLocal()
 	}
 	if does.Ends {
+		s.portals.forget()
 		s.talk.LetBlockGo()
 	}
 	if does.Begins {
@@ -128,6 +133,7 @@ func (s *session) beginBlockRead() {
 // BEGIN before the first statement, in one group with it.
 func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n int) {
 	bound, described := false, false
+	var portal []byte
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch {
@@ -141,10 +147,11 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 			if statement, bound = s.bindsControl(body, statement); !bound {
 				return nil, 0
 			}
-		case kind == 'D' && bound && !described && string(body) == "P\x00":
+			portal, _, _ = protocol.CutString(body)
+		case kind == 'D' && bound && !described && describes(body, portal):
 			described = true
 		case kind == 'H': // its Sync has come too
-		case kind == 'E' && bound && len(body) == 5 && body[0] == 0: // whatever its row limit
+		case kind == 'E' && bound && len(body) == len(portal)+5 && body[len(portal)] == 0 && bytes.HasPrefix(body, portal): // whatever its row limit
 			return statement, n + len(message)
 		default:
 			return nil, 0
@@ -157,11 +164,11 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 	return nil, 0
 }
 
-// bindsControl reports whether a Bind is that of a control statement to the unnamed portal.
+// bindsControl reports whether a Bind is that of a control statement.
 // parsed is what was parsed just before it.
 func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*statements.Statement, bool) {
-	portal, rest, ok := protocol.CutString(body)
-	if !ok || len(portal) > 0 {
+	_, rest, ok := protocol.CutString(body)
+	if !ok {
 		return nil, false
 	}
 	name, rest, ok := protocol.CutString(rest)
@@ -181,23 +188,30 @@ func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*stat
 }
 
 // boundControl is the control statement of a group's beginning, with the values of its
-// parameters. It reports false if Postgres has to say what they mean.
-func boundControl(prefix []byte, c block.Control) (bound block.Control, formats []uint16, ok bool) {
+// parameters, and its portal. It reports false if Postgres has to say what they mean.
+func boundControl(prefix []byte, c block.Control) (bound block.Control, by boundPortal, ok bool) {
 	for kind, message := range protocol.Messages(prefix) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'B':
-			_, rest, _ := protocol.CutString(body)
-			_, rest, _ = protocol.CutString(rest)
-			b, _ := protocol.ReadBound(rest)
+			by.name, by.bound, _ = protocol.CutString(body)
+			_, by.bound, _ = protocol.CutString(by.bound)
+			b, _ := protocol.ReadBound(by.bound)
 			c, ok = c.Bind(b.Values)
-			formats = b.ResultFormats
+			by.formats = b.ResultFormats
 		case 'E':
 			// With a limit of one row the portal is suspended behind it.
-			ok = ok && (len(c.Columns) == 0 || binary.BigEndian.Uint32(body[1:]) != 1)
+			ok = ok && (len(c.Columns) == 0 || binary.BigEndian.Uint32(body[len(body)-4:]) != 1)
 		}
 	}
-	return c, formats, ok
+	return c, by, ok
+}
+
+// boundPortal is the portal of a control statement: its name, its Bind behind the names, and the
+// formats of its columns in that.
+type boundPortal struct {
+	name, bound []byte
+	formats     []uint16
 }
 
 // answerControl answers the messages of a control statement, without a Sync.
@@ -241,15 +255,18 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 	if kind := statement.Control.Kind; !alone && kind != block.Begin && kind != block.SetLocal {
 		return false, nil
 	}
-	control, formats, ok := boundControl(unit[:n], statement.Control)
-	if !ok {
+	control, by, ok := boundControl(unit[:n], statement.Control)
+	if !ok || !s.mayHoldAs(by.name, &control) {
 		return false, nil
 	}
 	shown, ok := s.perform(control, statement.SQL)
 	if !ok {
 		return false, nil
 	}
-	s.answerControl(unit[:n], &control, formats, shown)
+	s.answerControl(unit[:n], &control, by.formats, shown)
+	if len(by.name) > 0 && control.Kind == block.Begin {
+		s.portals.add(by.name, statement, by.bound)
+	}
 	if !alone {
 		return true, s.handleGroup(rest)
 	}

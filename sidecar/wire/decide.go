@@ -33,6 +33,8 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
 	case d.stops(p.reason): // its messages ask for what nobody keeps: named_portal, unknown_statement, malformed, …
 	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses
+	case p.closesOnly && s.portalsFree() && !s.assumption.made: // it closes portals that only the client has
+		d.answered, d.outcome = true, HitL1
 	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
 		d.harmless = true
 	case d.stops(s.server.offReason()): // an operator has switched the cache off, or sessions have no server of their own
@@ -43,6 +45,7 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
 	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
+	case d.stops(s.askPortals()): // Postgres may have a portal of that name
 	case d.stopsIf(!p.readsAllNow(&s.statements), reasons.ParsedUnder): // other settings may have read its constants
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
 	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns

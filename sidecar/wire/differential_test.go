@@ -66,6 +66,21 @@ func allItems(limit uint32) []byte {
 	return join(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", limit))
 }
 
+// named binds the statement s to a portal of this name, for one item, and executes it, at most
+// limit rows at once.
+func named(portal, id string, limit uint32) []byte {
+	return join(binding{portal: portal, statement: "s", values: [][]byte{[]byte(id)}}.message(), msgExecute(portal, limit))
+}
+
+// all is named for a statement without parameters, control for any other, unlimited.
+func all(portal string, limit uint32) []byte {
+	return join(binding{portal: portal, statement: "s"}.message(), msgExecute(portal, limit))
+}
+
+func control(portal, statement string) []byte {
+	return join(withFlush(binding{portal: portal, statement: statement}.message()), withFlush(msgExecute(portal, 100)))
+}
+
 var differentials = []differential{
 	{name: "simple query", hits: 2, steps: []step{
 		query("SELECT * FROM item WHERE id = 3"), query("SELECT id FROM item WHERE id = -1"),
@@ -196,6 +211,54 @@ var differentials = []differential{
 			msgExecute("p", 2), msgExecute("p", 1), msgClose('P', "p"), msgExecute("p", 1)),
 		query("BEGIN"), synced(msgParse("", readItem), binding{portal: "p", values: [][]byte{[]byte("3")}}.message()),
 		synced(msgExecute("p", 0)), synced(msgExecute("p", 0)), query("COMMIT"), synced(msgExecute("p", 0)),
+	}},
+	{name: "named portals outside of transactions", hits: 8, steps: []step{
+		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(named("p", "3", 0)), synced(named("p", "4", 1)), synced(named("p", "4", 100)),
+		synced(msgClose('P', "p")), synced(named("p", "4", 100), msgClose('P', "p"), named("p", "5", 100)), synced(named("p", "5", 0), named("q", "6", 0)),
+		synced(named("p", "3", 0), named("p", "4", 0)), synced(msgExecute("p", 0)), synced(msgDescribe('P', "p")), synced(named("p", "3", 0)),
+		synced(binding{portal: "p", statement: "s", values: [][]byte{[]byte("3")}}.message(), msgClose('P', "p"), named("p", "4", 0)), synced(named("p", "3", 0)),
+		{join(withFlush(binding{portal: "p", statement: "s", values: [][]byte{[]byte("3")}}.message())), "2"}, synced(named("p", "3", 0)),
+		{join(withFlush(binding{portal: "p", statement: "s", values: [][]byte{[]byte("3")}}.message())), "2"}, synced(msgClose('P', "p"), named("p", "3", 0)),
+	}},
+	{name: "a portal with the name of a cursor", hits: 1, steps: []step{
+		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(named("c", "3", 0)),
+		query("DECLARE c CURSOR WITH HOLD FOR SELECT id FROM item ORDER BY id"), synced(named("c", "3", 0)), synced(named("d", "3", 0)), synced(msgClose('P', "d")),
+		query("FETCH c"), synced(msgClose('P', "c")), query("FETCH c"), synced(named("c", "3", 0)),
+	}},
+	{name: "named portals in a transaction", hits: 7, steps: []step{
+		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(named("p", "3", 0)), synced(named("p", "3", 100)), synced(named("p", "4", 100)),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(msgClose('P', "p")), synced(named("p", "4", 100)), query("COMMIT"),
+		query("BEGIN"), synced(named("p", "3", 100), msgClose('P', "p")), synced(named("p", "4", 0)), synced(msgClose('P', "p"), named("q", "3", 0)), query("ROLLBACK"),
+		synced(msgExecute("q", 0)),
+	}},
+	{name: "named portals left in a transaction", hits: 12, reset: "TRUNCATE scratch", steps: []step{
+		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(named("p", "3", 0)), synced(named("p", "3", 100)), synced(named("p", "4", 100)),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(named("q", "4", 100)), synced(msgExecute("p", 0)), synced(msgDescribe('P', "q")), query("COMMIT"),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(msgDescribe('P', "p")), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(named("p", "3", 100)), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), query(`FETCH p`), query("CLOSE p"), query("CLOSE p"), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), query("ALTER TABLE item ALTER name SET NOT NULL"), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(msgClose('P', "p"), msgParse("", "ALTER TABLE item ALTER name SET NOT NULL"), msgBind(""), msgExecute("", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), query("SAVEPOINT a"), synced(named("q", "4", 100)), query("ROLLBACK TO a"), synced(msgExecute("q", 0)), query("ROLLBACK TO a"),
+		synced(msgExecute("p", 0)), query("COMMIT"),
+		query("BEGIN"), query("SAVEPOINT a"), synced(named("q", "4", 100)), query("SELECT 1/0"), query("ROLLBACK TO a"), synced(msgExecute("q", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), synced(named("e", "x", 100)), synced(msgExecute("p", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(named("p", "3", 100)), query("INSERT INTO scratch VALUES (1, 'a')"), synced(msgExecute("p", 0)), query("SELECT name FROM pg_cursors WHERE name = 'p'"), query("COMMIT"),
+	}},
+	{name: "a limit that is reached in a transaction", hits: 3, steps: []step{
+		synced(allItems(2)), synced(msgParse("s", "SELECT id FROM item ORDER BY id"), msgDescribe('S', "s")), synced(all("p", 2)), synced(all("p", 1<<20)),
+		query("BEGIN"), synced(all("p", 2)), synced(msgExecute("p", 2)), synced(msgExecute("p", 0)), synced(msgExecute("p", 0)), query("COMMIT"),
+		query("BEGIN"), synced(all("p", 1<<20)), synced(msgExecute("p", 2)), query("COMMIT"),
+		query("BEGIN"), synced(all("", 1<<20)), query("COMMIT"), query("BEGIN"), synced(all("", 1)), synced(msgExecute("", 2)), query("COMMIT"),
+	}},
+	{name: "control by named portals", hits: 5, reset: "TRUNCATE scratch", steps: []step{
+		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(msgParse("b", "BEGIN")), synced(msgParse("c", "COMMIT")), synced(msgParse("v", "SAVEPOINT v")),
+		synced(named("p", "3", 100)), synced(named("p", "3", 0)), synced(control("p0", "b")), synced(msgClose('P', "p0")), synced(named("p", "3", 100)), synced(control("p1", "c")), synced(msgClose('P', "p1")),
+		synced(control("p0", "b")), synced(control("p0", "b")), synced(control("p1", "c")), synced(control("p0", "b")), synced(control("p0", "c")), query("ROLLBACK"),
+		synced(control("p0", "b")), synced(named("p", "3", 100)), synced(msgExecute("p0", 0)), synced(control("p1", "c")),
+		synced(control("p0", "b")), synced(msgDescribe('P', "p0")), synced(control("p1", "v")), synced(named("p", "3", 100)), query("COMMIT"),
+		synced(control("p0", "b")), query("INSERT INTO scratch VALUES (1, 'a')"), query("SELECT name, statement FROM pg_cursors WHERE name <> ''"), query("COMMIT"), query("SELECT * FROM scratch"),
+		synced(control("p0", "b"), named("p", "3", 0)), synced(msgClose('P', "p0"), msgClose('P', "p")), query("COMMIT"),
 	}},
 	{name: "flush without sync", hits: 1, steps: []step{
 		{join(msgParse("", readItem), msgDescribe('S', ""), msgFlush), "T"},

@@ -30,6 +30,8 @@ type downstream struct {
 	room room
 	// block is the transaction whose BEGIN is held back.
 	block block.Block
+	// portals are the client's that Postgres has not.
+	portals portals
 	// performed is the tag of the control statement that was performed last.
 	performed string
 	// openers is room for the statements that begin a block, of openAlong.
@@ -87,6 +89,9 @@ type understanding struct {
 	// doubted is how many writes were not understood for want of the state alone: see
 	// asksBeforeWrite.
 	doubted int
+	// namesPortals is set, for good, when the client has named a portal that could be answered:
+	// then probes ask for cursors.
+	namesPortals bool
 	// pause is the wait after a failed probe, told what was made of the demands found.
 	pause probePause
 	told  toldDemands

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
@@ -82,11 +84,12 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	understood := s.plan.understood
 	reads := harmless
 	harmless = harmless || understood && !s.reads.Bounded()
-	var writes *shapes.Effect // of the unnamed portal
+	var writes *shapes.Effect // of the portal that was bound last
 	if reads {
 		writes = shapes.NoEffect
 	}
 	var parsed *statements.Prepared
+	s.portals.closeFirst(unit)
 	outside := s.outsideBlock(unit)
 	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
 		if err := s.catchUpInBlock(); err != nil {
@@ -98,11 +101,15 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			return err
 		}
 	}
+	if s.block.Held {
+		s.portals.take(&s.plan)
+	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
 	if err := s.provideShown(unit, s.plan.shownByExecuted()); err != nil {
 		return err
 	}
 	wants := s.plan.wants
+	var portal []byte // the last that was bound
 	ended := false
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
@@ -119,24 +126,25 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 				writes = wants[0].effect
 			case !reads:
 				writes = nil
-				if name, ok := protocol.StatementOfBind(body); ok && settled && body[0] == 0 {
+				if name, ok := protocol.StatementOfBind(body); ok && settled {
 					writes = s.effectOfBound(s.statements.Named(name), parsed)
 				}
 			}
+			portal, _, _ = protocol.CutString(body)
 			err = s.forwardBind(message, body, m, wants, writes)
 			if !harmless {
 				m = nil // the statement was looked at before what its planning calls
 				s.statements.MayExecute(s.statements.Bound())
 			}
 		case 'D':
-			err = s.forwardDescribe(message, body, m, &wants)
+			err = s.forwardDescribe(message, body, m, &wants, portal)
 		case 'E':
 			c := nextCapture(&wants, true)
 			if p := s.statements.Bound(); c != nil && p != nil && c.Form().DescribesNothing() {
 				c.Told = &p.Told
 			}
 			executed := writes
-			if len(body) == 0 || body[0] != 0 {
+			if name, _, ok := protocol.CutString(body); !ok || !bytes.Equal(name, portal) {
 				executed = nil
 			}
 			e := conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed}
@@ -149,6 +157,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 				m = nil
 			}
 		case 'C':
+			s.portals.close(body)
 			s.forwardClose(body)
 			err = s.sendUpstream(message)
 		case 'S':
@@ -177,12 +186,18 @@ func (s *session) outsideBlock(unit []byte) bool {
 	if s.known.Local() {
 		return false // the role and the search path of the block decide what its texts mean
 	}
+	loads := false
 	for i := range s.plan.wants {
-		if s.plan.wants[i].capture != nil {
-			return !s.block.HoldsSettings()
+		w := &s.plan.wants[i]
+		if w.whole {
+			return false // its portal may be left suspended, and read on in the block
 		}
+		loads = loads || w.capture != nil
 	}
-	return s.plan.runsNothing()
+	if loads {
+		return !s.block.HoldsSettings()
+	}
+	return s.plan.runsNothing() && !(s.plan.asksPortals && s.portals.any())
 }
 
 // shownByExecuted is what the statements ask for that a group executes and that were
@@ -260,8 +275,8 @@ func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants
 	return s.sendUpstream(message)
 }
 
-// forwardDescribe sends a Describe, with the capture of the first want.
-func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, wants *[]want) error {
+// forwardDescribe sends a Describe, with the capture of the first want. portal was bound last.
+func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, wants *[]want, portal []byte) error {
 	name, ofStatement := protocol.StatementOfDescribe(body)
 	if err := s.provideUnnamed(name, ofStatement, m); err != nil {
 		return err
@@ -285,7 +300,7 @@ func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, w
 				return s.refuseChanged(conversation.Describe, told)
 			}
 		}
-	case string(body) == "P\x00":
+	case describes(body, portal):
 		e.Prepared = s.statements.Bound()
 	}
 	s.talk.Owe(e)

@@ -56,6 +56,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			}
 			wants = wants[1:]
 		case 'C':
+			s.portals.close(message[protocol.HeaderLength:])
 			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
 			if s.talk.MidGroup() {
@@ -69,6 +70,9 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		if err := s.limitOut(); err != nil { // a group may ask for one answer very often
 			return err
 		}
+	}
+	if s.block.Held {
+		s.portals.take(p)
 	}
 	p.noteTold(&s.statements)
 	s.adoptUnnamed()

@@ -117,7 +117,7 @@ func (s *session) noteKeyed(w *want, names []string) (ok bool) {
 // lookupAll finds what a unit wants in this process's memory, all or nothing, if nobody
 // need be asked first. For a Query handleQuery has looked, while no verdict names settings.
 func (s *session) lookupAll() bool {
-	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
+	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
 		return false
 	}
 	s.plan.toldOf = nil
@@ -174,6 +174,8 @@ func (s *session) obtainOne(d *decision) {
 	case got.entry == nil:
 	case s.plan.takes(&s.statements, w, got.entry):
 		d.answered, d.outcome = true, got.outcome
+	case w.whole && got.entry.Payload.(*answer.Answer).Suspended():
+		d.reason = reasons.RowLimit
 	default:
 		d.reason = reasons.Revalidated
 	}

@@ -34,7 +34,7 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
+	if s.portals.any() || s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
@@ -210,6 +210,7 @@ func (s *session) open() error {
 		}
 		switch status := s.talk.TransactionStatus(); {
 		case status == wanted:
+			s.portals.forget()
 			return nil
 		case status != protocol.StatusIdle:
 			if err := s.ask("ROLLBACK"); err != nil {
@@ -232,6 +233,11 @@ func (s *session) begin(failed bool) error {
 	}
 	for _, sql := range statements {
 		if err := s.ask(sql); err != nil {
+			return err
+		}
+	}
+	if !failed { // else nothing is left of them but their names, which only ROLLBACK comes behind
+		if err := s.remakePortals(); err != nil {
 			return err
 		}
 	}

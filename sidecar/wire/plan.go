@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/freshet/freshet/cache/engine"
@@ -23,6 +24,13 @@ type want struct {
 	bound []byte
 	// limit is the most rows that the Execute asks for, 0 for all of them.
 	limit uint32
+	// portal is the name of the portal that is bound, empty of the unnamed one, and closed is
+	// set if the unit closes it behind its Execute.
+	portal []byte
+	closed bool
+	// whole is set if the limit must not be reached: in a block the portal would stay, to be
+	// read on.
+	whole bool
 	// described is set if the portal's description is asked for too.
 	described bool
 	// describes is set if it is the statement's description that is wanted.
@@ -92,9 +100,13 @@ type plan struct {
 	// told is what was told last of the statement toldOf, by the entries found so far.
 	told   *description.Description
 	toldOf *statements.Prepared
-	// portal is the index in wants of the unnamed portal that is bound and not yet
-	// executed, -1 if there is none.
+	// portal is the index in wants of the portal that is bound and not yet executed, -1 if
+	// there is none.
 	portal int
+	// namesPortals is set if a portal with a name is bound or closed, asksPortals if one is
+	// executed or described that the group has not bound. closesOnly is set if it closes
+	// portals, and does nothing else.
+	namesPortals, asksPortals, closesOnly bool
 }
 
 func (p *plan) refuse(reason string) {
@@ -115,7 +127,7 @@ func (s *session) planQuery(text []byte, wellFormed bool) {
 
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
 func (s *session) planGroup(unit []byte) {
-	s.plan.readGroup(unit, &s.statements, s.meaning(), s.inBlock())
+	s.plan.readGroup(unit, &s.statements, s.meaning(), blockStanding{held: s.block.Held, inTransaction: s.inTransaction})
 }
 
 // readQuery makes the plan that of a Query with this text.
@@ -135,28 +147,29 @@ func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 	}
 }
 
+// blockStanding is which block the client is in: one that is held back, one that Postgres knows
+// of, or none.
+type blockStanding struct{ held, inTransaction bool }
+
 // readGroup makes the plan that of a group, or of a part of one. What it asks for depends on
 // more than its bytes: on the statements that the client has, on what a text means now, nil
-// if that is not known, and on whether the client is in a block.
-func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, inBlock bool) {
+// if that is not known, and on the block that the client is in.
+func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, in blockStanding) {
 	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: known.Unnamed(), portal: -1}
-	flushed := false
+	flushed, others := false, false
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
 		switch kind {
 		case 'P':
 			p.readParse(message, body, known, now)
 		case 'B':
-			p.readBind(body, known)
+			p.readBind(body, known, in)
 		case 'D':
 			p.readDescribe(body, known)
 		case 'E':
-			p.readExecute(body, inBlock)
+			p.readExecute(body, in)
 		case 'C':
-			if string(body) != "P\x00" {
-				p.refuse(reasons.NamedPortal)
-			}
-			p.leavePortal()
+			p.readClose(body)
 		case 'H':
 			flushed = true // with its Sync all is there at once
 		case 'S':
@@ -165,7 +178,9 @@ func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Mea
 				p.refuse(reasons.Malformed)
 			}
 		}
+		others = others || kind != 'C' && kind != 'H' && kind != 'S'
 	}
+	p.closesOnly = p.namesPortals && !others && p.reason == ""
 	if flushed {
 		p.refuse(reasons.OpenGroup)
 	}
@@ -221,23 +236,55 @@ func (p *plan) prepared(name []byte, known *statements.Set) *statements.Prepared
 	return nil
 }
 
-func (p *plan) readBind(body []byte, known *statements.Set) {
+func (p *plan) readBind(body []byte, known *statements.Set, in blockStanding) {
 	p.binds++
 	portal, rest, ok1 := protocol.CutString(body)
 	name, rest, ok2 := protocol.CutString(rest)
 	prepared := p.prepared(name, known)
 	switch {
-	case !ok1 || !ok2 || len(portal) > 0:
+	case !ok1 || !ok2 || len(portal) > 0 && (in.inTransaction || p.binds > portalsMax):
 		p.refuse(reasons.NamedPortal)
 	case prepared == nil || prepared.Statement == nil:
 		p.refuse(reasons.UnknownStatement)
-	case p.portal >= 0:
+	case p.portal >= 0 || len(portal) > 0 && p.boundAs(portal) != nil:
 		p.refuse(reasons.PortalReused)
 	default:
 		p.controls = p.controls || prepared.Statement.Control.Kind != block.None
 	}
+	p.namesPortals = p.namesPortals || len(portal) > 0
 	p.portal = len(p.wants)
-	p.wants = append(p.wants, want{prepared: prepared, bound: rest, parsed: p.parsed && len(name) == 0})
+	p.wants = append(p.wants, want{prepared: prepared, bound: rest, portal: portal, parsed: p.parsed && len(name) == 0})
+}
+
+// boundAs returns the want of a portal that the group has bound under a name and not closed,
+// nil if there is none.
+func (p *plan) boundAs(portal []byte) *want {
+	for i := range p.wants {
+		if w := &p.wants[i]; !w.closed && !w.describes && bytes.Equal(w.portal, portal) {
+			return w
+		}
+	}
+	return nil
+}
+
+// atHand reports whether a portal is the one that is bound and not yet executed.
+func (p *plan) atHand(portal []byte) bool {
+	return p.portal >= 0 && bytes.Equal(p.wants[p.portal].portal, portal)
+}
+
+func (p *plan) readClose(body []byte) {
+	name, rest, ok := protocol.CutString(body[min(1, len(body)):])
+	switch {
+	case len(body) == 0 || body[0] != 'P' || !ok || len(rest) > 0:
+		p.refuse(reasons.NamedPortal)
+	case p.atHand(name):
+		p.leavePortal()
+	case len(name) > 0:
+		p.namesPortals = true
+		if w := p.boundAs(name); w != nil {
+			w.closed = true
+		}
+	}
 }
 
 func (p *plan) readDescribe(body []byte, known *statements.Set) {
@@ -250,9 +297,10 @@ func (p *plan) readDescribe(body []byte, known *statements.Set) {
 	case !ok || len(rest) > 0 || body[0] != 'P' && body[0] != 'S':
 		p.refuse(reasons.Malformed)
 		return
-	case body[0] == 'P' && len(name) == 0 && p.portal >= 0 && !p.wants[p.portal].described:
+	case body[0] == 'P' && p.atHand(name) && !p.wants[p.portal].described:
 		p.wants[p.portal].described = true
 	case body[0] == 'P':
+		p.asksPortals = true
 		p.refuse(reasons.NamedPortal)
 	default:
 		prepared := p.prepared(name, known)
@@ -265,22 +313,25 @@ func (p *plan) readDescribe(body []byte, known *statements.Set) {
 
 // readExecute accepts the one Execute of the portal just bound. With a row limit
 // the portal may be left suspended, but not for long: the Sync of the group ends
-// it, and another Execute before that is refused. In a transaction it would outlive
-// the Sync.
-func (p *plan) readExecute(body []byte, inBlock bool) {
+// it, and another Execute before that is refused. In a block it outlives the Sync: there
+// the answer has to be the whole one.
+func (p *plan) readExecute(body []byte, in blockStanding) {
 	p.executions++
 	portal, rest, ok := protocol.CutString(body)
 	switch {
-	case !ok || len(portal) > 0:
-		p.refuse(reasons.NamedPortal)
-	case len(rest) != 4:
+	case !ok || len(rest) != 4:
 		p.refuse(reasons.Malformed)
-	case p.portal < 0:
+	case !p.atHand(portal) && len(portal) > 0:
+		p.asksPortals = true
+		p.refuse(reasons.NamedPortal)
+	case !p.atHand(portal):
 		p.refuse(reasons.PortalReused)
-	case inBlock && binary.BigEndian.Uint32(rest) != 0:
+	case in.inTransaction && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)
 	default:
-		p.wants[p.portal].limit = binary.BigEndian.Uint32(rest)
+		w := &p.wants[p.portal]
+		w.limit = binary.BigEndian.Uint32(rest)
+		w.whole = in.held && w.limit != 0
 	}
 	p.portal = -1
 }

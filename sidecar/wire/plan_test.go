@@ -65,9 +65,11 @@ func TestQueryIsAPlanWithOneWant(t *testing.T) {
 func TestGroupIsPlanned(t *testing.T) {
 	t.Parallel()
 	execute := msgExecute("", 0)
+	held, open := blockStanding{held: true}, blockStanding{inTransaction: true}
+	portal := func(name string) []byte { return binding{portal: name, statement: "s"}.message() }
 	for name, c := range map[string]struct {
 		group      []byte
-		inBlock    bool
+		in         blockStanding
 		reason     string
 		forms      []answer.Form // of its wants
 		executions int
@@ -84,8 +86,9 @@ func TestGroupIsPlanned(t *testing.T) {
 		"described twice":                {group: join(msgBind("s"), msgDescribe('P', ""), msgDescribe('P', ""), execute, msgSync), reason: reasons.NamedPortal, forms: []answer.Form{answer.Described}, executions: 1},
 		"a few rows":                     {group: join(msgBind("s"), msgExecute("", 5), msgSync), forms: []answer.Form{answer.RowsLimited}, executions: 1},
 		"a few rows, described":          {group: join(msgBind("s"), msgDescribe('P', ""), msgExecute("", 5), msgSync), forms: []answer.Form{answer.DescribedLimited}, executions: 1},
-		"a few rows in a block":          {group: join(msgBind("s"), msgExecute("", 5), msgSync), inBlock: true, reason: reasons.RowLimit, forms: []answer.Form{answer.Rows}, executions: 1},
-		"all rows in a block":            {group: join(msgBind("s"), execute, msgSync), inBlock: true, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a few rows in a transaction":    {group: join(msgBind("s"), msgExecute("", 5), msgSync), in: open, reason: reasons.RowLimit, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a few rows in a block held":     {group: join(msgBind("s"), msgExecute("", 5), msgSync), in: held, forms: []answer.Form{answer.RowsLimited}, executions: 1},
+		"all rows in a transaction":      {group: join(msgBind("s"), execute, msgSync), in: open, forms: []answer.Form{answer.Rows}, executions: 1},
 		"a description":                  {group: join(msgDescribe('S', "s"), msgSync), forms: []answer.Form{answer.Description}},
 		"a description, and its rows":    {group: join(msgDescribe('S', "s"), msgBind("s"), execute, msgSync), forms: []answer.Form{answer.Description, answer.Rows}, executions: 1},
 		"two":                            {group: join(msgBind("s"), execute, msgBind(""), execute, msgSync), forms: []answer.Form{answer.Rows, answer.Rows}, executions: 2},
@@ -94,7 +97,15 @@ func TestGroupIsPlanned(t *testing.T) {
 		"one that is not executed":       {group: join(msgBind("s"), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}},
 		"one that is closed again":       {group: join(msgBind("s"), execute, msgClose('P', ""), msgSync), forms: []answer.Form{answer.Rows}, executions: 1},
 		"one that is closed unexecuted":  {group: join(msgBind("s"), msgClose('P', ""), msgBind(""), execute, msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows, answer.Rows}, executions: 1},
-		"a named portal":                 {group: join(binding{portal: "p", statement: "s"}.message(), msgExecute("p", 0), msgSync), reason: reasons.NamedPortal, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a named portal":                 {group: join(portal("p"), msgExecute("p", 0), msgSync), forms: []answer.Form{answer.Rows}, executions: 1},
+		"one described, closed, another": {group: join(portal("p"), msgDescribe('P', "p"), msgExecute("p", 5), msgClose('P', "p"), portal("p"), msgExecute("p", 0), msgSync), forms: []answer.Form{answer.DescribedLimited, answer.Rows}, executions: 2},
+		"one in a transaction":           {group: join(portal("p"), msgExecute("p", 0), msgSync), in: open, reason: reasons.NamedPortal, forms: []answer.Form{answer.Rows}, executions: 1},
+		"one bound anew":                 {group: join(portal("p"), msgExecute("p", 0), portal("p"), msgExecute("p", 0), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows, answer.Rows}, executions: 2},
+		"one closed unexecuted":          {group: join(portal("p"), msgClose('P', "p"), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}},
+		"one of before":                  {group: join(msgExecute("p", 0), msgSync), reason: reasons.NamedPortal, executions: 1},
+		"one of before, described":       {group: join(portal("p"), msgDescribe('P', "q"), msgExecute("p", 0), msgSync), reason: reasons.NamedPortal, forms: []answer.Form{answer.Rows}, executions: 1},
+		"another than was bound":         {group: join(portal("p"), msgExecute("", 0), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}, executions: 1},
+		"one is closed":                  {group: join(msgClose('P', "p"), msgSync)},
 		"a statement is closed":          {group: join(msgClose('S', "s"), msgSync), reason: reasons.NamedPortal},
 		"a Flush":                        {group: join(msgBind("s"), execute, msgFlush), reason: reasons.OpenGroup, forms: []answer.Form{answer.Rows}, executions: 1},
 	} {
@@ -102,7 +113,7 @@ func TestGroupIsPlanned(t *testing.T) {
 			t.Parallel()
 			known, now := knownStatements(t)
 			var p plan
-			p.readGroup(c.group, known, now, c.inBlock)
+			p.readGroup(c.group, known, now, c.in)
 			if p.reason != c.reason || p.executions != c.executions || len(p.wants) != len(c.forms) {
 				t.Fatalf("the plan is refused for %q, executes %d and wants %+v", p.reason, p.executions, p.wants)
 			}
@@ -132,14 +143,14 @@ func TestParsedAgainIsTheSameStatement(t *testing.T) {
 		"its meaning is not told": {"SELECT 1", nil, false},
 	} {
 		var p plan
-		p.readGroup(join(msgParse("", c.sql), msgBind(""), msgExecute("", 0), msgSync), known, c.now, false)
+		p.readGroup(join(msgParse("", c.sql), msgBind(""), msgExecute("", 0), msgSync), known, c.now, blockStanding{})
 		if same := p.unnamed == before; same != c.same || p.wants[0].prepared != p.unnamed || !p.parsed || !p.wants[0].parsed {
 			t.Errorf("%s: it is the statement of before: %v; the plan is %+v", name, same, p)
 		}
 	}
 	before.Failed.Store(true)
 	var p plan
-	if p.readGroup(join(msgBind(""), msgExecute("", 0), msgSync), known, now, false); p.reason != reasons.UnknownStatement {
+	if p.readGroup(join(msgBind(""), msgExecute("", 0), msgSync), known, now, blockStanding{}); p.reason != reasons.UnknownStatement {
 		t.Errorf("a statement that Postgres has refused is planned: %q", p.reason)
 	}
 }
@@ -162,7 +173,7 @@ func TestPlanKnowsWhatItsStatementsAre(t *testing.T) {
 	} {
 		known, now := knownStatements(t)
 		var p plan
-		if p.readGroup(c.group, known, now, false); p.controls != c.controls || p.named != c.named || p.keepsSettings != c.keepsSettings {
+		if p.readGroup(c.group, known, now, blockStanding{}); p.controls != c.controls || p.named != c.named || p.keepsSettings != c.keepsSettings {
 			t.Errorf("%s: controls %v, named %v, keeps settings %v", name, p.controls, p.named, p.keepsSettings)
 		}
 	}

@@ -43,7 +43,7 @@ func (s *session) before() *probe.State {
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
 func (s *session) probeQuery(server, names bool) []byte {
-	return probe.Question{Server: server, Start: s.known.Base() == nil, Role: s.server.follower.State().Secured(), Names: names}.With(s.server.keyed.all())
+	return probe.Question{Server: server, Start: s.known.Base() == nil, Role: s.server.follower.State().Secured(), Names: names, Cursors: s.namesPortals}.With(s.server.keyed.all())
 }
 
 // refreshState probes, and says why the state is not known afterwards. The probe would end an

@@ -29,11 +29,15 @@ func (p *plan) toldBefore(w *want) *description.Description {
 	}
 }
 
-// takes has a want answered with an entry, unless the client was told something else of
-// its statement before, or perhaps by Postgres, which keeps to it.
+// takes has a want answered with an entry, unless its portal would be read on, or the client
+// was told something else of its statement before, or perhaps by Postgres, which keeps to it.
 func (p *plan) takes(known *statements.Set, w *want, entry *engine.Entry) bool {
 	w.entry = entry
-	tells := w.tells(entry.Payload.(*answer.Answer))
+	a := entry.Payload.(*answer.Answer)
+	if w.whole && a.Suspended() {
+		return false
+	}
+	tells := w.tells(a)
 	if tells == nil {
 		return true // what was told is in the key
 	}

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"sync/atomic"
@@ -47,6 +48,12 @@ func (a *Answer) BeCertain() { a.assumed.Store(0) }
 
 // Size returns the bytes that the answer holds.
 func (a *Answer) Size() int { return len(a.Description) + len(a.Body) }
+
+// Suspended reports whether it ends at a row limit: with a PortalSuspended, whose last byte no
+// CommandComplete has.
+func (a *Answer) Suspended() bool { return bytes.HasSuffix(a.Body, portalSuspended) }
+
+var portalSuspended = []byte{'s', 0, 0, 0, 4}
 
 // AppendBinary appends the form that Decode reads.
 func (a *Answer) AppendBinary(dst []byte) ([]byte, error) {

@@ -10,6 +10,10 @@ import (
 const namesSQL = `(SELECT COALESCE(pg_catalog.string_agg(pg_catalog.encode(pg_catalog.convert_to(name, 'UTF8'), 'hex'), ','), '')` +
 	` FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)`
 
+// cursorsSQL is how many cursors there are that outlive their transactions: their names are
+// those of portals, too.
+const cursorsSQL = `(SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable)`
+
 // parseNames reads the column.
 func parseNames(column []byte) (names map[string]bool, ok bool) {
 	names = map[string]bool{}

@@ -27,6 +27,7 @@ const (
 	columnStart
 	columnStandby
 	columnKeyed
+	columnCursors
 	probeColumns
 
 	columnsFound = columnNames
@@ -43,6 +44,8 @@ type Question struct {
 	Role bool
 	// Names asks for the names of prepared statements.
 	Names bool
+	// Cursors asks for cursors that outlive their transactions.
+	Cursors bool
 }
 
 // queries are the messages that ask a connection for its state, and leave no trace in it.
@@ -51,8 +54,8 @@ var queries = newQueries()
 
 func newQueries() map[Question][]byte {
 	all := map[Question][]byte{}
-	for i := range 1 << 4 {
-		q := Question{Server: i&1 != 0, Start: i&2 != 0, Role: i&4 != 0, Names: i&8 != 0}
+	for i := range 1 << 5 {
+		q := Question{Server: i&1 != 0, Start: i&2 != 0, Role: i&4 != 0, Names: i&8 != 0, Cursors: i&16 != 0}
 		all[q] = q.query()
 	}
 	return all
@@ -85,12 +88,16 @@ func (q Question) asking(keyed string) []byte {
 		columnStart:       "NULL",
 		columnStandby:     "NULL",
 		columnKeyed:       keyed,
+		columnCursors:     "NULL",
 	}
 	if q.Role {
 		columns[columnRole] = settings.SecuredSQL
 	}
 	if q.Names {
 		columns[columnNames] = namesSQL
+	}
+	if q.Cursors {
+		columns[columnCursors] = cursorsSQL
 	}
 	if q.Server {
 		columns[columnIncarnation] = "freshet.incarnation()"

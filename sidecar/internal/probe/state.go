@@ -33,6 +33,8 @@ type State struct {
 	// Statements are the names of those that the protocol made, nil if they were
 	// not asked for.
 	Statements map[string]bool
+	// Cursors says whether there are cursors that outlive their transactions.
+	Cursors Cursors
 	// Reason, unless empty, says why this session must not be served.
 	Reason  string
 	Demands Demands
@@ -48,6 +50,16 @@ type State struct {
 	Keyed map[string][]byte
 	Server
 }
+
+// Cursors is what is known of cursors that outlive their transactions.
+type Cursors uint8
+
+// What may be known of cursors.
+const (
+	CursorsNotAsked Cursors = iota
+	NoCursors
+	SomeCursors
+)
 
 // Server is what does not change as long as a connection leads to one server.
 type Server struct {
@@ -77,13 +89,14 @@ func ParseAnswer(row []byte, before *State) *State {
 	if !ok {
 		return nil
 	}
+	cursors := parseCursors(columns[columnCursors])
 	found := foundColumns(row, columns)
 	if before != nil && bytes.Equal(found, before.found) {
 		same := *before
-		same.Statements, same.Keyed = statements, keyed
+		same.Statements, same.Keyed, same.Cursors = statements, keyed, cursors
 		return &same
 	}
-	s := &State{found: bytes.Clone(found), Statements: statements, Keyed: keyed}
+	s := &State{found: bytes.Clone(found), Statements: statements, Keyed: keyed, Cursors: cursors}
 	if before != nil {
 		s.Server = before.Server
 	} else if s.Server, ok = parseServer(columns); !ok {
@@ -183,6 +196,18 @@ func parseValues(names []string, array []byte) (values map[string][]byte, ok boo
 		values[name] = parts[i]
 	}
 	return values, true
+}
+
+// parseCursors reads how many cursors there are.
+func parseCursors(column []byte) Cursors {
+	switch {
+	case column == nil:
+		return CursorsNotAsked
+	case string(column) == "0":
+		return NoCursors
+	default:
+		return SomeCursors
+	}
 }
 
 // parseKeyed reads names, and their values behind them.

@@ -160,7 +160,7 @@ CREATE FUNCTION evil.never(pg_catalog.text, pg_catalog.text) RETURNS boolean LAN
 CREATE OPERATOR evil.!~~* (FUNCTION = evil.never, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
 CREATE FUNCTION evil.always(pg_catalog.name, pg_catalog.name) RETURNS boolean LANGUAGE sql RETURN true;
 CREATE OPERATOR evil.= (FUNCTION = evil.always, LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.name);`))
-	everything := Question{Server: true, Start: true, Role: true, Names: true}
+	everything := Question{Server: true, Start: true, Role: true, Names: true, Cursors: true}
 	execute(t, conn, "SET search_path = pg_catalog, evil")
 	honest := stateOf(t, conn, everything, nil)
 	execute(t, conn, "CREATE TEMP TABLE mine ()")
