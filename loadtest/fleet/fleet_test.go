@@ -19,7 +19,7 @@ func options() Options {
 func TestFleetIsMeasured(t *testing.T) {
 	t.Parallel()
 	o := options()
-	o.Program = program(t)
+	o.Program = freshet.Path(t)
 	cases, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
