@@ -1,6 +1,6 @@
 // Command loadtest puts Freshet under load and says what it found. Its run measures
 // it beside what people would use instead, and its compare says what has changed between two
-// such reports. Its fleet measures many sidecars together. Its check judges the promises while everything around the sidecars fails, and
+// such reports. Its fleet measures many sidecars together, its memory what one of them takes. Its check judges the promises while everything around the sidecars fails, and
 // its mutants says what that judgement is worth.
 //
 // It exits with 0 if all is well, with 1 if a promise was broken, a mutant was not found out,
@@ -33,6 +33,7 @@ type commandLine struct {
 	Run      runCommand      `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
 	Bench    benchCommand    `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
 	Fleet    fleetCommand    `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
+	Memory   memoryCommand   `cmd:"" help:"Measure what a sidecar takes of memory: for what it keeps, while large answers come and go, for clients that do nothing."`
 	Compare  compareCommand  `cmd:"" help:"Say what has changed between two reports."`
 	Standard standardCommand `cmd:"" help:"Have pgbench, sysbench and yardsticks measure Freshet beside others."`
 	Echo     echoCommand     `cmd:"" hidden:"" help:"Send back what clients send."`
@@ -68,6 +69,8 @@ func main() {
 		os.Exit(c.Bench.run(ctx, os.Stdout, os.Stderr))
 	case "fleet":
 		os.Exit(c.Fleet.run(ctx, os.Stdout, os.Stderr))
+	case "memory":
+		os.Exit(c.Memory.run(ctx, os.Stdout, os.Stderr))
 	case "standard":
 		os.Exit(c.Standard.run(ctx, os.Stdout, os.Stderr))
 	case "echo":
