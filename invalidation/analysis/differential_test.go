@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -401,7 +400,7 @@ const movedSQL = `SELECT coalesce(array_agg(DISTINCT tag), '{}') FROM freshet.ou
 
 // answers returns the query's answer before, and after each trial.
 func (d *differential) answers(q question, trials []trial) (before []string, after [][]string, err error) {
-	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), waitMax)
 	defer cancel()
 	values, formats := wireForm(q.bound)
 	pipeline := d.bench.conn.PgConn().StartPipeline(ctx)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -194,7 +193,7 @@ func (p *plants) effect(t *testing.T, sql string) string {
 // runs executes a statement, and takes it back. It reports whether planted code ran.
 func (p *plants) runs(t *testing.T, sql string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 	defer cancel()
 	var ran bool
 	err := pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {

@@ -331,7 +331,7 @@ func lacking(tags, of []string) []string {
 // parsed has a statement parsed, and leaves out what cannot be cached.
 func (p *plantedSearch) parsed(sql string) *statement {
 	a := p.bench.analyzer
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitMax)
 	defer cancel()
 	s, err := a.acquire(ctx)
 	if err != nil {

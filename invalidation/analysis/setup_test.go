@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -135,7 +134,7 @@ func request(sql string, types ...uint32) Request {
 
 func (b *bench) analyze(t testing.TB, r Request) *Verdict {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), servers.EventuallyMax)
 	defer cancel()
 	v, err := b.analyzer.Analyze(ctx, r)
 	if err != nil {

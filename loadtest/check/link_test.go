@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // echo is a server that sends back every line; its socket's path is returned.
@@ -85,7 +87,7 @@ func (c *caller) line(wait time.Duration) (string, error) {
 
 func (c *caller) want(line string) {
 	c.t.Helper()
-	if got, err := c.line(5 * time.Second); got != line+"\n" {
+	if got, err := c.line(servers.EventuallyMax); got != line+"\n" {
 		c.t.Fatalf("got %q, %v, want %q", got, err, line)
 	}
 }
@@ -162,7 +164,7 @@ func TestLinkCutsWhatItDelays(t *testing.T) {
 	client.say("a")
 	client.wantSilence()
 	l.cut(everyClass, 1, nil)
-	if got, err := client.line(5 * time.Second); !errors.Is(err, io.EOF) {
+	if got, err := client.line(servers.EventuallyMax); !errors.Is(err, io.EOF) {
 		t.Errorf("after the cut: %q, %v, want the end", got, err)
 	}
 }
@@ -175,7 +177,7 @@ func TestLinkSwallowsAndCuts(t *testing.T) {
 	client.say("a")
 	client.wantSilence()
 	l.cutSwallowing()
-	if _, err := client.line(5 * time.Second); !errors.Is(err, io.EOF) {
+	if _, err := client.line(servers.EventuallyMax); !errors.Is(err, io.EOF) {
 		t.Errorf("after the cut: %v, want the end", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -15,7 +14,7 @@ import (
 // ask runs a query that returns one text value.
 func ask(t *testing.T, dsn, query string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), EventuallyMax)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -31,7 +30,7 @@ func ask(t *testing.T, dsn, query string) string {
 
 func run(t *testing.T, dsn, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), EventuallyMax)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,13 @@ func (b *browser) hear(event any) {
 	}
 }
 
+// said are the errors that the console has shown so far.
+func (b *browser) said() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.errors)
+}
+
 // noErrors fails the test if the console showed errors other than that an address cannot
 // be reached, if that is expected.
 func (b *browser) noErrors(unreachable bool) {
@@ -216,7 +224,7 @@ func (b *browser) until(condition string) {
 		if time.Now().After(deadline) {
 			var text string
 			b.do(chromedp.Evaluate(`document.body.innerText.slice(0, 1500)`, &text))
-			b.t.Fatalf("waiting for %s; the console says %q, the page:\n%s", condition, b.errors, text)
+			b.t.Fatalf("waiting for %s; the console says %q, the page:\n%s", condition, b.said(), text)
 		}
 	}
 }

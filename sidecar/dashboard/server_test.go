@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // source is a sidecar whose reading a test chooses.
@@ -257,7 +259,7 @@ func TestAddressInUse(t *testing.T) {
 func TestHistoryFillsWhileRunning(t *testing.T) {
 	t.Parallel()
 	src, server := setup(t)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(servers.EventuallyMax)
 	for {
 		src.change(func(s *Stats) {
 			s.Queries = maps.Clone(s.Queries)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/lib/pq"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 func TestDatabaseSQL(t *testing.T) {
@@ -252,7 +254,7 @@ func (p *sqlProgram) pqOnly(dsn string) {
 }
 
 // notifiedMax is how long a program waits for a notification.
-const notifiedMax = 10 * time.Second
+const notifiedMax = servers.EventuallyMax
 
 // pgxOnly is what only pgx offers beneath database/sql.
 func (p *sqlProgram) pgxOnly(string) {

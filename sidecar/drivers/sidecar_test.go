@@ -74,8 +74,8 @@ const sidecarPort = 6432
 // readyWaitMax is how long a sidecar may take from its start to the line that
 // says ready; stopWaitMax from the request to its end.
 const (
-	readyWaitMax = 30 * time.Second
-	stopWaitMax  = 20 * time.Second
+	readyWaitMax = servers.EventuallyMax
+	stopWaitMax  = servers.EventuallyMax
 )
 
 // serve starts a sidecar before a database, as a user does: a superuser installs,
@@ -186,7 +186,7 @@ type stats struct {
 
 func (s *sidecar) stats() stats {
 	s.t.Helper()
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: servers.EventuallyMax, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(s.page + "/api/v1/stats")
 	if err != nil {
 		s.t.Fatal(err)

@@ -104,7 +104,7 @@ func (s *serving) stop(t *testing.T) (code int, rest string) {
 // psql runs one statement in a psql of its own, by a command line for a shell.
 func psql(t *testing.T, commandLine, statement string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), servers.EventuallyMax)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", commandLine+` -X -q -A -t -c "$1"`, "sh", statement)
 	var stderr bytes.Buffer

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // notifyListener plays the service manager.
@@ -48,7 +50,7 @@ func TestWatchdogIsFed(t *testing.T) {
 
 func (l notifyListener) read(t *testing.T) string {
 	t.Helper()
-	if err := l.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := l.conn.SetReadDeadline(time.Now().Add(servers.EventuallyMax)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)

@@ -14,7 +14,7 @@ import (
 
 // bystanderWaitMax is how long a client that does nothing wrong may wait for
 // one answer while others misbehave. A blocked one waits for ever.
-const bystanderWaitMax = 20 * time.Second
+const bystanderWaitMax = servers.EventuallyMax
 
 // bystander is a client that asks for the same row all the time, and must not
 // notice what others do.

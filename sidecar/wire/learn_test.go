@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
@@ -34,7 +35,7 @@ func TestOftenMissedColumnIsLearned(t *testing.T) {
 	if learned() {
 		t.Error("the column is watched after a few misses")
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(servers.EventuallyMax)
 	for n := 1000; !learned(); n++ {
 		if time.Now().After(deadline) {
 			t.Fatal("the column is not watched after many misses")
