@@ -10,7 +10,7 @@ import (
 // survives means that the simulation proves nothing about that rule.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	const seedsMax = 2 * simulationSeeds
+	seedsMax := 2 * simulationSeeds
 	for _, mutant := range []struct {
 		name    string
 		broken  deviations
