@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	differentialSchemas = flag.Int("differential-schemas", 6, "how many random schemas the differential test makes")
+	differentialSchemas = flag.Int("differential-schemas", 4, "how many random schemas the differential test makes")
 	differentialSeed    = flag.Uint64("differential-seed", 1, "seed of the differential tests")
 )
 
