@@ -79,7 +79,7 @@ func TestSparedReadsAreAnsweredAsPostgresDoes(t *testing.T) {
 	s.asking.Begin(math.MaxInt64)
 	for _, d := range slices.Concat(blockDifferentials, differentials) {
 		d.hits = 0
-		t.Run(d.name, func(t *testing.T) { d.compare(t, bed, s) })
+		t.Run(d.name, func(t *testing.T) { d.compareRuns(t, bed, s, superuser, coldRuns) })
 	}
 	if n := s.Report().Bypasses[reasons.Spared]; n < 100 {
 		t.Errorf("%d reads were spared, want many", n)

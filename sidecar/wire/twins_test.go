@@ -17,6 +17,9 @@ type twins struct {
 	side  *side
 	// elsewhere, unless nil, serves the sessions of odd numbers.
 	elsewhere *side
+	// idle are connections to Postgres itself that scripts have ended well, and that are
+	// as if they were new.
+	idle []*rawClient
 }
 
 func newTwins(t testing.TB, schema string) *twins {
@@ -46,9 +49,43 @@ func (w *twins) play(t testing.TB, turns []turn) {
 		if w.elsewhere != nil && session%2 == 1 {
 			side = w.elsewhere
 		}
-		return [2]*rawClient{dialRaw(t, w.plain.postgres.DSN(w.plain.database)), dialRaw(t, side.dsn())}
+		return [2]*rawClient{w.direct(t), dialRaw(t, side.dsn())}
 	}
-	compareTurns(t, turns, change, connect)
+	compareTurns(t, turns, change, connect, w.giveBack)
+}
+
+// direct returns a connection to Postgres itself on which nothing is left of earlier scripts.
+func (w *twins) direct(t testing.TB) *rawClient {
+	last := len(w.idle) - 1
+	if last < 0 {
+		c := dialRaw(w.t, w.plain.postgres.DSN(w.plain.database)) // it outlives the script's own test
+		c.t = t
+		return c
+	}
+	c := w.idle[last]
+	w.idle, c.t = w.idle[:last], t
+	return c
+}
+
+// giveBack keeps a connection to Postgres itself for the next script: a connection costs
+// Postgres more than most scripts do. One that cannot be made like new ends.
+func (w *twins) giveBack(c *rawClient) {
+	if err := c.trySend(join(msgSync, msgQuery("ROLLBACK"), msgQuery("DISCARD ALL"))); err != nil {
+		c.conn.Close()
+		return
+	}
+	for discarded := false; ; {
+		m, err := c.tryMessage()
+		if err != nil {
+			c.conn.Close()
+			return
+		}
+		discarded = discarded || m[0] == 'C' && bytes.Contains(m, []byte("DISCARD ALL"))
+		if discarded && m[0] == 'Z' {
+			w.idle = append(w.idle, c)
+			return
+		}
+	}
 }
 
 // compareSessions plays a script on Postgres and through sidecars, on one database, each
@@ -59,17 +96,18 @@ func compareSessions(t testing.TB, bed *testbed, sides []*side, turns []turn) {
 	compareTurns(t, turns, func(sql string) { bed.exec(sql) }, func(session int) [2]*rawClient {
 		dsn := sides[min(session/2, len(sides)-1)].dsn()
 		return [2]*rawClient{dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, dsn)}
-	})
+	}, func(direct *rawClient) { direct.conn.Close() })
 }
 
 // compareTurns plays a script on Postgres and through a sidecar, given how to run SQL on
-// the databases themselves and how a session connects to both.
-func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient) {
+// the databases themselves, how a session connects to both, and what becomes of its
+// connection to Postgres itself.
+func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient, leave func(direct *rawClient)) {
 	t.Helper()
 	sessions := map[int][2]*rawClient{}
 	defer func() {
 		for _, clients := range sessions {
-			clients[0].conn.Close()
+			leave(clients[0])
 			clients[1].conn.Close()
 		}
 	}()
