@@ -24,28 +24,37 @@ func (d *runDir) keptTemplate(ctx context.Context, binDir string) (dir string, e
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return "", fmt.Errorf("keep a cluster: %w", err)
-	}
-	// What is there under its name is whole: it is moved there at once.
-	fresh, err := os.MkdirTemp(parent, ".fresh-")
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return "", fmt.Errorf("keep a cluster: %w", err)
 	}
 	// The servers' user, who makes it, may be kept out of the user's directories.
 	made := filepath.Join(d.path, "kept")
 	if err := d.makeCluster(ctx, binDir, made); err != nil {
-		return "", errors.Join(err, os.RemoveAll(fresh))
+		return "", err
 	}
-	err = copyTree(filepath.Join(made, templateData), filepath.Join(fresh, templateData), account{})
-	if err == nil {
-		err = os.Rename(filepath.Join(fresh, templateData), dir)
+	return dir, errors.Join(keep(filepath.Join(made, templateData), dir), os.RemoveAll(made))
+}
+
+// keep copies a cluster to where it is kept. What is there under its name is whole: it is
+// moved there at once. Packages that are tested together may all make the first one:
+//
+//  1. A finds none, and makes one.
+//  2. B finds none, and makes one.
+//  3. A moves its own there, and servers of A copy it.
+//  4. B finds that there is one, and leaves it there.
+func keep(made, dir string) error {
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), ".fresh-")
+	if err != nil {
+		return fmt.Errorf("keep a cluster: %w", err)
 	}
-	if errors.Is(err, fs.ErrExist) { // another process was faster
+	whole := filepath.Join(fresh, templateData)
+	if err = copyTree(made, whole, account{}); err == nil {
+		err = os.Rename(whole, dir)
+	}
+	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
-	return dir, errors.Join(err, os.RemoveAll(fresh), os.RemoveAll(made))
+	return errors.Join(err, os.RemoveAll(fresh))
 }
 
 // keptPath names the template of a PostgreSQL: of these programs, made like this.

@@ -108,6 +108,20 @@ func TestTemplateIsKept(t *testing.T) {
 	if _, marked := os.Stat(mark); err != nil || again != dir || marked != nil {
 		t.Errorf("it is made again, in %q after %q: %v, %v", again, dir, err, marked)
 	}
+	// Another process was slower: steps 2 and 4 of keep.
+	slower := t.TempDir()
+	if err := os.WriteFile(filepath.Join(slower, "PG_VERSION"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(slower, dir); err != nil {
+		t.Errorf("who is slower fails: %v", err)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("who is slower replaces what others copy: %v", err)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(beside) != 1 {
+		t.Errorf("who is slower leaves %v, error %v", beside, err)
+	}
 	// An upgrade puts other programs there.
 	upgraded := t.TempDir()
 	if err := os.WriteFile(filepath.Join(upgraded, "postgres"), []byte("newer"), 0o700); err != nil {
