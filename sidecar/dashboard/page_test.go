@@ -208,7 +208,7 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 		}
 	}
 	says("clients", "shopweb203215", "reports400")
-	says("clients-facts", "one for each, and at most 5 of the sidecar's own")
+	says("clients-facts", "one for each, and 4 of the sidecar's own", "7 refused, most above the limit")
 	b.do(chromedp.Evaluate(`document.getElementById("sessions-details").open = true`, nil))
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 2`)
 	says("sessions", "4711shopwebstorefrontwaiting", "4712shopreportspsqlidle")
