@@ -119,6 +119,11 @@ func TestDatabasesBehindOneSidecar(t *testing.T) {
 			t.Errorf("%s has %s in memory, want %s", each.database, got, each.want)
 		}
 	}
+	// Who asks by Postgres' own name is a client of the same database.
+	byOwnName := reportOf(t, s, "shop_eu").Sessions
+	if asking(t, s, at(third)).hit(s, "shop_eu") != "cherry" || reportOf(t, s, "shop_eu").Sessions != byOwnName+1 {
+		t.Error("Postgres' name for a database leads past its cache")
+	}
 	// A change ends what is kept of its own database.
 	hits := reportOf(t, s, at(plain)).Queries["hit_l1"]
 	rename(t, third, "damson")

@@ -61,6 +61,21 @@ func (s *Server) clients() (n int64) {
 	return n
 }
 
+// routed is the server of a route by the name that a client asks for, nil if it is the front
+// itself. Postgres' own name of a database on the front's server means its route too: what
+// such a client writes has to be a mark for the others.
+func (s *Server) routed(database string) *Server {
+	if of := s.routes[database]; of != nil {
+		return of
+	}
+	for _, of := range s.routes {
+		if of.upstreamDatabase == database && of.upstream.Leads(s.upstream) {
+			return of
+		}
+	}
+	return nil
+}
+
 // route hands the session to the server of the database that it asks for, and returns the
 // start-up message as that database's Postgres is to have it. Nothing was read of the
 // server before that depends on the database.
@@ -70,7 +85,7 @@ func (s *session) route(startup []byte) []byte {
 	}
 	s.database, s.role = protocol.DatabaseOf(startup), protocol.RoleOf(startup)
 	s.application, _ = protocol.StartupParameter(startup, "application_name")
-	of := s.server.routes[s.database]
+	of := s.server.routed(s.database)
 	if of == nil {
 		return startup
 	}
