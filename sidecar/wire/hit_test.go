@@ -79,14 +79,18 @@ func TestHitAllocatesNothing(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	c, simple, prepared := warmSession(t, s)
-	for name, unit := range map[string][]byte{"simple": simple, "prepared": prepared} {
+	hits := func(how, name string, unit []byte) {
 		if n := testing.AllocsPerRun(1000, func() {
 			c.now = 0
 			c.answerForTest(t, unit)
 		}); n != 0 {
-			t.Errorf("a %s hit allocates %v times", name, n)
+			t.Errorf("a %s hit%s allocates %v times", name, how, n)
 		}
 	}
+	hits("", "simple", simple)
+	hits("", "prepared", prepared)
+	s.keyed.add([]string{"app.tenant"}) // as a verdict of another statement does
+	hits(" beside row security", "simple", simple)
 }
 
 // A prepared statement is looked up in the book of verdicts once: what it may write is asked

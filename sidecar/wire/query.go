@@ -49,8 +49,8 @@ func (s *session) handleQuery(unit []byte) error {
 	obstacle := s.obstacle()
 	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	wellFormed := ok && len(rest) == 0
-	if obstacle == "" && wellFormed && !s.talk.MidGroup() && s.servable() && s.server.offReason() == "" && len(s.server.keyed.all()) == 0 {
-		s.keyOfQuery(text)
+	if obstacle == "" && wellFormed && !s.talk.MidGroup() && s.servable() && s.server.offReason() == "" {
+		s.keyOfQuery(text) // what depends on settings of the application's own never lies there
 		if entry := s.lookup(); entry != nil {
 			return s.answerQuery(entry, HitL1)
 		}

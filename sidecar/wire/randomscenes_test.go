@@ -49,7 +49,6 @@ var scenes = []scene{
 	{3, (*scenery).heldBackBehindTable},
 	{3, (*scenery).preparedThenChanged},
 	{2, (*scenery).sameElsewhere},
-	{2, (*scenery).portals},
 	{1, (*scenery).inBlock},
 	{1, (*scenery).table},
 	{1, (*scenery).prepare},
@@ -198,39 +197,6 @@ func (s *scenery) inBlock() []turn {
 	local := "SET LOCAL" + s.setters()[chosen(s, setterNames...)][len("SET"):]
 	middle := chosen(s, used("p"), s.parse("p", s.sql()), parsedAndDescribed(s.sql()), used(""))
 	return ofOne(query("BEGIN"), query(local), middle, used("p"), query(chosen(s, "ROLLBACK", "COMMIT")), used("p"))
-}
-
-// portals: what is prepared is read by portals with names, in a block and outside, closed or
-// left, and some are asked for more.
-func (s *scenery) portals() []turn {
-	steps := []step{s.parse("p", s.sql()), synced(s.portal("n"))}
-	block := s.random.IntN(3) > 0
-	if block {
-		steps = append(steps, query("BEGIN"))
-	}
-	for range 1 + s.random.IntN(3) {
-		steps = append(steps, synced(s.portal(chosen(s, "n", "m"))))
-		switch s.random.IntN(6) {
-		case 0:
-			steps = append(steps, synced(msgExecute("n", uint32(s.random.IntN(2)))))
-		case 1:
-			steps = append(steps, query(chosen(s, "FETCH n", "CLOSE m", "SAVEPOINT a", "SELECT name FROM pg_cursors WHERE name <> ''", s.sql())))
-		case 2:
-			steps = append(steps, synced(msgDescribe('P', chosen(s, "n", "m"))))
-		default:
-			steps = append(steps, synced(msgClose('P', "n"), msgClose('P', "m")))
-		}
-	}
-	if block {
-		steps = append(steps, query(chosen(s, "ROLLBACK", "COMMIT")))
-	}
-	return ofOne(steps...)
-}
-
-// portal binds what is prepared to a portal and executes it.
-func (s *scenery) portal(name string) []byte {
-	limit := chosen[uint32](s, 0, 1, 100, 100)
-	return join(binding{portal: name, statement: "p"}.message(), msgExecute(name, limit))
 }
 
 // written: a transaction reads, and reads again what it has written. Nobody waits for who
