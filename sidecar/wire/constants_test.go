@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
@@ -58,6 +59,31 @@ func TestConstantsAreThoseOfTheParse(t *testing.T) {
 				w.play(t, c.scripts()[name])
 			})
 		}
+	}
+}
+
+// What is read with row security has Postgres discard its plans after a change of the schema.
+// Each statement keeps the meaning that it had, be it parsed or executed by then, and under
+// the settings of now or others.
+func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t, scenesSchema)
+	use := func(name string) turn { return turn{step: synced(msgBind(name), msgExecute("", 0))} }
+	for i, c := range constants {
+		t.Run(fmt.Sprintf("%d, %s", i, c.setting), func(t *testing.T) {
+			set := func(value string) turn { return turn{step: query("SET " + c.setting + " = " + value)} }
+			// The last use is asked for an answer to keep: the first revalidates the statement.
+			discard := []turn{{direct: "ALTER TABLE grown ALTER v TYPE bigint"}, use("secured"), use("secured")}
+			both := []turn{use("parsed"), use("executed")}
+			before := w.side.count(Miss)
+			w.play(t, slices.Concat([]turn{
+				{step: synced(msgParse("secured", fmt.Sprintf("SELECT id FROM guarded ORDER BY id -- %d", i)))}, set(c.one),
+				{step: synced(msgParse("parsed", c.sql), msgParse("executed", c.sql), msgBind("executed"), msgExecute("", 0))},
+			}, discard, []turn{set(c.other)}, both, discard, both, []turn{set(c.one)}, both))
+			if w.side.count(Miss) == before {
+				t.Error("no answer of the table with row security was to be kept: this test shows nothing")
+			}
+		})
 	}
 }
 

@@ -21,6 +21,19 @@ import (
 // So an answer of a statement that reads tables with row security is kept only if
 // Postgres has analysed it since the schema or the roles changed last. Forced by
 // TestPlanFromBeforeTheRoleChanged.
+//
+// To have one analysed anew is to have all analysed anew, each at its next use, under the
+// settings of then:
+//
+//  1. a session prepares `… WHERE d = '01/02/2024'` under DateStyle MDY;
+//  2. the schema changes, and the session reads a table with row security: plans are
+//     discarded;
+//  3. it sets DateStyle to DMY, and executes the statement of 1: Postgres looks for the 1st
+//     of February, and would have looked for the 2nd of January.
+//
+// So Postgres is shown such statements at once, and where one of them was read under other
+// settings than those of now, plans stay, and the read passes through. Forced by
+// TestDiscardedPlansKeepTheirSettings.
 
 // discardPlans has Postgres analyse anew what was prepared. The row is there so
 // that success can be told.
@@ -43,14 +56,19 @@ func (s *session) renewPlans() string {
 		if reason := s.askable(); reason != "" {
 			return reason
 		}
-		if s.statements.SomeReadOtherwise() {
+		if !s.statements.MayDiscardPlans() {
 			return reasons.ParsedUnder
 		}
-		generation := s.server.verdicts.Generation()
+		m, generation := s.certain(), s.server.verdicts.Generation()
 		if row, answered := s.askRow(discardPlans); !answered || row == nil {
 			return reasons.ProbeFailed
 		}
 		s.plannedSince = generation
+		for _, discarded := range s.statements.TakeDiscarded() {
+			if s.sendUse(discarded, m) != nil {
+				return reasons.ProbeFailed
+			}
+		}
 		return ""
 	}
 	return ""

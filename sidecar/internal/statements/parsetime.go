@@ -80,17 +80,6 @@ func (s *Set) doubtAll() {
 // notInWord tells the bytes between words, the header of a message among them.
 func notInWord(r rune) bool { return r < 0x80 && !block.IsWordByte(byte(r)) }
 
-// SomeReadOtherwise reports whether some statement has constants that Postgres would
-// read otherwise if it analysed the statement anew, or may.
-func (s *Set) SomeReadOtherwise() bool {
-	for _, p := range s.byName {
-		if !s.ReadsNow(p) {
-			return true
-		}
-	}
-	return false
-}
-
 // ReadsNow reports whether Postgres reads the constants of a prepared statement as it
 // would read them now.
 func (s *Set) ReadsNow(p *Prepared) bool {

@@ -26,10 +26,49 @@ func (s *Set) TakeUnseen(now *Meaning) (all []Unseen) {
 		u := p.unseen
 		p.unseen = UnusedYet
 		later := p.planned && !p.Means(now)
-		if u == UnusedYet || later || p.Failed.Load() || name == "" && (s.replacing || p != s.held) {
+		if u == UnusedYet || later || !s.canBeShown(name, p) {
 			continue
 		}
 		all = append(all, Unseen{name, p, u})
 	}
 	return all
+}
+
+// MayDiscardPlans reports whether what Postgres makes of every statement it keeps is what it
+// would make of the text now: of none is the text unknown, or read under other settings.
+func (s *Set) MayDiscardPlans() bool {
+	if len(s.byName) >= preparedMax {
+		return false // there may be more
+	}
+	for _, p := range s.byName {
+		if p.Statement == nil || !s.ReadsNow(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// TakeDiscarded returns, once Postgres has discarded all plans, what it is to be shown before
+// a setting may change: of each statement that settings matter to as much as Postgres had
+// made of it, or would have by now. It is like TakeUnseen, but for statements whose schema has
+// changed since: Postgres analyses those anew, too.
+func (s *Set) TakeDiscarded() (all []Unseen) {
+	s.someUnseen = false
+	for name, p := range s.byName {
+		u := max(p.unseen, Described)
+		if p.planned {
+			u = Executed
+		}
+		p.unseen = UnusedYet
+		if p.Statement.KeepsSettings && s.canBeShown(name, p) {
+			all = append(all, Unseen{name, p, u})
+		}
+	}
+	return all
+}
+
+// canBeShown reports whether Postgres holds a statement, and not as an unnamed one that is
+// about to be replaced.
+func (s *Set) canBeShown(name string, p *Prepared) bool {
+	return !p.Failed.Load() && (name != "" || !s.replacing && p == s.held)
 }

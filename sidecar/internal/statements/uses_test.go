@@ -52,7 +52,7 @@ func TestStatementsAreReadUnderOneEpoch(t *testing.T) {
 		s.Bind("p", p)
 		s.ParsedUnder(p, certain)
 		c.then(&s, p)
-		if s.ReadsNow(p) != c.want || s.SomeReadOtherwise() == c.want {
+		if s.ReadsNow(p) != c.want || s.MayDiscardPlans() != c.want {
 			t.Errorf("%s: Postgres reads it as now: %v, want %v", name, s.ReadsNow(p), c.want)
 		}
 	}
@@ -100,6 +100,49 @@ func TestUsesArePassedOnOnce(t *testing.T) {
 		if s.SomeUnseen() || len(s.TakeUnseen(now)) > 0 {
 			t.Errorf("%s: it is to be shown twice", name)
 		}
+	}
+}
+
+// TestDiscardedPlansAreShown: when Postgres has discarded its plans it is shown as much of
+// each statement that settings matter to as it had made of it, or would have by now.
+func TestDiscardedPlansAreShown(t *testing.T) {
+	t.Parallel()
+	now, before := &Meaning{Generation: 2}, &Meaning{Generation: 1}
+	for name, c := range map[string]struct {
+		sql  string
+		then func(s *Set, p *Prepared)
+		want []Use
+	}{
+		"parsed":                        {reading, func(*Set, *Prepared) {}, []Use{Described}},
+		"executed here":                 {reading, func(s *Set, p *Prepared) { s.NoteUse(p, Executed) }, []Use{Executed}},
+		"planned":                       {reading, func(s *Set, p *Prepared) { s.PlannedUnder(p, now) }, []Use{Executed}},
+		"planned before the schema was": {reading, func(s *Set, p *Prepared) { s.PlannedUnder(p, now); p.Meaning.Store(before) }, []Use{Executed}},
+		"refused":                       {reading, func(_ *Set, p *Prepared) { p.Failed.Store(true) }, nil},
+		"plain":                         {plain, func(s *Set, p *Prepared) { s.PlannedUnder(p, now) }, nil},
+	} {
+		var s Set
+		p := &Prepared{Statement: intern(t, &s, c.sql)}
+		p.Meaning.Store(now)
+		s.Bind("p", p)
+		c.then(&s, p)
+		var got []Use
+		for _, u := range s.TakeDiscarded() {
+			if u.Prepared != p || u.Name != "p" {
+				t.Errorf("%s: %q is to be shown", name, u.Name)
+			}
+			got = append(got, u.Use)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: to be shown are %v, want %v", name, got, c.want)
+		}
+		if s.SomeUnseen() || len(s.TakeUnseen(now)) > 0 {
+			t.Errorf("%s: it is to be shown twice", name)
+		}
+	}
+	var unknown Set
+	unknown.Bind("p", &Prepared{})
+	if unknown.MayDiscardPlans() {
+		t.Error("plans may be discarded beside a statement whose text is not known")
 	}
 }
 
