@@ -37,7 +37,7 @@ test versions: export GOGC ?= 400
 test versions: export GOMEMLIMIT ?= 1GiB
 # The longest one package's tests may take before they are taken to hang: the
 # slowest needs four minutes on two idle processors, more where they are shared.
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 40m
 # Throwaway servers live in memory where that has room: creating a database is
 # creating 300 files. FRESHET_SERVERS_DIR= (empty) leaves them on the disk.
 FRESHET_SERVERS_DIR ?= $(shell [[ -w /dev/shm ]] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
