@@ -2,8 +2,10 @@ package check
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // redisScripts are about what Redis gives back that it was not given.
@@ -47,28 +49,53 @@ func forgeInRedis(st *stage) {
 
 // fillRedis writes rows, and reads them through the first sidecar until Redis has
 // the answers.
-func (st *stage) fillRedis() []reading {
-	written, scout := st.write(st.direct(), rows(4)...), st.session(0, levelSession)
-	for _, r := range written {
-		st.cached(scout, r.key)
-		st.awaitInRedis(r.mark)
+func (st *stage) fillRedis() (written []reading) {
+	writer, scout := st.direct(), st.session(0, levelBounded)
+	for _, k := range rows(4) {
+		var last []reading
+		st.untilInRedis(func() int64 {
+			last = st.write(writer, k)
+			st.cached(scout, k)
+			if len(last) == 0 {
+				return 0 // the play has failed
+			}
+			return last[0].mark
+		})
+		written = append(written, last...)
 	}
 	return written
 }
 
-// awaitInRedis waits until Redis holds an answer with a mark in it.
-func (st *stage) awaitInRedis(mark int64) {
-	st.try(func() error {
-		return until(st.ctx, "an answer to be in Redis", func() bool {
-			found := false
-			err := st.withRedis(func(r *redisConn) error {
-				all, err := r.dump()
-				found = len(holdersOf(all, mark)) > 0
-				return err
-			})
-			return err == nil && found
-		})
+// inRedisWait is how long an answer may take to Redis before another one is loaded: on a
+// busy machine a load may be overtaken by the write before it, and is never published then.
+const inRedisWait = 2 * time.Second
+
+// untilInRedis has an answer loaded until Redis holds it. load returns the mark in it.
+func (st *stage) untilInRedis(load func() (mark int64)) {
+	for end := time.Now().Add(untilMax); st.going(); {
+		before := st.inRedis()
+		mark := load()
+		for late := time.Now().Add(inRedisWait); st.going() && time.Now().Before(late); pause(st.ctx, untilPause) {
+			if now := st.inRedis(); len(holdersOf(now, mark)) > len(holdersOf(before, mark)) {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			st.fail(errors.New("an answer is never in Redis"))
+		}
+	}
+}
+
+// inRedis is all that Redis holds, nothing while it cannot be asked.
+func (st *stage) inRedis() (all map[string]string) {
+	err := st.withRedis(func(r *redisConn) (err error) {
+		all, err = r.dump()
+		return err
 	})
+	if err != nil {
+		return nil
+	}
+	return all
 }
 
 // changeRedis changes what Redis holds.

@@ -171,9 +171,12 @@ func readOnFromRedis(st *stage) {
 	st.deafen(1)
 	written := st.write(st.direct(), keysOf(left, pairs)...)
 	for id, companion := range companions {
-		number := st.anew()
-		st.with(scout, func() { scout.readLeftAnew(id, number) })
-		st.awaitInRedis(written[2*id].mark)
+		var number int64
+		st.untilInRedis(func() int64 {
+			number = st.anew()
+			st.with(scout, func() { scout.readLeftAnew(id, number) })
+			return written[2*id].mark
+		})
 		st.with(companion, func() { companion.readLeftAnew(id, number) })
 		st.read(companion, key{right, id})
 	}
