@@ -30,7 +30,7 @@ func (s *stack) report() dashboard.Stats {
 		Version:          s.options.Version,
 		Revision:         s.options.Revision,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
-		Listening:        s.of.listening.Load(),
+		Listening:        s.of.listening(),
 		Database:         s.name,
 		Databases:        s.of.states(),
 		SwitchedOff:      s.server.SwitchedOff(),

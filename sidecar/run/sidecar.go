@@ -43,8 +43,14 @@ type Sidecar struct {
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
 	taken     *transport.Taken                                        // nil: nobody's place was taken
-	listening atomic.Bool
+	accepting atomic.Pointer[context.Context]                         // set by Run: clients are accepted until it ends
 	ready     chan struct{}
+}
+
+// listening reports whether clients are accepted.
+func (s *Sidecar) listening() bool {
+	accepting := s.accepting.Load()
+	return accepting != nil && (*accepting).Err() == nil
 }
 
 // New checks the options, listens on the socket and the admin address, and waits for
@@ -156,8 +162,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if s.admin != nil {
 		parts.Go(func() error { return s.admin.Run(accepting) })
 	}
-	s.listening.Store(true)
-	context.AfterFunc(accepting, func() { s.listening.Store(false) })
+	s.accepting.Store(&accepting)
 	s.logListening()
 	parts.Go(func() error {
 		s.awaitFirstLooks(ctx)
