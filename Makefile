@@ -34,7 +34,7 @@ TEST_BUILD := -vet=off -ldflags=-w
 # that spares tests under the race detector a fifth to a third of their processor time. Those
 # with much that lives stay near the limit.
 test versions: export GOGC ?= 400
-test versions: export GOMEMLIMIT ?= 1GiB
+test versions: export GOMEMLIMIT ?= 512MiB
 # The longest one package's tests may take before they are taken to hang: the
 # slowest needs four minutes on two idle processors, more where they are shared.
 TEST_TIMEOUT ?= 40m
