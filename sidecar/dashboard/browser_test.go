@@ -217,7 +217,8 @@ func (b *browser) until(condition string) {
 	// The browser's own way to poll is forbidden by the page's policy.
 	for deadline := time.Now().Add(browserMax / 2); ; time.Sleep(50 * time.Millisecond) {
 		var holds bool
-		b.do(chromedp.Evaluate("!!("+condition+")", &holds))
+		// What is not there yet throws.
+		b.do(chromedp.Evaluate("(() => { try { return !!("+condition+") } catch { return false } })()", &holds))
 		if holds {
 			return
 		}
