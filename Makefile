@@ -36,7 +36,7 @@ TEST_BUILD := -vet=off -ldflags=-w
 test versions: export GOGC ?= 400
 test versions: export GOMEMLIMIT ?= 512MiB
 # The longest one package's tests may take before they are taken to hang: the
-# slowest needs four minutes on two idle processors, more where they are shared.
+# slowest needs eleven minutes beside two others on two processors, and more on slow ones.
 TEST_TIMEOUT ?= 40m
 # Throwaway servers live in memory where that has room: creating a database is
 # creating 300 files. FRESHET_SERVERS_DIR= (empty) leaves them on the disk.

@@ -50,7 +50,7 @@ func forgeInRedis(st *stage) {
 // fillRedis writes rows, and reads them through the first sidecar until Redis has
 // the answers.
 func (st *stage) fillRedis() (written []reading) {
-	writer, scout := st.direct(), st.session(0, levelBounded)
+	writer, scout := st.direct(), st.session(0, levelSession)
 	for _, k := range rows(4) {
 		var last []reading
 		st.untilInRedis(func() int64 {

@@ -58,10 +58,10 @@ func newBed(ctx context.Context, o Options, postgres *servers.Postgres, sidecars
 }
 
 func (b *bed) fill(ctx context.Context) error {
-	if err := execute(ctx, b.postgres.DSN("postgres"), "CREATE DATABASE "+b.database); err != nil {
+	if err := b.postgres.Execute(ctx, "postgres", "CREATE DATABASE "+b.database); err != nil {
 		return err
 	}
-	if err := execute(ctx, b.postgres.DSN(b.database), fmt.Sprintf(schema, b.options.Rows)); err != nil {
+	if err := b.postgres.Execute(ctx, b.database, fmt.Sprintf(schema, b.options.Rows)); err != nil {
 		return err
 	}
 	var err error
@@ -134,7 +134,7 @@ func (b *bed) close() error {
 			errs = append(errs, r.Close())
 		}
 	}
-	errs = append(errs, execute(context.Background(), b.postgres.DSN("postgres"), "DROP DATABASE IF EXISTS "+b.database+" WITH (FORCE)"))
+	errs = append(errs, b.postgres.Execute(context.Background(), "postgres", "DROP DATABASE IF EXISTS "+b.database+" WITH (FORCE)"))
 	return errors.Join(errs...)
 }
 
@@ -144,18 +144,6 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("connect for a fleet: %w", err)
 	}
 	return conn, nil
-}
-
-func execute(ctx context.Context, dsn, sql string) error {
-	conn, err := connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
-		return fmt.Errorf("prepare a fleet's database: %w", err)
-	}
-	return nil
 }
 
 func closeAll(all []*pgx.Conn) {

@@ -110,11 +110,11 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := execute(ctx, r.postgres.DSN("postgres"), "CREATE DATABASE "+database); err != nil {
+	if err := r.postgres.Execute(ctx, "postgres", "CREATE DATABASE "+database); err != nil {
 		return err
 	}
 	// What is large must not be made smaller by Postgres, nor take its time to compress.
-	if err := execute(ctx, r.postgres.DSN(database), fmt.Sprintf(`
+	if err := r.postgres.Execute(ctx, database, fmt.Sprintf(`
 		CREATE TABLE small (id bigint PRIMARY KEY, body text NOT NULL);
 		CREATE TABLE large (id bigint PRIMARY KEY, body text NOT NULL);
 		ALTER TABLE large ALTER body SET STORAGE EXTERNAL;
@@ -254,14 +254,4 @@ func (r *run) close() error {
 		problems = append(problems, r.postgres.Close())
 	}
 	return errors.Join(problems...)
-}
-
-func execute(ctx context.Context, dsn, sql string) error {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
-	return err
 }

@@ -6,18 +6,24 @@ import (
 	"testing"
 )
 
-// A process copies the cluster of the one that started it, if that is of the same
-// PostgreSQL and still there. It sets environment variables, so it is not parallel.
-func TestTemplateIsInherited(t *testing.T) {
+// ownRun returns a run directory of the test's own, and where PostgreSQL's programs are.
+func ownRun(t *testing.T) (run *runDir, binDir string) {
+	t.Helper()
 	run, err := acquireRunDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { run.release() })
-	binDir, err := FindPostgres()
-	if err != nil {
+	if binDir, err = FindPostgres(); err != nil {
 		t.Fatal(err)
 	}
+	return run, binDir
+}
+
+// A process copies the cluster of the one that started it, if that is of the same
+// PostgreSQL and still there. It sets environment variables, so it is not parallel.
+func TestTemplateIsInherited(t *testing.T) {
+	run, binDir := ownRun(t)
 	parents := t.TempDir()
 	if err := os.WriteFile(filepath.Join(parents, "mark"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -81,15 +87,7 @@ func TestTemplateIsKept(t *testing.T) {
 	caches := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", caches)
 	t.Setenv("HOME", caches)
-	run, err := acquireRunDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.release() })
-	binDir, err := FindPostgres()
-	if err != nil {
-		t.Fatal(err)
-	}
+	run, binDir := ownRun(t)
 	dir, err := run.keptTemplate(t.Context(), binDir)
 	if err != nil {
 		t.Fatal(err)

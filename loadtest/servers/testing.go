@@ -3,13 +3,10 @@ package servers
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // databaseWaitMax bounds the creation or removal of a database.
@@ -114,11 +111,5 @@ func (p *Postgres) copyingFiles() string {
 func (p *Postgres) execute(statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseWaitMax)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, p.DSN("postgres"))
-	if err != nil {
-		return fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, statement)
-	return err
+	return p.Execute(ctx, "postgres", statement)
 }

@@ -38,7 +38,9 @@ type Fill func(ctx context.Context, on *Ground, at Place) error
 
 // SQL fills a database with statements.
 func SQL(setup string) Fill {
-	return func(ctx context.Context, on *Ground, at Place) error { return on.execute(ctx, at.Database, setup) }
+	return func(ctx context.Context, on *Ground, at Place) error {
+		return on.postgres.Execute(ctx, at.Database, setup)
+	}
 }
 
 // NewGround starts Postgres for a number of sessions and fills a database. The caller must
@@ -64,7 +66,7 @@ func (g *Ground) prepare(ctx context.Context, fill Fill) (err error) {
 			return err
 		}
 	}
-	if err := g.execute(ctx, "postgres", "CREATE DATABASE "+template); err != nil {
+	if err := g.postgres.Execute(ctx, "postgres", "CREATE DATABASE "+template); err != nil {
 		return err
 	}
 	owner, err := pgconn.ParseConfig(g.postgres.DSN(template))
@@ -74,25 +76,13 @@ func (g *Ground) prepare(ctx context.Context, fill Fill) (err error) {
 	if err := fill(ctx, g, Place{owner.Host, int(owner.Port), owner.User, owner.Database}); err != nil {
 		return err
 	}
-	return g.execute(ctx, template, "VACUUM ANALYZE")
-}
-
-func (g *Ground) execute(ctx context.Context, database, sql string) error {
-	conn, err := pgconn.Connect(ctx, g.postgres.DSN(database))
-	if err != nil {
-		return fmt.Errorf("connect to Postgres: %w", err)
-	}
-	defer conn.Close(ctx)
-	if err := conn.Exec(ctx, sql).Close(); err != nil {
-		return fmt.Errorf("prepare a database: %w", err)
-	}
-	return nil
+	return g.postgres.Execute(ctx, template, "VACUUM ANALYZE")
 }
 
 // database makes a target's database, a copy of the filled one.
 func (g *Ground) database(ctx context.Context, target string) (string, error) {
 	name := "of_" + strings.NewReplacer("+", "_", "-", "_").Replace(target)
-	return name, g.execute(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
+	return name, g.postgres.Execute(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
 }
 
 // place is where targets find Postgres.

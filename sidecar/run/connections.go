@@ -9,8 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The sidecar's own uses of connections to Postgres.
+// The uses of connections to Postgres: a client's, and the sidecar's own.
 const (
+	useClient   = "client"
 	useFollower = "follower" // looks, listens, trims; at a replica too
 	useAnalysis = "analysis" // asks what statements depend on
 	useVerify   = "verify"   // compares hits with what Postgres says

@@ -15,7 +15,7 @@ func (o *Options) databaseName() string {
 	if o.Upstream.Config == nil {
 		return ""
 	}
-	return cmp.Or(o.Upstream.Config.Database, o.Upstream.Config.User)
+	return o.Upstream.name()
 }
 
 // CheckDatabases finds names that mean two databases, two names of one, and memory that
@@ -74,9 +74,12 @@ func (s *stack) state() dashboard.DatabaseState {
 	}
 }
 
+// name is what Postgres calls the database: where none is asked for, as the role.
+func (d Database) name() string { return cmp.Or(d.Config.Database, d.Config.User) }
+
 // place names a database, as far as its DSN tells.
 func (d Database) place() string {
-	return fmt.Sprintf("%s\x00%d\x00%s", d.Config.Host, d.Config.Port, cmp.Or(d.Config.Database, d.Config.User))
+	return fmt.Sprintf("%s\x00%d\x00%s", d.Config.Host, d.Config.Port, d.name())
 }
 
 // twinsRefused says why a database has one name.

@@ -4,7 +4,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/fleet"
 )
@@ -49,9 +48,6 @@ func (s *stack) brief() dashboard.Stats {
 		FollowerResting: f.Resting, FollowerProblem: f.LastError,
 	}
 	addWire(&stats, s.server.Report())
-	if began := s.lookBegan(f); began != 0 {
-		age := max(0, fence.Now().Sub(began)).Seconds()
-		stats.FollowerAgeSeconds = &age
-	}
+	stats.FollowerAgeSeconds = s.lookAge(f)
 	return stats
 }

@@ -51,7 +51,7 @@ func (s *stack) report() dashboard.Stats {
 	addVerification(&stats, s.verifier.Report())
 	stats.UpstreamConnections = s.connections.byUse()
 	for _, n := range stats.SessionStates { // each client has its own
-		stats.UpstreamConnections["client"] += int64(n)
+		stats.UpstreamConnections[useClient] += int64(n)
 	}
 	return stats
 }
@@ -107,13 +107,9 @@ func (s *stack) addFollower(stats *dashboard.Stats) {
 	if head := s.fence.Head(); head != nil {
 		stats.Head, stats.Incarnation = head.Snapshot.String(), string(head.Incarnation)
 	}
-	fresh := false
-	if began := s.lookBegan(f); began != 0 {
-		age := max(0, fence.Now().Sub(began)).Seconds()
-		stats.FollowerAgeSeconds = &age
-		fresh = f.Resting || age <= stats.StalenessSeconds
-	}
-	figures.AddFollower(stats, f, fresh)
+	age := s.lookAge(f)
+	stats.FollowerAgeSeconds = age
+	figures.AddFollower(stats, f, age != nil && (f.Resting || *age <= stats.StalenessSeconds))
 	state := s.follower.State()
 	s.addPostgres(stats, f.Server)
 	figures.AddWrites(stats, written(state, f.Written))
@@ -130,14 +126,18 @@ func (s *stack) addFollower(stats *dashboard.Stats) {
 	}
 }
 
-// lookBegan is when the last look began, 0 while nothing is known. A look of a follower that
-// rests vouches for nothing, and the fence does not tell of it.
-func (s *stack) lookBegan(f invalidation.FollowerStats) fence.Instant {
+// lookAge is how many seconds ago the last look began, nil while nothing is known. A look of
+// a follower that rests vouches for nothing, and the fence does not tell of it.
+func (s *stack) lookAge(f invalidation.FollowerStats) *float64 {
 	began := s.fence.LookBegan()
 	if began == 0 && s.fence.Head() != nil {
 		began = f.LookBegan
 	}
-	return began
+	if began == 0 {
+		return nil
+	}
+	age := max(0, fence.Now().Sub(began)).Seconds()
+	return &age
 }
 
 func (s *stack) addTiers(stats *dashboard.Stats) {

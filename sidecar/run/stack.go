@@ -95,11 +95,7 @@ func (s *stack) buildRouted(front *wire.Server) error {
 	if err := s.buildParts(); err != nil {
 		return err
 	}
-	upstream := s.options.Upstream.Config.Database
-	if upstream == "" {
-		upstream = s.options.Upstream.Config.User // as Postgres has it
-	}
-	return s.buildServer(wire.Options{Route: &wire.Route{Front: front, Database: s.name, UpstreamDatabase: upstream}})
+	return s.buildServer(wire.Options{Route: &wire.Route{Front: front, Database: s.name, UpstreamDatabase: s.options.Upstream.name()}})
 }
 
 // run runs all parts but the server, whose clients the front serves, until ctx ends.

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/freshet/freshet/sidecar/internal/block"
@@ -151,7 +150,7 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 		case kind == 'D' && bound && !described && describes(body, portal):
 			described = true
 		case kind == 'H': // its Sync has come too
-		case kind == 'E' && bound && len(body) == len(portal)+5 && body[len(portal)] == 0 && bytes.HasPrefix(body, portal): // whatever its row limit
+		case kind == 'E' && bound && executes(body, portal): // whatever its row limit
 			return statement, n + len(message)
 		default:
 			return nil, 0

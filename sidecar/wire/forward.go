@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"bytes"
-
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
@@ -144,7 +142,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 				c.Told = &p.Told
 			}
 			executed := writes
-			if name, _, ok := protocol.CutString(body); !ok || !bytes.Equal(name, portal) {
+			if !executes(body, portal) {
 				executed = nil
 			}
 			e := conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed}

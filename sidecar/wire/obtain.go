@@ -115,7 +115,8 @@ func (s *session) noteKeyed(w *want, names []string) (ok bool) {
 }
 
 // lookupAll finds what a unit wants in this process's memory, all or nothing, if nobody
-// need be asked first. For a Query handleQuery has looked, but where a verdict names settings.
+// need be asked first. For a Query handleQuery has looked, though not for what depends on
+// settings of the application's own.
 func (s *session) lookupAll() bool {
 	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
 		return false

@@ -101,6 +101,11 @@ func describes(body, name []byte) bool {
 	return len(body) == len(name)+2 && body[0] == 'P' && body[len(body)-1] == 0 && bytes.Equal(body[1:len(body)-1], name)
 }
 
+// executes reports whether an Execute is of the portal of this name.
+func executes(body, name []byte) bool {
+	return len(body) == len(name)+5 && body[len(name)] == 0 && bytes.HasPrefix(body, name)
+}
+
 // portalsFree reports whether Postgres has no portal with a name, as far as is known without
 // asking it.
 func (s *session) portalsFree() bool {

@@ -64,10 +64,8 @@ func (s *session) renewPlans() string {
 			return reasons.ProbeFailed
 		}
 		s.plannedSince = generation
-		for _, discarded := range s.statements.TakeDiscarded() {
-			if s.sendUse(discarded, m) != nil {
-				return reasons.ProbeFailed
-			}
+		if s.sendUses(s.statements.TakeDiscarded(), m) != nil {
+			return reasons.ProbeFailed
 		}
 		return ""
 	}

@@ -66,12 +66,7 @@ func (s *session) catchUp() error {
 	if err != nil || !settled || s.talk.TransactionStatus() != protocol.StatusIdle {
 		return err
 	}
-	for _, unseen := range s.statements.TakeUnseen(s.meaning()) {
-		if err := s.sendUse(unseen, m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.sendUses(s.statements.TakeUnseen(s.meaning()), m)
 }
 
 // catchUpInBlock is catchUp, before a unit that may have to open the block that is held back.
@@ -85,6 +80,16 @@ func (s *session) catchUpInBlock() error {
 		}
 	}
 	return s.catchUp()
+}
+
+// sendUses shows Postgres uses of statements, under m if that is certain.
+func (s *session) sendUses(all []statements.Unseen, m *statements.Meaning) error {
+	for _, unseen := range all {
+		if err := s.sendUse(unseen, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sendUse shows Postgres the use of a statement, in a group of its own, so that its error

@@ -87,16 +87,7 @@ func TestUsesArePassedOnOnce(t *testing.T) {
 		if !s.SomeUnseen() {
 			t.Errorf("%s: nothing was used", name)
 		}
-		var got []Use
-		for _, u := range s.TakeUnseen(now) {
-			if u.Prepared != p || u.Name != c.name {
-				t.Errorf("%s: %q is to be shown", name, u.Name)
-			}
-			got = append(got, u.Use)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: to be shown are %v, want %v", name, got, c.want)
-		}
+		wantUses(t, name, s.TakeUnseen(now), Unseen{Name: c.name, Prepared: p}, c.want)
 		if s.SomeUnseen() || len(s.TakeUnseen(now)) > 0 {
 			t.Errorf("%s: it is to be shown twice", name)
 		}
@@ -125,16 +116,7 @@ func TestDiscardedPlansAreShown(t *testing.T) {
 		p.Meaning.Store(now)
 		s.Bind("p", p)
 		c.then(&s, p)
-		var got []Use
-		for _, u := range s.TakeDiscarded() {
-			if u.Prepared != p || u.Name != "p" {
-				t.Errorf("%s: %q is to be shown", name, u.Name)
-			}
-			got = append(got, u.Use)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: to be shown are %v, want %v", name, got, c.want)
-		}
+		wantUses(t, name, s.TakeDiscarded(), Unseen{Name: "p", Prepared: p}, c.want)
 		if s.SomeUnseen() || len(s.TakeUnseen(now)) > 0 {
 			t.Errorf("%s: it is to be shown twice", name)
 		}
@@ -143,6 +125,21 @@ func TestDiscardedPlansAreShown(t *testing.T) {
 	unknown.Bind("p", &Prepared{})
 	if unknown.MayDiscardPlans() {
 		t.Error("plans may be discarded beside a statement whose text is not known")
+	}
+}
+
+// wantUses compares what is to be shown with uses of one statement.
+func wantUses(t *testing.T, name string, shown []Unseen, of Unseen, want []Use) {
+	t.Helper()
+	var got []Use
+	for _, u := range shown {
+		if u.Prepared != of.Prepared || u.Name != of.Name {
+			t.Errorf("%s: %q is to be shown", name, u.Name)
+		}
+		got = append(got, u.Use)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: to be shown are %v, want %v", name, got, want)
 	}
 }
 
