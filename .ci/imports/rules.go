@@ -33,9 +33,9 @@ var rules = []rule{
 		reason:  "only cache/redis knows go-redis",
 	},
 	{
-		applies: notIn("./cache/cacheotel"),
+		applies: notIn("./cache/cacheotel", "./sidecar/internal/otlp"),
 		forbids: in("go.opentelemetry.io"),
-		reason:  "only cache/cacheotel knows OpenTelemetry",
+		reason:  "only cache/cacheotel and sidecar/internal/otlp know OpenTelemetry",
 	},
 	{
 		applies: in("./cache/engine", "./cache/fence", "./cache/memory", "./cache/redis"),

@@ -11,11 +11,11 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/histogram"
 )
 
-// newRegistry returns a registry that reads the sidecar once per scrape, so
+// NewRegistry returns a registry that reads the sidecar once per scrape, so
 // that all values of one scrape belong together.
 //
 // Several databases are told apart by the label database.
-func newRegistry(o Options) *prometheus.Registry {
+func NewRegistry(o Options) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	of := func(name string) prometheus.Registerer {
 		if len(o.Databases) == 0 {

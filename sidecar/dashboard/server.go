@@ -250,7 +250,7 @@ func (s *Server) pages() *http.ServeMux {
 func (s *Server) handler() http.Handler {
 	mux := s.pages()
 	s.handleDatabases(mux)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s.options), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(NewRegistry(s.options), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,
 	}))

@@ -19,6 +19,7 @@ import (
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/internal/accesslog"
+	"github.com/freshet/freshet/sidecar/internal/otlp"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/run"
 	"github.com/freshet/freshet/sidecar/wire"
@@ -59,6 +60,7 @@ type config struct {
 	AdminTokenFile string        `placeholder:"FILE" help:"File with the token that whoever asks the admin address has to give, as a bearer token or as a password of any user; /livez and /readyz need none. Default: none, which only an address that nobody else reaches may do."`
 	AdminInsecure  bool          `help:"Serve the admin address to others without a token. Default: that is refused."`
 	Pprof          bool          `help:"Serve profiles of the program on the admin address, /debug/pprof/. Default: off."`
+	OTLP           string        `name:"otlp" placeholder:"URL" help:"Push metrics to a collector of OpenTelemetry's by OTLP over HTTP, such as http://127.0.0.1:4318, every 15 s; OTEL_EXPORTER_OTLP_HEADERS and OTEL_RESOURCE_ATTRIBUTES of the environment say what it wants besides. Default: none."`
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
 	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
 	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
@@ -154,6 +156,7 @@ func (c *config) options() (o run.Options, err error) {
 		TTL:           c.TTL,
 		Version:       programVersion(),
 		Revision:      programRevision(),
+		OTLP:          c.OTLP,
 	}
 	if c.adminOn() {
 		o.Admin, o.AdminInsecure, o.Profile = c.Admin, c.AdminInsecure, c.Pprof
@@ -252,6 +255,11 @@ func (c *config) validate() error {
 	}
 	if !c.adminOn() && (c.AdminTokenFile != "" || c.AdminInsecure || c.Pprof) {
 		wrong("--admin-token-file, --admin-insecure and --pprof say how the admin address is served, and it is off: leave them out")
+	}
+	if c.OTLP != "" {
+		if _, err := otlp.CheckURL(c.OTLP); err != nil {
+			wrong("--otlp %q: %w", c.OTLP, err)
+		}
 	}
 	if c.MaxClients < 0 {
 		wrong("--max-clients %d is out of range: give a number of clients, or 0 for as many as Postgres lets", c.MaxClients)

@@ -95,6 +95,8 @@ type Options struct {
 	AdminToken    string
 	AdminInsecure bool
 	Profile       bool
+	// OTLP is the URL of a collector that metrics are pushed to. Default: none.
+	OTLP string
 	// Access, unless nil, is told of each statement. It runs with the sidecar.
 	Access *accesslog.Log
 	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.

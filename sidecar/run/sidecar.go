@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/otlp"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 	"github.com/freshet/freshet/sidecar/wire"
 )
@@ -39,6 +41,7 @@ type Sidecar struct {
 	*stack                   // of the plain upstream's database: its server accepts all clients
 	others []*stack          // of Options.Databases, in their order
 	admin  *dashboard.Server // nil: off
+	pusher *otlp.Pusher      // nil: no metrics are pushed
 
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
@@ -88,17 +91,8 @@ func (s *Sidecar) build() (err error) {
 	if err := s.buildParts(); err != nil {
 		return err
 	}
-	if s.options.Admin != "" {
-		s.admin, err = dashboard.New(dashboard.Options{
-			Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
-			Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
-			StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
-			SwitchFunc: s.switchOff, Database: s.name, Databases: s.pages(),
-			Logger: s.logger.With("part", "dashboard"),
-		})
-		if err != nil {
-			return err
-		}
+	if err := s.buildPage(); err != nil {
+		return err
 	}
 	if err := s.buildServer(wire.Options{Inherited: inherited}); err != nil {
 		return err
@@ -109,6 +103,31 @@ func (s *Sidecar) build() (err error) {
 		}
 	}
 	return nil
+}
+
+// buildPage makes what shows the figures, and what pushes them.
+func (s *Sidecar) buildPage() (err error) {
+	page := dashboard.Options{
+		Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
+		Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
+		StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
+		SwitchFunc: s.switchOff, Database: s.name, Databases: s.pages(),
+		Logger: s.logger.With("part", "dashboard"),
+	}
+	if s.options.OTLP != "" {
+		host, _ := os.Hostname() // without one the socket has to do
+		s.pusher, err = otlp.New(otlp.Options{
+			URL: s.options.OTLP, Gatherer: dashboard.NewRegistry(page), Version: s.options.Version,
+			Instance: host + ":" + s.options.socket(), Logger: s.logger.With("part", "otlp"),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.options.Admin != "" {
+		s.admin, err = dashboard.New(page)
+	}
+	return err
 }
 
 // all are the stacks, the plain upstream's first.
@@ -161,6 +180,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	})
 	if s.admin != nil {
 		parts.Go(func() error { return s.admin.Run(accepting) })
+	}
+	if s.pusher != nil {
+		parts.Go(func() error { return s.pusher.Run(ctx) })
 	}
 	s.accepting.Store(&accepting)
 	s.logListening()
