@@ -17,6 +17,9 @@ type decision struct {
 	// answered is set if every want has its entry, outcome says where the farthest was found.
 	answered bool
 	outcome  Outcome
+	// found is how many of a group's wants have their entry, where not all have and the first
+	// are answered by themselves: then nothing else is decided.
+	found int
 	// interrupted is set if the client asked to cancel while waiting.
 	interrupted bool
 }
@@ -41,6 +44,8 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
 	case s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
+	case s.maySplit(): // the first of them do: what is behind is decided by itself
+		d.found, d.outcome = p.found, HitL1
 	case d.stopsIf(p.noticed(), reasons.Noticed): // a hit could not repeat the notice
 	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
 	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
@@ -90,6 +95,8 @@ func (s *session) carryOut(unit []byte, d decision) error {
 		return s.answerCancelled()
 	case d.answered:
 		return s.answer(unit, d.outcome)
+	case d.found > 0:
+		return s.answerFirst(unit, d.found, d.outcome)
 	case d.reason != "":
 		passed := s.bypass(d.reason, s.plan.executions)
 		s.measure(Bypass, d.reason, &passed.spent)

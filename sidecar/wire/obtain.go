@@ -118,6 +118,7 @@ func (s *session) noteKeyed(w *want, names []string) (ok bool) {
 // need be asked first. For a Query handleQuery has looked, though not for what depends on
 // settings of the application's own.
 func (s *session) lookupAll() bool {
+	s.plan.found = 0
 	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
 		return false
 	}
@@ -131,6 +132,7 @@ func (s *session) lookupAll() bool {
 		if entry := s.lookup(); entry == nil || !s.plan.takes(&s.statements, w, entry) {
 			return false
 		}
+		s.plan.found++
 	}
 	return true
 }
@@ -182,13 +184,17 @@ func (s *session) obtainOne(d *decision) {
 	}
 }
 
-// obtainMany finds the answers of several wants: all from the tiers, or all from
-// Postgres. It waits for nobody's load: two sessions that each led a load that the other
-// waits for would wait for ever.
+// obtainMany finds the answers of several wants: all from the tiers, or the first ones from
+// there, or all from Postgres. It waits for nobody's load: two sessions that each led a load
+// that the other waits for would wait for ever.
 func (s *session) obtainMany(d *decision) {
 	d.harmless = true
 	if s.mayFindAll() && s.prove(nil) {
 		if d.outcome, d.answered = s.fetchAll(); d.answered {
+			return
+		}
+		if s.maySplit() {
+			d.found = s.plan.found
 			return
 		}
 	}
@@ -203,13 +209,22 @@ func (s *session) obtainMany(d *decision) {
 	}
 }
 
-// mayFindAll reports whether what is wanted first may be in memory or in Redis. Where it
+// mayFindAll reports whether all that is wanted may be in memory or in Redis. Where one answer
 // is in neither, nothing need be proven.
 func (s *session) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
-	s.keyOf(&s.plan.wants[0])
-	return s.mayServe(s.peek()) || c.AsksRemote(s.plan.requests[0].slot.Shape, s.key)
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		s.keyOf(w)
+		if there := s.peek(); !s.mayServe(there) {
+			// What it tells of its statement, the keys of the others depend on.
+			return c.AsksRemote(s.plan.requests[i].slot.Shape, s.key)
+		} else if !s.plan.takes(&s.statements, w, there) {
+			return false
+		}
+	}
+	return true
 }
 
 // mayServe reports whether a look may prove an entry good: it is not known to have ended.
@@ -222,7 +237,7 @@ func (s *session) mayServe(there *engine.Entry) bool {
 // says where the farthest was found.
 func (s *session) fetchAll() (how Outcome, ok bool) {
 	c := s.server.cache
-	s.plan.toldOf = nil
+	s.plan.toldOf, s.plan.found = nil, 0
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
@@ -235,8 +250,9 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 			entry, how = got.entry, max(how, got.outcome)
 		}
 		if entry == nil || !s.plan.takes(&s.statements, w, entry) {
-			return 0, false
+			return how, false
 		}
+		s.plan.found++
 	}
 	return how, true
 }

@@ -79,6 +79,9 @@ type plan struct {
 	wants      []want
 	requests   []request
 	executions int
+	// found is how many wants, from the first on, have their entry. lookupAll and fetchAll set
+	// it.
+	found int
 	// understood is set by forward if all wants have their effect.
 	understood bool
 	// asked is set by understand if the session's state had to be asked for, or rests on an

@@ -1,0 +1,69 @@
+package wire
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+)
+
+// The first reads of a group are answered from memory where one behind them lies nowhere. The
+// rest goes to Postgres in one piece, needs no look, and is kept.
+func TestFirstReadsOfAGroup(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(patient)
+	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
+	s.learnExtended(c)
+	ask := func(messages ...[]byte) (hits, misses, sent, looks uint64) {
+		t.Helper()
+		before, looksBefore := s.Report(), s.cache.Stats().Unproven
+		got, want := maskTwins(c.ask(messages...)), maskTwins(direct.ask(messages...))
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s\nPostgres says\n%s\nthe sidecar says\n%s", showSent(join(messages...)), show(want), show(got))
+		}
+		after, looksAfter := s.Report(), s.cache.Stats().Unproven
+		return after.Queries["hit_l1"] - before.Queries["hit_l1"], after.Queries["miss"] - before.Queries["miss"],
+			after.UpstreamQueries - before.UpstreamQueries, looksAfter - looksBefore
+	}
+	ask(read("1"), msgSync)
+	ask(read("2"), msgSync)
+	s.received()
+	bind := func(id string) []byte { return join(msgBind("", id), msgExecute("", 0)) }
+	for name, test := range map[string]struct {
+		group        []byte
+		hits, misses uint64 // 0, 0 where a shape may not be known yet
+	}{
+		"the last is cold":           {join(read("1"), read("2"), read("3")), 2, 1},
+		"one in the middle is cold":  {join(read("1"), read("4"), read("2")), 1, 2},
+		"the first is cold":          {join(read("5"), read("1"), read("2")), 0, 3},
+		"parsed with the first":      {join(read("1"), bind("6")), 1, 1},
+		"closed between":             {join(read("2"), msgClose('P', ""), msgFlush, read("7")), 1, 1},
+		"described with the first":   {join(msgParse("", readItem), msgDescribe('S', ""), read("1"), bind("9")), 0, 0},
+		"the last fails, at its row": {join(read("1"), msgParse("", "SELECT 1/(id-1) FROM item WHERE id = $1"), bind("1")), 0, 0},
+	} {
+		s.received() // what Postgres has shown before
+		hits, misses, sent, looks := ask(test.group, msgSync)
+		if test.misses > 0 && (hits != test.hits || misses != test.misses || sent != test.misses || looks != 0) {
+			t.Errorf("%s: %d hits, %d misses, %d statements sent, %d waits for a look; want %d, %d, %d, 0", name, hits, misses, sent, looks, test.hits, test.misses, test.misses)
+		}
+		ask(msgBind("", "2"), msgExecute("", 0), msgSync) // the unnamed statement is what the group left
+	}
+	s.received()
+	if hits, _, sent, _ := ask(read("1"), read("3"), read("4"), read("5"), msgSync); hits != 4 || sent != 0 {
+		t.Errorf("what was behind the hits gives %d hits of 4, and %d statements were sent", hits, sent)
+	}
+}
+
+// Only reads are taken apart: what Postgres allows first in a group alone stays behind its
+// reads, and so does what controls transactions.
+func TestGroupsThatAreNotTakenApart(t *testing.T) {
+	do := func(sql string) []byte { return join(msgParse("", sql), msgBind(""), msgExecute("", 0)) }
+	var steps []step
+	for _, sql := range []string{"VACUUM item", "BEGIN", "COMMIT", "SET LOCAL work_mem = '1MB'", "UPDATE item SET name = name WHERE id = 1", "LOCK TABLE item",
+		"SELECT pg_backend_pid() > 0", "SELECT id FROM item WHERE id = 2 FOR UPDATE", "SAVEPOINT a", "PREPARE TRANSACTION 'x'", "SELECT nothing"} {
+		for range 2 {
+			steps = append(steps, synced(read("1")), synced(read("1"), do(sql)), synced(read("1"), do(sql), read("2")), query("ROLLBACK"))
+		}
+	}
+	compareCase(t, differential{name: "reads before others", hits: 10, steps: slices.Clip(steps)})
+}
