@@ -31,6 +31,17 @@ func tokenOnly(token string, next http.Handler) http.Handler {
 	})
 }
 
+// readOnly refuses every request that could change something.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "This address is read-only (--admin-readonly): nothing is changed here. Use freshet purge on the machine, SIGHUP to read the configuration again, or SET freshet.cache = 'off'.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // givenToken is what a program sends as a bearer token and a browser as a password.
 func givenToken(r *http.Request) string {
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {

@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -88,5 +90,50 @@ func TestProfilesAreOffByDefault(t *testing.T) {
 	s := serving(t, func(*Options) {})
 	if response, _ := get(t, s, "/debug/pprof/cmdline"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("status %d", response.StatusCode)
+	}
+}
+
+// Where nothing may be changed, no box of the page, and no program that has the token, can.
+func TestReadOnlyPage(t *testing.T) {
+	t.Parallel()
+	s := serving(t, func(o *Options) {
+		o.ReadOnly, o.Token = true, "0123456789abcdef"
+		o.ExplainFunc = func(context.Context, ExplainRequest) (e Explanation, err error) { t.Error("explained"); return e, nil }
+		o.PurgeFunc = func(context.Context, PurgeRequest) (p Purged, err error) { t.Error("purged"); return p, nil }
+		o.ReloadFunc = func(context.Context) (r Reloaded, err error) { t.Error("reloaded"); return r, nil }
+		o.SwitchFunc = func(bool) { t.Error("switched") }
+		o.Databases = []Database{{Name: "crm", StatsFunc: o.StatsFunc, PurgeFunc: o.PurgeFunc}}
+	})
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func(method, path string) (int, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Address()+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer 0123456789abcdef")
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set(TokenHeader, s.token)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(text)
+	}
+	for _, path := range []string{"/api/v1/mark", "/api/v1/explain", "/api/v1/purge", "/api/v1/reload", "/api/v1/bypass", "/databases/crm/api/v1/purge", "/nowhere"} {
+		if status, text := ask(http.MethodPost, path); status != http.StatusForbidden || !strings.Contains(text, "--admin-readonly") {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	for _, path := range []string{"/api/v1/snapshot", "/databases/crm/api/v1/snapshot"} {
+		var seen Snapshot
+		if status, text := ask(http.MethodGet, path); status != http.StatusOK || json.Unmarshal([]byte(text), &seen) != nil || seen.Can != (Can{}) {
+			t.Errorf("%s: %d, can %+v", path, status, seen.Can)
+		}
 	}
 }

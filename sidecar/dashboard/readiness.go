@@ -27,6 +27,9 @@ func NotReady(s *Stats) string {
 	if !s.Listening {
 		return "the socket for clients is not open"
 	}
+	if s.Ending {
+		return "the sidecar was told to end, and will accept nobody any more in a moment"
+	}
 	if s.PoolingProblem != "" {
 		return s.PoolingProblem
 	}

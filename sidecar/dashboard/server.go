@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Limits of the HTTP server. Requests and answers are small.
@@ -39,6 +37,8 @@ type Options struct {
 	// that others can reach is refused, unless Insecure is set.
 	Token    string
 	Insecure bool
+	// ReadOnly refuses whatever would change something, also to who has the token.
+	ReadOnly bool
 	// Profile serves net/http/pprof.
 	Profile bool
 	// StatsFunc reads the sidecar. It is called for every request and once a
@@ -105,14 +105,7 @@ func New(o Options) (*Server, error) {
 	s := newServer(o)
 	s.listener = listener
 	s.markers.add(newMarker(time.Now(), "start", "sidecar started"))
-	s.http = &http.Server{
-		Handler:           s.handler(),
-		ReadHeaderTimeout: headerReadMax,
-		WriteTimeout:      answerMax,
-		IdleTimeout:       idleMax,
-		MaxHeaderBytes:    headerBytesMax,
-		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-	}
+	s.http = newHTTP(s.handler(), o.Logger)
 	return s, nil
 }
 
@@ -132,13 +125,7 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 
 // File is a copy of what is listened on, for a process that takes over. The caller closes
 // it.
-func (s *Server) File() (*os.File, error) {
-	l, ok := s.listener.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("hand over the admin address: %T is no TCP socket", s.listener)
-	}
-	return l.File()
-}
+func (s *Server) File() (*os.File, error) { return listenerFile(s.listener) }
 
 // Close stops listening without having run.
 func (s *Server) Close() error { return s.listener.Close() }
@@ -159,13 +146,7 @@ func (s *Server) Run(ctx context.Context) error {
 	stop()
 	<-sampled
 	s.hub.close()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
-	defer cancel()
-	if s.http.Shutdown(drain) != nil {
-		// Who has not ended within drainMax is cut off: an answer of the dashboard
-		// is not worth waiting for.
-		_ = s.http.Close()
-	}
+	endHTTP(ctx, s.http)
 	if err != nil {
 		return err
 	}
@@ -224,7 +205,7 @@ func (s *Server) pages() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", pageHandler(s.options.files))
 	mux.HandleFunc("GET /{$}", s.index)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "live") })
+	mux.HandleFunc("GET /livez", live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /api/v1/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.stats()) })
 	mux.HandleFunc("GET /api/v1/history", s.answerHistory)
@@ -250,14 +231,14 @@ func (s *Server) pages() *http.ServeMux {
 func (s *Server) handler() http.Handler {
 	mux := s.pages()
 	s.handleDatabases(mux)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(NewRegistry(s.options), promhttp.HandlerOpts{
-		MaxRequestsInFlight: scrapesAtOnce,
-		Timeout:             scrapeWaitMax,
-	}))
+	mux.Handle("GET /metrics", s.metrics())
 	if s.options.Profile {
 		handleProfiles(mux)
 	}
 	handler := withHeaders(mux)
+	if s.options.ReadOnly {
+		handler = readOnly(handler)
+	}
 	if s.options.Token != "" {
 		handler = tokenOnly(s.options.Token, handler)
 	}

@@ -96,7 +96,7 @@ func TestStatsShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"access_dropped", "access_lines", "bypass_advice", "bypass_examples", "bypass_rules", "bypass_seconds", "bypasses", "cancels", "client_groups", "clients", "config", "database", "databases", "fleet",
+		"access_dropped", "access_lines", "bypass_advice", "bypass_examples", "bypass_rules", "bypass_seconds", "bypasses", "cancels", "client_groups", "clients", "config", "database", "databases", "ending", "fleet",
 		"follower_age_seconds", "follower_looks", "follower_notifications", "follower_parts", "follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "follower_resting", "head", "hints", "incarnation",
 		"invalidation_events", "invalidation_kinds", "l1", "leases", "listening", "misses", "not_ready_reason", "outbox", "panics", "pooling_problem", "postgres", "problems",
 		"protocol_errors", "queries", "ready", "redis", "refused_at_end", "refused_by_files", "refused_by_limit", "refused_by_peer", "refused_by_postgres", "refused_for_password", "refused_unreachable", "revision",
@@ -163,6 +163,7 @@ func TestReadinessFollowsTheFollower(t *testing.T) {
 		{"late", age(9), 503, "began 9 seconds ago"},
 		{"late, and allowed to be", func(s *Stats) { s.StalenessSeconds = 30 }, 200, "ready"},
 		{"not listening", func(s *Stats) { s.Listening = false }, 503, "socket for clients is not open"},
+		{"about to end", func(s *Stats) { s.Ending = true }, 503, "told to end"},
 	} {
 		src.change(step.change)
 		response, body := get(t, server, "/readyz")

@@ -50,7 +50,7 @@ func (s *Server) fields(stats Stats) map[string]json.RawMessage {
 func (s *Server) snapshotOf(fields map[string]json.RawMessage) Snapshot {
 	return Snapshot{
 		Stats: fields, Markers: s.markers.all(), Natural: natural, Charts: s.charts, Library: s.options.library,
-		Can: Can{Explain: s.options.ExplainFunc != nil, Purge: s.options.PurgeFunc != nil}, Token: s.token,
+		Can: Can{Explain: s.options.ExplainFunc != nil && !s.options.ReadOnly, Purge: s.options.PurgeFunc != nil && !s.options.ReadOnly}, Token: s.token,
 	}
 }
 

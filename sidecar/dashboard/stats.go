@@ -32,11 +32,14 @@ type Stats struct {
 	UptimeSeconds float64 `json:"uptime_seconds"`
 
 	// Ready is what /readyz says, NotReadyReason why not; empty when ready. The
-	// server fills both in, from Listening and FollowerAgeSeconds.
+	// server fills both in, from Listening, Ending and FollowerAgeSeconds.
 	Ready          bool   `json:"ready"`
 	NotReadyReason string `json:"not_ready_reason"`
 	// Listening reports whether clients can connect.
 	Listening bool `json:"listening"`
+	// Ending is set once the sidecar has been told to end: clients may be able to connect
+	// for a moment longer, and should not be sent here.
+	Ending bool `json:"ending"`
 	// Database is the name that clients ask for.
 	Database string `json:"database"`
 	// Databases are all that this sidecar serves, if they are several.

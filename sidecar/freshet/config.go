@@ -36,6 +36,7 @@ type config struct {
 	SocketGroup  string            `placeholder:"GROUP" help:"Group that owns the socket, by name or number. Default: the one that the process runs as."`
 	TakeOver     bool              `help:"Take the place of the sidecar that listens on the socket, if one does: it hands its sockets over, so that nobody who connects is refused, and ends when its clients have left, after --drain at the latest."`
 	Drain        time.Duration     `default:"30s" placeholder:"DURATION" help:"How long clients may finish what they are doing when the sidecar ends. What takes longer is cancelled in Postgres."`
+	DrainDelay   time.Duration     `default:"0s" placeholder:"DURATION" help:"How long clients can still connect when the sidecar is told to end, while /readyz says 503 already: for a balancer or a probe that has to notice first. Then --drain begins."`
 	Passwordless wire.Passwordless `default:"own" enum:"own,any" placeholder:"WHO" help:"Which role a client may be where Postgres asks it for nothing (peer, ident, trust): own, the role with the name of the client's operating system user; or any."`
 	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted, unless there is a certificate: use a loopback address. Default: no TCP."`
 	TLSCertFile  string            `name:"tls-cert-file" placeholder:"FILE" help:"Certificate in PEM, with which clients on TCP that ask for it are served encrypted. It is read again when it has changed. Default: none, encryption is refused."`
@@ -59,6 +60,8 @@ type config struct {
 	Admin          string        `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the live page, its API, metrics and health. Port 0 takes a free one; off turns it off."`
 	AdminTokenFile string        `placeholder:"FILE" help:"File with the token that whoever asks the admin address has to give, as a bearer token or as a password of any user; /livez and /readyz need none. Default: none, which only an address that nobody else reaches may do."`
 	AdminInsecure  bool          `help:"Serve the admin address to others without a token. Default: that is refused."`
+	AdminReadonly  bool          `help:"Nothing can be changed on the admin address, also by who has the token: no purge, reload, bypass, mark or explain. Default: off."`
+	Metrics        string        `placeholder:"HOST:PORT" help:"A further address for /livez, /readyz and /metrics alone, which asks for no token: for probes and Prometheus where the page is not to be reached. Default: none, they are on the admin address only."`
 	Pprof          bool          `help:"Serve profiles of the program on the admin address, /debug/pprof/. Default: off."`
 	OTLP           string        `name:"otlp" placeholder:"URL" help:"Push metrics to a collector of OpenTelemetry's by OTLP over HTTP, such as http://127.0.0.1:4318, every 15 s; OTEL_EXPORTER_OTLP_HEADERS and OTEL_RESOURCE_ATTRIBUTES of the environment say what it wants besides. Default: none."`
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
@@ -137,6 +140,7 @@ func (c *config) options() (o run.Options, err error) {
 		Passwordless:  c.Passwordless,
 		TakeOver:      c.TakeOver,
 		Drain:         c.Drain,
+		DrainDelay:    c.DrainDelay,
 		ClientsMax:    c.MaxClients,
 		RedisURL:      c.Redis,
 		RedisPolicy:   c.RedisPolicy,
@@ -154,12 +158,13 @@ func (c *config) options() (o run.Options, err error) {
 		Poll:          c.Poll,
 		RestAfter:     c.RestAfter,
 		TTL:           c.TTL,
+		Metrics:       c.Metrics,
 		Version:       programVersion(),
 		Revision:      programRevision(),
 		OTLP:          c.OTLP,
 	}
 	if c.adminOn() {
-		o.Admin, o.AdminInsecure, o.Profile = c.Admin, c.AdminInsecure, c.Pprof
+		o.Admin, o.AdminInsecure, o.AdminReadOnly, o.Profile = c.Admin, c.AdminInsecure, c.AdminReadonly, c.Pprof
 		if o.AdminToken, err = readToken(c.AdminTokenFile); err != nil {
 			return o, err
 		}
@@ -253,8 +258,13 @@ func (c *config) validate() error {
 			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
 		}
 	}
-	if !c.adminOn() && (c.AdminTokenFile != "" || c.AdminInsecure || c.Pprof) {
-		wrong("--admin-token-file, --admin-insecure and --pprof say how the admin address is served, and it is off: leave them out")
+	if c.Metrics != "" {
+		if err := checkAddress(c.Metrics); err != nil {
+			wrong("--metrics %q is no address: write HOST:PORT, such as 127.0.0.1:7071: %w", c.Metrics, err)
+		}
+	}
+	if !c.adminOn() && (c.AdminTokenFile != "" || c.AdminInsecure || c.AdminReadonly || c.Pprof) {
+		wrong("--admin-token-file, --admin-insecure, --admin-readonly and --pprof say how the admin address is served, and it is off: leave them out")
 	}
 	if c.OTLP != "" {
 		if _, err := otlp.CheckURL(c.OTLP); err != nil {
@@ -293,6 +303,9 @@ func (c *config) validate() error {
 		if d.value < d.least {
 			wrong("--%s %s is too short: give at least %s", d.name, d.value, d.least)
 		}
+	}
+	if c.DrainDelay < 0 {
+		wrong("--drain-delay %s is out of range: give a time, such as 10s, or 0 for none", c.DrainDelay)
 	}
 	if c.RestAfter < 0 {
 		wrong("--rest-after %s is out of range: give a time, such as 1m, or 0 for never", c.RestAfter)

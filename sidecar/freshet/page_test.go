@@ -25,6 +25,7 @@ func TestVerdictOfThePage(t *testing.T) {
 	}{
 		{func(*dashboard.Stats) {}, "fresh", "Fresh", ""},
 		{func(s *dashboard.Stats) { s.Listening = false }, "behind", "Not listening", "socket"},
+		{func(s *dashboard.Stats) { s.Ending = true }, "behind", "About to end", "told to end"},
 		{func(s *dashboard.Stats) {
 			s.FollowerAgeSeconds, s.FollowerProblem = nil, "looker: connect to Postgres: no"
 		}, "gone", "Postgres does not answer", "freshet doctor"},

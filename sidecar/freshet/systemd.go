@@ -46,7 +46,7 @@ func feedWatchdog(ctx context.Context, s *run.Sidecar, logger *slog.Logger) {
 }
 
 // systemdListeners are the sockets that the service manager has opened and keeps open
-// while the sidecar is restarted, by their FileDescriptorName: client, tcp and admin. A
+// while the sidecar is restarted, by their FileDescriptorName: client, tcp, admin and metrics. A
 // single Unix socket is the clients', whatever its name.
 func systemdListeners() (map[string]net.Listener, error) {
 	given, err := activation.ListenersWithNames()
@@ -59,10 +59,10 @@ func systemdListeners() (map[string]net.Listener, error) {
 			return nil, usage("the service manager has opened %d sockets of the name %s: give each a FileDescriptorName of its own", len(some), name)
 		}
 		switch name {
-		case run.ClientListener, run.TCPListener, run.AdminListener:
+		case run.ClientListener, run.TCPListener, run.AdminListener, run.MetricsListener:
 		default:
 			if _, unix := some[0].(*net.UnixListener); !unix || len(given) > 1 {
-				return nil, usage("the service manager has opened a socket of the name %s: set FileDescriptorName to client, tcp or admin", name)
+				return nil, usage("the service manager has opened a socket of the name %s: set FileDescriptorName to client, tcp, admin or metrics", name)
 			}
 			name = run.ClientListener
 		}

@@ -44,7 +44,7 @@ func (s *stack) describe(host string) (fleet.Member, fleet.Counts) {
 func (s *stack) brief() dashboard.Stats {
 	f := s.follower.Stats()
 	stats := dashboard.Stats{
-		Listening: s.of.listening(), StalenessSeconds: s.cache.Staleness().Seconds(), PoolingProblem: s.poolingProblem(),
+		Listening: s.of.listening(), Ending: s.of.ending.Load(), StalenessSeconds: s.cache.Staleness().Seconds(), PoolingProblem: s.poolingProblem(),
 		FollowerResting: f.Resting, FollowerProblem: f.LastError,
 	}
 	addWire(&stats, s.server.Report())

@@ -13,10 +13,11 @@ import (
 // The names of listeners, among those of Options.Listeners and of what one process hands
 // over to the next.
 const (
-	ClientListener = "client"
-	TCPListener    = "tcp"
-	AdminListener  = "admin"
-	lockFile       = "lock"
+	ClientListener  = "client"
+	TCPListener     = "tcp"
+	AdminListener   = "admin"
+	MetricsListener = "metrics"
+	lockFile        = "lock"
 )
 
 // inherit takes the listeners that the service manager has opened, or the place of the
@@ -34,9 +35,9 @@ func (s *Sidecar) inherit() (transport.Inherited, error) {
 	s.taken = taken
 	listeners := map[string]net.Listener{}
 	s.options.Listeners = listeners
-	for _, name := range []string{ClientListener, TCPListener, AdminListener} {
-		file, ok := taken.Files[name]
-		if !ok || name == TCPListener && s.options.ListenTCP == "" || name == AdminListener && s.options.Admin == "" {
+	wanted := map[string]bool{ClientListener: true, TCPListener: s.options.ListenTCP != "", AdminListener: s.options.Admin != "", MetricsListener: s.options.Metrics != ""}
+	for name, file := range taken.Files {
+		if !wanted[name] {
 			continue
 		}
 		if listeners[name], err = net.FileListener(file); err != nil {
@@ -89,14 +90,20 @@ func (s *Sidecar) succeed(ctx context.Context, leave func()) {
 // files are copies of all that is listened on.
 func (s *Sidecar) files() (map[string]*os.File, error) {
 	files, err := s.server.Files()
-	if err != nil || s.admin == nil {
-		return files, err
-	}
-	admin, err := s.admin.File()
 	if err != nil {
 		return files, err
 	}
 	all := maps.Clone(files)
-	all[AdminListener] = admin
+	if s.admin != nil {
+		if all[AdminListener], err = s.admin.File(); err != nil {
+			return files, err
+		}
+	}
+	if s.probes != nil {
+		if all[MetricsListener], err = s.probes.File(); err != nil {
+			all[AdminListener].Close()
+			return files, err
+		}
+	}
 	return all, nil
 }

@@ -1,8 +1,11 @@
 package run_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -107,4 +110,20 @@ func running(t *testing.T, o run.Options) (s *run.Sidecar, end context.CancelFun
 func isMisuse(err error) bool {
 	_, ok := errors.AsType[*run.MisuseError](err)
 	return ok
+}
+
+// readyz asks whether clients should be sent to a sidecar.
+func readyz(t *testing.T, s *run.Sidecar) (status int, says string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + cmp.Or(s.MetricsAddress(), s.AdminAddress()) + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
 }

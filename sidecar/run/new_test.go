@@ -68,7 +68,7 @@ func TestNewThatFailsClosesWhatItWasGiven(t *testing.T) {
 			t.Parallel()
 			o := optionsFor(t, nowhere)
 			o.Listeners = map[string]net.Listener{}
-			for _, given := range []string{run.ClientListener, run.TCPListener, run.AdminListener} {
+			for _, given := range []string{run.ClientListener, run.TCPListener, run.AdminListener, run.MetricsListener} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					t.Fatal(err)

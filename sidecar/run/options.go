@@ -63,6 +63,9 @@ type Options struct {
 	TakeOver bool
 	// Drain is how long clients may go on when the sidecar ends. Default: that of the wire.
 	Drain time.Duration
+	// DrainDelay is how long clients can still connect when the sidecar is told to end, while
+	// it says already that it is not ready. Then Drain begins.
+	DrainDelay time.Duration
 	// Passwordless says which role a client may be where Postgres asks it for nothing.
 	Passwordless wire.Passwordless
 
@@ -90,13 +93,17 @@ type Options struct {
 
 	// Admin is the address of the live page. Default: no page.
 	Admin string
-	// AdminToken, AdminInsecure and Profile are the dashboard's Token, Insecure and
-	// Profile.
+	// AdminToken, AdminInsecure, AdminReadOnly and Profile are the dashboard's Token,
+	// Insecure, ReadOnly and Profile.
 	AdminToken    string
 	AdminInsecure bool
+	AdminReadOnly bool
 	Profile       bool
 	// OTLP is the URL of a collector that metrics are pushed to. Default: none.
 	OTLP string
+	// Metrics is an address of its own for /livez, /readyz and /metrics, without a token.
+	// Default: none.
+	Metrics string
 	// Access, unless nil, is told of each statement. It runs with the sidecar.
 	Access *accesslog.Log
 	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.

@@ -31,6 +31,7 @@ func (s *stack) report() dashboard.Stats {
 		Revision:         s.options.Revision,
 		UptimeSeconds:    time.Since(s.began).Seconds(),
 		Listening:        s.of.listening(),
+		Ending:           s.of.ending.Load(),
 		Database:         s.name,
 		Databases:        s.of.states(),
 		SwitchedOff:      s.server.SwitchedOff(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,5 +188,56 @@ func TestReloadIsWholeOrNothing(t *testing.T) {
 		if r.Config.Reloads != c.reloads || r.Config.Failures != c.failures || !strings.Contains(r.Config.Problem, c.problem) || c.problem == "" && r.Config.Problem != "" {
 			t.Errorf("what %s is reported as %+v", c.name, r.Config)
 		}
+	}
+}
+
+// What is told to end is not ready at once, and serves as before for the time of the delay;
+// a successor that takes its place ends that.
+func TestDrainDelay(t *testing.T) {
+	t.Parallel()
+	o := optionsFor(t, installed(t))
+	o.DrainDelay, o.Drain = time.Hour, time.Minute
+	o.Metrics = "127.0.0.1:0"
+	s, end, ended := running(t, o)
+	end()
+	servers.Eventually(t, "it says that it ends", func() bool { return s.Report().Ending })
+	if status, says := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(says, "told to end") {
+		t.Errorf("readyz: %d %s", status, says)
+	}
+	client := connectTo(t, s.ClientConfig())
+	hit := func() bool {
+		var name string
+		if err := client.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return s.Report().Queries["hit_l1"] > 0
+	}
+	servers.Eventually(t, "a client that came in the delay has hits", hit)
+	if !s.Report().Listening {
+		t.Error("it does not listen in the delay")
+	}
+	o.TakeOver, o.DrainDelay = true, 0
+	next, _, _ := running(t, o)
+	_ = client.Close(t.Context())
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if next.MetricsAddress() != s.MetricsAddress() || next.AdminAddress() != s.AdminAddress() {
+		t.Errorf("the addresses were %s and %s, and are %s and %s", s.MetricsAddress(), s.AdminAddress(), next.MetricsAddress(), next.AdminAddress())
+	}
+	if status, says := readyz(t, next); status != http.StatusOK {
+		t.Errorf("readyz of the successor: %d %s", status, says)
+	}
+}
+
+// The delay is over by itself.
+func TestDrainDelayIsOver(t *testing.T) {
+	t.Parallel()
+	o := optionsFor(t, installed(t))
+	o.DrainDelay = 10 * time.Millisecond
+	_, end, ended := running(t, o)
+	end()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }

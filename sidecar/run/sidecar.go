@@ -42,11 +42,13 @@ type Sidecar struct {
 	others []*stack          // of Options.Databases, in their order
 	admin  *dashboard.Server // nil: off
 	pusher *otlp.Pusher      // nil: no metrics are pushed
+	probes *dashboard.Probes // nil: on the admin address only
 
 	reloads   reloads
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
 	taken     *transport.Taken                                        // nil: nobody's place was taken
 	accepting atomic.Pointer[context.Context]                         // set by Run: clients are accepted until it ends
+	ending    atomic.Bool                                             // set by Run when it is told to end, Options.DrainDelay before nobody is accepted any more
 	ready     chan struct{}
 }
 
@@ -109,10 +111,19 @@ func (s *Sidecar) build() (err error) {
 func (s *Sidecar) buildPage() (err error) {
 	page := dashboard.Options{
 		Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
-		Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, Profile: s.options.Profile,
+		Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, ReadOnly: s.options.AdminReadOnly, Profile: s.options.Profile,
 		StatsFunc: s.Report, TablesFunc: s.tables, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
 		SwitchFunc: s.switchOff, Database: s.name, Databases: s.pages(),
 		Logger: s.logger.With("part", "dashboard"),
+	}
+	if s.options.Metrics != "" {
+		s.probes, err = dashboard.NewProbes(dashboard.Options{
+			Address: s.options.Metrics, Listener: s.options.Listeners[MetricsListener], StatsFunc: s.Report,
+			Database: s.name, Databases: s.pages(), Logger: s.logger.With("part", "metrics"),
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if s.options.OTLP != "" {
 		host, _ := os.Hostname() // without one the socket has to do
@@ -151,12 +162,12 @@ func (s *stack) clientTLS() (*tls.Config, error) {
 	return transport.TLSFromFiles(s.options.Certificate, s.logger.With("part", "wire"))
 }
 
-// Run serves until ctx ends, lets clients finish what they are doing, for a
-// bounded time, and returns nil; or until a part fails for good, and returns
-// why. It may be called once.
-func (s *Sidecar) Run(ctx context.Context) error {
+// Run serves until ctx ends and Options.DrainDelay is over, lets clients finish what they
+// are doing, for a bounded time, and returns nil; or until a part fails for good, and
+// returns why. It may be called once.
+func (s *Sidecar) Run(told context.Context) error {
 	defer s.Close()
-	parts, ctx := errgroup.WithContext(ctx)
+	parts, ctx := errgroup.WithContext(context.WithoutCancel(told))
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	// Clients may stay for longer than others can connect: what answers them goes on.
@@ -184,7 +195,15 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if s.pusher != nil {
 		parts.Go(func() error { return s.pusher.Run(ctx) })
 	}
+	if s.probes != nil {
+		parts.Go(func() error { return s.probes.Run(accepting) })
+	}
 	s.accepting.Store(&accepting)
+	parts.Go(func() error {
+		defer end()
+		s.awaitEnd(ctx, told, accepting)
+		return nil
+	})
 	s.logListening()
 	parts.Go(func() error {
 		s.awaitFirstLooks(ctx)
@@ -198,6 +217,27 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	return parts.Wait()
 }
 
+// awaitEnd waits until the sidecar has been told to end and Options.DrainDelay is over, or
+// until ctx ends. Who accepts nobody any more, since another process does, waits no delay.
+func (s *Sidecar) awaitEnd(ctx, told, accepting context.Context) {
+	select {
+	case <-told.Done():
+	case <-ctx.Done():
+		return
+	}
+	s.ending.Store(true)
+	if s.options.DrainDelay <= 0 {
+		return
+	}
+	s.logger.Info("about to end: not ready any more, and clients can still connect", "for", s.options.DrainDelay)
+	delay := time.NewTimer(s.options.DrainDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-accepting.Done():
+	}
+}
+
 // Close ends what New began, as far as it came. Run does so by itself.
 func (s *Sidecar) Close() {
 	if s.taken != nil {
@@ -205,6 +245,9 @@ func (s *Sidecar) Close() {
 	}
 	if s.admin != nil {
 		_ = s.admin.Close() // closed already if it ran
+	}
+	if s.probes != nil {
+		_ = s.probes.Close() // the same
 	}
 	for _, of := range s.all() {
 		of.close()
@@ -242,6 +285,15 @@ func (s *Sidecar) AdminAddress() string {
 	return s.admin.Address()
 }
 
+// MetricsAddress is where probes and metrics have an address of their own; empty if they
+// have none.
+func (s *Sidecar) MetricsAddress() string {
+	if s.probes == nil {
+		return ""
+	}
+	return s.probes.Address()
+}
+
 func (s *Sidecar) logListening() {
 	attributes := []any{"socket", s.server.SocketPath(), "version", s.options.Version}
 	if address := s.server.TCPAddress(); address != nil {
@@ -249,6 +301,9 @@ func (s *Sidecar) logListening() {
 	}
 	if s.admin != nil {
 		attributes = append(attributes, "page", "http://"+s.admin.Address()+"/")
+	}
+	if s.probes != nil {
+		attributes = append(attributes, "metrics", "http://"+s.probes.Address()+"/metrics")
 	}
 	s.logger.Info("listening", attributes...)
 }
