@@ -38,6 +38,7 @@ type config struct {
 	Drain        time.Duration     `default:"30s" placeholder:"DURATION" help:"How long clients may finish what they are doing when the sidecar ends. What takes longer is cancelled in Postgres."`
 	DrainDelay   time.Duration     `default:"0s" placeholder:"DURATION" help:"How long clients can still connect when the sidecar is told to end, while /readyz says 503 already: for a balancer or a probe that has to notice first. Then --drain begins."`
 	Passwordless wire.Passwordless `default:"own" enum:"own,any" placeholder:"WHO" help:"Which role a client may be where Postgres asks it for nothing (peer, ident, trust): own, the role with the name of the client's operating system user; or any."`
+	AllowUids    userList          `placeholder:"USER" help:"Users of the operating system that may connect to the socket, by name or number, whatever its permissions say; others are refused with 28000. Default: whoever the permissions let."`
 	ListenTCP    string            `name:"listen-tcp" placeholder:"HOST:PORT" help:"Listen on TCP too, for drivers that cannot use Unix sockets. Unencrypted, unless there is a certificate: use a loopback address. Default: no TCP."`
 	TLSCertFile  string            `name:"tls-cert-file" placeholder:"FILE" help:"Certificate in PEM, with which clients on TCP that ask for it are served encrypted. It is read again when it has changed. Default: none, encryption is refused."`
 	TLSKeyFile   string            `name:"tls-key-file" placeholder:"FILE" help:"Key of that certificate, in PEM."`
@@ -169,6 +170,9 @@ func (c *config) options() (o run.Options, err error) {
 			return o, err
 		}
 	}
+	if o.AllowedUIDs, err = c.AllowUids.numbers(); err != nil {
+		return o, err
+	}
 	if o.Upstream, err = c.database("--upstream", c.Upstream); err != nil {
 		return o, err
 	}
@@ -250,6 +254,9 @@ func (c *config) validate() error {
 		if err := checkAddress(c.ListenTCP); err != nil {
 			wrong("--listen-tcp %q is no address: write HOST:PORT, such as 127.0.0.1:6432: %w", c.ListenTCP, err)
 		}
+	}
+	if len(c.AllowUids) > 0 && c.ListenTCP != "" {
+		wrong("--allow-uids says who may connect, and nothing tells who does by --listen-tcp: leave one out")
 	}
 	c.checkTLS(wrong)
 	c.checkRules(wrong)

@@ -16,7 +16,8 @@ import (
 func (c *config) check() error {
 	_, keys := readKeyFile(c.RedisKeyFile)
 	_, token := readToken(c.AdminTokenFile)
-	return errors.Join(c.validate(), c.checkDSNs(), c.checkRedis(), keys, token, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function), c.checkDatabases())
+	_, users := c.AllowUids.numbers()
+	return errors.Join(c.validate(), users, c.checkDSNs(), c.checkRedis(), keys, token, c.checkPasswordFile(), transport.CheckGroup(c.SocketGroup), analysis.CheckFunctions(c.Function), c.checkDatabases())
 }
 
 // checkDSNs reads all DSNs.

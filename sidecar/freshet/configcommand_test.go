@@ -77,7 +77,7 @@ func TestConfigShowSaysWhereFrom(t *testing.T) {
 func TestConfigShowIsAConfigurationFile(t *testing.T) {
 	arguments := []string{
 		"--upstream", "host=/run/postgresql dbname='my shop'", "--socket-mode", "0777", "--memory", "1500001", "--watch", "a.*", "--watch", "b.c(x, y)",
-		"--function", "f.a(int, text)=a.b+c.d", "--function", "f.b()=pure", "--no-learn-columns", "--log-level", "debug", "--admin", "off", "--poll", "1500us",
+		"--function", "f.a(int, text)=a.b+c.d", "--function", "f.b()=pure", "--allow-uids", "1000,root", "--no-learn-columns", "--log-level", "debug", "--admin", "off", "--poll", "1500us",
 	}
 	code, first, stderr := freshet(t, append([]string{"config", "show"}, arguments...)...)
 	if code != exitOK {

@@ -80,6 +80,8 @@ func configValue(value any) any {
 	switch v := value.(type) {
 	case watchList:
 		return []string(v)
+	case userList:
+		return []string(v)
 	case functionList:
 		return v.texts()
 	case tableRules:

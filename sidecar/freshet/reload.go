@@ -19,7 +19,7 @@ import (
 
 // reloadable are the options that change while the sidecar runs; for others it has to
 // be started again.
-var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "function", "tables", "shapes", "verify", "verify-rate", "log-level"}
+var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "allow-uids", "function", "tables", "shapes", "verify", "verify-rate", "log-level"}
 
 // rereadFunc reads the configuration again, from where it was read at the start.
 type rereadFunc func() (config, error)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/user"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/run"
@@ -127,4 +130,43 @@ func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
 	if r := s.Report(); r.StalenessSeconds != 1 {
 		t.Errorf("a staleness of %v s", r.StalenessSeconds)
 	}
+}
+
+// Which users may connect is read again: names and numbers, and a name that nobody has
+// changes nothing.
+func TestReloadOfAllowedUsers(t *testing.T) {
+	dsn, _ := setupFruit(t)
+	own, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := testConfig(t, dsn, "--watch", "public.*", "--allow-uids", own.Username)
+	s := start(t, c)
+	client(t, s)
+	r := reloading(s, c)
+	reload := func(users ...string) error {
+		c.AllowUids = users
+		r.read = func() (config, error) { return c, nil }
+		_, err := r.reload(t.Context())
+		return err
+	}
+	if err := reload("4000000001"); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := pgx.ConnectConfig(t.Context(), s.ClientConfig()); err == nil {
+		_ = conn.Close(t.Context())
+		t.Error("a user is let in that is not on the list")
+	} else if !strings.Contains(err.Error(), "28000") {
+		t.Errorf("refused with %v", err)
+	}
+	if n := s.Report().RefusedByUser; n != 1 {
+		t.Errorf("%d refused", n)
+	}
+	if err := reload("no-such-user"); err == nil || !strings.Contains(err.Error(), `no user "no-such-user"`) {
+		t.Errorf("error %v", err)
+	}
+	if err := reload("4000000001", own.Uid); err != nil {
+		t.Fatal(err)
+	}
+	client(t, s)
 }

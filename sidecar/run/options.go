@@ -69,6 +69,10 @@ type Options struct {
 	// Passwordless says which role a client may be where Postgres asks it for nothing.
 	Passwordless wire.Passwordless
 
+	// AllowedUIDs are the operating system users that may connect. Default: whoever reaches
+	// the socket.
+	AllowedUIDs []uint32
+
 	// RedisURL names the Redis that sidecars share. Default: none, one tier.
 	RedisURL string
 	// RedisPolicy says for which statements Redis is asked. Default: where it pays.

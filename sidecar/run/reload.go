@@ -33,6 +33,8 @@ type Changeable struct {
 	Rules     []rules.Rule
 	// ClientsMax counts for who connects from then on.
 	ClientsMax int
+	// AllowedUIDs count for who connects from then on.
+	AllowedUIDs []uint32
 	// Verify says how many hits are verified.
 	Verify verify.Rate
 }
@@ -41,7 +43,8 @@ type Changeable struct {
 func (o *Options) Changeable() Changeable {
 	return Changeable{
 		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, Rules: o.Rules, ClientsMax: o.ClientsMax,
-		Verify: verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax},
+		AllowedUIDs: o.AllowedUIDs,
+		Verify:      verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax},
 	}
 }
 
@@ -148,6 +151,7 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 		of.change(wanted)
 	}
 	s.server.SetClientsMax(wanted.ClientsMax)
+	s.server.SetAllowed(wanted.AllowedUIDs)
 	s.reloads.inForce = wanted
 	return nil
 }

@@ -262,6 +262,7 @@ func (s *stack) buildServer(o wire.Options) (err error) {
 		Route:        o.Route,
 		Drain:        s.options.Drain,
 		ClientsMax:   s.options.ClientsMax,
+		AllowedUIDs:  s.options.AllowedUIDs,
 		Rules:        rules.NewSet(s.options.Rules),
 		Access:       s.options.Access,
 		Verifier:     s.verifier,

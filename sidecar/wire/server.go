@@ -58,10 +58,13 @@ type Options struct {
 	// Passwordless says which role a client may be where Postgres asks it for
 	// nothing. Empty means PasswordlessOwn.
 	Passwordless Passwordless
-	Cache        *engine.Cache
-	Fence        *fence.Fence
-	Follower     Follower
-	Analyzer     shapes.Analyzer
+	// AllowedUIDs are the operating system users that may connect, by their numbers. Empty
+	// means whoever reaches the socket.
+	AllowedUIDs []uint32
+	Cache       *engine.Cache
+	Fence       *fence.Fence
+	Follower    Follower
+	Analyzer    shapes.Analyzer
 	// Replica vouches for the server at Upstream if that is a hot standby. nil: it
 	// is not, or nothing that it answers is kept.
 	Replica Replica
@@ -150,6 +153,9 @@ type Server struct {
 	reportFunc func(name string) string // nil: none
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
 	clientsMax atomic.Int64
+	// allowed are Options.AllowedUIDs, until SetAllowed; nil if whoever reaches
+	// the socket may connect. Each client that begins reads them.
+	allowed atomic.Pointer[[]uint32]
 	// rules are those of SetRules, nil if there are none. Every session reads them.
 	rules atomic.Pointer[rules.Set]
 	// rulesSet counts the calls of SetRules.
@@ -215,6 +221,7 @@ func newServer(o Options) *Server {
 	}
 	s.shortRuns.Store(shortRunsMin)
 	s.SetClientsMax(o.ClientsMax)
+	s.SetAllowed(o.AllowedUIDs)
 	s.SetRules(o.Rules)
 	return s
 }

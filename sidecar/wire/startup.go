@@ -38,6 +38,10 @@ func (s *session) start() bool {
 	if !ok {
 		return false
 	}
+	if who, is := s.stranger(); is {
+		s.refuseStranger(who)
+		return false
+	}
 	s.plannedSince = s.server.verdicts.Generation()
 	s.untilVerified = s.server.verifier.Countdown()
 	if front := s.server.accepts(); front.full() {
@@ -92,7 +96,9 @@ func (s *session) readClientStartup() ([]byte, bool) {
 		code := protocol.StartupCode(message)
 		switch {
 		case code == protocol.CancelCode:
-			s.server.passCancel(s.ctx, message)
+			if _, is := s.stranger(); !is {
+				s.server.passCancel(s.ctx, message)
+			}
 			return nil, false
 		case code != protocol.SSLCode && code != protocol.GSSCode:
 			return message, true

@@ -27,6 +27,7 @@ type Of[T any] struct {
 	RefusedByFiles     T `json:"refused_by_files" metric:"freshet_sessions_refused_total" label:"reason=files"`
 	RefusedForPassword T `json:"refused_for_password" metric:"freshet_sessions_refused_total" label:"reason=auth"`
 	RefusedByPeer      T `json:"refused_by_peer" metric:"freshet_sessions_refused_total" label:"reason=peer"`
+	RefusedByUser      T `json:"refused_by_user" metric:"freshet_sessions_refused_total" label:"reason=user"`
 	RefusedAtEnd       T `json:"refused_at_end" metric:"freshet_sessions_refused_total" label:"reason=draining"`
 	ProtocolErrors     T `json:"protocol_errors" metric:"freshet_protocol_errors_total" help:"Clients sent away for malformed messages."`
 	Panics             T `json:"panics" metric:"freshet_panics_total" help:"Clients sent away by a fault of the sidecar's own: please report it."`

@@ -7,7 +7,7 @@ import { sum } from "../outcomes.js";
 const COLUMNS = ["Database", "Role", "Clients", "Waiting", "In a transaction", "Idle", "Oldest"];
 const REFUSED = {
   refused_for_password: "not whom they said", refused_by_postgres: "by Postgres", refused_unreachable: "without Postgres",
-  refused_by_limit: "above the limit", refused_by_files: "for want of files", refused_by_peer: "without a password", refused_at_end: "at the end",
+  refused_by_limit: "above the limit", refused_by_files: "for want of files", refused_by_peer: "without a password", refused_by_user: "not on the list of users", refused_at_end: "at the end",
 };
 const SINGLE = ["Process", "Database", "Role", "Application", "State", "Connected"];
 const STATES = { waiting: "waiting", in_transaction: "in a transaction", idle: "idle" };
