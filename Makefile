@@ -35,6 +35,9 @@ TEST_BUILD := -vet=off -ldflags=-w
 # with much that lives stay near the limit.
 test versions: export GOGC ?= 400
 test versions: export GOMEMLIMIT ?= 512MiB
+# Who ends under the race detector waits a second for races of goroutines that are left; tests
+# look for such goroutines instead, and a race that was met is written out before the end.
+test versions: export GORACE ?= atexit_sleep_ms=0
 # The longest one package's tests may take before they are taken to hang: the
 # slowest needs eleven minutes beside two others on two processors, and more on slow ones.
 TEST_TIMEOUT ?= 40m
