@@ -48,6 +48,7 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 		return nil, false
 	}
 	s.block = next
+	s.portals.forgetUnnamed()
 	s.noteLocal()
 	if s.server.access != nil {
 		s.logLocal()

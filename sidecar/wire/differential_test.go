@@ -205,6 +205,18 @@ var differentials = []differential{
 		synced(allItems(2)), query("BEGIN"), synced(allItems(2)), synced(msgExecute("", 2)), synced(msgExecute("", 0)), query("COMMIT"),
 		synced(msgExecute("", 2)), synced(allItems(2)),
 	}},
+	{name: "the unnamed portal again in a transaction", hits: 9, steps: []step{
+		synced(read("3")), query("BEGIN"), synced(read("3")), synced(msgExecute("", 0)), synced(msgDescribe('P', "")), query("COMMIT"),
+		query("BEGIN"), synced(read("3")), synced(msgDescribe('P', "")), synced(msgExecute("", 1)), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), synced(read("4")), synced(msgExecute("", 0), read("3")), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), synced(msgClose('P', "")), synced(msgExecute("", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3"), msgClose('P', "")), synced(msgDescribe('P', "")), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), query("SELECT name FROM item WHERE id = 3"), synced(msgExecute("", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), synced(msgParse("", "SELECT 1")), synced(msgExecute("", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), synced(msgParse("", "SELECT nothing"), msgExecute("", 0)), synced(msgExecute("", 0)), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), {join(msgExecute("", 0), msgFlush), "C"}, synced(), query("ROLLBACK"),
+		query("BEGIN"), synced(read("3")), query("ROLLBACK"), synced(msgExecute("", 0)),
+	}},
 	{name: "error before the row limit and behind it", hits: 2, steps: []step{
 		synced(msgParse("", "SELECT 6 / (4 - id) FROM item ORDER BY id"), msgBind(""), msgExecute("", 3)),
 		synced(msgBind(""), msgExecute("", 4)), synced(msgBind(""), msgExecute("", 0)),

@@ -195,7 +195,7 @@ func (s *session) outsideBlock(unit []byte) bool {
 	if loads {
 		return !s.block.HoldsSettings()
 	}
-	return s.plan.runsNothing() && !(s.plan.asksPortals && s.portals.any())
+	return s.plan.runsNothing() && !(s.plan.asksPortals && len(s.portals.due(&s.plan)) > 0)
 }
 
 // shownByExecuted is what the statements ask for that a group executes and that were

@@ -34,7 +34,7 @@ import (
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
 func (s *session) mayOpenWith(unit []byte) bool {
-	if s.portals.any() || s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
+	if len(s.portals.due(&s.plan)) > 0 || s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
 		return false
 	}
 	switch kind, n := protocol.NextUnit(unit); kind {
@@ -179,6 +179,11 @@ func (s *session) clearOpening() error {
 			return err
 		}
 	}
+	return s.forgetOpening()
+}
+
+// forgetOpening closes the statement of a BEGIN or a portal that has failed, if there is one.
+func (s *session) forgetOpening() error {
 	s.talk.Owe(conversation.Expectation{Kind: conversation.Close, Hidden: true})
 	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
 	return s.sendUpstream(openingCleared)
@@ -195,49 +200,65 @@ const beganInVain = "SELECT 'a statement of this transaction has failed before i
 var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 
 // open has Postgres begin the block that was held back, and waits until it has:
-// what comes next must not run outside of it, whatever happens to the BEGIN.
+// what comes next must not run outside of it, whatever happens to the BEGIN. Where one of its
+// portals cannot be made, since the rows that it read have changed, say, the block has failed,
+// and what comes next fails in it. Forced by TestPortalThatCannotBeMadeFailsItsTransaction.
 func (s *session) open() error {
 	failed := s.talk.FailedBlock()
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
-	wanted := byte(protocol.StatusInBlock)
-	if failed {
-		wanted = protocol.StatusFailed
+	due := s.portals.due(&s.plan)
+	s.portals.forget()
+	opened, err := s.tryToOpen(failed, due)
+	if err == nil && !opened && len(due) > 0 {
+		opened, err = s.tryToOpen(true, nil) // nothing is left of them but their names, which only ROLLBACK comes behind
 	}
-	for range openAttemptsMax {
-		if err := s.begin(failed); err != nil {
-			return err
-		}
-		switch status := s.talk.TransactionStatus(); {
-		case status == wanted:
-			s.portals.forget()
-			return nil
-		case status != protocol.StatusIdle:
-			if err := s.ask("ROLLBACK"); err != nil {
-				return err
-			}
-			if err := s.awaitAnswers(); err != nil {
-				return err
-			}
-		}
+	if err != nil || opened {
+		return err
 	}
 	s.refuse("25000", "the transaction could not be begun", "Its BEGIN was held back until now. Connect again.")
 	return errNotOpened
 }
 
-// begin asks Postgres for everything that the block consists of, and waits.
-func (s *session) begin(failed bool) error {
-	statements := s.block.Statements(nil, false)
+// tryToOpen has Postgres begin the block, failed or not, and make its portals. It reports false
+// if that has failed as often as it is tried.
+func (s *session) tryToOpen(failed bool, portals []portal) (opened bool, err error) {
+	wanted := byte(protocol.StatusInBlock)
 	if failed {
-		statements = append(statements, beganInVain)
+		wanted = protocol.StatusFailed
 	}
-	for _, sql := range statements {
+	for range openAttemptsMax {
+		if err := s.begin(failed, portals); err != nil {
+			return false, err
+		}
+		if s.talk.TransactionStatus() == wanted {
+			return true, nil
+		}
+		if err := s.clearOpening(); err != nil {
+			return false, err
+		}
+		if err := s.awaitAnswers(); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// begin asks Postgres for everything that the block consists of, and waits.
+func (s *session) begin(failed bool, portals []portal) error {
+	for _, sql := range s.block.Statements(nil, false) {
 		if err := s.ask(sql); err != nil {
 			return err
 		}
 	}
-	if !failed { // else nothing is left of them but their names, which only ROLLBACK comes behind
-		if err := s.remakePortals(); err != nil {
+	if err := s.remakePortals(portals); err != nil {
+		return err
+	}
+	if failed {
+		if err := s.ask(beganInVain); err != nil {
+			return err
+		}
+		if err := s.forgetOpening(); err != nil { // a portal may have failed
 			return err
 		}
 	}

@@ -110,6 +110,9 @@ type plan struct {
 	// executed or described that the group has not bound. closesOnly is set if it closes
 	// portals, and does nothing else.
 	namesPortals, asksPortals, closesOnly bool
+	// asksUnnamed is set if the portal without a name is executed or described that the group
+	// has not bound, closesUnnamed if that is closed behind the last that it has bound.
+	asksUnnamed, closesUnnamed bool
 }
 
 func (p *plan) refuse(reason string) {
@@ -255,6 +258,7 @@ func (p *plan) readBind(body []byte, known *statements.Set, in blockStanding) {
 		p.controls = p.controls || prepared.Statement.Control.Kind != block.None
 	}
 	p.namesPortals = p.namesPortals || len(portal) > 0
+	p.closesUnnamed = p.closesUnnamed && len(portal) > 0
 	p.portal = len(p.wants)
 	p.wants = append(p.wants, want{prepared: prepared, bound: rest, portal: portal, parsed: p.parsed && len(name) == 0})
 }
@@ -282,7 +286,9 @@ func (p *plan) readClose(body []byte) {
 		p.refuse(reasons.NamedPortal)
 	case p.atHand(name):
 		p.leavePortal()
-	case len(name) > 0:
+	case len(name) == 0:
+		p.closesUnnamed = true
+	default:
 		p.namesPortals = true
 		if w := p.boundAs(name); w != nil {
 			w.closed = true
@@ -304,6 +310,7 @@ func (p *plan) readDescribe(body []byte, known *statements.Set) {
 		p.wants[p.portal].described = true
 	case body[0] == 'P':
 		p.asksPortals = true
+		p.asksUnnamed = p.asksUnnamed || len(name) == 0 && p.boundAs(name) == nil
 		p.refuse(reasons.NamedPortal)
 	default:
 		prepared := p.prepared(name, known)
@@ -328,6 +335,7 @@ func (p *plan) readExecute(body []byte, in blockStanding) {
 		p.asksPortals = true
 		p.refuse(reasons.NamedPortal)
 	case !p.atHand(portal):
+		p.asksUnnamed = p.asksUnnamed || p.boundAs(portal) == nil
 		p.refuse(reasons.PortalReused)
 	case in.inTransaction && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)

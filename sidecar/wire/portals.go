@@ -30,7 +30,7 @@ import (
 // is sent for the block; drivers close theirs before. Its statement is executed anew, unseen.
 // With a savepoint or a setting in between, the block is opened, so that all portals come behind
 // what is held back with BEGIN. Forced by TestSidecarAnswersAsPostgresDoes (named portals left
-// in a transaction).
+// in a transaction). The portal without a name outlives its Sync too, until it is bound again.
 //
 // A portal that is left suspended is never answered in a block, since what comes next would
 // not be: with a limit, the read runs in its transaction, and is answered from then on if it
@@ -47,13 +47,33 @@ type portal struct {
 	bound     []byte // its Bind behind the names
 }
 
-// portals are the named ones of a block that is held back which were answered outside of it.
+// portals are those of a block that is held back which were answered outside of it.
 // open makes them in Postgres, and perform forgets them when the block ends.
-type portals struct{ list []portal }
+type portals struct {
+	list []portal // the named ones
+	// unnamed is the one without a name, as the last group left it. Its statement is nil if
+	// there is none: a Query and a control statement end it. It is made only for who asks for
+	// it without binding it, which drivers do not.
+	unnamed portal
+}
 
+// any reports whether there are named ones.
 func (p *portals) any() bool { return len(p.list) > 0 }
 
-func (p *portals) forget() { p.list = nil }
+func (p *portals) forget() {
+	p.list = nil
+	p.forgetUnnamed()
+}
+
+func (p *portals) forgetUnnamed() { p.unnamed.statement = nil }
+
+// due are the portals that are to be made before a unit that has this plan.
+func (p *portals) due(of *plan) []portal {
+	if of.asksUnnamed && p.unnamed.statement != nil {
+		return append(p.list[:len(p.list):len(p.list)], p.unnamed)
+	}
+	return p.list
+}
 
 func (p *portals) find(name []byte) int {
 	for i := range p.list {
@@ -90,9 +110,17 @@ func (p *portals) closeFirst(unit []byte) {
 // outside of the block.
 func (p *portals) take(of *plan) {
 	for i := range of.wants {
-		if w := &of.wants[i]; len(w.portal) > 0 && !w.closed {
+		w := &of.wants[i]
+		switch {
+		case w.describes:
+		case len(w.portal) > 0 && !w.closed:
 			p.add(w.portal, w.prepared.Statement, w.bound)
+		case len(w.portal) == 0:
+			p.unnamed.statement, p.unnamed.bound = w.prepared.Statement, append(p.unnamed.bound[:0], w.bound...)
 		}
+	}
+	if of.closesUnnamed {
+		p.forgetUnnamed()
 	}
 }
 
@@ -169,9 +197,9 @@ func (s *session) mayHoldAs(name []byte, c *block.Control) bool {
 }
 
 // remakePortals has Postgres make the portals of the block that has just begun, unseen, and read
-// them to their end.
-func (s *session) remakePortals() error {
-	if !s.portals.any() {
+// them to their end. Where one fails, so does the transaction.
+func (s *session) remakePortals(list []portal) error {
+	if len(list) == 0 {
 		return nil
 	}
 	unseen := func(e conversation.Expectation, message []byte) error {
@@ -179,8 +207,8 @@ func (s *session) remakePortals() error {
 		s.talk.Owe(e)
 		return s.sendUpstream(message)
 	}
-	for i := range s.portals.list {
-		p := &s.portals.list[i]
+	for i := range list {
+		p := &list[i]
 		parsed := conversation.Expectation{Kind: conversation.Parse, Prepared: &statements.Prepared{}, Change: &statements.Change{}}
 		if err := unseen(parsed, p.parse()); err != nil {
 			return err

@@ -47,6 +47,7 @@ func (s *session) bypass(reason string, statements int) *bypassCount {
 // handleQuery answers a simple Query or passes it on.
 func (s *session) handleQuery(unit []byte) error {
 	obstacle := s.obstacle()
+	s.portals.forgetUnnamed()
 	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	wellFormed := ok && len(rest) == 0
 	if obstacle == "" && wellFormed && !s.talk.MidGroup() && s.servable() && s.server.offReason() == "" {

@@ -32,6 +32,7 @@ type scenery struct {
 	random   *rand.Rand
 	constant constant
 	mark     string
+	scenes   []scene
 }
 
 // scene makes a short sequence that has a sense of its own. Session 0 is the one whose
@@ -60,11 +61,11 @@ var scenes = []scene{
 // scene returns the turns of a scene chosen by weight.
 func (s *scenery) scene() []turn {
 	all := 0
-	for _, c := range scenes {
+	for _, c := range s.scenes {
 		all += c.weight
 	}
 	n := s.random.IntN(all)
-	for _, c := range scenes {
+	for _, c := range s.scenes {
 		if n -= c.weight; n < 0 {
 			return c.turns(s)
 		}

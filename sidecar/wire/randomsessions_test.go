@@ -60,18 +60,29 @@ func blocksOpened(send []byte) int {
 // order, while tables change under them, they are told what Postgres tells.
 func TestRandomSessionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
+	playRandom(t, *randomScripts, scenes)
+}
+
+// So they are when their portals have names and limits, and when they do not wait for answers.
+func TestRandomSessionsWithPortalsAreAnsweredAsPostgresDoes(t *testing.T) {
+	t.Parallel()
+	playRandom(t, *randomScripts/2, portalScenes)
+}
+
+// playRandom plays random scripts of scenes.
+func playRandom(t *testing.T, scripts int, scenes []scene) {
 	w := newTwins(t, scenesSchema)
-	for i := range *randomScripts {
+	for i := range scripts {
 		seed := *randomSeed + uint64(i)
 		r := rand.New(rand.NewPCG(seed, 0))
-		s := &scenery{random: r, mark: fmt.Sprintf(" /* script %d */", i), constant: constants[r.IntN(len(constants))]}
+		s := &scenery{random: r, mark: fmt.Sprintf(" /* script %d */", i), constant: constants[r.IntN(len(constants))], scenes: scenes}
 		if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { w.play(t, randomScript(s)) }) {
 			return // what follows would be about this one, too
 		}
 	}
 	hits := w.side.count(HitL1)
 	t.Logf("%d statements were hits", hits)
-	if hits < uint64(*randomScripts) {
+	if hits < uint64(scripts) {
 		t.Errorf("only %d statements were hits: this test shows little", hits)
 	}
 }
