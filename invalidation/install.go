@@ -51,6 +51,10 @@ type Options struct {
 	// more: a sidecar can run as such a role, which owns nothing. Rights that were
 	// given before stay, also where the tables are made anew.
 	FollowerRoles []string
+	// Wait is how long Install waits for locks: for that of other installers, and for those
+	// of tables, which it then asks for again and again, 100 ms at a time. Default: 10 s for
+	// the first, 15 attempts for each table.
+	Wait time.Duration
 }
 
 // Installed is a table that is watched after Install.
@@ -90,7 +94,13 @@ func Install(ctx context.Context, conn *pgx.Conn, o Options) (Report, error) {
 	if err := connection.RefusePooling(ctx, conn); err != nil {
 		return Report{}, fmt.Errorf("inspect the connection: %w", err)
 	}
-	report, err := install(ctx, conn, patterns, o.FollowerRoles, false, func(p *plan) { p.force = o.Force })
+	until := time.Now().Add(o.Wait)
+	unlock, err := lockInstallers(ctx, conn, max(o.Wait, installWaitMax))
+	if err != nil {
+		return Report{}, err
+	}
+	defer unlock()
+	report, err := installLocked(ctx, conn, patterns, o.FollowerRoles, false, func(p *plan) { p.force, p.until = o.Force, until })
 	if err != nil {
 		return report, err
 	}
@@ -119,6 +129,11 @@ func install(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers 
 		return Report{}, err
 	}
 	defer unlock()
+	return installLocked(ctx, conn, patterns, followers, extend, adjust...)
+}
+
+// installLocked is install under the installers' lock.
+func installLocked(ctx context.Context, conn *pgx.Conn, patterns []pattern, followers []string, extend bool, adjust ...func(*plan)) (Report, error) {
 	p, err := preparePlan(ctx, conn, patterns, followers, extend)
 	if err != nil {
 		return Report{}, err
@@ -154,14 +169,14 @@ func (p plan) check(ctx context.Context, conn *pgx.Conn, extend bool) error {
 // carryOut does what the plan says.
 func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 	if shared := p.sharedSQL(); len(shared) > 0 {
-		if err := runLocking(ctx, conn, shared...); err != nil {
+		if err := runLockingUntil(ctx, conn, p.until, shared...); err != nil {
 			return Report{}, explainRights(fmt.Errorf("install the schema freshet: %w", err))
 		}
 	}
 	report := Report{Skipped: p.skipped, Early: p.early}
 	foreign := 0
 	for _, t := range p.trees {
-		err := installTree(ctx, conn, t)
+		err := installTree(ctx, conn, t, p.until)
 		if errors.Is(err, errNotOwner) {
 			foreign++
 		}
@@ -178,7 +193,7 @@ func (p plan) carryOut(ctx context.Context, conn *pgx.Conn) (Report, error) {
 		return Report{Skipped: p.skipped}, fmt.Errorf("install triggers on %d tables: %w", foreign, errNotOwner)
 	}
 	if sql := p.lookupSQL(); sql != "" {
-		if err := runLocking(ctx, conn, sql); err != nil {
+		if err := runLockingUntil(ctx, conn, p.until, sql); err != nil {
 			return report, explainRights(fmt.Errorf("let followers resolve the names of tables: %w", err))
 		}
 	}
@@ -286,7 +301,7 @@ func preparePlan(ctx context.Context, conn *pgx.Conn, patterns []pattern, follow
 }
 
 // installTree creates the function and puts the triggers on each member.
-func installTree(ctx context.Context, conn *pgx.Conn, t treePlan) error {
+func installTree(ctx context.Context, conn *pgx.Conn, t treePlan, until time.Time) error {
 	if len(t.missing) == 0 {
 		return nil
 	}
@@ -294,7 +309,7 @@ func installTree(ctx context.Context, conn *pgx.Conn, t treePlan) error {
 		return err
 	}
 	for _, table := range t.missing {
-		err := runLocking(ctx, conn, t.triggersSQL(table.relationName, table.kind))
+		err := runLockingUntil(ctx, conn, until, t.triggersSQL(table.relationName, table.kind))
 		if sqlState(err) == "42501" {
 			return errNotOwner
 		}
@@ -311,9 +326,15 @@ var errNotOwner = errors.New("the role has no right to put triggers on it; insta
 // runLocking runs statements that need a table's lock, again and again while
 // the lock cannot be had.
 func runLocking(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	return runLockingUntil(ctx, conn, time.Time{}, statements...)
+}
+
+// runLockingUntil is runLocking with attempts until a moment, if that is later than the
+// usual number of them takes.
+func runLockingUntil(ctx context.Context, conn *pgx.Conn, until time.Time, statements ...string) error {
 	for attempt := 1; ; attempt++ {
 		err := runSteps(ctx, conn, statements...)
-		if err == nil || !lockFault(err) || attempt == lockAttemptsMax {
+		if err == nil || !lockFault(err) || attempt >= lockAttemptsMax && !time.Now().Before(until) {
 			return err
 		}
 		select {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -65,6 +66,8 @@ type plan struct {
 	hopeful bool
 	fresh   bool // there is no schema of ours yet
 	force   bool
+	// until is when attempts to have a lock may end, at the earliest.
+	until time.Time
 	// unmatched is an error if a pattern matches nothing.
 	unmatched error
 	early     []string // patterns that match nothing yet

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -176,7 +177,7 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 		if len(pl.trees) != 1 {
 			t.Fatalf("planned %+v", pl)
 		}
-		if err := installTree(t.Context(), db.Conn, pl.trees[0]); err != nil {
+		if err := installTree(t.Context(), db.Conn, pl.trees[0], time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		table := `"Ün even"."ta""ble"`

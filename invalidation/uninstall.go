@@ -3,9 +3,12 @@ package invalidation
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/connection"
 )
 
@@ -42,6 +45,74 @@ func uninstall(ctx context.Context, conn *pgx.Conn) error {
 		return explainRights(fmt.Errorf("remove the schema freshet: %w", err))
 	}
 	return nil
+}
+
+// UninstallTables removes the triggers of the watched tables that match one of the patterns,
+// with those of their partitions and children, and returns the names of these tables. All
+// else stays: nothing of the tables is answered from the cache from then on. None matching is
+// no error. It waits for each lock as Install does. A cancelled ctx closes conn.
+func UninstallTables(ctx context.Context, conn *pgx.Conn, patterns []string) (names []string, err error) {
+	wanted, err := parsePatterns(patterns)
+	if err != nil {
+		return nil, err
+	}
+	if err := connection.RefusePooling(ctx, conn); err != nil {
+		return nil, fmt.Errorf("inspect the connection: %w", err)
+	}
+	unlock, err := lockInstallers(ctx, conn, installWaitMax)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	tables, err := armedTables(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	all, err := readCandidates(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	for _, table := range treesOf(all, wanted, tables) {
+		if err := runLocking(ctx, conn, dropTriggersSQL(table), redefinedSQL); err != nil && sqlState(err) != "42P01" {
+			return names, explainRights(fmt.Errorf("remove the triggers of %s: %w", table, err))
+		}
+		names = append(names, table.String())
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	if err := runSteps(ctx, conn, dropUnusedSQL); err != nil {
+		return names, fmt.Errorf("tidy up: %w", explainRights(err))
+	}
+	return names, nil
+}
+
+// redefinedSQL writes the event of a change of definitions, for followers that no event
+// trigger tells.
+const redefinedSQL = "INSERT INTO freshet.outbox (tags) VALUES ('{" + fence.SchemaText + "}')"
+
+// treesOf are those of the tables that belong to a tree of which a member matches a pattern,
+// in the order of their names.
+func treesOf(all []candidate, patterns []pattern, tables []relationName) (found []relationName) {
+	parents, byName := map[uint32][]uint32{}, map[relationName]uint32{}
+	for _, r := range all {
+		parents[r.OID], byName[r.name()] = r.Parents, r.OID
+	}
+	wanted := map[uint32]bool{}
+	for _, table := range tables {
+		if _, ok := match(patterns, table); ok {
+			for _, root := range rootsOf(byName[table], parents) {
+				wanted[root] = true
+			}
+		}
+	}
+	for _, table := range tables {
+		if slices.ContainsFunc(rootsOf(byName[table], parents), func(root uint32) bool { return wanted[root] }) {
+			found = append(found, table)
+		}
+	}
+	slices.SortFunc(found, func(a, b relationName) int { return strings.Compare(a.String(), b.String()) })
+	return found
 }
 
 const dropBaseSQL = `SET LOCAL client_min_messages = warning;

@@ -96,3 +96,36 @@ func TestSuspendIsEndedByResumeAlone(t *testing.T) {
 	run(exitOK, "public.fruit", "resume")
 	run(exitOK, "watched already  public.fruit", "install", "--watch", "public.*")
 }
+
+// What would be installed is told without doing it; a single table is taken out again.
+func TestInstallDryRunAndUninstallOfTables(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	count := func() (n int) {
+		t.Helper()
+		if err := direct.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM pg_trigger WHERE starts_with(tgname::text, 'freshet')) + (SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet')").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	run := func(wanted int, says string, arguments ...string) {
+		t.Helper()
+		code, stdout, stderr := freshet(t, append(arguments, "--upstream", dsn)...)
+		if code != wanted || !strings.Contains(stdout+stderr, says) {
+			t.Errorf("%v: exit code %d, said %s%s", arguments, code, stdout, stderr)
+		}
+	}
+	run(exitOK, "would watch  public.fruit", "install", "--watch", "public.*", "--dry-run")
+	run(exitFailure, "did you mean public.*?", "install", "--watch", "pubic.*", "--dry-run")
+	if n := count(); n != 0 {
+		t.Errorf("%d objects after a dry run", n)
+	}
+	run(exitUsage, "--wait -1s", "install", "--watch", "public.*", "--wait=-1s")
+	run(exitOK, "public.fruit", "install", "--watch", "public.*", "--wait", "1m")
+	run(exitOK, "nothing was changed", "install", "--watch", "public.*", "--dry-run")
+	run(exitNothing, "nothing was removed", "uninstall", "--tables", "public.none")
+	run(exitOK, "(public.fruit): reads of them go to Postgres", "uninstall", "--tables", "public.f*")
+	if n := count(); n != 1 {
+		t.Errorf("%d objects are left, want the schema", n)
+	}
+	run(exitOK, "would watch  public.fruit", "install", "--watch", "public.*", "--dry-run")
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -211,8 +212,16 @@ func TestServingWithoutPostgresRecovers(t *testing.T) {
 		_ = conn.Close(context.Background())
 		t.Error("a client was let in without a Postgres")
 	}
+	installed := make(chan string, 1)
+	go func() {
+		code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--wait", "1h")
+		installed <- fmt.Sprint(code, " ", stdout, stderr)
+	}()
 	if err := pg.Start(); err != nil {
 		t.Fatal(err)
+	}
+	if said := <-installed; !strings.Contains(said, "public.*") {
+		t.Errorf("who installs does not wait for Postgres: exit code %s", said)
 	}
 	eventually(t, func() string {
 		if status, body := readyz(t, s); status != http.StatusOK {
