@@ -51,7 +51,7 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
 	case d.stops(s.askPortals()): // Postgres may have a portal of that name
-	case d.stopsIf(!p.readsAllNow(&s.statements), reasons.ParsedUnder): // other settings may have read its constants
+	case d.stops(s.readAsNow()): // other settings may have read its constants
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
 	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
 	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict

@@ -27,6 +27,7 @@ func (p passage) reads() bool { return p.harmless && p.writes == nil }
 // forwardQuery sends a simple Query or a FunctionCall upstream.
 func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) error {
 	if !known.harmless {
+		s.noteMayChange()
 		if err := s.catchUpInBlock(); err != nil {
 			return err
 		}
@@ -88,6 +89,9 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	}
 	var parsed *statements.Prepared
 	s.portals.closeFirst(unit)
+	if !harmless {
+		s.noteMayChange()
+	}
 	outside := s.outsideBlock(unit)
 	if kind, _ := protocol.NextUnit(unit); !harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
 		if err := s.catchUpInBlock(); err != nil {
@@ -347,6 +351,7 @@ var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
 // buffer; the caller sends the rest.
 func (s *session) forwardLong(beginning []byte) error {
 	body := beginning[protocol.HeaderLength:]
+	s.noteMayChange()
 	if err := s.catchUp(); err != nil {
 		return err
 	}

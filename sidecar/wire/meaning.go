@@ -60,6 +60,16 @@ func (p *plan) readsAllNow(known *statements.Set) bool {
 	return true
 }
 
+// mayReadAllNow is readsAllNow, but for doubt.
+func (p *plan) mayReadAllNow(known *statements.Set) bool {
+	for i := range p.wants {
+		if w := &p.wants[i]; !w.parsed && !known.MayReadNow(w.prepared) {
+			return false
+		}
+	}
+	return true
+}
+
 // beCertain asks for the session's state before a statement is parsed that will be
 // relied on only if it is known under which settings. The plan may have changed then.
 func (s *session) beCertain(unit []byte) {

@@ -109,6 +109,7 @@ func (s *session) adopt(state *probe.State) {
 		return
 	}
 	s.noteParseTime(state)
+	s.statements.EndDoubt()
 	if s.talk.LoadedLibrary() {
 		state.Refuse(reasons.Library)
 	}

@@ -53,21 +53,48 @@ func (s *session) renewPlans() string {
 		if !s.plannedBefore(&s.plan.requests[i]) {
 			continue
 		}
-		if reason := s.askable(); reason != "" {
-			return reason
-		}
-		if !s.statements.MayDiscardPlans() {
-			return reasons.ParsedUnder
-		}
-		m, generation := s.certain(), s.server.verdicts.Generation()
-		if row, answered := s.askRow(discardPlans); !answered || row == nil {
-			return reasons.ProbeFailed
-		}
-		s.plannedSince = generation
-		if s.sendUses(s.statements.TakeDiscarded(), m) != nil {
-			return reasons.ProbeFailed
-		}
+		return s.discardPlans()
+	}
+	return ""
+}
+
+// readAsNow makes Postgres analyse anew what the plan executes and is doubted (see
+// assumedWrongly). It says why Postgres may read the constants of one of its statements as
+// it would not read them now.
+func (s *session) readAsNow() string {
+	switch {
+	case s.plan.readsAllNow(&s.statements):
 		return ""
+	case !s.plan.mayReadAllNow(&s.statements):
+		return reasons.ParsedUnder
+	}
+	if reason := s.discardPlans(); reason != "" {
+		return reason
+	}
+	if !s.plan.readsAllNow(&s.statements) {
+		return reasons.ParsedUnder
+	}
+	return ""
+}
+
+// discardPlans makes Postgres analyse anew all that was prepared, where nothing of that comes
+// to mean something else. It says why it cannot. It waits for the answers: while Postgres owes
+// them, it is not certain under which settings it reads what is sent, which would be relied on
+// no more.
+func (s *session) discardPlans() string {
+	if !s.statements.MayDiscardPlans() {
+		return reasons.ParsedUnder
+	}
+	if reason := s.askable(); reason != "" {
+		return reason
+	}
+	m, generation := s.certain(), s.server.verdicts.Generation()
+	if row, answered := s.askRow(discardPlans); !answered || row == nil {
+		return reasons.ProbeFailed
+	}
+	s.plannedSince = generation
+	if s.sendUses(s.statements.TakeDiscarded(), m) != nil || s.awaitAnswers() != nil {
+		return reasons.ProbeFailed
 	}
 	return ""
 }

@@ -42,6 +42,8 @@ import (
 type assumption struct {
 	made       bool
 	generation uint64
+	// changes is set if the client may have changed a setting since it was made.
+	changes bool
 }
 
 // assume notes that a statement of which this was known goes to Postgres.
@@ -49,7 +51,14 @@ func (s *session) assume(generation uint64) {
 	if a := s.assumption; a.made && a.generation != generation {
 		s.assumedWrongly()
 	}
-	s.assumption = assumption{made: true, generation: generation}
+	s.assumption = assumption{made: true, generation: generation, changes: s.assumption.made && s.assumption.changes}
+}
+
+// noteMayChange notes that something of the client's that may change a setting goes to
+// Postgres.
+func (s *session) noteMayChange() {
+	s.assumption.changes = true
+	s.statements.MayChange()
 }
 
 // assumedWrongly notes that a statement may have changed settings, of which that was not
@@ -62,11 +71,20 @@ func (s *session) assume(generation uint64) {
 //  3. its state is asked for, and is what it was before 1;
 //  4. the answer of the statement, of those with the word NULL, would be kept under on.
 //
-// So asking for the state ends no assumption. Forced by TestAskingEndsNoAssumption.
+// So asking for the state ends no assumption. Forced by TestAskingEndsNoAssumption. Where
+// the session has sent nothing like 2 meanwhile, and the state is found to be what it was,
+// only a trigger that is followed by its opposite has had its statements read otherwise: these
+// are doubted, and relied on again when Postgres has analysed them anew (see readAsNow).
+// Otherwise a change of the schema at the wrong moment would cost a session all hits of what
+// it has prepared, for as long as it lives. Forced by TestDoubtedStatementsHitAgain.
 func (s *session) assumedWrongly() {
 	s.talk.Soil()
 	s.known.NoteChanged(true)
-	s.statements.BeginEpoch()
+	if s.assumption.changes {
+		s.statements.BeginEpoch()
+	} else {
+		s.statements.Doubt()
+	}
 }
 
 // assumptionHolds ends the assumption, if there is one, where a look is known that began

@@ -77,14 +77,20 @@ func containsAny(word string, parts []string) bool {
 
 // plainLiteral reports whether no setting changes how a literal, quotes included, is
 // read, whatever its type turns out to be: dates, times, intervals and amounts of
-// money have a digit, arrays, rows and ranges a bracket.
+// money have a digit, arrays, rows and ranges a bracket, and in it a word.
 func plainLiteral(literal string) bool {
+	words, brackets := false, false
 	for i := range len(literal) {
-		if b := literal[i]; !('a' <= b|0x20 && b|0x20 <= 'z' || strings.IndexByte(" '_-.,:;/@#%&*+!?=~|", b) >= 0) {
+		switch b := literal[i]; {
+		case 'a' <= b|0x20 && b|0x20 <= 'z':
+			words = true
+		case strings.IndexByte("[]{}()", b) >= 0:
+			brackets = true
+		case strings.IndexByte(" '_-.,:;/@#%&*+!?=~|", b) < 0:
 			return false
 		}
 	}
-	return true
+	return !(words && brackets)
 }
 
 // tokens cuts a text into names, numbers, literals and operators. It is doubtful about

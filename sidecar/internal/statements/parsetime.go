@@ -23,21 +23,51 @@ import (
 
 // BeginEpoch notes that the settings have changed. Statements are relied on in the epoch
 // alone in which they were parsed.
-func (s *Set) BeginEpoch() { s.epoch++ }
+func (s *Set) BeginEpoch() { s.epoch++; s.doubting = false }
+
+// Doubt notes that the settings may have been others than was believed for a while, by no
+// doing of the client's. What Postgres has looked at by now, and what it looks at up to
+// EndDoubt, is relied on again when it was analysed anew: see MayDiscardPlans.
+func (s *Set) Doubt() {
+	s.doubting, s.someDoubted = true, true
+	for _, p := range s.byName {
+		p.doubted = p.doubted || p.epoch == s.epoch
+	}
+}
+
+// EndDoubt notes that the settings are known, and are those of the epoch.
+func (s *Set) EndDoubt() { s.doubting = false }
+
+// MayChange notes that the client may change a setting. What was doubted by then is relied on
+// no more: it may have been read under what the client puts right now.
+func (s *Set) MayChange() {
+	s.doubting = false
+	if !s.someDoubted {
+		return
+	}
+	s.someDoubted = false
+	for _, p := range s.byName {
+		if p.doubted {
+			p.epoch, p.doubted = 0, false
+		}
+	}
+}
 
 // ParsedUnder notes that Postgres parses a statement, under m if that is certain.
 func (s *Set) ParsedUnder(p *Prepared, m *Meaning) {
-	p.epoch = 0
-	if m != nil {
-		p.epoch = s.epoch
-	}
+	p.epoch, p.doubted = s.epoch, false
+	s.LookedAtUnder(p, m)
 	s.keepsSettings = s.keepsSettings || p.Statement != nil && p.Statement.KeepsSettings
 }
 
 // LookedAtUnder notes that Postgres may analyse a statement anew.
 func (s *Set) LookedAtUnder(p *Prepared, m *Meaning) {
-	if p != nil && (m == nil || p.epoch != s.epoch) {
-		p.epoch = 0
+	switch {
+	case p == nil || m != nil && p.epoch == s.epoch:
+	case p.epoch == s.epoch && s.doubting:
+		p.doubted = true
+	default:
+		p.epoch, p.doubted = 0, false
 	}
 }
 
@@ -73,7 +103,7 @@ func (s *Set) MayExecuteIn(text []byte, whole bool) {
 // doubtAll notes that Postgres may have looked at any statement.
 func (s *Set) doubtAll() {
 	for _, p := range s.byName {
-		p.epoch = 0
+		p.epoch, p.doubted = 0, false
 	}
 }
 
@@ -81,7 +111,12 @@ func (s *Set) doubtAll() {
 func notInWord(r rune) bool { return r < 0x80 && !block.IsWordByte(byte(r)) }
 
 // ReadsNow reports whether Postgres reads the constants of a prepared statement as it
-// would read them now.
+// would read them now, for certain.
 func (s *Set) ReadsNow(p *Prepared) bool {
+	return p.Statement == nil || !p.Statement.KeepsSettings || p.epoch == s.epoch && !p.doubted
+}
+
+// MayReadNow is ReadsNow, but for doubt.
+func (s *Set) MayReadNow(p *Prepared) bool {
 	return p.Statement == nil || !p.Statement.KeepsSettings || p.epoch == s.epoch
 }

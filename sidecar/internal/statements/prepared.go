@@ -47,6 +47,9 @@ type Prepared struct {
 	// looked at it, 0 if that is not certain. It belongs to the Set's goroutine, as what
 	// follows does.
 	epoch uint64
+	// doubted is set if that is so only unless what Set.Doubt tells of has happened; it is
+	// reset when Postgres is to analyse it anew.
+	doubted bool
 	// unseen is what it was used for here since Postgres was last shown a use.
 	unseen Use
 	// planned is set if Postgres may have made a plan for it.

@@ -40,6 +40,9 @@ type Set struct {
 	// keepsSettings is set if some statement was parsed that this could matter for.
 	epoch         uint64
 	keepsSettings bool
+	// doubting is set from Doubt to EndDoubt or MayChange; someDoubted, which MayChange
+	// resets, if some statement may be doubted.
+	doubting, someDoubted bool
 }
 
 // edit is a change of what one name stands for.
@@ -223,11 +226,11 @@ func (s *Set) Keep(names map[string]bool) {
 // Adopt makes p the client's unnamed statement, whose Parse was answered here if parsed
 // is set. It returns the statement that it has become.
 func (s *Set) Adopt(p *Prepared, parsed bool) *Prepared {
-	if parsed && p.epoch != s.epoch {
+	if parsed && (p.epoch != s.epoch || p.doubted) {
 		if p == s.held {
-			p = p.Again() // what Postgres holds was parsed under other settings
+			p = p.Again() // what Postgres holds was parsed under other settings, or may have been
 		}
-		p.epoch = s.epoch
+		p.epoch, p.doubted = s.epoch, false
 	}
 	if parsed && p == s.held && p.Statement.KeepsSettings {
 		s.parsedAgain = p

@@ -35,13 +35,15 @@ func (s *Set) TakeUnseen(now *Meaning) (all []Unseen) {
 }
 
 // MayDiscardPlans reports whether what Postgres makes of every statement it keeps is what it
-// would make of the text now: of none is the text unknown, or read under other settings.
+// would make of the text now: of none is the text unknown, or read under other settings. What
+// is doubted may be discarded, too: of settings that were not the client's doing Postgres
+// keeps what it read, if it has, only until the next ANALYZE of a table.
 func (s *Set) MayDiscardPlans() bool {
 	if len(s.byName) >= preparedMax {
 		return false // there may be more
 	}
 	for _, p := range s.byName {
-		if p.Statement == nil || !s.ReadsNow(p) {
+		if p.Statement == nil || !s.MayReadNow(p) {
 			return false
 		}
 	}
@@ -61,6 +63,7 @@ func (s *Set) TakeDiscarded() (all []Unseen) {
 		}
 		p.unseen = UnusedYet
 		if p.Statement.KeepsSettings && s.canBeShown(name, p) {
+			p.doubted = false
 			all = append(all, Unseen{name, p, u})
 		}
 	}
