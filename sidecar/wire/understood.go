@@ -184,7 +184,7 @@ func (s *session) understood() bool {
 		return false
 	}
 	for i := range p.wants {
-		if e := p.wants[i].effect; e.Analysed {
+		if e := p.wants[i].effect; e.Analysed && !s.reads.Bounded() { // else it is asked for
 			s.assume(e.Generation)
 		}
 	}

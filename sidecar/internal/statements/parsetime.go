@@ -31,7 +31,7 @@ func (s *Set) BeginEpoch() { s.epoch++; s.doubting = false }
 func (s *Set) Doubt() {
 	s.doubting, s.someDoubted = true, true
 	for _, p := range s.byName {
-		p.doubted = p.doubted || p.epoch == s.epoch
+		p.doubted = p.doubted || p.epoch == s.epoch && p.keepsSettings()
 	}
 }
 
@@ -57,7 +57,7 @@ func (s *Set) MayChange() {
 func (s *Set) ParsedUnder(p *Prepared, m *Meaning) {
 	p.epoch, p.doubted = s.epoch, false
 	s.LookedAtUnder(p, m)
-	s.keepsSettings = s.keepsSettings || p.Statement != nil && p.Statement.KeepsSettings
+	s.keepsSettings = s.keepsSettings || p.keepsSettings()
 }
 
 // LookedAtUnder notes that Postgres may analyse a statement anew.
@@ -65,7 +65,7 @@ func (s *Set) LookedAtUnder(p *Prepared, m *Meaning) {
 	switch {
 	case p == nil || m != nil && p.epoch == s.epoch:
 	case p.epoch == s.epoch && s.doubting:
-		p.doubted = true
+		p.doubted = p.keepsSettings()
 	default:
 		p.epoch, p.doubted = 0, false
 	}
@@ -112,9 +112,7 @@ func notInWord(r rune) bool { return r < 0x80 && !block.IsWordByte(byte(r)) }
 
 // ReadsNow reports whether Postgres reads the constants of a prepared statement as it
 // would read them now, for certain.
-func (s *Set) ReadsNow(p *Prepared) bool {
-	return p.Statement == nil || !p.Statement.KeepsSettings || p.epoch == s.epoch && !p.doubted
-}
+func (s *Set) ReadsNow(p *Prepared) bool { return s.MayReadNow(p) && !p.doubted }
 
 // MayReadNow is ReadsNow, but for doubt.
 func (s *Set) MayReadNow(p *Prepared) bool {

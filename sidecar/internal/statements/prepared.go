@@ -114,6 +114,10 @@ func (m *Meanings) has(now *Meaning) bool {
 	return false
 }
 
+// keepsSettings reports whether settings matter to what Postgres keeps of the statement, as
+// far as its text is known.
+func (p *Prepared) keepsSettings() bool { return p.Statement != nil && p.Statement.KeepsSettings }
+
 // Again is the unnamed statement of a Parse as it was before Postgres got it.
 func (p *Prepared) Again() *Prepared { return &Prepared{Statement: p.Statement, Parse: p.Parse} }
 

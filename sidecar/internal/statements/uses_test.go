@@ -58,6 +58,51 @@ func TestStatementsAreReadUnderOneEpoch(t *testing.T) {
 	}
 }
 
+// TestDoubtEndsByAnalysis: what was doubted is relied on once Postgres has analysed it anew, and
+// no more if the client may have changed a setting before.
+func TestDoubtEndsByAnalysis(t *testing.T) {
+	t.Parallel()
+	certain := &Meaning{Generation: 1}
+	for name, c := range map[string]struct {
+		sql              string
+		then             func(s *Set, p *Prepared)
+		mayRead, discard bool // while in doubt, and with the plans discarded
+	}{
+		"nothing":                            {reading, func(*Set, *Prepared) {}, true, true},
+		"plain":                              {plain, func(*Set, *Prepared) {}, true, true},
+		"a look meanwhile":                   {reading, func(s *Set, p *Prepared) { s.LookedAtUnder(p, nil) }, true, true},
+		"a look when the settings are known": {reading, func(s *Set, p *Prepared) { s.EndDoubt(); s.LookedAtUnder(p, certain) }, true, true},
+		"a look when they are not again":     {reading, func(s *Set, p *Prepared) { s.EndDoubt(); s.LookedAtUnder(p, nil) }, false, false},
+		"the client changes a setting":       {reading, func(s *Set, _ *Prepared) { s.MayChange() }, false, false},
+		"the settings are others":            {reading, func(s *Set, _ *Prepared) { s.BeginEpoch() }, false, false},
+		"parsed meanwhile":                   {reading, func(s *Set, p *Prepared) { s.ParsedUnder(p, nil) }, true, true},
+	} {
+		var s Set
+		s.BeginEpoch()
+		p := &Prepared{Statement: intern(t, &s, c.sql)}
+		s.Bind("p", p)
+		s.ParsedUnder(p, certain)
+		s.Doubt()
+		c.then(&s, p)
+		if s.ReadsNow(p) != (c.sql == plain) || s.MayReadNow(p) != c.mayRead || s.MayDiscardPlans() != c.mayRead {
+			t.Errorf("%s: it reads as now: %v, it may: %v, want %v, and plans may be discarded: %v", name, s.ReadsNow(p), s.MayReadNow(p), c.mayRead, s.MayDiscardPlans())
+		}
+		s.TakeDiscarded()
+		if s.ReadsNow(p) != c.discard {
+			t.Errorf("%s: with plans discarded it reads as now: %v", name, s.ReadsNow(p))
+		}
+	}
+	var s Set
+	s.BeginEpoch()
+	p := &Prepared{Statement: intern(t, &s, reading), Parse: []byte("P")}
+	s.ParsedUnder(p, certain)
+	s.Bind("", p)
+	s.Doubt()
+	if again := s.Adopt(p, true); again == p || !s.ReadsNow(again) {
+		t.Error("an unnamed statement that the client has parsed again is doubted as the one before")
+	}
+}
+
 // TestUsesArePassedOnOnce: what a statement was used for here is told once, the most of it,
 // unless Postgres would take it for something else.
 func TestUsesArePassedOnOnce(t *testing.T) {
