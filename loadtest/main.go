@@ -1,6 +1,7 @@
 // Command loadtest puts Freshet under load and says what it found. Its run measures
 // it beside what people would use instead, and its compare says what has changed between two
-// such reports. Its fleet measures many sidecars together, its memory what one of them takes. Its check judges the promises while everything around the sidecars fails, and
+// such reports. Its fleet measures many sidecars together, its memory what one of them takes. Its applications drives real
+// applications. Its check judges the promises while everything around the sidecars fails, and
 // its mutants says what that judgement is worth.
 //
 // It exits with 0 if all is well, with 1 if a promise was broken, a mutant was not found out,
@@ -30,15 +31,16 @@ const (
 
 // commandLine is the whole command line.
 type commandLine struct {
-	Run      runCommand      `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
-	Bench    benchCommand    `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
-	Fleet    fleetCommand    `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
-	Memory   memoryCommand   `cmd:"" help:"Measure what a sidecar takes of memory: for what it keeps, while large answers come and go, for clients that do nothing."`
-	Compare  compareCommand  `cmd:"" help:"Say what has changed between two reports."`
-	Standard standardCommand `cmd:"" help:"Have pgbench, sysbench and yardsticks measure Freshet beside others."`
-	Echo     echoCommand     `cmd:"" hidden:"" help:"Send back what clients send."`
-	Check    checkCommand    `cmd:"" help:"Check the promises of freshness under faults."`
-	Mutants  mutantsCommand  `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
+	Run          runCommand          `cmd:"" help:"Measure Freshet beside Postgres itself and what people put before it."`
+	Bench        benchCommand        `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
+	Fleet        fleetCommand        `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
+	Memory       memoryCommand       `cmd:"" help:"Measure what a sidecar takes of memory: for what it keeps, while large answers come and go, for clients that do nothing."`
+	Applications applicationsCommand `cmd:"" help:"Drive real applications over HTTP, on Postgres itself and through a sidecar."`
+	Compare      compareCommand      `cmd:"" help:"Say what has changed between two reports."`
+	Standard     standardCommand     `cmd:"" help:"Have pgbench, sysbench and yardsticks measure Freshet beside others."`
+	Echo         echoCommand         `cmd:"" hidden:"" help:"Send back what clients send."`
+	Check        checkCommand        `cmd:"" help:"Check the promises of freshness under faults."`
+	Mutants      mutantsCommand      `cmd:"" help:"Take one rule of the protocol after the other away, and find out each."`
 }
 
 // checkCommand runs package check.
@@ -69,6 +71,8 @@ func main() {
 		os.Exit(c.Bench.run(ctx, os.Stdout, os.Stderr))
 	case "fleet":
 		os.Exit(c.Fleet.run(ctx, os.Stdout, os.Stderr))
+	case "applications":
+		os.Exit(c.Applications.run(ctx, os.Stdout, os.Stderr))
 	case "memory":
 		os.Exit(c.Memory.run(ctx, os.Stdout, os.Stderr))
 	case "standard":

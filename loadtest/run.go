@@ -59,6 +59,7 @@ func runVars() map[string]string {
 		"benchmarks": words(standard.Names()), "yardsticks": words(standard.Yardsticks),
 		"targets": words(target.Names()), "workloads": words(workload.Names()), "protocols": words(target.Protocols),
 		"keys": keys.Names, "shapes": words(load.Shapes), "figures": words(report.Figures()),
+		"applications": applicationNames(),
 	}
 }
 

@@ -31,9 +31,9 @@ func student(freedom float64) float64 {
 	}
 }
 
-// over is the ratio of two targets: the geometric mean over the rounds, in each of which both
+// Over is the ratio of two sides, turn by turn: the geometric mean over the rounds, in each of which both
 // met the same machine. With one round nothing is known of its confidence.
-func over(above, below []float64) Interval {
+func Over(above, below []float64) Interval {
 	var logs []float64
 	for i := range min(len(above), len(below)) {
 		if above[i] > 0 && below[i] > 0 {
@@ -107,7 +107,7 @@ func (r *Run) Ratio(above, below, figure string) (Interval, error) {
 	if err != nil {
 		return Interval{}, err
 	}
-	return over(each(a.Turns, of), each(b.Turns, of)), nil
+	return Over(each(a.Turns, of), each(b.Turns, of)), nil
 }
 
 func each(turns []Turn, of func(*Turn) float64) []float64 {

@@ -45,7 +45,7 @@ func TestRatiosHaveIntervals(t *testing.T) {
 	if !got.Excludes(1) || got.Excludes(3.05) {
 		t.Errorf("%+v excludes the wrong values", got)
 	}
-	if one := over([]float64{2}, []float64{1}); one.Estimate != 2 || !math.IsInf(one.High, 1) {
+	if one := Over([]float64{2}, []float64{1}); one.Estimate != 2 || !math.IsInf(one.High, 1) {
 		t.Errorf("the ratio of one round is %+v, of which nothing is certain", one)
 	}
 	for _, wrong := range [][3]string{{"freshet", "nobody", "throughput"}, {"freshet", "direct", "beauty"}} {

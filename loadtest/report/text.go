@@ -74,7 +74,7 @@ const columns = 11
 func (t *Target) cells(r *Run) [columns]string {
 	ratio, interval := "1", ""
 	if base := r.base(); base.Name != t.Name {
-		i := over(each(t.Turns, figures["throughput"]), each(base.Turns, figures["throughput"]))
+		i := Over(each(t.Turns, figures["throughput"]), each(base.Turns, figures["throughput"]))
 		ratio, interval = short(i.Estimate), i.text()
 	}
 	w := &t.Whole
