@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -41,5 +42,19 @@ func TestMetrics(t *testing.T) {
 	src.change(func(s *Stats) { s.FollowerAgeSeconds = nil })
 	if _, body := get(t, server, "/metrics"); !strings.Contains(body, "\nfreshet_follower_age_seconds +Inf\n") {
 		t.Error("an alert on the follower's age must fire before the first look")
+	}
+}
+
+// What no cache could answer is left out of the ratio of hits wherever it is shown.
+func TestDocumentsLeaveOutWhatIsNoRead(t *testing.T) {
+	t.Parallel()
+	for _, document := range []string{"alerts.yaml", "grafana/freshet.json"} {
+		text, err := os.ReadFile("../../docs/" + document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.Join(natural, "|"); !strings.Contains(string(text), want) {
+			t.Errorf("%s: %s is missing", document, want)
+		}
 	}
 }

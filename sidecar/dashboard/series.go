@@ -92,7 +92,8 @@ func latencies() (all []series) {
 }
 
 // natural are the reasons of statements that no cache could answer: writes, and what
-// belongs to a transaction that writes. Nothing is to be done about them.
+// belongs to a transaction that writes. Nothing is to be done about them. The alerts and the
+// dashboard for Grafana name them, too.
 var natural = []string{"not_select", "in_transaction", "failed_transaction", "function_call", "malformed_message"}
 
 // byNature counts the bypasses for natural reasons.

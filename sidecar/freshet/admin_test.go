@@ -65,7 +65,7 @@ func TestStatsCountSinceTheLastReading(t *testing.T) {
 	if err := printStats(&text, &now, &before); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"2s, 0 clients now, 4 statements a second", "37.5 % of all statements, 75.0 % of those that can be cached", "volatile", "4: do this"} {
+	for _, part := range []string{"2s, 0 clients now, 4 statements a second", "37.5 % of the reads, 75.0 % of those that can be cached", "volatile", "4: do this"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("%q is missing:\n%s", part, text.String())
 		}

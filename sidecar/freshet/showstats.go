@@ -77,7 +77,7 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 	seconds := now.UptimeSeconds - before.UptimeSeconds
 	line("period", "%s, %d clients now, %.0f statements a second", time.Duration(seconds*float64(time.Second)).Round(100*time.Millisecond), now.Sessions, rate(now, before, seconds))
 	hits, misses, all := counted(now, before)
-	line("hits", "%s of all statements, %s of those that can be cached", percent(hits, all), percent(hits, hits+misses))
+	line("hits", "%s of the reads, %s of those that can be cached", percent(hits, reads(now, before)), percent(hits, hits+misses))
 	for _, name := range outcomesShown {
 		n := now.Queries[name] - before.Queries[name]
 		line("  "+name, "%d (%s)", n, percent(n, all))
@@ -107,6 +107,13 @@ func counted(now, before *dashboard.Stats) (hits, misses, all uint64) {
 		all += since(name)
 	}
 	return since("hit_l1") + since("hit_l2") + since("coalesced"), since("miss"), all
+}
+
+// reads are the statements between two readings that a cache could have answered.
+func reads(now, before *dashboard.Stats) uint64 {
+	_, n := now.Reads()
+	_, was := before.Reads()
+	return n - min(n, was)
 }
 
 func rate(now, before *dashboard.Stats, seconds float64) float64 {

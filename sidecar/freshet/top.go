@@ -206,8 +206,8 @@ func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds
 	}
 	hits, misses, all := counted(now, before)
 	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, place, duration(now.UptimeSeconds).Round(time.Second), state)
-	fmt.Fprintf(b, "%8.0f statements a second: %s hits, %s of what can be cached; %d clients\n",
-		float64(all)/seconds, percent(hits, all), percent(hits, hits+misses), now.Sessions)
+	fmt.Fprintf(b, "%8.0f statements a second: hits %s of the reads, %s of what can be cached; %d clients\n",
+		float64(all)/seconds, percent(hits, reads(now, before)), percent(hits, hits+misses), now.Sessions)
 	fmt.Fprintf(b, "%8.2f s of Postgres saved in a second; %.2f s spent on what passed through\n",
 		(now.SavedSeconds-before.SavedSeconds)/seconds, (sum(now.BypassSeconds)-sum(before.BypassSeconds))/seconds)
 	results := now.Verify.Results

@@ -98,14 +98,38 @@ func (s *session) carryOut(unit []byte, d decision) error {
 	case d.found > 0:
 		return s.answerFirst(unit, d.found, d.outcome)
 	case d.reason != "":
-		passed := s.bypass(d.reason, s.plan.executions)
-		s.measure(Bypass, d.reason, &passed.spent)
+		counted := s.plan.countedFor(d.reason)
+		passed := s.bypass(counted, s.plan.executions)
+		s.measure(Bypass, counted, &passed.spent)
 		s.noteWithheld(d.reason)
 	default:
 		s.countMisses()
 		s.measure(Miss, "", nil)
 	}
 	return s.forward(unit, d.harmless)
+}
+
+// countedFor is the reason that the plan's statements are counted for which pass through for
+// this one: what is no read passes through for that, whatever else is in its way.
+func (p *plan) countedFor(reason string) string {
+	if reason == reasons.InTransaction || reason == reasons.Failed {
+		return reason
+	}
+	executes := false
+	for i := range p.wants {
+		w := &p.wants[i]
+		if w.describes {
+			continue
+		}
+		if w.prepared == nil || w.prepared.Statement == nil || analysis.BeginsLikeRead(w.prepared.Statement.SQL) {
+			return reason
+		}
+		executes = true
+	}
+	if executes {
+		return string(analysis.ReasonNotSelect)
+	}
+	return reason
 }
 
 // countMisses counts the plan's statements as misses, each with its cause.

@@ -1,6 +1,10 @@
 package wire
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/freshet/freshet/invalidation/analysis"
+)
 
 // The first question with a reason ends the list, and only what is known to be a read is
 // said to change nothing.
@@ -15,5 +19,27 @@ func TestDecisionStopsAtTheFirstReason(t *testing.T) {
 	}
 	if !d.stopsReadIf(true, "a read") || d.reason != "a read" || !d.harmless {
 		t.Errorf("a read is decided as %+v", d)
+	}
+}
+
+// What is no read is counted as that, whatever else is in its way.
+func TestWhatIsNoReadIsNotCountedAsOne(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar()
+	c := dialRaw(t, s.dsn())
+	do := func(sql string) []byte { return join(msgParse("", sql), msgBind(""), msgExecute("", 0)) }
+	send := func(until string, messages ...[]byte) {
+		c.send(join(messages...))
+		c.until(until)
+	}
+	slow := msgQuery("SELECT pg_sleep(0.01)")
+	send("ZZZZ", slow, msgQuery("DISCARD ALL"), msgQuery("SET work_mem = '1MB'"), msgQuery("DEALLOCATE ALL")) // behind one that is unanswered
+	send("ZZ", slow, do("SET work_mem = '2MB'"), msgSync)
+	send("C", do("RESET work_mem"), msgFlush)
+	send("Z", msgSync)
+	r := s.Report()
+	if r.Bypasses[string(analysis.ReasonNotSelect)] != 5 || r.Queries["bypass"] != 7 {
+		t.Errorf("passed through: %v of %v, want 5 of 7 for being no reads", r.Bypasses, r.Queries)
 	}
 }

@@ -192,7 +192,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		if s.plan.keepsSettings && s.obstacle() == "" {
 			s.beCertain(unit)
 		}
-		s.bypassUntimed(reasons.OpenGroup, s.plan.executions)
+		s.bypassUntimed(s.plan.countedFor(reasons.OpenGroup), s.plan.executions)
 		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
 	case protocol.UnitCall:
 		s.bypassUntimed(reasons.FunctionCall, 1)
