@@ -2,14 +2,22 @@ package invalidation
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
 )
+
+//go:embed schema/purge.sql
+var purgeTemplate string
+
+// purgeSQL makes freshet.purge. What fails in it counts as a change of everything.
+var purgeSQL = strings.NewReplacer("{{triggers}}", triggerPrefix, "{{everything}}", "{"+fence.SchemaText+"}").Replace(fillRecording(purgeTemplate))
 
 // purgeTagsMax bounds the tags of one event of a purge.
 const purgeTagsMax = 256

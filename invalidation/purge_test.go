@@ -1,6 +1,7 @@
 package invalidation
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -68,4 +69,68 @@ CREATE TABLE other (id int PRIMARY KEY)`)
 	if _, err := Purge(t.Context(), db.Conn, []string{"fruit"}); err == nil {
 		t.Error("a pattern without a schema was taken")
 	}
+}
+
+// The owner ends what depends on a table from within the database, in the transaction that
+// makes it wrong; nobody else may, unless granted, and what is not watched is an error.
+func TestPurgeFunction(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
+CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)
+	db.install("public.*")
+	db.run("CREATE TABLE plain (id int)")
+	stranger := "stranger_" + db.value("SELECT current_database()")
+	db.run("CREATE ROLE " + stranger)
+	t.Cleanup(func() {
+		if _, err := db.Exec(context.Background(), "RESET ROLE; DROP OWNED BY "+stranger+"; DROP ROLE "+stranger); err != nil {
+			t.Error(err)
+		}
+	})
+	f := db.follow(nil)
+	kinds := [][]string{{"fruit"}, {"fruit/id=1", "fruit/*"}, {"parted"}}
+	for _, c := range []struct {
+		before, statement, after, refused string
+		left                              []bool // by kind
+	}{
+		{"", "SELECT freshet.purge('fruit')", "", "", []bool{false, false, true}},
+		{"", "SELECT freshet.purge('public.part')", "", "", []bool{true, true, false}},
+		{"", "SELECT freshet.purge(NULL)", "", "", []bool{true, true, true}},
+		{"", "BEGIN; SELECT freshet.purge('fruit'); ROLLBACK", "", "", []bool{true, true, true}},
+		{"", "SELECT freshet.purge('plain')", "", "55000", []bool{true, true, true}},
+		{"", "SELECT freshet.purge('none')", "", "42P01", []bool{true, true, true}},
+		{"", "BEGIN READ ONLY; SELECT freshet.purge('fruit'); COMMIT", "ROLLBACK", "25006", []bool{true, true, true}},
+		{"SET ROLE " + stranger, "SELECT freshet.purge('public.fruit')", "RESET ROLE", "42501", []bool{true, true, true}},
+		{"GRANT EXECUTE ON FUNCTION freshet.purge(regclass) TO " + stranger + "; SET ROLE " + stranger, "SELECT freshet.purge('public.fruit')", "RESET ROLE", "", []bool{false, false, true}},
+	} {
+		if c.before != "" {
+			db.run(c.before)
+		}
+		f.confirmNow()
+		var entries []*fence.Ticket
+		for _, texts := range kinds {
+			entries = append(entries, f.load(append(db.spell(texts...), fence.SchemaText)...))
+		}
+		_, err := db.PgConn().Exec(t.Context(), c.statement).ReadAll()
+		if got := sqlState(err); got != c.refused {
+			t.Errorf("%s: %v, want %q", c.statement, err, c.refused)
+		}
+		if c.after != "" {
+			db.run(c.after)
+		}
+		f.confirmNow()
+		for i, entry := range entries {
+			f.wantAdmitted(entry, c.left[i], fmt.Sprint(kinds[i], " after ", c.statement))
+		}
+	}
+	// An installation from before the function gets it.
+	db.run("DROP FUNCTION freshet.purge(regclass)")
+	if problems := db.state().Problems(); len(problems) == 0 {
+		t.Error("an installation without the function is complete")
+	}
+	db.install("public.*")
+	if problems := db.state().Problems(); len(problems) > 0 {
+		t.Errorf("installed again: %q", problems)
+	}
+	db.run("SELECT freshet.purge('fruit')")
 }

@@ -18,8 +18,7 @@ const touchNamesMax = 256
 var touchSQL = fillTouch(touchTemplate)
 
 func fillTouch(template string) string {
-	attend := strings.ReplaceAll(doorbellSQL(attendTemplate), "RETURN NULL;", "RETURN;")
-	template = fill(fill(fill(template, "{{attend}}", attend), "{{ring}}", doorbellSQL(ringTemplate)), "{{failed}}", failedTemplate)
+	template = fillRecording(template)
 	return strings.NewReplacer(
 		"{{names}}", strconv.Itoa(touchNamesMax),
 		"{{length}}", strconv.Itoa(valueBytesMax),
@@ -27,4 +26,11 @@ func fillTouch(template string) string {
 		"{{wholesale}}", "{"+fence.OwnWholesaleText+"}",
 		"{{everything}}", "{"+fence.OwnWholesaleText+"}",
 	).Replace(template)
+}
+
+// fillRecording fills in how a function that returns nothing records an event, rings, and
+// says that it could not.
+func fillRecording(template string) string {
+	attend := strings.ReplaceAll(doorbellSQL(attendTemplate), "RETURN NULL;", "RETURN;")
+	return fill(fill(fill(template, "{{attend}}", attend), "{{ring}}", doorbellSQL(ringTemplate)), "{{failed}}", failedTemplate)
 }
