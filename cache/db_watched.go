@@ -11,6 +11,8 @@ type WatchedTable struct {
 	// Statements have changed rows of the table since the DB was opened, its partitions'
 	// counting for the root. Ended are the tags that they moved: rows' values, or the table.
 	Statements, Ended uint64
+	// Answers counts those in memory that they have ended.
+	Answers uint64
 	// At is when the last of them was received, zero before.
 	At time.Time
 }
@@ -26,7 +28,7 @@ func (db *DB) Watched() []WatchedTable {
 		tables[i] = WatchedTable{Name: t.Schema + "." + t.Name, Columns: t.Columns}
 		if t.OID == t.Root {
 			w := written[t.Root]
-			tables[i].Statements, tables[i].Ended, tables[i].At = w.Statements, w.Tags, w.At
+			tables[i].Statements, tables[i].Ended, tables[i].Answers, tables[i].At = w.Statements, w.Tags, w.Ended, w.At
 		}
 	}
 	return tables

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
@@ -48,6 +49,11 @@ type State struct {
 	unreported string
 	// suspended says that nothing may be relied on before Resume.
 	suspended bool
+	// meaning says what tags stand for, once somebody has asked: see meanings.
+	meaning struct {
+		once sync.Once
+		meanings
+	}
 }
 
 // Table returns a watched table.

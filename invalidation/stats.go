@@ -28,6 +28,8 @@ type FollowerStats struct {
 	// ReconnectsOf those of each part: looker, doorbell and keeper.
 	Reconnects   uint64
 	ReconnectsOf map[string]uint64
+	// Ended counts the answers that NoteEnded was told of, by what has ended them.
+	Ended map[string]uint64
 	// Working says of each part whether it has its connection, or needs none at rest.
 	Working map[string]bool
 	// Audits counts how often the keeper read all that is installed, because something
@@ -69,6 +71,7 @@ type counters struct {
 	looks, events, notifications, position atomic.Uint64
 	eventsOf                               [eventKinds]atomic.Uint64
 	lostTables                             [losses]atomic.Uint64
+	endedOf                                [endKinds]atomic.Uint64
 	lookBegan                              atomic.Int64
 	audits, hintsSaid, hintsHeard          atomic.Uint64
 	awake, sleeper                         atomic.Bool
@@ -158,8 +161,12 @@ func (f *Follower) Stats() FollowerStats {
 	for cause := range losses {
 		lost[cause.String()] = c.lostTables[cause].Load()
 	}
+	ended := make(map[string]uint64, endKinds)
+	for kind := range endKinds {
+		ended[kind.String()] = c.endedOf[kind].Load()
+	}
 	return FollowerStats{
-		EventsOf: events, TablesLost: lost,
+		EventsOf: events, TablesLost: lost, Ended: ended,
 		Looks: c.looks.Load(), Events: c.events.Load(), Resets: maps.Clone(c.resets),
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, ReconnectsOf: maps.Clone(c.failures), Working: maps.Clone(c.working), Audits: c.audits.Load(),
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()),

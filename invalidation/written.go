@@ -14,6 +14,8 @@ const writtenMax = 20_000
 type Written struct {
 	// Statements have changed rows, Tags are those that they moved.
 	Statements, Tags uint64
+	// Ended counts the answers that NoteEnded was told of.
+	Ended uint64
 	// At is when the last of them was received.
 	At time.Time
 }
@@ -49,6 +51,6 @@ func (c *counters) wroteLocked(written map[uint32]Written, now time.Time) {
 		if !known && len(c.written) >= writtenMax {
 			continue
 		}
-		c.written[root] = Written{all.Statements + w.Statements, all.Tags + w.Tags, now}
+		c.written[root] = Written{all.Statements + w.Statements, all.Tags + w.Tags, all.Ended, now}
 	}
 }

@@ -45,7 +45,7 @@ func (r reader) stats() dashboard.Stats {
 // tables are those that are watched, and what was received of their changes.
 func (r reader) tables() (tables []dashboard.Table) {
 	for _, t := range r.db.Watched() {
-		table := dashboard.Table{Name: t.Name, Columns: t.Columns, Statements: t.Statements, Invalidations: t.Ended}
+		table := dashboard.Table{Name: t.Name, Columns: t.Columns, Statements: t.Statements, Invalidations: t.Ended, EntriesEnded: t.Answers}
 		if !t.At.IsZero() {
 			table.At = &t.At
 		}
@@ -59,7 +59,7 @@ func addWrites(stats *dashboard.Stats) {
 	var written []dashboard.TableWrites
 	for _, t := range stats.Watched {
 		if t.At != nil {
-			written = append(written, dashboard.TableWrites{Name: t.Name, Statements: t.Statements, Invalidations: t.Invalidations, At: *t.At})
+			written = append(written, dashboard.TableWrites{Name: t.Name, Statements: t.Statements, Invalidations: t.Invalidations, EntriesEnded: t.EntriesEnded, At: *t.At})
 		}
 	}
 	figures.AddWrites(stats, written)

@@ -27,6 +27,7 @@ type Cache struct {
 	loadTimes    loadTimes
 	worths       worths
 	uses         uses
+	curve        *curve
 	vain         vain
 	counters     counters
 	fates        fates
@@ -62,11 +63,12 @@ func New(o Options) (*Cache, error) {
 		envelopes: envelopes{compress: o.Compress, keys: keys},
 		yields:    make(chan *lease, yieldQueueMax),
 		wall:      time.Now,
+		curve:     newCurve(o.MemoryBytes),
 	}
 	for i := range c.flights.stripes {
 		c.flights.stripes[i].byHash = map[uint64]*flight{}
 	}
-	c.memory, err = memory.New[Entry](memory.Options{MaxBytes: o.MemoryBytes, Evicted: func(hash uint64) { c.fates.note(hash, Evicted) }})
+	c.memory, err = memory.New[Entry](memory.Options[Entry]{MaxBytes: o.MemoryBytes, Evicted: c.evicted, Entered: c.entered, Left: c.left})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
@@ -311,6 +313,9 @@ func (c *Cache) StoreAll(all []*Entry) {
 func (c *Cache) storable(e *Entry) bool {
 	c.noteLoad(e.shape, e.took)
 	c.uses.at(e.shape).loaded(e.took)
+	if sampled(e.hash) {
+		c.noteRead(e, false)
+	}
 	if e.size() > c.EntryMax() {
 		c.counters.tooLarge.Add(1)
 		c.fates.note(e.hash, TooLarge)

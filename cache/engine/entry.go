@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -49,6 +50,8 @@ type Entry struct {
 
 	// local entries are not published.
 	local bool
+	// over is the Cause that has ended the entry, 0 while none is known: see ended.
+	over atomic.Uint32
 
 	publication publication
 }
@@ -122,19 +125,10 @@ func (c *Cache) NewEntryIn(room *Room, l Loaded) *Entry {
 		schema = nil
 	}
 	room.ticket.Init(l.Start.Label, l.End, l.Tags, l.More, schema)
-	room.entry = Entry{
-		Ticket:  &room.ticket,
-		Key:     key,
-		Payload: l.Payload,
-		Expires: l.End.Add(life),
-		shape:   l.Shape,
-		hash:    l.Hash,
-		began:   l.Start.At,
-		born:    c.wall(),
-		life:    life,
-		took:    max(l.End.Sub(l.Start.At), 0),
-		local:   l.Local,
-	}
+	e := &room.entry
+	e.Ticket, e.Key, e.Payload, e.Expires = &room.ticket, key, l.Payload, l.End.Add(life)
+	e.shape, e.hash, e.local = l.Shape, l.Hash, l.Local
+	e.began, e.born, e.life, e.took = l.Start.At, c.wall(), life, max(l.End.Sub(l.Start.At), 0)
 	return &room.entry
 }
 

@@ -65,14 +65,14 @@ func (c *Cache) NoteTooLarge(key []byte) {
 
 // Missed tells why a reader misses a key who found e in the first tier, or nil, at Hash(key).
 func (c *Cache) Missed(e *Entry, hash uint64) Cause {
-	switch {
-	case e == nil:
+	if e == nil {
 		return c.fates.of(hash)
-	case fence.Now() >= e.Expires:
-		return Expired
-	case !c.fence.Admits(e.Ticket):
-		return Invalidated
-	default:
-		return Unfit
 	}
+	if cause, over := c.ended(e, fence.Now()); over {
+		return cause
+	}
+	if !c.fence.Admits(e.Ticket) {
+		return Invalidated // by what is only foretold
+	}
+	return Unfit
 }

@@ -125,6 +125,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	defer context.AfterFunc(c.closing, cancel)()
 	var workers sync.WaitGroup
 	workers.Go(func() { c.publishAll(ctx) })
+	workers.Go(func() { c.sweepAll(ctx) })
 	if c.leaser != nil {
 		workers.Go(func() { c.yieldAll(ctx) })
 	}

@@ -15,6 +15,8 @@ type counters struct {
 	unusable                          [faults]atomic.Uint64
 	stored, tooLarge, overtaken       atomic.Uint64
 	published, dropped, kept          atomic.Uint64
+	invalidated                       atomic.Uint64
+	gone                              [Causes]atomic.Uint64
 	leases, leasesAwaited, leasesVain atomic.Uint64
 }
 
@@ -44,6 +46,14 @@ type Stats struct {
 	Stored    uint64 // entries put into the first tier
 	TooLarge  uint64 // entries above EntryMax
 	Overtaken uint64 // entries that an event made useless before they were stored or published
+
+	// Invalidated counts entries of the first tier that an event has ended: when somebody asks
+	// for them, when they leave, or within half a minute, or so.
+	Invalidated uint64
+	// GoneForRoom, GoneExpired and GoneInvalidated count entries that have left the first tier:
+	// good ones for others, and those that had ended before, for others or for a new answer.
+	GoneForRoom, GoneExpired, GoneInvalidated uint64
+
 	Published uint64 // entries sent to the remote tier
 	Kept      uint64 // entries that were not for the remote tier, as it is not asked for them
 	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
@@ -51,6 +61,10 @@ type Stats struct {
 	Leases        uint64 // loads begun on behalf of all processes
 	LeasesAwaited uint64 // entries found after waiting for the load of another process
 	LeasesVain    uint64 // waits for such a load that brought nothing
+
+	// MissRatios estimate what the first tier would miss with other sizes; nil while too few
+	// reads of too few keys were sampled.
+	MissRatios []MissRatio
 
 	// Memory is the first tier.
 	Memory memory.Stats
@@ -73,7 +87,9 @@ func (c *Cache) Stats() Stats {
 		Stored: n.stored.Load(), TooLarge: n.tooLarge.Load(), Overtaken: n.overtaken.Load(),
 		Published: n.published.Load(), Dropped: n.dropped.Load(), Kept: n.kept.Load(),
 		Leases: n.leases.Load(), LeasesAwaited: n.leasesAwaited.Load(), LeasesVain: n.leasesVain.Load(),
-		Memory: c.memory.Stats(),
+		Invalidated: n.invalidated.Load(), GoneForRoom: n.gone[Evicted].Load(), GoneExpired: n.gone[Expired].Load(), GoneInvalidated: n.gone[Invalidated].Load(),
+		MissRatios: c.curve.ratios(c.uses.reads()),
+		Memory:     c.memory.Stats(),
 	}
 	s.Broken, s.Expired, s.Outdated = n.unusable[broken].Load(), n.unusable[expired].Load(), n.unusable[overtaken].Load()
 	s.Unusable = s.Broken + s.Expired + s.Outdated

@@ -66,7 +66,7 @@ func hashText(key string) (hash uint64) {
 }
 
 func inMemory(t *testing.T) Remote {
-	s, err := memory.New[[]byte](memory.Options{MaxBytes: 1 << 24})
+	s, err := memory.New[[]byte](memory.Options[[]byte]{MaxBytes: 1 << 24})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestFrontHasWhatIsHeld(t *testing.T) {
 			return "", false
 		},
 	} {
-		s := store(t, cost+itemOverhead)
+		s := store(t, cost+ItemOverhead)
 		first := "first"
 		s.Set(1, &first, cost, time.Millisecond)
 		popular(s, 1)
@@ -103,7 +103,7 @@ func TestItemsOfOneSlot(t *testing.T) {
 // Readers never see an older value after a newer one, whoever sets, deletes and offers.
 func TestFrontNeverGoesBack(t *testing.T) {
 	t.Parallel()
-	s, err := New[int](Options{MaxBytes: 1 << 20})
+	s, err := New[int](Options[int]{MaxBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func (s *Store[T]) giveLocked(o *order[T]) {
 		case s.items.Set(it.hash, it, ristrettoCost):
 			o.given.add(it)
 		case s.residents.leave(it):
-			s.reject(it.hash)
+			s.reject(it.hash, it.value)
 		}
 	}
 	o.waiting.clear()

@@ -37,7 +37,7 @@ func TestRistrettoIsGivenManyAtOnce(t *testing.T) {
 // What waits to be given can be replaced and deleted, and a victim among it is forgotten.
 func TestItemThatWaitsToBeGiven(t *testing.T) {
 	t.Parallel()
-	s := store(t, 10*(10+itemOverhead))
+	s := store(t, 10*(10+ItemOverhead))
 	older, newer, dear := "older", "newer", "dear"
 	s.Set(1, &older, 10, time.Millisecond)
 	s.Set(1, &newer, 10, time.Millisecond)

@@ -25,11 +25,14 @@ type residents[T any] struct {
 	// age counts the times that all uses were halved. Readers look at it.
 	age atomic.Uint64
 	_   stripe.Padding
-	// left is called for each that is a resident no longer, with the lock held.
-	left func(*item[T])
+	// entered, unless nil, is called for each that becomes a resident, and left for each
+	// that is one no longer, with the lock held; replaced if one of its hash has its place.
+	entered func(value *T, cost int64)
+	left    func(it *item[T], replaced bool)
 
 	mu     sync.Mutex
 	all    []*item[T]
+	turn   int // whose turn it is next in some
 	bytes  int64
 	sets   int // in this age
 	others sketch
@@ -57,7 +60,7 @@ func (r *residents[T]) admit(it, before *item[T]) (gone []*item[T], ok bool) {
 	case ok && before != nil:
 		r.all[before.place], it.place = it, before.place
 		before.place = nowhere
-		r.left(before)
+		r.left(before, true)
 	case ok:
 		it.place = len(r.all)
 		r.all = append(r.all, it)
@@ -65,6 +68,9 @@ func (r *residents[T]) admit(it, before *item[T]) (gone []*item[T], ok bool) {
 		return r.refuseLocked(it, before, uses), false
 	}
 	r.bytes += it.cost - freed
+	if r.entered != nil {
+		r.entered(it.value, it.cost)
+	}
 	return gone, true
 }
 
@@ -147,7 +153,7 @@ func (r *residents[T]) leaveLocked(it *item[T], uses uint8) {
 	r.all[last] = nil
 	r.all = r.all[:last]
 	it.place = nowhere
-	r.left(it)
+	r.left(it, false)
 	r.bytes -= it.cost
 	r.others.raise(it.hash, uses)
 }
@@ -161,6 +167,17 @@ func (r *residents[T]) leave(it *item[T]) bool {
 	}
 	r.leaveLocked(it, it.count(r.age.Load()))
 	return true
+}
+
+// some is Store.Some.
+func (r *residents[T]) some(dst []*T) []*T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range min(cap(dst)-len(dst), len(r.all)) {
+		r.turn = (r.turn + 1) % len(r.all)
+		dst = append(dst, r.all[r.turn].value)
+	}
+	return dst
 }
 
 // held returns how many there are, and their bytes.

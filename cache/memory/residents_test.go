@@ -9,7 +9,7 @@ import (
 
 func store(t *testing.T, maxBytes int64) *Store[string] {
 	t.Helper()
-	s, err := New[string](Options{MaxBytes: maxBytes})
+	s, err := New[string](Options[string]{MaxBytes: maxBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func store(t *testing.T, maxBytes int64) *Store[string] {
 func TestVictimThatComesBack(t *testing.T) {
 	t.Parallel()
 	const cost = 1000
-	s := store(t, cost+itemOverhead)
+	s := store(t, cost+ItemOverhead)
 	first, second, third := "first", "second", "third"
 	s.Set(1, &first, cost, time.Second)
 	comes := make(chan struct{})
@@ -40,7 +40,7 @@ func TestVictimThatComesBack(t *testing.T) {
 	if v, ok := s.Get(1); !ok || *v != third {
 		t.Errorf("the value that was set last is lost: held %v", ok)
 	}
-	if items, bytes := s.residents.held(); items != 1 || bytes != cost+itemOverhead {
+	if items, bytes := s.residents.held(); items != 1 || bytes != cost+ItemOverhead {
 		t.Errorf("%d items of %d bytes are held", items, bytes)
 	}
 }
@@ -48,7 +48,7 @@ func TestVictimThatComesBack(t *testing.T) {
 // What is held in Ristretto is what the residents are, whatever happened at once.
 func TestResidentsAreWhatIsHeld(t *testing.T) {
 	t.Parallel()
-	s := store(t, 64*(100+itemOverhead))
+	s := store(t, 64*(100+ItemOverhead))
 	var all sync.WaitGroup
 	for worker := range uint64(4) {
 		all.Go(func() {
@@ -83,7 +83,7 @@ func TestResidentsAreWhatIsHeld(t *testing.T) {
 
 // fill returns a full store of many items of equal worth, each used once.
 func fill(t *testing.T) *Store[string] {
-	s := store(t, 100*(100+itemOverhead))
+	s := store(t, 100*(100+ItemOverhead))
 	for hash := range uint64(100) {
 		v := "filling"
 		s.Set(1000+hash, &v, 100, time.Millisecond)

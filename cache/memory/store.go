@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// itemOverhead is what Ristretto and this package hold for each item, in
+	// ItemOverhead is what Ristretto and this package hold for each item, in
 	// bytes: a slot in the map of values and one in the map of costs, at the
 	// usual load of Go's maps, and the item.
-	itemOverhead = 192
+	ItemOverhead = 192
 
 	// Ristretto holds whatever the residents are: this much, and more than they can
 	// have, and it counts for nobody.
@@ -30,14 +30,19 @@ const (
 	orders = 64
 )
 
-// Options configure a Store.
-type Options struct {
+// Options configure a Store. None of its functions may wait, or call the Store.
+type Options[T any] struct {
 	// MaxBytes bounds the sum of the costs of all items, their bookkeeping
 	// included. It must be positive.
 	MaxBytes int64
-	// Evicted, unless nil, is told the hash of each item that gives way to others, or is refused for them. It must
-	// not wait.
-	Evicted func(hash uint64)
+	// Evicted, unless nil, is told each value that gives way to others, and, with held unset,
+	// each that is refused for them.
+	Evicted func(hash uint64, value *T, held bool)
+	// Entered and Left, unless nil, are told each value that is held from now on, and that is
+	// not any more, with its cost, the bookkeeping included: one call after the other.
+	// replaced says that another value of its hash has taken its place.
+	Entered func(value *T, cost int64)
+	Left    func(value *T, cost int64, replaced bool)
 }
 
 // Store holds pointers to values that nobody changes. The zero value is not
@@ -51,7 +56,7 @@ type Store[T any] struct {
 	gates  [stripe.Count]gate
 	orders [orders]order[T]
 
-	evicted   func(hash uint64) // nil: nobody is told
+	evicted   func(hash uint64, value *T, held bool) // nil: nobody is told
 	evictions atomic.Uint64
 	rejected  atomic.Uint64
 
@@ -79,17 +84,22 @@ func (s *Store[T]) enter() *gate {
 }
 
 // New returns an empty store. It starts goroutines, which Close ends.
-func New[T any](o Options) (*Store[T], error) {
+func New[T any](o Options[T]) (*Store[T], error) {
 	if o.MaxBytes <= 0 {
 		return nil, fmt.Errorf("make memory tier: MaxBytes is %d, give a positive number of bytes", o.MaxBytes)
 	}
 	s := &Store[T]{front: &front[T]{}, evicted: o.Evicted}
-	s.residents = residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes), left: s.front.drop}
+	s.residents = residents[T]{maxBytes: o.MaxBytes, others: newSketch(o.MaxBytes), entered: o.Entered, left: func(it *item[T], replaced bool) {
+		s.front.drop(it)
+		if o.Left != nil {
+			o.Left(it.value, it.cost, replaced)
+		}
+	}}
 	items, err := ristretto.NewCache(&ristretto.Config[uint64, *item[T]]{
 		NumCounters:        ristrettoCounters,
 		MaxCost:            ristrettoMax,
 		BufferItems:        accessBufferItems,
-		IgnoreInternalCost: true, // itemOverhead says it better
+		IgnoreInternalCost: true, // ItemOverhead says it better
 		KeyToHash:          func(hash uint64) (uint64, uint64) { return hash, 0 },
 	})
 	if err != nil {
@@ -199,9 +209,9 @@ func (s *Store[T]) place(all []Setting[T]) (gone []*item[T], held int) {
 
 // placeLocked holds a value if the residents admit it.
 func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
-	cost := set.Cost + itemOverhead
+	cost := set.Cost + ItemOverhead
 	if cost > s.residents.maxBytes {
-		s.reject(set.Hash)
+		s.reject(set.Hash, set.Value)
 		return nil, false
 	}
 	it := &item[T]{value: set.Value, hash: set.Hash, cost: cost, density: densityOf(set.Worth, cost)}
@@ -223,21 +233,21 @@ func (s *Store[T]) placeLocked(set Setting[T]) (gone []*item[T], held bool) {
 		o.waiting.add(it)
 	}
 	if !ok {
-		s.reject(set.Hash)
+		s.reject(set.Hash, set.Value)
 	}
 	return gone, ok
 }
 
 // reject counts a value that is not taken in.
-func (s *Store[T]) reject(hash uint64) {
+func (s *Store[T]) reject(hash uint64, value *T) {
 	s.rejected.Add(1)
-	s.tell(hash)
+	s.tell(hash, value, false)
 }
 
-// tell says that a hash is held no longer, for the sake of others.
-func (s *Store[T]) tell(hash uint64) {
+// tell says that a value is not held, for the sake of others.
+func (s *Store[T]) tell(hash uint64, value *T, held bool) {
 	if s.evicted != nil {
-		s.evicted(hash)
+		s.evicted(hash, value, held)
 	}
 }
 
@@ -269,7 +279,7 @@ func (s *Store[T]) unlock(locked uint64) {
 // TestVictimThatComesBack.
 func (s *Store[T]) forget(it *item[T]) {
 	s.evictions.Add(1)
-	s.tell(it.hash)
+	s.tell(it.hash, it.value, true)
 	if s.beforeForget != nil {
 		s.beforeForget()
 	}
@@ -296,6 +306,10 @@ func (s *Store[T]) Del(hash uint64) {
 		s.dropLocked(o, it, waiting)
 	}
 }
+
+// Some appends values to dst until its capacity is used: with each call others, until all
+// had their turn. Values that come and go meanwhile may be left out, or come twice.
+func (s *Store[T]) Some(dst []*T) []*T { return s.residents.some(dst) }
 
 // Stats are counts since New, and what is held now.
 type Stats struct {

@@ -17,7 +17,7 @@ type value struct{ text string }
 
 func setup(t *testing.T, maxBytes int64) *memory.Store[value] {
 	t.Helper()
-	s, err := memory.New[value](memory.Options{MaxBytes: maxBytes})
+	s, err := memory.New[value](memory.Options[value]{MaxBytes: maxBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,13 +217,13 @@ func TestNoAllocationsOnGet(t *testing.T) {
 
 func TestNewRefusesNoBytes(t *testing.T) {
 	t.Parallel()
-	if _, err := memory.New[value](memory.Options{}); err == nil {
+	if _, err := memory.New[value](memory.Options[value]{}); err == nil {
 		t.Fatal("made a store of no bytes")
 	}
 }
 
 func BenchmarkGet(b *testing.B) {
-	s, err := memory.New[value](memory.Options{MaxBytes: 1 << 22})
+	s, err := memory.New[value](memory.Options[value]{MaxBytes: 1 << 22})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -48,7 +48,7 @@ const oursOverhead = 192
 type ours struct{ store *memory.Store[held] }
 
 func newOurs(bytes, average int) tier {
-	s, err := memory.New[held](memory.Options{MaxBytes: int64(bytes + bytes/average*oursOverhead)})
+	s, err := memory.New[held](memory.Options[held]{MaxBytes: int64(bytes + bytes/average*oursOverhead)})
 	if err != nil {
 		panic(err)
 	}

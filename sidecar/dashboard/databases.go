@@ -16,6 +16,7 @@ type Database struct {
 	// These are for it what those of Options are for the first one.
 	StatsFunc   func() Stats
 	TablesFunc  func() []Table
+	ShapesFunc  func(max int) ([]Shape, int)
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
 }
@@ -40,7 +41,7 @@ func newDatabases(o Options) map[string]*Server {
 	all := map[string]*Server{}
 	for _, d := range o.Databases {
 		all[d.Name] = newServer(Options{
-			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
+			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ShapesFunc: d.ShapesFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
 		})
 	}
 	return all

@@ -150,6 +150,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	byLabel(prometheus.CounterValue, "freshet_follower_reconnects_total", "Sessions of the follower that ended in an error, by its parts.", "part", ofParts(func(p FollowerPart) float64 { return float64(p.Reconnects) }))
 	byLabel(prometheus.GaugeValue, "freshet_follower_state", "1 if a part of the follower has its connection, or needs none at rest.", "part", ofParts(func(p FollowerPart) float64 { return one(p.Working) }))
 	byLabel(prometheus.CounterValue, "freshet_invalidation_events_total", "Changes received from the outbox, by what they change at most.", "kind", func(s *Stats) map[string]float64 { return floats(s.InvalidationKinds) })
+	byLabel(prometheus.CounterValue, "freshet_invalidated_entries_total", "Entries in this process's memory that a change has ended, by what they depended on.", "kind", func(s *Stats) map[string]float64 { return floats(s.InvalidatedEntries) })
 	counter("freshet_hints_said_total", "Messages about changes to the sidecars that share Redis.", func(s *Stats) uint64 { return s.Hints.Said })
 	counter("freshet_hints_heard_total", "Messages about changes from the sidecars that share Redis.", func(s *Stats) uint64 { return s.Hints.Heard })
 	gauge("freshet_hints_relying", "1 while another sidecar is heard that looks often for this one too.", func(s *Stats) float64 { return one(s.Hints.Relying) })
@@ -168,7 +169,7 @@ func newCollector(statsFunc func() Stats) *collector {
 	gauge("freshet_memory_entries", "Entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Items) })
 	gauge("freshet_memory_bytes", "Size of the entries in this process's memory.", func(s *Stats) float64 { return float64(s.L1.Bytes) })
 	gauge("freshet_memory_limit_bytes", "Most that entries in this process's memory may take.", func(s *Stats) float64 { return float64(s.L1.LimitBytes) })
-	counter("freshet_memory_evictions_total", "Entries that had to go for others.", func(s *Stats) uint64 { return s.L1.Evictions })
+	byLabel(prometheus.CounterValue, "freshet_memory_evictions_total", "Entries that have gone: good ones for want of room, or those that had ended, for that or for a new answer.", "cause", func(s *Stats) map[string]float64 { return floats(s.L1.EvictionsOf) })
 	byLabel(prometheus.CounterValue, "freshet_memory_rejections_total", "Entries that were not taken in: too large, overtaken by an event while they were loaded, or less often asked for than others.", "cause", func(s *Stats) map[string]float64 {
 		return map[string]float64{"admission": float64(s.L1.Rejections), "too_large": float64(s.L1.TooLarge), "overtaken": float64(s.L1.Overtaken)}
 	})

@@ -46,6 +46,9 @@ type Options struct {
 	StatsFunc func() Stats
 	// TablesFunc lists all watched tables. nil lists those of StatsFunc.
 	TablesFunc func() []Table
+	// ShapesFunc lists statements that are cached, those first of which most was saved or
+	// loaded, max at most, and says how many there are. nil lists those of StatsFunc.
+	ShapesFunc func(max int) (shapes []Shape, all int)
 	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
@@ -212,6 +215,8 @@ func (s *Server) pages() *http.ServeMux {
 	mux.HandleFunc("GET /api/v1/snapshot", s.snapshot)
 	mux.HandleFunc("GET /api/v1/stream", s.stream)
 	mux.HandleFunc("GET /api/v1/tables", s.tables)
+	mux.HandleFunc("GET /api/v1/shapes", s.shapesHandler)
+	mux.HandleFunc("GET /api/v1/shapes/{id}", s.shapeHandler)
 	mux.HandleFunc("POST /api/v1/mark", s.guarded(s.mark))
 	if s.options.ExplainFunc != nil {
 		mux.HandleFunc("POST /api/v1/explain", s.guarded(s.explain))

@@ -133,6 +133,11 @@ type Stats struct {
 	// that are watched; "table", a table as a whole; "schema", names, rights or definitions;
 	// "own", tags of the application's own.
 	InvalidationKinds map[string]uint64 `json:"invalidation_kinds"`
+	// InvalidatedEntries counts entries of this process's memory that a change has ended, by
+	// what they depended on: "row", rows that have a value; "table", a table as a whole;
+	// "schema", names, rights or definitions; "own", tags of the application's own; "reset",
+	// as all that was known was thrown away. Who nobody asks for is counted within a minute.
+	InvalidatedEntries map[string]uint64 `json:"invalidated_entries"`
 	// Hints are what followers that share Redis tell one another.
 	Hints Hints `json:"hints"`
 	// Outbox is what waits in Postgres to be read or trimmed.
@@ -202,10 +207,28 @@ type Shape struct {
 	// LoadingSeconds what all loads took.
 	SavedSeconds   float64 `json:"saved_seconds"`
 	LoadingSeconds float64 `json:"loading_seconds"`
+	// Entries and Bytes are what this process's memory holds of it; AgeP50Seconds is how old
+	// half of its hits' entries were at most, of a sample.
+	Entries       int64   `json:"entries"`
+	Bytes         int64   `json:"bytes"`
+	AgeP50Seconds float64 `json:"age_p50_seconds"`
+	// Misses counts its loads by cause, as Stats.Misses.
+	Misses map[string]uint64 `json:"misses"`
 	// OutOfDate is set if its answers may be out of date, because its statements or rules
 	// accept that: AgeSeconds is how old the one was that was served last.
 	OutOfDate  bool    `json:"out_of_date"`
 	AgeSeconds float64 `json:"age_seconds"`
+}
+
+func (s *Shape) normalize() {
+	for _, list := range []*[]string{&s.Tables, &s.Tags, &s.Watch} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if s.Misses == nil {
+		s.Misses = map[string]uint64{}
+	}
 }
 
 // Times are what statements took. The maps hold all their names from the start on.
@@ -348,6 +371,8 @@ type TableWrites struct {
 	// answers depend on.
 	Statements    uint64 `json:"statements"`
 	Invalidations uint64 `json:"invalidations"`
+	// EntriesEnded counts entries of this process's memory that they have ended.
+	EntriesEnded uint64 `json:"entries_ended"`
 	// At is when the last of them was received.
 	At time.Time `json:"at"`
 }
@@ -375,9 +400,11 @@ type Table struct {
 	State TableState `json:"state,omitempty"`
 	Why   string     `json:"why,omitempty"`
 	Since *time.Time `json:"since,omitempty"`
-	// Statements, Invalidations and At are as in TableWrites; 0 and null if there were none.
+	// Statements, Invalidations, EntriesEnded and At are as in TableWrites; 0 and null if there
+	// were none.
 	Statements    uint64     `json:"statements,omitempty"`
 	Invalidations uint64     `json:"invalidations,omitempty"`
+	EntriesEnded  uint64     `json:"entries_ended,omitempty"`
 	At            *time.Time `json:"at,omitempty"`
 }
 
@@ -386,14 +413,27 @@ type Memory struct {
 	Items      uint64 `json:"items"`
 	Bytes      uint64 `json:"bytes"`
 	LimitBytes uint64 `json:"limit_bytes"`
-	// Evictions counts entries that had to go for others.
-	Evictions uint64 `json:"evictions"`
+	// Evictions counts entries that had to go for others. EvictionsOf counts those that have
+	// gone by why: "capacity", good ones for others; "expired" and "invalidated", those that
+	// had ended, for others or for a new answer. What was purged is "invalidated".
+	Evictions   uint64            `json:"evictions"`
+	EvictionsOf map[string]uint64 `json:"evictions_of"`
 	// Rejections counts entries that were not taken in.
 	Rejections uint64 `json:"rejections"`
 	// TooLarge and Overtaken count answers that were not offered: above the limit, or
 	// overtaken by an event while they were loaded.
 	TooLarge  uint64 `json:"too_large"`
 	Overtaken uint64 `json:"overtaken"`
+	// MissRatios estimate what memory of another size would miss. The list is empty until a
+	// few hundred reads of a few keys of the sample have been met.
+	MissRatios []MissRatio `json:"miss_ratios"`
+}
+
+// MissRatio is an estimate for memory that is Factor times as large.
+type MissRatio struct {
+	Factor     float64 `json:"factor"`
+	LimitBytes uint64  `json:"limit_bytes"`
+	Estimate   float64 `json:"estimate"`
 }
 
 // RedisState says how the shared tier is.
@@ -479,10 +519,13 @@ func (s *Stats) normalize() {
 	if s.Bypasses == nil {
 		s.Bypasses = map[string]uint64{}
 	}
-	for _, counts := range []*map[string]uint64{&s.FollowerResetCauses, &s.InvalidationKinds, &s.TablesLost, &s.Redis.ErrorKinds} {
+	for _, counts := range []*map[string]uint64{&s.FollowerResetCauses, &s.InvalidationKinds, &s.TablesLost, &s.Redis.ErrorKinds, &s.InvalidatedEntries, &s.L1.EvictionsOf} {
 		if *counts == nil {
 			*counts = map[string]uint64{}
 		}
+	}
+	if s.L1.MissRatios == nil {
+		s.L1.MissRatios = []MissRatio{}
 	}
 	if s.UpstreamConnections == nil {
 		s.UpstreamConnections = map[string]int64{}
@@ -519,11 +562,7 @@ func (s *Stats) normalize() {
 	}
 	s.Shapes = append([]Shape{}, s.Shapes[:min(len(s.Shapes), ShapesMax)]...)
 	for i := range s.Shapes {
-		for _, list := range []*[]string{&s.Shapes[i].Tables, &s.Shapes[i].Tags, &s.Shapes[i].Watch} {
-			if *list == nil {
-				*list = []string{}
-			}
-		}
+		s.Shapes[i].normalize()
 	}
 	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
 	s.SessionList = append([]Session{}, s.SessionList[:min(len(s.SessionList), SessionListMax)]...)

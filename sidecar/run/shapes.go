@@ -5,22 +5,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
-// addShapes lists the statements that are cached, with what ends their answers.
+// addShapes lists the statements that are cached and of which most was saved or loaded.
 func (s *stack) addShapes(stats *dashboard.Stats) {
-	uses, all := s.server.ShapeUses(dashboard.ShapesMax)
-	stats.ShapesKnown = all
+	stats.Shapes, stats.ShapesKnown = s.shapes(dashboard.ShapesMax)
+}
+
+// shapes lists statements that are cached, with what ends their answers, max of all.
+func (s *stack) shapes(max int) (shapes []dashboard.Shape, all int) {
+	uses, all := s.server.ShapeUses(max)
 	state := s.follower.State()
 	for _, u := range uses {
 		shape := dashboard.Shape{
 			ID: rules.ShapeID(u.Statement), Statement: u.Statement, Tables: u.Verdict.Tables, Hits: u.Hits, Loads: u.Loads,
 			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(), Watch: watchToo(u.Verdict.Wishes, state),
 			OutOfDate: u.Consented, AgeSeconds: u.Age.Seconds(),
+			Entries: u.Entries, Bytes: u.Bytes, AgeP50Seconds: u.MedianAge.Seconds(), Misses: map[string]uint64{},
+		}
+		for cause, n := range u.Misses {
+			if n > 0 {
+				shape.Misses[engine.Cause(cause).String()] = n
+			}
 		}
 		shape.Tables = append(shape.Tables[:len(shape.Tables):len(shape.Tables)], u.Verdict.Unwatched...)
 		for _, t := range u.Verdict.Tags {
@@ -28,8 +39,9 @@ func (s *stack) addShapes(stats *dashboard.Stats) {
 				shape.Tags = append(shape.Tags, text)
 			}
 		}
-		stats.Shapes = append(stats.Shapes, shape)
+		shapes = append(shapes, shape)
 	}
+	return shapes, all
 }
 
 // spellTagWithoutValue names the table, and the column by whose values its changes are told

@@ -205,6 +205,7 @@ func (s *stack) buildCache() (err error) {
 		Fence:       s.fence,
 		Confirm:     s.follower.Confirm,
 		Wake:        s.follower.Wake,
+		Ended:       s.follower.NoteEnded,
 		MemoryBytes: s.options.MemoryBytes,
 		Staleness:   s.options.Staleness,
 		EntryMax:    s.options.EntryMax,

@@ -26,7 +26,7 @@ func (s *stack) tables() (tables []dashboard.Table) {
 	for _, t := range state.Tables() {
 		table := dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns}
 		if w, ok := written[t.Root]; ok {
-			table.Statements, table.Invalidations, table.At = w.Statements, w.Tags, &w.At
+			table.Statements, table.Invalidations, table.EntriesEnded, table.At = w.Statements, w.Tags, w.Ended, &w.At
 		}
 		tables = append(tables, table)
 	}
@@ -37,7 +37,7 @@ func (s *stack) tables() (tables []dashboard.Table) {
 func written(state *invalidation.State, all map[uint32]invalidation.Written) (tables []dashboard.TableWrites) {
 	for root, w := range all {
 		if t, ok := state.Table(root); ok {
-			tables = append(tables, dashboard.TableWrites{Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, At: w.At})
+			tables = append(tables, dashboard.TableWrites{Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, EntriesEnded: w.Ended, At: w.At})
 		}
 	}
 	return tables

@@ -138,6 +138,9 @@ func (s *session) countMisses() {
 	for i := range s.plan.wants {
 		if w := &s.plan.wants[i]; !w.describes {
 			s.server.counters.misses[w.missed].Add(1)
+			if slot := s.plan.requests[i].slot; slot != nil {
+				s.server.cache.NoteMiss(slot.Shape, w.missed)
+			}
 		}
 	}
 }

@@ -71,13 +71,13 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 	h.any = true
 	h.n[how]++
 	h.saved += entry.Took()
-	s.server.cache.NoteHit(entry)
 	tier := 0
 	if how == HitL2 {
 		tier = 1
 	}
 	age := entry.Age(s.arrival())
 	s.server.counters.times.age[tier].Observe(age, 1)
+	s.server.cache.NoteHit(entry, age)
 	if how == Consented {
 		s.server.cache.NoteAge(entry, age)
 	}

@@ -19,7 +19,7 @@ import (
 // that is over.
 func AddFollower(stats *dashboard.Stats, f invalidation.FollowerStats, keepsUp bool) {
 	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
-	stats.InvalidationKinds, stats.TablesLost = f.EventsOf, f.TablesLost
+	stats.InvalidationKinds, stats.TablesLost, stats.InvalidatedEntries = f.EventsOf, f.TablesLost, f.Ended
 	stats.Hints = dashboard.Hints{Said: f.HintsSaid, Heard: f.HintsHeard, Relying: f.Relying}
 	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
 	stats.FollowerParts = map[string]dashboard.FollowerPart{}
@@ -54,6 +54,10 @@ func AddTiers(stats *dashboard.Stats, c engine.Stats, store *redis.Store) {
 	stats.L1 = dashboard.Memory{
 		Items: uint64(max(m.Items, 0)), Bytes: uint64(max(m.Bytes, 0)), LimitBytes: uint64(max(m.MaxBytes, 0)),
 		Evictions: m.Evictions, Rejections: m.Rejected, TooLarge: c.TooLarge, Overtaken: c.Overtaken,
+		EvictionsOf: map[string]uint64{"capacity": c.GoneForRoom, "expired": c.GoneExpired, "invalidated": c.GoneInvalidated},
+	}
+	for _, r := range c.MissRatios {
+		stats.L1.MissRatios = append(stats.L1.MissRatios, dashboard.MissRatio{Factor: r.Factor, LimitBytes: uint64(r.Bytes), Estimate: r.Estimate})
 	}
 	stats.Leases = dashboard.Leases{Won: c.Leases, Waited: c.LeasesAwaited, Vain: c.LeasesVain}
 	stats.Redis = dashboard.Redis{State: dashboard.RedisOff}

@@ -1,0 +1,82 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ShapesListMax bounds the answer to GET /api/v1/shapes, shapesListDefault is how many there
+// are if ?limit= does not say.
+const (
+	ShapesListMax     = 1000
+	shapesListDefault = 50
+)
+
+// ShapeList is the JSON form of GET /api/v1/shapes: those whose texts, tables or ids hold ?q=,
+// those first that have most of ?sort=.
+type ShapeList struct {
+	Shapes []Shape `json:"shapes"`
+	// Found counts all of those that ?q= wants, Known all that are cached, of which at most
+	// ShapesListMax are looked through: those of which most was saved or loaded.
+	Found int `json:"found"`
+	Known int `json:"known"`
+}
+
+// shapeOrders are what shapes can be sorted by.
+var shapeOrders = map[string]func(*Shape) float64{
+	"saved":   func(s *Shape) float64 { return s.SavedSeconds },
+	"hits":    func(s *Shape) float64 { return float64(s.Hits) },
+	"loads":   func(s *Shape) float64 { return float64(s.Loads) },
+	"loading": func(s *Shape) float64 { return s.LoadingSeconds },
+	"entries": func(s *Shape) float64 { return float64(s.Entries) },
+	"bytes":   func(s *Shape) float64 { return float64(s.Bytes) },
+	"age":     func(s *Shape) float64 { return s.AgeP50Seconds },
+}
+
+// shapesHandler lists shapes.
+func (s *Server) shapesHandler(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	by, known := shapeOrders[cmp.Or(query.Get("sort"), "saved")]
+	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), strconv.Itoa(shapesListDefault)))
+	if !known || err != nil || limit < 0 {
+		http.Error(w, "write ?sort=saved, hits, loads, loading, entries, bytes or age, and ?limit= as a number", http.StatusBadRequest)
+		return
+	}
+	shapes, all := s.shapes(ShapesListMax)
+	wanted := strings.ToLower(query.Get("q"))
+	shapes = slices.DeleteFunc(shapes, func(one Shape) bool {
+		return !strings.Contains(strings.ToLower(one.ID+" "+one.Statement+" "+strings.Join(one.Tables, " ")), wanted)
+	})
+	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Compare(by(&b), by(&a)) })
+	answerCompactJSON(w, ShapeList{Shapes: shapes[:min(len(shapes), limit)], Found: len(shapes), Known: all})
+}
+
+// shapeHandler answers for one shape, by its id. One text may be several shapes, as it means
+// something else for each search path; those are a list.
+func (s *Server) shapeHandler(w http.ResponseWriter, r *http.Request) {
+	shapes, all := s.shapes(ShapesListMax)
+	shapes = slices.DeleteFunc(shapes, func(one Shape) bool { return !strings.EqualFold(one.ID, r.PathValue("id")) })
+	if len(shapes) == 0 {
+		http.Error(w, fmt.Sprintf("no statement that is cached has the shape %q", r.PathValue("id")), http.StatusNotFound)
+		return
+	}
+	answerJSON(w, ShapeList{Shapes: shapes, Found: len(shapes), Known: all})
+}
+
+// shapes returns max shapes, complete, and how many there are.
+func (s *Server) shapes(max int) (shapes []Shape, all int) {
+	if s.options.ShapesFunc == nil {
+		stats := s.stats()
+		return stats.Shapes, stats.ShapesKnown
+	}
+	found, all := s.options.ShapesFunc(max)
+	shapes = append([]Shape{}, found...)
+	for i := range shapes {
+		shapes[i].normalize()
+	}
+	return shapes, all
+}
