@@ -33,6 +33,8 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	p := &s.plan
 	d.harmless = p.runsNothing()
 	switch {
+	case obstacle == reasons.Pipelined && s.capturesBehind(): // only reads are unanswered, and this one lies nowhere
+		d.harmless = true
 	case d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
 	case d.stops(p.reason): // its messages ask for what nobody keeps: named_portal, unknown_statement, malformed, …
 	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses

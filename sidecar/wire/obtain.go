@@ -198,6 +198,11 @@ func (s *session) obtainMany(d *decision) {
 			return
 		}
 	}
+	s.captureAll()
+}
+
+// captureAll takes the labels of the plan's loads, and prepares their captures.
+func (s *session) captureAll() {
 	p := &s.plan
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])

@@ -121,6 +121,18 @@ func (c *Conversation) Certain() bool {
 	return !c.dirty && !c.mistrusted && !c.skipping && c.pending.len() == 0 && !(c.groupOpen && c.groupHarmful)
 }
 
+// OwesReadsAlone reports whether Postgres owes answers to whole units which are known to change
+// neither settings nor definitions, and was in no transaction before: then what is known of
+// the session holds for a unit that is sent now, too. One of them may be a BEGIN, and a write
+// may follow it: what is captured behind these is spoiled when its answer has come.
+func (c *Conversation) OwesReadsAlone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status == protocol.StatusIdle && !c.blockHeld && !c.groupOpen && len(c.undone) == 0 &&
+		!c.dirty && !c.disturbed && c.written.Nothing() && !c.written.Definitions && !c.written.Roles &&
+		!c.unsettledLocked() && c.pending.harmful == 0
+}
+
 // Undisturbed reports whether all that was sent since Postgres was idle last is known to
 // leave settings and definitions as they were: then what is known of them holds for a
 // message that is sent now, in a transaction too.

@@ -1,0 +1,91 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// What a transaction has written that is taken back is captured for nobody, though its
+// reads come before anybody knows that it has begun.
+func TestPipelinedTransactionIsCapturedForNobody(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(patient)
+	c, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
+	s.learnExtended(c)
+	write := join(msgParse("", "UPDATE item SET version = 9 WHERE id = 7"), msgBind(""), msgExecute("", 0), msgSync)
+	for i := range 10 {
+		s.received()
+		c.ask(read("8"), msgSync)
+		c.send(join(read(fmt.Sprint(1000+i)), msgSync, msgQuery("BEGIN"), write, read("7"), msgSync, msgQuery("ROLLBACK")))
+		if got := c.until("ZZZZZ"); !bytes.Contains(got, []byte("\x00\x00\x00\x019C")) {
+			t.Fatalf("the transaction does not read what it wrote:\n%s", show(got))
+		}
+		for _, c := range []*rawClient{c, other} {
+			if got := c.ask(read("7"), msgSync); !bytes.Contains(got, []byte("\x00\x00\x00\x010C")) {
+				t.Fatalf("a client reads what was taken back:\n%s", show(got))
+			}
+		}
+		bed.exec("UPDATE item SET version = 0 WHERE id = 7") // ends what was kept
+	}
+}
+
+// Reads that lie nowhere are captured though those before them are unanswered: behind one round
+// all are hits, in both protocols.
+func TestColdPipeline(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	s := bed.sidecar(patient)
+	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
+	s.learnExtended(c)
+	for range 2 {
+		s.learn("SELECT name FROM item WHERE id = 8")
+	}
+	c.ask(msgQuery("SELECT name FROM item WHERE id = 8"))
+	const n = 5
+	ask := func(between []byte, unit func(id int) []byte, from int) (hits, misses uint64) {
+		t.Helper()
+		var sent []byte
+		until := strings.Repeat("Z", n)
+		for i := range n {
+			sent = append(sent, unit(from+i)...)
+			if i == 0 && between != nil {
+				sent, until = append(sent, between...), until+"Z"
+			}
+		}
+		before := s.Report()
+		c.send(sent)
+		direct.send(sent)
+		if got, want := maskTwins(c.until(until)), maskTwins(direct.until(until)); !bytes.Equal(got, want) {
+			t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
+		}
+		s.received() // what was shown counts as seen
+		after := s.Report()
+		return after.Queries["hit_l1"] - before.Queries["hit_l1"], after.Queries["miss"] - before.Queries["miss"]
+	}
+	s.received()
+	for i, unit := range []func(id int) []byte{
+		func(id int) []byte { return msgQuery(fmt.Sprintf("SELECT name FROM item WHERE id = %d", id)) },
+		func(id int) []byte { return join(read(fmt.Sprint(id)), msgSync) },
+	} {
+		if hits, misses := ask(nil, unit, 101); hits != 0 || misses != n {
+			t.Errorf("way %d: %d hits and %d misses of %d cold reads", i, hits, misses, n)
+		}
+		if hits, misses := ask(nil, unit, 101); hits != n || misses != 0 {
+			t.Errorf("way %d: %d hits and %d misses of %d reads behind", i, hits, misses, n)
+		}
+		// Behind what may change something nothing is captured until it is answered.
+		for name, between := range map[string][]byte{"SET": msgQuery("SET DateStyle = 'ISO, DMY'"), "a function": msgQuery("SELECT set_config('work_mem', '1MB', false)")} {
+			if _, misses := ask(between, unit, 201); misses > 1 {
+				t.Errorf("way %d: %d misses behind %s", i, misses, name)
+			}
+			for _, c := range []*rawClient{c, direct} {
+				c.ask(msgQuery("ROLLBACK"))
+			}
+			c.ask(unit(101)) // asks for the state
+			s.received()
+		}
+	}
+}
