@@ -23,6 +23,7 @@ type applicationsCommand struct {
 	Turn    time.Duration `default:"10s" placeholder:"DURATION" help:"How long a turn takes."`
 	Warm    time.Duration `default:"20s" placeholder:"DURATION" help:"How long a side is warmed up."`
 	Seed    uint64        `default:"1" placeholder:"N" help:"Decides who asks for what."`
+	Watch   []string      `sep:";" placeholder:"TABLES" help:"What is watched beside all tables by their keys, as freshet install --watch reads it, with semicolons between."`
 	Flags   []string      `placeholder:"FLAG" help:"Further flags of freshet serve, with commas between."`
 	JSON    string        `name:"json" placeholder:"FILE" help:"Write the report as JSON, with the statements that Postgres took longest for."`
 	Quiet   bool          `help:"Print nothing but the report."`
@@ -43,7 +44,7 @@ func (c applicationsCommand) run(ctx context.Context, out, log io.Writer) int {
 	var failed error
 	for _, name := range names {
 		found, err := application.Run(ctx, name, application.Options{
-			Program: c.Program, Clients: c.Clients, Writes: c.Writes, Rounds: c.Rounds, Turn: c.Turn, Warm: c.Warm, Seed: c.Seed, Flags: c.Flags,
+			Program: c.Program, Clients: c.Clients, Writes: c.Writes, Rounds: c.Rounds, Turn: c.Turn, Warm: c.Warm, Seed: c.Seed, Watch: c.Watch, Flags: c.Flags,
 			Progress: func(what string) { fmt.Fprintf(log, "%s: %s\n", name, what) },
 		})
 		if failed = errors.Join(failed, err); err == nil {

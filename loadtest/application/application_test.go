@@ -104,7 +104,9 @@ func TestHitsAreOfReads(t *testing.T) {
 	var r Report
 	r.count(counted{
 		Queries:       map[string]uint64{"hit_l1": 60, "hit_l2": 1, "coalesced": 2, "miss": 17, "bypass": 40},
+		Misses:        map[string]uint64{"cold": 12, "invalidated": 5},
 		Bypasses:      map[string]uint64{"not_select": 20, "clock": 15, "volatile_function": 5, "row_locks": 0},
+		Shapes:        []Shape{{Statement: "SELECT a", Loads: 1}, {Statement: "SELECT b", Tags: []string{"t(id)"}, Loads: 2}},
 		BypassSeconds: map[string]float64{"not_select": 1, "clock": 0.5, "volatile_function": 2.5},
 	})
 	if r.Hits != 63 || r.Cacheable != 80 || r.Reads != 100 {
@@ -117,8 +119,11 @@ func TestHitsAreOfReads(t *testing.T) {
 	if got := strings.Join(names, " "); got != "volatile_function not_select clock" || r.Reasons[0].Share != 0.625 {
 		t.Errorf("the reasons are %v", r.Reasons)
 	}
+	if len(r.Loaded) != 2 || r.Loaded[0].Statement != "SELECT b" {
+		t.Errorf("loaded most often were %v", r.Loaded)
+	}
 	var text strings.Builder
-	if err := WriteText([]Report{r}, &text); err != nil || !strings.Contains(text.String(), "| 63.0 % | 78.8 % |") {
+	if err := WriteText([]Report{r}, &text); err != nil || !strings.Contains(text.String(), "| 63.0 % | 78.8 % |") || !strings.Contains(text.String(), "missed: cold: 15.0 %") {
 		t.Errorf("%v\n%s", err, &text)
 	}
 }

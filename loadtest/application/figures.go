@@ -21,13 +21,16 @@ type reading struct {
 // counted is what a sidecar says of itself, of what is needed here.
 type counted struct {
 	Queries       map[string]uint64   `json:"queries"`
+	Misses        map[string]uint64   `json:"misses"`
 	Bypasses      map[string]uint64   `json:"bypasses"`
 	BypassSeconds map[string]float64  `json:"bypass_seconds"`
 	SavedSeconds  float64             `json:"saved_seconds"`
 	Examples      map[string][]string `json:"bypass_examples"`
+	// Shapes are since the sidecar began, and not summed up.
+	Shapes []Shape `json:"shapes"`
 }
 
-// Figures of one turn, or of all.
+// figures are of one turn, or of all.
 type figures struct {
 	seconds  float64
 	requests float64
@@ -40,9 +43,9 @@ type figures struct {
 func (r reading) since(e reading) reading {
 	d := reading{database: r.database - e.database, calls: r.calls - e.calls}
 	d.sidecar = counted{
-		Queries: less(r.sidecar.Queries, e.sidecar.Queries), Bypasses: less(r.sidecar.Bypasses, e.sidecar.Bypasses),
+		Queries: less(r.sidecar.Queries, e.sidecar.Queries), Misses: less(r.sidecar.Misses, e.sidecar.Misses), Bypasses: less(r.sidecar.Bypasses, e.sidecar.Bypasses),
 		BypassSeconds: less(r.sidecar.BypassSeconds, e.sidecar.BypassSeconds), SavedSeconds: r.sidecar.SavedSeconds - e.sidecar.SavedSeconds,
-		Examples: r.sidecar.Examples,
+		Examples: r.sidecar.Examples, Shapes: r.sidecar.Shapes,
 	}
 	return d
 }
@@ -52,8 +55,9 @@ func (f *figures) add(o figures) {
 	f.seconds, f.requests, f.waited = f.seconds+o.seconds, f.requests+o.requests, f.waited+o.waited
 	f.database, f.calls = f.database+o.database, f.calls+o.calls
 	s := &f.sidecar
-	s.Queries, s.Bypasses, s.BypassSeconds = more(s.Queries, o.sidecar.Queries), more(s.Bypasses, o.sidecar.Bypasses), more(s.BypassSeconds, o.sidecar.BypassSeconds)
-	s.SavedSeconds, s.Examples = s.SavedSeconds+o.sidecar.SavedSeconds, o.sidecar.Examples
+	s.Queries, s.Misses = more(s.Queries, o.sidecar.Queries), more(s.Misses, o.sidecar.Misses)
+	s.Bypasses, s.BypassSeconds = more(s.Bypasses, o.sidecar.Bypasses), more(s.BypassSeconds, o.sidecar.BypassSeconds)
+	s.SavedSeconds, s.Examples, s.Shapes = s.SavedSeconds+o.sidecar.SavedSeconds, o.sidecar.Examples, o.sidecar.Shapes
 }
 
 // number is what is counted by names.

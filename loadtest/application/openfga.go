@@ -180,6 +180,7 @@ func (o *openFGA) Serve(ctx context.Context, p *servers.Program, at target.Place
 	address := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 	ports, err := p.ServeOnPorts(ctx, 2, func(ports []int) servers.Command {
 		return servers.Command{Arguments: append([]string{o.path(), "run", "--http-addr", address(ports[0]), "--grpc-addr", address(ports[1]),
+			"--request-timeout", "60s", "--http-upstream-timeout", "61s", // the machine may be slow
 			"--metrics-enabled=false", "--playground-enabled=false", "--log-level", "error"}, o.datastore(at)...)}
 	}, func(ports []int) bool {
 		c := newClient(Address{"tcp", address(ports[0])}, 0)

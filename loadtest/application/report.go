@@ -1,6 +1,7 @@
 package application
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,10 +33,15 @@ type Report struct {
 	Hits      uint64 `json:"hits"`
 	Cacheable uint64 `json:"cacheable"`
 	Reads     uint64 `json:"reads"`
+	// Misses are the cacheable reads that were no hits, by what there was instead of an answer.
+	Misses map[string]uint64 `json:"misses"`
 	// SavedSeconds is Postgres' time for hits, as their loads took.
 	SavedSeconds float64 `json:"saved_seconds"`
 	// Reasons are why statements were passed through, the one that took Postgres longest first.
 	Reasons []Reason `json:"reasons"`
+	// Loaded are the statements that were loaded most often, warm-up included, and what ends
+	// their answers.
+	Loaded []Shape `json:"loaded"`
 	// Peers are the application with other caches, in place of a sidecar.
 	Peers []Peer `json:"peers,omitempty"`
 	// Compared answers were the same as the application's own on Postgres itself.
@@ -63,6 +69,19 @@ type Side struct {
 	// Statements are those that Postgres took longest for.
 	Statements []Statement `json:"statements"`
 }
+
+// Shape is a statement that is cached, as the sidecar tells it.
+type Shape struct {
+	Statement string   `json:"statement"`
+	Tags      []string `json:"tags"`
+	// Watch are commands after which less would end its answers.
+	Watch []string `json:"watch"`
+	Hits  uint64   `json:"hits"`
+	Loads uint64   `json:"loads"`
+}
+
+// loadedMax is how many statements are told that were loaded most often.
+const loadedMax = 5
 
 // Peer is an application with another cache.
 type Peer struct {
@@ -125,7 +144,9 @@ func (r *Report) count(c counted) {
 	r.Hits = c.Queries["hit_l1"] + c.Queries["hit_l2"] + c.Queries["coalesced"]
 	r.Cacheable = r.Hits + c.Queries["miss"]
 	r.Reads = r.Cacheable + c.Queries["bypass"] - c.Bypasses[noRead]
-	r.SavedSeconds = c.SavedSeconds
+	r.SavedSeconds, r.Misses = c.SavedSeconds, c.Misses
+	r.Loaded = slices.SortedStableFunc(slices.Values(c.Shapes), func(a, b Shape) int { return cmp.Compare(b.Loads, a.Loads) })
+	r.Loaded = r.Loaded[:min(len(r.Loaded), loadedMax)]
 	var whole float64
 	for _, seconds := range c.BypassSeconds {
 		whole += seconds
@@ -140,15 +161,7 @@ func (r *Report) count(c counted) {
 		}
 		r.Reasons = append(r.Reasons, reason)
 	}
-	slices.SortStableFunc(r.Reasons, func(a, b Reason) int {
-		switch {
-		case a.Share > b.Share:
-			return -1
-		case a.Share < b.Share:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(r.Reasons, func(a, b Reason) int { return cmp.Compare(b.Share, a.Share) })
 }
 
 // perSecond are requests a second, turn by turn.
@@ -197,6 +210,17 @@ func WriteText(reports []Report, to io.Writer) error {
 	}
 	for _, r := range reports {
 		fmt.Fprintf(&b, "\n%s %s: %s. %d answers compared, all equal.\n", r.Name, r.Version, r.About, r.Compared)
+		for _, cause := range slices.Sorted(maps.Keys(r.Misses)) {
+			if n := r.Misses[cause]; n > 0 {
+				fmt.Fprintf(&b, "  missed: %s: %s of cacheable reads\n", cause, ratio(n, r.Cacheable))
+			}
+		}
+		for _, l := range r.Loaded {
+			fmt.Fprintf(&b, "  loaded: %d times, hit %d times, ended by %s: %s\n", l.Loads, l.Hits, strings.Join(l.Tags, ", "), oneLine(l.Statement))
+			for _, command := range l.Watch {
+				fmt.Fprintf(&b, "      less would end it after: %s\n", command)
+			}
+		}
 		for _, reason := range r.Reasons {
 			fmt.Fprintf(&b, "  passed through: %s: %d statements, %s of the time of what passed through\n", reason.Name, reason.Statements, percent(reason.Share))
 			for _, example := range reason.Examples {

@@ -28,8 +28,9 @@ type Options struct {
 	Rounds     int
 	Turn, Warm time.Duration
 	Seed       uint64
-	// Flags are further flags of freshet serve.
-	Flags []string
+	// Watch is what is watched beside all tables by their keys, as freshet install --watch
+	// reads it; Flags are further flags of freshet serve.
+	Watch, Flags []string
 	// Progress is told of each step.
 	Progress func(what string)
 }
@@ -190,7 +191,7 @@ func (g *game) start(ctx context.Context) (err error) {
 		}
 	}
 	if g.sides[1].sidecar, err = servers.LaunchFreshet(ctx, servers.FreshetOptions{
-		Program: g.Program, Owner: g.postgres.DSN(through), Upstream: g.postgres.FollowerDSN(through), Flags: g.Flags,
+		Program: g.Program, Owner: g.postgres.DSN(through), Upstream: g.postgres.FollowerDSN(through), Watch: g.Watch, Flags: g.Flags,
 	}); err != nil {
 		return err
 	}

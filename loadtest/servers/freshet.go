@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,9 +16,11 @@ const freshetPort = 6432
 type FreshetOptions struct {
 	// Program is the built freshet.
 	Program string
-	// Owner is the connection string, of a database, with which it is installed: of all
-	// tables of the schema public.
+	// Owner is the connection string, of a database, with which it is installed: of the tables
+	// that Watch names, as freshet install --watch reads it, and of all others of the schema
+	// public.
 	Owner string
+	Watch []string
 	// Upstream is the connection string, of the role Follower, that it serves.
 	Upstream string
 	// Flags are further flags of freshet serve.
@@ -37,7 +40,11 @@ func LaunchFreshet(ctx context.Context, options FreshetOptions) (*Freshet, error
 	if err != nil {
 		return nil, fmt.Errorf("find the program freshet, which make build makes: %w", err)
 	}
-	install := exec.CommandContext(ctx, program, "install", "--upstream", options.Owner, "--watch", "public.*", "--follower-role", Follower)
+	arguments := []string{"install", "--upstream", options.Owner, "--follower-role", Follower}
+	for _, tables := range append(slices.Clone(options.Watch), "public.*") {
+		arguments = append(arguments, "--watch", tables)
+	}
+	install := exec.CommandContext(ctx, program, arguments...)
 	install.Env = serverEnvironment()
 	if text, err := install.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("run freshet install: %w; it said:\n%s", err, text)
@@ -48,7 +55,7 @@ func LaunchFreshet(ctx context.Context, options FreshetOptions) (*Freshet, error
 	}
 	d.own = true
 	f := &Freshet{d}
-	arguments := append([]string{"serve", "--upstream", options.Upstream, "--socket-dir", d.dir,
+	arguments = append([]string{"serve", "--upstream", options.Upstream, "--socket-dir", d.dir,
 		"--admin", "off", "--passwordless", "any"}, options.Flags...)
 	if err := f.begin(ctx, program, arguments, func(*process) bool {
 		return strings.Contains(f.LogTail(20), "freshet: ready")
