@@ -14,7 +14,8 @@ const envProgram = "/usr/bin/env"
 type Command struct {
 	// Dir is the working directory; empty for the program's own.
 	Dir string
-	// Environment are variables, as NAME=value, beside those of this process.
+	// Environment are variables, as NAME=value, beside those of this process. Temporary files
+	// are made in the application's directory unless TMPDIR says otherwise.
 	Environment []string
 	// Arguments are the command and what follows it. A command without a slash is looked
 	// for in PATH.
@@ -95,7 +96,7 @@ func (p *Program) through(c Command) ([]string, error) {
 	if dir == "" {
 		dir = p.dir
 	}
-	arguments := append([]string{"-C", dir}, c.Environment...)
+	arguments := append([]string{"-C", dir, "TMPDIR=" + p.dir}, c.Environment...)
 	return append(append(arguments, path), c.Arguments[1:]...), nil
 }
 
