@@ -216,7 +216,10 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 1`)
 	says("postgres-version", "17.10, the primary, 1 replicating")
 	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows")
-	says("written", "shop.orders", "statements · ")
+	says("written", "shop.orders", "statements · ", "answers ended")
+	says("memory-facts", "320good ones, for others", "by changes")
+	says("curve", "64 MiB now12.0%", "256 MiB5.0%")
+	says("shapes", "31,000, 30 MiB41 s")
 	says("hit-ages", "up to 200 ms", "up to 1 s")
 	says("hit-ages-note", "lack no commit")
 	s.becomes(func(s *Stats) {

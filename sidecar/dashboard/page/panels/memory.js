@@ -13,14 +13,24 @@ export function showMemory({ stats }) {
   const part = l1.limit_bytes ? Math.min(1, l1.bytes / l1.limit_bytes) : 0;
   $("memory-bar").replaceChildren();
   draw($("memory-bar"), "rect", { width: `${part * 100}%`, height: "100%" });
+  showCurve(l1);
   facts($("memory-facts"), [
-    ["Had to go", count(l1.evictions), "for others"],
+    ["Had to go", count(l1.evictions_of.capacity ?? 0), "good ones, for others"],
+    ["Had ended and went", count((l1.evictions_of.invalidated ?? 0) + (l1.evictions_of.expired ?? 0)), `${count(l1.evictions_of.invalidated ?? 0)} by changes, ${count(l1.evictions_of.expired ?? 0)} by age`],
+    ["Ended by changes", count(sum(Object.values(stats.invalidated_entries))), "of what was kept"],
     ["Not taken in", count(l1.rejections), "asked for less often"],
     ["Too large", count(l1.too_large), "above the limit"],
     ["Overtaken", count(l1.overtaken), "by a change while loading"],
     ["Loads shared", count(stats.leases.won), `${count(stats.leases.waited)} waited, ${count(stats.leases.vain)} in vain`],
     stats.rss_bytes && ["Resident", bytes(stats.rss_bytes), "of the whole process"],
   ]);
+}
+
+// showCurve says what memory of other sizes would miss.
+function showCurve({ miss_ratios: ratios }) {
+  $("curve-title").hidden = !ratios.length;
+  replace($("curve"), JSON.stringify(ratios), () =>
+    ratios.map((r) => element("div", "age", element("span", "", `${bytes(r.limit_bytes)}${r.factor === 1 ? " now" : ""}`), bar(r.estimate), element("span", "count", share(r.estimate, 1)))));
 }
 
 function showMisses(stats) {

@@ -2,9 +2,10 @@
 // the rules that can be written for it.
 
 import { $, element, replace, setText } from "../dom.js";
-import { count, perSecond, seconds, share, spoken } from "../format.js";
+import { bytes, count, perSecond, seconds, share, spoken } from "../format.js";
+import { words } from "./bypasses.js";
 
-const COLUMNS = ["Statement", "Calls /s", "Hits", "Load takes", "Saved", "Loads"];
+const COLUMNS = ["Statement", "Calls /s", "Hits", "Load takes", "Saved", "Loads", "Kept", "Age"];
 
 $("shapes-head").append(...COLUMNS.map((name) => {
   const head = element("th", "", name);
@@ -74,8 +75,12 @@ function fill({ tables, details, cells }, s) {
     s.loads ? seconds(s.loading_seconds / s.loads) : "–",
     s.saved_seconds ? spoken(s.saved_seconds) : "–",
     count(s.loads),
+    s.entries ? `${count(s.entries)}, ${bytes(s.bytes)}` : "–",
+    s.age_p50_seconds ? seconds(s.age_p50_seconds) : "–",
   ].forEach((text, i) => setText(cells[i], text));
-  replace(details, JSON.stringify([s.id, s.tags, s.watch]), () => [
+  const misses = Object.entries(s.misses).sort((a, b) => b[1] - a[1]).map(([cause, n]) => `${words(cause)} ${count(n)}`);
+  replace(details, JSON.stringify([s.id, s.tags, s.watch, misses]), () => [
+    ...(misses.length ? [part("Missed, by cause", misses)] : []),
     part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"]),
     ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
     part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`]),

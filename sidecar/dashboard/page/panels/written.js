@@ -13,7 +13,7 @@ export function showWritten({ stats }) {
     if (!written.length) return [element("p", "empty", "No watched table has changed since the start.")];
     const items = written.map((t) =>
       element("div", "reason",
-        element("p", "", t.name, element("span", "count", `${count(t.statements)} statements · ${count(t.invalidations)} tags`)),
+        element("p", "", t.name, element("span", "count", `${count(t.statements)} statements · ${count(t.entries_ended)} answers ended`)),
         bar(t.invalidations / most),
         element("p", "advice", `the last at ${new Date(t.at).toLocaleTimeString()}`)));
     if (more > 0) items.push(element("p", "empty", `and ${count(more)} more tables`));
