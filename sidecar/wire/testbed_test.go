@@ -52,6 +52,8 @@ type testbed struct {
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
+	// sides are those that sidecar has started, until the test ends.
+	sides []*side
 }
 
 // newTestbed makes a database with the given schema and watches all its tables.
@@ -68,13 +70,25 @@ func newRolesTestbed(t testing.TB, schema string) *testbed {
 
 func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	t.Helper()
-	b := &testbed{t: t, postgres: pg, database: pg.CreateDatabase(t)}
+	b := &testbed{t: t, postgres: pg}
+	t.Cleanup(b.forget) // after all else that the bed cleans up
+	b.database = pg.CreateDatabase(t)
 	b.direct = b.connect(pg.DSN(b.database))
 	b.exec(schema)
 	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// forget lets go of the sidecars, which have ended. Package testing keeps each parallel test,
+// with the functions that cleaned up behind it and what these hold, until all have ended:
+// hundreds of megabytes of fences and memories.
+func (b *testbed) forget() {
+	for _, s := range b.sides {
+		*s = side{}
+	}
+	b.sides = nil
 }
 
 func (b *testbed) connect(dsn string) *pgx.Conn {
@@ -157,6 +171,8 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	s := &side{bed: b, fence: fence.New(fewSlots), dir: socketDir(b.t)}
+	b.sides = append(b.sides, s)
+	var follower *invalidation.Follower
 	var server atomic.Pointer[Server]
 	following := invalidation.FollowerOptions{
 		ConnConfig: config, Fence: s.fence, Watch: []string{"public.*"}, Logger: log,
@@ -167,14 +183,15 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		},
 	}
 	caching := engine.Options{Fence: s.fence, Confirm: func(ctx context.Context, at fence.Instant) error {
-		return s.follower.Confirm(ctx, at)
-	}, Wake: func() { s.follower.Wake() }}
+		return follower.Confirm(ctx, at)
+	}, Wake: func() { follower.Wake() }}
 	for _, option := range options {
 		option(&caching, &following)
 	}
-	if s.follower, err = invalidation.NewFollower(following); err != nil {
+	if follower, err = invalidation.NewFollower(following); err != nil {
 		b.t.Fatal(err)
 	}
+	s.follower = follower
 	store, err := engine.New(caching)
 	if err != nil {
 		b.t.Fatal(err)
@@ -203,6 +220,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	server.Store(s.Server)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 3)
+	remote := caching.Remote
 	for _, run := range []func(context.Context) error{s.follower.Run, store.Run, s.Server.Run} {
 		go func() { ended <- run(ctx) }()
 	}
@@ -216,9 +234,9 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		if n := s.Report().Panics; n != s.panics {
 			b.t.Errorf("%d sessions met a fault of the sidecar, want %d", n, s.panics)
 		}
-		store.Close()
+		s.cache.Close()
 		s.analyzer.Close()
-		if closer, ok := caching.Remote.(interface{ Close() error }); ok {
+		if closer, ok := remote.(interface{ Close() error }); ok {
 			closer.Close()
 		}
 	})
