@@ -41,7 +41,7 @@ func newDatabases(o Options) map[string]*Server {
 	all := map[string]*Server{}
 	for _, d := range o.Databases {
 		all[d.Name] = newServer(Options{
-			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ShapesFunc: d.ShapesFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
+			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ShapesFunc: d.ShapesFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReloadFunc: o.ReloadFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
 		})
 	}
 	return all

@@ -9,6 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/freshet/freshet/sidecar/dashboard"
@@ -87,9 +90,36 @@ func (a adminFlags) request(ctx context.Context, method, path, pageToken string,
 	return response.StatusCode, body, nil
 }
 
-// stats asks for the statistics.
-func (a adminFlags) stats(ctx context.Context) (s dashboard.Stats, raw []byte, err error) {
-	status, raw, err := a.ask(ctx, "/api/v1/stats")
+// stats asks for the statistics of a database by the name that clients ask for; empty is the
+// plain upstream's.
+func (a adminFlags) stats(ctx context.Context, database string) (s dashboard.Stats, raw []byte, err error) {
+	if database == "" {
+		return a.statsAt(ctx, "")
+	}
+	first, raw, err := a.statsAt(ctx, "")
+	switch {
+	case err != nil || first.Database == database:
+		return first, raw, err
+	case !slices.ContainsFunc(first.Databases, func(d dashboard.DatabaseState) bool { return d.Name == database }):
+		return s, nil, usage("--database %s: the sidecar at %s has no database of this name; it has %s", database, a.Admin, strings.Join(databaseNames(&first), ", "))
+	}
+	return a.statsAt(ctx, "/databases/"+url.PathEscape(database))
+}
+
+// databaseNames are the databases of a sidecar.
+func databaseNames(s *dashboard.Stats) []string {
+	names := []string{s.Database}
+	for _, d := range s.Databases {
+		if d.Name != s.Database {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// statsAt asks for the statistics below a path.
+func (a adminFlags) statsAt(ctx context.Context, path string) (s dashboard.Stats, raw []byte, err error) {
+	status, raw, err := a.ask(ctx, path+"/api/v1/stats")
 	if err != nil {
 		return s, nil, err
 	}

@@ -90,3 +90,29 @@ func TestReloadLeavesDatabases(t *testing.T) {
 		t.Errorf("%d databases", n)
 	}
 }
+
+// stats and top are of the database that is asked for, and tell of each how it is.
+func TestFiguresOfADatabase(t *testing.T) {
+	c := testConfig(t, "host=/nowhere user=u dbname=shop")
+	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
+	s := start(t, c)
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		says      []string
+	}{
+		{[]string{"stats"}, exitOK, []string{"  shop ", "  crm "}},
+		{[]string{"stats", "--json", "--database", "crm"}, exitOK, []string{`"database": "crm"`}},
+		{[]string{"stats", "--json", "--database", "shop"}, exitOK, []string{`"database": "shop"`}},
+		{[]string{"stats", "--database", "none"}, exitUsage, []string{"no database of this name; it has shop, crm"}},
+		{[]string{"top", "--once", "--interval", "100ms", "--database", "crm"}, exitOK, []string{"> crm: not ready", "  shop: not ready"}},
+		{[]string{"top", "--once", "--json", "--interval", "100ms", "--database", "crm"}, exitOK, []string{`"database":"crm"`}},
+	} {
+		code, stdout, stderr := freshet(t, append(test.arguments, "--admin", s.AdminAddress())...)
+		for _, want := range test.says {
+			if code != test.code || !strings.Contains(stdout+stderr, want) {
+				t.Errorf("%v: exit code %d, without %q: %s%s", test.arguments, code, want, stdout, stderr)
+			}
+		}
+	}
+}

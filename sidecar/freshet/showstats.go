@@ -17,8 +17,9 @@ import (
 // statsCommand prints what a running sidecar counts.
 type statsCommand struct {
 	adminFlags
-	JSON  bool          `name:"json" help:"Print them as JSON, as GET /api/v1/stats does. Default: for people."`
-	Watch time.Duration `placeholder:"DURATION" help:"Print again every so often, with what was counted meanwhile, until interrupted. Default: once, since the start."`
+	Database string        `placeholder:"NAME" help:"Which of several databases, by the name that clients ask for. Default: that of --upstream, with a line for each of the others."`
+	JSON     bool          `name:"json" help:"Print them as JSON, as GET /api/v1/stats does. Default: for people."`
+	Watch    time.Duration `placeholder:"DURATION" help:"Print again every so often, with what was counted meanwhile, until interrupted. Default: once, since the start."`
 }
 
 // watchMin is the shortest time between two printings.
@@ -31,7 +32,7 @@ func (c *statsCommand) Run(ctx context.Context, out *output) error {
 	}
 	before := dashboard.Stats{}
 	for {
-		stats, raw, err := c.stats(ctx)
+		stats, raw, err := c.stats(ctx, c.Database)
 		if err != nil {
 			return err
 		}
@@ -74,6 +75,9 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 		state += ", switched off: freshet bypass off"
 	}
 	line("state", "%s", state)
+	for _, d := range now.Databases {
+		line("  "+d.Name, "%s", stateOf(&d))
+	}
 	seconds := now.UptimeSeconds - before.UptimeSeconds
 	line("period", "%s, %d clients now, %.0f statements a second", time.Duration(seconds*float64(time.Second)).Round(100*time.Millisecond), now.Sessions, rate(now, before, seconds))
 	hits, misses, all := counted(now, before)
@@ -97,6 +101,15 @@ func printStats(to io.Writer, now, before *dashboard.Stats) error {
 	line("redis", "%s", now.Redis.State)
 	_, _ = fmt.Fprintln(lines)
 	return lines.Flush()
+}
+
+// stateOf says in short how one of several databases is.
+func stateOf(d *dashboard.DatabaseState) string {
+	state := "ready"
+	if d.NotReady != "" {
+		state = "not ready: " + oneLine(d.NotReady)
+	}
+	return fmt.Sprintf("%s, %d clients, %s hits of what can be cached, %d tables", state, d.Sessions, percent(d.Hits, d.Reads), d.WatchedTables)
 }
 
 // counted are the statements that were answered without Postgres, those that were

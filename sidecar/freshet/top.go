@@ -25,6 +25,7 @@ import (
 type topCommand struct {
 	adminFlags
 	Socket   string        `placeholder:"DIR" help:"Ask over the sidecar's socket, as its clients do, where there is no page: the socket's directory (port 6432), or a DSN. Role and database come from PGUSER and PGDATABASE. Default: the page is asked."`
+	Database string        `placeholder:"NAME" help:"Which of several databases, by the name that clients ask for. Default: that of --upstream, or of PGDATABASE over the socket, with a line for each of the others."`
 	Interval time.Duration `default:"1s" placeholder:"DURATION" help:"How long each reading is shown."`
 	JSON     bool          `name:"json" help:"Print what freshet stats --json prints, once in each interval, a line each."`
 	Once     bool          `help:"Show one interval, and end."`
@@ -94,7 +95,8 @@ type readFunc func(context.Context) (s dashboard.Stats, raw []byte, err error)
 // reader is how the statistics are read, and where. done ends it.
 func (c *topCommand) reader(ctx context.Context) (read readFunc, place string, done func(), err error) {
 	if c.Socket == "" {
-		return c.stats, c.Admin, func() {}, nil
+		read = func(ctx context.Context) (dashboard.Stats, []byte, error) { return c.stats(ctx, c.Database) }
+		return read, c.Admin, func() {}, nil
 	}
 	dsn := c.Socket
 	if strings.HasPrefix(dsn, "/") {
@@ -103,6 +105,9 @@ func (c *topCommand) reader(ctx context.Context) (read readFunc, place string, d
 	config, err := parseDSN("--socket", dsn)
 	if err != nil {
 		return nil, "", nil, err
+	}
+	if c.Database != "" {
+		config.Database = c.Database
 	}
 	config.RuntimeParams["application_name"] = "freshet top"
 	connecting, cancel := context.WithTimeout(ctx, connectMax)
@@ -206,6 +211,9 @@ func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds
 	}
 	hits, misses, all := counted(now, before)
 	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, place, duration(now.UptimeSeconds).Round(time.Second), state)
+	for _, d := range now.Databases {
+		fmt.Fprintf(b, "%8s %s: %s\n", map[bool]string{true: ">"}[d.Name == now.Database], d.Name, stateOf(&d))
+	}
 	fmt.Fprintf(b, "%8.0f statements a second: hits %s of the reads, %s of what can be cached; %d clients\n",
 		float64(all)/seconds, percent(hits, reads(now, before)), percent(hits, hits+misses), now.Sessions)
 	fmt.Fprintf(b, "%8.2f s of Postgres saved in a second; %.2f s spent on what passed through\n",

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/run"
@@ -300,5 +301,71 @@ func TestDatabasesThatMakeNoSense(t *testing.T) {
 				s.Close()
 			}
 		}
+	}
+}
+
+// A database with Redis, and one that is served from a standby, go on through a take-over:
+// nobody is refused, what one process put into Redis the next one finds, and what changes
+// afterwards shows in both.
+func TestDatabasesAreTakenOver(t *testing.T) {
+	t.Parallel()
+	primary := servers.StartPostgres(t, servers.PostgresOptions{})
+	written := primary.DSN(primary.CreateDatabase(t))
+	conn := connect(t, written)
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE fruit (id int PRIMARY KEY, name text); INSERT INTO fruit VALUES (1, 'elderberry')"); err != nil {
+		t.Fatal(err)
+	}
+	install(t, conn, "public.*")
+	standby := servers.StartStandby(t, primary, servers.PostgresOptions{})
+
+	plain, second := installed(t), installed(t)
+	rename(t, second, "banana")
+	o := optionsFor(t, plain)
+	o.MemoryBytes, o.Staleness = 8<<20, 10*time.Second
+	o.RedisURL, o.RedisPolicy = servers.SharedRedis(t).URL(), engine.RemoteAlways
+	replica := named(t, "read", standby.DSN(conn.Config().Database))
+	replica.Primary = named(t, "", written).Upstream
+	o.Databases = []run.NamedDatabase{named(t, "second", second), replica}
+	o.Drain = 10 * time.Second
+	first, _, ended := running(t, o)
+	read := func(s *run.Sidecar) fruits {
+		t.Helper()
+		c := asking(t, s, "read")
+		if _, err := c.Exec(t.Context(), "SET freshet.consistency = 'bounded'"); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if got := asking(t, first, "second").hit(first, "second"); got != "banana" {
+		t.Errorf("the second has %s", got)
+	}
+	if got := read(first).hit(first, "read"); got != "elderberry" {
+		t.Errorf("the replica has %s", got)
+	}
+	o.TakeOver = true
+	next, _, _ := running(t, o)
+	servers.Eventually(t, "the first to leave", func() bool { return !first.Report().Listening }) // until then both accept
+	c := asking(t, next, "second")
+	servers.Eventually(t, "a hit in Redis", func() bool {
+		c.name()
+		r := reportOf(t, next, "second").Queries
+		return r["hit_l2"]+r["hit_l1"] > 0
+	})
+	if reportOf(t, next, "second").Queries["hit_l2"] == 0 {
+		t.Error("the successor finds nothing in Redis")
+	}
+	r := read(next)
+	r.hit(next, "read")
+	rename(t, second, "cherry")
+	rename(t, written, "fig")
+	servers.Eventually(t, "the changes", func() bool { return c.name() == "cherry" && r.name() == "fig" })
+	if got := r.hit(next, "read"); got != "fig" {
+		t.Errorf("the replica has %s", got)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if reportOf(t, first, "second").RefusedAtEnd != 0 {
+		t.Error("a client was refused")
 	}
 }
