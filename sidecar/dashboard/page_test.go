@@ -246,8 +246,8 @@ func TestBrowserOpensAStatement(t *testing.T) {
 	var loads string
 	const second = `document.querySelectorAll("#shapes tbody tr")[1]`
 	b.do(chromedp.Evaluate(second+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent(kb.Enter),
-		chromedp.Evaluate(second+`.lastChild.textContent`, &loads))
-	b.until(second + `.lastChild.textContent != "` + loads + `"`)
+		chromedp.Evaluate(second+`.children[5].textContent`, &loads))
+	b.until(second + `.children[5].textContent != "` + loads + `"`)
 	b.until(second + `.querySelector("details").open && document.activeElement.tagName == "SUMMARY"`)
 	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}"} {
 		if text := b.text("shapes"); !strings.Contains(text, says) {
