@@ -24,11 +24,11 @@ func (s *Stats) JudgeReadiness() {
 // NotReady says why /readyz answers 503: why clients should not be sent here. It is
 // empty when they may be.
 func NotReady(s *Stats) string {
-	if !s.Listening {
-		return "the socket for clients is not open"
-	}
 	if s.Ending {
 		return "the sidecar was told to end, and will accept nobody any more in a moment"
+	}
+	if !s.Listening {
+		return "the socket for clients is not open"
 	}
 	if s.PoolingProblem != "" {
 		return s.PoolingProblem

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
@@ -13,14 +14,11 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// counting is a cache that keeps nothing and counts hits.
-var counting = &engine.Cache{}
-
 // fuzzed is a session without connections that knows an unnamed statement and
 // one named s.
 func fuzzed(t *testing.T) *session {
 	s := unconnected(t)
-	s.server.cache = counting
+	s.server.cache = &engine.Cache{}
 	s.up = transport.NewStream(silent{}, nil)
 	s.known.Note(&probe.State{})
 	text, ok := s.statements.Intern([]byte("SELECT 1\x00\x00\x00"))
@@ -38,6 +36,11 @@ func fuzzed(t *testing.T) *session {
 // FuzzFrontend: whatever a client sends is cut into units, planned, answered and
 // forwarded without a panic, and no byte is lost or invented on the way up.
 func FuzzFrontend(f *testing.F) {
+	counting, err := engine.New(engine.Options{Fence: fence.New(fence.Options{})})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(counting.Close)
 	for _, d := range differentials {
 		for _, step := range d.steps {
 			if len(step.send) < 4<<10 {
@@ -67,7 +70,7 @@ func FuzzFrontend(f *testing.F) {
 					t.Fatalf("the messages of a unit have %d bytes of %d", whole, n)
 				}
 			}
-			fuzzGroup(t, kind, unit)
+			fuzzGroup(t, counting, kind, unit)
 			held = held[n:]
 		}
 		_, _ = new(statements.Set).Intern(sent)
@@ -75,8 +78,9 @@ func FuzzFrontend(f *testing.F) {
 	})
 }
 
-func fuzzGroup(t *testing.T, kind protocol.UnitKind, unit []byte) {
+func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, unit []byte) {
 	s := fuzzed(t)
+	s.server.cache = counting // hits
 	defer s.end()
 	s.planGroup(unit)
 	if p := &s.plan; p.reason == "" && kind == protocol.UnitGroup && len(p.wants) > 0 {
