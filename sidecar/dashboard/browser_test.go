@@ -235,7 +235,7 @@ func (b *browser) text(id string) string {
 	b.t.Helper()
 	var text string
 	b.do(chromedp.Evaluate(fmt.Sprintf(`document.getElementById(%q).textContent`, id), &text))
-	return text
+	return plain(text)
 }
 
 // words are what somebody reads on the page.
@@ -243,8 +243,11 @@ func (b *browser) words() string {
 	b.t.Helper()
 	var text string
 	b.do(chromedp.Evaluate(`document.body.innerText`, &text))
-	return text
+	return plain(text)
 }
+
+// plain is a text with ordinary spaces alone: a number is held to its unit by another kind.
+func plain(text string) string { return strings.ReplaceAll(text, "\u00a0", " ") }
 
 // accessible fails the test if axe finds a violation.
 func (b *browser) accessible() {

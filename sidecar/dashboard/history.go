@@ -74,11 +74,11 @@ type History struct {
 	// End is in seconds since 1970.
 	End float64 `json:"end"`
 	// Series has a column for each line. Outcomes, "by_nature" (what was passed through
-	// and could never be cached), "upstream", "changes", "evictions", "verified"
-	// and "saved" (seconds of Postgres') are per second; "follower_age", and what
-	// statements took ("latency_hit_l1_p99", "overhead_p50"), are in seconds and the
-	// highest of the interval. Null is
-	// unknown, or an interval in which nobody looked.
+	// and could never be cached), "upstream", "changes", "evictions", "verified", and the
+	// seconds of Postgres' that hits have spared ("saved") and that statements of clients
+	// took ("busy") are per second; "follower_age", and what statements took
+	// ("latency_hit_l1_p99", "overhead_p50"), are in seconds and the highest of the interval.
+	// Null is unknown, or an interval in which nobody looked.
 	Series map[string][]value `json:"series"`
 }
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -37,8 +38,9 @@ func TestBrowserShowsEveryState(t *testing.T) {
 		"warming": {func(s *Stats) {
 			s.FollowerAgeSeconds, s.Head, s.Incarnation, s.Queries, s.Shapes, s.Postgres, s.Written = nil, "", "", nil, nil, Postgres{}, nil
 		}, "Warming up"},
-		"off":  {func(s *Stats) { s.SwitchedOff = true }, "Switched off"},
-		"late": {func(s *Stats) { s.FollowerAgeSeconds = &late }, "Late: reads go to Postgres"},
+		"off":    {func(s *Stats) { s.SwitchedOff = true }, "Switched off"},
+		"ending": {func(s *Stats) { s.Ending = true }, "About to end"},
+		"late":   {func(s *Stats) { s.FollowerAgeSeconds = &late }, "Late: reads go to Postgres"},
 		"problems": {func(s *Stats) {
 			s.WatchProblems, s.Problems = 1, []string{"shop.a: no longer watched (column email is gone): freshet install --watch shop.a"}
 		}, "1 problem with tables"},
@@ -208,20 +210,20 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 		}
 	}
 	says("clients", "shopweb203215", "reports400")
-	says("clients-facts", "one for each, and 4 of the sidecar's own", "7 refused, most above the limit")
+	says("clients-facts", "one for each, and 4 of the sidecar's own", "7 refused, 5 above the limit, 2 not whom they said")
 	b.do(chromedp.Evaluate(`document.getElementById("sessions-details").open = true`, nil))
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 2`)
 	says("sessions", "4711shopwebstorefrontwaiting", "4712shopreportspsqlidle")
 	b.do(chromedp.SendKeys("#sessions-filter", "storefr"))
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 1`)
 	says("postgres-version", "17.10, the primary, 1 replicating")
-	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows")
+	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "1 of 3 awaydoorbell is away, 2 times connected again")
 	says("written", "shop.orders", "statements · ", "answers ended")
 	says("memory-facts", "320good ones, for others", "by changes")
 	says("curve", "64 MiB now12.0%", "256 MiB5.0%")
-	says("shapes", "31,000, 30 MiB41 s")
-	says("hit-ages", "up to 200 ms", "up to 1 s")
-	says("hit-ages-note", "lack no commit")
+	says("shapes", "31,000 · 30 MiB41 s")
+	says("hit-ages", "up to 130 ms", "up to 1 s", "up to 8.4 s")
+	says("hit-ages-note", "Half were at most 130 ms old. 99 of 100 were at most 1 s old.", "lack no commit")
 	s.becomes(func(s *Stats) {
 		s.Clients, s.ClientGroups = nil, 0
 		s.Postgres = Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Missing: []string{"SELECT on freshet.trim"}, Publications: []string{"everything"}, Pooler: true}
@@ -246,8 +248,8 @@ func TestBrowserOpensAStatement(t *testing.T) {
 	var loads string
 	const second = `document.querySelectorAll("#shapes tbody tr")[1]`
 	b.do(chromedp.Evaluate(second+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent(kb.Enter),
-		chromedp.Evaluate(second+`.children[5].textContent`, &loads))
-	b.until(second + `.children[5].textContent != "` + loads + `"`)
+		chromedp.Evaluate(second+`.children[6].textContent`, &loads))
+	b.until(second + `.children[6].textContent != "` + loads + `"`)
 	b.until(second + `.querySelector("details").open && document.activeElement.tagName == "SUMMARY"`)
 	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}"} {
 		if text := b.text("shapes"); !strings.Contains(text, says) {
@@ -269,6 +271,87 @@ func TestBrowserFiltersStatements(t *testing.T) {
 	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2`)
 	b.do(chromedp.SendKeys("#shapes-filter", "shop.ITEMS"))
 	b.until(`document.querySelectorAll("#shapes tbody tr").length == 1 && document.getElementById("shapes").textContent.includes("o.customer_id")`)
+	b.noErrors(false)
+}
+
+// A click on the head of a column sorts by it: most first, least first, and as before.
+func TestBrowserSortsStatements(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	const first = `document.querySelector("#shapes tbody tr").textContent.includes(%q) && (document.querySelector("#shapes [aria-sort]")?.getAttribute("aria-sort") ?? "") == %q`
+	is := func(text, sorted string) {
+		t.Helper()
+		b.until(fmt.Sprintf(first, text, sorted))
+	}
+	is("FROM products", "")
+	b.until(`document.querySelectorAll("#shapes .spark").length == 2`)
+	const head = `#shapes thead th:nth-child(5) button`
+	b.do(chromedp.Click(head))
+	is("FROM orders", "descending")
+	b.accessible()
+	b.do(chromedp.KeyEvent(kb.Enter))
+	is("FROM products", "ascending")
+	b.do(chromedp.KeyEvent(kb.Enter))
+	is("FROM products", "")
+	b.do(chromedp.Click(`#shapes thead th:nth-child(1) button`))
+	is("SELECT name", "ascending")
+	b.noErrors(false)
+}
+
+// Statements of one text are one row, whatever they mean for different roles: it has the sums
+// of all.
+func TestBrowserJoinsStatementsOfOneText(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.becomes(func(s *Stats) {
+		one := Shape{ID: "9f31c2aa", Statement: "SELECT 1 FROM a", Tables: []string{"shop.a"}, Tags: []string{"shop.a"}, Hits: 30, Loads: 10, SavedSeconds: 5, Misses: map[string]uint64{"cold": 10}}
+		other := one
+		other.Tables, other.Hits, other.Loads = []string{"other.a"}, 50, 10
+		s.Shapes, s.ShapesKnown = []Shape{one, other}, 2
+	})
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 1`)
+	for _, says := range []string{"shop.a, other.a", "80.0%", "cold 20", "saved 10 s by 80 hits"} {
+		if text := b.text("shapes"); !strings.Contains(text, says) {
+			t.Errorf("%q is not among %s", says, text)
+		}
+	}
+	b.noErrors(false)
+}
+
+// A click on what happened opens the list at it.
+func TestBrowserOpensWhatHappened(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	var at []float64
+	b.until(`document.querySelector("#traffic-chart .overlay .start") != null`)
+	b.do(chromedp.Evaluate(`(() => { const r = document.querySelector("#traffic-chart .overlay .start").getBoundingClientRect(); return [r.left, r.top + 20] })()`, &at))
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	b.until(`document.querySelector(".happened").open && document.querySelector("#markers .picked").textContent.includes("sidecar started")`)
+	b.accessible()
+	b.noErrors(false)
+}
+
+// A page that others may see offers nothing that is refused.
+func TestBrowserReadOnly(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", func(o *Options) { o.ReadOnly = true })
+	s.serve(t)
+	b := open(t, broad)
+	b.do(chromedp.Navigate(s.url()))
+	b.until(`document.getElementById("status").dataset.state == "fresh"`)
+	b.until(`document.getElementById("explain-card").hidden && document.getElementById("purge-card").hidden && !document.getElementById("read-only").hidden`)
+	b.fits()
+	b.accessible()
+	b.picture("read-only")
 	b.noErrors(false)
 }
 

@@ -55,6 +55,9 @@ func makeSeries() []series {
 	all = append(all, series{"saved", mean, func(before, after *Stats, elapsed float64) float64 {
 		return max(0, after.SavedSeconds-before.SavedSeconds) / elapsed
 	}})
+	all = append(all, series{"busy", mean, func(before, after *Stats, elapsed float64) float64 {
+		return max(0, busySeconds(after)-busySeconds(before)) / elapsed
+	}})
 	all = append(all, latencies()...)
 	level("follower_age", highest, func(s *Stats) float64 {
 		if s.FollowerAgeSeconds == nil || s.FollowerResting {
@@ -65,6 +68,11 @@ func makeSeries() []series {
 	level("memory", highest, func(s *Stats) float64 { return float64(s.L1.Bytes) })
 	level("sessions", highest, func(s *Stats) float64 { return float64(s.Sessions) })
 	return all
+}
+
+// busySeconds is the time that Postgres took for statements of clients.
+func busySeconds(s *Stats) float64 {
+	return s.Times.Upstream["load"].SumSeconds + s.Times.Upstream["bypass"].SumSeconds
 }
 
 // latencies are the lines of what statements took: of half of them, and of 99 in 100, in

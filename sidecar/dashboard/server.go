@@ -77,6 +77,7 @@ type Server struct {
 	http     *http.Server
 	history  *history
 	markers  markers
+	recent   recent
 	hub      *hub
 	token    string // which only this page has
 	explains perSecond
@@ -179,6 +180,7 @@ func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 func (s *Server) sample(before *Stats, now time.Time) *Stats {
 	stats := s.stats()
 	values := s.history.add(&stats, now)
+	s.recent.add(&stats, now)
 	if before != nil {
 		for _, change := range changes(before, &stats) {
 			s.Mark(change[0], change[1])
@@ -200,6 +202,7 @@ func (s *Server) stats() Stats {
 	stats := s.options.StatsFunc()
 	stats.normalize()
 	stats.JudgeReadiness()
+	stats.ResidentBytes = residentBytes()
 	return stats
 }
 
@@ -216,6 +219,7 @@ func (s *Server) pages() *http.ServeMux {
 	mux.HandleFunc("GET /api/v1/stream", s.stream)
 	mux.HandleFunc("GET /api/v1/tables", s.tables)
 	mux.HandleFunc("GET /api/v1/shapes", s.shapesHandler)
+	mux.HandleFunc("GET /api/v1/shapes/recent", s.recentShapes)
 	mux.HandleFunc("GET /api/v1/shapes/{id}", s.shapeHandler)
 	mux.HandleFunc("POST /api/v1/mark", s.guarded(s.mark))
 	if s.options.ExplainFunc != nil {

@@ -22,6 +22,8 @@ type Snapshot struct {
 	// Can says what may be asked for, Token what has to be sent with it.
 	Can   Can    `json:"can"`
 	Token string `json:"token"`
+	// ReadOnly is set if every action is refused here.
+	ReadOnly bool `json:"read_only"`
 }
 
 // Can says which actions there are.
@@ -50,7 +52,7 @@ func (s *Server) fields(stats Stats) map[string]json.RawMessage {
 func (s *Server) snapshotOf(fields map[string]json.RawMessage) Snapshot {
 	return Snapshot{
 		Stats: fields, Markers: s.markers.all(), Natural: natural, Charts: s.charts, Library: s.options.library,
-		Can: Can{Explain: s.options.ExplainFunc != nil && !s.options.ReadOnly, Purge: s.options.PurgeFunc != nil && !s.options.ReadOnly}, Token: s.token,
+		Can: Can{Explain: s.options.ExplainFunc != nil && !s.options.ReadOnly, Purge: s.options.PurgeFunc != nil && !s.options.ReadOnly}, Token: s.token, ReadOnly: s.options.ReadOnly,
 	}
 }
 

@@ -32,6 +32,7 @@ func warm(seconds uint64) Stats {
 			Latency: map[string]histogram.Reading{
 				"hit_l1": spread(n*900, 1), "hit_l2": spread(n*60, 4), "miss": spread(n*40, 6), "bypass": spread(n*55, 7),
 			},
+			Upstream: map[string]histogram.Reading{"load": took(n*40, 9*time.Millisecond), "bypass": took(n*55, 4*time.Millisecond)},
 			Overhead: map[string]histogram.Reading{"relay": spread(n*95, 2)},
 			HitAge:   map[string]histogram.Reading{"memory": spread(n*900, 13), "redis": spread(n*60, 15)},
 		},
@@ -61,6 +62,7 @@ func warm(seconds uint64) Stats {
 		Counts:              count.Counts{UpstreamQueries: n * 95, SessionsTotal: 31, TransactionsHeld: n * 20, TransactionsOpened: n * 4, SessionsRefused: 7, RefusedByLimit: 5, RefusedForPassword: 2},
 		UpstreamConnections: map[string]int64{"client": 24, "follower": 3, "analysis": 1, "verify": 0},
 		StalenessSeconds:    1, FollowerAgeSeconds: &age, FollowerLooks: n * 10, FollowerNotifications: n * 6, InvalidationEvents: n * 30,
+		FollowerParts:       map[string]FollowerPart{"looker": {Working: true}, "doorbell": {Reconnects: 2}, "keeper": {Working: true}},
 		FollowerResetCauses: map[string]uint64{"start": 1}, InvalidatedEntries: map[string]uint64{"row": n * 20, "table": n * 5, "schema": 0, "own": 0, "reset": 0}, FollowerResets: 1,
 		Outbox:        Outbox{Rows: 1200, Bytes: 393216, OldestSeconds: 41},
 		WatchedTables: 3, Watched: tablesNamed(3), Incarnation: "one",
@@ -74,6 +76,11 @@ func warm(seconds uint64) Stats {
 		Leases: Leases{Won: 800, Waited: 61, Vain: 2},
 		Fleet:  fleetOf(3),
 	}
+}
+
+// took is a reading of n durations, of which no more is told than their sum.
+func took(n uint64, each time.Duration) histogram.Reading {
+	return histogram.Reading{Buckets: make([]uint64, len(histogram.Bounds)+1), Count: n, SumSeconds: float64(n) * each.Seconds()}
 }
 
 // spread is a reading of n durations about one bucket.

@@ -172,6 +172,9 @@ type Stats struct {
 	// Config is what became of the configuration since the start.
 	Config Config `json:"config"`
 
+	// ResidentBytes is what the whole process takes of the machine's memory. The server fills
+	// it in; 0 is not known.
+	ResidentBytes uint64 `json:"resident_bytes"`
 	// L1 is this process's memory.
 	L1 Memory `json:"l1"`
 	// Redis is the shared tier.

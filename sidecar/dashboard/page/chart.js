@@ -3,7 +3,10 @@
 // what is read out are the same for both.
 
 import { element } from "./dom.js";
+import { clock } from "./format.js";
 import { SVGPainter } from "./svgpainter.js";
+
+const MARKER_REACH = 8; // pixels beside a marker that count as it
 
 let makePainter = (host, spec) => new SVGPainter(host, spec);
 const charts = [];
@@ -17,7 +20,8 @@ export function drawWith(make) {
 export class Chart {
   // spec: label; lines, each of key, name and color (a variable of the style sheet);
   // stacked; log; format; low and high, the bounds of a logarithmic axis; bound, a line to
-  // stay below, a function of state.
+  // stay below, a function of state; picked, called with a marker that was clicked; fill of
+  // a line, the pattern of its area if that is not named by its key.
   constructor(host, spec) {
     this.host = host;
     this.spec = spec;
@@ -40,6 +44,7 @@ export class Chart {
     host.addEventListener("pointerdown", (e) => this.point(e));
     host.addEventListener("pointerleave", () => this.move(null));
     host.addEventListener("blur", () => this.move(null));
+    host.addEventListener("click", (e) => this.click(e));
     host.addEventListener("keydown", (e) => this.key(e));
   }
 
@@ -106,6 +111,14 @@ export class Chart {
     this.move(i >= 0 && i < times.length ? i : null);
   }
 
+  click(event) {
+    if (!this.model || !this.spec.picked) return;
+    const at = event.clientX - this.host.getBoundingClientRect().left;
+    const away = (m) => Math.abs(this.x(m.at) - at);
+    const nearest = [...this.model.markers].sort((a, b) => away(a) - away(b))[0];
+    if (nearest && away(nearest) <= MARKER_REACH) this.spec.picked(nearest);
+  }
+
   key(event) {
     const length = this.model?.times.length ?? 0;
     if (!length) return;
@@ -121,7 +134,7 @@ export class Chart {
     const { columns, times, markers, step } = this.model;
     const { spec, at } = this;
     const table = element("table", "");
-    table.createCaption().textContent = new Date(times[at] * 1000).toLocaleTimeString();
+    table.createCaption().textContent = clock(new Date(times[at] * 1000));
     const near = markers.filter((m) => Math.abs(m.at - times[at]) <= step);
     [...spec.lines.keys()].reverse().forEach((k) => {
       const v = columns[k][at];

@@ -14,6 +14,11 @@ export function perSecond(n) {
   return n < 10 ? tenth.format(n) : n < 1e5 ? whole.format(n) : compact.format(n);
 }
 
+// clock spells a moment, as the charts do.
+export function clock(date) {
+  return date.toLocaleTimeString([], { hour12: false });
+}
+
 // share returns part / all in percent, rounded down to a tenth.
 export function share(part, all) {
   if (all === 0) return "–";
@@ -32,16 +37,17 @@ export function duration(seconds) {
   return [String(Math.floor(seconds / 86400)), "days"];
 }
 
+// A number and its unit stay on one line.
 export function spoken(seconds) {
-  return duration(seconds).join(" ");
+  return duration(seconds).join("\u00a0");
 }
 
 // seconds returns short times too, for axes and readings.
 export function seconds(n) {
   if (n === 0) return "0";
-  if (n < 0.9995e-3) return `${Number((n * 1e6).toPrecision(2))} µs`;
-  if (n < 0.9995) return `${Number((n * 1e3).toPrecision(2))} ms`;
-  return `${Number(n.toPrecision(2))} s`;
+  if (n < 0.9995e-3) return `${Number((n * 1e6).toPrecision(2))}\u00a0µs`;
+  if (n < 0.9995) return `${Number((n * 1e3).toPrecision(2))}\u00a0ms`;
+  return `${Number(n.toPrecision(2))}\u00a0s`;
 }
 
 export function bytes(n) {
@@ -51,5 +57,5 @@ export function bytes(n) {
     n /= 1024;
     i++;
   }
-  return (i > 0 && n < 10 ? tenth.format(n) : whole.format(n)) + " " + units[i];
+  return (i > 0 && n < 10 ? tenth.format(n) : whole.format(n)) + "\u00a0" + units[i];
 }

@@ -83,6 +83,7 @@ function show(state) {
   showTables(state);
   showActions(state);
   setText($("version"), stats.version);
+  $("read-only").hidden = !state.read_only;
   setText($("uptime"), `up ${spoken(Math.max(1, Math.floor(stats.uptime_seconds)))}`);
   setText($("socket"), stats.socket);
   const said = verdict(stats, state.library);

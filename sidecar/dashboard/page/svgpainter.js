@@ -27,7 +27,7 @@ export class SVGPainter {
 
   paint(model) {
     const { spec } = this;
-    this.area = { left: 58, width: Math.max(80, this.host.clientWidth - 62), top: 6, height: Math.max(40, this.host.clientHeight - 30) };
+    this.area = { left: 62, width: Math.max(80, this.host.clientWidth - 66), top: 6, height: Math.max(40, this.host.clientHeight - 30) };
     const { left, width, top, height } = this.area;
     const most = topOf(model, spec);
     const part = spec.log ? (v) => Math.log(Math.max(v, spec.low) / spec.low) / Math.log(spec.high / spec.low) : (v) => v / most;
@@ -57,7 +57,7 @@ export class SVGPainter {
     const { spec } = this;
     const line = `M${points.join("L")}`;
     if (spec.stacked) {
-      draw(svg, "path", { d: `M${start}L${points.join("L")}L${end}Z`, fill: `url(#fill-${spec.lines[k].key})` });
+      draw(svg, "path", { d: `M${start}L${points.join("L")}L${end}Z`, fill: `url(#fill-${spec.lines[k].fill ?? spec.lines[k].key})` });
       draw(svg, "path", { d: line, class: "edge" });
     } else {
       if (spec.filled) draw(svg, "path", { d: `M${start}L${points.join("L")}L${end}Z`, class: `area ${spec.lines[k].color}` });

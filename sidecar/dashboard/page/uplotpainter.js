@@ -2,6 +2,10 @@
 
 import { topOf } from "./scale.js";
 
+// LABEL_FROM keeps the first label of the horizontal axis off the lowest of the vertical one,
+// in pixels.
+const LABEL_FROM = 30;
+
 // load returns a maker of painters.
 export async function load() {
   const sheet = document.createElement("link");
@@ -50,8 +54,8 @@ class UPlotPainter {
         y: spec.log ? { distr: 3, range: () => [spec.low, spec.high] } : { range: () => [0, topOf(this.model, spec)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 84, values: (_, times) => times.map(clock(times)) },
-        { ...axis, size: 62, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
+        { ...axis, grid: { show: false }, size: 26, space: 84, values: (plot, times) => times.map((time) => (plot.valToPos(time, "x") < LABEL_FROM ? "" : clock(times)(time))) },
+        { ...axis, size: 68, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
       ],
       series: [{}, ...[...spec.lines].reverse().map((line) => this.line(line))],
       hooks: { draw: [(plot) => this.bound(plot)] },
@@ -60,7 +64,7 @@ class UPlotPainter {
 
   line(line) {
     const { spec } = this;
-    if (spec.stacked) return { stroke: color("card"), width: 1, fill: color(line.key), points: { show: false } };
+    if (spec.stacked) return { stroke: color("card"), width: 1, fill: color(line.fill ?? line.key), points: { show: false } };
     return { stroke: color(line.color), width: line.dash ? 1.25 : 1.75, dash: line.dash, fill: spec.filled ? color(line.color) + "20" : undefined, points: { show: false } };
   }
 

@@ -4,6 +4,9 @@ import { $, element } from "../dom.js";
 import { post } from "../feed.js";
 import { words } from "./bypasses.js";
 
+// SHAPE is how the name of a statement looks: no table's has no schema.
+const SHAPE = /^[0-9a-f]{8}$/i;
+
 let token = "";
 
 export function showActions(state) {
@@ -45,7 +48,8 @@ for (const id of ["purge-table", "purge-confirm"]) $(id).addEventListener("input
 $("purge").addEventListener("submit", async (event) => {
   event.preventDefault();
   const what = $("purge-table").value;
-  const request = what === "all" ? { all: true, confirm: what } : { table: what, confirm: $("purge-confirm").value };
+  const kind = what === "all" ? { all: true } : SHAPE.test(what) ? { shape: what } : { table: what };
+  const request = { ...kind, confirm: $("purge-confirm").value };
   try {
     const done = await post("api/v1/purge", request, token);
     $("purged").replaceChildren(element("span", "yes", `✓ Ended: what depends on ${done.all ? "anything" : done.tables.join(", ")}.`));

@@ -37,7 +37,7 @@ export function showBypasses({ stats, natural }) {
   $("natural").hidden = !inherent.length;
   setText($("natural-count"), `${count(sum(inherent.map(([, n]) => n)))} statements, nothing to do`);
   replace($("natural-list"), JSON.stringify(inherent), () => inherent.map(([reason, n]) => element("div", "reason", element("p", "", words(reason), element("span", "count", count(n))), element("p", "advice", stats.bypass_advice[reason] ?? ""))));
-  showChips(avoidable, total);
+  showChips(avoidable.map(([reason, n]) => [words(reason), share(timed ? (seconds[reason] ?? 0) : n, whole)]), timed);
 }
 
 function item(stats, reason, n, part, whole, timed) {
@@ -51,11 +51,11 @@ function item(stats, reason, n, part, whole, timed) {
 }
 
 // showChips answers, right below the verdict, what narrow screens show far down.
-function showChips(avoidable, total) {
-  const chips = avoidable.slice(0, CHIPS_MAX).map(([reason, n]) => [words(reason), share(n, total)]);
+function showChips(reasons, timed) {
+  const chips = reasons.slice(0, CHIPS_MAX);
   $("chips").hidden = !chips.length;
   replace($("chips"), JSON.stringify(chips), () => [
-    element("li", "label", "Not cached:"),
+    element("li", "label", timed ? "Not cached, by Postgres' time:" : "Not cached:"),
     ...chips.map(([name, part]) => {
       const link = element("a", "", name, " ", element("b", "", part));
       link.href = "#bypass-title";

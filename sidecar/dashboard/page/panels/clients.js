@@ -29,10 +29,10 @@ const of = (g) => g.waiting + g.in_transaction + g.idle;
 // own are connections that no client has asked for.
 const own = (uses) => sum(Object.entries(uses).filter(([use]) => use !== "client").map(([, n]) => n));
 
-// refused says how many were sent away, and the commonest reason.
+// refused says how many were sent away, and why, the commonest reason first.
 function refused(stats) {
-  const most = Object.keys(REFUSED).sort((a, b) => stats[b] - stats[a])[0];
-  return `${count(stats.sessions_refused)} refused${stats[most] ? `, most ${REFUSED[most]}` : ""}`;
+  const why = Object.keys(REFUSED).filter((reason) => stats[reason]).sort((a, b) => stats[b] - stats[a]);
+  return [`${count(stats.sessions_refused)} refused`, ...why.map((reason) => `${count(stats[reason])} ${REFUSED[reason]}`)].join(", ");
 }
 
 export function showClients({ stats }) {

@@ -13,7 +13,7 @@ const PATHS = [
 ];
 
 const chart = new Chart($("latency-chart"), {
-  label: "Latency", log: true, low: 1e-5, high: 10, ticks: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10], format: seconds,
+  label: "Latency", log: true, low: 5e-6, high: 10, ticks: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10], format: seconds,
   lines: PATHS.flatMap(([key, name, color]) => [
     { key: `${key}_p50`, name: `${name}, half`, color },
     { key: `${key}_p99`, name: `${name}, 99 %`, color, dash: [4, 3], thin: true },

@@ -22,7 +22,7 @@ export function showMemory({ stats }) {
     ["Too large", count(l1.too_large), "above the limit"],
     ["Overtaken", count(l1.overtaken), "by a change while loading"],
     ["Loads shared", count(stats.leases.won), `${count(stats.leases.waited)} waited, ${count(stats.leases.vain)} in vain`],
-    stats.rss_bytes && ["Resident", bytes(stats.rss_bytes), "of the whole process"],
+    stats.resident_bytes && ["Resident", bytes(stats.resident_bytes), "the whole process"],
   ]);
 }
 

@@ -2,6 +2,7 @@
 
 import { $, element, facts, replace } from "../dom.js";
 import { count, spoken } from "../format.js";
+import { quantile } from "../readings.js";
 
 const SHOWN_MAX = 8;
 const STATES = { idle: "Idle", up: "Up", refusing: "Refuses", down: "Down" };
@@ -25,13 +26,8 @@ const EXCHANGES = { get: "Asked", lease: "Asked, or leased", set: "Put there" };
 // exchange says what half and 99 of 100 of one kind took, or nothing if there was none.
 function exchange({ redis, bounds_seconds: bounds }, what, name) {
   const reading = redis[what];
-  return reading?.count && [name, spoken(quantile(reading, bounds, 0.5)), `at most, half; 99 % ${spoken(quantile(reading, bounds, 0.99))}`];
-}
-
-// quantile is the bound of the bucket that a share of all is in or below.
-function quantile({ buckets, count }, bounds, share) {
-  let below = 0;
-  return bounds[buckets.findIndex((n) => (below += n) >= share * count)] ?? bounds.at(-1);
+  const within = (share) => spoken(quantile(reading, bounds, share) ?? bounds.at(-1));
+  return reading?.count && [name, within(0.5), `at most, half; 99 % ${within(0.99)}`];
 }
 
 export function showRedis({ stats }) {
@@ -50,13 +46,26 @@ export function showRedis({ stats }) {
     ["Not written", count(redis.dropped), "too many waited"],
     ["Not meant to be", count(redis.kept), "Postgres alone is sooner"],
   ]);
-  const shapes = redis.shapes.slice(0, SHOWN_MAX);
+  const all = merged(redis.shapes);
+  const shapes = all.slice(0, SHOWN_MAX);
   replace($("redis-uses"), JSON.stringify(shapes), () => [
     ...shapes.map((s) =>
       element("div", "reason",
         element("p", "", element("code", "", s.statement), element("span", "count", `${count(s.loads)} loads`)),
         element("p", "advice", `${WHY[s.why] ?? s.why}. Postgres ${spoken(s.load_seconds)}, Redis ${spoken(s.ask_seconds)} with an answer to ${Math.round(s.found * 100)} %.`)),
     ),
-    ...(redis.shapes.length > SHOWN_MAX ? [element("p", "empty", `and ${redis.shapes.length - SHOWN_MAX} more kinds of statements in stats`)] : []),
+    ...(all.length > SHOWN_MAX ? [element("p", "empty", `and ${all.length - SHOWN_MAX} more kinds of statements in stats`)] : []),
   ]);
+}
+
+// merged makes one of statements that have the same text and are treated alike, though they
+// mean something else for each role or search path. Times are those of which most was loaded.
+function merged(shapes) {
+  const all = new Map();
+  for (const s of shapes) {
+    const key = `${s.why} ${s.statement}`;
+    const one = all.get(key);
+    all.set(key, one ? { ...one, loads: one.loads + s.loads } : s);
+  }
+  return [...all.values()].sort((a, b) => b.loads - a.loads);
 }

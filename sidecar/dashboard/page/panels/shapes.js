@@ -1,40 +1,102 @@
-// Statements, those first of which most was saved or loaded. Each opens to its details and
-// the rules that can be written for it.
+// Statements, those first of which most was saved or loaded, unless the head of a column
+// was chosen. Each opens to its details and the rules that can be written for it.
 
 import { $, element, replace, setText } from "../dom.js";
+import { get } from "../feed.js";
 import { bytes, count, perSecond, seconds, share, spoken } from "../format.js";
+import { draw, newSVG } from "../svgpainter.js";
+import { sum } from "../outcomes.js";
 import { words } from "./bypasses.js";
 
-const COLUMNS = ["Statement", "Calls /s", "Hits", "Load takes", "Saved", "Loads", "Kept", "Age"];
+const REREAD_MS = 10000;
 
-$("shapes-head").append(...COLUMNS.map((name) => {
-  const head = element("th", "", name);
-  head.scope = "col";
-  return head;
-}));
+// A column has a name, and what rows are sorted by; text is what its cells say. Only a sidecar
+// knows what those with kept set say.
+const COLUMNS = [
+  { name: "Statement", by: (s) => s.statement },
+  { name: "Calls /s", by: (s) => lately(s).calls.at(-1) ?? -1, text: (s) => (lately(s).calls.length ? perSecond(lately(s).calls.at(-1)) : "–") },
+  { name: "5 min", title: "Calls per second in the last five minutes", by: (s) => mean(lately(s).calls) },
+  { name: "Hits", by: (s) => s.hits / Math.max(1, s.hits + s.loads), text: (s) => share(s.hits, s.hits + s.loads) },
+  { name: "Load takes", by: (s) => s.loading_seconds / Math.max(1, s.loads), text: (s) => (s.loads ? seconds(s.loading_seconds / s.loads) : "–") },
+  { name: "Saved /min", title: "Time of Postgres' that hits have spared it, per minute of the last five", by: (s) => mean(lately(s).saved), text: (s) => (mean(lately(s).saved) > 0.0001 ? spoken(mean(lately(s).saved) * 60) : "–") },
+  { name: "Loads", by: (s) => s.loads, text: (s) => count(s.loads) },
+  { name: "Kept", kept: true, by: (s) => s.bytes, text: (s) => (s.entries ? `${count(s.entries)} · ${bytes(s.bytes)}` : "–") },
+  { name: "Median age", kept: true, title: "Half of the hits were with entries no older than this", by: (s) => s.age_p50_seconds, text: (s) => (s.age_p50_seconds ? seconds(s.age_p50_seconds) : "–") },
+];
+const COURSE = 2; // the column with the sparkline
 
 let latest = null;
-let before = null; // to tell how often statements are asked now
-let rates = {};
+let recent = { statements: {}, length_max: 1 };
+let recentAt = 0;
+let sorted = null; // the column, and whether the least come first
 const rows = new Map(); // by statement: they stay, so that what is open and in focus does
 
+const lately = (s) => recent.statements[s.statement] ?? { calls: [], saved: [] };
+const mean = (values) => sum(values) / Math.max(1, values.length);
+
+for (const column of COLUMNS) {
+  const button = element("button", "sort", column.name);
+  button.type = "button";
+  button.addEventListener("click", () => sortBy(column));
+  column.head = element("th", column.kept ? "kept" : "", button);
+  column.head.scope = "col";
+  if (column.title) button.title = column.title;
+  $("shapes-head").append(column.head);
+}
+
+// sortBy puts those first that have most of a column, then those that have least, then those
+// again of which most was saved or loaded.
+function sortBy(column) {
+  const text = column === COLUMNS[0];
+  if (sorted?.column !== column) sorted = { column, rising: text };
+  else sorted = sorted.rising === text ? { column, rising: !text } : null;
+  for (const { head } of COLUMNS) head.removeAttribute("aria-sort");
+  if (sorted) column.head.setAttribute("aria-sort", sorted.rising ? "ascending" : "descending");
+  if (latest) paint();
+}
+
 export function showShapes({ stats }) {
-  latest = stats.shapes;
+  latest = merged(stats.shapes);
   $("shapes-card").hidden = !latest.length;
-  setText($("shapes-count"), latest.length < stats.shapes_known ? `the first ${latest.length} of ${count(stats.shapes_known)}` : "");
-  const now = Date.now();
-  const calls = Object.fromEntries(latest.map((s) => [s.statement, s.hits + s.loads]));
-  if (!before) before = { at: now, calls };
-  else if (now - before.at >= 5000) {
-    rates = Object.fromEntries(latest.map((s) => [s.statement, Math.max(0, calls[s.statement] - (before.calls[s.statement] ?? 0)) / ((now - before.at) / 1000)]));
-    before = { at: now, calls };
-  }
+  setText($("shapes-count"), stats.shapes.length < stats.shapes_known ? `the ${stats.shapes.length} of ${count(stats.shapes_known)} of which most was saved or loaded` : "");
+  if (Date.now() - recentAt > REREAD_MS) readRecent();
   paint();
+}
+
+async function readRecent() {
+  recentAt = Date.now();
+  try {
+    recent = await get("api/v1/shapes/recent");
+    paint();
+  } catch {
+    // It is read again with later figures.
+  }
+}
+
+// merged makes one of statements that have the same text and mean something else for each
+// role or search path.
+function merged(shapes) {
+  const all = new Map();
+  for (const s of shapes) {
+    const one = all.get(s.statement);
+    all.set(s.statement, one ? both(one, s) : s);
+  }
+  return [...all.values()];
+}
+
+function both(a, b) {
+  const one = { ...a, out_of_date: a.out_of_date || b.out_of_date, age_seconds: Math.max(a.age_seconds, b.age_seconds), misses: { ...a.misses } };
+  for (const name of ["hits", "loads", "saved_seconds", "loading_seconds", "entries", "bytes"]) one[name] = a[name] + b[name];
+  for (const list of ["tables", "tags", "watch"]) one[list] = [...new Set([...a[list], ...b[list]])];
+  for (const [cause, n] of Object.entries(b.misses)) one.misses[cause] = (one.misses[cause] ?? 0) + n;
+  if (b.hits > a.hits) one.age_p50_seconds = b.age_p50_seconds;
+  return one;
 }
 
 function paint() {
   const wanted = $("shapes-filter").value.toLowerCase();
   const shown = latest.filter((s) => `${s.id} ${s.statement} ${s.tables.join(" ")}`.toLowerCase().includes(wanted));
+  if (sorted) shown.sort(sorted.rising ? compare : (a, b) => compare(b, a));
   const known = new Set(latest.map((s) => s.statement));
   for (const statement of rows.keys()) if (!known.has(statement)) rows.delete(statement);
   const wantedRows = shown.map((s) => {
@@ -46,13 +108,21 @@ function paint() {
   arrange($("shapes").tBodies[0], wantedRows);
 }
 
-// arrange puts children in order, and moves none that stands where it should.
+function compare(a, b) {
+  const [x, y] = [sorted.column.by(a), sorted.column.by(b)];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+// arrange puts children in order, and moves none that stands where it should. What is in
+// focus stays so.
 function arrange(parent, children) {
+  const focused = document.activeElement;
   const keep = new Set(children);
   for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
   children.forEach((child, i) => {
     if (parent.children[i] !== child) parent.insertBefore(child, parent.children[i] ?? null);
   });
+  if (document.activeElement !== focused && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 function newRow(s) {
@@ -62,29 +132,43 @@ function newRow(s) {
   const opens = element("details", "", element("summary", "", element("code", "", s.statement), tables), details);
   const head = element("th", "", opens);
   head.scope = "row";
-  const cells = COLUMNS.slice(1).map(() => element("td", ""));
+  const cells = COLUMNS.slice(1).map(({ name, kept }) => {
+    const cell = element("td", kept ? "kept" : "");
+    cell.dataset.name = name; // where it is narrow, cells say what they are of
+    return cell;
+  });
   tr.append(head, ...cells);
   return { tr, tables, details, cells };
 }
 
 function fill({ tables, details, cells }, s) {
   setText(tables, s.tables.join(", ") + (s.out_of_date ? ` · by consent out of date: the last answer was ${seconds(s.age_seconds)} old` : ""));
-  [
-    rates[s.statement] === undefined ? "–" : perSecond(rates[s.statement]),
-    share(s.hits, s.hits + s.loads),
-    s.loads ? seconds(s.loading_seconds / s.loads) : "–",
-    s.saved_seconds ? spoken(s.saved_seconds) : "–",
-    count(s.loads),
-    s.entries ? `${count(s.entries)}, ${bytes(s.bytes)}` : "–",
-    s.age_p50_seconds ? seconds(s.age_p50_seconds) : "–",
-  ].forEach((text, i) => setText(cells[i], text));
+  COLUMNS.forEach(({ text }, i) => text && setText(cells[i - 1], text(s)));
+  const { calls } = lately(s);
+  replace(cells[COURSE - 1], calls.join(), () => (calls.length > 1 ? [sparkline(calls), element("span", "unseen", `at most ${perSecond(Math.max(...calls))}`)] : ["–"]));
   const misses = Object.entries(s.misses).sort((a, b) => b[1] - a[1]).map(([cause, n]) => `${words(cause)} ${count(n)}`);
-  replace(details, JSON.stringify([s.id, s.tags, s.watch, misses]), () => [
+  const ever = [`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`];
+  replace(details, JSON.stringify([s.id, s.tags, s.watch, misses, ever]), () => [
+    part("Since the start", ever),
     ...(misses.length ? [part("Missed, by cause", misses)] : []),
-    part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"]),
+    // A library's statements have no id, and it does not tell what ends their answers.
+    ...(s.id ? [part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"])] : []),
     ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
-    part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`]),
+    ...(s.id ? [part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`])] : []),
   ]);
+}
+
+// sparkline draws the newest values at the right end.
+function sparkline(values) {
+  const width = recent.length_max - 1;
+  const most = Math.max(...values) || 1;
+  const svg = newSVG("spark");
+  svg.setAttribute("viewBox", `0 0 ${width} 20`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  const points = values.map((v, i) => `${width - values.length + 1 + i} ${(19 - (v / most) * 18).toFixed(1)}`);
+  draw(svg, "path", { d: `M${width - values.length + 1} 20L${points.join("L")}L${width} 20Z`, class: "area good" });
+  draw(svg, "path", { d: `M${points.join("L")}`, class: "line good" });
+  return svg;
 }
 
 function part(title, texts) {

@@ -3,7 +3,7 @@
 
 import { $, element, replace, setText } from "../dom.js";
 import { get } from "../feed.js";
-import { count, spoken } from "../format.js";
+import { clock, count, spoken } from "../format.js";
 
 const ROW = 30; // pixels, as in the style sheet
 const PROBLEMS_MAX = 8;
@@ -57,7 +57,7 @@ function paint() {
   const to = Math.min(tables.length, from + Math.ceil(list.clientHeight / ROW) + 10);
   space.replaceChildren(
     ...tables.slice(from, to).map((t, i) => {
-      const row = element("p", "table", element("b", "", t.name), state(t), element("span", "what", t.why || t.columns.join(", ")), element("span", "count", written(t)));
+      const row = element("p", "table", element("b", "", t.name), state(t), element("span", t.why ? "what why" : "what", t.why || t.columns.join(", ")), ...written(t));
       row.title = t.why ?? "";
       row.style.top = `${(from + i) * ROW}px`;
       return row;
@@ -66,17 +66,17 @@ function paint() {
 }
 
 function state(t) {
-  if (t.state === "doubtful") return element("span", "warn", t.since ? `▲ doubtful since ${new Date(t.since).toLocaleTimeString()}` : "▲ doubtful");
-  return element("span", "", t.state === "unwatched" ? "not watched" : "watched");
+  if (t.state === "doubtful") return element("span", "warn", t.since ? `▲ doubtful since ${clock(new Date(t.since))}` : "▲ doubtful");
+  return t.state === "unwatched" ? element("span", "", "not watched") : element("span", "state", "watched");
 }
 
 // some says how many there are of what has a plural like most.
 const some = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
 function written(t) {
-  if (!t.statements) return "";
+  if (!t.statements) return [];
   const ago = spoken(Math.max(1, Math.round((Date.now() - new Date(t.at)) / 1000)));
-  return `${some(t.statements, "write")}, ${some(t.invalidations, "tag")}, last ${ago} ago`;
+  return [element("span", "count", `${some(t.statements, "write")}, ${some(t.invalidations, "tag")}`, element("span", "ago", `, last ${ago} ago`))];
 }
 
 list.addEventListener("scroll", paint);

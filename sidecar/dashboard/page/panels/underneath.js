@@ -1,7 +1,7 @@
 // Postgres, its clients, and the verification.
 
 import { $, facts, setText } from "../dom.js";
-import { bytes, count, perSecond, spoken } from "../format.js";
+import { bytes, clock, count, perSecond, spoken } from "../format.js";
 import { last } from "../outcomes.js";
 
 const RESULTS = {
@@ -23,7 +23,7 @@ export function showVerification({ stats }) {
     ["Cost", spoken(verify.seconds), "since the start"],
   ]);
   const last = verify.last_stale;
-  setText($("verify-last"), last ? `Last stale: ${last.statement}, of ${last.tables.join(", ")}, ${spoken(last.age_seconds)} old, at ${new Date(last.at).toLocaleTimeString()}` : "");
+  setText($("verify-last"), last ? `Last stale: ${last.statement}, of ${last.tables.join(", ")}, ${spoken(last.age_seconds)} old, at ${clock(new Date(last.at))}` : "");
 }
 
 export function showPostgres({ stats, history }) {
@@ -40,8 +40,16 @@ export function showPostgres({ stats, history }) {
     known && ["Pooler", postgres.pooler ? "Between" : "None", postgres.pooler ? "writers do not ring: changes are found by polling" : "the connection is with Postgres itself"],
     outbox.unattended_since && ["Nobody followed", new Date(outbox.unattended_since).toLocaleString(), "since then changes were not recorded, once"],
     ["Thrown away", count(stats.follower_resets), Object.entries(resets).map(([cause, n]) => `${cause} ${n}`).join(", ") || "never"],
-    ["Reconnected", count(stats.follower_reconnects), "sessions of the follower"],
+    parts(stats.follower_parts),
   ]);
+}
+
+// parts says which of the follower's sessions lack a connection or have lost one, if any.
+function parts(all) {
+  const names = Object.keys(all).sort().filter((name) => !all[name].working || all[name].reconnects);
+  const away = names.filter((name) => !all[name].working).length;
+  const said = names.map((name) => [all[name].working ? name : `${name} is away`, all[name].reconnects && `${count(all[name].reconnects)} times connected again`].filter((text) => text).join(", "));
+  return names.length && ["Its sessions", away ? `${count(away)} of ${count(Object.keys(all).length)} away` : "Connected", said.join("; "), away > 0];
 }
 
 // KINDS are what changes change, at most.

@@ -2,45 +2,46 @@
 
 import { $, element, replace, setText } from "../dom.js";
 import { count, spoken } from "../format.js";
+import { quantile, together } from "../readings.js";
 import { bar } from "./bypasses.js";
 
 export function showWritten({ stats }) {
   const { written } = stats;
   const more = stats.tables_written - written.length;
   setText($("written-count"), written.length ? `${count(stats.invalidation_events)} statements of writers received` : "");
-  const most = Math.max(1, ...written.map((t) => t.invalidations));
+  const most = Math.max(1, ...written.map((t) => t.statements));
   replace($("written"), JSON.stringify([written, more]), () => {
     if (!written.length) return [element("p", "empty", "No watched table has changed since the start.")];
     const items = written.map((t) =>
       element("div", "reason",
         element("p", "", t.name, element("span", "count", `${count(t.statements)} statements · ${count(t.entries_ended)} answers ended`)),
-        bar(t.invalidations / most),
-        element("p", "advice", `the last at ${new Date(t.at).toLocaleTimeString()}`)));
+        bar(t.statements / most)));
     if (more > 0) items.push(element("p", "empty", `and ${count(more)} more tables`));
     return items;
   });
 }
 
-const TIERS = { memory: "hit_l1", redis: "hit_l2" };
-const STEPS = [0.001, 0.02, 0.2, 1, 9]; // seconds, rounded up to buckets
-const NAMES = ["1 ms", "20 ms", "200 ms", "1 s", "9 s"];
+const STEPS = [6, 10, 13, 16, 19]; // the last bucket of each bar but the last, which is of the rest
 
 // showHitAges tells how old answers were when they were served.
-export function showHitAges({ stats }) {
+export function showHitAges({ stats, library }) {
   const { bounds_seconds: bounds, hit_age: ages } = stats.times;
-  const counted = Object.keys(TIERS).map((tier) => ages[tier]).filter((r) => r?.count);
-  const total = counted.reduce((all, r) => all + r.count, 0);
+  const all = together(["memory", "redis"].map((tier) => ages[tier]).filter((r) => r));
+  const total = all.count;
   const parts = new Array(STEPS.length + 1).fill(0);
-  for (const reading of counted) {
-    reading.buckets.forEach((n, i) => {
-      const step = STEPS.findIndex((s) => bounds[i] <= s);
-      parts[step < 0 ? STEPS.length : step] += n;
-    });
-  }
+  all.buckets.forEach((n, i) => {
+    const step = STEPS.findIndex((last) => i <= last);
+    parts[step < 0 ? STEPS.length : step] += n;
+  });
   setText($("hit-ages-count"), total ? `of ${count(total)} hits since the start` : "");
-  const mean = counted.reduce((all, r) => all + r.sum_seconds, 0) / Math.max(1, total);
-  setText($("hit-ages-note"), total ? `On average answers were ${spoken(mean)} old, and proven to lack no commit that was acknowledged more than ${spoken(stats.staleness_seconds)} before.` : "No answer came from the cache yet.");
+  $("hit-ages-card").hidden = library && !total;
+  $("memory-card").classList.toggle("wide", $("hit-ages-card").hidden); // nothing is beside it
+  const within = (share) => {
+    const bound = quantile(all, bounds, share);
+    return bound === null ? "" : `${share === 0.5 ? "Half" : "99 of 100"} were at most ${spoken(bound)} old. `;
+  };
+  setText($("hit-ages-note"), total ? `${within(0.5)}${within(0.99)}On average they were ${spoken(all.sum_seconds / total)} old. Each was proven to lack no commit that was acknowledged more than ${spoken(stats.staleness_seconds)} before.` : "No answer came from the cache yet.");
   const most = Math.max(1, ...parts);
   replace($("hit-ages"), JSON.stringify(parts), () =>
-    total ? parts.map((n, i) => element("div", "age", element("span", "", i < NAMES.length ? `up to ${NAMES[i]}` : "older"), bar(n / most), element("span", "count", `${count(n)}`))) : []);
+    total ? parts.map((n, i) => element("div", "age", element("span", "", i < STEPS.length ? `up to ${spoken(bounds[STEPS[i]])}` : "older"), bar(n / most), element("span", "count", `${count(n)}`))) : []);
 }
