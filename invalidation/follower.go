@@ -87,6 +87,9 @@ type FollowerOptions struct {
 	// were committed at most: the look before, which lacked them, began then. Looks wait
 	// for it: it must be quick.
 	OnEvents func(n int, delayMax time.Duration)
+	// OnPurge, unless nil, is told of purges that were received, before the head with their
+	// events is published. Looks wait for it: it must be quick and must not call Confirm.
+	OnPurge func(PurgeEvent)
 	// Logger is told of connections, resets and problems. nil means nobody is.
 	Logger *slog.Logger
 }
@@ -111,6 +114,7 @@ type Follower struct {
 	proof    atomic.Int64
 	onSchema func()
 	onEvents func(n int, delayMax time.Duration) // nil: nobody is told
+	onPurge  func(PurgeEvent)                    // nil: nobody is told
 	logger   *slog.Logger
 
 	audience *audience
@@ -159,7 +163,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, verify: orDefault(o.Verify, verifyDefault), restAfter: o.RestAfter, reads: o.Reads, pulse: restPulse,
-		onSchema: o.OnSchema, onEvents: o.OnEvents, logger: o.Logger,
+		onSchema: o.OnSchema, onEvents: o.OnEvents, onPurge: o.OnPurge, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,8 @@ type sighting struct {
 	kinds [eventKinds]uint64
 	// written is what the events say of tables, by the OID of the tree's root.
 	written map[uint32]Written
+	// purges are the tags of the events that somebody asked for by a purge.
+	purges []string
 	// overflow says that there were more events than are read.
 	overflow bool
 	// schema says that there was an event about the schema.
@@ -186,6 +189,9 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 	s.events = append(s.events, event)
 	s.kinds[kindOfEvent(texts)]++
 	s.note(texts)
+	if slices.Contains(texts, purgedText) {
+		s.purges = append(s.purges, texts...)
+	}
 }
 
 // isSchemaText recognizes fence.SchemaText and fence.RelationSchemaText.

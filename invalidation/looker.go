@@ -289,6 +289,9 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 	} else {
 		defer l.f.fence.SetLag(0)
 	}
+	if len(s.purges) > 0 && l.f.onPurge != nil {
+		l.f.onPurge(newPurgeEvent(s.purges))
+	}
 	switch cause {
 	case "":
 		l.f.fence.Advance(head, s.events, fresh)

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/freshet/freshet/cache/fence"
 )
 
 // lost is a table that was watched, is there, and is not watched any more: its triggers
@@ -16,6 +19,55 @@ import (
 type lost struct {
 	root  uint32
 	since time.Time
+	// seen is the snapshot at which it was seen to be watched last.
+	seen fence.Snapshot
+	// judged is set once its triggers are all gone and nobody has taken them off on purpose.
+	judged bool
+}
+
+// releasedPrefix begins the tag by which UninstallTables says, in the transaction that takes the
+// triggers off, that this is on purpose. The OID of the table follows.
+const releasedPrefix = fence.OwnPrefix + "freshet/released/"
+
+// releasedSQL reads these tags since a transaction.
+const releasedSQL = `SELECT o.xid, substr(tag, length($1::text) + 1) FROM freshet.outbox o, unnest(o.tags) AS tag
+	WHERE o.xid >= $2::text::xid8 AND starts_with(tag, $1)`
+
+// released are those of the candidates, which are lost, that somebody took out on purpose since
+// they were watched last. Those that still have a trigger are not asked for yet: the
+// triggers of a tree go one table after the other. A table that was taken out, installed again
+// and then lost all its triggers has been seen meanwhile.
+func (l *looker) released(ctx context.Context, candidates map[uint32]lost, armed map[uint32]bool) (map[uint32]bool, error) {
+	first := fence.XID(0)
+	for oid, was := range candidates {
+		if was.judged || armed[oid] {
+			continue
+		}
+		if first == 0 || was.seen.Xmin() < first {
+			first = was.seen.Xmin()
+		}
+	}
+	if first == 0 {
+		return nil, nil
+	}
+	rows, err := l.conn.Query(ctx, releasedSQL, releasedPrefix, strconv.FormatUint(uint64(first), 10))
+	if err != nil {
+		return nil, fmt.Errorf("read which tables were taken out: %w", err)
+	}
+	released := map[uint32]bool{}
+	var xid uint64
+	var digits string
+	_, err = pgx.ForEachRow(rows, []any{&xid, &digits}, func() error {
+		oid, err := strconv.ParseUint(digits, 10, 32)
+		if was, lost := candidates[uint32(oid)]; err == nil && lost && !was.seen.Sees(fence.XID(xid)) {
+			released[uint32(oid)] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read which tables were taken out: %w", err)
+	}
+	return released, nil
 }
 
 // lostSQL reads which of the relations are there.
@@ -23,7 +75,7 @@ const lostSQL = `SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_name
 	WHERE c.oid = ANY($1::oid[]) AND c.relkind <> 'm' ORDER BY 2, 3`
 
 // noteLost finds what was watched before and is not in state, and names each as a
-// problem until the table is watched again or dropped. Tables whose triggers are there
+// problem until the table is watched again or dropped, unless it was taken out on purpose. Tables whose triggers are there
 // and wrong have a problem of their own already; while nothing is installed, the one
 // problem of that stands for all.
 func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
@@ -50,10 +102,18 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 	for _, t := range c.Triggers {
 		armed[t.Table] = true
 	}
+	released, err := l.released(ctx, candidates, armed)
+	if err != nil {
+		return err
+	}
 	state.lost = map[uint32]lost{}
 	isThere := map[uint32]bool{}
 	for _, table := range there {
 		was := candidates[table.OID]
+		if released[table.OID] {
+			continue
+		}
+		was.judged = was.judged || !armed[table.OID]
 		state.lost[table.OID], isThere[table.OID] = was, true
 		_, withRoot := candidates[was.root]
 		if !state.installed || armed[table.OID] || was.root != table.OID && withRoot {
@@ -65,7 +125,7 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 	}
 	slices.Sort(state.problems)
 	for oid := range before.byOID {
-		if was, candidate := candidates[oid]; candidate {
+		if was, candidate := candidates[oid]; candidate && !released[oid] {
 			l.f.stats.lostTables[state.lossOf(was, isThere[oid])].Add(1)
 		}
 	}
@@ -131,7 +191,7 @@ func (s *State) lostTo(newer *State, now time.Time) map[uint32]lost {
 	}
 	for oid, t := range s.byOID {
 		if _, watched := newer.byOID[oid]; !watched {
-			all[oid] = lost{root: t.Root, since: now}
+			all[oid] = lost{root: t.Root, since: now, seen: s.since}
 		}
 	}
 	return all

@@ -65,3 +65,38 @@ func TestLostTablesAreNamed(t *testing.T) {
 		return watched && problems() == ""
 	})
 }
+
+// A table that is taken out on purpose is no problem, and one that is not is, also if it was
+// taken out and put back before.
+func TestTakenOutIsNotLost(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	db.install("public.*")
+	f := db.follow(nil)
+	watched := func(table string) bool {
+		_, is := f.State().ByName("public." + table)
+		return is
+	}
+	takeOut := func(pattern string) {
+		t.Helper()
+		if _, err := UninstallTables(t.Context(), db.Conn, []string{pattern}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	takeOut("public.users")
+	takeOut("public.parted")
+	servers.Eventually(t, "they are not watched", func() bool { return !watched("users") && !watched("parted") })
+	f.confirmNow()
+	if problems, lost := f.State().Problems(), f.Stats().TablesLost["trigger"]; len(problems) != 0 || lost != 0 {
+		t.Errorf("taken out: %d lost, %q", lost, problems)
+	}
+	db.install("public.users")
+	servers.Eventually(t, "users is watched", func() bool { return watched("users") })
+	db.run(dropTriggersSQL(relationName{"public", "users"}))
+	servers.Eventually(t, "users is named", func() bool {
+		return strings.Contains(strings.Join(f.State().Problems(), " "), "public.users: no longer watched since ")
+	})
+	if lost := f.Stats().TablesLost["trigger"]; lost != 1 {
+		t.Errorf("%d are counted as lost, want one", lost)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,7 +18,11 @@ import (
 var purgeTemplate string
 
 // purgeSQL makes freshet.purge. What fails in it counts as a change of everything.
-var purgeSQL = strings.NewReplacer("{{triggers}}", triggerPrefix, "{{everything}}", "{"+fence.SchemaText+"}").Replace(fillRecording(purgeTemplate))
+var purgeSQL = strings.NewReplacer("{{triggers}}", triggerPrefix, "{{everything}}", "{"+fence.SchemaText+"}", "{{purged}}", purgedText).Replace(fillRecording(purgeTemplate))
+
+// purgedText is among the tags of each event that somebody asked for by a purge. It tells these
+// from changes, and no answer depends on it.
+const purgedText = fence.OwnPrefix + "freshet/purge"
 
 // purgeTagsMax bounds the tags of one event of a purge.
 const purgeTagsMax = 256
@@ -26,7 +31,7 @@ const purgeTagsMax = 256
 // Redis, with an event that each of them carries. A follower has received it when a look
 // has completed that began after PurgeAll returned.
 func PurgeAll(ctx context.Context, conn *pgx.Conn) error {
-	return writePurge(ctx, conn, []string{fence.SchemaText})
+	return writePurge(ctx, conn, []string{fence.SchemaText}, purgedText)
 }
 
 // Purge ends every answer that depends on a watched table which matches one of the
@@ -88,18 +93,27 @@ func PurgeRole(ctx context.Context, conn *pgx.Conn, role string) (names []string
 // PurgeTables ends every answer that depends on one of the tables, as PurgeAll does. roots
 // are the OIDs of the roots of their trees.
 func PurgeTables(ctx context.Context, conn *pgx.Conn, roots []uint32) error {
-	var tags []string
+	return writePurge(ctx, conn, tagsOf(roots), purgedText)
+}
+
+// EndTables is PurgeTables where nobody asked for it: FollowerOptions.OnPurge is not told.
+func EndTables(ctx context.Context, conn *pgx.Conn, roots []uint32) error {
+	return writePurge(ctx, conn, tagsOf(roots))
+}
+
+// tagsOf are those that a change of tables as a whole moves.
+func tagsOf(roots []uint32) (tags []string) {
 	for _, root := range roots {
 		tags = append(tags, fence.TableText(root), fence.WholesaleText(root))
 	}
-	return writePurge(ctx, conn, tags)
+	return tags
 }
 
-// writePurge writes events with the tags, all of them or none.
-func writePurge(ctx context.Context, conn *pgx.Conn, tags []string) error {
+// writePurge writes events with the tags, all of them or none, each with the marks too.
+func writePurge(ctx context.Context, conn *pgx.Conn, tags []string, marks ...string) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for some := range slices.Chunk(tags, purgeTagsMax) {
-			if _, err := tx.Exec(ctx, "INSERT INTO freshet.outbox (tags) VALUES ($1)", some); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO freshet.outbox (tags) VALUES ($1)", slices.Concat(some, marks)); err != nil {
 				return err
 			}
 		}
@@ -109,4 +123,28 @@ func writePurge(ctx context.Context, conn *pgx.Conn, tags []string) error {
 		return fmt.Errorf("write the event that ends answers: %w", explainMissing(err, conn.Config().User))
 	}
 	return nil
+}
+
+// PurgeEvent says what somebody has asked to end.
+type PurgeEvent struct {
+	// All is set if it is every answer.
+	All bool
+	// Roots are the tables otherwise, by the OIDs of the roots of their trees.
+	Roots []uint32
+}
+
+// newPurgeEvent reads the tags of purges.
+func newPurgeEvent(texts []string) (p PurgeEvent) {
+	for _, text := range texts {
+		p.All = p.All || text == fence.SchemaText
+		if root, err := strconv.ParseUint(text, 10, 32); err == nil {
+			p.Roots = append(p.Roots, uint32(root))
+		}
+	}
+	return p
+}
+
+// Concerns reports whether answers end that depend on one of the tables.
+func (p PurgeEvent) Concerns(roots []uint32) bool {
+	return p.All || slices.ContainsFunc(roots, func(root uint32) bool { return slices.Contains(p.Roots, root) })
 }

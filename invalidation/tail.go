@@ -219,6 +219,9 @@ func (t *Tail) changes(ctx context.Context, e tailed) (all []Change, err error) 
 		return &all[i]
 	}
 	for _, tag := range e.tags {
+		if tag == purgedText || strings.HasPrefix(tag, releasedPrefix) {
+			continue
+		}
 		if name, own := strings.CutPrefix(tag, fence.OwnPrefix); own {
 			c := of(ChangedOwn, "")
 			c.Names = append(c.Names, name)

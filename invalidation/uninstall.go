@@ -73,7 +73,7 @@ func UninstallTables(ctx context.Context, conn *pgx.Conn, patterns []string) (na
 		return nil, err
 	}
 	for _, table := range treesOf(all, wanted, tables) {
-		if err := runLocking(ctx, conn, dropTriggersSQL(table), redefinedSQL); err != nil && sqlState(err) != "42P01" {
+		if err := runLocking(ctx, conn, dropTriggersSQL(table), releasedEventSQL(table)); err != nil && sqlState(err) != "42P01" {
 			return names, explainRights(fmt.Errorf("remove the triggers of %s: %w", table, err))
 		}
 		names = append(names, table.String())
@@ -87,9 +87,12 @@ func UninstallTables(ctx context.Context, conn *pgx.Conn, patterns []string) (na
 	return names, nil
 }
 
-// redefinedSQL writes the event of a change of definitions, for followers that no event
-// trigger tells.
-const redefinedSQL = "INSERT INTO freshet.outbox (tags) VALUES ('{" + fence.SchemaText + "}')"
+// releasedEventSQL writes the event of a change of definitions, for followers that no event
+// trigger tells, and that a table was taken out on purpose.
+func releasedEventSQL(table relationName) string {
+	return fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY['%s', '%s' || t.oid] FROM (SELECT %s::regclass::oid) AS t (oid)",
+		fence.SchemaText, releasedPrefix, literal(table.sql()))
+}
 
 // treesOf are those of the tables that belong to a tree of which a member matches a pattern,
 // in the order of their names.

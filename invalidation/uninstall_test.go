@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,9 @@ CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)
 					if want := map[string]int{"parted part fruit": 3, "fruit": 1, "": 0}[c.left]; len(state.Tables()) != want {
 						t.Errorf("%s: %sare watched", c.pattern, left)
 					}
+				}
+				if problems := strings.Join(f.State().Problems(), " "); strings.Contains(problems, "watched since") || f.Stats().TablesLost["trigger"] != 0 {
+					t.Errorf("%s: what is taken out on purpose is missed: %s", c.pattern, problems)
 				}
 			}
 			before := db.value("SELECT count(*) FROM freshet.outbox")

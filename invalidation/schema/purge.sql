@@ -19,7 +19,7 @@ BEGIN
 	END IF;
 	BEGIN
 		{{attend}}
-		INSERT INTO freshet.outbox (tags) VALUES (ARRAY[top::text, top::text || '/*']);
+		INSERT INTO freshet.outbox (tags) VALUES (ARRAY[top::text, top::text || '/*', '{{purged}}']);
 		{{ring}}
 	EXCEPTION WHEN OTHERS THEN
 		{{failed}}

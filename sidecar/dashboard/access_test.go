@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -101,7 +102,7 @@ func TestReadOnlyPage(t *testing.T) {
 		o.ExplainFunc = func(context.Context, ExplainRequest) (e Explanation, err error) { t.Error("explained"); return e, nil }
 		o.PurgeFunc = func(context.Context, PurgeRequest) (p Purged, err error) { t.Error("purged"); return p, nil }
 		o.ReloadFunc = func(context.Context) (r Reloaded, err error) { t.Error("reloaded"); return r, nil }
-		o.SwitchFunc = func(bool) { t.Error("switched") }
+		o.SwitchFunc = func(string, bool) error { t.Error("switched"); return nil }
 		o.Databases = []Database{{Name: "crm", StatsFunc: o.StatsFunc, PurgeFunc: o.PurgeFunc}}
 	})
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -136,4 +137,29 @@ func TestReadOnlyPage(t *testing.T) {
 			t.Errorf("%s: %d, can %+v", path, status, seen.Can)
 		}
 	}
+}
+
+// The interleaving that SetToken describes: who was let in by a token before is told no more
+// than those who have opened their stream already.
+func TestStreamsEndWithTheirToken(t *testing.T) {
+	t.Parallel()
+	const first, second = "0123456789abcdef", "fedcba9876543210"
+	s := serving(t, func(o *Options) { o.Token = first })
+	letIn, changed := make(chan struct{}), make(chan struct{})
+	handler := s.tokenOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(letIn)
+		<-changed
+		s.stream(w, r)
+	}))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/stream", nil)
+	request.Header.Set("Authorization", "Bearer "+first)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+	}()
+	<-letIn
+	s.SetToken(second)
+	close(changed)
+	<-ended // or the test does not end
 }

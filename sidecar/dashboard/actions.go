@@ -78,6 +78,8 @@ type Purged struct {
 // BypassRequest asks that every statement goes to Postgres, or is served again.
 type BypassRequest struct {
 	On bool `json:"on"`
+	// Database is the one whose clients are meant; empty is for all.
+	Database string `json:"database"`
 }
 
 // MarkRequest asks for a marker, such as at a deployment.
@@ -214,10 +216,16 @@ func (s *Server) bypass(w http.ResponseWriter, r *http.Request) {
 	if !readRequest(w, r, &wanted) {
 		return
 	}
-	s.options.SwitchFunc(wanted.On)
+	if err := s.options.SwitchFunc(wanted.Database, wanted.On); err != nil {
+		answerAction(w, nil, err)
+		return
+	}
 	word := "off"
 	if wanted.On {
 		word = "on"
+	}
+	if wanted.Database != "" {
+		word += " for database " + wanted.Database
 	}
 	s.Mark("bypass", "bypass "+word)
 	s.options.Logger.Warn("every statement goes to Postgres, or is served again", "bypass", word)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -58,8 +59,9 @@ type Options struct {
 	Database  string
 	// ReloadFunc reads the configuration again, and puts it in force. nil leaves it out.
 	ReloadFunc func(context.Context) (Reloaded, error)
-	// SwitchFunc, unless nil, switches the cache off for every client, or on again.
-	SwitchFunc func(off bool)
+	// SwitchFunc, unless nil, switches the cache off for every client, or on again; for those of
+	// one database, unless its name is empty.
+	SwitchFunc func(database string, off bool) error
 	// files are the page's; nil takes those that are built in.
 	files fs.FS
 	// library is set where a library's figures are shown: the page leaves out what only a
@@ -80,8 +82,10 @@ type Server struct {
 	recent   recent
 	hub      *hub
 	token    string // which only this page has
-	explains perSecond
-	charts   bool // the charts were built in
+	// admission is that of Options.Token, until SetToken. It is never nil. Each request reads it.
+	admission atomic.Pointer[admission]
+	explains  perSecond
+	charts    bool // the charts were built in
 	// databases are the pages of Options.Databases, by their names.
 	databases map[string]*Server
 }
@@ -102,12 +106,12 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on admin address %q: --admin takes HOST:PORT, such as 127.0.0.1:7070, or off: %w", o.Address, err)
 	}
-	if o.Token == "" && !o.Insecure && !isLoopback(listener) {
-		listener.Close()
-		return nil, fmt.Errorf("listen on admin address %s: others can reach it: name a file with a token in --admin-token-file, or say --admin-insecure where the network keeps strangers away", listener.Addr())
-	}
 	s := newServer(o)
 	s.listener = listener
+	if err := s.CheckToken(o.Token); err != nil {
+		listener.Close()
+		return nil, err
+	}
 	s.markers.add(newMarker(time.Now(), "start", "sidecar started"))
 	s.http = newHTTP(s.handler(), o.Logger)
 	return s, nil
@@ -121,7 +125,9 @@ func newServer(o Options) *Server {
 	if o.files == nil {
 		o.files = pageFiles
 	}
-	return &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files), databases: newDatabases(o)}
+	s := &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files), databases: newDatabases(o)}
+	s.SetToken(o.Token)
+	return s
 }
 
 // Address is where the server listens, with the port that it got.
@@ -248,9 +254,7 @@ func (s *Server) handler() http.Handler {
 	if s.options.ReadOnly {
 		handler = readOnly(handler)
 	}
-	if s.options.Token != "" {
-		handler = tokenOnly(s.options.Token, handler)
-	}
+	handler = s.tokenOnly(handler)
 	if isLoopback(s.listener) {
 		handler = loopbackOnly(handler)
 	}

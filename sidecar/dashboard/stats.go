@@ -271,6 +271,9 @@ type Verification struct {
 	Seconds float64 `json:"seconds"`
 	// LastStale is the latest that was stale, null if none was.
 	LastStale *StaleAnswer `json:"last_stale"`
+	// Distrusted are the ids of the shapes that pass through because an answer was stale, "all"
+	// if every statement does; null where no sidecar is.
+	Distrusted []string `json:"distrusted"`
 }
 
 // StaleAnswer is an answer that was proven to be stale.

@@ -59,6 +59,9 @@ type Options struct {
 	// SocketDir is empty if it is not to be examined.
 	SocketDir string
 	Port      int
+	// AllowedUIDs are the users that may connect to the socket, empty if the configuration names
+	// none.
+	AllowedUIDs []uint32
 	// MemoryBytes, Staleness and Retention are what a sidecar would be given: its
 	// memory, its promise and how long events are kept.
 	MemoryBytes int64

@@ -181,6 +181,17 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		}, Fail, "socket", "is no socket", "move it away"},
 		{"no directory, and none can be made", func(p *patient) { p.options.SocketDir = "/proc/none/run" }, Fail, "socket", "may not make files", "--socket-dir"},
 		{"a sidecar listens", listening, OK, "socket", "somebody listens", ""},
+		{"a sidecar listens for others", func(p *patient) {
+			listening(p)
+			p.options.AllowedUIDs = []uint32{0, 4000000001}
+			if err := os.Chmod(filepath.Join(p.options.SocketDir, ".s.PGSQL.6432"), 0o777); err != nil {
+				p.t.Fatal(err)
+			}
+		}, OK, "socket", "user 4000000001", ""},
+		{"the permissions keep out who is to connect", func(p *patient) {
+			listening(p)
+			p.options.AllowedUIDs = []uint32{4000000001}
+		}, Warn, "socket", "its permissions keep out user 4000000001", "--socket-group"},
 		{"a clock is wrong", func(p *patient) { p.machine.Now = func() time.Time { return time.Now().Add(-time.Hour) } }, Warn, "clock", "Postgres' clock is 1h", "NTP"},
 		{"a setting is wrong", func(p *patient) { p.options.Settings = []string{"--poll is too long"} }, Fail, "settings", "--poll is too long", "freshet config check"},
 	} {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -115,6 +117,33 @@ func (e *examination) listener(path string) {
 	text := "somebody listens on " + path
 	if uid, err := transport.PeerOf(conn); err == nil {
 		text += fmt.Sprintf(", as user %d", uid)
+	}
+	e.allowed(path, text)
+}
+
+// allowed says which users may connect, where the configuration names them, and finds those
+// that the socket's permissions keep out all the same.
+func (e *examination) allowed(path, text string) {
+	if len(e.AllowedUIDs) == 0 {
+		e.add(OK, "socket", text, "")
+		return
+	}
+	var names, keptOut []string
+	for _, uid := range e.AllowedUIDs {
+		account := accountOf(uid)
+		names = append(names, account.name)
+		if !account.mayConnect(path) {
+			keptOut = append(keptOut, account.name)
+		}
+	}
+	text += "; allow-uids lets " + strings.Join(names, ", ")
+	own := uint32(os.Getuid())
+	if !slices.Contains(e.AllowedUIDs, own) {
+		text += ", and not this user, " + accountOf(own).name
+	}
+	if len(keptOut) > 0 {
+		e.add(Warn, "socket", text+"; its permissions keep out "+strings.Join(keptOut, ", "), "freshet serve --socket-group GROUP, with these users in it, or --socket-mode 0777")
+		return
 	}
 	e.add(OK, "socket", text, "")
 }

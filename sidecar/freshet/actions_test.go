@@ -27,7 +27,7 @@ func TestActionsOfThePage(t *testing.T) {
 		{"purge", dashboard.PurgeRequest{Table: "public.none", Confirm: "public.none"}, 422, "no watched table matches"},
 		{"purge", dashboard.PurgeRequest{Table: "public.fruit", Confirm: "fruit"}, 422, "once more"},
 	} {
-		status, body, err := admin.act(t.Context(), "/api/v1/"+c.path, c.what)
+		status, body, err := admin.act(t.Context(), "", "/api/v1/"+c.path, c.what)
 		if err != nil || status != c.status || !strings.Contains(string(body), c.says) {
 			t.Errorf("%s %+v: %d %s, error %v; want %d and %q", c.path, c.what, status, body, err, c.status, c.says)
 		}
@@ -54,7 +54,7 @@ func TestActionsOfThePage(t *testing.T) {
 		t.Fatalf("%q is read before the purge", got)
 	}
 	for _, what := range []dashboard.PurgeRequest{{Table: "public.fruit", Confirm: "public.fruit"}, {All: true, Confirm: "all"}} {
-		if status, body, err := admin.act(t.Context(), "/api/v1/purge", what); err != nil || status != 200 {
+		if status, body, err := admin.act(t.Context(), "", "/api/v1/purge", what); err != nil || status != 200 {
 			t.Fatalf("%d %s, error %v", status, body, err)
 		}
 		if got := read(); got != "quince" {

@@ -37,10 +37,10 @@ func (a adminFlags) ask(ctx context.Context, path string) (status int, body []by
 	return a.request(ctx, http.MethodGet, path, "", nil)
 }
 
-// act asks the admin address to do something, with the token that only who has read its
+// act asks the page below a path to do something, with the token that only who has read its
 // snapshot knows.
-func (a adminFlags) act(ctx context.Context, path string, what any) (status int, body []byte, err error) {
-	status, raw, err := a.ask(ctx, "/api/v1/snapshot")
+func (a adminFlags) act(ctx context.Context, below, path string, what any) (status int, body []byte, err error) {
+	status, raw, err := a.ask(ctx, below+"/api/v1/snapshot")
 	if err != nil || status != http.StatusOK {
 		return status, raw, err
 	}
@@ -52,7 +52,7 @@ func (a adminFlags) act(ctx context.Context, path string, what any) (status int,
 	if err != nil {
 		return 0, nil, err
 	}
-	return a.request(ctx, http.MethodPost, path, page.Token, sent)
+	return a.request(ctx, http.MethodPost, below+path, page.Token, sent)
 }
 
 // request sends one request, with a token of the page unless that is empty. That the
@@ -93,17 +93,27 @@ func (a adminFlags) request(ctx context.Context, method, path, pageToken string,
 // stats asks for the statistics of a database by the name that clients ask for; empty is the
 // plain upstream's.
 func (a adminFlags) stats(ctx context.Context, database string) (s dashboard.Stats, raw []byte, err error) {
-	if database == "" {
-		return a.statsAt(ctx, "")
+	below, err := a.below(ctx, database)
+	if err != nil {
+		return s, nil, err
 	}
-	first, raw, err := a.statsAt(ctx, "")
+	return a.statsAt(ctx, below)
+}
+
+// below is where the page of a database begins, by the name that clients ask for; empty is the
+// plain upstream's.
+func (a adminFlags) below(ctx context.Context, database string) (path string, err error) {
+	if database == "" {
+		return "", nil
+	}
+	first, _, err := a.statsAt(ctx, "")
 	switch {
 	case err != nil || first.Database == database:
-		return first, raw, err
+		return "", err
 	case !slices.ContainsFunc(first.Databases, func(d dashboard.DatabaseState) bool { return d.Name == database }):
-		return s, nil, usage("--database %s: the sidecar at %s has no database of this name; it has %s", database, a.Admin, strings.Join(databaseNames(&first), ", "))
+		return "", usage("--database %s: the sidecar at %s has no database of this name; it has %s", database, a.Admin, strings.Join(databaseNames(&first), ", "))
 	}
-	return a.statsAt(ctx, "/databases/"+url.PathEscape(database))
+	return "/databases/" + url.PathEscape(database), nil
 }
 
 // databaseNames are the databases of a sidecar.
@@ -135,6 +145,7 @@ func (a adminFlags) statsAt(ctx context.Context, path string) (s dashboard.Stats
 // healthcheckCommand is for containers, which may have no other program.
 type healthcheckCommand struct {
 	adminFlags
+	Database  string `placeholder:"NAME" help:"Ask for one of several databases alone, by the name that clients ask for. Default: whether any of them is ready."`
 	Live      bool   `help:"Ask only whether the process runs. Default: whether clients should be sent to it."`
 	SocketDir string `placeholder:"DIR" help:"Where there is no live page (--admin off): whether somebody listens on the socket."`
 	Port      int    `default:"6432" placeholder:"N" help:"Port number of the socket."`
@@ -155,8 +166,11 @@ func (c *healthcheckCommand) answer(ctx context.Context) (string, error) {
 		return c.listens(ctx)
 	}
 	path := "/readyz"
-	if c.Live {
+	switch {
+	case c.Live:
 		path = "/livez"
+	case c.Database != "":
+		path += "?database=" + url.QueryEscape(c.Database)
 	}
 	status, body, err := c.ask(ctx, path)
 	if err != nil {

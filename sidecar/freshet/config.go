@@ -68,6 +68,7 @@ type config struct {
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
 	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
 	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
+	VerifyOnStale  string        `default:"log" enum:"log,bypass" placeholder:"WHAT" help:"What to do where such an answer is proven stale, besides ending what depends on its tables: log, say so; or bypass, have statements of its shape pass through until somebody purges one of its tables."`
 	AccessLog      string        `placeholder:"FILE" help:"Write a line of JSON for each statement: role, database, shape, tables, how it was answered, how old the answer was; no values. - is standard output. A reload opens the file anew. Default: none."`
 	Memory         byteSize      `default:"64MiB" placeholder:"SIZE" help:"Most that entries in this process may take; several databases divide it."`
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
@@ -150,6 +151,7 @@ func (c *config) options() (o run.Options, err error) {
 		LearnColumns:  c.LearnColumns,
 		VerifyShare:   c.Verify,
 		VerifyMax:     c.VerifyRate,
+		VerifyBypass:  c.VerifyOnStale == "bypass",
 		Functions:     c.Function,
 		SteadyRoles:   c.SteadyRoles,
 		Rules:         c.rules(),
@@ -213,6 +215,11 @@ func (p passwordFlags) connectTo(ctx context.Context, flag, dsn string) (*pgx.Co
 	if err != nil {
 		return nil, err
 	}
+	return p.connectAs(ctx, flag, dsn, c)
+}
+
+// connectAs opens a connection as a flag's DSN says, to what was made of it.
+func (p passwordFlags) connectAs(ctx context.Context, flag, dsn string, c *pgx.ConnConfig) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectMax)
 	defer cancel()
 	if err := p.readPassword(dsn)(ctx, c); err != nil {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func TestDatabasesInAFile(t *testing.T) {
@@ -113,6 +116,106 @@ func TestFiguresOfADatabase(t *testing.T) {
 			if code != test.code || !strings.Contains(stdout+stderr, want) {
 				t.Errorf("%v: exit code %d, without %q: %s%s", test.arguments, code, want, stdout, stderr)
 			}
+		}
+	}
+}
+
+// bypass and healthcheck are of the database that is asked for.
+func TestActionsOnADatabase(t *testing.T) {
+	c := testConfig(t, "host=/nowhere user=u dbname=shop")
+	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
+	s := start(t, c)
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		says, off string // off are the databases that are switched off then
+	}{
+		{[]string{"bypass", "on", "--database", "crm"}, exitOK, "every statement of clients of database crm goes to Postgres", "crm"},
+		{[]string{"bypass", "on", "--database", "none"}, exitFailure, "no database none", "crm"},
+		{[]string{"bypass", "on", "--database", "shop"}, exitOK, "of database shop", "shop crm"},
+		{[]string{"bypass", "off", "--database", "crm"}, exitOK, "reads of clients of database crm are answered", "shop"},
+		{[]string{"bypass", "off"}, exitOK, "reads of every client", ""},
+		{[]string{"healthcheck", "--database", "crm"}, exitFailure, "not ready: no look", ""},
+		{[]string{"healthcheck", "--database", "none"}, exitFailure, "no database has that name", ""},
+	} {
+		code, stdout, stderr := freshet(t, append(test.arguments, "--admin", s.AdminAddress())...)
+		if code != test.code || !strings.Contains(stdout+stderr, test.says) {
+			t.Errorf("%v: exit code %d, without %q: %s%s", test.arguments, code, test.says, stdout, stderr)
+		}
+		var off []string
+		for _, r := range s.Reports() {
+			if r.SwitchedOff {
+				off = append(off, r.Database)
+			}
+		}
+		if got := strings.Join(off, " "); got != test.off {
+			t.Errorf("%v: %q are switched off, want %q", test.arguments, got, test.off)
+		}
+	}
+}
+
+// A purge of one of several databases goes where the configuration says that it is, or is asked
+// of its page.
+func TestPurgeOfADatabase(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	here, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.Replace(dsn, "dbname="+here.Database, "dbname=postgres", 1)
+	file := writeConfig(t, fmt.Sprintf("upstream: %s\nmemory: 64MiB\ndatabases:\n  %s:\n  fruits: {upstream: \"%s\", watch: [public.*]}\n", first, here.Database, dsn))
+	c, err := parseServe(t, "--config", file, "--socket-dir", shortDir(t), "--admin", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Databases = slices.DeleteFunc(c.Databases, func(d namedDatabase) bool { return d.Name != "fruits" }) // a database has one name
+	s := start(t, c)
+	purges := func() (n int) {
+		t.Helper()
+		if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM freshet.outbox WHERE 'own/freshet/purge' = ANY (tags)").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	conf := s.ClientConfig()
+	conf.Database = "fruits"
+	conn := connect(t, conf)
+	shape := func() (id string) {
+		for _, r := range s.Reports() {
+			for _, shape := range r.Shapes {
+				id = shape.ID
+			}
+		}
+		return id
+	}
+	eventually(t, func() string {
+		if _, err := conn.Exec(t.Context(), "SELECT name FROM fruit WHERE id = 1"); err != nil || shape() == "" {
+			return fmt.Sprint("nothing is kept: ", err)
+		}
+		return ""
+	})
+	done := 0
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		says      string
+	}{
+		{[]string{"--config", file, "--database", here.Database, "--table", "public.fruit"}, exitOK, "1 table of database " + here.Database},
+		{[]string{"--config", file, "--database", "none", "--all"}, exitUsage, "--database none"},
+		{[]string{"--admin", s.AdminAddress(), "--database", "fruits", "--shape", shape()}, exitOK, "public.fruit"},
+		{[]string{"--admin", s.AdminAddress(), "--shape", shape()}, exitNothing, "nothing was purged"},
+		{[]string{"--admin", s.AdminAddress(), "--database", "none", "--shape", shape()}, exitUsage, "it has postgres, fruits"},
+		{[]string{"--config", file, "--database", "fruits", "--all"}, exitOK, "every answer of database " + here.Database},
+	} {
+		code, stdout, stderr := freshet(t, append([]string{"purge", "--yes"}, test.arguments...)...)
+		if code != test.code || !strings.Contains(stdout+stderr, test.says) {
+			t.Errorf("%v: exit code %d, without %q: %s%s", test.arguments, code, test.says, stdout, stderr)
+		}
+		if code == exitOK {
+			done++
+		}
+		if n := purges(); n != done {
+			t.Errorf("%v: %d purges were written, want %d", test.arguments, n, done)
 		}
 	}
 }

@@ -76,8 +76,9 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 			return doctor.Options{}, err
 		}
 	}
+	allowed, _ := c.AllowUids.numbers() // what is wrong with them is among the problems
 	return doctor.Options{
-		Follow: follow.Config, BeforeFollow: follow.BeforeConnect,
+		AllowedUIDs: allowed, Follow: follow.Config, BeforeFollow: follow.BeforeConnect,
 		Upstream: upstream.Config, BeforeUpstream: upstream.BeforeConnect,
 		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
 		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,

@@ -2,32 +2,35 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/invalidation"
-	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
 // purgeCommand ends answers before their time, in every sidecar: for what no trigger
 // sees, such as a function that was declared wrongly or a restored file.
 type purgeCommand struct {
 	upstreamFlag
-	Primary        string     `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: the event is written there."`
-	All            bool       `help:"End every answer of the database." xor:"what"`
-	Table          watchList  `placeholder:"PATTERN" help:"End what depends on a watched table, such as shop.orders or shop.*." xor:"what"`
-	Shape          string     `placeholder:"ID" help:"End what depends on the tables that the statements of a shape read, by the id that freshet top shows: a running sidecar is asked, which knows it." xor:"what"`
-	Role           string     `placeholder:"ROLE" help:"End what depends on the watched tables that a role may read, also through views." xor:"what"`
-	Admin          string     `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the page of that sidecar."`
-	AdminTokenFile string     `placeholder:"FILE" help:"File with the token of that address. Default: none."`
-	Yes            bool       `help:"Do not ask. Default: what is purged has to be typed."`
-	Config         configFile `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
+	Primary        string       `placeholder:"DSN" help:"The primary, if --upstream is a hot standby: the event is written there."`
+	Database       string       `placeholder:"NAME" help:"Which of several databases, by the name that clients ask for, as --databases or the file of --config has it. Default: that of --upstream."`
+	Databases      databaseList `placeholder:"NAME: DSN" help:"Further databases, as for serve. Best in the file."`
+	All            bool         `help:"End every answer of the database." xor:"what"`
+	Table          watchList    `placeholder:"PATTERN" help:"End what depends on a watched table, such as shop.orders or shop.*." xor:"what"`
+	Shape          string       `placeholder:"ID" help:"End what depends on the tables that the statements of a shape read, by the id that freshet top shows: a running sidecar is asked, which knows it." xor:"what"`
+	Role           string       `placeholder:"ROLE" help:"End what depends on the watched tables that a role may read, also through views." xor:"what"`
+	Admin          string       `default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Address of the page of that sidecar."`
+	AdminTokenFile string       `placeholder:"FILE" help:"File with the token of that address. Default: none."`
+	Yes            bool         `help:"Do not ask. Default: what is purged has to be typed."`
+	Config         configFile   `placeholder:"FILE" help:"YAML file as for serve; upstream is taken from it. Default: none."`
 }
 
 // exitNothing: nothing matched.
@@ -47,11 +50,7 @@ func (c *purgeCommand) Run(ctx context.Context, out *output) error {
 	if c.Shape != "" {
 		return c.purgeShape(ctx, out)
 	}
-	flag, dsn := "--upstream", c.Upstream
-	if c.Primary != "" {
-		flag, dsn = "--primary", c.Primary
-	}
-	conn, err := c.connectTo(ctx, flag, dsn)
+	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,6 +77,29 @@ func (c *purgeCommand) Run(ctx context.Context, out *output) error {
 	return purged(out, database, names, "matches "+strings.Join(c.Table, ", "))
 }
 
+// connect opens a connection to where the event is written.
+func (c *purgeCommand) connect(ctx context.Context) (*pgx.Conn, error) {
+	upstream, err := c.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	if c.Database == "" || c.Database == cmp.Or(upstream.Database, upstream.User) {
+		if c.Primary != "" {
+			return c.connectTo(ctx, "--primary", c.Primary)
+		}
+		return c.upstreamFlag.connect(ctx)
+	}
+	at := slices.IndexFunc(c.Databases, func(d namedDatabase) bool { return d.Name == c.Database })
+	if at < 0 {
+		return nil, usage("--database %s: neither --databases nor a file of --config names it", c.Database)
+	}
+	d := c.Databases[at]
+	if dsn := cmp.Or(d.Primary, d.Follow, d.Upstream); dsn != "" {
+		return c.connectTo(ctx, "databases, "+d.Name, dsn)
+	}
+	return c.connectAs(ctx, "--upstream", c.Upstream, withDatabase(upstream, d.Name))
+}
+
 // purged says what was ended: nothing, where there is no watched table of a kind.
 func purged(out *output, database string, names []string, kind string) error {
 	if len(names) == 0 {
@@ -90,20 +112,11 @@ func purged(out *output, database string, names []string, kind string) error {
 // purgeShape asks a sidecar, which writes the event for all.
 func (c *purgeCommand) purgeShape(ctx context.Context, out *output) error {
 	admin := adminFlags{Admin: c.Admin, AdminTokenFile: c.AdminTokenFile}
-	status, body, err := admin.act(ctx, "/api/v1/purge", dashboard.PurgeRequest{Shape: c.Shape, Confirm: c.Shape})
-	switch {
-	case err != nil:
+	tables, err := admin.purgeShape(ctx, c.Database, c.Shape)
+	if err != nil {
 		return err
-	case status == http.StatusUnprocessableEntity:
-		return codedError{errors.New("nothing was purged: " + oneLine(string(body))), exitNothing}
-	case status != http.StatusOK:
-		return errors.New(oneLine(string(body)))
 	}
-	var purged dashboard.Purged
-	if err := json.Unmarshal(body, &purged); err != nil {
-		return fmt.Errorf("read the sidecar's answer: %w", err)
-	}
-	_, err = fmt.Fprintf(out.stdout, "what depends on %s was ended (%s), here at once; other sidecars follow within --poll\n", plural(len(purged.Tables), "table"), strings.Join(purged.Tables, ", "))
+	_, err = fmt.Fprintf(out.stdout, "what depends on %s was ended (%s), here at once; other sidecars follow within --poll\n", plural(len(tables), "table"), strings.Join(tables, ", "))
 	return err
 }
 

@@ -19,7 +19,10 @@ import (
 
 // reloadable are the options that change while the sidecar runs; for others it has to
 // be started again.
-var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "allow-uids", "function", "tables", "shapes", "verify", "verify-rate", "log-level"}
+var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "allow-uids", "function", "tables", "shapes", "verify", "verify-rate", "verify-on-stale", "log-level", "drain", "drain-delay", tokenOption}
+
+// tokenOption changes also where the file has the same name, and another token in it.
+const tokenOption = "admin-token-file"
 
 // rereadFunc reads the configuration again, from where it was read at the start.
 type rereadFunc func() (config, error)
@@ -76,12 +79,16 @@ func (r *reloader) reload(ctx context.Context) (changed []string, err error) {
 // changeLocked returns the names of the options that changed.
 func (r *reloader) changeLocked(ctx context.Context) (changed []string, err error) {
 	var wanted config
-	err = r.sidecar.Reload(ctx, func() (run.Changeable, error) {
+	err = r.sidecar.Reload(ctx, func(before run.Changeable) (run.Changeable, error) {
 		if wanted, changed, err = r.wantedLocked(); err != nil {
 			return run.Changeable{}, err
 		}
 		options, err := wanted.options()
-		return options.Changeable(), err
+		after := options.Changeable()
+		if err == nil && after.AdminToken != before.AdminToken && !slices.Contains(changed, tokenOption) {
+			changed = append(changed, tokenOption)
+		}
+		return after, err
 	})
 	if err != nil {
 		return nil, err

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"os"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -169,4 +173,105 @@ func TestReloadOfAllowedUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	client(t, s)
+}
+
+// The token is read again, also where its file has the same name: who has the one before is
+// refused, and the stream that it opened ends. One that is none changes nothing.
+func TestReloadOfToken(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const first, second = "0123456789abcdef", "fedcba9876543210"
+	write(first)
+	c := testConfig(t, "host=/nowhere user=u", "--admin-token-file", file)
+	s := start(t, c)
+	r := reloading(s, c)
+	r.read = func() (config, error) { return c, nil }
+	ask := func(path, token string) *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.AdminAddress()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response
+	}
+	status := func(token string) int {
+		t.Helper()
+		response := ask("/api/v1/stats", token)
+		response.Body.Close()
+		return response.StatusCode
+	}
+	stream := ask("/api/v1/stream", first)
+	defer stream.Body.Close()
+	for _, step := range []struct {
+		token, changed, problem string
+		first, second           int
+	}{
+		{first, "[]", "", http.StatusOK, http.StatusUnauthorized},
+		{"short", "[]", "write one line with 16", http.StatusOK, http.StatusUnauthorized},
+		{second, "[admin-token-file]", "", http.StatusUnauthorized, http.StatusOK},
+	} {
+		write(step.token)
+		changed, err := r.reload(t.Context())
+		if fmt.Sprint(changed) != step.changed || (err == nil) != (step.problem == "") || err != nil && !strings.Contains(err.Error(), step.problem) {
+			t.Errorf("%s: changed %v, error %v", step.token, changed, err)
+		}
+		if a, b := status(first), status(second); a != step.first || b != step.second {
+			t.Errorf("%s: the first token is answered %d, the second %d", step.token, a, b)
+		}
+	}
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the stream of the first token ends with %v", err)
+	}
+}
+
+// How long clients may go on is what was read last when the sidecar is told to end.
+func TestReloadOfDrain(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	c := testConfig(t, dsn, "--drain", "1h", "--drain-delay", "1h")
+	s, err := c.sidecar(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	<-s.Ready()
+	conn := client(t, s)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(context.Background(), "SELECT pg_sleep(3600)")
+		answered <- err
+	}()
+	eventually(t, func() string {
+		var sleeping bool
+		if err := direct.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()").Scan(&sleeping); err != nil || !sleeping {
+			return fmt.Sprint("the statement does not reach Postgres: ", err)
+		}
+		return ""
+	})
+	r := reloading(s, c)
+	c.Drain, c.DrainDelay = 10*time.Millisecond, 0
+	r.read = func() (config, error) { return c, nil }
+	if changed, err := r.reload(t.Context()); err != nil || fmt.Sprint(changed) != "[drain drain-delay]" {
+		t.Errorf("changed %v, error %v", changed, err)
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if err := <-answered; err == nil || !strings.Contains(err.Error(), "57014") && !strings.Contains(err.Error(), "57P01") {
+		t.Errorf("the client was told %v", err)
+	}
 }

@@ -20,7 +20,7 @@ type reloadCommand struct{ adminFlags }
 
 // Run asks, and prints which options changed.
 func (c *reloadCommand) Run(ctx context.Context, out *output) error {
-	status, body, err := c.act(ctx, "/api/v1/reload", struct{}{})
+	status, body, err := c.act(ctx, "", "/api/v1/reload", struct{}{})
 	switch {
 	case err != nil:
 		return err

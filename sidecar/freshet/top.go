@@ -29,8 +29,8 @@ type topCommand struct {
 	Interval time.Duration `default:"1s" placeholder:"DURATION" help:"How long each reading is shown."`
 	JSON     bool          `name:"json" help:"Print what freshet stats --json prints, once in each interval, a line each."`
 	Once     bool          `help:"Show one interval, and end."`
-	Sort     string        `default:"time" enum:"time,count" placeholder:"BY" help:"What reasons are sorted by: time of Postgres', or count."`
-	Filter   string        `placeholder:"TEXT" help:"Show the reasons alone whose name has this in it. Default: all."`
+	Sort     string        `default:"time" enum:"time,count" placeholder:"BY" help:"What reasons and statements are sorted by: time of Postgres', or count."`
+	Filter   string        `placeholder:"TEXT" help:"Show the reasons and statements alone that have this in their name or text. Default: all."`
 }
 
 // What a terminal is told. The screen is cleared once, and then each line and what is below
@@ -47,15 +47,18 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 	if c.Interval < watchMin {
 		return usage("--interval %s is too short: give at least %s", c.Interval, watchMin)
 	}
-	terminal := isTerminal(out.stdout) && !c.Once && !c.JSON
-	if terminal {
-		_, _ = io.WriteString(out.stdout, clearScreen)
-	}
 	read, place, done, err := c.reader(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if was, err := c.onTerminal(ctx, out, read, place); was {
+		return err
+	}
+	terminal := isTerminal(out.stdout) && !c.Once && !c.JSON
+	if terminal {
+		_, _ = io.WriteString(out.stdout, clearScreen)
+	}
 	before, _, err := read(ctx)
 	for err == nil {
 		select {
@@ -71,7 +74,7 @@ func (c *topCommand) Run(ctx context.Context, out *output) error {
 		if now.UptimeSeconds < before.UptimeSeconds {
 			before = dashboard.Stats{} // of another process
 		}
-		text := c.screen(&now, &before, place)
+		text := c.view().screen(&now, &before, place)
 		if c.JSON {
 			text = lineOf(raw)
 		}
@@ -148,11 +151,22 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// topView is what of all that there is a person wants to see.
+type topView struct {
+	// Sort is "time" or "count". Only reasons and statements are shown that have Filter in them.
+	Sort, Filter string
+	// chosen is the id of the shape that is marked, empty if none is.
+	chosen string
+}
+
+// view is what the options ask for.
+func (c *topCommand) view() topView { return topView{Sort: c.Sort, Filter: c.Filter} }
+
 // screen is what there is to see of the time between two readings of the sidecar at a place.
-func (c *topCommand) screen(now, before *dashboard.Stats, place string) string {
+func (v topView) screen(now, before *dashboard.Stats, place string) string {
 	var b bytes.Buffer
 	seconds := max(now.UptimeSeconds-before.UptimeSeconds, 0.001)
-	c.head(&b, now, before, seconds, place)
+	writeHead(&b, now, before, seconds, place)
 	fmt.Fprintf(&b, "%-22s %10s %12s %12s\n", "ANSWERED", "PER SECOND", "HALF WITHIN", "99 % WITHIN")
 	for _, name := range outcomesShown {
 		r := now.Times.Latency[name].Since(before.Times.Latency[name])
@@ -169,10 +183,10 @@ func (c *topCommand) screen(now, before *dashboard.Stats, place string) string {
 		}
 	}
 	fmt.Fprintf(&b, "\n%-22s %10s %12s\n", "PASSED THROUGH", "PER SECOND", "OF A SECOND")
-	for _, r := range c.reasons(now, before) {
+	for _, r := range v.reasons(now, before) {
 		fmt.Fprintf(&b, "%-22s %10.1f %12s  %s\n", r.name, r.count/seconds, duration(r.spent/seconds), now.BypassAdvice[r.name])
 	}
-	c.shapes(&b, now, before, seconds)
+	v.shapes(&b, now, before, seconds)
 	return b.String() + "\n"
 }
 
@@ -182,29 +196,50 @@ const (
 	statementShown = 72
 )
 
-// shapes writes what became of the shapes of statements of which most was saved or loaded.
-func (c *topCommand) shapes(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {
-	fmt.Fprintf(b, "\n%-10s %10s %10s %12s  %s\n", "SHAPE", "HITS/S", "LOADS/S", "SAVED/S", "STATEMENT")
+// shapeShown is what became of a shape between two readings.
+type shapeShown struct {
+	dashboard.Shape
+	hits, loads, saved float64
+}
+
+// shapesOf are those that are shown: as they come, of which most was saved or loaded since the
+// start, or those first whose statements came most often between two readings.
+func (v topView) shapesOf(now, before *dashboard.Stats) (all []shapeShown) {
 	then := map[string]dashboard.Shape{}
 	for _, shape := range before.Shapes {
 		then[shape.ID] = shape
 	}
-	for _, shape := range now.Shapes[:min(len(now.Shapes), shapesShown)] {
+	for _, shape := range now.Shapes {
+		if !strings.Contains(shape.ID+" "+shape.Statement, v.Filter) {
+			continue
+		}
 		was := then[shape.ID]
+		all = append(all, shapeShown{shape, increase(shape.Hits, was.Hits), increase(shape.Loads, was.Loads), max(shape.SavedSeconds-was.SavedSeconds, 0)})
+	}
+	if v.Sort == "count" {
+		slices.SortStableFunc(all, func(a, b shapeShown) int { return cmp.Compare(b.hits+b.loads, a.hits+a.loads) })
+	}
+	return all[:min(len(all), shapesShown)]
+}
+
+// shapes writes what became of the shapes of statements.
+func (v topView) shapes(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64) {
+	fmt.Fprintf(b, "\n%-10s %10s %10s %12s  %s\n", "SHAPE", "HITS/S", "LOADS/S", "SAVED/S", "STATEMENT")
+	for _, shape := range v.shapesOf(now, before) {
 		text := []rune(oneLine(shape.Statement))
 		if len(text) > statementShown {
 			text = append(text[:statementShown-1], '…')
 		}
-		fmt.Fprintf(b, "%-10s %10.1f %10.1f %12s  %s\n", shape.ID, increase(shape.Hits, was.Hits)/seconds, increase(shape.Loads, was.Loads)/seconds,
-			duration(max(shape.SavedSeconds-was.SavedSeconds, 0)/seconds), string(text))
+		mark := map[bool]string{true: ">"}[shape.ID == v.chosen]
+		fmt.Fprintf(b, "%-10s %10.1f %10.1f %12s  %s\n", mark+shape.ID, shape.hits/seconds, shape.loads/seconds, duration(shape.saved/seconds), string(text))
 	}
 }
 
 // increase is how much a counter has grown, which begins anew when the schema changes.
 func increase(now, before uint64) float64 { return float64(now - min(now, before)) }
 
-// head writes what the page says first.
-func (c *topCommand) head(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64, place string) {
+// writeHead writes what the page says first.
+func writeHead(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64, place string) {
 	state := "ready"
 	if !now.Ready {
 		state = "not ready: " + oneLine(now.NotReadyReason)
@@ -230,16 +265,16 @@ type reasonShown struct {
 }
 
 // reasons are those of the statements between two readings, most first.
-func (c *topCommand) reasons(now, before *dashboard.Stats) (all []reasonShown) {
+func (v topView) reasons(now, before *dashboard.Stats) (all []reasonShown) {
 	for name, n := range now.Bypasses {
 		r := reasonShown{name, float64(n - before.Bypasses[name]), now.BypassSeconds[name] - before.BypassSeconds[name]}
-		if r.count > 0 && strings.Contains(name, c.Filter) {
+		if r.count > 0 && strings.Contains(name, v.Filter) {
 			all = append(all, r)
 		}
 	}
 	slices.SortFunc(all, func(a, b reasonShown) int {
 		byTime, byCount := cmp.Compare(b.spent, a.spent), cmp.Compare(b.count, a.count)
-		if c.Sort == "count" {
+		if v.Sort == "count" {
 			byTime, byCount = byCount, byTime
 		}
 		return cmp.Or(byTime, byCount, strings.Compare(a.name, b.name))

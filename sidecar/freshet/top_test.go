@@ -25,7 +25,7 @@ func TestTopShowsWhatHappened(t *testing.T) {
 		Verify:       dashboard.Verification{Results: map[string]uint64{"same": 7, "stale": 0, "skipped_load": 9}},
 		Times:        dashboard.Times{Latency: map[string]histogram.Reading{"hit_l1": hits.Read()}},
 	}
-	top := topCommand{Sort: "time"}
+	top := topView{Sort: "time"}
 	text := top.screen(&now, &before, "here")
 	for _, part := range []string{": ready", "hits 50.0 % of the reads, 75.0 % of what can be cached", "1.50 s of Postgres saved", "0 stale of 7", "cold", "do this"} {
 		if !strings.Contains(text, part) {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
 // What clients are served is compared with Postgres. An answer whose event was lost is
@@ -49,5 +52,75 @@ func TestServedAnswersAreVerified(t *testing.T) {
 		if n := count(other); n != 0 {
 			t.Errorf("%d are %s", n, other)
 		}
+	}
+}
+
+// Where an answer was stale, statements of its shape pass through, and no others, until
+// somebody purges the table, in whatever way. What the sidecar ends by itself is no purge.
+func TestStaleShapePassesThroughUntilPurge(t *testing.T) {
+	dsn, direct := setupFruit(t)
+	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--verify", "1", "--verify-rate", "1000", "--verify-on-stale", "bypass", "--staleness", "200ms", "--poll", "50ms"))
+	conn := client(t, s)
+	read := func(sql string) (hits, passed uint64) {
+		t.Helper()
+		before := s.Report()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+		after := s.Report()
+		return after.Queries["hit_l1"] - before.Queries["hit_l1"], after.Bypasses[reasons.Distrusted] - before.Bypasses[reasons.Distrusted]
+	}
+	const stale, other = "SELECT name FROM fruit WHERE id = 1", "SELECT id FROM fruit WHERE id = 2"
+	for i, purge := range []string{"command", "function"} {
+		eventually(t, func() string {
+			if hits, _ := read(stale); hits == 0 {
+				return purge + ": nothing is found in the cache"
+			}
+			return ""
+		})
+		lose := fmt.Sprintf("BEGIN; UPDATE fruit SET name = 'pear%d' WHERE id = 1; DELETE FROM freshet.outbox WHERE xid = pg_current_xact_id(); COMMIT", i)
+		if _, err := direct.Exec(t.Context(), lose); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() string {
+			if _, passed := read(stale); passed == 0 {
+				return purge + ": it does not pass through"
+			}
+			return ""
+		})
+		if _, err := direct.Exec(t.Context(), "UPDATE fruit SET name = 'fig' WHERE id = 1"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() string {
+			if hits, _ := read(other); hits == 0 {
+				return purge + ": another shape is not answered from the cache"
+			}
+			return ""
+		})
+		if hits, passed := read("SELECT name FROM fruit WHERE id = 2"); hits != 0 || passed != 1 {
+			t.Errorf("%s: of the same shape %d hits, %d passed through", purge, hits, passed)
+		}
+		if shapes := s.Report().Verify.Distrusted; len(shapes) != 1 || !rules.IsShapeID(shapes[0]) {
+			t.Errorf("%s: reported as %q", purge, shapes)
+		}
+		switch purge {
+		case "command":
+			if code, stdout, stderr := freshet(t, "purge", "--upstream", dsn, "--table", "public.fruit", "--yes"); code != exitOK {
+				t.Fatalf("purge: %s%s", stdout, stderr)
+			}
+		default:
+			if _, err := direct.Exec(t.Context(), "SELECT freshet.purge('fruit')"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, func() string {
+		if hits, _ := read(stale); hits == 0 {
+			return "what was purged is not answered from the cache again"
+		}
+		return ""
+	})
+	if shapes := s.Report().Verify.Distrusted; len(shapes) != 0 {
+		t.Errorf("still distrusted: %q", shapes)
 	}
 }

@@ -117,6 +117,9 @@ type Options struct {
 	// in a second. Default: none.
 	VerifyShare float64
 	VerifyMax   float64
+	// VerifyBypass has statements of a shape pass through, of which an answer was found stale,
+	// until somebody purges. Default: it is logged, and what depends on the tables is ended.
+	VerifyBypass bool
 
 	MemoryBytes int64         // most that entries in this process may take, of all databases
 	EntryMax    int           // largest answer that is kept

@@ -37,6 +37,12 @@ type Changeable struct {
 	AllowedUIDs []uint32
 	// Verify says how many hits are verified.
 	Verify verify.Rate
+	// VerifyBypass is Options.VerifyBypass.
+	VerifyBypass bool
+	// Drain and DrainDelay count for a sidecar that has yet to be told to end.
+	Drain, DrainDelay time.Duration
+	// AdminToken counts for requests that begin from then on.
+	AdminToken string
 }
 
 // Changeable are those of o.
@@ -44,7 +50,8 @@ func (o *Options) Changeable() Changeable {
 	return Changeable{
 		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, Rules: o.Rules, ClientsMax: o.ClientsMax,
 		AllowedUIDs: o.AllowedUIDs,
-		Verify:      verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax},
+		Verify:      verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax}, VerifyBypass: o.VerifyBypass,
+		Drain: o.Drain, DrainDelay: o.DrainDelay, AdminToken: o.AdminToken,
 	}
 }
 
@@ -126,9 +133,10 @@ func (r *reloads) report() dashboard.Config {
 	return r.counts
 }
 
-// Reload puts what read returns in force, as a whole or not at all. What is wrong, an
-// error of read included, is part of the reports until a Reload succeeds.
-func (s *Sidecar) Reload(ctx context.Context, read func() (Changeable, error)) error {
+// Reload puts what read returns in force, as a whole or not at all; read is given what is in
+// force. What is wrong, an error of read included, is part of the reports until a Reload
+// succeeds.
+func (s *Sidecar) Reload(ctx context.Context, read func(before Changeable) (Changeable, error)) error {
 	s.reloads.changing.Lock()
 	defer s.reloads.changing.Unlock()
 	err := s.changeTo(ctx, read)
@@ -136,12 +144,17 @@ func (s *Sidecar) Reload(ctx context.Context, read func() (Changeable, error)) e
 	return err
 }
 
-func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error)) error {
-	wanted, err := read()
+func (s *Sidecar) changeTo(ctx context.Context, read func(before Changeable) (Changeable, error)) error {
+	before := s.reloads.inForce
+	wanted, err := read(before)
 	if err != nil {
 		return err
 	}
-	before := s.reloads.inForce
+	if s.admin != nil {
+		if err := s.admin.CheckToken(wanted.AdminToken); err != nil {
+			return err
+		}
+	}
 	if s.reloads.mixed || !reflect.DeepEqual(wanted.Functions, before.Functions) {
 		if err := s.declareAll(ctx, wanted.Functions, before.Functions); err != nil {
 			return err
@@ -152,6 +165,11 @@ func (s *Sidecar) changeTo(ctx context.Context, read func() (Changeable, error))
 	}
 	s.server.SetClientsMax(wanted.ClientsMax)
 	s.server.SetAllowed(wanted.AllowedUIDs)
+	s.server.SetDrain(wanted.Drain)
+	s.drainDelay.Store(int64(wanted.DrainDelay))
+	if s.admin != nil {
+		s.admin.SetToken(wanted.AdminToken)
+	}
 	s.reloads.inForce = wanted
 	return nil
 }
@@ -162,7 +180,7 @@ func (s *stack) change(wanted Changeable) {
 	s.follower.SetDefinitions(wanted.definitions())
 	s.follower.SetProof(wanted.proof())
 	s.cache.SetLimits(wanted.limits())
-	s.server.SetRules(rules.NewSet(wanted.Rules))
+	s.distrusted.configure(wanted.Rules, wanted.VerifyBypass)
 	s.verifier.SetRate(wanted.Verify)
 }
 
@@ -213,6 +231,13 @@ func (s *stack) purgeAll(ctx context.Context) error {
 func (s *stack) purgeTables(ctx context.Context, roots []uint32) error {
 	return s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return invalidation.PurgeTables(ctx, conn, roots)
+	})
+}
+
+// endTables is purgeTables of what nobody asked to purge.
+func (s *stack) endTables(ctx context.Context, roots []uint32) error {
+	return s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return invalidation.EndTables(ctx, conn, roots)
 	})
 }
 

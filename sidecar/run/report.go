@@ -50,6 +50,7 @@ func (s *stack) report() dashboard.Stats {
 		stats.Fleet = s.fleet.Members()
 	}
 	addVerification(&stats, s.verifier.Report())
+	stats.Verify.Distrusted = s.distrusted.ids()
 	stats.UpstreamConnections = s.connections.byUse()
 	for _, n := range stats.SessionStates { // each client has its own
 		stats.UpstreamConnections[useClient] += int64(n)

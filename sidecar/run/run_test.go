@@ -171,14 +171,14 @@ func TestReloadIsWholeOrNothing(t *testing.T) {
 	declared.Functions = []analysis.Function{{Signature: "public.pure()"}}
 	for _, c := range []struct {
 		name              string
-		read              func() (run.Changeable, error)
+		read              func(run.Changeable) (run.Changeable, error)
 		inForce           time.Duration
 		reloads, failures uint64
 		problem           string
 	}{
-		{name: "cannot be read", read: func() (run.Changeable, error) { return wanted, errors.New("line 3: no such option") }, inForce: time.Second, failures: 1, problem: "line 3"},
-		{name: "needs Postgres, which is away", read: func() (run.Changeable, error) { return declared, nil }, inForce: time.Second, failures: 2, problem: "nothing was changed"},
-		{name: "is fine", read: func() (run.Changeable, error) { return wanted, nil }, inForce: 5 * time.Second, reloads: 1, failures: 2},
+		{name: "cannot be read", read: func(run.Changeable) (run.Changeable, error) { return wanted, errors.New("line 3: no such option") }, inForce: time.Second, failures: 1, problem: "line 3"},
+		{name: "needs Postgres, which is away", read: func(run.Changeable) (run.Changeable, error) { return declared, nil }, inForce: time.Second, failures: 2, problem: "nothing was changed"},
+		{name: "is fine", read: func(run.Changeable) (run.Changeable, error) { return wanted, nil }, inForce: 5 * time.Second, reloads: 1, failures: 2},
 	} {
 		err := s.Reload(t.Context(), c.read)
 		r := s.Report()

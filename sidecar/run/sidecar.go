@@ -48,8 +48,11 @@ type Sidecar struct {
 	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
 	taken     *transport.Taken                                        // nil: nobody's place was taken
 	accepting atomic.Pointer[context.Context]                         // set by Run: clients are accepted until it ends
-	ending    atomic.Bool                                             // set by Run when it is told to end, Options.DrainDelay before nobody is accepted any more
-	ready     chan struct{}
+	// drainDelay is Options.DrainDelay in nanoseconds, until a reload. awaitEnd reads it when the
+	// sidecar is told to end.
+	drainDelay atomic.Int64
+	ending     atomic.Bool // set by Run when it is told to end, Options.DrainDelay before nobody is accepted any more
+	ready      chan struct{}
 }
 
 // listening reports whether clients are accepted.
@@ -77,6 +80,7 @@ func New(o Options) (*Sidecar, error) {
 		return nil, err
 	}
 	s.reloads.inForce = s.options.Changeable()
+	s.drainDelay.Store(int64(s.options.DrainDelay))
 	return s, nil
 }
 
@@ -144,11 +148,20 @@ func (s *Sidecar) buildPage() (err error) {
 // all are the stacks, the plain upstream's first.
 func (s *Sidecar) all() []*stack { return append([]*stack{s.stack}, s.others...) }
 
-// switchOff switches the cache off for every client, or on again.
-func (s *Sidecar) switchOff(off bool) {
+// switchOff switches the cache off for every client, or on again; for those of one database,
+// unless its name is empty.
+func (s *Sidecar) switchOff(database string, off bool) error {
+	known := database == ""
 	for _, of := range s.all() {
-		of.server.SwitchOff(off)
+		if database == "" || of.name == database {
+			of.server.SwitchOff(off)
+			known = true
+		}
 	}
+	if !known {
+		return fmt.Errorf("%w: this sidecar has no database %s", dashboard.ErrWrongRequest, database)
+	}
+	return nil
 }
 
 // clientTLS is how clients on TCP are served encrypted, nil if they are not.
@@ -226,11 +239,12 @@ func (s *Sidecar) awaitEnd(ctx, told, accepting context.Context) {
 		return
 	}
 	s.ending.Store(true)
-	if s.options.DrainDelay <= 0 {
+	wait := time.Duration(s.drainDelay.Load())
+	if wait <= 0 {
 		return
 	}
-	s.logger.Info("about to end: not ready any more, and clients can still connect", "for", s.options.DrainDelay)
-	delay := time.NewTimer(s.options.DrainDelay)
+	s.logger.Info("about to end: not ready any more, and clients can still connect", "for", wait)
+	delay := time.NewTimer(wait)
 	defer delay.Stop()
 	select {
 	case <-delay.C:

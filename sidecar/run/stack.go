@@ -32,15 +32,16 @@ type stack struct {
 	logger  *slog.Logger
 	began   time.Time
 
-	fence    *fence.Fence
-	follower *invalidation.Follower
-	standby  *invalidation.Standby // nil: upstream is the primary
-	remote   *redis.Store          // nil: one tier
-	fleet    *fleet.Fleet          // nil: one tier
-	cache    *engine.Cache
-	analyzer *analysis.Analyzer
-	verifier *verify.Verifier
-	server   *wire.Server
+	fence      *fence.Fence
+	follower   *invalidation.Follower
+	standby    *invalidation.Standby // nil: upstream is the primary
+	remote     *redis.Store          // nil: one tier
+	fleet      *fleet.Fleet          // nil: one tier
+	cache      *engine.Cache
+	analyzer   *analysis.Analyzer
+	verifier   *verify.Verifier
+	distrusted distrusted
+	server     *wire.Server
 
 	// eventDelay is how long events took to arrive, at most: the follower observes it.
 	eventDelay histogram.Histogram
@@ -178,6 +179,7 @@ func (s *stack) buildFollower() (err error) {
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },
+		OnPurge:  s.distrusted.purged,
 		Logger:   s.logger.With("part", "follower"),
 	})
 	if err != nil {
@@ -229,8 +231,9 @@ func (s *stack) buildVerifier() {
 		Cache:   s.cache,
 		Confirm: s.follower.Confirm,
 		Connect: followed.connect,
-		Purge:   s.purgeTables,
+		Purge:   s.endTables,
 
+		Distrust:      s.distrusted.add,
 		UnreportedMax: unreportedMax,
 		Rate:          verify.Rate{Share: s.options.VerifyShare, PerSecondMax: s.options.VerifyMax},
 		Logger:        s.logger.With("part", "verify"),
@@ -288,6 +291,7 @@ func (s *stack) buildServer(o wire.Options) (err error) {
 	if s.server, err = wire.New(options); err != nil {
 		return err
 	}
+	s.distrusted.begin(s.server.SetRules, s.options.Rules, s.options.VerifyBypass)
 	s.server.ShareServers(s.poolingProblem() != "")
 	return nil
 }

@@ -192,10 +192,13 @@ func (s *session) hopeless(statement *statements.Statement) string {
 		return reason
 	}
 	if s.state() != nil {
-		switch slot, verdict := s.knownVerdict(statement); {
-		case verdict != nil && verdict.Cacheable && s.server.forbidden(slot):
-			return reasons.Ruled
-		case verdict != nil:
+		slot, verdict := s.knownVerdict(statement)
+		if verdict != nil && verdict.Cacheable {
+			if reason := s.server.forbidden(slot); reason != "" {
+				return reason
+			}
+		}
+		if verdict != nil {
 			asked, _, _ := s.withConsent(statement, slot, verdict)
 			return string(asked.Reason)
 		}
@@ -226,7 +229,7 @@ func (s *session) refused() string {
 		if reason == "" {
 			continue
 		}
-		if s.state() != nil && reason != reasons.Ruled && !s.server.rules.Load().Accepts() { // it may depend on what the session demands
+		if s.state() != nil && reason != reasons.Ruled && reason != reasons.Distrusted && !s.server.rules.Load().Accepts() { // it may depend on what the session demands
 			statement.Refuse(s.state().ID, generation, reason)
 		}
 		return reason
@@ -298,8 +301,8 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
-	if s.server.forbidden(slot) {
-		return request{}, reasons.Ruled
+	if reason := s.server.forbidden(slot); reason != "" {
+		return request{}, reason
 	}
 	terms := s.server.termsOf(slot)
 	if w.describes {

@@ -76,7 +76,7 @@ func (s *Server) drain() {
 	if s.left.Load() {
 		quiet = quietMin
 	}
-	if s.endWithin(s.drainFor, quiet, done) {
+	if s.endWithin(time.Duration(s.drainFor.Load()), quiet, done) {
 		return
 	}
 	s.logger.Warn("cancelling what clients still wait for", "clients", s.clients())

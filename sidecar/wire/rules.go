@@ -4,6 +4,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
@@ -31,10 +32,19 @@ func (s *Server) judgements() uint64 { return s.verdicts.Generation() + s.rulesS
 // termsOf are the terms of a shape whose verdict is known.
 func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged { return slot.Terms(s.rules.Load()) }
 
-// forbidden reports whether a rule says that no answer of a shape is kept, whose verdict
-// is known.
-func (s *Server) forbidden(slot *shapes.Slot) bool {
-	return s.rules.Load() != nil && s.termsOf(slot).Never
+// forbidden is the reason if a rule says that no answer of a shape is kept, whose verdict is
+// known.
+func (s *Server) forbidden(slot *shapes.Slot) (reason string) {
+	if s.rules.Load() == nil {
+		return ""
+	}
+	switch terms := s.termsOf(slot); {
+	case terms.Distrusted:
+		return reasons.Distrusted
+	case terms.Never:
+		return reasons.Ruled
+	}
+	return ""
 }
 
 // permits reports whether no rule speaks against an entry that is served to a read which

@@ -113,7 +113,6 @@ type Server struct {
 	access    *accesslog.Log                // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
-	drainFor time.Duration
 	tls      *tls.Config // Options.TLS
 	// passwordless is Options.Passwordless; peer tells who a client is.
 	passwordless Passwordless
@@ -151,6 +150,8 @@ type Server struct {
 	upstreamDatabase string
 
 	reportFunc func(name string) string // nil: none
+	// drainFor is Options.Drain in nanoseconds, until SetDrain. drain reads it when it begins.
+	drainFor atomic.Int64
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
 	clientsMax atomic.Int64
 	// allowed are Options.AllowedUIDs, until SetAllowed; nil if whoever reaches
@@ -215,11 +216,12 @@ func newServer(o Options) *Server {
 	s := &Server{
 		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
 		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, access: o.Access, keepings: make(chan struct{}, keepingMax),
-		drainFor: o.Drain, tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
+		tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(), running: new(sync.WaitGroup),
 		routes: map[string]*Server{},
 	}
 	s.shortRuns.Store(shortRunsMin)
+	s.SetDrain(o.Drain)
 	s.SetClientsMax(o.ClientsMax)
 	s.SetAllowed(o.AllowedUIDs)
 	s.SetRules(o.Rules)
@@ -264,6 +266,9 @@ func (s *Server) stopListening() {
 
 // SetClientsMax changes Options.ClientsMax for who connects from now on.
 func (s *Server) SetClientsMax(n int) { s.clientsMax.Store(int64(n)) }
+
+// SetDrain changes Options.Drain for a Run that has yet to be told to end.
+func (s *Server) SetDrain(limit time.Duration) { s.drainFor.Store(int64(limit)) }
 
 // SwitchOff has every statement of every session go to Postgres, or, with false, be served
 // again. What is kept stays, and is followed as ever.

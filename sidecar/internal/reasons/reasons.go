@@ -55,6 +55,7 @@ const (
 	AllOff           = "switched_off_for_all"
 	Shared           = "servers_shared"
 	Ruled            = "switched_off_by_rule"
+	Distrusted       = "found_stale"
 )
 
 // advice holds one line for each reason of a session.
@@ -100,6 +101,7 @@ var advice = map[string]string{
 	AllOff:           "The sidecar was told to answer nothing from the cache: freshet bypass off ends that.",
 	Shared:           "Clients reach Postgres through a pooler in transaction mode, or it is not known yet that they do not: let --upstream name Postgres itself, or a pooler in session mode.",
 	Ruled:            "A rule of the configuration (tables, shapes) says cache: no for the statement, or for a table that it reads.",
+	Distrusted:       "Verification has proven an answer to such a statement stale (--verify-on-stale=bypass): find out which event was lost (freshet doctor, the log), then freshet purge --table, for a table that it reads, or --all.",
 	SchemaMoving:     "A schema change, or what is watched, is being taken in: the next time it may be captured.",
 }
 

@@ -23,6 +23,9 @@ type Rule struct {
 	// OutOfDate, unless 0, accepts answers that are out of date for so long, where nothing
 	// stands in the way of fresh ones but the clock or tables that are not watched.
 	OutOfDate time.Duration
+	// Distrusted says that the rule is none of the configuration: verification has found an
+	// answer of the shape to be stale. Never is set too.
+	Distrusted bool
 	// Terms are what holds.
 	Terms
 }
@@ -85,6 +88,8 @@ type Judged struct {
 	// OutOfDate is for how long the answers may be out of date, 0 if not at all: a rule for the
 	// shape says so, or for each table that it reads one.
 	OutOfDate time.Duration
+	// Distrusted is set if one of the rules is.
+	Distrusted bool
 	// ID names the shape, and Tables are what it reads.
 	ID     string
 	Tables []string
@@ -107,6 +112,7 @@ func (s *Set) For(text string, tables []string) *Judged {
 		r := &s.rules[i]
 		if r.matches(j.ID, spaced, tables) {
 			j.Terms = j.And(r.Terms)
+			j.Distrusted = j.Distrusted || r.Distrusted
 			j.OutOfDate = stricter(j.OutOfDate, r.OutOfDate)
 			accepted = accepted || r.Table == "" && r.OutOfDate > 0
 		}

@@ -47,6 +47,9 @@ type Options struct {
 	Connect func(ctx context.Context) (*pgx.Conn, error)
 	// Purge ends all answers that depend on tables, by the OIDs of their roots.
 	Purge func(ctx context.Context, roots []uint32) error
+	// Distrust, unless nil, is told of each shape of which an answer was proven stale, and of the
+	// OIDs of its tables' roots, once Purge has returned. It must not wait.
+	Distrust func(shape string, roots []uint32)
 	// UnreportedMax is how late a change may be noticed that no event reports, as of roles.
 	// What differs for less long is not stale.
 	UnreportedMax time.Duration
@@ -275,6 +278,9 @@ func (v *Verifier) found(ctx context.Context, h *Hit) {
 	}
 	if err := v.options.Purge(ctx, h.Roots); err != nil {
 		attributes = append(attributes, "purge", err)
+	}
+	if v.options.Distrust != nil {
+		v.options.Distrust(h.Shape, h.Roots)
 	}
 	v.options.Logger.Error("a stale answer was served: please report it unless the tables' triggers were tampered with", attributes...)
 }

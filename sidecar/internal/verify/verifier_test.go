@@ -30,6 +30,8 @@ type bed struct {
 	cache  *engine.Cache
 	item   uint32 // the table's OID
 	purged []uint32
+	// told are the calls of Purge and Distrust, in order.
+	told []string
 	// beforeLook, unless nil, runs between an answer that differs and its look, and
 	// beforeConnect before the first question.
 	beforeLook, beforeConnect func()
@@ -153,7 +155,11 @@ func (b *bed) verifier() *Verifier {
 		},
 		Purge: func(_ context.Context, roots []uint32) error {
 			b.purged = append(b.purged, roots...)
+			b.told = append(b.told, "purge")
 			return nil
+		},
+		Distrust: func(shape string, roots []uint32) {
+			b.told = append(b.told, fmt.Sprintf("distrust %s %v", shape, roots))
 		},
 	})
 	b.t.Cleanup(v.hangUp)
@@ -194,6 +200,19 @@ func TestLostEventIsProvenStale(t *testing.T) {
 	}
 	if last := v.Report().Last; last == nil || last.Shape != h.SQL || len(last.Tables) != 1 {
 		t.Errorf("the finding is %+v", last)
+	}
+}
+
+// A shape is distrusted once the event is received that ends its answers, and so all that were
+// written before: the interleaving is written down at run's distrusted.
+func TestShapeIsDistrustedBehindItsEvent(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, stalenessInTests)
+	h := b.hit("SELECT * FROM item")
+	b.exec(loseEvent)
+	b.verify(h)
+	if want := fmt.Sprintf("[purge distrust %s [%d]]", h.Shape, b.item); fmt.Sprint(b.told) != want {
+		t.Errorf("%v, want %s", b.told, want)
 	}
 }
 
