@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,9 +28,12 @@ func TestMoreClientsThanMayBe(t *testing.T) {
 	if !ok || refused.Code != "53300" || !strings.Contains(refused.Hint, "--max-clients") {
 		t.Errorf("error %v", err)
 	}
-	if open := s.Report().UpstreamConnections; open["client"] != 1 {
-		t.Errorf("connections to Postgres: %v, want that of one client", open)
-	}
+	eventually(t, func() string { // it is connected a moment before it is listed
+		if open := s.Report().UpstreamConnections; open["client"] != 1 {
+			return fmt.Sprintf("connections to Postgres: %v, want that of one client", open)
+		}
+		return ""
+	})
 	r := reloading(s, c)
 	more := c
 	more.MaxClients = 2

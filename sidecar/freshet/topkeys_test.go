@@ -49,7 +49,7 @@ func TestTopKeys(t *testing.T) {
 	}
 	before := func(a, b string) func(string) bool {
 		return func(text string) bool {
-			return strings.Index(text, a) >= 0 && strings.Index(text, a) < strings.Index(text, b)
+			return strings.Contains(text, a) && strings.Index(text, a) < strings.Index(text, b)
 		}
 	}
 	has := func(part string) func(string) bool {
