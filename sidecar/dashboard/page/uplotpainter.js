@@ -2,9 +2,16 @@
 
 import { topOf } from "./scale.js";
 
-// LABEL_FROM keeps the first label of the horizontal axis off the lowest of the vertical one,
-// in pixels.
-const LABEL_FROM = 30;
+// LABEL_REACH is half of what a label of the horizontal axis is wide at most, in pixels, so far
+// as the margins of the plot have no room for it.
+const LABEL_REACH = 26;
+
+// fits reports whether the label of a time neither meets the lowest one of the vertical axis
+// nor is cut off.
+function fits(plot, time) {
+  const at = plot.valToPos(time, "x");
+  return at >= LABEL_REACH && at <= plot.bbox.width / devicePixelRatio - LABEL_REACH + 8;
+}
 
 // load returns a maker of painters.
 export async function load() {
@@ -54,7 +61,7 @@ class UPlotPainter {
         y: spec.log ? { distr: 3, range: () => [spec.low, spec.high] } : { range: () => [0, topOf(this.model, spec)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 84, values: (plot, times) => times.map((time) => (plot.valToPos(time, "x") < LABEL_FROM ? "" : clock(times)(time))) },
+        { ...axis, grid: { show: false }, size: 26, space: 84, values: (plot, times) => times.map((time) => (fits(plot, time) ? clock(times)(time) : "")) },
         { ...axis, size: 68, gap: 6, splits: () => (spec.log ? spec.ticks : [0, 0.5, 1].map((part) => part * topOf(this.model, spec))), filter: (_, splits) => splits, values: (_, values) => values.map(spec.format) },
       ],
       series: [{}, ...[...spec.lines].reverse().map((line) => this.line(line))],

@@ -13,6 +13,7 @@ export function showActions(state) {
   token = state.token;
   $("explain-card").hidden = !state.can.explain;
   $("purge-card").hidden = !state.can.purge;
+  $("explain-card").classList.toggle("wide", !state.can.purge); // nothing is beside it
 }
 
 function list(title, entries) {

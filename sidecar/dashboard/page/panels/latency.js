@@ -5,7 +5,7 @@ import { $, element } from "../dom.js";
 import { seconds } from "../format.js";
 
 const PATHS = [
-  ["latency_hit_l1", "Memory", "good"],
+  ["latency_hit_l1", "Memory", "hit_l1"],
   ["latency_hit_l2", "Redis", "hit_l2"],
   ["latency_miss", "Miss", "miss-mark"],
   ["latency_bypass", "Passed through", "soft"],

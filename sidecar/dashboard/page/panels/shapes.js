@@ -149,8 +149,8 @@ function fill({ tables, details, cells }, s) {
   const misses = Object.entries(s.misses).sort((a, b) => b[1] - a[1]).map(([cause, n]) => `${words(cause)} ${count(n)}`);
   const ever = [`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`];
   replace(details, JSON.stringify([s.id, s.tags, s.watch, misses, ever]), () => [
-    part("Since the start", ever),
-    ...(misses.length ? [part("Missed, by cause", misses)] : []),
+    part("Since the start", [ever.join(" · ")]),
+    ...(misses.length ? [part("Missed, by cause", [misses.join(" · ")])] : []),
     // A library's statements have no id, and it does not tell what ends their answers.
     ...(s.id ? [part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"])] : []),
     ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
