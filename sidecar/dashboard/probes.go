@@ -2,13 +2,11 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -27,15 +25,9 @@ func NewProbes(o Options) (*Probes, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	listener, err := o.Listener, error(nil)
-	if listener == nil {
-		listener, err = net.Listen("tcp", o.Address)
-	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on metrics address %s: another program uses it; choose another one with --metrics HOST:PORT: %w", o.Address, err)
-	}
+	listener, err := listenOn(o, "metrics", "choose another one with --metrics HOST:PORT", "--metrics takes HOST:PORT, such as 127.0.0.1:7071")
 	if err != nil {
-		return nil, fmt.Errorf("listen on metrics address %q: --metrics takes HOST:PORT, such as 127.0.0.1:7071: %w", o.Address, err)
+		return nil, err
 	}
 	p := &Probes{listener: listener}
 	p.http = newHTTP(p.handler(newServer(o)), o.Logger)

@@ -96,15 +96,9 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	listener, err := o.Listener, error(nil)
-	if listener == nil {
-		listener, err = net.Listen("tcp", o.Address)
-	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on admin address %s: another program uses it; choose another one with --admin HOST:PORT, or turn the dashboard off with --admin off: %w", o.Address, err)
-	}
+	listener, err := listenOn(o, "admin", "choose another one with --admin HOST:PORT, or turn the dashboard off with --admin off", "--admin takes HOST:PORT, such as 127.0.0.1:7070, or off")
 	if err != nil {
-		return nil, fmt.Errorf("listen on admin address %q: --admin takes HOST:PORT, such as 127.0.0.1:7070, or off: %w", o.Address, err)
+		return nil, err
 	}
 	s := newServer(o)
 	s.listener = listener
@@ -115,6 +109,22 @@ func New(o Options) (*Server, error) {
 	s.markers.add(newMarker(time.Now(), "start", "sidecar started"))
 	s.http = newHTTP(s.handler(), o.Logger)
 	return s, nil
+}
+
+// listenOn listens on Options.Address, unless there is Options.Listener. Errors name the address by
+// its kind; elsewhere says what to do where another program has it, takes what an address is.
+func listenOn(o Options, kind, elsewhere, takes string) (net.Listener, error) {
+	if o.Listener != nil {
+		return o.Listener, nil
+	}
+	listener, err := net.Listen("tcp", o.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s address %s: another program uses it; %s: %w", kind, o.Address, elsewhere, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s address %q: %s: %w", kind, o.Address, takes, err)
+	}
+	return listener, nil
 }
 
 // newServer returns a Server that does not listen.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -82,17 +82,7 @@ func eventually(t *testing.T, condition func() string) {
 
 func readyz(t *testing.T, s *run.Sidecar) (int, string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + s.AdminAddress() + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
+	return testkit.Get(t, "http://"+s.AdminAddress()+"/readyz")
 }
 
 func TestSecondInstanceIsRefused(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -66,17 +66,7 @@ func (f fruits) hit(s *run.Sidecar, database string) (name string) {
 // ask asks the admin address.
 func ask(t *testing.T, s *run.Sidecar, path string) (status int, text string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + s.AdminAddress() + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(body)
+	return testkit.Get(t, "http://"+s.AdminAddress()+path)
 }
 
 func reportOf(t *testing.T, s *run.Sidecar, database string) dashboard.Stats {

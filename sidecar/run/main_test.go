@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
-	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -115,15 +114,5 @@ func isMisuse(err error) bool {
 // readyz asks whether clients should be sent to a sidecar.
 func readyz(t *testing.T, s *run.Sidecar) (status int, says string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + cmp.Or(s.MetricsAddress(), s.AdminAddress()) + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
+	return testkit.Get(t, "http://"+cmp.Or(s.MetricsAddress(), s.AdminAddress())+"/readyz")
 }

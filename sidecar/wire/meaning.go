@@ -52,18 +52,19 @@ func (s *session) noteParseTime(found *probe.State) {
 // readsAllNow reports whether Postgres reads the constants of all statements of the plan
 // that were parsed before as it would read them now.
 func (p *plan) readsAllNow(known *statements.Set) bool {
-	for i := range p.wants {
-		if w := &p.wants[i]; !w.parsed && !known.ReadsNow(w.prepared) {
-			return false
-		}
-	}
-	return true
+	return p.allBefore(known, (*statements.Set).ReadsNow)
 }
 
 // mayReadAllNow is readsAllNow, but for doubt.
 func (p *plan) mayReadAllNow(known *statements.Set) bool {
+	return p.allBefore(known, (*statements.Set).MayReadNow)
+}
+
+// allBefore reports whether something is so of all statements of the plan that were parsed
+// before.
+func (p *plan) allBefore(known *statements.Set, is func(*statements.Set, *statements.Prepared) bool) bool {
 	for i := range p.wants {
-		if w := &p.wants[i]; !w.parsed && !known.MayReadNow(w.prepared) {
+		if w := &p.wants[i]; !w.parsed && !is(known, w.prepared) {
 			return false
 		}
 	}

@@ -3,7 +3,9 @@
 package testkit
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"testing"
 )
@@ -18,6 +20,22 @@ func SocketDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// Get asks for a URL, on a connection of its own.
+func Get(t testing.TB, url string) (status int, text string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
 }
 
 // Closings are the ways in which one end of a connection says that it has said all.
