@@ -30,7 +30,8 @@ func Row(table, column string, value any) Dependency {
 func Table(table string) Dependency { return Dependency{Table: table} }
 
 // Tag is a dependency on a tag of the program's own. Invalidate moves it, and so does
-// SELECT freshet.touch(name, …) in whatever transaction makes answers wrong.
+// SELECT freshet.touch(name, …) in whatever transaction makes answers wrong. Names that begin
+// with freshet/ are reserved: no answer is kept that depends on one.
 func Tag(name string) Dependency { return Dependency{Name: name} }
 
 // resolve returns the tags of all dependencies for a load of a function with a label.

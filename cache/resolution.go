@@ -39,6 +39,10 @@ func Watched(state func() *invalidation.State) func(Dependency, fence.Label) Res
 
 func resolve(state *invalidation.State, d Dependency) Resolution {
 	switch {
+	case strings.HasPrefix(d.Name, fence.OwnReserved):
+		return Resolution{Doubt: func() string {
+			return fmt.Sprintf("the name of a Tag begins with %s, which freshet.touch refuses, so that nothing would end it: name it otherwise; every call loads", fence.OwnReserved)
+		}}
 	case d.Name != "":
 		return Resolution{Tags: []fence.Tag{fence.OwnTag(d.Name), fence.OwnWholesaleTag}}
 	case d.Table == "":

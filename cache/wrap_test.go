@@ -155,6 +155,18 @@ func TestUnwatchedIsLoadedEveryTime(t *testing.T) {
 	}
 }
 
+// What nobody can end, since freshet.touch refuses its name, is not kept.
+func TestReservedTagIsNotKept(t *testing.T) {
+	t.Parallel()
+	r := resolve(nil, Tag("freshet/purge"))
+	if len(r.Tags) != 0 || r.Doubt == nil || !strings.Contains(r.Doubt(), "name it otherwise") {
+		t.Errorf("%+v", r)
+	}
+	if r := resolve(nil, Tag("freshet")); len(r.Tags) != 2 {
+		t.Errorf("%+v of a name that is not reserved", r)
+	}
+}
+
 // Tags must be those of the label's schema, or newer: see Cache.resolve.
 func TestDependenciesAreResolvedForTheLabel(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ type lost struct {
 
 // releasedPrefix begins the tag by which UninstallTables says, in the transaction that takes the
 // triggers off, that this is on purpose. The OID of the table follows.
-const releasedPrefix = fence.OwnPrefix + "freshet/released/"
+const releasedPrefix = fence.OwnPrefix + fence.OwnReserved + "released/"
 
 // releasedSQL reads these tags since a transaction.
 const releasedSQL = `SELECT o.xid, substr(tag, length($1::text) + 1) FROM freshet.outbox o, unnest(o.tags) AS tag

@@ -22,7 +22,7 @@ var purgeSQL = strings.NewReplacer("{{triggers}}", triggerPrefix, "{{everything}
 
 // purgedText is among the tags of each event that somebody asked for by a purge. It tells these
 // from changes, and no answer depends on it.
-const purgedText = fence.OwnPrefix + "freshet/purge"
+const purgedText = fence.OwnPrefix + fence.OwnReserved + "purge"
 
 // purgeTagsMax bounds the tags of one event of a purge.
 const purgeTagsMax = 256

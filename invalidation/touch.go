@@ -23,6 +23,7 @@ func fillTouch(template string) string {
 		"{{names}}", strconv.Itoa(touchNamesMax),
 		"{{length}}", strconv.Itoa(valueBytesMax),
 		"{{prefix}}", fence.OwnPrefix,
+		"{{reserved}}", fence.OwnReserved,
 		"{{wholesale}}", "{"+fence.OwnWholesaleText+"}",
 		"{{everything}}", "{"+fence.OwnWholesaleText+"}",
 	).Replace(template)

@@ -40,7 +40,8 @@ func TestTouch(t *testing.T) {
 	}{
 		{[]string{"prices", "rates", "prices"}, []string{fence.OwnText("prices"), fence.OwnText("rates")}},
 		{[]string{long}, []string{fence.OwnText(long)}},
-		{[]string{"42"}, []string{"own/42"}}, // never the tag of a table
+		{[]string{"42", "42/*", "schema", "own/x"}, []string{"own/42", "own/42/*", "own/own/x", "own/schema"}}, // never tags of tables
+		{[]string{"*"}, []string{fence.OwnWholesaleText}},
 		{strings.Split(strings.Repeat("x,", touchNamesMax)+"y", ","), []string{fence.OwnText("x"), fence.OwnText("y")}},
 		{manyNames(touchNamesMax + 1), []string{fence.OwnWholesaleText}},
 	} {
@@ -52,6 +53,17 @@ func TestTouch(t *testing.T) {
 		if got := db.touched(); !slices.Equal(got, c.want) {
 			t.Errorf("%d names moved %q, want %q", len(c.names), got, c.want)
 		}
+	}
+	// What marks a purge or a removal is nobody's to say, alone or among others.
+	db.run("TRUNCATE freshet.outbox", "SET ROLE toucher")
+	for _, names := range [][]string{{"freshet/purge"}, {"freshet/released/16384"}, {"freshet/"}, {"prices", "freshet/anything"}} {
+		if _, err := db.Exec(t.Context(), "SELECT freshet.touch(VARIADIC $1)", names); sqlState(err) != "42939" {
+			t.Errorf("touch of %q: %v, want 42939", names, err)
+		}
+	}
+	db.run("RESET ROLE")
+	if n := db.value("SELECT count(*) FROM freshet.outbox"); n != "0" {
+		t.Errorf("%s events of names that are refused", n)
 	}
 	// What cannot be recorded must not be taken for done.
 	err := pgx.BeginTxFunc(t.Context(), db.Conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {

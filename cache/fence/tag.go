@@ -133,6 +133,10 @@ func shortened(value string) string {
 // OwnPrefix begins the tags of the application's own, which freshet.touch moves.
 const OwnPrefix = "own/"
 
+// OwnReserved begins the names that are Freshet's own and mark events; freshet.touch refuses
+// them, and no answer depends on one.
+const OwnReserved = "freshet/"
+
 // OwnWholesaleText spells the tag that a call of freshet.touch with too many names
 // moves. Every reader that carries an OwnText carries it too.
 const OwnWholesaleText = OwnPrefix + "*"

@@ -4,12 +4,19 @@
 -- before. It rings and gives up as a trigger does; but what cannot be recorded, as
 -- on a standby or in a transaction that is READ ONLY, fails here, because the caller
 -- asked for nothing else. A name is spelled as the tag that readers carry: a long one
--- by its MD5, and more than {{names}} move all tags of this kind.
+-- by its MD5, and more than {{names}} move all tags of this kind, as the name * does.
+-- Every name moves a tag of the application's own and no other: that of a table, such as
+-- 16384, none of that table's. The one thing that it could pass off are the marks that
+-- purges and removals have in events of their own: their names are refused.
 CREATE OR REPLACE FUNCTION freshet.touch(VARIADIC names text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet$
 DECLARE
 	rings boolean := false;
 BEGIN
+	IF EXISTS (SELECT FROM unnest(names) AS n WHERE starts_with(n, '{{reserved}}')) THEN
+		RAISE EXCEPTION 'freshet.touch takes no name that begins with {{reserved}}: these are Freshet''s own'
+			USING ERRCODE = 'reserved_name', HINT = 'Name it otherwise. freshet.purge(regclass) and freshet uninstall --tables write these themselves.';
+	END IF;
 	BEGIN
 		{{attend}}
 		INSERT INTO freshet.outbox (tags)
