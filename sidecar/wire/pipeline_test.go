@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // What a transaction has written that is taken back is captured for nobody, though its
@@ -88,4 +90,70 @@ func TestColdPipeline(t *testing.T) {
 			s.received()
 		}
 	}
+}
+
+// A statement with a date in it that is prepared, or used, while reads before it are unanswered,
+// hits when they are answered; not where what is unanswered may change a setting.
+func TestPreparedBehindUnanswered(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema+"; CREATE TABLE day (id int, d date); INSERT INTO day VALUES (1, '2024-01-02'); CREATE TABLE taken (id int)")
+	s := bed.sidecar(patient)
+	taker := bed.connect(bed.postgres.DSN(bed.database))
+	const dated = "SELECT id FROM day WHERE d < '2024-01-03'"
+	taken := join(msgParse("", "SELECT count(*) FROM taken"), msgBind(""), msgExecute("", 0), msgSync)
+	use := join(binding{statement: "dated"}.message(), msgExecute("", 0), msgSync)
+	hits := func(c *rawClient) bool {
+		s.received()
+		before := s.count(HitL1)
+		c.ask(use)
+		return s.count(HitL1) > before
+	}
+	for name, way := range map[string]struct {
+		first, unanswered, behind []byte
+		hits                      bool
+	}{
+		"Parse behind a read":   {nil, taken, join(msgParse("dated", dated), use), true},
+		"Bind behind a read":    {join(msgParse("dated", dated), msgSync), taken, use, true},
+		"Parse behind a change": {nil, join(msgParse("", "SELECT set_config('array_nulls', 'on', false) FROM taken"), msgBind(""), msgExecute("", 0), msgSync), join(msgParse("dated", dated), use), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialRaw(t, s.dsn())
+			for _, warm := range [][]byte{taken, join(msgParse("", dated), msgBind(""), msgExecute("", 0), msgSync)} {
+				servers.Eventually(t, "the shape to be known", func() bool {
+					before := s.count(Bypass)
+					c.ask(warm)
+					return s.count(Bypass) == before
+				})
+			}
+			if way.first != nil {
+				c.ask(way.first)
+				servers.Eventually(t, "a hit before", func() bool { return hits(c) })
+			}
+			// Both are ended, and who reads the first waits for its lock.
+			bed.exec("INSERT INTO day VALUES (2, '2024-02-01'); INSERT INTO taken VALUES (1)")
+			s.look()
+			mustExec(t, taker, "BEGIN; LOCK TABLE taken IN ACCESS EXCLUSIVE MODE")
+			before := s.executed()
+			c.send(way.unanswered)
+			c.reaches(bed, "wait_event_type = 'Lock'")
+			c.send(way.behind)
+			servers.Eventually(t, "the unit behind to be sent", func() bool { return s.executed() == before+2 })
+			mustExec(t, taker, "ROLLBACK")
+			c.until("ZZ")
+			for range 5 {
+				hits(c)
+			}
+			if got := hits(c); got != way.hits {
+				t.Errorf("a hit: %v, want %v; so far: %s", got, way.hits, s.became())
+			}
+		})
+	}
+}
+
+// executed is how many statements clients have had executed.
+func (s *side) executed() (n uint64) {
+	for _, of := range s.Report().Queries {
+		n += of
+	}
+	return n
 }

@@ -78,9 +78,7 @@ func (s *session) readAsNow() string {
 }
 
 // discardPlans makes Postgres analyse anew all that was prepared, where nothing of that comes
-// to mean something else. It says why it cannot. It waits for the answers: while Postgres owes
-// them, it is not certain under which settings it reads what is sent, which would be relied on
-// no more.
+// to mean something else. It says why it cannot.
 func (s *session) discardPlans() string {
 	if !s.statements.MayDiscardPlans() {
 		return reasons.ParsedUnder
@@ -93,7 +91,7 @@ func (s *session) discardPlans() string {
 		return reasons.ProbeFailed
 	}
 	s.plannedSince = generation
-	if s.sendUses(s.statements.TakeDiscarded(), m) != nil || s.awaitAnswers() != nil {
+	if s.sendUses(s.statements.TakeDiscarded(), m) != nil {
 		return reasons.ProbeFailed
 	}
 	return ""
