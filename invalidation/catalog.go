@@ -149,6 +149,7 @@ var fixedFunctions = functionsIn(baseSQL, eventsSQL, touchSQL, purgeSQL)
 
 // fixedTables are those that the base file makes, and its one sequence.
 var fixedTables = []catalogTable{
+	{"distrusted", "r", "p", "roots _oid not null, shape text not null; p"},
 	{"fingerprint", "r", "p", "reader oid not null, value text not null; p"},
 	{"given_up", "S", "p", "is_called bool not null, last_value int8 not null, log_cnt int8 not null; 0 indexes"},
 	{"incarnation", "r", "u", "one bool not null, token text not null; cp"},

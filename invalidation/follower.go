@@ -87,9 +87,10 @@ type FollowerOptions struct {
 	// were committed at most: the look before, which lacked them, began then. Looks wait
 	// for it: it must be quick.
 	OnEvents func(n int, delayMax time.Duration)
-	// OnPurge, unless nil, is told of purges that were received, before the head with their
-	// events is published. Looks wait for it: it must be quick and must not call Confirm.
-	OnPurge func(PurgeEvent)
+	// OnDistrusted, unless nil, is told of the shapes that are distrusted (see Distrust), all of
+	// them, before the first head is published and whenever they may be others. Looks wait for
+	// it: it must be quick and must not call Confirm.
+	OnDistrusted func([]Distrusted)
 	// Logger is told of connections, resets and problems. nil means nobody is.
 	Logger *slog.Logger
 }
@@ -111,11 +112,11 @@ type Follower struct {
 	verify      time.Duration
 	definitions atomic.Int64
 	// proof is FollowerOptions', until SetProof.
-	proof    atomic.Int64
-	onSchema func()
-	onEvents func(n int, delayMax time.Duration) // nil: nobody is told
-	onPurge  func(PurgeEvent)                    // nil: nobody is told
-	logger   *slog.Logger
+	proof        atomic.Int64
+	onSchema     func()
+	onEvents     func(n int, delayMax time.Duration) // nil: nobody is told
+	onDistrusted func([]Distrusted)                  // nil: nobody is told
+	logger       *slog.Logger
 
 	audience *audience
 	resting  restState
@@ -163,7 +164,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	f := &Follower{
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, verify: orDefault(o.Verify, verifyDefault), restAfter: o.RestAfter, reads: o.Reads, pulse: restPulse,
-		onSchema: o.OnSchema, onEvents: o.OnEvents, onPurge: o.OnPurge, logger: o.Logger,
+		onSchema: o.OnSchema, onEvents: o.OnEvents, onDistrusted: o.OnDistrusted, logger: o.Logger,
 		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {

@@ -41,8 +41,8 @@ func damages() map[string]string {
 		"outbox: emptied and then written to": "TRUNCATE freshet.outbox",
 		"incarnation: a second one":           "ALTER TABLE freshet.incarnation DROP CONSTRAINT incarnation_pkey, DROP CONSTRAINT incarnation_one_check; INSERT INTO freshet.incarnation VALUES (false, 'x')",
 		"incarnation: logged":                 "ALTER TABLE freshet.incarnation SET LOGGED",
-		"every table emptied":                 "TRUNCATE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint",
-		"every table dropped":                 "DROP TABLE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint",
+		"every table emptied":                 "TRUNCATE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint, freshet.distrusted",
+		"every table dropped":                 "DROP TABLE freshet.outbox, freshet.incarnation, freshet.incarnation_logged, freshet.trim, freshet.fingerprint, freshet.distrusted",
 	}
 	all["given_up dropped"] = "DROP SEQUENCE freshet.given_up"
 	for _, table := range fixedTables {
@@ -53,7 +53,7 @@ func damages() map[string]string {
 		all[table.Name+" dropped"] = "DROP TABLE " + name
 		all[table.Name+" emptied"] = "TRUNCATE " + name
 		all[table.Name+" owned by another"] = "ALTER TABLE " + name + " OWNER TO pg_monitor; REVOKE ALL ON " + name + " FROM pg_monitor"
-		if table.Name == "fingerprint" || table.Name == "incarnation_logged" {
+		if table.Name == "distrusted" || table.Name == "fingerprint" || table.Name == "incarnation_logged" {
 			continue
 		}
 		all[table.Name+" deleted from"] = "DELETE FROM " + name

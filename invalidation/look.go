@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -78,8 +77,8 @@ type sighting struct {
 	kinds [eventKinds]uint64
 	// written is what the events say of tables, by the OID of the tree's root.
 	written map[uint32]Written
-	// purges are the tags of the events that somebody asked for by a purge.
-	purges []string
+	// marked is set if an event among them has a mark of a purge or of Distrust.
+	marked bool
 	// overflow says that there were more events than are read.
 	overflow bool
 	// schema says that there was an event about the schema.
@@ -189,9 +188,7 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 	s.events = append(s.events, event)
 	s.kinds[kindOfEvent(texts)]++
 	s.note(texts)
-	if slices.Contains(texts, purgedText) {
-		s.purges = append(s.purges, texts...)
-	}
+	s.marked = s.marked || marks(texts)
 }
 
 // isSchemaText recognizes fence.SchemaText and fence.RelationSchemaText.

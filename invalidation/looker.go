@@ -234,6 +234,9 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 		l.f.onSchema()
 		l.f.requestInstall()
 	}
+	if err := l.tellDistrusted(ctx, s, cause); err != nil {
+		return false, 0, err
+	}
 	l.publish(s, cause, began, fresh)
 	return changed, len(s.events), nil
 }
@@ -288,9 +291,6 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 		l.f.fence.SetLag(l.comparedEvery)
 	} else {
 		defer l.f.fence.SetLag(0)
-	}
-	if len(s.purges) > 0 && l.f.onPurge != nil {
-		l.f.onPurge(newPurgeEvent(s.purges))
 	}
 	switch cause {
 	case "":

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +23,9 @@ var purgeSQL = strings.NewReplacer("{{triggers}}", triggerPrefix, "{{everything}
 // from changes, and no answer depends on it.
 const purgedText = fence.OwnPrefix + fence.OwnReserved + "purge"
 
+// recordEventSQL writes an event with the tags $1.
+const recordEventSQL = "INSERT INTO freshet.outbox (tags) VALUES ($1)"
+
 // purgeTagsMax bounds the tags of one event of a purge.
 const purgeTagsMax = 256
 
@@ -31,7 +33,14 @@ const purgeTagsMax = 256
 // Redis, with an event that each of them carries. A follower has received it when a look
 // has completed that began after PurgeAll returned.
 func PurgeAll(ctx context.Context, conn *pgx.Conn) error {
-	return writePurge(ctx, conn, []string{fence.SchemaText}, purgedText)
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM freshet.distrusted"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, recordEventSQL, []string{fence.SchemaText, purgedText})
+		return err
+	})
+	return endingError(err, conn)
 }
 
 // Purge ends every answer that depends on a watched table which matches one of the
@@ -93,12 +102,12 @@ func PurgeRole(ctx context.Context, conn *pgx.Conn, role string) (names []string
 // PurgeTables ends every answer that depends on one of the tables, as PurgeAll does. roots
 // are the OIDs of the roots of their trees.
 func PurgeTables(ctx context.Context, conn *pgx.Conn, roots []uint32) error {
-	return writePurge(ctx, conn, tagsOf(roots), purgedText)
+	return writeEnd(ctx, conn, roots, true)
 }
 
-// EndTables is PurgeTables where nobody asked for it: FollowerOptions.OnPurge is not told.
+// EndTables is PurgeTables where nobody asked for it: what is distrusted stays so.
 func EndTables(ctx context.Context, conn *pgx.Conn, roots []uint32) error {
-	return writePurge(ctx, conn, tagsOf(roots))
+	return writeEnd(ctx, conn, roots, false)
 }
 
 // tagsOf are those that a change of tables as a whole moves.
@@ -109,42 +118,34 @@ func tagsOf(roots []uint32) (tags []string) {
 	return tags
 }
 
-// writePurge writes events with the tags, all of them or none, each with the marks too.
-func writePurge(ctx context.Context, conn *pgx.Conn, tags []string, marks ...string) error {
+// trustSQL has shapes trusted again that are distrusted and read one of the tables.
+const trustSQL = "DELETE FROM freshet.distrusted WHERE roots && $1::oid[]"
+
+// writeEnd writes events that end what depends on tables, all of them or none. asked says that
+// somebody purges them: then each has the mark of that, and shapes are trusted again.
+func writeEnd(ctx context.Context, conn *pgx.Conn, roots []uint32, asked bool) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for some := range slices.Chunk(tags, purgeTagsMax) {
-			if _, err := tx.Exec(ctx, "INSERT INTO freshet.outbox (tags) VALUES ($1)", slices.Concat(some, marks)); err != nil {
+		var marks []string
+		if asked {
+			marks = []string{purgedText}
+			if _, err := tx.Exec(ctx, trustSQL, roots); err != nil {
+				return err
+			}
+		}
+		for some := range slices.Chunk(tagsOf(roots), purgeTagsMax) {
+			if _, err := tx.Exec(ctx, recordEventSQL, slices.Concat(some, marks)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("write the event that ends answers: %w", explainMissing(err, conn.Config().User))
+	return endingError(err, conn)
+}
+
+// endingError says what failed, and what to do; nil if nothing did.
+func endingError(err error, conn *pgx.Conn) error {
+	if err == nil {
+		return nil
 	}
-	return nil
-}
-
-// PurgeEvent says what somebody has asked to end.
-type PurgeEvent struct {
-	// All is set if it is every answer.
-	All bool
-	// Roots are the tables otherwise, by the OIDs of the roots of their trees.
-	Roots []uint32
-}
-
-// newPurgeEvent reads the tags of purges.
-func newPurgeEvent(texts []string) (p PurgeEvent) {
-	for _, text := range texts {
-		p.All = p.All || text == fence.SchemaText
-		if root, err := strconv.ParseUint(text, 10, 32); err == nil {
-			p.Roots = append(p.Roots, uint32(root))
-		}
-	}
-	return p
-}
-
-// Concerns reports whether answers end that depend on one of the tables.
-func (p PurgeEvent) Concerns(roots []uint32) bool {
-	return p.All || slices.ContainsFunc(roots, func(root uint32) bool { return slices.Contains(p.Roots, root) })
+	return fmt.Errorf("write the event that ends answers: %w", explainMissing(err, conn.Config().User))
 }

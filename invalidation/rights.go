@@ -13,6 +13,7 @@ import (
 // and of the sequence, for which the same words do.
 // The functions that they call may be called by everybody.
 var followerRights = []struct{ table, rights string }{
+	{"distrusted", "SELECT, INSERT, UPDATE, DELETE"},
 	{"fingerprint", "SELECT, INSERT, UPDATE"},
 	{"incarnation", "SELECT, INSERT"},
 	{"incarnation_logged", "SELECT, INSERT, UPDATE"},

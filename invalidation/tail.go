@@ -219,7 +219,7 @@ func (t *Tail) changes(ctx context.Context, e tailed) (all []Change, err error) 
 		return &all[i]
 	}
 	for _, tag := range e.tags {
-		if tag == purgedText || strings.HasPrefix(tag, releasedPrefix) {
+		if strings.HasPrefix(tag, fence.OwnPrefix+fence.OwnReserved) {
 			continue
 		}
 		if name, own := strings.CutPrefix(tag, fence.OwnPrefix); own {

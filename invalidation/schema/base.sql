@@ -161,6 +161,14 @@ CREATE TABLE IF NOT EXISTS freshet.fingerprint (
 	value text NOT NULL
 );
 
+-- Shapes of statements of which an answer was found to be stale, where sidecars are to pass
+-- them through until somebody purges (--verify-on-stale=bypass), by their ids, with the roots
+-- of their tables. A purge deletes its rows in its own transaction.
+CREATE TABLE IF NOT EXISTS freshet.distrusted (
+	shape text PRIMARY KEY,
+	roots oid[] NOT NULL
+);
+
 -- Repairs what somebody altered: a crash must empty the token's table and no
 -- other. Nothing is locked where nothing is wrong.
 DO $freshet$

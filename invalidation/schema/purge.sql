@@ -20,6 +20,7 @@ BEGIN
 	BEGIN
 		{{attend}}
 		INSERT INTO freshet.outbox (tags) VALUES (ARRAY[top::text, top::text || '/*', '{{purged}}']);
+		DELETE FROM freshet.distrusted d WHERE top = ANY (d.roots);
 		{{ring}}
 	EXCEPTION WHEN OTHERS THEN
 		{{failed}}

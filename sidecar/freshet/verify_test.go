@@ -5,9 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/rules"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 // What clients are served is compared with Postgres. An answer whose event was lost is
@@ -56,7 +59,8 @@ func TestServedAnswersAreVerified(t *testing.T) {
 }
 
 // Where an answer was stale, statements of its shape pass through, and no others, until
-// somebody purges the table, in whatever way. What the sidecar ends by itself is no purge.
+// somebody purges the table, in whatever way: also in a sidecar that starts later, as one does
+// after a restart. What the sidecar ends by itself is no purge.
 func TestStaleShapePassesThroughUntilPurge(t *testing.T) {
 	dsn, direct := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--verify", "1", "--verify-rate", "1000", "--verify-on-stale", "bypass", "--staleness", "200ms", "--poll", "50ms"))
@@ -103,6 +107,8 @@ func TestStaleShapePassesThroughUntilPurge(t *testing.T) {
 		if shapes := s.Report().Verify.Distrusted; len(shapes) != 1 || !rules.IsShapeID(shapes[0]) {
 			t.Errorf("%s: reported as %q", purge, shapes)
 		}
+		later := start(t, testConfig(t, dsn, "--verify-on-stale", "bypass"))
+		wantPassed(t, client(t, later), later, stale)
 		switch purge {
 		case "command":
 			if code, stdout, stderr := freshet(t, "purge", "--upstream", dsn, "--table", "public.fruit", "--yes"); code != exitOK {
@@ -122,5 +128,20 @@ func TestStaleShapePassesThroughUntilPurge(t *testing.T) {
 	})
 	if shapes := s.Report().Verify.Distrusted; len(shapes) != 0 {
 		t.Errorf("still distrusted: %q", shapes)
+	}
+}
+
+// wantPassed has a statement pass through since its shape is distrusted, however often it is
+// sent.
+func wantPassed(t *testing.T, conn *pgx.Conn, s *run.Sidecar, sql string) {
+	t.Helper()
+	const times = 3
+	for range times {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Report().Bypasses[reasons.Distrusted]; n != times {
+		t.Errorf("a sidecar that started later has passed %d of %d through", n, times)
 	}
 }

@@ -1,32 +1,22 @@
 package run
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
-// distrustedMax bounds the shapes that are distrusted one by one. With one beyond, every
-// statement is.
-const distrustedMax = 256
-
 // distrusted are the shapes of which verification has found an answer to be stale: where an
 // operator wants that, their statements pass through until somebody purges. They are rules
 // beside those of the configuration, so that what was kept before, or is being loaded
-// meanwhile, is not served either (wire.Server.SetRules).
-//
-// The event that ends the stale answers is written first, and is no purge:
-//
-//  1. an operator purges a table; the event is on its way;
-//  2. verification finds an answer of the table to be stale, and distrusts its shape;
-//  3. the event of 1 is received: the shape is trusted again, though nobody has purged since.
-//
-// So verification distrusts only after a look that began when its own event was written, and
-// that look brought the event of 1, too. Forced by
-// TestShapeIsDistrustedBehindItsEvent.
+// meanwhile, is not served either (wire.Server.SetRules). The database remembers them
+// (invalidation.Distrust), for other sidecars and for after a restart.
 type distrusted struct {
 	mu sync.Mutex
 	// setRules puts rules in force.
@@ -34,10 +24,10 @@ type distrusted struct {
 	// configured are the rules of the configuration, bypass is Options.VerifyBypass.
 	configured []rules.Rule
 	bypass     bool
-	// roots are the tables of each shape, by its id.
-	roots map[string][]uint32
-	// all is set if every statement is distrusted.
-	all bool
+	// shapes are those that are distrusted, by their ids, or all: what the database said last,
+	// and what was found since. One that could not be noted there is in force until the
+	// database says the next time which are.
+	shapes map[string]bool
 }
 
 // begin is called once, before anybody is served.
@@ -48,54 +38,51 @@ func (d *distrusted) begin(setRules func(*rules.Set), configured []rules.Rule, b
 	d.configure(configured, bypass)
 }
 
-// configure puts other rules in force. Where shapes are not to pass through any more, all are
-// trusted again.
+// configure puts other rules in force, and says whether shapes are to pass through.
 func (d *distrusted) configure(configured []rules.Rule, bypass bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.configured, d.bypass = configured, bypass
-	if !bypass || d.roots == nil {
-		d.roots, d.all = map[string][]uint32{}, false
-	}
 	d.enforceLocked()
 }
 
-// add distrusts a shape, by its text.
-func (d *distrusted) add(shape string, roots []uint32) {
+// add distrusts a shape at once, and reports whether shapes are to pass through.
+func (d *distrusted) add(id string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.bypass {
-		return
+		return false
 	}
-	id := rules.ShapeID(shape)
-	if _, known := d.roots[id]; !known && len(d.roots) >= distrustedMax {
-		d.all = true
-	} else {
-		d.roots[id] = roots
+	if d.shapes == nil {
+		d.shapes = map[string]bool{}
 	}
+	d.shapes[id] = true
 	d.enforceLocked()
+	return true
 }
 
-// purged trusts the shapes again that a purge concerns.
-func (d *distrusted) purged(p invalidation.PurgeEvent) {
+// listed takes what the database says to be distrusted.
+func (d *distrusted) listed(list []invalidation.Distrusted) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.roots) == 0 && !d.all {
+	if len(list) == 0 && len(d.shapes) == 0 {
 		return
 	}
-	maps.DeleteFunc(d.roots, func(_ string, roots []uint32) bool { return p.Concerns(roots) })
-	d.all = d.all && !p.All
+	d.shapes = make(map[string]bool, len(list))
+	for _, of := range list {
+		d.shapes[of.Shape] = true
+	}
 	d.enforceLocked()
 }
 
-// ids are the shapes that are distrusted, "all" among them if every statement is.
+// ids are the shapes that pass through, "all" among them if every statement does.
 func (d *distrusted) ids() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ids := slices.AppendSeq([]string{}, maps.Keys(d.roots))
-	if d.all {
-		ids = append(ids, "all")
+	if !d.bypass {
+		return []string{}
 	}
+	ids := slices.AppendSeq([]string{}, maps.Keys(d.shapes))
 	slices.Sort(ids)
 	return ids
 }
@@ -103,11 +90,27 @@ func (d *distrusted) ids() []string {
 func (d *distrusted) enforceLocked() {
 	all := slices.Clone(d.configured)
 	never := rules.Terms{Never: true}
-	for id := range d.roots {
-		all = append(all, rules.Rule{ID: id, Distrusted: true, Terms: never})
+	if !d.bypass {
+		d.setRules(rules.NewSet(all))
+		return
 	}
-	if d.all {
-		all = append(all, rules.Rule{Text: "…", Distrusted: true, Terms: never})
+	for id := range d.shapes {
+		rule := rules.Rule{ID: id, Distrusted: true, Terms: never}
+		if id == invalidation.DistrustedAll {
+			rule.ID, rule.Text = "", "…"
+		}
+		all = append(all, rule)
 	}
 	d.setRules(rules.NewSet(all))
+}
+
+// distrust has a shape pass through, by its text, here and in every sidecar.
+func (s *stack) distrust(ctx context.Context, shape string, roots []uint32) error {
+	id := rules.ShapeID(shape)
+	if !s.distrusted.add(id) {
+		return nil
+	}
+	return s.write(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return invalidation.Distrust(ctx, conn, invalidation.Distrusted{Shape: id, Roots: roots})
+	})
 }

@@ -32,23 +32,34 @@ func TestDistrusted(t *testing.T) {
 			t.Errorf("%s: the rules of the configuration do not hold", when)
 		}
 	}
-	want("at first", 0)
-	d.add("SELECT a", []uint32{1, 2})
-	d.add("SELECT b", []uint32{3})
-	want("found", 2, "SELECT a", "SELECT b")
-	d.purged(invalidation.PurgeEvent{Roots: []uint32{4, 2}})
-	want("a table of the first is purged", 1, "SELECT b")
-	d.configure(configured, true)
-	want("loaded again", 1, "SELECT b")
-	d.purged(invalidation.PurgeEvent{All: true})
-	want("all is purged", 0)
-	for i := range distrustedMax + 1 {
-		d.add(fmt.Sprintf("SELECT %d", i), []uint32{uint32(i)})
+	list := func(ids ...string) {
+		found := []invalidation.Distrusted{}
+		for _, id := range ids {
+			found = append(found, invalidation.Distrusted{Shape: id})
+		}
+		d.listed(found)
 	}
-	d.purged(invalidation.PurgeEvent{Roots: []uint32{0}})
-	want("too many", distrustedMax, "SELECT a", "SELECT b", "SELECT z")
+	a, b := rules.ShapeID("SELECT a"), rules.ShapeID("SELECT b")
+	want("at first", 0)
+	list(a)
+	want("another sidecar's, or from before a restart", 1, "SELECT a")
+	if !d.add(b) {
+		t.Error("what is found is not to be told to others")
+	}
+	want("found", 2, "SELECT a", "SELECT b")
+	d.configure(configured, true)
+	want("loaded again", 2, "SELECT a", "SELECT b")
+	list(b)
+	want("the first is purged", 1, "SELECT b")
+	list(b, invalidation.DistrustedAll)
+	want("too many", 2, "SELECT a", "SELECT b", "SELECT z")
 	d.configure(configured, false)
 	want("switched off", 0)
-	d.add("SELECT a", []uint32{1})
-	want("found, and logged alone", 0)
+	if d.add(a) {
+		t.Error("what is logged alone is told to others")
+	}
+	d.configure(configured, true)
+	want("switched on again", 2, "SELECT a", "SELECT b", "SELECT z")
+	list()
+	want("all is purged", 0)
 }

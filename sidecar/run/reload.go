@@ -246,15 +246,22 @@ func (s *stack) endTables(ctx context.Context, roots []uint32) error {
 func (s *stack) purge(ctx context.Context, write func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeWaitMax)
 	defer cancel()
+	if err := s.write(ctx, write); err != nil {
+		return err
+	}
+	return s.follower.Confirm(ctx, fence.Now())
+}
+
+// write has something written in a session of its own, where changes are followed.
+func (s *stack) write(ctx context.Context, write func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeWaitMax)
+	defer cancel()
 	conn, err := s.options.followed().connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer endConnection(ctx, conn)
-	if err := write(ctx, conn); err != nil {
-		return err
-	}
-	return s.follower.Confirm(ctx, fence.Now())
+	return write(ctx, conn)
 }
 
 // endConnection says good-bye, also if ctx is over.

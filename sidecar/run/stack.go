@@ -179,8 +179,9 @@ func (s *stack) buildFollower() (err error) {
 		// The server is made after the follower, and before the follower runs.
 		OnSchema: func() { s.server.SchemaChanged() },
 		OnEvents: func(n int, delay time.Duration) { s.eventDelay.Observe(delay, n) },
-		OnPurge:  s.distrusted.purged,
-		Logger:   s.logger.With("part", "follower"),
+		// The server is made after the follower, and before the follower runs.
+		OnDistrusted: s.distrusted.listed,
+		Logger:       s.logger.With("part", "follower"),
 	})
 	if err != nil {
 		return misuse("%w", err)
@@ -233,7 +234,9 @@ func (s *stack) buildVerifier() {
 		Connect: followed.connect,
 		Purge:   s.endTables,
 
-		Distrust:      s.distrusted.add,
+		Fence:         s.fence,
+		ShapeID:       rules.ShapeID,
+		Distrust:      s.distrust,
 		UnreportedMax: unreportedMax,
 		Rate:          verify.Rate{Share: s.options.VerifyShare, PerSecondMax: s.options.VerifyMax},
 		Logger:        s.logger.With("part", "verify"),

@@ -47,9 +47,13 @@ type Options struct {
 	Connect func(ctx context.Context) (*pgx.Conn, error)
 	// Purge ends all answers that depend on tables, by the OIDs of their roots.
 	Purge func(ctx context.Context, roots []uint32) error
+	// Fence is the one that Cache asks, for its head.
+	Fence *fence.Fence
+	// ShapeID is the name of a shape in commands and lists, by its text.
+	ShapeID func(shape string) string
 	// Distrust, unless nil, is told of each shape of which an answer was proven stale, and of the
-	// OIDs of its tables' roots, once Purge has returned. It must not wait.
-	Distrust func(shape string, roots []uint32)
+	// OIDs of its tables' roots, once Purge has returned.
+	Distrust func(ctx context.Context, shape string, roots []uint32) error
 	// UnreportedMax is how late a change may be noticed that no event reports, as of roles.
 	// What differs for less long is not stale.
 	UnreportedMax time.Duration
@@ -273,16 +277,29 @@ func (v *Verifier) found(ctx context.Context, h *Hit) {
 	v.mu.Unlock()
 	label := h.Entry.Ticket.Label()
 	attributes := []any{
-		"statement", h.Shape, "tables", h.Tables, "label", label.Lower.String(), "incarnation", string(label.Incarnation), "age_seconds", f.AgeSeconds,
-		"remedy", "their triggers may have been disabled or their events deleted: freshet doctor --tables; what depends on the tables is ended now",
+		"shape", v.options.ShapeID(h.Shape), "statement", h.Shape, "tables", h.Tables,
+		"label", label.Lower.String(), "incarnation", string(label.Incarnation), "age_seconds", f.AgeSeconds,
+		"head", v.headText(), "head_age_seconds", now.Sub(v.options.Fence.LookBegan()).Seconds(),
+		"remedy", "their triggers may have been disabled or their events deleted: freshet doctor; what depends on the tables is ended now",
 	}
 	if err := v.options.Purge(ctx, h.Roots); err != nil {
 		attributes = append(attributes, "purge", err)
 	}
 	if v.options.Distrust != nil {
-		v.options.Distrust(h.Shape, h.Roots)
+		if err := v.options.Distrust(ctx, h.Shape, h.Roots); err != nil {
+			attributes = append(attributes, "distrust", err)
+		}
 	}
 	v.options.Logger.Error("a stale answer was served: please report it unless the tables' triggers were tampered with", attributes...)
+}
+
+// headText is the head in force.
+func (v *Verifier) headText() string {
+	head := v.options.Fence.Head()
+	if head == nil {
+		return "" // it was reset meanwhile
+	}
+	return head.Snapshot.String()
 }
 
 // connection is the open one, or a new one.

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +37,8 @@ type bed struct {
 	// beforeLook, unless nil, runs between an answer that differs and its look, and
 	// beforeConnect before the first question.
 	beforeLook, beforeConnect func()
+	// log is what the verifier says.
+	log bytes.Buffer
 }
 
 func newBed(t *testing.T, staleness time.Duration) *bed {
@@ -158,9 +162,12 @@ func (b *bed) verifier() *Verifier {
 			b.told = append(b.told, "purge")
 			return nil
 		},
-		Distrust: func(shape string, roots []uint32) {
+		Fence: b.fence, ShapeID: func(shape string) string { return "id of " + shape },
+		Distrust: func(_ context.Context, shape string, roots []uint32) error {
 			b.told = append(b.told, fmt.Sprintf("distrust %s %v", shape, roots))
+			return nil
 		},
+		Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
 	})
 	b.t.Cleanup(v.hangUp)
 	return v
@@ -198,14 +205,19 @@ func TestLostEventIsProvenStale(t *testing.T) {
 	if len(b.purged) != 1 || b.purged[0] != b.item {
 		t.Errorf("%v was ended, want %d", b.purged, b.item)
 	}
+	for _, want := range []string{"level=ERROR", `shape="id of SELECT * FROM item"`, "tables=[public.item]", "label=", "age_seconds=", "head=" + b.fence.Head().Snapshot.String(), "head_age_seconds="} {
+		if !strings.Contains(b.log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, b.log.String())
+		}
+	}
 	if last := v.Report().Last; last == nil || last.Shape != h.SQL || len(last.Tables) != 1 {
 		t.Errorf("the finding is %+v", last)
 	}
 }
 
-// A shape is distrusted once the event is received that ends its answers, and so all that were
-// written before: the interleaving is written down at run's distrusted.
-func TestShapeIsDistrustedBehindItsEvent(t *testing.T) {
+// A shape is distrusted once its answers are ended, which must wait for nobody: see
+// invalidation.Distrust.
+func TestShapeIsDistrustedBehindItsEnd(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, stalenessInTests)
 	h := b.hit("SELECT * FROM item")
