@@ -118,6 +118,18 @@ func (t TagTemplate) String() string {
 	return s
 }
 
+// With is the template with the texts of parameters in place of their numbers, as far as there
+// are some: for a person to read.
+func (t TagTemplate) With(parameters []string) TagTemplate {
+	t.Values = slices.Clone(t.Values)
+	for i, v := range t.Values {
+		if (v.Origin == Parameter || v.Origin == Array) && v.Index < len(parameters) {
+			t.Values[i] = ValueSource{Origin: Fixed, Text: parameters[v.Index]}
+		}
+	}
+	return t
+}
+
 // VariableLiterals lists the ordinals of the template literals that may differ
 // between statements that share this verdict. All others must be the same.
 func (v *Verdict) VariableLiterals() []int {

@@ -40,6 +40,11 @@ type ExplainRequest struct {
 	SQL string `json:"sql"`
 	// Role is who sends it; empty is the sidecar's own.
 	Role string `json:"role"`
+	// Database is the one that it is sent to, as clients name it; empty is that of the page.
+	Database string `json:"database"`
+	// Parameters are values of $1, $2 and so on, as text: tags are told with them. The list may be
+	// shorter than the statement's parameters are many.
+	Parameters []string `json:"parameters"`
 }
 
 // Explanation says whether a statement is cached, and why.
@@ -57,13 +62,15 @@ type Explanation struct {
 	Wishes []string `json:"wishes"`
 }
 
-// PurgeRequest asks for the end of answers, by one of Table, Shape and All. Confirm repeats
-// what is to be purged: the pattern, the id, or "all".
+// PurgeRequest asks for the end of answers, by one of Table, Shape, Role and All. Confirm repeats
+// what is to be purged: the pattern, the id, the role's name, or "all".
 type PurgeRequest struct {
 	// Table is a pattern of watched tables, such as shop.orders or shop.*.
 	Table string `json:"table"`
 	// Shape is the id of a shape: what depends on the tables that it reads is purged.
-	Shape   string `json:"shape"`
+	Shape string `json:"shape"`
+	// Role is the name of one: what depends on the tables that it may read is purged.
+	Role    string `json:"role"`
 	All     bool   `json:"all"`
 	Confirm string `json:"confirm"`
 }
@@ -167,14 +174,22 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
 	defer cancel()
-	explanation, err := s.options.ExplainFunc(ctx, wanted)
+	explain, known := s.explainers[wanted.Database]
+	if wanted.Database == "" {
+		explain, known = s.options.ExplainFunc, true
+	}
+	if !known {
+		answerAction(w, nil, fmt.Errorf("%w: find database %s: this sidecar has none of this name", ErrWrongRequest, wanted.Database))
+		return
+	}
+	explanation, err := explain(ctx, wanted)
 	answerAction(w, explanation, err)
 }
 
 // what is what is to be purged, in one word. It reports false if that is nothing, or several.
 func (r *PurgeRequest) what() (word string, one bool) {
 	n := 0
-	for _, w := range []string{r.Table, r.Shape, map[bool]string{true: "all"}[r.All]} {
+	for _, w := range []string{r.Table, r.Shape, r.Role, map[bool]string{true: "all"}[r.All]} {
 		if w != "" {
 			word = w
 			n++
@@ -190,14 +205,18 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 	}
 	word, one := wanted.what()
 	if !one || wanted.Confirm != word {
-		answerAction(w, nil, fmt.Errorf("%w: type what is to be purged once more: the table, the shape's id, or all", ErrWrongRequest))
+		answerAction(w, nil, fmt.Errorf("%w: type what is to be purged once more: the table, the shape's id, the role, or all", ErrWrongRequest))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
 	defer cancel()
 	purged, err := s.options.PurgeFunc(ctx, wanted)
 	if err == nil {
-		s.Mark("purge", "purge: "+word)
+		marked := word
+		if wanted.Role != "" {
+			marked = "role " + word
+		}
+		s.Mark("purge", "purge: "+marked)
 		s.options.Logger.Info("purged from the page", "what", word)
 	}
 	answerAction(w, purged, err)

@@ -38,6 +38,8 @@ func TestActionsAreGuarded(t *testing.T) {
 		{"of nothing", "", "", `{}`, 422},
 		{"of all, unconfirmed", "", "", `{"all": true, "confirm": ""}`, 422},
 		{"of all", "", "", `{"all": true, "confirm": "all"}`, 200},
+		{"of a role", "", "", `{"role": "web", "confirm": "web"}`, 200},
+		{"of a role and a table", "", "", `{"role": "web", "table": "web", "confirm": "web"}`, 422},
 		{"of both", "", "", `{"all": true, "table": "shop.a", "confirm": "all"}`, 422},
 		{"of what is not known", "", "", `{"table": "shop.a", "confirm": "shop.a", "fleet": true}`, 400},
 		{"too long", "", "", `{"table": "` + strings.Repeat("a", requestBytesMax) + `"}`, 400},
@@ -65,8 +67,8 @@ func TestActionsAreGuarded(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", c.name, response.StatusCode, text, c.status)
 		}
 	}
-	if n := len(purges); n != 3 {
-		t.Errorf("%d purges, want 3", n)
+	if n := len(purges); n != 4 {
+		t.Errorf("%d purges, want 4", n)
 	}
 	// There is no box for what the sidecar cannot do.
 	if response, _ := get(t, s, "/api/v1/explain"); response.StatusCode != http.StatusNotFound {

@@ -47,6 +47,20 @@ func newDatabases(o Options) map[string]*Server {
 	return all
 }
 
+// shareExplainers lets each database's page ask about statements of the others.
+func (s *Server) shareExplainers() {
+	s.explainers = map[string]func(context.Context, ExplainRequest) (Explanation, error){}
+	if s.options.ExplainFunc != nil {
+		s.explainers[s.options.Database] = s.options.ExplainFunc
+	}
+	for name, d := range s.databases {
+		if d.options.ExplainFunc != nil {
+			s.explainers[name] = d.options.ExplainFunc
+		}
+		d.explainers = s.explainers
+	}
+}
+
 // sampleDatabases keeps their histories until ctx ends.
 func (s *Server) sampleDatabases(ctx context.Context) {
 	var all sync.WaitGroup

@@ -244,14 +244,14 @@ func TestBrowserOpensAStatement(t *testing.T) {
 	s.serve(t)
 	b := open(t, broad)
 	b.do(chromedp.Navigate(s.url()))
-	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2`)
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 3`)
 	var loads string
 	const second = `document.querySelectorAll("#shapes tbody tr")[1]`
 	b.do(chromedp.Evaluate(second+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent(kb.Enter),
 		chromedp.Evaluate(second+`.children[6].textContent`, &loads))
 	b.until(second + `.children[6].textContent != "` + loads + `"`)
 	b.until(second + `.querySelector("details").open && document.activeElement.tagName == "SUMMARY"`)
-	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}"} {
+	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}", "Missed in the last five minutes"} {
 		if text := b.text("shapes"); !strings.Contains(text, says) {
 			t.Errorf("%q is not among %s", says, text)
 		}
@@ -268,9 +268,16 @@ func TestBrowserFiltersStatements(t *testing.T) {
 	s.serve(t)
 	b := open(t, broad)
 	b.do(chromedp.Navigate(s.url()))
-	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2`)
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 3`)
 	b.do(chromedp.SendKeys("#shapes-filter", "shop.ITEMS"))
 	b.until(`document.querySelectorAll("#shapes tbody tr").length == 1 && document.getElementById("shapes").textContent.includes("o.customer_id")`)
+	b.do(chromedp.Evaluate(`document.getElementById("shapes-filter").value = ""`, nil), chromedp.Click("#bypasses button"))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 1 && document.getElementById("shapes").textContent.includes("▲ not cached: unwatched table (shop.audit)")`)
+	b.until(`document.getElementById("shapes-reason").value == "unwatched_table" && document.activeElement.id == "shapes-reason"`)
+	b.do(chromedp.Evaluate(`(() => { const choice = document.getElementById("shapes-reason"); choice.value = "-"; choice.dispatchEvent(new Event("change")); })()`, nil))
+	b.until(`document.querySelectorAll("#shapes tbody tr").length == 2 && !document.getElementById("shapes").textContent.includes("not cached")`)
+	b.until(`document.querySelector("#bypasses a").href == "https://docs.example/operations.md#install"`)
+	b.accessible()
 	b.noErrors(false)
 }
 
@@ -287,17 +294,17 @@ func TestBrowserSortsStatements(t *testing.T) {
 		b.until(fmt.Sprintf(first, text, sorted))
 	}
 	is("FROM products", "")
-	b.until(`document.querySelectorAll("#shapes .spark").length == 2`)
+	b.until(`document.querySelectorAll("#shapes td .spark").length == 3`)
 	const head = `#shapes thead th:nth-child(5) button`
 	b.do(chromedp.Click(head))
-	is("FROM orders", "descending")
+	is("FROM audit", "descending")
 	b.accessible()
 	b.do(chromedp.KeyEvent(kb.Enter))
 	is("FROM products", "ascending")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	is("FROM products", "")
 	b.do(chromedp.Click(`#shapes thead th:nth-child(1) button`))
-	is("SELECT name", "ascending")
+	is("FROM audit", "ascending")
 	b.noErrors(false)
 }
 
@@ -310,7 +317,7 @@ func TestBrowserJoinsStatementsOfOneText(t *testing.T) {
 		one := Shape{ID: "9f31c2aa", Statement: "SELECT 1 FROM a", Tables: []string{"shop.a"}, Tags: []string{"shop.a"}, Hits: 30, Loads: 10, SavedSeconds: 5, Misses: map[string]uint64{"cold": 10}}
 		other := one
 		other.Tables, other.Hits, other.Loads = []string{"other.a"}, 50, 10
-		s.Shapes, s.ShapesKnown = []Shape{one, other}, 2
+		s.Shapes, s.ShapesKnown, s.ShapesPassed = []Shape{one, other}, 2, nil
 	})
 	s.serve(t)
 	b := open(t, broad)
@@ -398,9 +405,37 @@ func TestBrowserExplains(t *testing.T) {
 	b.until(`document.getElementById("explanation").textContent.includes("Not cached: volatile function (random())")`)
 	b.accessible()
 	b.noErrors(false)
+	b.do(chromedp.SendKeys("#explain-parameters", "42"), chromedp.Click("#explain button"))
+	b.until(`document.getElementById("explanation").textContent.includes("shop.orders/id='42'")`)
+	b.until(`document.getElementById("explain-database").hidden`) // there is only one
 	b.do(chromedp.SendKeys("#explain-role", "nobody"), chromedp.Click("#explain button"))
 	b.until(`document.getElementById("explanation").textContent.includes("find role nobody")`)
 	b.noErrors(true)
+}
+
+// Where there are several databases, each page explains statements of all.
+func TestBrowserExplainsForAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", func(o *Options) {
+		own := o.ExplainFunc
+		o.Database = "shop"
+		o.Databases = []Database{{Name: "stock", StatsFunc: o.StatsFunc, ExplainFunc: func(ctx context.Context, r ExplainRequest) (Explanation, error) {
+			e, err := own(ctx, r)
+			e.Detail = "of stock"
+			return e, err
+		}}}
+	})
+	s.becomes(func(s *Stats) { s.Database, s.Databases = "shop", []DatabaseState{{Name: "shop"}, {Name: "stock"}} })
+	s.serve(t)
+	b := open(t, broad)
+	for _, path := range []string{"", "databases/stock/"} {
+		b.do(chromedp.Navigate(s.url() + path))
+		b.until(`!document.getElementById("explain-database").hidden`)
+		b.do(chromedp.SendKeys("#explain-sql", "SELECT random()"), chromedp.SetValue("#explain-database", "stock"), chromedp.Click("#explain button"))
+		b.until(`document.getElementById("explanation").textContent.includes("(of stock)")`)
+		b.accessible()
+	}
+	b.noErrors(false)
 }
 
 // Who purges has to type it twice, and have the token of the page.
@@ -416,6 +451,9 @@ func TestBrowserPurges(t *testing.T) {
 	b.do(chromedp.SendKeys("#purge-confirm", "s"), chromedp.Click("#purge-button"))
 	b.until(`document.getElementById("purged").textContent.includes("Ended: what depends on shop.orders")`)
 	b.until(`document.getElementById("markers").textContent.includes("purge: shop.orders")`)
+	b.do(chromedp.SendKeys("#purge-table", "role:web"), chromedp.SendKeys("#purge-confirm", "role:web"), chromedp.Click("#purge-button"))
+	b.until(`document.getElementById("purged").textContent.includes("Ended: what depends on what web may read")`)
+	b.until(`document.getElementById("markers").textContent.includes("purge: role web")`)
 	b.noErrors(false)
 
 	s.server.token = "another"

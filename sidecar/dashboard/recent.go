@@ -23,14 +23,16 @@ type RecentShapes struct {
 
 // RecentShape is the course of one statement, the newest interval last.
 type RecentShape struct {
-	// Calls are the hits and loads per second, Saved the seconds of Postgres' that hits
-	// have spared it per second.
+	// Calls are the statements per second, Saved the seconds of Postgres' that hits have spared it
+	// per second.
 	Calls []value `json:"calls"`
 	Saved []value `json:"saved"`
+	// Misses are per second, by the causes of Stats.Misses that there were since the course began.
+	Misses map[string][]value `json:"misses"`
 }
 
-// recent keeps the courses of the statements in Stats.Shapes: of ShapesMax at most. A statement
-// that leaves the list is forgotten. Its methods may be called concurrently.
+// recent keeps the courses of the statements in Stats.Shapes and Stats.ShapesPassed. A statement
+// that leaves the lists is forgotten. Its methods may be called concurrently.
 type recent struct {
 	mu      sync.Mutex
 	at      time.Time // when the newest interval ended
@@ -40,8 +42,9 @@ type recent struct {
 // course is that of one statement. Its counters are those at the end of the newest interval.
 type course struct {
 	RecentShape
-	calls uint64
-	saved float64
+	calls  uint64
+	saved  float64
+	misses map[string]uint64
 }
 
 // add files what happened since the newest interval ended, once that was long enough ago.
@@ -53,24 +56,50 @@ func (r *recent) add(s *Stats, now time.Time) {
 		return
 	}
 	before := r.courses
-	r.at, r.courses = now, make(map[string]*course, len(s.Shapes))
-	for i := range s.Shapes {
-		shape := &s.Shapes[i]
-		c := r.courses[shape.Statement]
-		if c == nil {
-			c = &course{}
-			r.courses[shape.Statement] = c
+	r.at, r.courses = now, make(map[string]*course, len(s.Shapes)+len(s.ShapesPassed))
+	for _, shapes := range [][]Shape{s.Shapes, s.ShapesPassed} {
+		for i := range shapes {
+			r.count(&shapes[i])
 		}
-		// One text is several shapes where it means something else for each search path.
-		c.calls += shape.Hits + shape.Loads
-		c.saved += shape.SavedSeconds
 	}
 	for statement, c := range r.courses {
 		if was := before[statement]; was != nil {
 			c.Calls = appended(was.Calls, rate(was.calls, c.calls, elapsed.Seconds()))
 			c.Saved = appended(was.Saved, max(0, c.saved-was.saved)/elapsed.Seconds())
+			c.Misses = missed(was, c, elapsed.Seconds())
 		}
 	}
+}
+
+// count adds what is counted of a shape to the course of its text: one text is several shapes where
+// it means something else for each search path.
+func (r *recent) count(shape *Shape) {
+	c := r.courses[shape.Statement]
+	if c == nil {
+		c = &course{misses: map[string]uint64{}}
+		r.courses[shape.Statement] = c
+	}
+	c.calls += shape.Hits + shape.Loads + shape.Passed
+	c.saved += shape.SavedSeconds
+	for cause, n := range shape.Misses {
+		c.misses[cause] += n
+	}
+}
+
+// missed are the misses by cause, as long as the calls are, without the causes that there were none of.
+func missed(was, is *course, elapsedSeconds float64) map[string][]value {
+	all := make(map[string][]value, len(is.misses))
+	for cause, n := range is.misses {
+		before, known := was.Misses[cause]
+		if !known && n == was.misses[cause] {
+			continue
+		}
+		if !known {
+			before = make([]value, len(was.Calls))
+		}
+		all[cause] = appended(before, rate(was.misses[cause], n, elapsedSeconds))
+	}
+	return all
 }
 
 // appended is a new list with one more value, without the oldest if there are too many.
@@ -85,7 +114,15 @@ func (r *recent) shapes() RecentShapes {
 	defer r.mu.Unlock()
 	all := RecentShapes{IntervalSeconds: recentEvery.Seconds(), LengthMax: recentLength, Statements: make(map[string]RecentShape, len(r.courses))}
 	for statement, c := range r.courses {
-		all.Statements[statement] = RecentShape{Calls: append([]value{}, c.Calls...), Saved: append([]value{}, c.Saved...)}
+		all.Statements[statement] = RecentShape{Calls: append([]value{}, c.Calls...), Saved: append([]value{}, c.Saved...), Misses: c.copyMisses()}
+	}
+	return all
+}
+
+func (c *course) copyMisses() map[string][]value {
+	all := make(map[string][]value, len(c.Misses))
+	for cause, values := range c.Misses {
+		all[cause] = append([]value{}, values...)
 	}
 	return all
 }

@@ -32,6 +32,14 @@ func TestRecentShapes(t *testing.T) {
 	if b := got["b"]; !slices.Equal(b.Calls, []value{3, 0}) {
 		t.Errorf("b, which is two shapes: %+v", b)
 	}
+	if a := got["a"]; len(a.Misses) != 0 {
+		t.Errorf("misses %v, and there were none", a.Misses)
+	}
+	add(Shape{Statement: "a", Misses: map[string]uint64{"cold": 20}})
+	add(Shape{Statement: "a", Misses: map[string]uint64{"cold": 20, "evicted": 10}}, Shape{Statement: "a", Misses: map[string]uint64{"cold": 30}})
+	if a := r.shapes().Statements["a"]; !slices.Equal(a.Misses["cold"], []value{0, 0, 0, 2, 3}) || !slices.Equal(a.Misses["evicted"], []value{0, 0, 0, 0, 1}) || len(a.Misses) != 2 {
+		t.Errorf("misses of a: %v", a.Misses)
+	}
 	for i := range recentLength + 5 {
 		add(Shape{Statement: "a", Hits: uint64(10 * i)})
 	}

@@ -92,7 +92,7 @@ func latencies() (all []series) {
 			}})
 		}
 	}
-	for _, outcome := range []string{"hit_l1", "hit_l2", "miss", "bypass"} {
+	for _, outcome := range []string{"hit_l1", "hit_l2", "coalesced", "miss", "bypass"} {
 		quantiles("latency_"+outcome, func(s *Stats) histogram.Reading { return s.Times.Latency[outcome] })
 	}
 	quantiles("overhead", func(s *Stats) histogram.Reading { return s.Times.Overhead["relay"] })

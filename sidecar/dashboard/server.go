@@ -48,7 +48,8 @@ type Options struct {
 	// TablesFunc lists all watched tables. nil lists those of StatsFunc.
 	TablesFunc func() []Table
 	// ShapesFunc lists statements that are cached, those first of which most was saved or
-	// loaded, max at most, and says how many there are. nil lists those of StatsFunc.
+	// loaded, max at most, and behind them max of those that are not; all says how many are
+	// cached. nil lists those of StatsFunc.
 	ShapesFunc func(max int) (shapes []Shape, all int)
 	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
@@ -88,6 +89,9 @@ type Server struct {
 	charts    bool // the charts were built in
 	// databases are the pages of Options.Databases, by their names.
 	databases map[string]*Server
+	// explainers are the ExplainFuncs of all databases that have a name, this one's included; each
+	// of their pages has them all.
+	explainers map[string]func(context.Context, ExplainRequest) (Explanation, error)
 }
 
 // New listens on the address. An address in use is an error that says how to
@@ -137,6 +141,7 @@ func newServer(o Options) *Server {
 	}
 	s := &Server{options: o, history: newHistory(), hub: newHub(newToken()), token: newToken(), charts: chartsBuilt(o.files), databases: newDatabases(o)}
 	s.SetToken(o.Token)
+	s.shareExplainers()
 	return s
 }
 

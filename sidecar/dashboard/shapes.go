@@ -16,12 +16,13 @@ const (
 	shapesListDefault = 50
 )
 
-// ShapeList is the JSON form of GET /api/v1/shapes: those whose texts, tables or ids hold ?q=,
-// those first that have most of ?sort=.
+// ShapeList is the JSON form of GET /api/v1/shapes: those whose texts, tables, ids or reasons hold
+// ?q=, and that are not cached for ?reason=, those first that have most of ?sort=.
 type ShapeList struct {
 	Shapes []Shape `json:"shapes"`
-	// Found counts all of those that ?q= wants, Known all that are cached, of which at most
-	// ShapesListMax are looked through: those of which most was saved or loaded.
+	// Found counts all of those that are wanted, Known all that are cached, of which at most
+	// ShapesListMax are looked through, those of which most was saved or loaded; and as many of
+	// those that are not.
 	Found int `json:"found"`
 	Known int `json:"known"`
 }
@@ -35,6 +36,7 @@ var shapeOrders = map[string]func(*Shape) float64{
 	"entries": func(s *Shape) float64 { return float64(s.Entries) },
 	"bytes":   func(s *Shape) float64 { return float64(s.Bytes) },
 	"age":     func(s *Shape) float64 { return s.AgeP50Seconds },
+	"passed":  func(s *Shape) float64 { return s.PassedSeconds },
 }
 
 // shapesHandler lists shapes.
@@ -43,13 +45,13 @@ func (s *Server) shapesHandler(w http.ResponseWriter, r *http.Request) {
 	by, known := shapeOrders[cmp.Or(query.Get("sort"), "saved")]
 	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), strconv.Itoa(shapesListDefault)))
 	if !known || err != nil || limit < 0 {
-		http.Error(w, "write ?sort=saved, hits, loads, loading, entries, bytes or age, and ?limit= as a number", http.StatusBadRequest)
+		http.Error(w, "write ?sort=saved, hits, loads, loading, entries, bytes, age or passed, and ?limit= as a number", http.StatusBadRequest)
 		return
 	}
 	shapes, all := s.shapes(ShapesListMax)
-	wanted := strings.ToLower(query.Get("q"))
+	wanted, reason := strings.ToLower(query.Get("q")), query.Get("reason")
 	shapes = slices.DeleteFunc(shapes, func(one Shape) bool {
-		return !strings.Contains(strings.ToLower(one.ID+" "+one.Statement+" "+strings.Join(one.Tables, " ")), wanted)
+		return reason != "" && one.Reason != reason || !strings.Contains(strings.ToLower(one.ID+" "+one.Statement+" "+one.Reason+" "+strings.Join(one.Tables, " ")), wanted)
 	})
 	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Compare(by(&b), by(&a)) })
 	answerCompactJSON(w, ShapeList{Shapes: shapes[:min(len(shapes), limit)], Found: len(shapes), Known: all})
@@ -61,7 +63,7 @@ func (s *Server) shapeHandler(w http.ResponseWriter, r *http.Request) {
 	shapes, all := s.shapes(ShapesListMax)
 	shapes = slices.DeleteFunc(shapes, func(one Shape) bool { return !strings.EqualFold(one.ID, r.PathValue("id")) })
 	if len(shapes) == 0 {
-		http.Error(w, fmt.Sprintf("no statement that is cached has the shape %q", r.PathValue("id")), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no statement is known that has the shape %q", r.PathValue("id")), http.StatusNotFound)
 		return
 	}
 	answerJSON(w, ShapeList{Shapes: shapes, Found: len(shapes), Known: all})
@@ -71,7 +73,7 @@ func (s *Server) shapeHandler(w http.ResponseWriter, r *http.Request) {
 func (s *Server) shapes(max int) (shapes []Shape, all int) {
 	if s.options.ShapesFunc == nil {
 		stats := s.stats()
-		return stats.Shapes, stats.ShapesKnown
+		return slices.Concat(stats.Shapes, stats.ShapesPassed), stats.ShapesKnown
 	}
 	found, all := s.options.ShapesFunc(max)
 	shapes = append([]Shape{}, found...)

@@ -16,6 +16,7 @@ func TestShapesAreSortedAndFound(t *testing.T) {
 			{ID: "0b", Statement: "SELECT 2", Tables: []string{"shop.items"}, SavedSeconds: 2, Bytes: 9},
 			{ID: "0c", Statement: "SELECT 3", Tables: []string{"shop.orders"}, SavedSeconds: 1, Bytes: 5},
 		}
+		s.ShapesPassed = []Shape{{ID: "0e", Statement: "SELECT 4", Reason: "clock", PassedSeconds: 1}, {ID: "0f", Statement: "SELECT 5", Reason: "sequence", PassedSeconds: 2}}
 	})
 	for _, c := range []struct {
 		path   string
@@ -24,8 +25,11 @@ func TestShapesAreSortedAndFound(t *testing.T) {
 		listed int
 		found  int
 	}{
-		{"/api/v1/shapes", 200, "0a", 3, 3},
-		{"/api/v1/shapes?sort=bytes&limit=2", 200, "0b", 2, 3},
+		{"/api/v1/shapes", 200, "0a", 5, 5},
+		{"/api/v1/shapes?sort=passed", 200, "0f", 5, 5},
+		{"/api/v1/shapes?reason=clock", 200, "0e", 1, 1},
+		{"/api/v1/shapes?q=SEQUENCE", 200, "0f", 1, 1},
+		{"/api/v1/shapes?sort=bytes&limit=2", 200, "0b", 2, 5},
 		{"/api/v1/shapes?q=ORDERS&sort=bytes", 200, "0c", 2, 2},
 		{"/api/v1/shapes?q=nothing", 200, "", 0, 0},
 		{"/api/v1/shapes/0B", 200, "0b", 1, 1},

@@ -37,10 +37,14 @@ func warm(seconds uint64) Stats {
 			HitAge:   map[string]histogram.Reading{"memory": spread(n*900, 13), "redis": spread(n*60, 15)},
 		},
 		Shapes: []Shape{
-			{ID: "9f31c2aa", Statement: "SELECT name, price_cents FROM products WHERE id = $1", Tables: []string{"shop.products"}, Tags: []string{"shop.products/id=…"}, Hits: n * 700, Loads: n * 30, SavedSeconds: float64(n) * 1.4, LoadingSeconds: float64(n) * .06, Entries: 31000, Bytes: 30 << 20, AgeP50Seconds: 41, Misses: map[string]uint64{"cold": n * 9, "invalidated": n * 20}},
+			{ID: "9f31c2aa", Statement: "SELECT name, price_cents FROM products WHERE id = $1", Tables: []string{"shop.products"}, Tags: []string{"shop.products/id=…"}, Roles: []string{"web", "reports"}, Hits: n * 700, Loads: n * 30, SavedSeconds: float64(n) * 1.4, LoadingSeconds: float64(n) * .06, Entries: 31000, Bytes: 30 << 20, AgeP50Seconds: 41, Misses: map[string]uint64{"cold": n * 9, "invalidated": n * 20}},
 			{Statement: "SELECT o.number, sum(i.cents) FROM orders o JOIN items i ON i.order_id = o.id WHERE o.customer_id = $1 GROUP BY ?", Tables: []string{"shop.items", "shop.orders"}, ID: "0b54752c", Tags: []string{"shop.items", "shop.orders/customer_id=…"}, Watch: []string{"freshet install --watch 'shop.items(id, order_id)'"}, Hits: n * 200, Loads: n * 12, SavedSeconds: float64(n) * .5, LoadingSeconds: float64(n) * .04, Entries: 10000, Bytes: 21 << 20, AgeP50Seconds: 7, Misses: map[string]uint64{"invalidated": n * 5, "evicted": n * 2}},
 		},
-		ShapesKnown:    2,
+		ShapesKnown: 2,
+		ShapesPassed: []Shape{
+			{ID: "77ac01ff", Statement: "SELECT * FROM audit WHERE at > $1", Tables: []string{"shop.audit"}, Roles: []string{"web"}, Reason: "unwatched_table", Detail: "shop.audit", Passed: n * 9, PassedSeconds: float64(n) * .2},
+		},
+		BypassDocs:     map[string]string{"unwatched_table": "https://docs.example/operations.md#install", "not_select": "https://docs.example/protocol.md"},
 		BypassExamples: map[string][]string{"volatile_function": {"SELECT random()", "SELECT shop.next_number($1)"}},
 		BypassRules:    map[string][]string{"unwatched_table": {"freshet install --watch shop.audit"}},
 		Sessions:       24,
@@ -169,9 +173,16 @@ func stage(t *testing.T, address string, change func(*Options)) *scene {
 		if r.Role == "nobody" {
 			return Explanation{}, fmt.Errorf("%w: find role nobody: there is none of this name", ErrWrongRequest)
 		}
-		return Explanation{Reason: "volatile_function", Detail: "random()", Advice: "Leave it out.", Tables: []string{"shop.orders"}, Tags: []string{}, Wishes: []string{}}, nil
+		tags := []string{}
+		for _, value := range r.Parameters {
+			tags = append(tags, "shop.orders/id='"+value+"'")
+		}
+		return Explanation{Reason: "volatile_function", Detail: "random()", Advice: "Leave it out.", Tables: []string{"shop.orders"}, Tags: tags, Wishes: []string{}}, nil
 	}
 	o.PurgeFunc = func(_ context.Context, r PurgeRequest) (Purged, error) {
+		if r.Role != "" {
+			return Purged{Tables: []string{"what " + r.Role + " may read"}}, nil
+		}
 		return Purged{Tables: []string{r.Table}, All: r.All}, nil
 	}
 	if change != nil {

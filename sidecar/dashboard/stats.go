@@ -14,6 +14,8 @@ const (
 	WatchedMax  = 500
 	ProblemsMax = 100
 	ShapesMax   = 100
+	// ShapesPassedMax bounds ShapesPassed.
+	ShapesPassedMax = 50
 	// ClientGroupsMax bounds Clients, SessionListMax SessionList, WrittenMax Written.
 	ClientGroupsMax = 50
 	SessionListMax  = 100
@@ -76,6 +78,9 @@ type Stats struct {
 	// loaded: the first ShapesMax of ShapesKnown.
 	Shapes      []Shape `json:"shapes"`
 	ShapesKnown int     `json:"shapes_known"`
+	// ShapesPassed lists statements that are not cached, for the reasons in them, those first for
+	// which Postgres took most time: the first ShapesPassedMax.
+	ShapesPassed []Shape `json:"shapes_passed"`
 	// BypassExamples are a few statements, without a value in them, for reasons in
 	// Bypasses.
 	BypassExamples map[string][]string `json:"bypass_examples"`
@@ -84,6 +89,8 @@ type Stats struct {
 	Times       Times               `json:"times"`
 	// BypassAdvice says for each reason in Bypasses what can be done about it.
 	BypassAdvice map[string]string `json:"bypass_advice"`
+	// BypassDocs says for each where the documents tell of it.
+	BypassDocs map[string]string `json:"bypass_docs"`
 	// Sessions is the number of clients connected now, Clients groups those that may send
 	// statements by database and role, those first of which there are most: the first
 	// ClientGroupsMax of ClientGroups. Each has one connection to Postgres of its own.
@@ -217,6 +224,15 @@ type Shape struct {
 	AgeP50Seconds float64 `json:"age_p50_seconds"`
 	// Misses counts its loads by cause, as Stats.Misses.
 	Misses map[string]uint64 `json:"misses"`
+	// Roles are the names of those that have sent it.
+	Roles []string `json:"roles"`
+	// Reason, unless empty, says why it is not cached, and Detail what that is about. Passed counts
+	// those that went to Postgres for a reason, be it one of the moment, PassedSeconds is what it
+	// took for them.
+	Reason        string  `json:"reason"`
+	Detail        string  `json:"detail"`
+	Passed        uint64  `json:"passed"`
+	PassedSeconds float64 `json:"passed_seconds"`
 	// OutOfDate is set if its answers may be out of date, because its statements or rules
 	// accept that: AgeSeconds is how old the one was that was served last.
 	OutOfDate  bool    `json:"out_of_date"`
@@ -224,7 +240,7 @@ type Shape struct {
 }
 
 func (s *Shape) normalize() {
-	for _, list := range []*[]string{&s.Tables, &s.Tags, &s.Watch} {
+	for _, list := range []*[]string{&s.Tables, &s.Tags, &s.Watch, &s.Roles} {
 		if *list == nil {
 			*list = []string{}
 		}
@@ -557,8 +573,10 @@ func (s *Stats) normalize() {
 	if s.Verify.Results == nil {
 		s.Verify.Results = map[string]uint64{}
 	}
-	if s.BypassAdvice == nil {
-		s.BypassAdvice = map[string]string{}
+	for _, texts := range []*map[string]string{&s.BypassAdvice, &s.BypassDocs} {
+		if *texts == nil {
+			*texts = map[string]string{}
+		}
 	}
 	s.Watched = append([]Table{}, s.Watched[:min(len(s.Watched), WatchedMax)]...)
 	for i := range s.Watched {
@@ -569,6 +587,10 @@ func (s *Stats) normalize() {
 	s.Shapes = append([]Shape{}, s.Shapes[:min(len(s.Shapes), ShapesMax)]...)
 	for i := range s.Shapes {
 		s.Shapes[i].normalize()
+	}
+	s.ShapesPassed = append([]Shape{}, s.ShapesPassed[:min(len(s.ShapesPassed), ShapesPassedMax)]...)
+	for i := range s.ShapesPassed {
+		s.ShapesPassed[i].normalize()
 	}
 	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
 	s.SessionList = append([]Session{}, s.SessionList[:min(len(s.SessionList), SessionListMax)]...)

@@ -45,7 +45,7 @@ func (s *stack) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e
 	}
 	state := s.follower.State()
 	for _, t := range verdict.Tags {
-		e.Tags = append(e.Tags, spellTag(t, state))
+		e.Tags = append(e.Tags, spellTag(t.With(wanted.Parameters), state))
 	}
 	for _, wish := range verdict.Wishes {
 		e.Wishes = append(e.Wishes, fmt.Sprintf("%s(%s)", wish.Table, wish.Column))
@@ -75,9 +75,15 @@ func (s *stack) purgeWhat(ctx context.Context, wanted dashboard.PurgeRequest) (p
 		return dashboard.Purged{Tables: names}, s.purgeTables(ctx, roots)
 	}
 	err = s.purge(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
-		purged.Tables, err = invalidation.Purge(ctx, conn, []string{wanted.Table})
+		kind := "matches " + wanted.Table
+		if wanted.Role != "" {
+			purged.Tables, err = invalidation.PurgeRole(ctx, conn, wanted.Role)
+			kind = "may be read by role " + wanted.Role
+		} else {
+			purged.Tables, err = invalidation.Purge(ctx, conn, []string{wanted.Table})
+		}
 		if err == nil && len(purged.Tables) == 0 {
-			return fmt.Errorf("%w: no watched table matches %s", dashboard.ErrWrongRequest, wanted.Table)
+			return fmt.Errorf("%w: no watched table %s", dashboard.ErrWrongRequest, kind)
 		}
 		return err
 	})

@@ -70,9 +70,9 @@ func addWire(stats *dashboard.Stats, r wire.Report) {
 	stats.Bypasses, stats.BypassSeconds = r.Bypasses, r.BypassSeconds
 	stats.Misses, stats.SavedSeconds = r.Misses, r.SavedSeconds
 	stats.Times = dashboard.Times{Latency: r.Latency, Upstream: r.Upstream, Overhead: r.Overhead, HitAge: r.HitAge}
-	stats.BypassAdvice = make(map[string]string, len(r.Bypasses))
+	stats.BypassAdvice, stats.BypassDocs = make(map[string]string, len(r.Bypasses)), make(map[string]string, len(r.Bypasses))
 	for reason := range r.Bypasses {
-		stats.BypassAdvice[reason] = reasons.Advice(reason)
+		stats.BypassAdvice[reason], stats.BypassDocs[reason] = reasons.Advice(reason), reasons.Docs(reason)
 	}
 	stats.Sessions = r.Sessions
 	stats.Counts = r.Counts

@@ -14,17 +14,45 @@ import (
 
 // addShapes lists the statements that are cached and of which most was saved or loaded.
 func (s *stack) addShapes(stats *dashboard.Stats) {
-	stats.Shapes, stats.ShapesKnown = s.shapes(dashboard.ShapesMax)
+	stats.Shapes, stats.ShapesKnown = s.shapesCached(dashboard.ShapesMax)
+	stats.ShapesPassed = s.shapesPassed(dashboard.ShapesPassedMax)
 }
 
-// shapes lists statements that are cached, with what ends their answers, max of all.
+// shapes lists max statements that are cached, and max that are not; all are cached.
 func (s *stack) shapes(max int) (shapes []dashboard.Shape, all int) {
+	cached, all := s.shapesCached(max)
+	return append(cached, s.shapesPassed(max)...), all
+}
+
+// shapesPassed lists statements that are not cached, max of all.
+func (s *stack) shapesPassed(max int) (shapes []dashboard.Shape) {
+	uses, _ := s.server.ShapesPassed(max)
+	for _, u := range uses {
+		shapes = append(shapes, dashboard.Shape{
+			ID: rules.ShapeID(u.Statement), Statement: u.Statement, Tables: u.Verdict.Tables, Roles: rolesOf(u.Role),
+			Reason: string(u.Verdict.Reason), Detail: u.Verdict.Detail, Passed: u.Passed, PassedSeconds: u.PassedFor.Seconds(),
+		})
+	}
+	return shapes
+}
+
+// rolesOf is the list of one role, if its name is known.
+func rolesOf(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
+// shapesCached lists statements that are cached, with what ends their answers, max of all.
+func (s *stack) shapesCached(max int) (shapes []dashboard.Shape, all int) {
 	uses, all := s.server.ShapeUses(max)
 	state := s.follower.State()
 	for _, u := range uses {
 		shape := dashboard.Shape{
 			ID: rules.ShapeID(u.Statement), Statement: u.Statement, Tables: u.Verdict.Tables, Hits: u.Hits, Loads: u.Loads,
 			SavedSeconds: u.Saved.Seconds(), LoadingSeconds: u.Loading.Seconds(), Watch: watchToo(u.Verdict.Wishes, state),
+			Roles: rolesOf(u.Role), Passed: u.Passed, PassedSeconds: u.PassedFor.Seconds(),
 			OutOfDate: u.Consented, AgeSeconds: u.Age.Seconds(),
 			Entries: u.Entries, Bytes: u.Bytes, AgeP50Seconds: u.MedianAge.Seconds(), Misses: map[string]uint64{},
 		}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"sync/atomic"
+
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
@@ -102,13 +104,34 @@ func (s *session) carryOut(unit []byte, d decision) error {
 	case d.reason != "":
 		counted := s.plan.countedFor(d.reason)
 		passed := s.bypass(counted, s.plan.executions)
-		s.measure(Bypass, counted, &passed.spent)
+		s.measure(Bypass, counted, &passed.spent, s.notePassed())
 		s.noteWithheld(d.reason)
 	default:
 		s.countMisses()
-		s.measure(Miss, "", nil)
+		s.measure(Miss, "")
 	}
 	return s.forward(unit, d.harmless)
+}
+
+// notePassed counts the plan's statements that pass through by their shapes, as far as those are
+// known, and returns where the time is to be added that Postgres takes: nil if they are of several.
+func (s *session) notePassed() (spent *atomic.Int64) {
+	n := 0
+	for i := range s.plan.wants {
+		w := &s.plan.wants[i]
+		if w.describes || w.prepared == nil || w.prepared.Statement == nil {
+			continue
+		}
+		n++
+		if slot := w.prepared.Statement.Judged.Slot(); slot != nil {
+			slot.Passed.Add(1)
+			spent = &slot.PassedFor
+		}
+	}
+	if n > 1 {
+		return nil
+	}
+	return spent
 }
 
 // countedFor is the reason that the plan's statements are counted for which pass through for

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation/analysis"
@@ -22,27 +23,54 @@ type ShapeUse struct {
 	// Consented is set if Verdict holds by consent alone, and Age is then how old the answer
 	// was that was served last.
 	Consented bool
+	// Role is the name of the one that has sent them.
+	Role string
+	// Passed counts the statements that went to Postgres for a reason, and PassedFor is what it
+	// took for them.
+	Passed    uint64
+	PassedFor time.Duration
 	engine.Use
 }
 
 // ShapeUses returns the shapes that are cached, be it by consent, and of which most was saved or loaded, max
 // at most, and how many there are.
 func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
-	time := func(slot *shapes.Slot) int64 {
+	took := func(slot *shapes.Slot) int64 {
 		u := s.cache.Use(slot.Shape)
 		return int64(u.Saved + u.Loading)
 	}
 	slots := slices.DeleteFunc(s.verdicts.All(), func(slot *shapes.Slot) bool {
 		v := slot.Verdict()
-		return v == nil || !v.Cacheable && v.Consent == nil || time(slot) == 0
+		return v == nil || !v.Cacheable && v.Consent == nil || took(slot) == 0
 	})
-	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(time(b), time(a)) })
+	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(took(b), took(a)) })
 	for _, slot := range slots[:min(len(slots), max)] {
-		u := ShapeUse{slot.Text(), slot.Verdict(), false, s.cache.Use(slot.Shape)}
+		u := s.useOf(slot)
 		if !u.Verdict.Cacheable {
 			u.Verdict, u.Consented = u.Verdict.Consent, true
 		}
 		uses = append(uses, u)
+	}
+	return uses, len(slots)
+}
+
+func (s *Server) useOf(slot *shapes.Slot) ShapeUse {
+	return ShapeUse{
+		Statement: slot.Text(), Verdict: slot.Verdict(), Role: slot.User,
+		Passed: slot.Passed.Load(), PassedFor: time.Duration(slot.PassedFor.Load()), Use: s.cache.Use(slot.Shape),
+	}
+}
+
+// ShapesPassed returns the shapes that are not cached, for the reason in their verdicts, and for
+// which Postgres took most time, max at most, and how many there are.
+func (s *Server) ShapesPassed(max int) (uses []ShapeUse, all int) {
+	slots := slices.DeleteFunc(s.verdicts.All(), func(slot *shapes.Slot) bool {
+		v := slot.Verdict()
+		return v == nil || v.Cacheable || v.Consent != nil || slot.Passed.Load() == 0
+	})
+	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(b.PassedFor.Load(), a.PassedFor.Load()) })
+	for _, slot := range slots[:min(len(slots), max)] {
+		uses = append(uses, s.useOf(slot))
 	}
 	return uses, len(slots)
 }

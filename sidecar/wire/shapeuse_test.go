@@ -25,6 +25,14 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	if u := uses[0]; u.Hits+u.Loads != 5 || u.Loads == 0 || u.Hits == 0 || u.Saved <= 0 || u.Loading <= 0 {
 		t.Errorf("%+v", u.Use)
 	}
+	passed, all := s.ShapesPassed(10)
+	if all != 1 || len(passed) != 1 {
+		t.Fatalf("%d pass through: %+v", all, passed)
+	}
+	// The first one may have been analysed only when it had passed.
+	if p := passed[0]; p.Statement != "SELECT random(), ?" || p.Verdict.Reason != "volatile_function" || p.Passed < 4 || p.PassedFor <= 0 || p.Role == "" || p.Role != uses[0].Role {
+		t.Errorf("%+v", p)
+	}
 	if none, _ := s.ShapeUses(0); len(none) != 0 {
 		t.Errorf("%+v, and none was asked for", none)
 	}

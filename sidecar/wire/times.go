@@ -105,11 +105,12 @@ func (s *session) measureHits() {
 }
 
 // measure has the unit measured that is about to be sent to Postgres.
-func (s *session) measure(how Outcome, reason string, spent *atomic.Int64) {
+func (s *session) measure(how Outcome, reason string, spent ...*atomic.Int64) {
 	if s.plan.executions == 0 {
 		return
 	}
-	m := conversation.Measure{Arrived: s.arrival(), As: int(how), Spent: spent}
+	m := conversation.Measure{Arrived: s.arrival(), As: int(how)}
+	copy(m.Spent[:], spent)
 	if s.server.access != nil {
 		m.Note = s.recordsOf(reason)
 	}

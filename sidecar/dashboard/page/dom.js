@@ -22,6 +22,12 @@ export function replace(node, key, make) {
   node.replaceChildren(...make());
 }
 
+// named tells the cells of a row which columns they are of: where it is narrow they say so.
+export function named(row, columns) {
+  [...row.children].forEach((cell, i) => (cell.dataset.name = columns[i]));
+  return row;
+}
+
 // facts fills a list of names and values: [name, value, note, bad].
 export function facts(list, entries) {
   const shown = entries.filter((entry) => entry);

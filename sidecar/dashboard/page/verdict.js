@@ -16,7 +16,8 @@ export function verdict(stats, library) {
   const doctor = library ? "" : "freshet doctor";
   const behind = (text, alarm, command = doctor, raw = "") => ({ state: "behind", text, alarm, command, raw });
   if (!stats.listening) return behind("Not listening", sentence(stats.not_ready_reason));
-  if (stats.ending) return behind("About to end", sentence(stats.not_ready_reason));
+  if (stats.ending)
+    return behind("About to end", `${sentence(stats.not_ready_reason)} Who is connected is served until the drain is over; nobody new should come here. To serve again, start it anew, or its service.`, library ? "" : "freshet serve");
   if (!isFresh(stats) && /connect to Postgres/.test(stats.follower_problem))
     return { state: "gone", text: "Postgres does not answer", alarm: "Queries fail: nothing is answered from the cache until Postgres is back, and what is sent to it fails.", command: doctor, raw: stats.follower_problem };
   if (stats.verify?.results?.stale)

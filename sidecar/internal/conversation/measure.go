@@ -12,8 +12,8 @@ type Measure struct {
 	Arrived fence.Instant
 	// As is handed back with what was measured.
 	As int
-	// Spent, unless nil, is added how many nanoseconds Postgres took.
-	Spent *atomic.Int64
+	// Spent are added how many nanoseconds Postgres took, but for those that are nil.
+	Spent [2]*atomic.Int64
 	// Note is handed back, too.
 	Note any
 }
@@ -42,8 +42,10 @@ func (c *Conversation) measureLocked(due *Expectation, failed bool, now fence.In
 	if due.measure.Arrived == 0 {
 		return 0
 	}
-	if due.measure.Spent != nil {
-		due.measure.Spent.Add(int64(took))
+	for _, spent := range due.measure.Spent {
+		if spent != nil {
+			spent.Add(int64(took))
+		}
 	}
 	c.measured = Measured{Measure: due.measure, Sent: due.sent, Ended: now, Failed: failed}
 	return Ended

@@ -26,6 +26,8 @@ type State struct {
 	// Role is the OID of the current role, 0 if it is not known. It is in ID and in
 	// Names.
 	Role uint32
+	// User is the name of the current role. It is in ID and in Names.
+	User string
 	// Names is of the part that decides what the names in a statement mean.
 	Names digest.Digest
 	// ParseTime names the settings that Postgres reads when it parses and plans.
@@ -115,7 +117,7 @@ func (s *State) take(columns [][]byte) bool {
 	if !ok {
 		return false
 	}
-	s.Role = parseRole(string(columns[columnRole]))
+	s.Role, s.User = parseRole(string(columns[columnRole])), string(columns[columnUser])
 	s.name(columns, values)
 	s.Settings = make(map[string]string, len(settings.ForParsing))
 	for _, name := range settings.ForParsing {

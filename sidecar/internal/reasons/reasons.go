@@ -113,6 +113,50 @@ func Advice(reason string) string {
 	return analysis.Reason(reason).Advice()
 }
 
+// docsURL is where the documents are published.
+const docsURL = "https://github.com/freshet/freshet/blob/main/docs/"
+
+// places are the parts of the documents that tell of reasons, where there is a better one than the
+// list of all.
+var places = map[string]string{
+	string(analysis.ReasonUnwatchedTable): "operations.md#install",
+	string(analysis.ReasonUserFunction):   "operations.md#functions-of-your-own",
+	string(analysis.ReasonRowSecurity):    "operations.md#row-security",
+
+	InTransaction: "protocol.md#transactions",
+	Failed:        "protocol.md#transactions",
+	Settings:      "protocol.md#settings",
+	Setting:       "protocol.md#settings",
+	ParsedUnder:   "protocol.md#settings",
+	Demands:       "protocol.md#demands-of-a-client",
+	SwitchedOff:   "protocol.md#demands-of-a-client",
+	CommentOff:    "protocol.md#demands-of-a-client",
+	Comment:       "protocol.md#demands-of-a-client",
+	ProbeFailed:   "operations.md#the-role-that-serve-runs-as",
+	NotFollowing:  "operations.md#when-something-dies",
+	Incarnation:   "operations.md#when-something-dies",
+	ReplicaLevel:  "operations.md#read-replicas",
+	ReplicaBehind: "operations.md#read-replicas",
+	AllOff:        "operations.md#the-switch",
+	Shared:        "operations.md#poolers",
+	Ruled:         "operations.md#rules-for-single-tables-and-statements",
+	Distrusted:    "operations.md#verification",
+}
+
+// Docs is the address of what the documents say about a reason; empty for a name that is none.
+func Docs(reason string) string {
+	if place, ok := places[reason]; ok {
+		return docsURL + place
+	}
+	if _, ok := advice[reason]; ok {
+		return docsURL + "protocol.md#reasons-of-the-session-and-the-moment"
+	}
+	if analysis.Reason(reason).Advice() == "" {
+		return ""
+	}
+	return docsURL + "protocol.md#reasons-of-the-statement"
+}
+
 // All yields every reason with its advice.
 func All() iter.Seq2[string, string] {
 	return func(yield func(reason, advice string) bool) {

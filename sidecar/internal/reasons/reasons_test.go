@@ -7,6 +7,31 @@ import (
 	"testing"
 )
 
+// The documents have each heading that a reason's address names, as the site that shows them does:
+// in small letters, with hyphens for spaces.
+func TestDocumentsHaveWhatReasonsName(t *testing.T) {
+	t.Parallel()
+	for reason := range All() {
+		file, anchor, ok := strings.Cut(strings.TrimPrefix(Docs(reason), docsURL), "#")
+		text, err := os.ReadFile("../../../docs/" + file)
+		if err != nil || !ok {
+			t.Fatalf("%s: %q: %v", reason, Docs(reason), err)
+		}
+		found := false
+		for line := range strings.Lines(string(text)) {
+			title, heading := strings.CutPrefix(strings.TrimLeft(line, "#"), " ")
+			slug := strings.ReplaceAll(strings.ToLower(strings.Trim(title, " ?\n")), " ", "-")
+			found = found || heading && slug == anchor
+		}
+		if !found {
+			t.Errorf("%s: docs/%s has no heading %s", reason, file, anchor)
+		}
+	}
+	if Docs("no_reason") != "" {
+		t.Error("what is no reason has an address")
+	}
+}
+
 // TestDocumentListsEveryReason holds docs/protocol.md to the reasons that exist.
 func TestDocumentListsEveryReason(t *testing.T) {
 	t.Parallel()

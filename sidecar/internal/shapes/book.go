@@ -192,6 +192,7 @@ func (b *Book) at(key []byte, state *probe.State, sql string, paramTypes []uint3
 	b.shapes++
 	slot = &Slot{
 		Shape: b.shapes,
+		User:  state.User,
 		request: analysis.Request{
 			SQL: sql, ParamTypes: paramTypes, SearchPath: state.SearchPath, Role: state.Role, Settings: state.Settings,
 			Keyed: true,

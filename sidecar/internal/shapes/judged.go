@@ -19,6 +19,9 @@ type Judged struct {
 // Literals are those to fill the tags of the remembered verdict with.
 func (j *Judged) Literals() []analysis.Literal { return j.literals }
 
+// Slot is the remembered one, nil if there is none.
+func (j *Judged) Slot() *Slot { return j.slot }
+
 // holds reports whether what is remembered is what the book says now.
 func (j *Judged) holds(b *Book, state *probe.State) bool {
 	return j.verdict != nil && j.state == state.ID && b.Current(j.slot)

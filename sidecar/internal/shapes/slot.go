@@ -24,6 +24,12 @@ type Slot struct {
 	Loading Average
 	// Lookups says whether the rows joined to are worth asking for.
 	Lookups Lookups
+	// User is the name of the role whose statements these are.
+	User string
+	// Passed counts those that went to Postgres for a reason, and PassedFor is what it took for
+	// them, in nanoseconds. Sessions add to both.
+	Passed    atomic.Uint64
+	PassedFor atomic.Int64
 
 	request analysis.Request
 	// done is closed when verdict is set; nil means that the analysis failed, at

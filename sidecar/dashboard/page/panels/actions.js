@@ -1,11 +1,14 @@
 // The two boxes that ask for something: to explain a statement, and to end answers.
 
-import { $, element } from "../dom.js";
+import { $, element, replace } from "../dom.js";
 import { post } from "../feed.js";
 import { words } from "./bypasses.js";
 
 // SHAPE is how the name of a statement looks: no table's has no schema.
 const SHAPE = /^[0-9a-f]{8}$/i;
+
+// A role's name in the box of purges has this before it.
+const ROLE = "role:";
 
 let token = "";
 
@@ -14,6 +17,22 @@ export function showActions(state) {
   $("explain-card").hidden = !state.can.explain;
   $("purge-card").hidden = !state.can.purge;
   $("explain-card").classList.toggle("wide", !state.can.purge); // nothing is beside it
+  const { databases, database } = state.stats;
+  for (const part of document.querySelectorAll(".explain-database")) part.hidden = databases.length < 2;
+  replace($("explain-database"), JSON.stringify([databases.map((d) => d.name), database]), () =>
+    databases.map((d) => {
+      const option = element("option", "", d.name);
+      option.value = d.name === database ? "" : d.name;
+      option.selected = d.name === database;
+      return option;
+    }));
+}
+
+// parameters are the lines of the box, of which an empty one at the end is none.
+function parameters() {
+  const lines = $("explain-parameters").value.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
 }
 
 function list(title, entries) {
@@ -33,7 +52,7 @@ $("explain").addEventListener("submit", async (event) => {
   event.preventDefault();
   $("explanation").replaceChildren("Asking Postgres …");
   try {
-    const answer = await post("api/v1/explain", { sql: $("explain-sql").value, role: $("explain-role").value }, token);
+    const answer = await post("api/v1/explain", { sql: $("explain-sql").value, role: $("explain-role").value, database: $("explain-database").value, parameters: parameters() }, token);
     $("explanation").replaceChildren(...explained(answer));
   } catch (problem) {
     $("explanation").replaceChildren(element("p", "no", `▲ ${problem.message}`));
@@ -49,8 +68,10 @@ for (const id of ["purge-table", "purge-confirm"]) $(id).addEventListener("input
 $("purge").addEventListener("submit", async (event) => {
   event.preventDefault();
   const what = $("purge-table").value;
-  const kind = what === "all" ? { all: true } : SHAPE.test(what) ? { shape: what } : { table: what };
-  const request = { ...kind, confirm: $("purge-confirm").value };
+  const role = what.startsWith(ROLE) && what.slice(ROLE.length);
+  const kind = what === "all" ? { all: true } : role ? { role } : SHAPE.test(what) ? { shape: what } : { table: what };
+  const confirm = $("purge-confirm").value;
+  const request = { ...kind, confirm: role ? confirm.slice(ROLE.length) : confirm };
   try {
     const done = await post("api/v1/purge", request, token);
     $("purged").replaceChildren(element("span", "yes", `✓ Ended: what depends on ${done.all ? "anything" : done.tables.join(", ")}.`));

@@ -36,7 +36,7 @@ export function showBypasses({ stats, natural }) {
   });
   $("natural").hidden = !inherent.length;
   setText($("natural-count"), `${count(sum(inherent.map(([, n]) => n)))} statements, nothing to do`);
-  replace($("natural-list"), JSON.stringify(inherent), () => inherent.map(([reason, n]) => element("div", "reason", element("p", "", words(reason), element("span", "count", count(n))), element("p", "advice", stats.bypass_advice[reason] ?? ""))));
+  replace($("natural-list"), JSON.stringify(inherent), () => inherent.map(([reason, n]) => element("div", "reason", element("p", "", words(reason), element("span", "count", count(n))), element("p", "advice", stats.bypass_advice[reason] ?? "", " ", documents(stats, reason) ?? ""))));
   showChips(avoidable.map(([reason, n]) => [words(reason), share(timed ? (seconds[reason] ?? 0) : n, whole)]), timed);
 }
 
@@ -44,10 +44,29 @@ function item(stats, reason, n, part, whole, timed) {
   const text = timed ? `${spoken(part)} of Postgres · ${count(n)}` : `${count(n)} · ${share(n, whole)}`;
   const node = element("div", "reason", element("p", "", words(reason), element("span", "count", text)), bar(whole ? part / whole : 0));
   const advice = stats.bypass_advice[reason];
-  if (advice) node.append(element("p", "advice", advice));
+  const more = [documents(stats, reason), ...(stats.shapes_passed.some((s) => s.reason === reason) ? [statements(reason)] : [])].filter((link) => link);
+  if (advice || more.length) node.append(element("p", "advice", advice ?? "", ...more.flatMap((link) => [" ", link])));
   for (const example of (stats.bypass_examples?.[reason] ?? []).slice(0, EXAMPLES_MAX)) node.append(element("code", "example", example));
   for (const rule of stats.bypass_rules?.[reason] ?? []) node.append(element("code", "example rule", rule));
   return node;
+}
+
+// documents is a link to what they say about a reason, nothing where that is not known.
+function documents(stats, reason) {
+  if (!stats.bypass_docs[reason]) return null;
+  const link = element("a", "", "Documents");
+  link.href = stats.bypass_docs[reason];
+  link.rel = "noreferrer";
+  link.title = `What the documents say about ${words(reason)}`;
+  return link;
+}
+
+// statements is a button that has the list of statements show those of a reason.
+function statements(reason) {
+  const button = element("button", "link", "Statements");
+  button.type = "button";
+  button.addEventListener("click", () => $("shapes-reason").dispatchEvent(new CustomEvent("choose", { detail: reason })));
+  return button;
 }
 
 // showChips answers, right below the verdict, what narrow screens show far down.

@@ -1,6 +1,6 @@
 // Who is connected, and what they do.
 
-import { $, element, facts, replace, setText } from "../dom.js";
+import { $, element, facts, named, replace, setText } from "../dom.js";
 import { count, spoken } from "../format.js";
 import { sum } from "../outcomes.js";
 
@@ -53,8 +53,8 @@ export function showClients({ stats }) {
   // Ages by the second would have the table made anew each time.
   const rows = groups.map((g) => [g.database, g.role, count(of(g)), count(g.waiting), count(g.in_transaction), count(g.idle), g.oldest_seconds < 60 ? "< 1 min" : spoken(g.oldest_seconds)]);
   replace($("clients").tBodies[0], JSON.stringify([rows, stats.client_groups]), () => [
-    ...rows.map((cells) => line(cells)),
-    ...(stats.client_groups > groups.length ? [line([`and ${count(stats.client_groups - groups.length)} more`, ...Array(COLUMNS.length - 1).fill("")])] : []),
+    ...rows.map((cells) => line(cells, COLUMNS)),
+    ...(stats.client_groups > groups.length ? [line([`and ${count(stats.client_groups - groups.length)} more`, ...Array(COLUMNS.length - 1).fill("")], COLUMNS)] : []),
   ]);
 }
 
@@ -67,13 +67,13 @@ function showSingle() {
   const wanted = $("sessions-filter").value.toLowerCase();
   const rows = all.map((s) => [String(s.pid), s.database, s.role, s.application, STATES[s.state] ?? s.state, new Date(s.since).toLocaleString()])
     .filter((cells) => cells.join(" ").toLowerCase().includes(wanted));
-  replace($("sessions").tBodies[0], JSON.stringify(rows), () => rows.map((cells) => line(cells)));
+  replace($("sessions").tBodies[0], JSON.stringify(rows), () => rows.map((cells) => line(cells, SINGLE)));
 }
 
-function line([first, ...others]) {
+function line([first, ...others], columns) {
   const tr = element("tr", "");
   const head = element("th", "", first);
   head.scope = "row";
   tr.append(head, ...others.map((text) => element("td", "", text)));
-  return tr;
+  return named(tr, columns);
 }

@@ -1,6 +1,6 @@
 // The databases of this sidecar, each with a page of its own.
 
-import { $, element, replace, setText } from "../dom.js";
+import { $, element, named, replace, setText } from "../dom.js";
 import { count, spoken } from "../format.js";
 
 const COLUMNS = ["Database", "State", "Hits", "Reads", "Knows", "Clients", "Watched tables"];
@@ -43,5 +43,5 @@ function row(d, first, here) {
     count(d.watched_tables),
   ].map((text) => element("td", "", text));
   tr.append(head, state, ...cells);
-  return tr;
+  return named(tr, COLUMNS);
 }

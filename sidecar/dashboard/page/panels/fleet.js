@@ -1,7 +1,7 @@
 // The sidecars of this database that share Redis. What others say of themselves came
 // through Redis: it is text, and never a link.
 
-import { $, element, replace, setText } from "../dom.js";
+import { $, element, named, replace, setText } from "../dom.js";
 import { count, perSecond, seconds, spoken } from "../format.js";
 
 const COLUMNS = ["Sidecar", "State", "Hits", "Queries /s", "Saved /s", "Knows", "Clients", "Version", "Page"];
@@ -60,5 +60,5 @@ function row(m, self) {
   ].map((cell) => (cell instanceof Node ? cell : element("td", "", cell)));
   if (m.not_ready) cells[0].title = m.not_ready;
   tr.append(head, ...cells);
-  return tr;
+  return named(tr, COLUMNS);
 }

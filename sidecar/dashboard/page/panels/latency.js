@@ -7,6 +7,7 @@ import { seconds } from "../format.js";
 const PATHS = [
   ["latency_hit_l1", "Memory", "hit_l1"],
   ["latency_hit_l2", "Redis", "hit_l2"],
+  ["latency_coalesced", "Shared load", "ink"],
   ["latency_miss", "Miss", "miss-mark"],
   ["latency_bypass", "Passed through", "soft"],
   ["overhead", "Our part of what Postgres answers", "bad"],

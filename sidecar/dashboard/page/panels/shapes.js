@@ -1,5 +1,6 @@
-// Statements, those first of which most was saved or loaded, unless the head of a column
-// was chosen. Each opens to its details and the rules that can be written for it.
+// Statements, those first of which most was saved or loaded, and behind them those that are not
+// cached, unless the head of a column was chosen. Each opens to its details and the rules that can
+// be written for it.
 
 import { $, element, replace, setText } from "../dom.js";
 import { get } from "../feed.js";
@@ -17,12 +18,18 @@ const COLUMNS = [
   { name: "Calls /s", by: (s) => lately(s).calls.at(-1) ?? -1, text: (s) => (lately(s).calls.length ? perSecond(lately(s).calls.at(-1)) : "–") },
   { name: "5 min", title: "Calls per second in the last five minutes", by: (s) => mean(lately(s).calls) },
   { name: "Hits", by: (s) => s.hits / Math.max(1, s.hits + s.loads), text: (s) => share(s.hits, s.hits + s.loads) },
-  { name: "Load takes", by: (s) => s.loading_seconds / Math.max(1, s.loads), text: (s) => (s.loads ? seconds(s.loading_seconds / s.loads) : "–") },
+  { name: "Load takes", title: "What Postgres takes for it", by: takes, text: (s) => (takes(s) ? seconds(takes(s)) : "–") },
   { name: "Saved /min", title: "Time of Postgres' that hits have spared it, per minute of the last five", by: (s) => mean(lately(s).saved), text: (s) => (mean(lately(s).saved) > 0.0001 ? spoken(mean(lately(s).saved) * 60) : "–") },
   { name: "Loads", by: (s) => s.loads, text: (s) => count(s.loads) },
   { name: "Kept", kept: true, by: (s) => s.bytes, text: (s) => (s.entries ? `${count(s.entries)} · ${bytes(s.bytes)}` : "–") },
   { name: "Median age", kept: true, title: "Half of the hits were with entries no older than this", by: (s) => s.age_p50_seconds, text: (s) => (s.age_p50_seconds ? seconds(s.age_p50_seconds) : "–") },
 ];
+// takes is what Postgres takes: for a load, or for what passes through where there was none.
+function takes(s) {
+  return s.loads ? s.loading_seconds / s.loads : (s.passed_seconds ?? 0) / Math.max(1, s.passed ?? 0);
+}
+
+const CACHED = "-"; // what the choice of reasons has for none
 const COURSE = 2; // the column with the sparkline
 
 let latest = null;
@@ -31,7 +38,7 @@ let recentAt = 0;
 let sorted = null; // the column, and whether the least come first
 const rows = new Map(); // by statement: they stay, so that what is open and in focus does
 
-const lately = (s) => recent.statements[s.statement] ?? { calls: [], saved: [] };
+const lately = (s) => recent.statements[s.statement] ?? { calls: [], saved: [], misses: {} };
 const mean = (values) => sum(values) / Math.max(1, values.length);
 
 for (const column of COLUMNS) {
@@ -56,12 +63,36 @@ function sortBy(column) {
 }
 
 export function showShapes({ stats }) {
-  latest = merged(stats.shapes);
+  latest = merged([...stats.shapes, ...stats.shapes_passed]);
+  showReasons(stats.shapes_passed);
   $("shapes-card").hidden = !latest.length;
   setText($("shapes-count"), stats.shapes.length < stats.shapes_known ? `the ${stats.shapes.length} of ${count(stats.shapes_known)} of which most was saved or loaded` : "");
   if (Date.now() - recentAt > REREAD_MS) readRecent();
   paint();
 }
+
+// showReasons offers those for which some of the statements are not cached.
+function showReasons(passed) {
+  const reasons = [...new Set(passed.map((s) => s.reason))].sort();
+  const choice = $("shapes-reason");
+  choice.parentElement.hidden = !reasons.length;
+  const chosen = choice.value;
+  replace(choice, JSON.stringify(reasons), () =>
+    [["", "All"], [CACHED, "Cached"], ...reasons.map((r) => [r, `Not: ${words(r)}`])].map(([value, name]) => {
+      const option = element("option", "", name);
+      option.value = value;
+      option.selected = value === chosen;
+      return option;
+    }));
+}
+
+// Another panel has the list show the statements that are not cached for a reason.
+$("shapes-reason").addEventListener("choose", ({ detail: reason }) => {
+  $("shapes-reason").value = reason;
+  paint();
+  $("shapes-card").scrollIntoView();
+  $("shapes-reason").focus({ preventScroll: true });
+});
 
 async function readRecent() {
   recentAt = Date.now();
@@ -85,9 +116,9 @@ function merged(shapes) {
 }
 
 function both(a, b) {
-  const one = { ...a, out_of_date: a.out_of_date || b.out_of_date, age_seconds: Math.max(a.age_seconds, b.age_seconds), misses: { ...a.misses } };
-  for (const name of ["hits", "loads", "saved_seconds", "loading_seconds", "entries", "bytes"]) one[name] = a[name] + b[name];
-  for (const list of ["tables", "tags", "watch"]) one[list] = [...new Set([...a[list], ...b[list]])];
+  const one = { ...a, out_of_date: a.out_of_date || b.out_of_date, age_seconds: Math.max(a.age_seconds, b.age_seconds), misses: { ...a.misses }, reason: a.reason || b.reason, detail: a.detail || b.detail };
+  for (const name of ["hits", "loads", "saved_seconds", "loading_seconds", "entries", "bytes", "passed", "passed_seconds"]) one[name] = a[name] + b[name];
+  for (const list of ["tables", "tags", "watch", "roles"]) one[list] = [...new Set([...a[list], ...b[list]])];
   for (const [cause, n] of Object.entries(b.misses)) one.misses[cause] = (one.misses[cause] ?? 0) + n;
   if (b.hits > a.hits) one.age_p50_seconds = b.age_p50_seconds;
   return one;
@@ -95,7 +126,9 @@ function both(a, b) {
 
 function paint() {
   const wanted = $("shapes-filter").value.toLowerCase();
-  const shown = latest.filter((s) => `${s.id} ${s.statement} ${s.tables.join(" ")}`.toLowerCase().includes(wanted));
+  const reason = $("shapes-reason").value;
+  const chosen = (s) => !reason || (reason === CACHED ? !s.reason : s.reason === reason);
+  const shown = latest.filter((s) => chosen(s) && `${s.id} ${s.statement} ${s.reason} ${s.tables.join(" ")}`.toLowerCase().includes(wanted));
   if (sorted) shown.sort(sorted.rising ? compare : (a, b) => compare(b, a));
   const known = new Set(latest.map((s) => s.statement));
   for (const statement of rows.keys()) if (!known.has(statement)) rows.delete(statement);
@@ -142,20 +175,32 @@ function newRow(s) {
 }
 
 function fill({ tables, details, cells }, s) {
-  setText(tables, s.tables.join(", ") + (s.out_of_date ? ` · by consent out of date: the last answer was ${seconds(s.age_seconds)} old` : ""));
+  const why = s.reason && `▲ not cached: ${words(s.reason)}${s.detail ? ` (${s.detail})` : ""}`;
+  setText(tables, [s.tables.join(", "), why].filter((text) => text).join(" · ") + (s.out_of_date ? ` · by consent out of date: the last answer was ${seconds(s.age_seconds)} old` : ""));
   COLUMNS.forEach(({ text }, i) => text && setText(cells[i - 1], text(s)));
   const { calls } = lately(s);
   replace(cells[COURSE - 1], calls.join(), () => (calls.length > 1 ? [sparkline(calls), element("span", "unseen", `at most ${perSecond(Math.max(...calls))}`)] : ["–"]));
   const misses = Object.entries(s.misses).sort((a, b) => b[1] - a[1]).map(([cause, n]) => `${words(cause)} ${count(n)}`);
-  const ever = [`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`];
-  replace(details, JSON.stringify([s.id, s.tags, s.watch, misses, ever]), () => [
+  const ever = [];
+  if (!s.reason || s.loads) ever.push(`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`);
+  if (s.passed) ever.push(`${count(s.passed)} passed through, which took Postgres ${spoken(s.passed_seconds)}`);
+  const courses = Object.entries(lately(s).misses).sort(([a], [b]) => (a < b ? -1 : 1));
+  replace(details, JSON.stringify([s.id, s.tags, s.watch, s.roles, misses, ever, courses]), () => [
     part("Since the start", [ever.join(" · ")]),
     ...(misses.length ? [part("Missed, by cause", [misses.join(" · ")])] : []),
+    ...(courses.length ? [missed(courses)] : []),
+    ...(s.roles.length ? [part("Roles that have sent it", [s.roles.join(", ")])] : []),
     // A library's statements have no id, and it does not tell what ends their answers.
-    ...(s.id ? [part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"])] : []),
+    ...(s.id && !s.reason ? [part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"])] : []),
     ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
     ...(s.id ? [part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`])] : []),
   ]);
+}
+
+// missed shows when misses were, by cause.
+function missed(courses) {
+  const rows = courses.map(([cause, values]) => element("li", "", element("span", "", words(cause)), sparkline(values), element("span", "", `${count(Math.round(sum(values) * recent.interval_seconds))}`)));
+  return element("div", "", element("p", "note", "Missed in the last five minutes"), element("ul", "courses", ...rows));
 }
 
 // sparkline draws the newest values at the right end.
@@ -175,4 +220,5 @@ function part(title, texts) {
   return element("div", "", element("p", "note", title), ...texts.map((text) => element("code", "example", text)));
 }
 
+$("shapes-reason").addEventListener("change", () => latest && paint());
 $("shapes-filter").addEventListener("input", () => latest && paint());

@@ -1,7 +1,7 @@
 // The four numbers that are read first.
 
 import { $, element, setText } from "../dom.js";
-import { count, duration, perSecond, share, spoken } from "../format.js";
+import { count, duration, perSecond, seconds, share, spoken } from "../format.js";
 import { isFresh } from "../verdict.js";
 import { ever, over } from "../outcomes.js";
 
@@ -35,20 +35,27 @@ function showRatio(now, lately, all) {
 }
 
 function showSaved({ stats, history, natural }, lately) {
-  const seconds = Math.min(300, Math.max(1, history.series.hit_l1.length * history.interval_seconds));
-  const kept = lately.hits / seconds;
-  const reached = lately.reads / seconds - kept;
+  const elapsed = Math.min(300, Math.max(1, history.series.hit_l1.length * history.interval_seconds));
+  const kept = lately.hits / elapsed;
+  const reached = lately.reads / elapsed - kept;
   if (stats.saved_seconds === undefined) {
     big("saved", [perSecond(kept), "/s"], !kept);
     setText($("saved-load"), `queries kept from Postgres; it got ${perSecond(reached)}/s of the reads`);
     setText($("saved-ever"), `${count(ever(stats, natural).hits)} since the start`);
     return;
   }
-  const saved = (history.series.saved ?? []).slice(-Math.round(300 / history.interval_seconds));
-  const rate = saved.reduce((a, b) => a + (b ?? 0), 0) / Math.max(1, saved.length);
+  const rate = mean(history.series.saved ?? [], history);
   big("saved", rate >= 1 ? [rate.toFixed(1), "s/s"] : [String(Math.round(rate * 1000)), "ms/s"], !rate);
-  setText($("saved-load"), `of Postgres' time; ${perSecond(kept)} queries/s kept from it`);
-  setText($("saved-ever"), `${spoken(stats.saved_seconds)} since the start, estimated`);
+  const busy = mean(history.series.busy ?? [], history);
+  setText($("saved-load"), `of Postgres' time: it works ${seconds(busy)}/s, without the cache ${seconds(busy + rate)}/s`);
+  $("saved-load").title = "Its time for statements of clients, of the last 5 minutes; a hit counts as the load of its entry";
+  setText($("saved-ever"), `${perSecond(kept)} queries/s kept from it · ${spoken(stats.saved_seconds)} since start`);
+}
+
+// mean is that of a column over the last five minutes.
+function mean(column, { interval_seconds: interval }) {
+  const lately = column.slice(-Math.round(300 / interval));
+  return lately.reduce((a, b) => a + (b ?? 0), 0) / Math.max(1, lately.length);
 }
 
 function showAge(stats, history) {
