@@ -39,7 +39,7 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 	default:
 		return nil, false
 	}
-	if s.portals.any() && c.Kind != block.Commit && c.Kind != block.Rollback {
+	if s.ahead.any() || s.portals.any() && c.Kind != block.Commit && c.Kind != block.Rollback {
 		return nil, false // portals are made again behind what is held back
 	}
 	hadRead := b.Read

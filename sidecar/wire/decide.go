@@ -59,7 +59,7 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
 	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
 	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict
-	case len(p.wants) > 1: // all of its answers lie in the tiers, or all are loaded
+	case len(p.wants) > 1 || p.part: // all of its answers lie in the tiers, or all are loaded
 		s.obtainMany(&d)
 	default: // its answer lies in a tier, is being loaded, or is to be: else unproven, schema_moving
 		s.obtainOne(&d)

@@ -32,6 +32,8 @@ type downstream struct {
 	block block.Block
 	// portals are the client's that Postgres has not.
 	portals portals
+	// ahead is what was answered of a group whose Sync has not come.
+	ahead ahead
 	// performed is the tag of the control statement that was performed last.
 	performed string
 	// openers is room for the statements that begin a block, of openAlong.

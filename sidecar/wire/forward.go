@@ -40,6 +40,9 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 		}
 	}
 	if !known.reads() {
+		if err := s.makeAhead(); err != nil {
+			return err
+		}
 		if err := s.provideShown(unit, 0); err != nil {
 			return err
 		}
@@ -106,6 +109,14 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 	if s.block.Held {
 		s.portals.take(&s.plan)
 	}
+	if !reads {
+		s.ahead.bound = boundRead{}
+	}
+	if !reads || s.plan.asksPortals || s.plan.asksUnnamed {
+		if err := s.makeAhead(); err != nil {
+			return err
+		}
+	}
 	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
 	if err := s.provideShown(unit, s.plan.shownByExecuted()); err != nil {
 		return err
@@ -133,6 +144,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 				}
 			}
 			portal, _, _ = protocol.CutString(body)
+			s.ahead.rebind(body)
 			err = s.forwardBind(message, body, m, wants, writes)
 			if !harmless {
 				m = nil // the statement was looked at before what its planning calls
@@ -145,8 +157,11 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			if p := s.statements.Bound(); c != nil && p != nil && c.Form().DescribesNothing() {
 				c.Told = &p.Told
 			}
+			if c == nil {
+				c = s.ahead.captureOf(body)
+			}
 			executed := writes
-			if !executes(body, portal) {
+			if !reads && !executes(body, portal) {
 				executed = nil
 			}
 			e := conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed}
@@ -160,6 +175,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			}
 		case 'C':
 			s.portals.close(body)
+			s.ahead.close(body)
 			s.forwardClose(body)
 			err = s.sendUpstream(message)
 		case 'S':
@@ -174,7 +190,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 		}
 	}
 	if !ended {
-		s.talk.LeaveOpen(harmless)
+		s.talk.LeaveOpen(harmless, s.plan.executions > 0)
 	}
 	return nil
 }
@@ -355,6 +371,9 @@ func (s *session) forwardLong(beginning []byte) error {
 	if err := s.catchUp(); err != nil {
 		return err
 	}
+	if err := s.makeAhead(); err != nil {
+		return err
+	}
 	switch beginning[0] {
 	case 'Q', 'F':
 		s.bypassUntimed(reasons.TooLong, 1)
@@ -387,6 +406,6 @@ func (s *session) forwardLong(beginning []byte) error {
 		s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
 		return s.sendUpstream(beginning)
 	}
-	s.talk.LeaveOpen(false)
+	s.talk.LeaveOpen(false, true)
 	return s.sendUpstream(beginning)
 }

@@ -9,7 +9,13 @@ import (
 // handleGroup answers a group that ends in Sync, or passes it on as a whole.
 func (s *session) handleGroup(unit []byte) error {
 	obstacle := s.obstacle()
+	if obstacle == "" && s.mayReadOn(unit) {
+		return s.readOn(unit)
+	}
 	s.planGroup(unit)
+	if s.ahead.continues(unit) {
+		return s.forwardFetch(unit)
+	}
 	if s.plan.controls && (obstacle == "" || s.block.Held) {
 		if handled, err := s.handleControl(unit); handled {
 			return err
@@ -44,6 +50,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			s.out = append(s.out, protocol.ParseComplete...)
 		case 'B':
 			s.out = append(s.out, protocol.BindComplete...)
+			s.ahead.rebind(message[protocol.HeaderLength:])
 		case 'D':
 			s.out = append(s.out, wants[0].entry.Payload.(*answer.Answer).Description...)
 			if message[protocol.HeaderLength] == 'S' {
@@ -51,12 +58,13 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			}
 		case 'E':
 			s.noteHit(wants[0].entry, how)
-			if err := s.appendBody(wants[0].entry.Payload.(*answer.Answer).Body); err != nil {
+			if err := s.appendRows(p, &wants[0]); err != nil {
 				return err
 			}
 			wants = wants[1:]
 		case 'C':
 			s.portals.close(message[protocol.HeaderLength:])
+			s.ahead.close(message[protocol.HeaderLength:])
 			s.out = append(s.out, protocol.CloseComplete...)
 		case 'S':
 			if s.talk.MidGroup() {
@@ -71,6 +79,10 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			return err
 		}
 	}
+	if len(wants) > 0 { // its Execute has yet to come
+		s.noteHit(wants[0].entry, how)
+		s.ahead.add(&wants[0], wants[0].entry.Payload.(*answer.Answer).Body)
+	}
 	if s.block.Held {
 		s.portals.take(p)
 	}
@@ -82,10 +94,22 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 	if s.untilVerified -= int64(p.executions); s.untilVerified <= 0 {
 		s.offerGroup()
 	}
+	if p.part {
+		s.ahead.answered = true
+	}
 	if err := s.keepAlive(); err != nil {
 		return err
 	}
 	return s.limitOut()
+}
+
+// appendRows gathers the rows of a want, as far as the Execute at hand asks for them.
+func (s *session) appendRows(p *plan, w *want) error {
+	body := w.entry.Payload.(*answer.Answer).Body
+	if !p.freely {
+		return s.appendBody(body)
+	}
+	return s.appendPortion(s.ahead.add(w, body), w.first)
 }
 
 // adoptUnnamed makes the unnamed statement what the group, answered here, leaves it.

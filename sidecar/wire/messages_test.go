@@ -64,6 +64,11 @@ var byMessages = []struct {
 		synced(msgClose('P', "C_1"), msgParse("", readItem), binding{portal: "C_2", values: [][]byte{[]byte("4")}}.message(), msgDescribe('P', "C_2"), msgExecute("C_2", 50)),
 		synced(msgClose('P', "C_2"), msgParse("", "COMMIT"), msgBind(""), msgExecute("", 1)),
 	}},
+	{name: "node-postgres, cursors", reads: 2, steps: []step{
+		part("T", oneItem("C_1", "3")), part("C", msgExecute("C_1", 100)), synced(),
+		part("T", oneItem("C_2", "4")), part("s", msgExecute("C_2", 1)), part("C", msgExecute("C_2", 1)), synced(),
+	}},
+	{name: "psycopg 3, a pipeline of fetches", reads: 3, steps: []step{part("C", read("3")), part("C", read("4")), part("C", read("3")), synced()}},
 	{name: "Sequelize, findOrCreate", reads: 1, steps: []step{
 		query("CREATE OR REPLACE FUNCTION pg_temp.testfunc(OUT response item, OUT sequelize_caught_exception text) RETURNS RECORD AS $$ BEGIN SELECT * FROM item WHERE id = 1 INTO response; END $$ LANGUAGE plpgsql; SELECT (testfunc.response).id, testfunc.sequelize_caught_exception FROM pg_temp.testfunc(); DROP FUNCTION IF EXISTS pg_temp.testfunc();"),
 		query("SELECT name FROM item WHERE id = 1"),

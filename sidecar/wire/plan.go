@@ -37,6 +37,11 @@ type want struct {
 	describes bool
 	// parsed is set if the statement is parsed in the same unit.
 	parsed bool
+	// first is, in a part, the most rows that its first Execute asks for, 0 for all of them: the
+	// answer is the whole one, whatever the client fetches of it. awaits is set if that Execute
+	// has yet to come.
+	first  uint32
+	awaits bool
 
 	// state names the settings of the application's own that the answer depends on, with the
 	// session's state; settled is set with it. Otherwise the state alone is in the key.
@@ -91,6 +96,9 @@ type plan struct {
 	binds int
 	// controls is set if a control statement is among what is bound.
 	controls bool
+	// part is set if the unit ends in a Flush: its Sync has not come. freely is set if nothing of
+	// it belongs to a block, so that its portals end with the Sync.
+	part, freely bool
 	// unnamed is the unnamed statement as the group leaves it.
 	unnamed *statements.Prepared
 	// parsed is set if the group parses unnamed.
@@ -162,6 +170,8 @@ type blockStanding struct{ held, inTransaction bool }
 // if that is not known, and on the block that the client is in.
 func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, in blockStanding) {
 	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: known.Unnamed(), portal: -1}
+	p.part = endsInFlush(unit)
+	p.freely = p.part && !in.held && !in.inTransaction
 	flushed, others := false, false
 	for kind, message := range protocol.Messages(unit) {
 		body := message[protocol.HeaderLength:]
@@ -186,9 +196,13 @@ func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Mea
 		}
 		others = others || kind != 'C' && kind != 'H' && kind != 'S'
 	}
-	p.closesOnly = p.namesPortals && !others && p.reason == ""
-	if flushed {
+	p.closesOnly = p.namesPortals && !others && p.reason == "" && !p.part
+	if flushed && (!p.part || p.controls) {
 		p.refuse(reasons.OpenGroup)
+	}
+	if p.freely && p.portal >= 0 {
+		p.wants[p.portal].awaits = true
+		p.portal = -1
 	}
 	p.leavePortal()
 }
@@ -339,6 +353,8 @@ func (p *plan) readExecute(body []byte, in blockStanding) {
 		p.refuse(reasons.PortalReused)
 	case in.inTransaction && binary.BigEndian.Uint32(rest) != 0:
 		p.refuse(reasons.RowLimit)
+	case p.freely:
+		p.wants[p.portal].first = binary.BigEndian.Uint32(rest)
 	default:
 		w := &p.wants[p.portal]
 		w.limit = binary.BigEndian.Uint32(rest)

@@ -107,7 +107,12 @@ func TestGroupIsPlanned(t *testing.T) {
 		"another than was bound":         {group: join(portal("p"), msgExecute("", 0), msgSync), reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}, executions: 1},
 		"one is closed":                  {group: join(msgClose('P', "p"), msgSync)},
 		"a statement is closed":          {group: join(msgClose('S', "s"), msgSync), reason: reasons.NamedPortal},
-		"a Flush":                        {group: join(msgBind("s"), execute, msgFlush), reason: reasons.OpenGroup, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a Flush":                        {group: join(msgBind("s"), execute, msgFlush), forms: []answer.Form{answer.Rows}, executions: 1},
+		"a Flush, and more":              {group: join(msgBind("s"), msgFlush, execute), reason: reasons.OpenGroup, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a Flush behind BEGIN":           {group: join(msgBind("begin"), execute, msgFlush), reason: reasons.OpenGroup, forms: []answer.Form{answer.Rows}, executions: 1},
+		"a Flush before the Execute":     {group: join(msgBind("s"), msgFlush), forms: []answer.Form{answer.Rows}},
+		"the same in a block held":       {group: join(msgBind("s"), msgFlush), in: held, reason: reasons.PortalReused, forms: []answer.Form{answer.Rows}},
+		"a few rows and a Flush":         {group: join(msgBind("s"), msgExecute("", 5), msgFlush), forms: []answer.Form{answer.Rows}, executions: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,7 +9,6 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
-	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
@@ -151,7 +150,7 @@ func (s *session) fitsPortals() bool {
 	n := len(s.portals.list)
 	for i := range s.plan.wants {
 		if name := s.plan.wants[i].portal; len(name) > 0 {
-			if n++; s.portals.find(name) >= 0 {
+			if n++; s.portals.find(name) >= 0 || s.ahead.find(name) != nil {
 				return false
 			}
 		}
@@ -202,24 +201,8 @@ func (s *session) remakePortals(list []portal) error {
 	if len(list) == 0 {
 		return nil
 	}
-	unseen := func(e conversation.Expectation, message []byte) error {
-		e.Hidden, e.Quiet, e.Effect = true, true, shapes.NoEffect
-		s.talk.Owe(e)
-		return s.sendUpstream(message)
-	}
 	for i := range list {
-		p := &list[i]
-		parsed := conversation.Expectation{Kind: conversation.Parse, Prepared: &statements.Prepared{}, Change: &statements.Change{}}
-		if err := unseen(parsed, p.parse()); err != nil {
-			return err
-		}
-		if err := unseen(conversation.Expectation{Kind: conversation.Bind}, p.bind()); err != nil {
-			return err
-		}
-		if err := unseen(conversation.Expectation{Kind: conversation.Execute}, protocol.AppendMessage(nil, 'E', []byte(p.name), make([]byte, 1+4))); err != nil {
-			return err
-		}
-		if err := unseen(conversation.Expectation{Kind: conversation.Close}, openingForgot); err != nil {
+		if err := s.remake(&list[i], true, 0, true); err != nil {
 			return err
 		}
 	}

@@ -184,19 +184,20 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 	s.absent = false
 	switch kind {
 	case protocol.UnitQuery:
-		return s.handleQuery(unit) == nil
+		err := s.handleQuery(unit)
+		s.ahead.end()
+		return err == nil
 	case protocol.UnitGroup:
-		return s.handleGroup(unit) == nil
+		err := s.handleGroup(unit)
+		s.ahead.end()
+		return err == nil
 	case protocol.UnitPart:
-		s.planGroup(unit)
-		if s.plan.keepsSettings && s.obstacle() == "" {
-			s.beCertain(unit)
-		}
-		s.bypassUntimed(s.plan.countedFor(reasons.OpenGroup), s.plan.executions)
-		return s.forwardGroup(unit, s.plan.runsNothing()) == nil
+		return s.handlePart(unit) == nil
 	case protocol.UnitCall:
 		s.bypassUntimed(reasons.FunctionCall, 1)
-		return s.forwardQuery(unit, passage{}, nil) == nil
+		err := s.forwardQuery(unit, passage{}, nil)
+		s.ahead.end()
+		return err == nil
 	case protocol.UnitCopy:
 		if unit[0] != 'd' {
 			s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})

@@ -18,7 +18,7 @@ import (
 // another statement of its group.
 func (s *session) maySplit() bool {
 	p := &s.plan
-	if p.found == 0 || p.found == len(p.wants) || p.simple || p.controls || p.namesPortals || s.talk.MidGroup() {
+	if p.found == 0 || p.found == len(p.wants) || p.simple || p.part || p.controls || p.namesPortals || s.talk.MidGroup() {
 		return false
 	}
 	for i := range p.wants[p.found:] {

@@ -53,7 +53,7 @@ func (a *Answer) Size() int { return len(a.Description) + len(a.Body) }
 // CommandComplete has.
 func (a *Answer) Suspended() bool { return bytes.HasSuffix(a.Body, portalSuspended) }
 
-var portalSuspended = []byte{'s', 0, 0, 0, 4}
+var portalSuspended = []byte(protocol.PortalSuspended)
 
 // AppendBinary appends the form that Decode reads.
 func (a *Answer) AppendBinary(dst []byte) ([]byte, error) {

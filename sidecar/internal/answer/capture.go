@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/description"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
@@ -33,6 +35,9 @@ type Capture struct {
 	// Answer.Assume. It is kept in this process alone.
 	Assumed    bool
 	Generation uint64
+	// ToItsEnd is set if the answer is all of its rows, in however many portions they are
+	// fetched: a limit of rows does not end it.
+	ToItsEnd bool
 	// SizeMax is the most bytes that are collected.
 	SizeMax int
 	// Life is how long the answer may be kept, 0 for as long as any. Consent says that it may
@@ -47,6 +52,8 @@ type Capture struct {
 	// complete is set if the CommandComplete, the PortalSuspended or the whole description
 	// was seen.
 	complete bool
+	// inPortions is set by End if a portion of it was fetched, and there may be more.
+	inPortions bool
 	// outgrown is set if there is more than SizeMax.
 	outgrown bool
 	// spoiled is set if it is too large, or not an answer that can be repeated.
@@ -72,11 +79,12 @@ func (c *Capture) Recycle() {
 		c.answer = Answer{}
 	}
 	c.Key, c.Start, c.Tags, c.Shape, c.Flight = c.Key[:0], engine.Start{}, c.Tags[:0], 0, nil
+	c.ToItsEnd = false
 	c.Told, c.Certain, c.SizeMax, c.Life, c.Terms = nil, nil, 0, 0, nil
 	c.Consent, c.ByRule = false, false
 	c.Assumed, c.Generation = false, 0
 	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
-	c.complete, c.outgrown, c.spoiled = false, false, false
+	c.complete, c.inPortions, c.outgrown, c.spoiled = false, false, false, false
 	idle.Put(c)
 }
 
@@ -98,8 +106,11 @@ func (c *Capture) Whole() bool { return c.complete && !c.spoiled }
 
 // Add appends a piece of a message to the part of the answer that it belongs to.
 func (c *Capture) Add(kind byte, piece []byte) {
-	if c.spoiled {
+	if c.spoiled || kind == 's' && c.ToItsEnd {
 		return
+	}
+	if kind == 'C' && c.inPortions {
+		piece = protocol.AppendComplete(nil, "SELECT "+strconv.Itoa(rowsIn(c.answer.Body))) // that of Postgres counts the last portion
 	}
 	if c.answer.Size()+len(piece) > c.SizeMax {
 		c.outgrown = true
@@ -114,16 +125,33 @@ func (c *Capture) Add(kind byte, piece []byte) {
 	}
 }
 
+// rowsIn counts the rows among messages.
+func rowsIn(body []byte) (rows int) {
+	for kind := range protocol.Messages(body) {
+		if kind == 'D' {
+			rows++
+		}
+	}
+	return rows
+}
+
 // EndDescription notes that the description of a statement has come, which is all of its
 // answer.
 func (c *Capture) EndDescription() { c.complete = true }
 
 // End notes that a statement has ended, with a message of this kind. The portal of a row
 // limit may be left suspended: that is the answer then. An empty query has none that can
-// be repeated, and neither have several statements in one query.
-func (c *Capture) End(kind byte) {
+// be repeated, and neither have several statements in one query, nor has a portal that is
+// executed behind its end. It reports whether the answer has ended with this.
+func (c *Capture) End(kind byte) (ended bool) {
+	if kind == 's' && c.ToItsEnd && !c.complete {
+		c.inPortions = true
+		return false
+	}
+	ended = !c.ToItsEnd || !c.complete
 	c.complete = kind != 'I' && !c.complete
 	c.spoiled = c.spoiled || !c.complete
+	return ended
 }
 
 // Spoil gives the capture up and lets those who wait for it load themselves.

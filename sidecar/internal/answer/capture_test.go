@@ -2,6 +2,8 @@ package answer
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -25,9 +27,13 @@ func TestWhatIsAWholeAnswer(t *testing.T) {
 		"two statements":         {"CC", false},
 		"three statements":       {"CCC", false},
 		"a statement, then none": {"CI", false},
+		"portions":               {"+ssC", true},
+		"portions, and not all":  {"+ss", false},
+		"behind its end":         {"+sCC", false},
 	} {
 		var capture Capture
-		for _, kind := range []byte(c.ends) {
+		capture.ToItsEnd = strings.HasPrefix(c.ends, "+")
+		for _, kind := range []byte(strings.TrimPrefix(c.ends, "+")) {
 			if kind == 'd' {
 				capture.EndDescription()
 			} else {
@@ -37,6 +43,31 @@ func TestWhatIsAWholeAnswer(t *testing.T) {
 		if capture.Whole() != c.whole {
 			t.Errorf("%s: whole %v", name, capture.Whole())
 		}
+	}
+}
+
+// An answer that was fetched in portions is the same as one that was fetched at once, and ends
+// once.
+func TestPortionsAreOneAnswer(t *testing.T) {
+	t.Parallel()
+	row, suspended := protocol.AppendMessage(nil, 'D', []byte("row")), []byte(protocol.PortalSuspended)
+	capture := Capture{SizeMax: 1 << 10, ToItsEnd: true}
+	var ended []bool
+	for _, end := range []byte("ssC") {
+		message := suspended
+		if end == 'C' {
+			message = protocol.AppendComplete(nil, "SELECT 1")
+		}
+		capture.Add('D', row)
+		ended = append(ended, capture.End(end))
+		capture.Add(end, message)
+	}
+	want := protocol.AppendComplete(bytes.Repeat(row, 3), "SELECT 3")
+	if got := capture.Answer().Body; !bytes.Equal(got, want) || !slices.Equal(ended, []bool{false, false, true}) {
+		t.Errorf("%q, ended %v, want %q", got, ended, want)
+	}
+	if capture.End('C') {
+		t.Error("an answer has ended twice")
 	}
 }
 

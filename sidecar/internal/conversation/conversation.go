@@ -43,9 +43,9 @@ type Conversation struct {
 	// The first fields belong to the downstream goroutine, mu guards the others.
 
 	// groupOpen is set by LeaveOpen while a part of a group was sent without its Sync,
-	// groupHarmful if that part may have changed something, or shown data. OweUnit
-	// resets both: the group has ended.
-	groupOpen, groupHarmful bool
+	// groupHarmful if that part may have changed something, and groupShows if it may have shown
+	// data. OweUnit resets all: the group has ended.
+	groupOpen, groupHarmful, groupShows bool
 	// timing, unless nil, is told how long Postgres takes for the unit that is sent
 	// next. Time sets it, OweUnit resets it.
 	timing *shapes.Average
@@ -207,9 +207,10 @@ func (c *Conversation) Time(took *shapes.Average) { c.timing = took }
 func (c *Conversation) MidGroup() bool { return c.groupOpen }
 
 // LeaveOpen notes that a group goes on whose beginning was sent.
-func (c *Conversation) LeaveOpen(harmless bool) {
+func (c *Conversation) LeaveOpen(harmless, shows bool) {
 	c.groupOpen = true
 	c.groupHarmful = c.groupHarmful || !harmless
+	c.groupShows = c.groupShows || shows
 }
 
 // Abandon lets go whoever waits for a load of this session.

@@ -144,7 +144,7 @@ func (s *script) send(letter byte, known string) {
 	}
 	switch letter {
 	case '_':
-		s.LeaveOpen(e.Harmless)
+		s.LeaveOpen(e.Harmless, !e.Harmless)
 		return
 	case 'O':
 		s.BeginOpening()

@@ -201,13 +201,11 @@ func (c *Conversation) hearExecutedLocked(due *Expectation, kind byte, tag []byt
 	if kind == 'C' && due.Done != nil && !c.group.noticed {
 		due.Done()
 	}
-	if loading := due.Capture; loading != nil {
-		loading.End(kind)
-	}
+	captured := due.Capture != nil && due.Capture.End(kind)
 	c.writtenLocked(due, false)
 	switch due.Kind {
 	case Execute:
-		if due.Capture != nil {
+		if captured {
 			c.group.captures = append(c.group.captures, due.Capture)
 		}
 		c.pending.pop()

@@ -13,7 +13,8 @@ const OwedMax = 1 << 16
 // ReadyForQuery. It waits while too much is owed.
 func (c *Conversation) OweUnit(e Expectation) {
 	e.Harmless = e.Harmless && !c.groupHarmful
-	c.groupOpen, c.groupHarmful = false, false
+	e.ShowsNothing = e.ShowsNothing && !c.groupShows
+	c.groupOpen, c.groupHarmful, c.groupShows = false, false, false
 	if c.timing != nil && !e.Hidden {
 		e.timing, e.sent, c.timing = c.timing, fence.Now(), nil
 	}

@@ -54,10 +54,12 @@ const (
 	ParseComplete = "1\x00\x00\x00\x04"
 	BindComplete  = "2\x00\x00\x00\x04"
 	CloseComplete = "3\x00\x00\x00\x04"
-	NoData        = "n\x00\x00\x00\x04"
-	ReadyIdle     = "Z\x00\x00\x00\x05I"
-	ReadyInBlock  = "Z\x00\x00\x00\x05T"
-	ReadyFailed   = "Z\x00\x00\x00\x05E"
+	// PortalSuspended says that a portal has more rows than were asked for.
+	PortalSuspended = "s\x00\x00\x00\x04"
+	NoData          = "n\x00\x00\x00\x04"
+	ReadyIdle       = "Z\x00\x00\x00\x05I"
+	ReadyInBlock    = "Z\x00\x00\x00\x05T"
+	ReadyFailed     = "Z\x00\x00\x00\x05E"
 )
 
 // Transaction states of ReadyForQuery.

@@ -36,7 +36,7 @@ func TestAppendMessage(t *testing.T) {
 	if got, want := AppendComplete(nil, "SELECT 1"), "C\x00\x00\x00\x0dSELECT 1\x00"; string(got) != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	for _, constant := range []string{ParseComplete, BindComplete, CloseComplete, NoData, ReadyIdle, ReadyInBlock, ReadyFailed} {
+	for _, constant := range []string{ParseComplete, BindComplete, CloseComplete, PortalSuspended, NoData, ReadyIdle, ReadyInBlock, ReadyFailed} {
 		if n := MessageLength([]byte(constant)); n != len(constant) {
 			t.Errorf("%q says that it has %d bytes", constant, n)
 		}
