@@ -53,6 +53,7 @@ type Postgres struct {
 	options PostgresOptions
 	binDir  string
 	port    int
+	recipes recipes
 }
 
 // StopMode is how PostgreSQL is told to end.

@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,10 +82,16 @@ func closeAtCleanup(t TB, name string, s server) {
 // sessions still in it, if the server still runs.
 func (p *Postgres) CreateDatabase(t TB) string {
 	t.Helper()
-	name := "test_" + strings.ToLower(rand.Text()[:12])
 	// template0 has no sessions, so that tests can create databases at once.
-	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE template0" + p.copyingFiles()); err != nil {
-		t.Fatalf("create database %s: %v", name, err)
+	return p.createFrom(t, "template0")
+}
+
+// createFrom is CreateDatabase for a copy of another database.
+func (p *Postgres) createFrom(t TB, template string) string {
+	t.Helper()
+	name := databaseName()
+	if err := p.createDatabase(name, template); err != nil {
+		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() {
 		if !p.Running() {
@@ -95,6 +102,15 @@ func (p *Postgres) CreateDatabase(t TB) string {
 		}
 	})
 	return name
+}
+
+func databaseName() string { return "test_" + strings.ToLower(rand.Text()[:12]) }
+
+func (p *Postgres) createDatabase(name, template string) error {
+	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE " + template + p.copyingFiles()); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	return nil
 }
 
 // copyingFiles has a database copied as files, which takes a fifth of what logging its

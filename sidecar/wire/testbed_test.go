@@ -56,10 +56,13 @@ type testbed struct {
 	sides []*side
 }
 
-// newTestbed makes a database with the given schema and watches all its tables.
+// newTestbed makes a database with the given schema and watches all its tables. Its beds of
+// one schema are copies of one.
 func newTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
-	return newTestbedOn(t, servers.SharedPostgres(t), schema)
+	return newBed(t, servers.SharedPostgres(t), func(pg *servers.Postgres) string {
+		return pg.FilledDatabase(t, schema, func(dsn string) error { return fillBed(dsn, schema) })
+	})
 }
 
 // newRolesTestbed is newTestbed for tests that make, change or drop roles.
@@ -68,17 +71,39 @@ func newRolesTestbed(t testing.TB, schema string) *testbed {
 	return newTestbedOn(t, servers.SharedPostgresOfRoles(t), schema)
 }
 
+// newTestbedOn is newTestbed on a certain server, where nothing is copied.
 func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
+	t.Helper()
+	return newBed(t, pg, func(pg *servers.Postgres) string {
+		database := pg.CreateDatabase(t)
+		if err := fillBed(pg.DSN(database), schema); err != nil {
+			t.Fatal(err)
+		}
+		return database
+	})
+}
+
+func newBed(t testing.TB, pg *servers.Postgres, database func(*servers.Postgres) string) *testbed {
 	t.Helper()
 	b := &testbed{t: t, postgres: pg}
 	t.Cleanup(b.forget) // after all else that the bed cleans up
-	b.database = pg.CreateDatabase(t)
+	b.database = database(pg)
 	b.direct = b.connect(pg.DSN(b.database))
-	b.exec(schema)
-	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
-		t.Fatal(err)
-	}
 	return b
+}
+
+// fillBed makes a schema and watches all its tables.
+func fillBed(dsn, schema string) error {
+	conn, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), schema); err != nil {
+		return fmt.Errorf("%s: %w", schema, err)
+	}
+	_, err = invalidation.Install(context.Background(), conn, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}})
+	return err
 }
 
 // forget lets go of the sidecars, which have ended. Package testing keeps each parallel test,
