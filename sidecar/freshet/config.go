@@ -66,6 +66,7 @@ type config struct {
 	Pprof          bool          `help:"Serve profiles of the program on the admin address, /debug/pprof/. Default: off."`
 	OTLP           string        `name:"otlp" placeholder:"URL" help:"Push metrics to a collector of OpenTelemetry's by OTLP over HTTP, such as http://127.0.0.1:4318, every 15 s; OTEL_EXPORTER_OTLP_HEADERS and OTEL_RESOURCE_ATTRIBUTES of the environment say what it wants besides. Default: none."`
 	MaxClients     int           `default:"0" placeholder:"N" help:"Most clients that may be connected; others are refused with 53300, as Postgres does. 0: as many as Postgres lets."`
+	MaxUpstream    int           `default:"0" placeholder:"N" help:"Most connections to Postgres: each client takes one, and the sidecar itself six for each database at most; clients beyond are refused with 53300. 0: as many as Postgres lets."`
 	Verify         float64       `default:"0.001" placeholder:"SHARE" help:"Share of the answers from the cache that are compared with what Postgres says, after they were served and on a connection of the sidecar's own. 0 turns it off."`
 	VerifyRate     float64       `default:"2" placeholder:"N" help:"Most answers that are compared in a second."`
 	VerifyOnStale  string        `default:"log" enum:"log,bypass" placeholder:"WHAT" help:"What to do where such an answer is proven stale, besides ending what depends on its tables: log, say so; or bypass, have statements of its shape pass through until somebody purges one of its tables."`
@@ -82,13 +83,37 @@ type config struct {
 
 // upstreamFlag holds the options that every command with a database has.
 type upstreamFlag struct {
-	Upstream string `placeholder:"DSN" help:"Postgres, as a URL (postgres://…) or keywords (host=… dbname=…). What it leaves out comes from PGHOST, PGPORT and their kin. Default: that environment alone."`
+	Upstream     string `placeholder:"DSN" help:"Postgres, as a URL (postgres://…) or keywords (host=… dbname=…). What it leaves out comes from PGHOST, PGPORT and their kin. Default: that environment alone."`
+	UpstreamFile string `placeholder:"FILE" help:"File with the DSN, in the place of --upstream. User and password are read again for each connection, so that they can be rotated; what else changes in it takes a restart. Default: none."`
 	passwordFlags
+
+	// fromFile is the DSN of UpstreamFile, which AfterApply has read.
+	fromFile string `kong:"-"`
+}
+
+// AfterApply reads the file with the DSN, if there is one.
+func (u *upstreamFlag) AfterApply() (err error) {
+	switch {
+	case u.UpstreamFile == "":
+		return nil
+	case u.Upstream != "":
+		return usage("--upstream and --upstream-file both say where Postgres is: leave one out")
+	}
+	u.fromFile, err = readUpstreamFile(u.UpstreamFile)
+	return err
+}
+
+// dsn is where Postgres is.
+func (u upstreamFlag) dsn() string {
+	if u.UpstreamFile != "" {
+		return u.fromFile
+	}
+	return u.Upstream
 }
 
 // connConfig reads the DSN. Errors do not show passwords.
 func (u upstreamFlag) connConfig() (*pgx.ConnConfig, error) {
-	return parseDSN("--upstream", u.Upstream)
+	return parseDSN("--upstream", u.dsn())
 }
 
 func parseDSN(flag, dsn string) (*pgx.ConnConfig, error) {
@@ -144,6 +169,7 @@ func (c *config) options() (o run.Options, err error) {
 		Drain:         c.Drain,
 		DrainDelay:    c.DrainDelay,
 		ClientsMax:    c.MaxClients,
+		UpstreamMax:   c.MaxUpstream,
 		RedisURL:      c.Redis,
 		RedisPolicy:   c.RedisPolicy,
 		RedisCompress: c.RedisCompress,
@@ -175,7 +201,7 @@ func (c *config) options() (o run.Options, err error) {
 	if o.AllowedUIDs, err = c.AllowUids.numbers(); err != nil {
 		return o, err
 	}
-	if o.Upstream, err = c.database("--upstream", c.Upstream); err != nil {
+	if o.Upstream, err = c.plainDatabase(); err != nil {
 		return o, err
 	}
 	if c.Primary != "" {
@@ -195,6 +221,12 @@ func (c *config) options() (o run.Options, err error) {
 	return o, err
 }
 
+// plainDatabase is where --upstream leads.
+func (c *config) plainDatabase() (run.Database, error) {
+	config, err := c.connConfig()
+	return run.Database{Config: config, BeforeConnect: c.credentials()}, err
+}
+
 // database is where a flag's DSN leads.
 func (c *config) database(flag, dsn string) (run.Database, error) {
 	config, err := parseDSN(flag, dsn)
@@ -206,7 +238,11 @@ const connectMax = 10 * time.Second
 
 // connect opens a connection for a command. The caller closes it.
 func (u upstreamFlag) connect(ctx context.Context) (*pgx.Conn, error) {
-	return u.connectTo(ctx, "--upstream", u.Upstream)
+	config, err := u.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	return connectAs(ctx, "--upstream", config, u.credentials())
 }
 
 // connectTo opens a connection to what a flag names.
@@ -215,14 +251,14 @@ func (p passwordFlags) connectTo(ctx context.Context, flag, dsn string) (*pgx.Co
 	if err != nil {
 		return nil, err
 	}
-	return p.connectAs(ctx, flag, dsn, c)
+	return connectAs(ctx, flag, c, p.readPassword(dsn))
 }
 
-// connectAs opens a connection as a flag's DSN says, to what was made of it.
-func (p passwordFlags) connectAs(ctx context.Context, flag, dsn string, c *pgx.ConnConfig) (*pgx.Conn, error) {
+// connectAs opens a connection to what a flag's DSN was made into.
+func connectAs(ctx context.Context, flag string, c *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectMax)
 	defer cancel()
-	if err := p.readPassword(dsn)(ctx, c); err != nil {
+	if err := before(ctx, c); err != nil {
 		return nil, err
 	}
 	conn, err := pgx.ConnectConfig(ctx, c)
@@ -287,6 +323,9 @@ func (c *config) validate() error {
 	}
 	if c.MaxClients < 0 {
 		wrong("--max-clients %d is out of range: give a number of clients, or 0 for as many as Postgres lets", c.MaxClients)
+	}
+	if least := run.OwnConnectionsMax*(1+len(c.Databases)) + 1; c.MaxUpstream != 0 && c.MaxUpstream < least {
+		wrong("--max-upstream %d is too little: the sidecar itself needs up to %d, so give at least %d, or 0 for as many as Postgres lets", c.MaxUpstream, least-1, least)
 	}
 	if !(c.Verify >= 0 && c.Verify <= 1) { // nor is NaN
 		wrong("--verify %g is out of range: it is a share, between 0 and 1", c.Verify)

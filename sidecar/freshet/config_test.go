@@ -127,3 +127,28 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// What bounds something can stand together, and is the same option then.
+func TestLimits(t *testing.T) {
+	file := writeConfig(t, "limits: {clients: 2000, upstream: 200, entry: 512KiB, memory: 256MiB, drain: 20s}\n")
+	c, err := parseServe(t, "--config", file, "--socket-dir", "/run/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.MaxClients != 2000 || c.MaxUpstream != 200 || c.MaxEntry != 512<<10 || c.Memory != 256<<20 || c.Drain != 20*time.Second {
+		t.Errorf("%+v", c)
+	}
+	for text, says := range map[string]string{
+		"limits: {clinets: 1}":                      `freshet.yaml:1: below "limits": unknown key "clinets"; did you mean "clients"?`,
+		"limits: 5":                                 "it has keys",
+		"limits:\n  memory: 8MiB\nmemory: 9MiB":     `freshet.yaml:3: key "memory" stands at`,
+		"limits:\n  drain: 2":                       "freshet.yaml:2",
+		"limit: {clients: 1}":                       `did you mean "limits"?`,
+		"socket-dir: /run/x\nlimits: {upstream: 6}": "give at least 7",
+	} {
+		_, _, stderr := freshet(t, "config", "check", "--config", writeConfig(t, text+"\n"))
+		if !strings.Contains(stderr, says) {
+			t.Errorf("%s: the error lacks %q: %s", text, says, stderr)
+		}
+	}
+}

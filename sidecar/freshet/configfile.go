@@ -110,8 +110,38 @@ func (v fileValues) add(path string, body ast.Node, known map[string]*kong.Flag)
 	var problems []error
 	for _, pair := range pairs {
 		key := pair.Key.GetToken().Value
+		if key == limitsKey {
+			problems = append(problems, v.addLimits(path, pair.Value, known))
+			continue
+		}
 		place := fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)
 		problems = append(problems, v.addPair(place, key, pair.Value, known))
+	}
+	return errors.Join(problems...)
+}
+
+// limitsKey is a key that stands for several options: those that bound something.
+const limitsKey = "limits"
+
+// limitOptions are the options that the keys below limits stand for.
+var limitOptions = map[string]string{"clients": "max-clients", "upstream": "max-upstream", "entry": "max-entry", "memory": "memory", "drain": "drain"}
+
+// addLimits takes in the keys below limits.
+func (v fileValues) addLimits(path string, node ast.Node, known map[string]*kong.Flag) error {
+	pairs, ok := pairsOf(node)
+	if !ok {
+		return fmt.Errorf("%s:%d: key %q: it has keys: write such as {clients: 2000, memory: 256MiB}", path, node.GetToken().Position.Line, limitsKey)
+	}
+	var problems []error
+	for _, pair := range pairs {
+		key := pair.Key.GetToken().Value
+		place := fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)
+		option, ok := limitOptions[key]
+		if !ok {
+			problems = append(problems, fmt.Errorf("%s: below %q: %w", place, limitsKey, unknownKey(key, slices.Sorted(maps.Keys(limitOptions)))))
+			continue
+		}
+		problems = append(problems, v.addPair(place, option, pair.Value, known))
 	}
 	return errors.Join(problems...)
 }
@@ -120,7 +150,7 @@ func (v fileValues) add(path string, body ast.Node, known map[string]*kong.Flag)
 func (v fileValues) addPair(place, key string, node ast.Node, known map[string]*kong.Flag) error {
 	flag, ok := known[key]
 	if !ok {
-		return fmt.Errorf("%s: %w", place, unknownKey(key, slices.Sorted(maps.Keys(known))))
+		return fmt.Errorf("%s: %w", place, unknownKey(key, append(slices.Sorted(maps.Keys(known)), limitsKey)))
 	}
 	if before, ok := v[key]; ok {
 		return fmt.Errorf("%s: key %q stands at %s already; keep one of them", place, key, before.place)

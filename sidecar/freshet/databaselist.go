@@ -150,12 +150,22 @@ func (l databaseList) shown() yaml.MapSlice {
 	return all
 }
 
+// withoutPasswords are the databases as they would be without passwords in their DSNs.
+func (l databaseList) withoutPasswords() databaseList {
+	bare := slices.Clone(l)
+	for i := range bare {
+		d := &bare[i]
+		d.Upstream, d.Primary, d.Follow = withoutPassword(d.Upstream), withoutPassword(d.Primary), withoutPassword(d.Follow)
+	}
+	return bare
+}
+
 // dsn is one place of a database: what it is called in messages, and its DSN.
 type dsn struct{ flag, text string }
 
 // dsns are where the configuration leads, in order, without what it leaves out.
 func (c *config) dsns() []dsn {
-	all := []dsn{{"--upstream", c.Upstream}}
+	all := []dsn{{"--upstream", c.dsn()}}
 	add := func(flag, text string) {
 		if text != "" {
 			all = append(all, dsn{flag, text})
@@ -196,7 +206,7 @@ func (c *config) upstreamOf(d namedDatabase) (run.Database, error) {
 	if d.Upstream != "" {
 		return c.database("databases, "+d.Name+": upstream", d.Upstream)
 	}
-	at, err := c.database("--upstream", c.Upstream)
+	at, err := c.plainDatabase()
 	if err == nil {
 		at.Config = withDatabase(at.Config, d.Name)
 	}

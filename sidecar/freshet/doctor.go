@@ -60,7 +60,7 @@ func (c *doctorCommand) Run(ctx context.Context, out *output, misspelled environ
 
 // examined says what to examine.
 func (c *doctorCommand) examined() (doctor.Options, error) {
-	upstream, err := c.database("--upstream", c.Upstream)
+	upstream, err := c.plainDatabase()
 	if err != nil {
 		return doctor.Options{}, err
 	}

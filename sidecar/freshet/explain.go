@@ -68,7 +68,7 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 	if err != nil {
 		return nil, nil, err
 	}
-	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function, SteadyRoles: c.SteadyRoles, AnyVersion: c.Unsupported})
+	analyzer, err := analysis.New(analysis.Options{ConnConfig: connConfig, BeforeConnect: c.credentials(), Watch: func() analysis.Watch { return analysis.Watched(state) }, Functions: c.Function, SteadyRoles: c.SteadyRoles, AnyVersion: c.Unsupported})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,7 +100,7 @@ func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, er
 		return nil, err
 	}
 	knowledge := fence.New(fence.Options{Slots: 1})
-	follower, err := invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Fence: knowledge})
+	follower, err := invalidation.NewFollower(invalidation.FollowerOptions{ConnConfig: connConfig, BeforeConnect: c.credentials(), Fence: knowledge})
 	if err != nil {
 		return nil, err
 	}

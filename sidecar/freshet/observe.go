@@ -75,7 +75,7 @@ func (c *observeCommand) build(logger *slog.Logger) (*observe.Observer, *wire.Se
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := observe.New(observe.Options{ConnConfig: connConfig, BeforeConnect: c.readPassword(c.Upstream), Functions: c.Function, Logger: logger})
+	o, err := observe.New(observe.Options{ConnConfig: connConfig, BeforeConnect: c.credentials(), Functions: c.Function, Logger: logger})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +136,7 @@ func (c *observeCommand) installCommands(r *observe.Report) []string {
 	if len(r.Watch) == 0 {
 		return nil
 	}
-	dsn := shellWord(dsnAs(c.Upstream, r.Installer.Role))
+	dsn := shellWord(dsnAs(c.dsn(), r.Installer.Role))
 	var lines []string
 	if !r.Installer.FollowerThere {
 		lines = append(lines, fmt.Sprintf("psql %s -c 'CREATE ROLE %s LOGIN'", dsn, followerRole))

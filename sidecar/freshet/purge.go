@@ -97,7 +97,7 @@ func (c *purgeCommand) connect(ctx context.Context) (*pgx.Conn, error) {
 	if dsn := cmp.Or(d.Primary, d.Follow, d.Upstream); dsn != "" {
 		return c.connectTo(ctx, "databases, "+d.Name, dsn)
 	}
-	return c.connectAs(ctx, "--upstream", c.Upstream, withDatabase(upstream, d.Name))
+	return connectAs(ctx, "--upstream", withDatabase(upstream, d.Name), c.credentials())
 }
 
 // purged says what was ended: nothing, where there is no watched table of a kind.

@@ -19,7 +19,7 @@ import (
 
 // reloadable are the options that change while the sidecar runs; for others it has to
 // be started again.
-var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "allow-uids", "function", "tables", "shapes", "verify", "verify-rate", "verify-on-stale", "log-level", "drain", "drain-delay", tokenOption}
+var reloadable = []string{"staleness", "ttl", "max-entry", "max-clients", "max-upstream", "allow-uids", "function", "tables", "shapes", "verify", "verify-rate", "verify-on-stale", "log-level", "drain", "drain-delay", tokenOption}
 
 // tokenOption changes also where the file has the same name, and another token in it.
 const tokenOption = "admin-token-file"
@@ -109,11 +109,32 @@ func (r *reloader) wantedLocked() (wanted config, changed []string, err error) {
 	if changed, err = changedOptions(r.inForce, wanted); err != nil {
 		return wanted, nil, err
 	}
-	fixed := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return slices.Contains(reloadable, name) })
+	fixed := slices.DeleteFunc(slices.Clone(changed), func(name string) bool {
+		return slices.Contains(reloadable, name) || changesPasswordAlone(name, r.inForce, wanted)
+	})
+	if withoutUser(r.inForce.fromFile) != withoutUser(wanted.fromFile) {
+		fixed = append(fixed, "upstream-file")
+	}
 	if len(fixed) > 0 {
 		return wanted, nil, fmt.Errorf("change --%s: that %w; nothing was changed", strings.Join(fixed, ", --"), dashboard.ErrTakesRestart)
 	}
 	return wanted, changed, nil
+}
+
+// changesPasswordAlone reports whether nothing else but a password differs in an option that
+// says where Postgres is.
+func changesPasswordAlone(name string, before, after config) bool {
+	switch name {
+	case "upstream":
+		return withoutPassword(before.Upstream) == withoutPassword(after.Upstream)
+	case "primary":
+		return before.Primary != "" && withoutPassword(before.Primary) == withoutPassword(after.Primary)
+	case "follow":
+		return before.Follow != "" && withoutPassword(before.Follow) == withoutPassword(after.Follow)
+	case "databases":
+		return reflect.DeepEqual(before.Databases.withoutPasswords(), after.Databases.withoutPasswords())
+	}
+	return false
 }
 
 // changedOptions are the names of the options in which two configurations differ.

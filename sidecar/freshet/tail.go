@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/invalidation"
 )
@@ -23,6 +25,14 @@ type tailCommand struct {
 	Config    configFile    `placeholder:"FILE" help:"YAML file as for serve; upstream, primary and redis are taken from it. Default: none."`
 }
 
+// connectToPrimary connects to where events are written.
+func (c *tailCommand) connectToPrimary(ctx context.Context) (*pgx.Conn, error) {
+	if c.Primary != "" {
+		return c.connectTo(ctx, "--primary", c.Primary)
+	}
+	return c.connect(ctx)
+}
+
 // streamWaitMax bounds adding one line to a stream.
 const streamWaitMax = 5 * time.Second
 
@@ -34,11 +44,7 @@ func (c *tailCommand) Run(ctx context.Context, out *output) error {
 	case c.Stream != "" && c.Redis == "":
 		return usage("--stream names a stream of Redis, and there is none: add --redis")
 	}
-	flag, dsn := "--upstream", c.Upstream
-	if c.Primary != "" {
-		flag, dsn = "--primary", c.Primary
-	}
-	conn, err := c.connectTo(ctx, flag, dsn)
+	conn, err := c.connectToPrimary(ctx)
 	if err != nil {
 		return err
 	}

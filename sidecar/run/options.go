@@ -112,6 +112,9 @@ type Options struct {
 	Access *accesslog.Log
 	// ClientsMax is how many clients may be connected. Default: as many as Postgres lets.
 	ClientsMax int
+	// UpstreamMax bounds the connections to Postgres: one for each client, and
+	// OwnConnectionsMax for each database. Default: as many as Postgres lets.
+	UpstreamMax int
 
 	// VerifyShare is the share of hits that are compared with Postgres, VerifyMax the most
 	// in a second. Default: none.
@@ -193,6 +196,22 @@ func (o *Options) check() (err error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// OwnConnectionsMax is how many connections to Postgres a sidecar has at most for one database,
+// beside those of its clients: three to follow, two to analyse, one to verify.
+const OwnConnectionsMax = 6
+
+// clientsMax is how many clients may be connected, 0 if as many as Postgres lets.
+func (o *Options) clientsMax() int {
+	if o.UpstreamMax == 0 {
+		return o.ClientsMax
+	}
+	rest := o.UpstreamMax - OwnConnectionsMax*(1+len(o.Databases))
+	if o.ClientsMax == 0 {
+		return max(rest, 1)
+	}
+	return max(min(rest, o.ClientsMax), 1)
 }
 
 func (o *Options) socket() string { return transport.SocketPath(o.SocketDir, o.Port) }

@@ -43,12 +43,20 @@ type Changeable struct {
 	Drain, DrainDelay time.Duration
 	// AdminToken counts for requests that begin from then on.
 	AdminToken string
+	// Credentials are BeforeConnect of all databases, in the order of Options.everyDatabase.
+	// They count for connections that begin from then on.
+	Credentials []func(context.Context, *pgx.ConnConfig) error
 }
 
 // Changeable are those of o.
 func (o *Options) Changeable() Changeable {
+	var credentials []func(context.Context, *pgx.ConnConfig) error
+	for _, d := range o.everyDatabase() {
+		credentials = append(credentials, d.BeforeConnect)
+	}
 	return Changeable{
-		Staleness: o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, Rules: o.Rules, ClientsMax: o.ClientsMax,
+		Credentials: credentials,
+		Staleness:   o.Staleness, TTL: o.TTL, EntryMax: o.EntryMax, Functions: o.Functions, Rules: o.Rules, ClientsMax: o.clientsMax(),
 		AllowedUIDs: o.AllowedUIDs,
 		Verify:      verify.Rate{Share: o.VerifyShare, PerSecondMax: o.VerifyMax}, VerifyBypass: o.VerifyBypass,
 		Drain: o.Drain, DrainDelay: o.DrainDelay, AdminToken: o.AdminToken,
@@ -162,6 +170,9 @@ func (s *Sidecar) changeTo(ctx context.Context, read func(before Changeable) (Ch
 	}
 	for _, of := range s.all() {
 		of.change(wanted)
+	}
+	for i, before := range wanted.Credentials {
+		s.credentials[i].set(before)
 	}
 	s.server.SetClientsMax(wanted.ClientsMax)
 	s.server.SetAllowed(wanted.AllowedUIDs)

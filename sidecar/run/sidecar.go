@@ -44,10 +44,12 @@ type Sidecar struct {
 	pusher *otlp.Pusher      // nil: no metrics are pushed
 	probes *dashboard.Probes // nil: on the admin address only
 
-	reloads   reloads
-	reload    atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
-	taken     *transport.Taken                                        // nil: nobody's place was taken
-	accepting atomic.Pointer[context.Context]                         // set by Run: clients are accepted until it ends
+	reloads reloads
+	// credentials are those of Options.everyDatabase. A reload changes them.
+	credentials []*credentials
+	reload      atomic.Pointer[func(context.Context) ([]string, error)] // see OnReload
+	taken       *transport.Taken                                        // nil: nobody's place was taken
+	accepting   atomic.Pointer[context.Context]                         // set by Run: clients are accepted until it ends
 	// drainDelay is Options.DrainDelay in nanoseconds, until a reload. awaitEnd reads it when the
 	// sidecar is told to end.
 	drainDelay atomic.Int64
@@ -69,7 +71,7 @@ func New(o Options) (*Sidecar, error) {
 		o.closeListeners()
 		return nil, err
 	}
-	s := &Sidecar{ready: make(chan struct{})}
+	s := &Sidecar{ready: make(chan struct{}), credentials: o.hold()}
 	s.stack = newStack(s, o.databaseName(), o.plain())
 	for _, d := range o.Databases {
 		s.others = append(s.others, newStack(s, d.Name, o.of(d)))

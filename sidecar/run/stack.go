@@ -268,7 +268,7 @@ func (s *stack) buildServer(o wire.Options) (err error) {
 		Inherited:    o.Inherited,
 		Route:        o.Route,
 		Drain:        s.options.Drain,
-		ClientsMax:   s.options.ClientsMax,
+		ClientsMax:   s.options.clientsMax(),
 		AllowedUIDs:  s.options.AllowedUIDs,
 		Rules:        rules.NewSet(s.options.Rules),
 		Access:       s.options.Access,

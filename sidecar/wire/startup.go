@@ -47,7 +47,7 @@ func (s *session) start() bool {
 	if front := s.server.accepts(); front.full() {
 		s.server.counters.countRefused(&s.server.counters.RefusedByLimit)
 		s.server.logger.Warn("refused a client: as many are connected as may be", "max-clients", front.clientsMax.Load())
-		s.refuseStartup("53300", "the cache's sidecar has as many clients as it may have", "Let clients share connections, or raise its --max-clients.")
+		s.refuseStartup("53300", "the cache's sidecar has as many clients as it may have", "Let clients share connections, or raise its --max-clients and --max-upstream (limits.clients and limits.upstream of its configuration).")
 		return false
 	}
 	up, err := s.server.upstream.Dial(s.ctx)
