@@ -146,7 +146,9 @@ func (a adminFlags) statsAt(ctx context.Context, path string) (s dashboard.Stats
 type healthcheckCommand struct {
 	adminFlags
 	Database  string `placeholder:"NAME" help:"Ask for one of several databases alone, by the name that clients ask for. Default: whether any of them is ready."`
-	Live      bool   `help:"Ask only whether the process runs. Default: whether clients should be sent to it."`
+	Ready     bool   `xor:"what" help:"Ask whether clients should be sent to it, which is the default."`
+	Live      bool   `xor:"what" help:"Ask only whether the process runs."`
+	Socket    string `placeholder:"PATH" help:"Ask over the sidecar's socket, as its clients do, where there is no page: the socket, its directory (port 6432), or a DSN; role and database come from PGUSER and PGDATABASE. With --live nobody has to be let in. Default: the page is asked."`
 	SocketDir string `placeholder:"DIR" help:"Where there is no live page (--admin off): whether somebody listens on the socket."`
 	Port      int    `default:"6432" placeholder:"N" help:"Port number of the socket."`
 }
@@ -162,8 +164,11 @@ func (c *healthcheckCommand) Run(ctx context.Context, out *output) error {
 }
 
 func (c *healthcheckCommand) answer(ctx context.Context) (string, error) {
-	if c.Admin == "off" || c.Admin == "" {
-		return c.listens(ctx)
+	switch {
+	case c.Socket != "":
+		return c.overSocket(ctx)
+	case c.Admin == "off" || c.Admin == "":
+		return c.listens(ctx, c.SocketDir, c.Port)
 	}
 	path := "/readyz"
 	switch {
@@ -182,15 +187,52 @@ func (c *healthcheckCommand) answer(ctx context.Context) (string, error) {
 	return oneLine(string(body)), nil
 }
 
-func (c *healthcheckCommand) listens(ctx context.Context) (string, error) {
-	if c.SocketDir == "" {
-		return "", usage("there is no live page to ask: name the socket with --socket-dir")
+// overSocket asks as a client, or, whether the process runs, as somebody who comes to the door.
+func (c *healthcheckCommand) overSocket(ctx context.Context) (string, error) {
+	if c.Live {
+		config, err := parseDSN("--socket", socketDSN(c.Socket))
+		if err != nil {
+			return "", err
+		}
+		return c.listens(ctx, config.Host, int(config.Port))
 	}
-	path := transport.SocketPath(c.SocketDir, c.Port)
+	conn, err := connectOverSocket(ctx, c.Socket, c.Database, "freshet healthcheck")
+	if err != nil {
+		return "", err
+	}
+	defer closeConnection(conn)
+	s, _, err := reportOver(ctx, conn)
+	if err != nil {
+		return "", err
+	}
+	if !s.Ready {
+		return "", errors.New("not ready: " + oneLine(s.NotReadyReason))
+	}
+	return "ready", nil
+}
+
+// sslRequest asks whoever speaks Postgres' protocol for TLS. It is answered with one byte, and
+// before anybody has to say who they are.
+var sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}
+
+// listens asks whether somebody answers who connects to a socket.
+func (c *healthcheckCommand) listens(ctx context.Context, dir string, port int) (string, error) {
+	if dir == "" {
+		return "", usage("there is no live page to ask: name the socket with --socket or --socket-dir")
+	}
+	path := transport.SocketPath(dir, port)
 	dialer := net.Dialer{Timeout: askMax}
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
 		return "", fmt.Errorf("ask the sidecar: %w", err)
 	}
-	return "listening", conn.Close()
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(askMax)) // a socket that cannot is already closed
+	if _, err = conn.Write(sslRequest); err == nil {
+		_, err = io.ReadFull(conn, make([]byte, 1))
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask the sidecar: nobody answers on %s: %w", path, err)
+	}
+	return "listening", nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ func TestHealthcheckAndStats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	asClient := fmt.Sprintf("host=%s port=6432 user=%s dbname=%s", c.SocketDir, s.ClientConfig().User, s.ClientConfig().Database)
 	for _, c := range []struct {
 		arguments []string
 		code      int
@@ -29,6 +31,12 @@ func TestHealthcheckAndStats(t *testing.T) {
 		{[]string{"healthcheck", "--live", "--admin", s.AdminAddress()}, exitOK, "live\n", ""},
 		{[]string{"healthcheck", "--admin", "off", "--socket-dir", c.SocketDir}, exitOK, "listening\n", ""},
 		{[]string{"healthcheck", "--admin", "off", "--socket-dir", c.SocketDir, "--port", "6433"}, exitFailure, "", "no such file"},
+		{[]string{"healthcheck", "--live", "--socket", c.SocketDir}, exitOK, "listening\n", ""},
+		{[]string{"healthcheck", "--live", "--socket", c.SocketDir + "/.s.PGSQL.6432"}, exitOK, "listening\n", ""},
+		{[]string{"healthcheck", "--live", "--socket", c.SocketDir + "/.s.PGSQL.6433"}, exitFailure, "", "no such file"},
+		{[]string{"healthcheck", "--ready", "--socket", asClient}, exitOK, "ready\n", ""},
+		{[]string{"healthcheck", "--socket", dsn}, exitFailure, "", "is it Postgres itself?"},
+		{[]string{"healthcheck", "--ready", "--live"}, exitUsage, "", "--live"},
 		{[]string{"healthcheck", "--admin", "off"}, exitUsage, "", "--socket-dir"},
 		{[]string{"stats", "--admin", s.AdminAddress()}, exitOK, "hit_l1", ""},
 		{[]string{"stats", "--admin", s.AdminAddress()}, exitOK, "1 watched, 0 problems", ""},
@@ -51,6 +59,10 @@ func TestHealthcheckOfWhatIsNotReady(t *testing.T) {
 	code, stdout, stderr := freshet(t, "healthcheck", "--admin", s.AdminAddress())
 	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "not ready: no look at the outbox") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	socket := "host=" + s.ClientConfig().Host + " port=6432 user=u"
+	if code, _, stderr := freshet(t, "healthcheck", "--socket", socket); code != exitFailure || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("over the socket: exit code %d, %q", code, stderr)
 	}
 	if code, stdout, _ := freshet(t, "healthcheck", "--live", "--admin", s.AdminAddress()); code != exitOK || stdout != "live\n" {
 		t.Errorf("exit code %d, %q", code, stdout)

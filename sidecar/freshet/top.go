@@ -14,9 +14,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/freshet/freshet/invalidation/connection"
 	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
@@ -101,34 +98,11 @@ func (c *topCommand) reader(ctx context.Context) (read readFunc, place string, d
 		read = func(ctx context.Context) (dashboard.Stats, []byte, error) { return c.stats(ctx, c.Database) }
 		return read, c.Admin, func() {}, nil
 	}
-	dsn := c.Socket
-	if strings.HasPrefix(dsn, "/") {
-		dsn = "host=" + dsn + " port=6432"
-	}
-	config, err := parseDSN("--socket", dsn)
+	conn, err := connectOverSocket(ctx, c.Socket, c.Database, "freshet top")
 	if err != nil {
 		return nil, "", nil, err
 	}
-	if c.Database != "" {
-		config.Database = c.Database
-	}
-	config.RuntimeParams["application_name"] = "freshet top"
-	connecting, cancel := context.WithTimeout(ctx, connectMax)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(connecting, config)
-	if err != nil {
-		return nil, "", nil, fmt.Errorf("connect to the sidecar (--socket): %w", connection.OneLine(err))
-	}
-	read = func(ctx context.Context) (s dashboard.Stats, raw []byte, err error) {
-		var text string
-		if err := conn.QueryRow(ctx, "SHOW freshet.report", pgx.QueryExecModeSimpleProtocol).Scan(&text); err != nil {
-			return s, nil, fmt.Errorf("ask the sidecar over its socket: %w: is it Postgres itself?", err)
-		}
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return s, nil, fmt.Errorf("read the sidecar's statistics: %w", err)
-		}
-		return s, []byte(text), nil
-	}
+	read = func(ctx context.Context) (dashboard.Stats, []byte, error) { return reportOver(ctx, conn) }
 	return read, c.Socket, func() { closeConnection(conn) }, nil
 }
 
@@ -238,24 +212,57 @@ func (v topView) shapes(b *bytes.Buffer, now, before *dashboard.Stats, seconds f
 // increase is how much a counter has grown, which begins anew when the schema changes.
 func increase(now, before uint64) float64 { return float64(now - min(now, before)) }
 
-// writeHead writes what the page says first.
+// writeHead writes what the page says first: its line, and its four numbers.
 func writeHead(b *bytes.Buffer, now, before *dashboard.Stats, seconds float64, place string) {
-	state := "ready"
-	if !now.Ready {
-		state = "not ready: " + oneLine(now.NotReadyReason)
-	}
-	hits, misses, all := counted(now, before)
-	fmt.Fprintf(b, "freshet %s at %s, up %s: %s\n\n", now.Version, place, duration(now.UptimeSeconds).Round(time.Second), state)
+	fmt.Fprintf(b, "freshet %s at %s, up %s\n%s\n\n", now.Version, place, duration(now.UptimeSeconds).Round(time.Second), verdictLine(now, before, seconds))
 	for _, d := range now.Databases {
 		fmt.Fprintf(b, "%8s %s: %s\n", map[bool]string{true: ">"}[d.Name == now.Database], d.Name, stateOf(&d))
 	}
-	fmt.Fprintf(b, "%8.0f statements a second: hits %s of the reads, %s of what can be cached; %d clients\n",
-		float64(all)/seconds, percent(hits, reads(now, before)), percent(hits, hits+misses), now.Sessions)
-	fmt.Fprintf(b, "%8.2f s of Postgres saved in a second; %.2f s spent on what passed through\n",
-		(now.SavedSeconds-before.SavedSeconds)/seconds, (sum(now.BypassSeconds)-sum(before.BypassSeconds))/seconds)
+	hits, misses, all := counted(now, before)
+	read := reads(now, before)
+	tile := func(name, format string, values ...any) {
+		fmt.Fprintf(b, "%-10s %s\n", name, fmt.Sprintf(format, values...))
+	}
+	everHits, everReads := now.Reads()
+	tile("HIT RATIO", "%s of the reads, %s of what can be cached; since the start %s", percent(hits, read), percent(hits, hits+misses), percent(everHits, everReads))
+	saved := (now.SavedSeconds - before.SavedSeconds) / seconds
+	tile("SAVED", "%.2f s of Postgres in a second, %.0f queries/s kept from it; %.2f s spent on what passed through", saved, float64(hits)/seconds, (sum(now.BypassSeconds)-sum(before.BypassSeconds))/seconds)
+	tile("FRESHNESS", "%s; promise: no older than %s", lookAge(now), duration(now.StalenessSeconds))
 	results := now.Verify.Results
-	fmt.Fprintf(b, "%8d stale of %d answers compared with Postgres since the start\n", results["stale"], results["same"]+results["raced"]+results["stale"])
-	fmt.Fprintf(b, "%8s of %s in memory, %d entries; Redis %s\n\n", humanize.IBytes(now.L1.Bytes), humanize.IBytes(now.L1.LimitBytes), now.L1.Items, now.Redis.State)
+	tile("VERIFIED", "%d stale of %d answers compared with Postgres since the start", results["stale"], results["same"]+results["stale"])
+	fmt.Fprintf(b, "%10s %.0f statements a second, %d clients; %s of %s in memory, %d entries; Redis %s\n\n", "",
+		float64(all)/seconds, now.Sessions, humanize.IBytes(now.L1.Bytes), humanize.IBytes(now.L1.LimitBytes), now.L1.Items, now.Redis.State)
+}
+
+// lookAge says how old what is served can be.
+func lookAge(s *dashboard.Stats) string {
+	switch {
+	case s.FollowerAgeSeconds == nil:
+		return "no look at the outbox has completed yet"
+	case s.FollowerResting:
+		return "nobody reads: looks are seldom, the next read waits for one"
+	}
+	return fmt.Sprintf("%s since the last look began", duration(*s.FollowerAgeSeconds).Round(time.Millisecond))
+}
+
+// verdictLine is what the page says first, and the command that helps in a line of its own.
+func verdictLine(now, before *dashboard.Stats, seconds float64) string {
+	v := now.Verdict()
+	if v.State != "fresh" {
+		line := v.Text
+		if v.Alarm != "" {
+			line += ". " + strings.TrimSuffix(oneLine(v.Alarm), ".")
+		}
+		return line + "\n-> " + v.Command // by itself: a narrow terminal cuts lines off
+	}
+	hits, _, _ := counted(now, before)
+	read := reads(now, before)
+	if read == 0 {
+		return v.Text + ". No read in this interval."
+	}
+	results := now.Verify.Results
+	return fmt.Sprintf("%s. %s of reads from the cache, %s of Postgres' time saved per minute, %d stale of %d verified.", v.Text,
+		percent(hits, read), duration((now.SavedSeconds-before.SavedSeconds)/seconds*60).Round(time.Millisecond), results["stale"], results["same"]+results["stale"])
 }
 
 // reasonShown is why some statements passed through.

@@ -18,9 +18,12 @@ import (
 // should work on the next.
 const socketPathMax = 103
 
+// SocketPrefix begins the name of a socket that clients of Postgres find; the port follows.
+const SocketPrefix = ".s.PGSQL."
+
 // SocketPath is where clients of a directory and port connect, by libpq's rule.
 func SocketPath(dir string, port int) string {
-	return filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
+	return filepath.Join(dir, SocketPrefix+strconv.Itoa(port))
 }
 
 // CheckSocketPath returns an error, which says what to do, if no socket can have
