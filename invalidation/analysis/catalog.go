@@ -52,6 +52,26 @@ type relationColumn struct {
 	name      string
 	typ       uint32 // 0 for a virtual generated column: triggers do not see its values
 	generated bool
+	// share is the estimated share of the rows that have one value of the column, set when the
+	// relation is loaded: by Postgres' statistics, defaultShare where there are none.
+	share float64
+}
+
+// defaultShare is the share of the rows that have one value of a column of which nothing is
+// known: a 200th, as Postgres' planner assumes (DEFAULT_NUM_DISTINCT in its selfuncs.h).
+const defaultShare = 1. / 200
+
+// shareOf is the share of one value of a column by pg_stats.n_distinct, which is a number of
+// values, or with a minus their number for each row, and by pg_class.reltuples.
+func shareOf(distinct *float64, rows float64) float64 {
+	switch {
+	case distinct == nil || *distinct == 0 || *distinct < 0 && rows <= 0:
+		return defaultShare
+	case *distinct < 0:
+		return min(1, 1/(-*distinct*rows))
+	default:
+		return min(1, 1 / *distinct)
+	}
 }
 
 // typeInfo is what pg_type says, with what the type is made of: an array's
@@ -171,10 +191,15 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
 		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,`+supportSQL+`,
 		       a.attnum::int4, a.attname::text,
-		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END, a.attgenerated <> ''
+		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END, a.attgenerated <> '',
+		       st.n_distinct::float8, c.reltuples::float8
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN LATERAL (
+			SELECT s.n_distinct FROM pg_catalog.pg_stats s
+			WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+			ORDER BY s.inherited DESC LIMIT 1) st ON c.relkind IN ('r', 'p')
 		WHERE c.oid = ANY ($1)`, oids)
 	if err != nil {
 		return err
@@ -186,9 +211,11 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		column    *string
 		typ       *uint32
 		generated *bool
+		distinct  *float64
+		tuples    float64
 	)
 	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence,
-		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ, &generated},
+		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ, &generated, &distinct, &tuples},
 		func() error {
 			if c.relations[oid] == nil {
 				fresh := r
@@ -196,7 +223,7 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 				c.relations[oid] = &fresh
 			}
 			if number != nil {
-				c.relations[oid].columns[*number] = relationColumn{*column, *typ, *generated}
+				c.relations[oid].columns[*number] = relationColumn{*column, *typ, *generated, shareOf(distinct, tuples)}
 			}
 			return nil
 		})

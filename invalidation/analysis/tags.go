@@ -148,10 +148,11 @@ func (s *statement) mentioned() []uint32 {
 }
 
 // template chooses the guard for one occurrence: on a watched column of a
-// canonical type, one that is a single value if there is, and then the column
-// that is watched first. Any one suffices.
+// canonical type, the one whose values the fewest rows are likely to have, and
+// then the column that is watched first. Any one suffices.
 func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guard) TagTemplate {
 	best := TagTemplate{Root: table.Root}
+	var rows float64 // that the best admits
 	relation := s.catalog.relation(oid)
 	for _, name := range table.Columns {
 		for number, c := range relation.columns {
@@ -159,15 +160,15 @@ func (s *statement) template(oid uint32, table WatchedTable, guards map[int]guar
 			if !ok || c.name != name || !canonical[c.typ] || g.cost() > guardValuesMax {
 				continue
 			}
-			if best.Column == "" || g.better(best.Values) {
-				best = TagTemplate{Root: table.Root, Column: name, Values: g}
+			if admitted := g.rows(c); best.Column == "" || g.admitsFewer(best.Values, admitted, rows) {
+				best, rows = TagTemplate{Root: table.Root, Column: name, Values: g}, admitted
 			}
 		}
 	}
 	return best
 }
 
-// better tells whether a guard makes better tags than another. One that stands
+// better tells whether a guard makes better tags of a column than another. One that stands
 // behind more lookups never is, whatever it costs: it may have been looked up in
 // the very rows that it would guard, by the other guard.
 //
@@ -181,6 +182,19 @@ func (g guard) better(other guard) bool {
 	}
 	return g.cost() < other.cost()
 }
+
+// admitsFewer is better for guards of two columns, where other things are equal by the shares
+// of the rows that both admit.
+func (g guard) admitsFewer(other guard, rows, otherRows float64) bool {
+	if g.level() != other.level() || rows == otherRows {
+		return g.better(other)
+	}
+	return rows < otherRows
+}
+
+// rows estimates the share of a table's rows that a guard of a column admits: a change of one
+// of them ends the answer.
+func (g guard) rows(c relationColumn) float64 { return float64(g.cost()) * c.share }
 
 // cost orders guards by how many tags they are likely to need.
 func (g guard) cost() int {

@@ -37,19 +37,20 @@ func (w wishes) list() []Wish {
 	return out
 }
 
-// wish chooses, for an occurrence without a precise tag, the column that would
-// give it one at the least cost; empty if there is none. A boolean would not make
+// wish chooses, for an occurrence without a precise tag, the column whose values the fewest
+// rows are likely to have, which would give it one; empty if there is none. A boolean would not make
 // much of a difference.
 func (s *statement) wish(oid uint32, table WatchedTable, guards map[int]guard) string {
-	best, bestNumber := "", 0
+	best, bestNumber, bestRows := "", 0, 0.
 	relation := s.catalog.relation(oid)
 	for number, g := range guards {
 		c := relation.columns[number]
 		if !canonical[c.typ] || c.typ == typeBool || slices.Contains(table.Columns, c.name) || g.cost() > guardValuesMax {
 			continue
 		}
-		if best == "" || cmp.Or(cmp.Compare(g.cost(), guards[bestNumber].cost()), cmp.Compare(number, bestNumber)) < 0 {
-			best, bestNumber = c.name, number
+		rows := g.rows(c)
+		if best == "" || cmp.Or(cmp.Compare(rows, bestRows), cmp.Compare(g.cost(), guards[bestNumber].cost()), cmp.Compare(number, bestNumber)) < 0 {
+			best, bestNumber, bestRows = c.name, number, rows
 		}
 	}
 	return best
