@@ -144,8 +144,8 @@ func functionsIn(files ...string) map[string]fixedFunction {
 	return functions
 }
 
-// fixedFunctions are those of the base, event, touch and purge files, by name.
-var fixedFunctions = functionsIn(baseSQL, eventsSQL, touchSQL, purgeSQL)
+// fixedFunctions are those of the base, event, touch, purge and statistics files, by name.
+var fixedFunctions = functionsIn(baseSQL, eventsSQL, touchSQL, purgeSQL, statisticsSQL)
 
 // fixedTables are those that the base file makes, and its one sequence.
 var fixedTables = []catalogTable{

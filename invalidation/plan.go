@@ -86,7 +86,7 @@ type plan struct {
 func (p plan) sharedSQL() []string {
 	var statements []string
 	if p.sharedChanges() {
-		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL, touchSQL, purgeSQL)
+		statements = append(statements, p.remove, baseSQL, preflightSQL, eventsSQL, touchSQL, purgeSQL, statisticsSQL)
 	}
 	if len(p.followers) > 0 && (p.lacking || p.sharedChanges()) {
 		statements = append(statements, grantSQL(p.followers))

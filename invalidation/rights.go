@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 // followerRights are what looks, greetings, audits and trimming need of our tables,
 // and of the sequence, for which the same words do.
-// The functions that they call may be called by everybody.
+// The functions that they call may be called by everybody, but for statisticsFunction.
 var followerRights = []struct{ table, rights string }{
 	{"distrusted", "SELECT, INSERT, UPDATE, DELETE"},
 	{"fingerprint", "SELECT, INSERT, UPDATE"},
@@ -21,6 +22,14 @@ var followerRights = []struct{ table, rights string }{
 	{"trim", "SELECT, INSERT, UPDATE"},
 	{"given_up", "SELECT, UPDATE"},
 }
+
+// statisticsSQL makes statisticsFunction.
+//
+//go:embed schema/statistics.sql
+var statisticsSQL string
+
+// statisticsFunction tells the analysis of statements how many values columns have.
+const statisticsFunction = "freshet.statistics(oid[])"
 
 // rightsNeeded are followerRights as two lists, for a question to Postgres.
 func rightsNeeded() (tables, rights []string) {
@@ -73,7 +82,9 @@ func lackRights(ctx context.Context, conn *pgx.Conn, roles []string) (lacking bo
 		CROSS JOIN LATERAL string_to_table(need.rights, ', ') AS one
 		CROSS JOIN unnest($1::text[]) AS role
 		JOIN pg_class c ON c.relname = need.name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'freshet'
-		WHERE NOT has_table_privilege(role, c.oid, one))`, roles, tables, rights).Scan(&lacking)
+		WHERE NOT has_table_privilege(role, c.oid, one))
+		OR EXISTS (SELECT FROM unnest($1::text[]) AS role WHERE NOT has_function_privilege(role, to_regprocedure($4), 'EXECUTE'))`,
+		roles, tables, rights, statisticsFunction).Scan(&lacking)
 	if err != nil {
 		return false, fmt.Errorf("ask for the rights of followers: %w", err)
 	}
@@ -88,6 +99,7 @@ func grantSQL(roles []string) string {
 		for _, r := range followerRights {
 			fmt.Fprintf(&b, "GRANT %s ON freshet.%s TO %s;\n", r.rights, r.table, identifier(role))
 		}
+		fmt.Fprintf(&b, "GRANT EXECUTE ON FUNCTION %s TO %s;\n", statisticsFunction, identifier(role))
 	}
 	return b.String()
 }

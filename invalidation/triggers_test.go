@@ -165,7 +165,7 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 	db := newDatabase(t,
 		`CREATE SCHEMA "Ün even"`,
 		`CREATE TABLE "Ün even"."ta""ble" ("new" uuid, "a'b\" text COLLATE "C", "tag" varchar(9), f boolean, s smallint, found int)`)
-	if err := runSteps(t.Context(), db.Conn, baseSQL, eventsSQL, touchSQL, purgeSQL); err != nil {
+	if err := runSteps(t.Context(), db.Conn, baseSQL, eventsSQL, touchSQL, purgeSQL, statisticsSQL); err != nil {
 		t.Fatal(err)
 	}
 	for _, columns := range [][]string{{"new", `a'b\`, "tag", "f", "s", "found"}, {"found", "f"}} {

@@ -25,6 +25,9 @@ type catalog struct {
 	operators  map[uint32][]uint32 // of users: the functions behind each
 	roles      map[uint32]*role
 	conditions map[uint32][]condition // of the policies of tables
+	// statistics says whether there is freshet.statistics and it may be called; nil until a
+	// relation is loaded.
+	statistics *bool
 	// textSearch are the configurations of text search, conversions the functions of
 	// users that convert encodings. Both are nil until they are needed.
 	textSearch  *textSearch
@@ -53,25 +56,8 @@ type relationColumn struct {
 	typ       uint32 // 0 for a virtual generated column: triggers do not see its values
 	generated bool
 	// share is the estimated share of the rows that have one value of the column, set when the
-	// relation is loaded: by Postgres' statistics, defaultShare where there are none.
+	// relation is loaded: see loadShares.
 	share float64
-}
-
-// defaultShare is the share of the rows that have one value of a column of which nothing is
-// known: a 200th, as Postgres' planner assumes (DEFAULT_NUM_DISTINCT in its selfuncs.h).
-const defaultShare = 1. / 200
-
-// shareOf is the share of one value of a column by pg_stats.n_distinct, which is a number of
-// values, or with a minus their number for each row, and by pg_class.reltuples.
-func shareOf(distinct *float64, rows float64) float64 {
-	switch {
-	case distinct == nil || *distinct == 0 || *distinct < 0 && rows <= 0:
-		return defaultShare
-	case *distinct < 0:
-		return min(1, 1/(-*distinct*rows))
-	default:
-		return min(1, 1 / *distinct)
-	}
 }
 
 // typeInfo is what pg_type says, with what the type is made of: an array's
@@ -115,8 +101,12 @@ func newNeeds() needs {
 func (c *catalog) load(ctx context.Context, conn *pgx.Conn, n needs) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loadRelations(ctx, conn, missing(c.relations, n.relations)); err != nil {
+	fresh := missing(c.relations, n.relations)
+	if err := c.loadRelations(ctx, conn, fresh); err != nil {
 		return fmt.Errorf("read relations: %w", err)
+	}
+	if err := c.loadShares(ctx, conn, fresh); err != nil {
+		return fmt.Errorf("read statistics: %w", err)
 	}
 	if err := c.loadFunctions(ctx, conn, missing(c.functions, n.functions)); err != nil {
 		return fmt.Errorf("read functions: %w", err)
@@ -191,15 +181,10 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
 		       c.relowner, c.relrowsecurity, c.relforcerowsecurity,`+supportSQL+`,
 		       a.attnum::int4, a.attname::text,
-		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END, a.attgenerated <> '',
-		       st.n_distinct::float8, c.reltuples::float8
+		       CASE WHEN a.attgenerated <> 'v' THEN a.atttypid ELSE 0::oid END, a.attgenerated <> ''
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		LEFT JOIN LATERAL (
-			SELECT s.n_distinct FROM pg_catalog.pg_stats s
-			WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
-			ORDER BY s.inherited DESC LIMIT 1) st ON c.relkind IN ('r', 'p')
 		WHERE c.oid = ANY ($1)`, oids)
 	if err != nil {
 		return err
@@ -211,11 +196,9 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 		column    *string
 		typ       *uint32
 		generated *bool
-		distinct  *float64
-		tuples    float64
 	)
 	_, err = pgx.ForEachRow(rows, []any{&oid, &r.schema, &r.name, &r.kind, &r.persistence,
-		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ, &generated, &distinct, &tuples},
+		&r.owner, &r.rowSecurity, &r.forced, &r.support, &number, &column, &typ, &generated},
 		func() error {
 			if c.relations[oid] == nil {
 				fresh := r
@@ -223,7 +206,7 @@ func (c *catalog) loadRelations(ctx context.Context, conn *pgx.Conn, oids []uint
 				c.relations[oid] = &fresh
 			}
 			if number != nil {
-				c.relations[oid].columns[*number] = relationColumn{*column, *typ, *generated, shareOf(distinct, tuples)}
+				c.relations[oid].columns[*number] = relationColumn{*column, *typ, *generated, defaultShare}
 			}
 			return nil
 		})

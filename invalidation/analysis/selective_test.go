@@ -7,6 +7,9 @@ import "testing"
 func TestTagsOfTheMostSelectiveColumn(t *testing.T) {
 	b := setup(t)
 	b.exec(t, `CREATE TABLE tuple (store text, object text, relation int, note text, rank int);
+		CREATE SCHEMA freshet;
+		CREATE FUNCTION freshet.statistics(of oid[]) RETURNS TABLE (relation oid, attribute smallint, n_distinct real) LANGUAGE sql AS $$
+			SELECT starelid, staattnum, stadistinct FROM pg_statistic WHERE starelid = ANY (of) $$;
 		CREATE TABLE part (store text, object text) PARTITION BY LIST (store);
 		CREATE TABLE part_a PARTITION OF part FOR VALUES IN ('a')`)
 	b.watch = readWatch(t, b.conn, map[string][]string{"public.tuple": {"store", "object", "relation"}, "public.part": {"store", "object"}})
