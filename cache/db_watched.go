@@ -11,6 +11,8 @@ type WatchedTable struct {
 	// Statements have changed rows of the table since the DB was opened, its partitions'
 	// counting for the root. Ended are the tags that they moved: rows' values, or the table.
 	Statements, Ended uint64
+	// StatementsPerSecond and EndedPerSecond are how often they come, of the last ten seconds or so.
+	StatementsPerSecond, EndedPerSecond float64
 	// Answers counts those in memory that they have ended.
 	Answers uint64
 	// At is when the last of them was received, zero before.
@@ -23,11 +25,12 @@ func (db *DB) Watched() []WatchedTable {
 		return nil
 	}
 	known, written := db.follower.State().Tables(), db.follower.Stats().Written
-	tables := make([]WatchedTable, len(known))
+	tables, now := make([]WatchedTable, len(known)), time.Now()
 	for i, t := range known {
 		tables[i] = WatchedTable{Name: t.Schema + "." + t.Name, Columns: t.Columns}
 		if t.OID == t.Root {
 			w := written[t.Root]
+			tables[i].StatementsPerSecond, tables[i].EndedPerSecond = w.StatementsPace.PerSecond(now), w.TagsPace.PerSecond(now)
 			tables[i].Statements, tables[i].Ended, tables[i].Answers, tables[i].At = w.Statements, w.Tags, w.Ended, w.At
 		}
 	}

@@ -157,7 +157,7 @@ func (db *DB) build(o Options) (err error) {
 	options := CacheOptions{
 		Options: engine.Options{
 			Fence: db.fence, Confirm: func(ctx context.Context, at fence.Instant) error { return db.follower.Confirm(ctx, at) },
-			Ended:  func(moved fence.Tag, tags []fence.Tag) { db.follower.NoteEnded(moved, tags) },
+			Ended:  func(_ uint64, moved fence.Tag, tags []fence.Tag) { db.follower.NoteEnded(moved, tags) },
 			Remote: o.Remote, Compress: o.Compress, Keys: o.Keys,
 			MemoryBytes: o.Memory, EntryMax: o.EntryMax, TTL: o.TTL, Staleness: o.Staleness,
 		},

@@ -73,13 +73,14 @@ func (m *meanings) of(moved fence.Tag, tags []fence.Tag) meaning {
 }
 
 // NoteEnded counts an answer that an event has ended: moved is the one of its tags that the
-// event names, 0 if all that was known was thrown away. It waits for nothing.
-func (f *Follower) NoteEnded(moved fence.Tag, tags []fence.Tag) {
+// event names, 0 if all that was known was thrown away. It waits for nothing, and returns by what
+// it was ended, as FollowerStats.Ended names that, and the root of the table, 0 if it was none.
+func (f *Follower) NoteEnded(moved fence.Tag, tags []fence.Tag) (by string, root uint32) {
 	why := f.State().meanings().of(moved, tags)
 	c := &f.stats
 	c.endedOf[why.kind].Add(1)
 	if why.root == 0 {
-		return
+		return why.kind.String(), 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,4 +91,5 @@ func (f *Follower) NoteEnded(moved fence.Tag, tags []fence.Tag) {
 		w.Ended++
 		c.written[why.root] = w
 	}
+	return why.kind.String(), why.root
 }

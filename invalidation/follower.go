@@ -139,6 +139,8 @@ type Follower struct {
 	installs chan struct{}
 	// lessons are columns to watch too.
 	lessons chan lesson
+	// changes are those of definitions whose tables the keeper is to ask for.
+	changes chan definitionChange
 	// attempted is closed when the keeper has tried to install for the first time.
 	attempted chan struct{}
 }
@@ -165,7 +167,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		config: o.ConnConfig.Copy(), beforeConnect: o.BeforeConnect, fence: o.Fence, watch: slices.Clone(o.Watch),
 		poll: poll, verify: orDefault(o.Verify, verifyDefault), restAfter: o.RestAfter, reads: o.Reads, pulse: restPulse,
 		onSchema: o.OnSchema, onEvents: o.OnEvents, onDistrusted: o.OnDistrusted, logger: o.Logger,
-		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), attempted: make(chan struct{}),
+		audience: newAudience(), installs: make(chan struct{}, 1), lessons: make(chan lesson, lessonsMax), changes: make(chan definitionChange, changesMax), attempted: make(chan struct{}),
 	}
 	if f.onSchema == nil {
 		f.onSchema = func() {}

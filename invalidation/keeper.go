@@ -114,6 +114,14 @@ func (k *keeper) session(ctx context.Context) error {
 			return ctx.Err()
 		case <-k.f.installs:
 			k.installAt, k.planned = 0, ""
+		case c := <-k.f.changes:
+			if err := k.tell(ctx, conn, c); err != nil {
+				k.f.stats.happened(HappenedDDL, c.tables, c.at)
+				if conn.IsClosed() {
+					return err
+				}
+				k.f.logger.Debug("cannot say which tables have changed", "error", err)
+			}
 		case l := <-k.f.lessons:
 			if err := k.learn(ctx, conn, l); err != nil {
 				if conn.IsClosed() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -79,6 +80,9 @@ type sighting struct {
 	written map[uint32]Written
 	// marked is set if an event among them has a mark of a purge or of Distrust.
 	marked bool
+	// changed are the tables that events about names, rights or definitions name, purged those of
+	// purges.
+	changed, purged about
 	// overflow says that there were more events than are read.
 	overflow bool
 	// schema says that there was an event about the schema.
@@ -186,9 +190,18 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 		s.schema = s.schema || isSchemaText(text)
 	}
 	s.events = append(s.events, event)
-	s.kinds[kindOfEvent(texts)]++
+	kind := kindOfEvent(texts)
+	s.kinds[kind]++
 	s.note(texts)
-	s.marked = s.marked || marks(texts)
+	switch {
+	case marks(texts):
+		s.marked = true
+		if slices.Contains(texts, purgedText) {
+			s.purged.note(xid, texts)
+		}
+	case kind == eventOfSchema:
+		s.changed.note(xid, texts)
+	}
 }
 
 // isSchemaText recognizes fence.SchemaText and fence.RelationSchemaText.

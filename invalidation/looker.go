@@ -224,7 +224,7 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 	if s.token != l.greet.token || s.incarnation != l.greet.incarnation || s.outbox != l.greet.outbox {
 		return false, 0, errChanged
 	}
-	cause := l.resetCause(s, reloaded, redefined)
+	cause, before := l.resetCause(s, reloaded, redefined), l.f.State()
 	if redefined || s.schema || cause == resetSettings || cause == resetStart {
 		// Only now is it known what the events were about: the look does not count
 		// before what is watched was verified again, at a later snapshot.
@@ -237,6 +237,7 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 	if err := l.tellDistrusted(ctx, s, cause); err != nil {
 		return false, 0, err
 	}
+	l.happen(s, before)
 	l.publish(s, cause, began, fresh)
 	return changed, len(s.events), nil
 }
@@ -379,6 +380,9 @@ func (l *looker) setState(ctx context.Context, a *audit) error {
 		return err
 	}
 	state.keepSince(l.f.State())
+	if names := newlyWatched(l.f.State(), state); l.audited != nil && len(names) > 0 {
+		l.f.stats.happened(HappenedInstall, names, time.Now())
+	}
 	before := l.f.State().Problems()
 	l.audited = a
 	l.f.audited.Store(a)

@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,9 @@ type FollowerStats struct {
 	// Written counts, by the OID of the root of a table's tree, what was received of its
 	// changes. It must not be changed.
 	Written map[uint32]Written
+	// Happened are the latest changes of definitions and of what is watched, and purges, the oldest
+	// first.
+	Happened []Happening
 	// Position is where the server's log was after the last look, 0 before the
 	// first.
 	Position uint64
@@ -88,6 +92,8 @@ type counters struct {
 	outbox     OutboxStats
 	server     ServerStats
 	written    map[uint32]Written
+	happenings uint64
+	latest     []Happening
 }
 
 func (c *counters) looked(s *sighting, cause string, began fence.Instant) {
@@ -171,7 +177,7 @@ func (f *Follower) Stats() FollowerStats {
 		Notifications: c.notifications.Load(), Reconnects: c.reconnects, ReconnectsOf: maps.Clone(c.failures), Working: maps.Clone(c.working), Audits: c.audits.Load(),
 		Awake: c.awake.Load(), Sleeper: c.sleeper.Load(), Resting: f.resting.now(), LookBegan: fence.Instant(c.lookBegan.Load()),
 		HintsSaid: c.hintsSaid.Load(), HintsHeard: c.hintsHeard.Load(), Relying: f.hints.relied(),
-		Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Position: c.position.Load(), LastError: c.lastError,
+		Outbox: c.outbox, Server: c.server, Written: maps.Clone(c.written), Happened: slices.Clone(c.latest), Position: c.position.Load(), LastError: c.lastError,
 		Wanting: wanting,
 	}
 }

@@ -14,6 +14,8 @@ const writtenMax = 20_000
 type Written struct {
 	// Statements have changed rows, Tags are those that they moved.
 	Statements, Tags uint64
+	// StatementsPace and TagsPace are how often they come.
+	StatementsPace, TagsPace Pace
 	// Ended counts the answers that NoteEnded was told of.
 	Ended uint64
 	// At is when the last of them was received.
@@ -51,6 +53,11 @@ func (c *counters) wroteLocked(written map[uint32]Written, now time.Time) {
 		if !known && len(c.written) >= writtenMax {
 			continue
 		}
-		c.written[root] = Written{all.Statements + w.Statements, all.Tags + w.Tags, all.Ended, now}
+		all.Statements += w.Statements
+		all.Tags += w.Tags
+		all.StatementsPace.add(w.Statements, now)
+		all.TagsPace.add(w.Tags, now)
+		all.At = now
+		c.written[root] = all
 	}
 }

@@ -45,7 +45,7 @@ func (r reader) stats() dashboard.Stats {
 // tables are those that are watched, and what was received of their changes.
 func (r reader) tables() (tables []dashboard.Table) {
 	for _, t := range r.db.Watched() {
-		table := dashboard.Table{Name: t.Name, Columns: t.Columns, Statements: t.Statements, Invalidations: t.Ended, EntriesEnded: t.Answers}
+		table := dashboard.Table{Name: t.Name, Columns: t.Columns, Statements: t.Statements, Invalidations: t.Ended, EntriesEnded: t.Answers, StatementsPerSecond: t.StatementsPerSecond, InvalidationsPerSecond: t.EndedPerSecond}
 		if !t.At.IsZero() {
 			table.At = &t.At
 		}
@@ -59,7 +59,10 @@ func addWrites(stats *dashboard.Stats) {
 	var written []dashboard.TableWrites
 	for _, t := range stats.Watched {
 		if t.At != nil {
-			written = append(written, dashboard.TableWrites{Name: t.Name, Statements: t.Statements, Invalidations: t.Invalidations, EntriesEnded: t.EntriesEnded, At: *t.At})
+			written = append(written, dashboard.TableWrites{
+				Name: t.Name, Statements: t.Statements, Invalidations: t.Invalidations, EntriesEnded: t.EntriesEnded, At: *t.At,
+				StatementsPerSecond: t.StatementsPerSecond, InvalidationsPerSecond: t.InvalidationsPerSecond,
+			})
 		}
 	}
 	figures.AddWrites(stats, written)

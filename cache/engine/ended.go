@@ -37,7 +37,7 @@ func (c *Cache) ended(e *Entry, now fence.Instant) (Cause, bool) {
 	if e.over.CompareAndSwap(0, uint32(Invalidated)) {
 		c.counters.invalidated.Add(1)
 		if c.options.Ended != nil {
-			c.options.Ended(moved, e.Ticket.Tags())
+			c.options.Ended(e.shape, moved, e.Ticket.Tags())
 		}
 	}
 	return Invalidated, true

@@ -17,7 +17,7 @@ type endings struct {
 	all []fence.Tag
 }
 
-func (e *endings) note(moved fence.Tag, _ []fence.Tag) {
+func (e *endings) note(_ uint64, moved fence.Tag, _ []fence.Tag) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, moved)

@@ -32,10 +32,10 @@ type Options struct {
 	// Wake asks for a look soon, without waiting for it. It is the follower's. Without
 	// it no look is made before a reader waits for it: see Anticipate.
 	Wake func()
-	// Ended, unless nil, is told once of each entry that an event has ended: which of its tags
-	// has moved, 0 if all that was known was thrown away, and all of them, which it must not
-	// keep. It must not wait.
-	Ended func(moved fence.Tag, tags []fence.Tag)
+	// Ended, unless nil, is told once of each entry that an event has ended: its shape, which of
+	// its tags has moved, 0 if all that was known was thrown away, and all of them, which it must
+	// not keep. It must not wait.
+	Ended func(shape uint64, moved fence.Tag, tags []fence.Tag)
 	// Remote is the second tier. nil: there is none.
 	Remote Remote
 	// RemotePolicy says for which loads Remote is asked first, and given what they

@@ -94,6 +94,17 @@ type MarkRequest struct {
 	Text string `json:"text"`
 }
 
+// purgeMarkedOnce is how long a purge that was marked is not marked again: one that the page was asked
+// for is received as an event, too.
+const purgeMarkedOnce = 15 * time.Second
+
+// markPurge shows that answers were ended.
+func (s *Server) markPurge(text string) {
+	if m := newMarker(time.Now(), "purge", text); s.markers.addUnless(m, purgeMarkedOnce) {
+		s.hub.mark(m)
+	}
+}
+
 // Mark shows beside the traffic that something happened now.
 func (s *Server) Mark(kind, text string) {
 	m := newMarker(time.Now(), kind, text)
@@ -216,7 +227,7 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 		if wanted.Role != "" {
 			marked = "role " + word
 		}
-		s.Mark("purge", "purge: "+marked)
+		s.markPurge("purge: " + marked)
 		s.options.Logger.Info("purged from the page", "what", word)
 	}
 	answerAction(w, purged, err)

@@ -17,6 +17,7 @@ type Database struct {
 	StatsFunc   func() Stats
 	TablesFunc  func() []Table
 	ShapesFunc  func(max int) ([]Shape, int)
+	EndingsFunc func(shape string) []EndedBy
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
 }
@@ -41,7 +42,7 @@ func newDatabases(o Options) map[string]*Server {
 	all := map[string]*Server{}
 	for _, d := range o.Databases {
 		all[d.Name] = newServer(Options{
-			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ShapesFunc: d.ShapesFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReloadFunc: o.ReloadFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
+			StatsFunc: d.StatsFunc, TablesFunc: d.TablesFunc, ShapesFunc: d.ShapesFunc, EndingsFunc: d.EndingsFunc, ExplainFunc: d.ExplainFunc, PurgeFunc: d.PurgeFunc, ReloadFunc: o.ReloadFunc, ReadOnly: o.ReadOnly, files: o.files, Logger: o.Logger,
 		})
 	}
 	return all

@@ -1,7 +1,11 @@
 package dashboard
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,7 +21,8 @@ const (
 type Marker struct {
 	// At is in seconds since 1970.
 	At float64 `json:"at"`
-	// Kind is one of start, follower, reset, redis, tables, reload, verify, purge and mark.
+	// Kind is one of start, follower, reset, redis, tables, ddl, install, reload, verify, purge,
+	// bypass and mark.
 	Kind string `json:"kind"`
 	Text string `json:"text"`
 }
@@ -35,6 +40,21 @@ func (m *markers) add(marker Marker) {
 		m.list = append(m.list[:0], m.list[1:]...)
 	}
 	m.list = append(m.list, marker)
+}
+
+// addUnless adds a marker and returns true, unless there is one of its kind that is less than within
+// older.
+func (m *markers) addUnless(marker Marker, within time.Duration) bool {
+	m.mu.Lock()
+	for i := len(m.list) - 1; i >= 0 && marker.At-m.list[i].At < within.Seconds(); i-- {
+		if m.list[i].Kind == marker.Kind {
+			m.mu.Unlock()
+			return false
+		}
+	}
+	m.mu.Unlock()
+	m.add(marker)
+	return true
 }
 
 func (m *markers) all() []Marker {
@@ -82,7 +102,11 @@ func changes(before, after *Stats) (found [][2]string) {
 	if before.Redis.State != after.Redis.State && before.Redis.State != RedisIdle {
 		add("redis", "Redis is %s", after.Redis.State)
 	}
-	if before.WatchedTables != after.WatchedTables {
+	happened := happenedSince(before, after)
+	for _, kind := range slices.Sorted(maps.Keys(happened)) {
+		add(kind, "%s", happened[kind])
+	}
+	if before.WatchedTables != after.WatchedTables && happened["install"] == "" {
 		add("tables", "%d tables watched, were %d", after.WatchedTables, before.WatchedTables)
 	}
 	if after.WatchProblems > before.WatchProblems && len(after.Problems) > 0 {
@@ -98,6 +122,45 @@ func changes(before, after *Stats) (found [][2]string) {
 		add("verify", "an answer was proven to be stale")
 	}
 	return found
+}
+
+// happenings are the words for each kind of what happened, and what it is about where no table is
+// named.
+var happenings = map[string][2]string{
+	"ddl":     {"changed in the schema", "names, rights or definitions"},
+	"install": {"watched", "tables"},
+	"purge":   {"purge", "all"},
+}
+
+// happenedNamesMax is how many tables a marker names.
+const happenedNamesMax = 3
+
+// happenedSince says what happened between two readings, by its kind.
+func happenedSince(before, after *Stats) map[string]string {
+	last := uint64(0)
+	if n := len(before.Happened); n > 0 {
+		last = before.Happened[n-1].Number
+	}
+	tables, more := map[string][]string{}, map[string]int{}
+	for _, h := range after.Happened {
+		if h.Number > last {
+			tables[h.Kind] = append(tables[h.Kind], h.Tables...)
+			more[h.Kind] += h.More
+		}
+	}
+	texts := make(map[string]string, len(tables))
+	for kind, names := range tables {
+		words := happenings[kind]
+		slices.Sort(names)
+		names = slices.Compact(names)
+		shown := names[:min(len(names), happenedNamesMax)]
+		text := words[0] + ": " + cmp.Or(strings.Join(shown, ", "), words[1])
+		if n := more[kind] + len(names) - len(shown); n > 0 {
+			text += fmt.Sprintf(" and %d more", n)
+		}
+		texts[kind] = text
+	}
+	return texts
 }
 
 // isFresh reports whether answers may come from the cache, if need be by a look made for them.

@@ -18,7 +18,16 @@ func TestWhatChangedIsMarked(t *testing.T) {
 		"shop.a: not":              func(s *Stats) { s.WatchProblems, s.Problems = 1, []string{"shop.a: not watched"} },
 		"configuration read again": func(s *Stats) { s.Config.Reloads = 1 },
 		"configuration refused":    func(s *Stats) { s.Config.Failures = 1 },
-		"was proven to be stale":   func(s *Stats) { s.Verify.Results = map[string]uint64{"stale": 1} },
+		"changed in the schema: shop.orders": func(s *Stats) {
+			s.Happened = []Happening{{Number: 1, Kind: "ddl", Tables: []string{"shop.orders"}}}
+		},
+		"changed in the schema: names, rights or definitions": func(s *Stats) { s.Happened = []Happening{{Number: 1, Kind: "ddl"}} },
+		"watched: shop.a(id), shop.b(id), shop.c(id) and 3 more": func(s *Stats) {
+			s.WatchedTables = 9
+			s.Happened = []Happening{{Number: 1, Kind: "install", Tables: []string{"shop.c(id)", "shop.a(id)", "shop.b(id)", "shop.d(id)"}, More: 1}, {Number: 2, Kind: "install", Tables: []string{"shop.a(id)", "shop.e(id)"}}}
+		},
+		"purge: all":             func(s *Stats) { s.Happened = []Happening{{Number: 1, Kind: "purge"}} },
+		"was proven to be stale": func(s *Stats) { s.Verify.Results = map[string]uint64{"stale": 1} },
 	} {
 		before, after := warm(5), warm(5)
 		change(&after)
@@ -27,8 +36,35 @@ func TestWhatChangedIsMarked(t *testing.T) {
 		}
 	}
 	before, after := warm(5), warm(6)
+	for _, s := range []*Stats{&before, &after} {
+		s.Happened = []Happening{{Number: 7, Kind: "ddl"}}
+	}
 	if got := changes(&before, &after); len(got) != 0 {
 		t.Errorf("%v, and nothing has changed", got)
+	}
+}
+
+// A purge that the page was asked for is not marked again when its event is received.
+func TestPurgeIsMarkedOnce(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	purges := func() (n int) {
+		for _, m := range s.server.markers.all() {
+			if m.Kind == "purge" {
+				n++
+			}
+		}
+		return n
+	}
+	s.server.markPurge("purge: shop.orders")
+	before := s.server.sample(nil, time.Now())
+	s.becomes(func(s *Stats) { s.Happened = []Happening{{Number: 1, Kind: "purge", Tables: []string{"shop.orders"}}} })
+	s.server.sample(before, time.Now())
+	if n := purges(); n != 1 {
+		t.Errorf("%d marks of one purge", n)
+	}
+	if !s.server.markers.addUnless(newMarker(time.Now().Add(purgeMarkedOnce), "purge", "later"), purgeMarkedOnce) || purges() != 2 {
+		t.Error("another purge is not marked")
 	}
 }
 

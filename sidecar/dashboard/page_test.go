@@ -175,7 +175,7 @@ func TestBrowserShowsTheStatesOfTables(t *testing.T) {
 			return append([]Table{
 				{Name: "shop.email", State: TableDoubtful, Why: "column email is gone; freshet install --watch shop.email", Since: &at},
 				{Name: "shop.audit", State: TableUnwatched, Why: "read by 3 kinds of statements: freshet install --watch shop.audit"},
-				{Name: "shop.orders", Columns: []string{"id"}, Statements: 7, Invalidations: 19, At: &at},
+				{Name: "shop.orders", Columns: []string{"id"}, Statements: 7, Invalidations: 19, At: &at, StatementsPerSecond: 2.5, Entries: 12},
 			}, tablesNamed(3)...)
 		}
 	})
@@ -183,7 +183,7 @@ func TestBrowserShowsTheStatesOfTables(t *testing.T) {
 	b := open(t, narrow)
 	b.do(chromedp.Navigate(s.url()))
 	b.until(`document.querySelectorAll("#tables .table").length == 6`)
-	for _, says := range []string{"shop.email▲ doubtful since ", "column email is gone", "shop.auditnot watched", "read by 3 kinds", "7 writes, 19 tags, last 1 min ago"} {
+	for _, says := range []string{"shop.email▲ doubtful since ", "column email is gone", "shop.auditnot watched", "read by 3 kinds", "12 answers", "7 writes, 2.5/s, 19 tags, last 1 min ago"} {
 		if text := b.text("tables"); !strings.Contains(text, says) {
 			t.Errorf("%q is not among %s", says, text)
 		}
@@ -217,8 +217,8 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 	b.do(chromedp.SendKeys("#sessions-filter", "storefr"))
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 1`)
 	says("postgres-version", "17.10, the primary, 1 replicating")
-	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "1 of 3 awaydoorbell is away, 2 times connected again")
-	says("written", "shop.orders", "statements · ", "answers ended")
+	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "Trim mark41 s old", "AnalysisBehind41 kinds of statements, 2 wait, 1 connections", "1 of 3 awaydoorbell is away, 2 times connected again")
+	says("written", "shop.orders", "statements · ", "answers ended", "20 statements/s, 60 invalidations/s", "5 more together90 statements · 4 answers ended")
 	says("memory-facts", "320good ones, for others", "by changes")
 	says("curve", "64 MiB now12.0%", "256 MiB5.0%")
 	says("shapes", "31,000 · 30 MiB41 s")
@@ -250,6 +250,7 @@ func TestBrowserOpensAStatement(t *testing.T) {
 	b.do(chromedp.Evaluate(second+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent(kb.Enter),
 		chromedp.Evaluate(second+`.children[6].textContent`, &loads))
 	b.until(second + `.children[6].textContent != "` + loads + `"`)
+	b.until(second + `.textContent.includes("shop.items, rows: 7 answers") && ` + second + `.textContent.includes("all was thrown away")`)
 	b.until(second + `.querySelector("details").open && document.activeElement.tagName == "SUMMARY"`)
 	for _, says := range []string{"shop.orders/customer_id=…", "freshet install --watch 'shop.items(id, order_id)'", "- {id: 0b54752c, cache: no}", "Missed in the last five minutes"} {
 		if text := b.text("shapes"); !strings.Contains(text, says) {

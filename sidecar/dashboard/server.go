@@ -51,6 +51,8 @@ type Options struct {
 	// loaded, max at most, and behind them max of those that are not; all says how many are
 	// cached. nil lists those of StatsFunc.
 	ShapesFunc func(max int) (shapes []Shape, all int)
+	// EndingsFunc says what has ended answers of a shape lately, the newest first. nil leaves that out.
+	EndingsFunc func(shape string) []EndedBy
 	// ExplainFunc and PurgeFunc do what the page's boxes ask for; nil leaves them out.
 	ExplainFunc func(context.Context, ExplainRequest) (Explanation, error)
 	PurgeFunc   func(context.Context, PurgeRequest) (Purged, error)
@@ -204,6 +206,10 @@ func (s *Server) sample(before *Stats, now time.Time) *Stats {
 	s.recent.add(&stats, now)
 	if before != nil {
 		for _, change := range changes(before, &stats) {
+			if change[0] == "purge" {
+				s.markPurge(change[1])
+				continue
+			}
 			s.Mark(change[0], change[1])
 		}
 	}

@@ -25,6 +25,8 @@ type ShapeList struct {
 	// those that are not.
 	Found int `json:"found"`
 	Known int `json:"known"`
+	// Endings, of one shape alone, are what has ended its answers lately, the newest first.
+	Endings []EndedBy `json:"endings,omitempty"`
 }
 
 // shapeOrders are what shapes can be sorted by.
@@ -66,7 +68,11 @@ func (s *Server) shapeHandler(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("no statement is known that has the shape %q", r.PathValue("id")), http.StatusNotFound)
 		return
 	}
-	answerJSON(w, ShapeList{Shapes: shapes, Found: len(shapes), Known: all})
+	list := ShapeList{Shapes: shapes, Found: len(shapes), Known: all}
+	if s.options.EndingsFunc != nil {
+		list.Endings = s.options.EndingsFunc(strings.ToLower(r.PathValue("id")))
+	}
+	answerJSON(w, list)
 }
 
 // shapes returns max shapes, complete, and how many there are.

@@ -34,7 +34,7 @@ func warm(seconds uint64) Stats {
 			},
 			Upstream: map[string]histogram.Reading{"load": took(n*40, 9*time.Millisecond), "bypass": took(n*55, 4*time.Millisecond)},
 			Overhead: map[string]histogram.Reading{"relay": spread(n*95, 2)},
-			HitAge:   map[string]histogram.Reading{"memory": spread(n*900, 13), "redis": spread(n*60, 15)},
+			HitAge:   map[string]histogram.Reading{"memory": spread(n*900, 3), "redis": spread(n*60, 5)},
 		},
 		Shapes: []Shape{
 			{ID: "9f31c2aa", Statement: "SELECT name, price_cents FROM products WHERE id = $1", Tables: []string{"shop.products"}, Tags: []string{"shop.products/id=…"}, Roles: []string{"web", "reports"}, Hits: n * 700, Loads: n * 30, SavedSeconds: float64(n) * 1.4, LoadingSeconds: float64(n) * .06, Entries: 31000, Bytes: 30 << 20, AgeP50Seconds: 41, Misses: map[string]uint64{"cold": n * 9, "invalidated": n * 20}},
@@ -59,10 +59,12 @@ func warm(seconds uint64) Stats {
 		},
 		Postgres: Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Replicas: 1},
 		Written: []TableWrites{
-			{Name: "shop.orders", Statements: n * 20, Invalidations: n * 60, EntriesEnded: n * 21, At: time.Unix(1_800_000_000, 0)},
+			{Name: "shop.orders", Statements: n * 20, Invalidations: n * 60, EntriesEnded: n * 21, StatementsPerSecond: 20, InvalidationsPerSecond: 60, At: time.Unix(1_800_000_000, 0)},
 			{Name: "shop.products", Statements: n * 10, Invalidations: n * 30, EntriesEnded: n * 4, At: time.Unix(1_800_000_001, 0)},
 		},
-		TablesWritten:       2,
+		TablesWritten:       7,
+		WrittenRest:         TableWrites{Statements: 90, EntriesEnded: 4, StatementsPerSecond: .5},
+		Analysis:            Analysis{Analysed: 41, Waiting: 2},
 		Counts:              count.Counts{UpstreamQueries: n * 95, SessionsTotal: 31, TransactionsHeld: n * 20, TransactionsOpened: n * 4, SessionsRefused: 7, RefusedByLimit: 5, RefusedForPassword: 2},
 		UpstreamConnections: map[string]int64{"client": 24, "follower": 3, "analysis": 1, "verify": 0},
 		StalenessSeconds:    1, FollowerAgeSeconds: &age, FollowerLooks: n * 10, FollowerNotifications: n * 6, InvalidationEvents: n * 30,
@@ -184,6 +186,9 @@ func stage(t *testing.T, address string, change func(*Options)) *scene {
 			return Purged{Tables: []string{"what " + r.Role + " may read"}}, nil
 		}
 		return Purged{Tables: []string{r.Table}, All: r.All}, nil
+	}
+	o.EndingsFunc = func(string) []EndedBy {
+		return []EndedBy{{At: time.Unix(1_800_000_000, 0), Table: "shop.items", By: "row", Answers: 7}, {At: time.Unix(1_799_999_990, 0), By: "reset", Answers: 1}}
 	}
 	if change != nil {
 		change(&o)

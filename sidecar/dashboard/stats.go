@@ -149,12 +149,19 @@ type Stats struct {
 	Hints Hints `json:"hints"`
 	// Outbox is what waits in Postgres to be read or trimmed.
 	Outbox Outbox `json:"outbox"`
+	// Analysis is how the analysis of statements is.
+	Analysis Analysis `json:"analysis"`
 	// Postgres is what is known of the server that is followed, as of the last trimming.
 	Postgres Postgres `json:"postgres"`
 	// Written counts what was received of the changes of tables, those first of which most
 	// statements changed rows: the first WrittenMax of TablesWritten.
 	Written       []TableWrites `json:"written"`
 	TablesWritten int           `json:"tables_written"`
+	// WrittenRest sums the others, without a name.
+	WrittenRest TableWrites `json:"written_rest"`
+	// Happened are the latest changes of definitions and of what is watched, and purges, the oldest
+	// first.
+	Happened []Happening `json:"happened"`
 	// Head is the snapshot of the newest completed look, as pg_snapshot prints it;
 	// Incarnation names the life of the database that it belongs to. Both are
 	// empty before the first look.
@@ -252,8 +259,8 @@ func (s *Shape) normalize() {
 
 // Times are what statements took. The maps hold all their names from the start on.
 type Times struct {
-	// BoundsSeconds are the upper bounds of the buckets of all that follows, but for the
-	// last bucket of each, which holds what is longer.
+	// BoundsSeconds are the upper bounds of the buckets of all that follows but HitAge, but for
+	// the last bucket of each, which holds what is longer.
 	BoundsSeconds []float64 `json:"bounds_seconds"`
 	// Latency is from a client's message to the last byte of its answer, by outcome.
 	Latency map[string]histogram.Reading `json:"latency"`
@@ -263,7 +270,9 @@ type Times struct {
 	// what is relayed ("relay") questions and waits of the sidecar's own included.
 	Overhead map[string]histogram.Reading `json:"overhead"`
 	// HitAge is how long before its hit an entry was loaded, from "memory" or "redis".
-	HitAge map[string]histogram.Reading `json:"hit_age"`
+	// The bounds of its buckets are HitAgeBoundsSeconds.
+	HitAge              map[string]histogram.Reading `json:"hit_age"`
+	HitAgeBoundsSeconds []float64                    `json:"hit_age_bounds_seconds"`
 	// Redis is how long exchanges with Redis took: to "get" values, to "set" some, or to ask
 	// with a "lease". It is empty without Redis.
 	Redis map[string]histogram.Reading `json:"redis"`
@@ -322,10 +331,10 @@ type Hints struct {
 
 // Outbox is the state of the table that holds the changes, as of the last trimming.
 type Outbox struct {
-	// Rows is an estimate of Postgres', Bytes are those on disk with the index.
-	Rows  int64 `json:"rows"`
-	Bytes int64 `json:"bytes"`
-	// OldestSeconds is the age that no row exceeds.
+	// Rows is an estimate of Postgres', Bytes are those on disk with the index. OldestSeconds is
+	// the age of the mark behind which everything was trimmed.
+	Rows          int64   `json:"rows"`
+	Bytes         int64   `json:"bytes"`
 	OldestSeconds float64 `json:"oldest_seconds"`
 	// UnattendedSince is when somebody last followed before the last time that changes
 	// were not recorded, because nobody did for long. Null if this sidecar found no
@@ -344,6 +353,17 @@ type ClientGroup struct {
 	Idle          int `json:"idle"`
 	// OldestSeconds is how long ago the first of them has connected.
 	OldestSeconds float64 `json:"oldest_seconds"`
+}
+
+// Analysis tells what statements depend on, on connections of its own.
+type Analysis struct {
+	// Analysed counts kinds of statements since the start, Failed those of which nothing could be told,
+	// and Waiting those whose turn it will be.
+	Analysed uint64 `json:"analysed"`
+	Failed   uint64 `json:"failed"`
+	Waiting  int    `json:"waiting"`
+	// Problem is the error of the latest, empty if it succeeded.
+	Problem string `json:"problem"`
 }
 
 // FollowerPart is one part of the follower: "looker", "doorbell" or "keeper".
@@ -395,8 +415,36 @@ type TableWrites struct {
 	Invalidations uint64 `json:"invalidations"`
 	// EntriesEnded counts entries of this process's memory that they have ended.
 	EntriesEnded uint64 `json:"entries_ended"`
+	// StatementsPerSecond and InvalidationsPerSecond are of the last ten seconds or so.
+	StatementsPerSecond    float64 `json:"statements_per_second"`
+	InvalidationsPerSecond float64 `json:"invalidations_per_second"`
 	// At is when the last of them was received.
 	At time.Time `json:"at"`
+}
+
+// Happening is a change of definitions ("ddl"), a table that is watched since ("install"), or an end
+// of answers that somebody has asked for ("purge").
+type Happening struct {
+	// Number counts them, from 1 on.
+	Number uint64    `json:"number"`
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind"`
+	// Tables are those that it is about, as far as they are known, and More counts others. Where there
+	// are none, it is about all.
+	Tables []string `json:"tables"`
+	More   int      `json:"more"`
+}
+
+// EndedBy is an end of answers of one statement.
+type EndedBy struct {
+	// At is when it was noticed: at once if somebody asks, else within half a minute.
+	At time.Time `json:"at"`
+	// Table is the one that changed, empty if none or one that is not known any more; By is what of it
+	// did, as Stats.InvalidatedEntries names that.
+	Table string `json:"table"`
+	By    string `json:"by"`
+	// Answers counts those that have ended so within the same second.
+	Answers uint64 `json:"answers"`
 }
 
 // TableState says whether answers from a table are kept.
@@ -428,6 +476,11 @@ type Table struct {
 	Invalidations uint64     `json:"invalidations,omitempty"`
 	EntriesEnded  uint64     `json:"entries_ended,omitempty"`
 	At            *time.Time `json:"at,omitempty"`
+	// StatementsPerSecond and InvalidationsPerSecond are of the last ten seconds or so.
+	StatementsPerSecond    float64 `json:"statements_per_second,omitempty"`
+	InvalidationsPerSecond float64 `json:"invalidations_per_second,omitempty"`
+	// Entries counts those of this process's memory that depend on the table.
+	Entries int64 `json:"entries,omitempty"`
 }
 
 // Memory is the state of the tier in this process.
@@ -564,7 +617,7 @@ func (s *Stats) normalize() {
 	if s.Misses == nil {
 		s.Misses = map[string]uint64{}
 	}
-	s.Times.BoundsSeconds = histogram.Bounds
+	s.Times.BoundsSeconds, s.Times.HitAgeBoundsSeconds = histogram.Bounds, histogram.AgeBounds
 	for _, named := range []*map[string]histogram.Reading{&s.Times.Latency, &s.Times.Upstream, &s.Times.Overhead, &s.Times.HitAge, &s.Times.Redis} {
 		if *named == nil {
 			*named = map[string]histogram.Reading{}
@@ -595,6 +648,10 @@ func (s *Stats) normalize() {
 	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
 	s.SessionList = append([]Session{}, s.SessionList[:min(len(s.SessionList), SessionListMax)]...)
 	s.Written = append([]TableWrites{}, s.Written[:min(len(s.Written), WrittenMax)]...)
+	s.Happened = append([]Happening{}, s.Happened...)
+	for i := range s.Happened {
+		s.Happened[i].Tables = append([]string{}, s.Happened[i].Tables...)
+	}
 	if s.Postgres.Missing == nil {
 		s.Postgres.Missing = []string{}
 	}

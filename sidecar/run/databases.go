@@ -49,7 +49,7 @@ func (o *Options) CheckDatabases() error {
 // pages are those of the databases beside the plain upstream's.
 func (s *Sidecar) pages() (all []dashboard.Database) {
 	for _, of := range s.others {
-		all = append(all, dashboard.Database{Name: of.name, StatsFunc: of.report, TablesFunc: of.tables, ShapesFunc: of.shapes, ExplainFunc: of.explain, PurgeFunc: of.purgeWhat})
+		all = append(all, dashboard.Database{Name: of.name, StatsFunc: of.report, TablesFunc: of.tables, ShapesFunc: of.shapes, EndingsFunc: of.endingsOf, ExplainFunc: of.explain, PurgeFunc: of.purgeWhat})
 	}
 	return all
 }

@@ -43,6 +43,8 @@ func (s *stack) report() dashboard.Stats {
 	s.addClients(&stats)
 	s.addShapes(&stats)
 	s.addBypasses(&stats)
+	a := s.server.Analysis()
+	stats.Analysis = dashboard.Analysis{Analysed: a.Analysed, Failed: a.Failed, Waiting: a.Waiting, Problem: a.Problem}
 	s.addFollower(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.of.reloads.report()

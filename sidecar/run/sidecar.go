@@ -118,7 +118,7 @@ func (s *Sidecar) buildPage() (err error) {
 	page := dashboard.Options{
 		Address: s.options.Admin, Listener: s.options.Listeners[AdminListener],
 		Token: s.options.AdminToken, Insecure: s.options.AdminInsecure, ReadOnly: s.options.AdminReadOnly, Profile: s.options.Profile,
-		StatsFunc: s.Report, TablesFunc: s.tables, ShapesFunc: s.shapes, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
+		StatsFunc: s.Report, TablesFunc: s.tables, ShapesFunc: s.shapes, EndingsFunc: s.endingsOf, ExplainFunc: s.explain, PurgeFunc: s.purgeWhat, ReloadFunc: s.reloadAsked,
 		SwitchFunc: s.switchOff, Database: s.name, Databases: s.pages(),
 		Logger: s.logger.With("part", "dashboard"),
 	}

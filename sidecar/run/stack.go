@@ -45,6 +45,8 @@ type stack struct {
 
 	// eventDelay is how long events took to arrive, at most: the follower observes it.
 	eventDelay histogram.Histogram
+	// endings are what has ended answers lately.
+	endings endings
 	// redisTimes are how long exchanges with Redis took: the store observes them.
 	redisTimes redisTimes
 	// connections are the sidecar's own to Postgres.
@@ -208,7 +210,7 @@ func (s *stack) buildCache() (err error) {
 		Fence:       s.fence,
 		Confirm:     s.follower.Confirm,
 		Wake:        s.follower.Wake,
-		Ended:       s.follower.NoteEnded,
+		Ended:       s.noteEnded,
 		MemoryBytes: s.options.MemoryBytes,
 		Staleness:   s.options.Staleness,
 		EntryMax:    s.options.EntryMax,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/dashboard"
@@ -22,11 +23,15 @@ func (s *stack) tables() (tables []dashboard.Table) {
 			tables = append(tables, dashboard.Table{Name: name, State: dashboard.TableUnwatched, Why: fmt.Sprintf("read by %d kinds of statements: freshet install --watch %s", unwatched[name], name)})
 		}
 	}
-	written := s.follower.Stats().Written
+	written, entries, now := s.follower.Stats().Written, s.server.TableEntries(), time.Now()
 	for _, t := range state.Tables() {
 		table := dashboard.Table{Name: t.Schema + "." + t.Name, Columns: t.Columns}
+		if t.OID == t.Root {
+			table.Entries = entries[t.Root]
+		}
 		if w, ok := written[t.Root]; ok {
 			table.Statements, table.Invalidations, table.EntriesEnded, table.At = w.Statements, w.Tags, w.Ended, &w.At
+			table.StatementsPerSecond = w.StatementsPace.PerSecond(now)
 		}
 		tables = append(tables, table)
 	}
@@ -35,9 +40,13 @@ func (s *stack) tables() (tables []dashboard.Table) {
 
 // written lists what was received of the changes of tables. One that was dropped has no name.
 func written(state *invalidation.State, all map[uint32]invalidation.Written) (tables []dashboard.TableWrites) {
+	now := time.Now()
 	for root, w := range all {
 		if t, ok := state.Table(root); ok {
-			tables = append(tables, dashboard.TableWrites{Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, EntriesEnded: w.Ended, At: w.At})
+			tables = append(tables, dashboard.TableWrites{
+				Name: t.Schema + "." + t.Name, Statements: w.Statements, Invalidations: w.Tags, EntriesEnded: w.Ended, At: w.At,
+				StatementsPerSecond: w.StatementsPace.PerSecond(now), InvalidationsPerSecond: w.TagsPace.PerSecond(now),
+			})
 		}
 	}
 	return tables

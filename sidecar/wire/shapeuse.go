@@ -87,6 +87,41 @@ func (s *Server) UnwatchedTables() map[string]int {
 	return tables
 }
 
+// Analysis says how the analysis of statements is.
+func (s *Server) Analysis() shapes.Stats { return s.verdicts.Stats() }
+
+// ShapeNumbers are those by which the cache knows a shape, by its ID: one for each state in which it
+// is used.
+func (s *Server) ShapeNumbers(id string) (numbers []uint64) {
+	for _, slot := range s.verdicts.All() {
+		if slot.Verdict() != nil && strings.EqualFold(s.termsOf(slot).ID, id) {
+			numbers = append(numbers, slot.Shape)
+		}
+	}
+	return numbers
+}
+
+// TableEntries counts, by the OIDs of the roots of their trees, the entries of memory that depend on
+// tables: those of the shapes that read them. It goes through all shapes, and costs a hit nothing.
+func (s *Server) TableEntries() map[uint32]int64 {
+	entries := map[uint32]int64{}
+	for _, slot := range s.verdicts.All() {
+		v := slot.Verdict()
+		if v == nil || !v.Cacheable && v.Consent == nil {
+			continue
+		}
+		if !v.Cacheable {
+			v = v.Consent
+		}
+		if n := s.cache.Use(slot.Shape).Entries; n > 0 {
+			for _, root := range v.Relations {
+				entries[root] += n
+			}
+		}
+	}
+	return entries
+}
+
 // BypassExample stands for the statements that pass through for a reason.
 type BypassExample struct {
 	// Statement is a shape, without a value in it; Detail is what is in the way, such as the

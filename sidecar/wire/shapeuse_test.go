@@ -33,6 +33,12 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	if p := passed[0]; p.Statement != "SELECT random(), ?" || p.Verdict.Reason != "volatile_function" || p.Passed < 4 || p.PassedFor <= 0 || p.Role == "" || p.Role != uses[0].Role {
 		t.Errorf("%+v", p)
 	}
+	if entries := s.TableEntries(); len(entries) != 1 || entries[uses[0].Verdict.Relations[0]] != 1 {
+		t.Errorf("entries of tables: %v", entries)
+	}
+	if a := s.Analysis(); a.Analysed < 2 || a.Problem != "" {
+		t.Errorf("analysis: %+v", a)
+	}
 	if none, _ := s.ShapeUses(0); len(none) != 0 {
 		t.Errorf("%+v, and none was asked for", none)
 	}

@@ -16,7 +16,7 @@ type times struct {
 	queries  [outcomes]histogram.Histogram
 	overhead [2]histogram.Histogram // of hits, of what is relayed
 	upstream [3]histogram.Histogram // loads, what passes through, probes
-	age      [2]histogram.Histogram // from memory, from Redis
+	age      [2]histogram.Ages      // from memory, from Redis
 	saved    atomic.Int64           // nanoseconds
 }
 
@@ -76,7 +76,7 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 		tier = 1
 	}
 	age := entry.Age(s.arrival())
-	s.server.counters.times.age[tier].Observe(age, 1)
+	s.server.counters.times.age[tier].Observe(age)
 	s.server.cache.NoteHit(entry, age)
 	if how == Consented {
 		s.server.cache.NoteAge(entry, age)

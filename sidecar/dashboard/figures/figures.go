@@ -21,6 +21,9 @@ func AddFollower(stats *dashboard.Stats, f invalidation.FollowerStats, keepsUp b
 	stats.FollowerLooks, stats.FollowerNotifications, stats.InvalidationEvents = f.Looks, f.Notifications, f.Events
 	stats.InvalidationKinds, stats.TablesLost, stats.InvalidatedEntries = f.EventsOf, f.TablesLost, f.Ended
 	stats.Hints = dashboard.Hints{Said: f.HintsSaid, Heard: f.HintsHeard, Relying: f.Relying}
+	for _, h := range f.Happened {
+		stats.Happened = append(stats.Happened, dashboard.Happening{Number: h.Number, At: h.At, Kind: string(h.Kind), Tables: h.Tables, More: h.More})
+	}
 	stats.FollowerResetCauses, stats.FollowerReconnects = f.Resets, f.Reconnects
 	stats.FollowerParts = map[string]dashboard.FollowerPart{}
 	for part, n := range f.ReconnectsOf {
@@ -46,6 +49,17 @@ func AddWrites(stats *dashboard.Stats, tables []dashboard.TableWrites) {
 		return cmp.Or(cmp.Compare(b.Statements, a.Statements), cmp.Compare(a.Name, b.Name))
 	})
 	stats.Written, stats.TablesWritten = tables[:min(len(tables), dashboard.WrittenMax)], len(tables)
+	rest := &stats.WrittenRest
+	for _, t := range tables[len(stats.Written):] {
+		rest.Statements += t.Statements
+		rest.Invalidations += t.Invalidations
+		rest.EntriesEnded += t.EntriesEnded
+		rest.StatementsPerSecond += t.StatementsPerSecond
+		rest.InvalidationsPerSecond += t.InvalidationsPerSecond
+		if t.At.After(rest.At) {
+			rest.At = t.At
+		}
+	}
 }
 
 // AddTiers adds what the tiers have counted. A nil store is no Redis.

@@ -12,7 +12,7 @@ import (
 type ReadTimes struct {
 	hit, remote, joined, loaded, passed, failed histogram.Histogram
 	loads, passes                               histogram.Histogram // what Postgres took
-	ageInMemory, ageInRedis                     histogram.Histogram
+	ageInMemory, ageInRedis                     histogram.Ages
 }
 
 // ReadTime is what one read took.
@@ -30,10 +30,10 @@ func (t *ReadTimes) Note(r ReadTime) {
 	switch r.Outcome {
 	case "hit_l1":
 		t.hit.Observe(r.Took, 1)
-		t.ageInMemory.Observe(r.Age, 1)
+		t.ageInMemory.Observe(r.Age)
 	case "hit_l2":
 		t.remote.Observe(r.Took, 1)
-		t.ageInRedis.Observe(r.Age, 1)
+		t.ageInRedis.Observe(r.Age)
 	case "coalesced":
 		t.joined.Observe(r.Took, 1)
 	case "miss":

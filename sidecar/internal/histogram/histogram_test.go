@@ -65,3 +65,28 @@ func TestObserveDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// An age is in the bucket whose bounds it lies between, and the sum is that of the ages.
+func TestAges(t *testing.T) {
+	t.Parallel()
+	var a Ages
+	for _, age := range []time.Duration{time.Millisecond, 10 * time.Second, 10 * time.Second, time.Hour, 100 * time.Hour} {
+		a.Observe(age)
+	}
+	r := a.Read()
+	for i, n := range r.Buckets {
+		want := map[int]uint64{0: 1, 10: 2, 18: 1, bounded: 1}[i]
+		if n != want {
+			t.Errorf("bucket %d holds %d, want %d", i, n, want)
+		}
+	}
+	if AgeBounds[9] > 10 || AgeBounds[10] < 10 || r.Count != 5 || r.SumSeconds < 363619 || r.SumSeconds > 363621 {
+		t.Errorf("bounds %v, %+v", AgeBounds, r)
+	}
+	if half := r.Quantile(.5); half < AgeBounds[9] || half > AgeBounds[10] {
+		t.Errorf("half are below %v", half)
+	}
+	if at := r.Since(Reading{}).Cumulative()[AgeBounds[10]]; at != 3 {
+		t.Errorf("%d up to %v", at, AgeBounds[10])
+	}
+}

@@ -39,9 +39,13 @@ type Book struct {
 	queue    chan *Slot
 	// generation counts the schema changes.
 	generation atomic.Uint64
+	// analysed counts verdicts found and failed what could not be told; workers add to both.
+	analysed, failed atomic.Uint64
 
 	mu    sync.Mutex
 	slots map[string]*Slot
+	// problem is the error of the latest analysis, "" if it succeeded. Workers set it.
+	problem string
 	// shapes counts the slots ever made.
 	shapes uint64
 }
@@ -88,10 +92,39 @@ func (b *Book) analyse(ctx context.Context, slot *Slot) {
 	if err != nil {
 		b.logger.Warn("cannot analyse a statement; it passes through until that succeeds", "error", err)
 		slot.failed = time.Now()
+		b.failed.Add(1)
 	} else {
 		slot.verdict, slot.effect = verdict, effectOf(verdict, slot.Generation)
+		b.analysed.Add(1)
 	}
+	b.noteProblem(err)
 	close(slot.done)
+}
+
+func (b *Book) noteProblem(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problem = ""
+	if err != nil {
+		b.problem = err.Error()
+	}
+}
+
+// Stats say how the analysis is.
+type Stats struct {
+	// Analysed counts verdicts found since the start, Failed what could not be told, and Waiting
+	// what waits for its turn.
+	Analysed, Failed uint64
+	Waiting          int
+	// Problem is the error of the latest analysis, "" if it succeeded.
+	Problem string
+}
+
+// Stats returns them.
+func (b *Book) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Stats{Analysed: b.analysed.Load(), Failed: b.failed.Load(), Waiting: len(b.queue), Problem: b.problem}
 }
 
 // SchemaChanged drops all verdicts. A verdict that is being found out keeps the

@@ -4,12 +4,14 @@
 
 import { $, element, replace, setText } from "../dom.js";
 import { get } from "../feed.js";
-import { bytes, count, perSecond, seconds, share, spoken } from "../format.js";
+import { bytes, clock, count, perSecond, seconds, share, spoken } from "../format.js";
 import { draw, newSVG } from "../svgpainter.js";
 import { sum } from "../outcomes.js";
 import { words } from "./bypasses.js";
 
 const REREAD_MS = 10000;
+const ENDINGS_REREAD_MS = 3000;
+const BY = { row: "rows", table: "as a whole", schema: "names, rights or definitions", own: "freshet.touch", reset: "all was thrown away" };
 
 // A column has a name, and what rows are sorted by; text is what its cells say. Only a sidecar
 // knows what those with kept set say.
@@ -171,10 +173,36 @@ function newRow(s) {
     return cell;
   });
   tr.append(head, ...cells);
-  return { tr, tables, details, cells };
+  const row = { tr, tables, details, cells, opens, id: s.id, endings: [], endingsAt: 0 };
+  opens.addEventListener("toggle", () => readEndings(row));
+  return row;
 }
 
-function fill({ tables, details, cells }, s) {
+// readEndings reads what has ended the answers of a statement, while somebody looks at it.
+async function readEndings(row) {
+  if (!row.id || !row.opens.open || Date.now() - row.endingsAt < ENDINGS_REREAD_MS) return;
+  row.endingsAt = Date.now();
+  try {
+    row.endings = (await get(`api/v1/shapes/${row.id}`)).endings ?? [];
+    paint();
+  } catch {
+    // The statement may have left the list.
+  }
+}
+
+// endings says what has ended answers lately, the newest first.
+function endings(list) {
+  const items = list.map((e) => {
+    const time = element("time", "", clock(new Date(e.at)));
+    time.dateTime = e.at;
+    return element("li", "", time, ` ${[e.table, BY[e.by] ?? e.by].filter((text) => text).join(", ")}${e.answers > 1 ? `: ${count(e.answers)} answers` : ""}`);
+  });
+  return element("div", "", element("p", "note", "Answers ended lately, the newest first"), element("ol", "endings", ...items));
+}
+
+function fill(row, s) {
+  const { tables, details, cells } = row;
+  readEndings(row);
   const why = s.reason && `▲ not cached: ${words(s.reason)}${s.detail ? ` (${s.detail})` : ""}`;
   setText(tables, [s.tables.join(", "), why].filter((text) => text).join(" · ") + (s.out_of_date ? ` · by consent out of date: the last answer was ${seconds(s.age_seconds)} old` : ""));
   COLUMNS.forEach(({ text }, i) => text && setText(cells[i - 1], text(s)));
@@ -185,13 +213,14 @@ function fill({ tables, details, cells }, s) {
   if (!s.reason || s.loads) ever.push(`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`);
   if (s.passed) ever.push(`${count(s.passed)} passed through, which took Postgres ${spoken(s.passed_seconds)}`);
   const courses = Object.entries(lately(s).misses).sort(([a], [b]) => (a < b ? -1 : 1));
-  replace(details, JSON.stringify([s.id, s.tags, s.watch, s.roles, misses, ever, courses]), () => [
+  replace(details, JSON.stringify([s.id, s.tags, s.watch, s.roles, misses, ever, courses, row.endings]), () => [
     part("Since the start", [ever.join(" · ")]),
     ...(misses.length ? [part("Missed, by cause", [misses.join(" · ")])] : []),
     ...(courses.length ? [missed(courses)] : []),
     ...(s.roles.length ? [part("Roles that have sent it", [s.roles.join(", ")])] : []),
     // A library's statements have no id, and it does not tell what ends their answers.
     ...(s.id && !s.reason ? [part("Ended by changes of", s.tags.length ? s.tags : ["nothing but the schema"])] : []),
+    ...(row.endings.length ? [endings(row.endings)] : []),
     ...(s.watch.length ? [part("Ended less often after", s.watch)] : []),
     ...(s.id ? [part("Rules for it, under shapes: in the configuration, then freshet reload", [`- {id: ${s.id}, cache: no}`, `- {id: ${s.id}, ttl: 30s}`])] : []),
   ]);

@@ -3,11 +3,11 @@
 
 import { $, element, replace, setText } from "../dom.js";
 import { get } from "../feed.js";
-import { clock, count, spoken } from "../format.js";
+import { clock, count, perSecond, spoken } from "../format.js";
 
 const ROW = 30; // pixels, as in the style sheet
 const PROBLEMS_MAX = 8;
-const REREAD_MS = 30000;
+const REREAD_MS = 10000;
 const TYPING_MS = 150;
 
 const list = $("tables");
@@ -73,10 +73,13 @@ function state(t) {
 // some says how many there are of what has a plural like most.
 const some = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
+// written says what is kept of a table, and how often it is written.
 function written(t) {
-  if (!t.statements) return [];
+  const kept = t.entries ? [element("span", "count", some(t.entries, "answer"))] : [];
+  if (!t.statements) return kept;
   const ago = spoken(Math.max(1, Math.round((Date.now() - new Date(t.at)) / 1000)));
-  return [element("span", "count", `${some(t.statements, "write")}, ${some(t.invalidations, "tag")}`, element("span", "ago", `, last ${ago} ago`))];
+  const pace = t.statements_per_second ? `, ${perSecond(t.statements_per_second)}/s` : "";
+  return [...kept, element("span", "count", `${some(t.statements, "write")}${pace}`, element("span", "ago", `, ${some(t.invalidations, "tag")}, last ${ago} ago`))];
 }
 
 list.addEventListener("scroll", paint);

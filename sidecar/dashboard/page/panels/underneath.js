@@ -26,7 +26,7 @@ export function showVerification({ stats }) {
   setText($("verify-last"), last ? `Last stale: ${last.statement}, of ${last.tables.join(", ")}, ${spoken(last.age_seconds)} old, at ${clock(new Date(last.at))}` : "");
 }
 
-export function showPostgres({ stats, history }) {
+export function showPostgres({ stats, history, library }) {
   const { outbox, postgres, follower_reset_causes: resets } = stats;
   const known = postgres.version !== "";
   setText($("postgres-version"), known ? `${postgres.version}, ${postgres.replica ? "clients read a replica of it" : "the primary"}${postgres.replicas ? `, ${count(postgres.replicas)} replicating` : ""}` : "");
@@ -34,7 +34,9 @@ export function showPostgres({ stats, history }) {
     ["Follower", stats.follower_problem ? "Not following" : "Follows", `${count(stats.follower_looks)} looks, ${count(stats.follower_notifications)} by notification`, stats.follower_problem !== ""],
     ["Reached Postgres", `${perSecond(last(history.series.upstream))} /s`, `${count(stats.upstream_queries)} in total`],
     ["Changes received", `${perSecond(last(history.series.changes))} /s`, changes(stats)],
-    ["Outbox", `${count(outbox.rows)} rows`, `${bytes(outbox.bytes)}, none older than ${spoken(outbox.oldest_seconds)}`],
+    ["Outbox", `${count(outbox.rows)} rows`, `${bytes(outbox.bytes)} with its index`],
+    known && ["Trim mark", `${spoken(outbox.oldest_seconds)} old`, "no row is older"],
+    !library && analysis(stats),
     known && ["Role", postgres.role, role(postgres), postgres.missing.length > 0],
     known && ["Publications", postgres.publications.length ? postgres.publications.join(", ") : "None", postgres.publications.length ? "FOR ALL TABLES: subscribers stop at the first change" : "of all tables", postgres.publications.length > 0],
     known && ["Pooler", postgres.pooler ? "Between" : "None", postgres.pooler ? "writers do not ring: changes are found by polling" : "the connection is with Postgres itself"],
@@ -42,6 +44,14 @@ export function showPostgres({ stats, history }) {
     ["Thrown away", count(stats.follower_resets), Object.entries(resets).map(([cause, n]) => `${cause} ${n}`).join(", ") || "never"],
     parts(stats.follower_parts),
   ]);
+}
+
+// analysis says how the analysis of statements is: its connections are closed where nothing is new.
+function analysis({ analysis: a, upstream_connections: uses }) {
+  const open = uses.analysis ?? 0;
+  const state = a.problem ? "Fails" : a.waiting ? "Behind" : open ? "Works" : "Idle";
+  const said = [`${count(a.analysed)} kinds of statements`, a.failed && `${count(a.failed)} failed`, a.waiting && `${count(a.waiting)} wait`, `${count(open)} connections`, a.problem];
+  return ["Analysis", state, said.filter((text) => text).join(", "), a.problem !== ""];
 }
 
 // parts says which of the follower's sessions lack a connection or have lost one, if any.
