@@ -52,7 +52,7 @@ var bindings = merged(
 		"record_image_lt", "record_image_ne",
 		"isempty", "lower", "lower_inc", "lower_inf", "upper", "upper_inc", "upper_inf",
 		"json_each", "json_each_text", "jsonb_each", "jsonb_each_text", "pg_ddl_command_send", "pg_walfile_name_offset",
-		"unknownsend",
+		"unknownsend", "pg_collation_for", "pg_typeof",
 	),
 	bindingsOf(bindsCasts,
 		"anytextcat", "textanycat", "quote_literal", "quote_nullable",

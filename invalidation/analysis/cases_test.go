@@ -218,3 +218,24 @@ func TestCase25WhatChangesWithoutTriggers(t *testing.T) {
 		`SELECT txid_current()`:                                 "no: stable_function",
 	})
 }
+
+// What a type or a collation is called depends on definitions and on the search path alone, if
+// the statement decides which it is. Any other value may be the type of somebody's temporary
+// table.
+func TestCase47NamesOfTypes(t *testing.T) {
+	setup(t).wantVerdicts(t, map[string]string{
+		`SELECT pg_typeof(id), pg_typeof(mood)::text, pg_typeof('x') FROM users WHERE id = $1`: "users/id=$1",
+		`SELECT id FROM users WHERE id = $1 AND pg_typeof(mood) = 'integer'::regtype`:          "users/id=$1",
+		`SELECT pg_collation_for(email), pg_encoding_to_char(6) FROM users WHERE id = $1`:      "users/id=$1",
+		`SELECT pg_client_encoding()`:                                     "",
+		`SELECT 'mood'::regtype`:                                          "no: unsafe_result_type",
+		`SELECT 'integer'::regtype::text`:                                 "",
+		`SELECT $1::regtype`:                                              "no: unsafe_result_type",
+		`SELECT email::regtype FROM users`:                                "no: unsafe_cast",
+		`SELECT sm::int::regtype FROM users`:                              "no: unsafe_result_type",
+		`SELECT to_regtype('mood')`:                                       "no: stable_function",
+		`SELECT format_type(sm::oid, NULL) FROM users`:                    "no: stable_function",
+		`SELECT t FROM (SELECT pg_typeof(id) AS t FROM users OFFSET 0) s`: "no: unsafe_result_type",
+		`SELECT array_agg(pg_typeof(id)) FROM users`:                      "no: unsafe_result_type",
+	})
+}

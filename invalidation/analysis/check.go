@@ -273,7 +273,7 @@ func (s *statement) checkMentions(n *node) {
 		}
 	}
 	for _, f := range m.types {
-		if oid := n.oid(f); !s.typeAllowed(oid) {
+		if oid := n.oid(f); !s.typeAllowed(oid) && !s.namesKnownType(n, oid) {
 			panic(refuse(ReasonUnsafeResultType, s.catalog.typeName(oid)))
 		}
 	}
@@ -289,6 +289,25 @@ func (s *statement) typeAllowed(oid uint32) bool {
 		return true
 	}
 	return s.catalog.printable(oid)
+}
+
+// namesKnownType reports whether a node gives the name of a type that the statement decides:
+// what pg_typeof says of its argument, or a constant that means a type of Postgres' own. The name
+// is printed by the search path, which is in the key, and by what the type and those of the same
+// name are called in its schemas, which only definitions change. Of any other regtype nobody
+// knows which it is: a value may be the type of a temporary table of somebody else's, whose
+// coming and going no event tells of. A constant that means a user's type goes on to mean it in
+// statements that were prepared before another one got the name.
+func (s *statement) namesKnownType(n *node, typ uint32) bool {
+	switch {
+	case typ != typeRegtype:
+		return false
+	case n.tag == "CONST":
+		oid := constOID(n)
+		return oid != 0 && oid < firstUserOID
+	default:
+		return n.tag == "FUNCEXPR" && n.oid("funcid") == functionTypeof
+	}
 }
 
 // checkOperator refuses operators of users that order or group, unless nothing behind
@@ -438,7 +457,7 @@ func (s *statement) checkParameters(v *Verdict) {
 
 func (s *statement) checkResult() {
 	for _, f := range s.description.Fields {
-		if !s.catalog.printable(f.DataTypeOID) {
+		if !s.catalog.printable(f.DataTypeOID) && f.DataTypeOID != typeRegtype { // see namesKnownType
 			panic(refuse(ReasonUnsafeResultType, f.Name+" "+s.catalog.typeName(f.DataTypeOID)))
 		}
 	}

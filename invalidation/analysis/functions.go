@@ -20,7 +20,8 @@ type function struct {
 // whose result depends on nothing but arguments and settings that belong in a
 // cache key: TimeZone, DateStyle, IntervalStyle, lc_*, extra_float_digits,
 // bytea_output, standard_conforming_strings, default_text_search_config, the
-// resolved search_path, the role, the database. Missing on purpose: everything
+// resolved search_path, the role, the database; or on names of what the call itself
+// tells, which only definitions change (pg_typeof, pg_collation_for). Missing on purpose: everything
 // that reads the clock (now, age, timezone and timetz with their current zone
 // offsets), a catalog (to_reg*, has_*, pg_get_*), dates from text at run time
 // (json_populate_record, json_to_record and their kin), or the session's temporary
@@ -30,7 +31,8 @@ var pureStable = newSet(
 	"concat", "concat_ws", "format", "quote_literal", "quote_nullable",
 	"convert", "convert_from", "convert_to", "length",
 	"current_database", "current_schema", "current_user", "session_user",
-	"getdatabaseencoding", "version",
+	"getdatabaseencoding", "version", "pg_char_to_encoding", "pg_client_encoding", "pg_encoding_to_char",
+	"pg_collation_for", "pg_typeof",
 	"date", "date_part", "date_trunc", "extract", "time", "timestamp", "timestamptz",
 	"date_add", "date_subtract", "generate_series", "in_range", "make_timestamptz", "overlaps",
 	"date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz", "date_gt_timestamptz",
@@ -54,6 +56,9 @@ var pureStable = newSet(
 	"get_current_ts_config", "json_to_tsvector", "jsonb_to_tsvector", "to_tsvector",
 	"to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery",
 )
+
+// functionTypeof is the OID of pg_typeof.
+const functionTypeof = 1619
 
 var clockFunctions = newSet("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp",
 	"timeofday", "age", "timezone", "timetz")

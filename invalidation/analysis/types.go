@@ -20,6 +20,7 @@ const (
 	typeVoid          = 2278
 	typeUUID          = 2950
 	typeUUIDArray     = 2951
+	typeRegtype       = 2206
 	typeRegconfig     = 3734
 	typeRegdictionary = 3769
 )
