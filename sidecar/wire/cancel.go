@@ -64,8 +64,8 @@ type cancels struct {
 	// interrupt, unless nil, ends the session's wait for another's load. It is set and
 	// reset by waiting.
 	interrupt context.CancelFunc
-	// passed is set when a cancel request was handed to Postgres, and reset before a
-	// question of the sidecar's own is asked, which the request may meet.
+	// passed is set when a cancel request is handed to Postgres, and reset before a lookup is
+	// sent, which the request may meet.
 	passed atomic.Bool
 }
 

@@ -238,6 +238,35 @@ func TestLookupBeforeTheLoad(t *testing.T) {
 	j.want(7, "eighth", HitL1)
 }
 
+// A load is sent while its lookup is unanswered.
+func TestLookupGoesWithItsLoad(t *testing.T) {
+	t.Parallel()
+	j := newJoinBed(t)
+	c := dialRaw(t, j.side.dsn())
+	ask := join(msgParse("", joinSQL), msgBind("", "9"), msgExecute("", 0), msgSync)
+	locker := j.connect(j.postgres.DSN(j.database))
+	mustExec(t, locker, "BEGIN; LOCK TABLE purchase")
+	before := j.side.Report()
+	c.send(ask)
+	c.reaches(j.testbed, "wait_event_type = 'Lock' AND query LIKE '%json_agg%'")
+	servers.Eventually(t, "the load to be sent", func() bool {
+		after := j.side.Report()
+		return after.UpstreamProbes == before.UpstreamProbes+1 && after.UpstreamQueries == before.UpstreamQueries+1
+	})
+	mustExec(t, locker, "COMMIT")
+	if got := c.until("Z"); !bytes.Contains(got, []byte("person 9")) {
+		t.Errorf("the answer is\n%s", show(got))
+	}
+	j.side.received()
+	j.exec("UPDATE person SET name = 'changed' WHERE id = 8") // another than was found
+	j.side.look()
+	hits := j.side.count(HitL1)
+	c.ask(ask)
+	if j.side.count(HitL1) != hits+1 {
+		t.Errorf("no hit behind a change of another row; so far: %s", j.side.became())
+	}
+}
+
 // A cancel request that hits the lookup ends the statement that it was meant for.
 func TestCancelDuringALookup(t *testing.T) {
 	t.Parallel()

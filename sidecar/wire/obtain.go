@@ -300,10 +300,8 @@ func (s *session) obtain(r *request, there *engine.Entry) obtained {
 func (s *session) load(r *request, loading *answer.Capture) obtained {
 	start, labelled := s.label()
 	if labelled {
-		if s.askJoined(r) {
-			return obtained{interrupted: true}
-		}
 		if c := s.beginCapture(r, start, loading); c != nil {
+			s.sendLookup(r, c)
 			s.talk.Time(&r.slot.Loading)
 			return obtained{capture: c}
 		}

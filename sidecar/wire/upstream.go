@@ -26,6 +26,9 @@ type relay struct {
 	partial relayed
 	// scratch holds what the client gets of one read, where it is not one piece.
 	scratch []byte
+	// cancelAgain is set by takeInLocked if a cancel request may have met a lookup instead of
+	// its load, and reset by relayHeld, which sends it again.
+	cancelAgain bool
 	// measured are the units that have ended in it.
 	measured []conversation.Measured
 }
@@ -43,6 +46,10 @@ func (s *session) relayHeld() (more bool, err error) {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
 	n, shown := s.take(held, &s.relay.partial, s.relay.scratch[:0])
+	if s.relay.cancelAgain {
+		s.relay.cancelAgain = false
+		s.server.sendCancel(s.ctx, cancelRequest(s.cancel))
+	}
 	if len(shown) > 0 {
 		if _, err := s.client.Write(shown); err != nil {
 			return false, err
@@ -140,6 +147,9 @@ func (s *session) takeInLocked(n conversation.News) {
 	}
 	if n&conversation.Failed != 0 {
 		s.server.counters.queries[Failed].Add(1)
+	}
+	if n&conversation.LookupFailed != 0 && s.cancels.passed.Load() {
+		s.relay.cancelAgain = true
 	}
 	if n&conversation.Ended != 0 {
 		s.relay.measured = append(s.relay.measured, s.talk.MeasuredLocked())

@@ -107,7 +107,7 @@ func TestEveryMessageWhateverIsDue(t *testing.T) {
 //	P B E C S Q   Parse, Bind, Execute, Close, Sync, Query
 //	D d           Describe of a statement, of a portal
 //	c             the end of copied data
-//	O             what begins a block; R a question of the sidecar's own
+//	O             what begins a block; R a question of the sidecar's own, l one along with a load
 //	_             the group goes on: this was a part of it
 //
 // with letters behind a dot for what is known of it: h hidden, q quiet, n harmless, k its
@@ -121,6 +121,7 @@ type script struct {
 	// ended are the captures that have ended: k kept, s spoiled.
 	ended string
 	seen  string // the statuses that the client was told of
+	found string // what was told of questions that went along: + a row, - none
 }
 
 func (s *script) play(words string) {
@@ -152,6 +153,15 @@ func (s *script) send(letter byte, known string) {
 		return
 	case 'R':
 		s.OweRow()
+		return
+	case 'l':
+		s.OweLookup(func(row []byte) {
+			if row == nil {
+				s.found += "-"
+				return
+			}
+			s.found += "+"
+		})
 		return
 	case 'S', 'Q':
 		e.Kind = map[byte]Kind{'S': Sync, 'Q': Query}[letter]

@@ -50,6 +50,9 @@ type Expectation struct {
 	row bool
 	// rows is set, besides row, if all rows are read, and nothing else may be said.
 	rows bool
+	// found, unless nil, is set besides row on a query that goes along with a load: it is called
+	// with the row, nil if the query failed, and nobody waits for it.
+	found func(row []byte)
 	// opens is set on the parts of what begins a block that was held back.
 	opens bool
 	// Instead, unless nil, is what the client gets in the place of an error.

@@ -28,6 +28,8 @@ const (
 	Failed
 	// Captured: the answers that CapturedLocked returns have ended.
 	Captured
+	// LookupFailed: a question that went along with a load was refused.
+	LookupFailed
 	// Ended: a unit has ended that is measured, and MeasuredLocked tells how long it took.
 	Ended
 )
@@ -162,6 +164,8 @@ func (c *Conversation) hearErrorLocked(due *Expectation, body []byte) Heard {
 		if h.Instead != nil {
 			h.Action = Replace
 		}
+	} else if due.found != nil {
+		h.News = LookupFailed
 	}
 	c.failLocked(due)
 	return h
@@ -226,6 +230,14 @@ func (c *Conversation) hearReadyLocked(due *Expectation, body []byte) News {
 	c.tellStatusLocked(due, body)
 	group := c.group
 	c.group = answeredGroup{captures: group.captures[:0]}
+	if due.found != nil {
+		if group.failed {
+			group.row = nil
+		}
+		due.found(group.row)
+		c.pending.pop()
+		return 0
+	}
 	if due.row {
 		c.asking = false
 		if !group.failed {

@@ -58,6 +58,17 @@ func (c *Conversation) OweRows() {
 	c.pending.push(asked)
 }
 
+// OweLookup is OweRow for a question that goes along with what follows: found is called with its
+// row, nil if it failed, by who reads Postgres, before the answers behind it are heard. It may
+// be owed behind what is known to change nothing.
+func (c *Conversation) OweLookup(found func(row []byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := question
+	asked.found = found
+	c.pending.push(asked)
+}
+
 // oweLocked notes that Postgres owes an answer, unless it is going to skip the
 // message.
 func (c *Conversation) oweLocked(e Expectation) {

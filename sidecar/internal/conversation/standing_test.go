@@ -169,6 +169,27 @@ func TestQuestionFindsItsRow(t *testing.T) {
 	}
 }
 
+// A question that goes along with a load tells of its row before the load has ended, hides what
+// becomes of it, and costs the load nothing if it fails.
+func TestLookupIsHeardBeforeItsLoad(t *testing.T) {
+	t.Parallel()
+	for words, want := range map[string]string{
+		"+l +Q.nk Th Dh Ch ZIh Tf Df Cf ZIf":                 "+ k I",
+		"+l +Q.nk Eh ZIh Tf Df Cf ZIf":                       "- k I",
+		"+l +Q.nk Th Ch ZIh Tf Df Cf ZIf":                    "- k I",
+		"+l +B +E.k +S.n Th Dh Ch ZIh 2f Df Cf ZIf":          "+ k I",
+		"+l +B +E.k +S.n Eh ZIh 2f Ef ZIf":                   "-  I", // nothing has ended that could be kept
+		"+Q.n Cf ZIf +l +Q.nk Th Dh Eh ZIh Tf Df Cf ZIf":     "- k II",
+		"+l +Q.nk Th Dh Ch ZIh +R Tf Df Cf ZIf Th Dh Ch ZIh": "+ k I",
+	} {
+		s := &script{Conversation: talking(), t: t}
+		s.play(words)
+		if got := s.found + " " + s.ended + " " + s.seen; got != want || s.mistrusted || s.pending.len() > 0 {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+	}
+}
+
 // How long Postgres took is noted of a unit that is answered, once.
 func TestTimeOfAUnit(t *testing.T) {
 	t.Parallel()
