@@ -15,7 +15,7 @@ var seed = flag.Uint64("seed", 1, "the seed of the schedule of faults")
 // The promises hold under every fault; each is judged near each.
 func TestPromisesUnderEveryFault(t *testing.T) {
 	freshet := product(t)
-	report := run(t, exitKept, "--program", freshet, "--faults", "all", "--duration", "20s",
+	report := run(t, exitKept, "--program", freshet, "--faults", "all", "--duration", "20s", "--pace", "2000",
 		"--reads", strconv.FormatInt(*manyReads, 10), "--seed", strconv.FormatUint(*seed, 10), "--quiet")
 	if report.Violations != 0 || len(report.Examples) != 0 {
 		t.Errorf("%d violations: %q", report.Violations, report.Examples)

@@ -11,7 +11,7 @@ import (
 )
 
 // keptDir is below the user's directory of caches. Tests keep there what initdb made, for
-// the tests of other packages and of other days: a cluster of one PostgreSQL takes 40 MB.
+// the tests of other packages and of other days: a cluster of one PostgreSQL takes 30 MB.
 // Whoever tests nothing may remove it.
 const keptDir = "freshet-tests"
 
