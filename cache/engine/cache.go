@@ -60,7 +60,7 @@ func New(o Options) (*Cache, error) {
 		fence:     o.Fence,
 		seed:      maphash.MakeSeed(),
 		publisher: newPublisher(),
-		envelopes: envelopes{compress: o.Compress, keys: keys},
+		envelopes: envelopes{compress: o.Compress, packing: newPacking(), keys: keys},
 		yields:    make(chan *lease, yieldQueueMax),
 		wall:      time.Now,
 		curve:     newCurve(o.MemoryBytes),

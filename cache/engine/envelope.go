@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/s2"
@@ -45,9 +46,16 @@ const (
 	recordMax = 8 << 20
 )
 
+// packing counts the bytes of records before they were compressed, as far as they were, and after.
+type packing struct{ before, after atomic.Uint64 }
+
+func newPacking() *packing { return &packing{} }
+
 // envelopes makes envelopes and opens them. It does not change after its making.
 type envelopes struct {
 	compress bool
+	// packing counts what is made; nil: nobody does.
+	packing *packing
 	// keys seal and open, the first one seals. Empty: nothing is sealed.
 	keys []sealKey
 }
@@ -68,11 +76,16 @@ func (v *envelopes) append(dst []byte, e *Entry, label fence.Label, name string)
 	if err != nil {
 		return nil, err
 	}
+	plain := len(dst) - bodyAt
 	if v.compress {
 		if packed, ok := compressed(dst[bodyAt:]); ok {
 			dst = append(dst[:bodyAt], packed...)
 			dst[start+flagsAt] |= flagCompressed
 		}
+	}
+	if v.packing != nil {
+		v.packing.before.Add(uint64(plain))
+		v.packing.after.Add(uint64(len(dst) - bodyAt))
 	}
 	if sealed {
 		dst = v.keys[0].seal(dst, start, bodyAt, name)

@@ -232,9 +232,13 @@ func TestCompression(t *testing.T) {
 			"without order": {noise(100_000), false},
 		} {
 			e.Payload = text(c.payload)
+			packing.packing = newPacking()
 			loose, packed := enclose(t, v, e, label), enclose(t, packing, e, label)
 			if gains := len(packed) < len(loose); gains != c.gains || (packed[12]&flagCompressed != 0) != c.gains {
 				t.Errorf("%s: %d bytes of %d, flags %x", name, len(packed), len(loose), packed[12])
+			}
+			if before, after := packing.packing.before.Load(), packing.packing.after.Load(); before < uint64(len(c.payload)) || (after < before) != c.gains || after > uint64(len(packed)) {
+				t.Errorf("%s: %d bytes are said to be %d now, of %d in all", name, before, after, len(packed))
 			}
 			// Whoever reads need not compress.
 			if r, ok := v.open(packed, sampleName); !ok || string(r.payload) != c.payload {

@@ -54,6 +54,11 @@ type Stats struct {
 	// good ones for others, and those that had ended before, for others or for a new answer.
 	GoneForRoom, GoneExpired, GoneInvalidated uint64
 
+	// Compresses says whether records are compressed for the remote tier, where that pays; RecordBytes
+	// are those of records before, and PackedBytes after that.
+	Compresses               bool
+	RecordBytes, PackedBytes uint64
+
 	Published uint64 // entries sent to the remote tier
 	Kept      uint64 // entries that were not for the remote tier, as it is not asked for them
 	Dropped   uint64 // entries not sent: queue full, no look in time, the tier refused
@@ -91,6 +96,7 @@ func (c *Cache) Stats() Stats {
 		MissRatios: c.curve.ratios(c.uses.reads()),
 		Memory:     c.memory.Stats(),
 	}
+	s.Compresses, s.RecordBytes, s.PackedBytes = c.envelopes.compress, c.envelopes.packing.before.Load(), c.envelopes.packing.after.Load()
 	s.Broken, s.Expired, s.Outdated = n.unusable[broken].Load(), n.unusable[expired].Load(), n.unusable[overtaken].Load()
 	s.Unusable = s.Broken + s.Expired + s.Outdated
 	for i := range n.lookups {

@@ -64,6 +64,7 @@ type Store struct {
 	gets, hits, sets, leases, errors, refused, skipped atomic.Uint64
 	failures                                           [failureKinds]atomic.Uint64 // those of errors, by kind
 	lastError                                          atomic.Pointer[string]
+	room                                               atomic.Pointer[Room] // nil before AskRoom
 }
 
 // The exchanges that Options.OnCall is told of.
@@ -236,6 +237,8 @@ type Stats struct {
 	// State of the breaker: "closed", "open" or "probing"; of a Cluster, whose nodes
 	// have one each, the worst of those that were asked within a minute.
 	State string
+	// Room is what AskRoom has found last.
+	Room Room
 	// Condition says whether Redis is of any use, Refusal what it says if it refuses.
 	Condition Condition
 	Refusal   string
@@ -255,6 +258,9 @@ func (s *Store) Stats() Stats {
 	}
 	st.Opened, st.State = s.health.summary()
 	st.Condition, _, st.Refusal = s.condition.now()
+	if room := s.room.Load(); room != nil {
+		st.Room = *room
+	}
 	if text := s.lastError.Load(); text != nil {
 		st.LastError = *text
 	}

@@ -220,6 +220,7 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "Trim mark41 s old", "AnalysisBehind41 kinds of statements, 2 wait, 1 connections", "1 of 3 awaydoorbell is away, 2 times connected again")
 	says("written", "shop.orders", "statements · ", "answers ended", "20 statements/s, 60 invalidations/s", "5 more together90 statements · 4 answers ended")
 	says("memory-facts", "320good ones, for others", "by changes")
+	says("redis-facts", "Its memory60 MiB of 256 MiBallkeys-lru", "Compression3.1 to 131 MiB became 10 MiB")
 	says("curve", "64 MiB now12.0%", "256 MiB5.0%")
 	says("shapes", "31,000 · 30 MiB41 s")
 	says("hit-ages", "up to 130 ms", "up to 1 s", "up to 8.4 s")
@@ -228,8 +229,11 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 		s.Clients, s.ClientGroups = nil, 0
 		s.Postgres = Postgres{Version: "17.10", Role: "freshet", Owner: "postgres", Missing: []string{"SELECT on freshet.trim"}, Publications: []string{"everything"}, Pooler: true}
 		s.Written, s.TablesWritten, s.Times.HitAge = nil, 0, nil
+		s.Redis.Policy, s.Redis.Compresses = "", false
 	})
 	b.until(`document.getElementById("postgres-facts").textContent.includes("lacks SELECT on freshet.trim: freshet install --follower-role freshet")`)
+	b.until(`document.getElementById("redis-facts").textContent.includes("its user may not ask: INFO")`)
+	says("redis-facts", "CompressionOffvalues are not compressed: --redis-compress")
 	says("postgres-facts", "everythingFOR ALL TABLES", "PoolerBetween")
 	says("written", "No watched table has changed")
 	says("hit-ages-note", "No answer came from the cache yet.")

@@ -75,7 +75,7 @@ func warm(seconds uint64) Stats {
 		Verify: Verification{Share: 0.001, PerSecondMax: 2, Results: map[string]uint64{"same": n * 2, "raced": 3}, Seconds: 1.5},
 		L1: Memory{Items: 41000, Bytes: 51 << 20, LimitBytes: 64 << 20, Evictions: 340, EvictionsOf: map[string]uint64{"capacity": 320, "expired": n * 4, "invalidated": n * 25}, Rejections: 12, TooLarge: 4, Overtaken: 90,
 			MissRatios: []MissRatio{{.5, 32 << 20, .19}, {1, 64 << 20, .12}, {2, 128 << 20, .06}, {4, 256 << 20, .05}}},
-		Redis: Redis{State: RedisUp, Errors: 2, Expired: 40, Outdated: 1100, Shapes: []RedisShape{
+		Redis: Redis{State: RedisUp, UsedBytes: 60 << 20, MaxBytes: 256 << 20, Policy: "allkeys-lru", Compresses: true, RecordBytes: 31 << 20, WrittenBytes: 10 << 20, Errors: 2, Expired: 40, Outdated: 1100, Shapes: []RedisShape{
 			{Statement: "SELECT name, price_cents FROM products WHERE id = $1", Used: true, Why: "pays", LoadSeconds: .0021, AskSeconds: .0003, Found: .81, Loads: 5120},
 			{Statement: "SELECT sum(cents) FROM orders WHERE customer_id = $1", Why: "no_gain", LoadSeconds: .0003, AskSeconds: .0004, Found: .2, Loads: 800},
 		}},

@@ -551,6 +551,16 @@ type Redis struct {
 	Broken   uint64 `json:"broken"`
 	Expired  uint64 `json:"expired"`
 	Outdated uint64 `json:"outdated"`
+	// UsedBytes is what Redis takes of its memory, MaxBytes its limit, 0 if it has none, and Policy what
+	// it does at that. Policy is empty where Redis does not say, because the user may not ask (INFO).
+	UsedBytes int64  `json:"used_bytes"`
+	MaxBytes  int64  `json:"max_bytes"`
+	Policy    string `json:"policy"`
+	// Compresses says whether values are compressed where that pays. RecordBytes were to be
+	// written since the start, and WrittenBytes were left of them.
+	Compresses   bool   `json:"compresses"`
+	RecordBytes  uint64 `json:"record_bytes"`
+	WrittenBytes uint64 `json:"written_bytes"`
 	// Dropped counts entries that were not written because too many waited. Kept counts
 	// those that were not meant to be, because Redis is not asked for their like.
 	Dropped uint64 `json:"dropped"`

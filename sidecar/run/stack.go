@@ -114,6 +114,12 @@ func (s *stack) run(ctx context.Context, parts *errgroup.Group) {
 		})
 	}
 	parts.Go(func() error { return s.cache.Run(ctx) })
+	if s.remote != nil {
+		parts.Go(func() error {
+			s.watchRedisRoom(ctx)
+			return nil
+		})
+	}
 	if s.fleet != nil {
 		parts.Go(func() error { return s.fleet.Run(ctx) })
 	}

@@ -82,6 +82,8 @@ func AddTiers(stats *dashboard.Stats, c engine.Stats, store *redis.Store) {
 	stats.Redis = dashboard.Redis{
 		State: dashboard.RedisState(r.Condition), Refusal: r.Refusal, Errors: r.Errors, ErrorKinds: r.ErrorsOf,
 		Broken: c.Broken, Expired: c.Expired, Outdated: c.Outdated, Dropped: c.Dropped, Kept: c.Kept,
+		UsedBytes: r.Room.Used, MaxBytes: r.Room.Max, Policy: r.Room.Policy,
+		Compresses: c.Compresses, RecordBytes: c.RecordBytes, WrittenBytes: c.PackedBytes,
 	}
 	if r.Condition == redis.Up && r.Gets+r.Sets == 0 {
 		stats.Redis.State = dashboard.RedisIdle

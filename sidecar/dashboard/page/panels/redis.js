@@ -1,7 +1,7 @@
 // The tier that processes share.
 
 import { $, element, facts, replace } from "../dom.js";
-import { count, spoken } from "../format.js";
+import { bytes, count, spoken } from "../format.js";
 import { quantile } from "../readings.js";
 
 const SHOWN_MAX = 8;
@@ -30,6 +30,22 @@ function exchange({ redis, bounds_seconds: bounds }, what, name) {
   return reading?.count && [name, within(0.5), `at most, half; 99 % ${within(0.99)}`];
 }
 
+// NOEVICTION is the policy by which a full Redis refuses writes.
+const NOEVICTION = "noeviction";
+
+// room says how full Redis is, as far as it tells.
+function room({ state, used_bytes: used, max_bytes: most, policy }) {
+  if (!policy) return state === "up" && ["Its memory", "Not told", "its user may not ask: INFO"];
+  const bad = policy === NOEVICTION && most > 0 && used > 0.9 * most;
+  const note = policy === NOEVICTION ? `${policy}: what does not fit is refused` : policy;
+  return ["Its memory", most ? `${bytes(used)} of ${bytes(most)}` : bytes(used), most ? note : `no limit; ${policy}`, bad];
+}
+
+function compression({ compresses, record_bytes: plain, written_bytes: written }) {
+  if (!compresses) return ["Off", `values are not compressed: --redis-compress; ${bytes(written)} written`];
+  return written ? [`${(plain / written).toFixed(1)} to 1`, `${bytes(plain)} became ${bytes(written)}`] : ["On", "nothing was written yet"];
+}
+
 export function showRedis({ stats }) {
   const { redis } = stats;
   $("redis-card").hidden = redis.state === "off";
@@ -38,6 +54,8 @@ export function showRedis({ stats }) {
   const total = redis.broken + redis.expired + redis.outdated;
   facts($("redis-facts"), [
     ["State", STATES[redis.state] ?? redis.state, { refusing: redis.refusal, down: "reads go on without it" }[redis.state] ?? "", bad],
+    room(redis),
+    ["Compression", ...compression(redis)],
     ["Failed calls", count(redis.errors), failures(redis)],
     ...Object.entries(EXCHANGES).map(([what, name]) => exchange(stats.times, what, name)),
     ["Said to others", count(stats.hints.said), "changes, as hints to sidecars that share Redis"],
