@@ -25,7 +25,7 @@ HUNT ?= 3m
 # Which packages to test; and how many at once, as each may start servers. Those that
 # take longest begin first: the last one to end shares the machine with nobody.
 SLOW_PACKAGES := ./sidecar/wire ./loadtest/check ./invalidation ./sidecar/drivers ./sidecar/freshet ./cache ./invalidation/analysis ./sidecar/dashboard
-PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs
+PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
 TEST_PROCESSES ?= 3
 # Neither vets, which `make check` does, nor writes what debuggers read: a quarter of the
 # time that linking takes.
@@ -154,11 +154,11 @@ alerts: ## Check the alerts in docs/alerts.yaml with promtool
 	promtool test rules docs/alerts_test.yaml
 
 # vet finds what compiles and is wrong: copied locks, lost cancels, bad printf.
-# The second run is for macOS, where nobody's tests run before a user's.
+# The second command is for macOS, where nobody's tests run before a user's.
 .PHONY: vet
 vet:
-	go vet ./... ./.ci/imports ./.ci/docs
-	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	go vet ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
+	go run ./.ci/elsewhere darwin
 	cd loadtest/peers && go vet ./...
 	cd sidecar/drivers/testdata/go && go vet ./...
 	cd .ci/packages && go vet ./...
@@ -169,7 +169,7 @@ vet:
 # It runs at a fixed version from outside go.mod: a linter is no dependency.
 .PHONY: lint
 lint:
-	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports ./.ci/docs
+	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
 
 # The arrows of the architecture: who may import whom, and which technology
 # stands in which package.
