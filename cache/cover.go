@@ -44,7 +44,7 @@ func Uncovered[K comparable, V any](ctx context.Context, db *DB, load func(conte
 
 // uncovered says which of the tags that were read are not among those that were named.
 func (db *DB) uncovered(read, named []fence.Tag) (missing []string) {
-	read = slices.DeleteFunc(slices.Clone(read), func(t fence.Tag) bool { return slices.Contains(named, t) })
+	read = slices.DeleteFunc(slices.Clone(read), func(t fence.Tag) bool { return t.OfRoles() || slices.Contains(named, t) })
 	read = without(read, fence.SchemaText)
 	whole := false
 	for _, t := range db.follower.State().Tables() {

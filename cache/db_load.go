@@ -103,7 +103,7 @@ func (db *DB) load(ctx context.Context, r *read, flight *engine.Flight) (*rows, 
 // label. Forced by TestSchemaChangeBetweenMeaningAndLabel.
 func (db *DB) relies(r *read, start engine.Start) bool {
 	return db.book.Load() == r.book && db.analyzer.Current(r.meaning.Verdict) &&
-		start.Label.Lower.Includes(db.follower.State().Since())
+		start.Label.Lower.Includes(db.follower.State().Since()) && db.follower.KnowsRole(r.state.role)
 }
 
 // params are the values of the statement.

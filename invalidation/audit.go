@@ -10,24 +10,34 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
-// fingerprintSQL reads what no event trigger reports: roles, memberships,
-// settings by role and database, the database's owner and rights, owners of tables
-// and views (REASSIGN OWNED), the configuration. Where rows have versions that
-// everybody may read, these are compared too: see rolesVersionedSQL.
-const fingerprintSQL = `SELECT md5(concat_ws('/',
-	` + rolesSQL + `,
+// restSQL sums up what no event trigger reports and what any answer may depend on: the
+// database's owner and rights, owners of tables and views (REASSIGN OWNED), the
+// configuration. Settings by role and database are not among it: they are given to sessions
+// that begin later, each of which asks for its own.
+const restSQL = `md5(concat_ws('/',
+	` + databaseSQL + `,
 	(SELECT string_agg(concat_ws(' ', o.objid, o.refobjid, o.xmin), ',' ORDER BY o.objid)
 		FROM pg_shdepend o JOIN pg_class c ON c.oid = o.objid AND c.relkind IN ('r', 'p', 'v') AND c.relpersistence <> 't'
 		WHERE o.dbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 		AND o.classid = 'pg_class'::regclass AND o.deptype = 'o'),
 	(SELECT string_agg(g.name || '=' || g.setting, ',' ORDER BY g.name) FROM pg_settings g WHERE g.source = 'configuration file')))`
 
-// rolesSQL is the part of it that is few rows.
-const rolesSQL = `(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles r),
-	(SELECT string_agg(m::text || ' ' || m.xmin, ',' ORDER BY m::text) FROM pg_auth_members m),
-	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
-		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
-	(SELECT concat_ws(' ', d.xmin, d.datdba, d.datacl) FROM pg_database d WHERE d.datname = current_database())`
+const databaseSQL = `(SELECT concat_ws(' ', d.xmin, d.datdba, d.datacl) FROM pg_database d WHERE d.datname = current_database())`
+
+// rolesSQL reads what counts of roles: their names and what they are exempt from, but no
+// password and no limit.
+const rolesSQL = `(SELECT string_agg(concat_ws(' ', r.oid, md5(concat_ws(' ', r.rolname, r.rolsuper, r.rolinherit, r.rolbypassrls))), ',' ORDER BY r.oid) FROM pg_roles r)`
+
+// membersSQL reads who is a member of which role, in rows that have versions. Memberships
+// that only let somebody give a role to others, as who made it may since version 16, are
+// giversSQL's: that there is one more or less changes nothing, but one may have been more
+// for a moment, and has another version then.
+const (
+	membersSQL = `(SELECT string_agg(concat_ws(' ', m.member, m.roleid, m.grantor, m.xmin, md5(m::text)), ',' ORDER BY m.member, m.roleid, m.grantor) FROM pg_auth_members m WHERE ` + effectiveSQL + `)`
+	giversSQL  = `(SELECT string_agg(concat_ws(' ', m.member, m.roleid, m.grantor, m.xmin), ',' ORDER BY m.member, m.roleid, m.grantor) FROM pg_auth_members m WHERE NOT ` + effectiveSQL + `)`
+
+	effectiveSQL = `'true' IN (coalesce(to_jsonb(m) ->> 'inherit_option', 'true'), coalesce(to_jsonb(m) ->> 'set_option', 'true'))`
+)
 
 // rolesVersionedSQL asks whether the versions of roles count, and may be read, and
 // roleVersionsSQL reads them. They count where there is row security:
@@ -42,7 +52,7 @@ const rolesSQL = `(SELECT string_agg(r::text, ',' ORDER BY r.oid) FROM pg_roles 
 // on what can change there; the analysis does not. (TestRolesChangedAndChangedBack)
 const (
 	rolesVersionedSQL = `SELECT has_table_privilege('pg_authid', 'SELECT') AND EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity)`
-	roleVersionsSQL   = `SELECT md5(string_agg(a.oid || ' ' || a.xmin, ',' ORDER BY a.oid)) FROM pg_authid a`
+	roleVersionsSQL   = `SELECT coalesce(string_agg(a.oid || ' ' || a.xmin, ',' ORDER BY a.oid), '') FROM pg_authid a`
 )
 
 // A membership that is given and taken away again leaves no row behind:
@@ -57,21 +67,8 @@ const (
 // session goes on with a long transaction. So what 2 has loaded is ended then, and no sooner.
 // The same count tells of attributes given and taken, to who may not read their versions.
 // (TestRolesChangedAndChangedBack)
-const roleCountsSQL = `SELECT concat_ws(' ', pg_stat_get_tuples_inserted(m.oid), pg_stat_get_tuples_deleted(m.oid), CASE WHEN NOT has_table_privilege('pg_authid', 'SELECT') THEN pg_stat_get_tuples_updated(a.oid) END)
-	FROM pg_class m, pg_class a WHERE m.oid = 'pg_auth_members'::regclass AND a.oid = 'pg_authid'::regclass AND EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity)`
-
-// countedFingerprintSQL is the fingerprint with these counts, where they matter.
-const countedFingerprintSQL = "SELECT (" + fingerprintSQL + ") || coalesce((" + roleCountsSQL + "), '')"
-
-// recordSQL says with an event that the fingerprint is another than the one
-// recorded. Roles see different parts of it, so each has a record of its own.
-const recordSQL = `WITH changed AS (
-	INSERT INTO freshet.fingerprint AS f (reader, value)
-	SELECT r.oid, $1 FROM pg_roles r WHERE r.rolname = current_user
-	ON CONFLICT (reader) DO UPDATE SET value = excluded.value WHERE f.value <> excluded.value
-	RETURNING reader
-)
-INSERT INTO freshet.outbox (tags) SELECT ARRAY[$2] FROM changed`
+const roleCountsSQL = `(SELECT concat_ws(' ', pg_stat_get_tuples_inserted(m.oid), pg_stat_get_tuples_deleted(m.oid), CASE WHEN NOT has_table_privilege('pg_authid', 'SELECT') THEN pg_stat_get_tuples_updated(a.oid) END)
+	FROM pg_class m, pg_class a WHERE m.oid = 'pg_auth_members'::regclass AND a.oid = 'pg_authid'::regclass AND EXISTS (SELECT FROM pg_class c WHERE c.relrowsecurity))`
 
 // unreportedSQL makes an event of what was none: a reload of the configuration, which
 // changes a file and uses no transaction id, or a change of definitions that nobody
@@ -80,31 +77,25 @@ const unreportedSQL = `INSERT INTO freshet.outbox (tags) VALUES (ARRAY[$1])`
 
 // audit is what events may fail to report, read anew.
 type audit struct {
-	catalog     string
-	at          fence.Snapshot // when catalog was so
-	fingerprint string
+	catalog string
+	at      fence.Snapshot // when catalog was so
+	silent  silent
+	// roles are the OIDs of those that there were, as in silent; set by the looker, for
+	// Follower.KnowsRole.
+	roles map[uint32]bool
 }
 
 // same reports whether two audits found the same.
-func (a *audit) same(b *audit) bool { return a.catalog == b.catalog && a.fingerprint == b.fingerprint }
+func (a *audit) same(b *audit) bool { return a.catalog == b.catalog && a.silent.sum == b.silent.sum }
 
 func readAudit(ctx context.Context, conn *pgx.Conn) (*audit, error) {
 	a := &audit{}
 	var err error
-	if a.fingerprint, err = readFingerprint(ctx, conn); err != nil {
-		return nil, fmt.Errorf("fingerprint roles and settings: %w", err)
+	if a.silent, err = readSilent(ctx, conn); err != nil {
+		return nil, fmt.Errorf("read roles and settings: %w", err)
 	}
 	a.catalog, a.at, err = readCatalog(ctx, conn)
 	return a, err
-}
-
-func readFingerprint(ctx context.Context, conn *pgx.Conn) (fingerprint string, err error) {
-	versions, err := readRoleVersions(ctx, conn)
-	if err != nil {
-		return "", err
-	}
-	err = conn.QueryRow(ctx, countedFingerprintSQL).Scan(&fingerprint)
-	return fingerprint + versions, err
 }
 
 // readRoleVersions returns "" where they do not count or may not be read.
@@ -119,12 +110,4 @@ func readRoleVersions(ctx context.Context, conn *pgx.Conn) (versions string, err
 		}
 	}
 	return versions, nil
-}
-
-// recordFingerprint tells those who start later, if nobody told them yet.
-func recordFingerprint(ctx context.Context, conn *pgx.Conn, fingerprint string) error {
-	if _, err := conn.Exec(ctx, recordSQL, fingerprint, fence.SchemaText); err != nil {
-		return fmt.Errorf("record the fingerprint of roles and settings: %w", explainMissing(err, conn.Config().User))
-	}
-	return nil
 }

@@ -53,6 +53,9 @@ func (m *meanings) of(moved fence.Tag, tags []fence.Tag) meaning {
 	if moved == 0 {
 		return meaning{kind: endedByReset}
 	}
+	if moved.OfRoles() {
+		return meaning{kind: endedBySchema}
+	}
 	if known, ok := m.tags[moved]; ok {
 		return known
 	}

@@ -28,7 +28,7 @@ func kindOfEvent(texts []string) eventKind {
 	for _, text := range texts {
 		_, value, valued := strings.Cut(text, "/")
 		switch {
-		case isSchemaText(text):
+		case isSchemaText(text), fence.IsRoleText(text):
 			return eventOfSchema
 		case strings.HasPrefix(text, fence.OwnPrefix):
 		case value == "*": // fence.WholesaleText

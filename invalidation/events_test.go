@@ -17,6 +17,7 @@ func TestCommandsAreEvents(t *testing.T) {
 		CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 		CREATE TYPE mood AS ENUM ('sad')`)
 	db.install("public.*")
+	none := fence.RelationSchemaText(0) // no table has this one
 	relation := func(name string) string { return fence.RelationSchemaText(db.oid(name)) }
 	totals := db.oid("totals")
 	cases := []struct {
@@ -35,8 +36,20 @@ func TestCommandsAreEvents(t *testing.T) {
 		{"CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'", []string{whole}},
 		{"ALTER FUNCTION f() STABLE", []string{whole}},
 		{"ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", []string{whole}},
-		{"GRANT SELECT ON users TO PUBLIC", []string{whole}},
-		{"REVOKE SELECT ON users FROM PUBLIC", []string{whole}},
+		{"GRANT SELECT ON users TO PUBLIC", []string{none}},
+		{"GRANT SELECT (id) ON users TO PUBLIC", []string{none}},
+		{"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO PUBLIC", []string{none}},
+		{"REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM PUBLIC", []string{none}},
+		{"ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC", []string{none}},
+		{"GRANT USAGE ON SCHEMA public TO PUBLIC", []string{whole}},
+		{"GRANT EXECUTE ON FUNCTION f() TO PUBLIC", []string{whole}},
+		{"REVOKE SELECT ON users FROM PUBLIC", []string{none, relation("users")}},
+		{"REVOKE SELECT (name) ON users FROM PUBLIC", []string{none, whole}}, // nobody had it
+		{"GRANT SELECT (name) ON users TO PUBLIC; REVOKE SELECT (name) ON users FROM PUBLIC", []string{none, relation("users")}},
+		{"REVOKE SELECT ON parted_leaf, kid FROM PUBLIC", []string{none, relation("base"), relation("parted")}},
+		{"REVOKE SELECT ON v FROM PUBLIC", []string{none, whole}},
+		{"REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC", []string{whole}},
+		{"DO $$ BEGIN BEGIN REVOKE SELECT ON users FROM PUBLIC; EXCEPTION WHEN OTHERS THEN NULL; END; END $$", []string{none, relation("users")}},
 		{"CREATE SCHEMA s", []string{whole}},
 		{"DROP VIEW v", []string{whole}},
 		{"DROP FUNCTION f", []string{whole}},

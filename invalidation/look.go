@@ -87,6 +87,8 @@ type sighting struct {
 	overflow bool
 	// schema says that there was an event about the schema.
 	schema bool
+	// roles says that there was one about roles.
+	roles bool
 }
 
 // errChanged says that the database is not the one that the session greeted.
@@ -188,6 +190,7 @@ func (s *sighting) add(xid fence.XID, texts []string) {
 	for i, text := range texts {
 		event.Tags[i] = fence.NewTag(text)
 		s.schema = s.schema || isSchemaText(text)
+		s.roles = s.roles || fence.IsRoleText(text)
 	}
 	s.events = append(s.events, event)
 	kind := kindOfEvent(texts)

@@ -233,6 +233,8 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 		}
 		l.f.onSchema()
 		l.f.requestInstall()
+	} else if s.roles {
+		l.f.onSchema()
 	}
 	if err := l.tellDistrusted(ctx, s, cause); err != nil {
 		return false, 0, err
@@ -309,7 +311,7 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 		l.f.onEvents(n, fence.Now().Sub(l.lookBegan))
 	}
 	if fresh != 0 {
-		l.f.hints.brought(l.incarnation, s.events, cause != "" || s.schema)
+		l.f.hints.brought(l.incarnation, s.events, cause != "" || s.schema || s.roles)
 	}
 	l.known, l.head, l.lookBegan = true, s.snapshot, began
 	l.f.stats.looked(s, cause, began)
@@ -328,16 +330,10 @@ func (l *looker) audit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := l.audited == nil || !l.audited.same(a)
-	if changed {
-		if err := recordFingerprint(ctx, l.conn, a.fingerprint); err != nil {
+	if l.audited == nil || !l.audited.same(a) {
+		if err := l.takeIn(ctx, a); err != nil {
 			return err
 		}
-		if err := l.setState(ctx, a); err != nil {
-			return err
-		}
-		l.f.unreported.Store(true)
-		l.f.onSchema()
 	}
 	if l.f.State().suspended {
 		return errSuspended
@@ -346,9 +342,35 @@ func (l *looker) audit(ctx context.Context) error {
 	return nil
 }
 
+// takeIn takes in an audit that found something else than the one before, if there was any.
+// What ends single answers is reported by an event, which the next look receives; for what
+// ends all, the fence trusts nothing older than that look.
+func (l *looker) takeIn(ctx context.Context, a *audit) error {
+	a.roles = a.silent.oids()
+	before, moved := "", []string{fence.SchemaText}
+	if l.audited != nil {
+		before, moved = l.audited.silent.sum, a.silent.endedBy(&l.audited.silent)
+	}
+	if err := a.silent.record(ctx, l.conn, before, moved); err != nil {
+		return err
+	}
+	if l.audited == nil || l.audited.catalog != a.catalog || slices.Contains(moved, fence.SchemaText) {
+		if err := l.setState(ctx, a); err != nil {
+			return err
+		}
+		l.f.unreported.Store(true)
+	}
+	l.audited = a
+	l.f.audited.Store(a)
+	if len(moved) > 0 || l.f.unreported.Load() {
+		l.f.onSchema()
+	}
+	return nil
+}
+
 // verify reads what is watched, and reports whether it is different.
 func (l *looker) verify(ctx context.Context) (changed bool, err error) {
-	a := &audit{fingerprint: l.audited.fingerprint}
+	a := &audit{silent: l.audited.silent, roles: l.audited.roles}
 	if a.catalog, a.at, err = readCatalog(ctx, l.conn); err != nil {
 		return false, err
 	}

@@ -199,7 +199,7 @@ func TestPulseVouchesForNothing(t *testing.T) {
 	s.hints.relay = deaf{}
 	events := s.Stats().Events
 	end := s.rest()
-	db.run("UPDATE users SET name = 'new' WHERE id = 1", fmt.Sprintf("ALTER ROLE CURRENT_USER IN DATABASE %s SET work_mem = '5MB'", db.value("SELECT quote_ident(current_database())")))
+	db.run("UPDATE users SET name = 'new' WHERE id = 1", fmt.Sprintf("GRANT CREATE ON DATABASE %s TO CURRENT_USER WITH GRANT OPTION", db.value("SELECT quote_ident(current_database())")))
 	servers.Eventually(t, "a pulse files the write", func() bool { return s.Stats().Events > events })
 	s.wantAdmitted(entry, false, "what was written")
 	looks := s.Stats().Looks

@@ -36,8 +36,8 @@ func TestFollowerWithLeastRights(t *testing.T) {
 	// A crash took the token away: the first follower begins a new incarnation.
 	db.run("TRUNCATE freshet.incarnation")
 	f := db.follow(func(o *FollowerOptions) { o.Poll, o.Retention = 10*time.Millisecond, 100*time.Millisecond })
-	db.run("UPDATE users SET name = 'x' WHERE id = 1", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 5120', current_database()); END $$")
-	servers.Eventually(t, "the audit finds the database's new setting", func() bool { return f.Stats().Resets[resetRoles] > 0 })
+	db.run("UPDATE users SET name = 'x' WHERE id = 1", "DO $$ BEGIN EXECUTE format('GRANT TEMP ON DATABASE %I TO CURRENT_USER WITH GRANT OPTION', current_database()); END $$")
+	servers.Eventually(t, "the audit finds the database's new right", func() bool { return f.Stats().Resets[resetRoles] > 0 })
 	f.confirmNow()
 	servers.Eventually(t, "the outbox is trimmed", func() bool { return db.value("SELECT count(*) FROM freshet.outbox") == "0" })
 	if s := f.Stats(); s.LastError != "" || s.Wanting != "" {

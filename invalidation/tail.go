@@ -228,7 +228,7 @@ func (t *Tail) changes(ctx context.Context, e tailed) (all []Change, err error) 
 			continue
 		}
 		rest, schema := strings.CutPrefix(tag, fence.SchemaText)
-		if schema {
+		if schema || fence.IsRoleText(tag) {
 			table, err := t.table(ctx, strings.TrimPrefix(rest, "/"))
 			if err != nil {
 				return nil, err
@@ -276,7 +276,7 @@ func withoutWhole(all []Change) (kept []Change) {
 // gone it is the OID.
 func (t *Tail) table(ctx context.Context, digits string) (name string, err error) {
 	oid, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
+	if err != nil || oid == 0 {
 		return "", nil
 	}
 	if name, known := t.names[uint32(oid)]; known {

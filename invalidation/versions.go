@@ -27,7 +27,10 @@ const momentSQL = `SELECT concat_ws('/', pg_current_snapshot(), pg_conf_load_tim
 // versionsSQL sums up the versions of what an audit reads. age counts from the
 // newest id down, of which age('3') tells, and says 2147483647 of rows as old as the
 // cluster; ids that begin anew change the sum once. What belongs to temporary relations is left out, as an audit does.
-const versionsSQL = `SELECT md5(concat_ws('/', pg_conf_load_time(), ` + rolesSQL + `,
+const versionsSQL = `SELECT md5(concat_ws('/', pg_conf_load_time(), ` + rolesSQL + `, ` + membersSQL + `, ` + giversSQL + `,
+	(SELECT string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+		WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
+	` + databaseSQL + `,
 	(SELECT concat_ws(' ', count(*), sum(age(c.xmin)) - count(*) * age('3'::xid)) FROM pg_class c
 		WHERE c.relpersistence <> 't' AND age(c.xmin) < 2147483647),
 	(SELECT concat_ws(' ', count(*), sum(age(a.xmin)) - count(*) * age('3'::xid)) FROM pg_attribute a

@@ -233,8 +233,7 @@ func TestCase26DefinitionsOfEveryKind(t *testing.T) {
 	db.install("public.*")
 	f := db.follow(nil)
 	for _, statement := range []string{
-		"GRANT SELECT ON users TO PUBLIC", "GRANT SELECT (name) ON users TO PUBLIC", "REVOKE ALL ON users FROM PUBLIC",
-		"GRANT USAGE ON SCHEMA public TO PUBLIC", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+		"GRANT USAGE ON SCHEMA public TO PUBLIC", "REVOKE ALL ON v FROM PUBLIC",
 		"ALTER TABLE users ADD extra int DEFAULT 7", "ALTER TABLE users ALTER extra SET DEFAULT 8", "ALTER TABLE users ALTER extra TYPE bigint",
 		"ALTER TABLE users RENAME extra TO more", "ALTER TABLE users DROP more", "ALTER TABLE users RENAME TO people", "ALTER TABLE people RENAME TO users",
 		"ALTER TABLE users ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON users USING (id > 1)", "ALTER POLICY p ON users USING (true)", "DROP POLICY p ON users",
@@ -263,13 +262,21 @@ func TestCase26DefinitionsOfEveryKind(t *testing.T) {
 		f.confirmNow()
 		f.wantAdmitted(entry, false, statement)
 	}
+	// Who may read more is shown what he was shown before.
+	for _, statement := range []string{"GRANT SELECT ON orders TO pg_monitor", "GRANT SELECT (note) ON orders TO pg_monitor", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"} {
+		f.confirmNow()
+		entry := f.reads("orders")
+		db.run(statement)
+		f.confirmNow()
+		f.wantAdmitted(entry, true, statement)
+	}
 	// An audit finds what no event tells of the tables that are gone, and ends everything, once.
 	for range 2 {
 		at := f.auditedAt.Load()
 		servers.Eventually(t, "an audit", func() bool { return f.auditedAt.Load() != at })
 	}
 	// What leaves the meaning of names alone ends the table's entries only.
-	for _, statement := range []string{"CREATE INDEX added ON orders (note)", "ALTER INDEX added RENAME TO renamed", "COMMENT ON TABLE orders IS 'x'", "CREATE STATISTICS st ON id, note FROM orders"} {
+	for _, statement := range []string{"REVOKE SELECT (note) ON orders FROM pg_monitor", "REVOKE ALL ON orders FROM pg_monitor", "CREATE INDEX added ON orders (note)", "ALTER INDEX added RENAME TO renamed", "COMMENT ON TABLE orders IS 'x'", "CREATE STATISTICS st ON id, note FROM orders"} {
 		f.confirmNow()
 		entry, other := f.reads("orders"), f.reads("plain")
 		db.run(statement)

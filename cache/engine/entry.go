@@ -80,8 +80,8 @@ type Loaded struct {
 	Start Start
 	// End is when the load ended, the moment its last byte had arrived or later.
 	End fence.Instant
-	// Tags are what the answer depends on, and More, too. They are copied, and the tag of
-	// the schema is added.
+	// Tags are what the answer depends on, and More, too. They are copied. If the tag of the
+	// schema is not among them, it is added, and that of all roles.
 	Tags, More []fence.Tag
 	// Life is how long the entry is of use. 0, and anything above it, means
 	// Options.TTL.
@@ -91,7 +91,9 @@ type Loaded struct {
 	Local bool
 }
 
-var schemaTags = [1]fence.Tag{fence.NewTag(fence.SchemaText)}
+// schemaTags are those of an entry that names no schema itself: nothing is known of which
+// roles it depends on.
+var schemaTags = [2]fence.Tag{fence.NewTag(fence.SchemaText), fence.RolesTag}
 
 // Room is where an entry is made, with what belongs to it: for payloads that hold it, so
 // that all of an entry is allocated at once. It is used for one entry.

@@ -26,7 +26,7 @@ import (
 // what was written, a new flag included: releases of two versions share a Redis
 // and no entries. The bytes of TestEnvelopeFormat hold the format in place.
 const (
-	envelopeMagic  = "FRS\x05"
+	envelopeMagic  = "FRS\x06"
 	checksumLength = 8
 	flagsAt        = len(envelopeMagic) + checksumLength
 	contentAt      = flagsAt + 1

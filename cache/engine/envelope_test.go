@@ -19,7 +19,7 @@ import (
 	"github.com/freshet/freshet/cache/internal/world"
 )
 
-const sampleName = "freshet:5:abc:{00}"
+const sampleName = "freshet:6:abc:{00}"
 
 // secret returns a key that differs for different numbers.
 func secret(n byte) []byte { return bytes.Repeat([]byte{n}, SealKeyLength) }
@@ -49,7 +49,7 @@ func enclose(t testing.TB, v envelopes, e *Entry, label fence.Label) []byte {
 // stamp puts a magic and a right checksum before the rest of an envelope, as
 // somebody could who wants to do harm.
 func stamp(rest []byte) []byte {
-	sum := binary.LittleEndian.AppendUint64([]byte("FRS\x05"), xxhash.Sum64(rest))
+	sum := binary.LittleEndian.AppendUint64([]byte("FRS\x06"), xxhash.Sum64(rest))
 	return append(sum, rest...)
 }
 
@@ -113,7 +113,7 @@ func sealedByHand(t testing.TB, secret []byte, flags byte, body []byte, name str
 		t.Fatal(err)
 	}
 	id, nonce := derive("freshet entry key id", 8), []byte("twelve bytes")
-	context := append(append([]byte("FRS\x05"), flags), id...)
+	context := append(append([]byte("FRS\x06"), flags), id...)
 	rest := append(append([]byte{flags}, id...), nonce...)
 	return stamp(aead.Seal(rest, nonce, body, append(context, name...)))
 }
@@ -166,7 +166,7 @@ func TestForgedEnvelopes(t *testing.T) {
 		"an unknown key's id":        stamp(append([]byte("\x02whoknows"), good[21:]...)),
 		"another nonce":              stamp(append(append(bytes.Clone(good[12:21]), "another some"...), good[33:]...)),
 		"too short for a tag":        stamp(good[12:45]),
-		"sealed under another name":  sealedByHand(t, secret(1), 2, record, "freshet:5:abc:{01}"),
+		"sealed under another name":  sealedByHand(t, secret(1), 2, record, "freshet:6:abc:{01}"),
 		"a turned bit and a new sum": turned(good),
 	} {
 		if r, ok := v.open(envelope, sampleName); ok {

@@ -145,7 +145,7 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 
 // remoteKeyPrefix begins every key in the remote tier. The number is that of the
 // envelope's format: releases that differ in it do not see each other's entries.
-const remoteKeyPrefix = "freshet:5:"
+const remoteKeyPrefix = "freshet:6:"
 
 // remoteKey names a key in the remote tier. Its last part is a hash of 128 bits;
 // the whole key is in the record. The braces make a Redis Cluster place a key by

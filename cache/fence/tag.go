@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -60,6 +61,22 @@ func RelationSchemaTag(root uint32) Tag {
 	var text [appendTagMax]byte
 	return tagOf(strconv.AppendUint(append(text[:0], SchemaText+"/"...), uint64(root), 10))
 }
+
+// RoleTag is NewTag of RoleText.
+func RoleTag(role uint32) Tag {
+	var text [appendTagMax]byte
+	return tagOf(strconv.AppendUint(append(text[:0], rolePrefix...), uint64(role), 10))
+}
+
+// RolesTag is NewTag of RolesText.
+var RolesTag = NewTag(RolesText)
+
+// roleClass is that of all tags of single roles.
+var roleClass = NewTag(rolePrefix).Class()
+
+// OfRoles reports whether a tag is RolesTag or one of a single role. A tag of something else
+// may be taken for one.
+func (t Tag) OfRoles() bool { return t == RolesTag || t.Class() == roleClass }
 
 // OwnTag is NewTag of OwnText.
 func OwnTag[N string | []byte](name N) Tag {
@@ -143,6 +160,23 @@ const OwnWholesaleText = OwnPrefix + "*"
 
 // OwnText spells the tag of the application's own that has a name.
 func OwnText(name string) string { return OwnPrefix + shortened(name) }
+
+// RolesText is the text of the tag that every change of a role moves which may change what
+// somebody reads. Entries carry it whose answer may depend on other roles than the reader's:
+// on the owner of a view, on those that policies name.
+const RolesText = "roles"
+
+// rolePrefix begins the text of the tag of a single role.
+const rolePrefix = "role="
+
+// RoleText spells the tag that a change of a role moves, or of what it is a member of. Every
+// other entry carries that of the role that read it.
+func RoleText(role uint32) string { return rolePrefix + strconv.FormatUint(uint64(role), 10) }
+
+// IsRoleText recognizes RolesText and RoleText.
+func IsRoleText(text string) bool {
+	return text == RolesText || strings.HasPrefix(text, rolePrefix)
+}
 
 // RelationSchemaText spells the tag that a change of one table's definition
 // moves if it cannot touch what other names mean.

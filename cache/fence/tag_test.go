@@ -17,6 +17,7 @@ func TestTagSpelling(t *testing.T) {
 		// printf 'x%.0s' {1..65} | md5sum
 		{ValueText(1, "c", strings.Repeat("x", 65)), "1/c=md5:1bc932052302d074bdec39795fe00cf6"},
 		{RelationSchemaText(16384), "schema/16384"},
+		{RoleText(10), "role=10"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
@@ -52,12 +53,21 @@ func TestTagsAreThoseOfTheirTexts(t *testing.T) {
 	}
 	for _, root := range []uint32{0, 16384, 4294967295} {
 		if TableTag(root) != NewTag(TableText(root)) || WholesaleTag(root) != NewTag(WholesaleText(root)) ||
-			RelationSchemaTag(root) != NewTag(RelationSchemaText(root)) {
+			RelationSchemaTag(root) != NewTag(RelationSchemaText(root)) || RoleTag(root) != NewTag(RoleText(root)) {
 			t.Errorf("the tags of %d are not those of its texts", root)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() { ValueTag(16384, "owner", "1234567890") }); n != 0 {
 		t.Errorf("a tag takes %v allocations", n)
+	}
+}
+
+// A tag tells whether it is one of roles.
+func TestTagsOfRolesAreRecognized(t *testing.T) {
+	for text, want := range map[string]bool{RolesText: true, RoleText(10): true, RoleText(4294967295): true, SchemaText: false, TableText(10): false, OwnText("role=10"): false, ValueText(10, "role", "10"): false} {
+		if IsRoleText(text) != want || NewTag(text).OfRoles() != want {
+			t.Errorf("%s is taken for a tag of roles: %v by its text, %v by its hash", text, IsRoleText(text), NewTag(text).OfRoles())
+		}
 	}
 }
 

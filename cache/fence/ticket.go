@@ -23,8 +23,8 @@ type Ticket struct {
 }
 
 // fewTags is how many tags a ticket has room for: those of a read of one table by one
-// value, of the schema, and of a wrapped function's key. More are allocated apart.
-const fewTags = 6
+// value, of the schema, of roles, and of a wrapped function's key. More are allocated apart.
+const fewTags = 7
 
 // NewTicket makes the ticket of an entry that shows the state bounded by label
 // and depends on tags, which are copied. loaded is a moment of this process at which the

@@ -182,6 +182,8 @@ type statement struct {
 	precise bool
 	// vouchedTables are those that declared functions read.
 	vouchedTables []uint32
+	// declares is set if the statement calls a declared function.
+	declares bool
 	// consented is set by concludeConsented.
 	consented bool
 }
@@ -189,7 +191,7 @@ type statement struct {
 // conclude checks a tree and derives its tags.
 func conclude(s *statement) (v *Verdict, err error) {
 	defer catch(&err)
-	s.precise, s.vouchedTables, s.settings = !s.consented, nil, nil
+	s.precise, s.vouchedTables, s.declares, s.settings = !s.consented, nil, false, nil
 	s.plain = s.isPlain()
 	s.checkRowSecurity()
 	s.checkTree(s.query)
@@ -199,6 +201,7 @@ func conclude(s *statement) (v *Verdict, err error) {
 	s.shareLiterals(v)
 	s.deriveTags(v)
 	v.Exempt, v.Filtered = s.securedTables()
+	v.role, v.otherRoles = s.request.Role, s.otherRoles()
 	v.Settings = slices.Sorted(slices.Values(s.settings))
 	return v, nil
 }

@@ -101,6 +101,7 @@ func (s *statement) vouched(oid uint32) bool {
 	if d == nil {
 		return false
 	}
+	s.declares = true
 	for i, table := range d.tables {
 		if table == 0 {
 			panic(refuse(ReasonUnwatchedTable, d.names[i]))

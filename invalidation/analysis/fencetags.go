@@ -9,7 +9,7 @@ import (
 // FenceTags are the tags of one execution's answer, those of what the statement means
 // among them. ok is false as from AppendTags.
 func (v *Verdict) FenceTags(p Params) (tags []fence.Tag, ok bool) {
-	return v.AppendFenceTags(make([]fence.Tag, 0, 2*len(v.Tags)+1+len(v.Relations)), p)
+	return v.AppendFenceTags(make([]fence.Tag, 0, 2*len(v.Tags)+3+len(v.Relations)), p)
 }
 
 // AppendFenceTags appends what FenceTags returns. For a table that is read by single values
@@ -70,15 +70,40 @@ func appendNewTag(tags []fence.Tag, tag fence.Tag) []fence.Tag {
 
 // SchemaTags are the tags of what the statement means, whatever its values.
 func (v *Verdict) SchemaTags() []fence.Tag {
-	return v.appendSchemaTags(make([]fence.Tag, 0, 1+len(v.Relations)))
+	return v.appendSchemaTags(make([]fence.Tag, 0, 3+len(v.Relations)))
 }
 
 var schemaTag = fence.NewTag(fence.SchemaText)
 
 func (v *Verdict) appendSchemaTags(tags []fence.Tag) []fence.Tag {
-	tags = append(tags, schemaTag)
+	tags = v.appendRoleTags(append(tags, schemaTag))
 	for _, root := range v.Relations {
 		tags = append(tags, fence.RelationSchemaTag(root))
 	}
 	return tags
+}
+
+// appendRoleTags appends the tags of the roles that the answer depends on. What a statement
+// may read of tables, as its own role and without row security, depends on this role and on
+// what it is a member of.
+func (v *Verdict) appendRoleTags(tags []fence.Tag) []fence.Tag {
+	if v.role != 0 {
+		tags = append(tags, fence.RoleTag(v.role))
+	}
+	if v.role == 0 || v.otherRoles {
+		tags = append(tags, fence.RolesTag)
+	}
+	return tags
+}
+
+// otherRoles reports whether the answer may depend on other roles than the reader's: a view's
+// tables are read as its owner, policies are of roles, and a declared function may run as
+// another.
+func (s *statement) otherRoles() bool {
+	others := s.declares || len(s.secured)+len(s.policies) > 0
+	walk(s.query, func(n *node) bool {
+		others = others || n.optional("checkAsUser") != nil && n.oid("checkAsUser") != 0
+		return !others
+	})
+	return others
 }

@@ -358,7 +358,7 @@ func TestFenceTagsAreThoseOfTheTexts(t *testing.T) {
 					t.Errorf("%s: the tag of %s is another", c.sql, text)
 				}
 			}
-			if want := len(texts) + 1 + len(v.Relations); ok && len(tags) != want {
+			if want := len(texts) + 1 + len(v.appendRoleTags(nil)) + len(v.Relations); ok && len(tags) != want {
 				t.Errorf("%s: %d tags, want %d", c.sql, len(tags), want)
 			}
 		}

@@ -52,6 +52,8 @@ type Verdict struct {
 	// Consent, and of no other.
 	Unwatched []string
 
+	role       uint32 // the reader's, 0 if it is not known
+	otherRoles bool   // the answer may depend on others
 	template   Template
 	shared     bool   // the statement could be made a template of
 	variable   []bool // by ordinal of the template's literals

@@ -101,5 +101,5 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			AND coalesce((SELECT bool_and(has_table_privilege(o.oid, c.oid, 'SELECT, DELETE, UPDATE')) FROM pg_class c
 				WHERE c.relnamespace = n.oid AND c.relname = 'incarnation'), true)
 			AND coalesce((SELECT bool_and(has_function_privilege(o.oid, p.oid, 'EXECUTE')) FROM pg_proc p
-				WHERE p.pronamespace = n.oid AND p.proname IN ('record', 'attended', 'root', 'table_of', 'disarm')), true)))
+				WHERE p.pronamespace = n.oid AND p.proname IN ('record', 'attended', 'root', 'table_of', 'revoked', 'disarm')), true)))
 )::text

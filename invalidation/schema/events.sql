@@ -38,6 +38,22 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $freshet$
 $freshet$;
 REVOKE ALL ON FUNCTION freshet.table_of(oid, oid) FROM PUBLIC;
 
+-- The tags of the tables whose rights the transaction has changed, and maybe of some that
+-- others have: a command says of GRANT and REVOKE no more than that it concerned tables. A
+-- row that the transaction made is no older than the transaction, in a subtransaction or not.
+-- What reads a view does not carry its tag, and without any table something is amiss.
+CREATE OR REPLACE FUNCTION freshet.revoked() RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $freshet$
+	WITH touched AS (
+		SELECT c.oid, c.relkind FROM pg_class c WHERE age(c.xmin) <= 0
+		UNION SELECT c.oid, c.relkind FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE age(a.xmin) <= 0
+	)
+	SELECT CASE WHEN t.relkind IN ('r', 'p') THEN 'schema/' || freshet.root(t.oid) ELSE 'schema' END
+	FROM touched t WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f')
+	UNION SELECT 'schema' WHERE NOT EXISTS (SELECT FROM touched t WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f'))
+$freshet$;
+REVOKE ALL ON FUNCTION freshet.revoked() FROM PUBLIC;
+
 -- A capture function names columns. When one of them is renamed or dropped, the
 -- function would fail at every write to the table; so the command that does it also
 -- takes the triggers off. It holds the table's lock anyway. The
@@ -96,11 +112,16 @@ BEGIN
 			SELECT freshet.root(freshet.table_of(c.classid, c.objid)) AS root,
 				c.command_tag IN ('CREATE INDEX', 'ALTER INDEX', 'CREATE TRIGGER', 'ALTER TRIGGER',
 					'CREATE STATISTICS', 'ALTER STATISTICS', 'COMMENT', 'SECURITY LABEL', 'REINDEX',
-					'REFRESH MATERIALIZED VIEW', 'CREATE PUBLICATION', 'ALTER PUBLICATION') AS harmless
+					'REFRESH MATERIALIZED VIEW', 'CREATE PUBLICATION', 'ALTER PUBLICATION') AS harmless,
+				c.command_tag = 'ALTER DEFAULT PRIVILEGES'
+					OR c.command_tag IN ('GRANT', 'REVOKE') AND c.object_type IN ('TABLE', 'SEQUENCE') AS rights
 		) r ON true
 		LEFT JOIN LATERAL (
-			SELECT 'schema' AS tag WHERE r.harmless IS NOT TRUE
+			SELECT 'schema' AS tag WHERE r.harmless IS NOT TRUE AND r.rights IS NOT TRUE
 			UNION ALL SELECT 'schema/' || r.root WHERE r.harmless
+			-- Who may read more is shown what he was shown before; no table has OID 0.
+			UNION ALL SELECT 'schema/0' WHERE r.rights
+			UNION ALL SELECT freshet.revoked() WHERE c.command_tag = 'REVOKE' AND c.object_type = 'TABLE'
 			UNION ALL SELECT r.root || s.suffix FROM (VALUES (''), ('/*')) AS s(suffix)
 				WHERE c.command_tag = 'REFRESH MATERIALIZED VIEW'
 		) t ON true

@@ -354,7 +354,7 @@ func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obta
 func (s *session) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
 	c := s.server.cache
 	if !s.talk.Clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
-		!start.Label.Lower.Includes(s.server.follower.State().Since()) {
+		!start.Label.Lower.Includes(s.server.follower.State().Since()) || !s.server.follower.KnowsRole(s.state().Role) {
 		return nil
 	}
 	s.server.missed(r.slot)

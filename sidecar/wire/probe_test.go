@@ -36,6 +36,8 @@ func (idleFollower) Wake() {}
 
 func (idleFollower) Suspect() {}
 
+func (idleFollower) KnowsRole(uint32) bool { return true }
+
 func (idleFollower) State() *invalidation.State { return &invalidation.State{} }
 
 // receive gives a session what Postgres sent, and returns what the client sees.

@@ -397,14 +397,18 @@ var policyLeaks = []mutant.Named{
 
 var roleLeaks = []mutant.Named{
 	{Name: "BYPASSRLS, given or taken, is not noticed", Edits: []mutant.Edit{{
-		File: "invalidation/audit.go", As: mutant.Statements,
-		Old: "err = conn.QueryRow(ctx, countedFingerprintSQL).Scan(&fingerprint)",
-		New: "versions = \"\"\n\terr = conn.QueryRow(ctx, \"SELECT (SELECT md5(string_agg(m::text, ',' ORDER BY m::text)) FROM pg_auth_members m) || coalesce((\"+roleCountsSQL+\"), '')\").Scan(&fingerprint)",
+		File: "invalidation/roles.go", As: mutant.Statements,
+		Old: "differing(before.roles, s.roles, changed)",
+		New: "",
+	}, {
+		File: "invalidation/roles.go", As: mutant.Statements,
+		Old: "differing(before.versions, s.versions, changed)",
+		New: "",
 	}}},
 	{Name: "memberships are not compared", Edits: []mutant.Edit{{
-		File: "invalidation/audit.go", As: mutant.Statements,
-		Old: "return fingerprint + versions, err",
-		New: "err = conn.QueryRow(ctx, \"SELECT md5(string_agg(r::text, ',' ORDER BY r.oid)) FROM pg_roles r\").Scan(&fingerprint)\n\treturn fingerprint + versions, err",
+		File: "invalidation/roles.go", As: mutant.Statements,
+		Old: "differing(before.members, s.members, changed)",
+		New: "s.counts = before.counts",
 	}}},
 }
 
@@ -418,9 +422,9 @@ var momentLeaks = []mutant.Named{
 
 var countLeaks = []mutant.Named{
 	{Name: "a membership of a moment is not noticed", Edits: []mutant.Edit{{
-		File: "invalidation/audit.go", As: mutant.Switching,
-		Old: "QueryRow(ctx, countedFingerprintSQL)",
-		New: "QueryRow(ctx, map[bool]string{true: fingerprintSQL, false: countedFingerprintSQL}[mutantIs(\"a membership of a moment is not noticed\")])",
+		File: "invalidation/roles.go", As: mutant.Switching,
+		Old: "QueryRow(ctx, silentSQL)",
+		New: "QueryRow(ctx, map[bool]string{true: strings.Replace(silentSQL, roleCountsSQL, \"NULL\", 1), false: silentSQL}[mutantIs(\"a membership of a moment is not noticed\")])",
 	}}},
 }
 

@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/mutant"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -69,4 +71,100 @@ func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMembershipChangesWhileRolesRead: a membership is given and taken away behind the
+// sidecar's back, two steps from a member, who is filtered, while the member, who reads a view
+// that is the member's, and somebody else read. What the first two are shown once roles were
+// compared is what Postgres shows; what the last one has read stays.
+func TestMembershipChangesWhileRolesRead(t *testing.T) {
+	t.Parallel()
+	const own, view, elsewhere = "SELECT count(*) FROM item", "SELECT * FROM peek", "SELECT count(*) FROM plain"
+	bed := newRolesTestbed(t, itemSchema+"; CREATE TABLE plain (id int PRIMARY KEY); CREATE VIEW peek AS SELECT count(*) FROM item")
+	bed.steadyRoles = true
+	s := bed.sidecar(auditsRarely)
+	names := strings.NewReplacer("{group}", bed.database+"_group", "{middle}", bed.database+"_middle", "{member}", bed.database+"_member", "{other}", bed.database+"_other")
+	bed.exec(names.Replace(`CREATE ROLE {group}; CREATE ROLE {middle}; CREATE ROLE {member} LOGIN IN ROLE {middle}; CREATE ROLE {other} LOGIN; GRANT SELECT ON item TO {member};
+		ALTER VIEW peek OWNER TO {member}; GRANT SELECT ON plain, peek TO {other}; GRANT SELECT ON plain TO {group};
+		ALTER TABLE item ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON item TO {member} USING (id < 3); CREATE POLICY all_of_it ON item TO {group} USING (true)`))
+	t.Cleanup(func() {
+		bed.exec(names.Replace("DROP VIEW peek; DROP OWNED BY {group}, {middle}, {member}, {other}; DROP ROLE {group}, {middle}, {member}, {other}"))
+	})
+	through := func(role string) *pgx.Conn {
+		return bed.connect(fmt.Sprintf("host=%s port=%d user=%s dbname=%s", s.dir, testPort, names.Replace(role), bed.database))
+	}
+	reader, bystander := through("{member}"), through("{other}")
+	plain := bed.connect(bed.postgres.DSN(bed.database) + " user=" + names.Replace("{member}"))
+	hit := func(conn *pgx.Conn, sql string) (answer string) {
+		servers.Eventually(t, "a hit of "+sql, func() bool {
+			before := s.count(HitL1)
+			answer = asked(conn, false, sql)
+			return s.count(HitL1) > before
+		})
+		return answer
+	}
+	follows := func(conn *pgx.Conn, sql, command, want string) {
+		for range 2 {
+			if got := asked(conn, false, sql); got != want {
+				t.Errorf("%s: %s is %s of Postgres, the sidecar says %s", command, sql, want, got)
+			}
+		}
+	}
+	hit(bystander, elsewhere)
+	for _, command := range []string{"GRANT {group} TO {middle}", "REVOKE {group} FROM {middle}", "ALTER ROLE {member} BYPASSRLS", "ALTER ROLE {member} NOBYPASSRLS"} {
+		before := hit(reader, own)
+		hit(bystander, view)
+		if strings.HasPrefix(command, "REVOKE") {
+			hit(reader, elsewhere) // which only members of the group may read
+		}
+		bed.exec(names.Replace(command))
+		want := asked(plain, false, own)
+		if want == before {
+			t.Fatalf("%s changes nothing of %s: this shows nothing", command, want)
+		}
+		compared := fence.Now()
+		s.follower.Suspect()
+		servers.Eventually(t, "roles are compared", func() bool { s.follower.Wake(); return s.fence.LookBegan() > compared })
+		follows(reader, own, command, want)
+		follows(bystander, view, command, want)
+		follows(reader, elsewhere, command, asked(plain, false, elsewhere))
+		misses := s.count(Miss)
+		if asked(bystander, false, elsewhere); s.count(Miss) != misses {
+			t.Errorf("%s ends what another role has read of another table", command)
+		}
+	}
+}
+
+// roleRules are sidecars that lack a rule of what a change of a role ends.
+var roleRules = []mutant.Named{
+	{Name: "members of a role that has changed keep what they read", Edits: []mutant.Edit{{
+		File: "invalidation/roles.go", As: mutant.Statements,
+		Old: "spread(changed, before.members, s.members)",
+		New: "",
+	}}},
+	{Name: "answers do not name the role that read them", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/fencetags.go", As: mutant.Condition,
+		Old: "v.role != 0",
+		New: "false",
+	}, {
+		File: "invalidation/analysis/fencetags.go", As: mutant.Condition,
+		Old: "v.role == 0 || v.otherRoles",
+		New: "false",
+	}}},
+	{Name: "answers that depend on other roles name the reader's alone", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/fencetags.go", As: mutant.Condition,
+		Old: "v.role == 0 || v.otherRoles",
+		New: "false",
+	}}},
+	{Name: "the event of a role is not understood", Edits: []mutant.Edit{{
+		File: "invalidation/look.go", As: mutant.Statements,
+		Old: "s.roles = s.roles || fence.IsRoleText(text)",
+		New: "event.Tags[i] = fence.NewTag(\"nothing\")",
+	}}},
+}
+
+// TestRolesWithoutARuleAreFound: each of them shows somebody what was before.
+func TestRolesWithoutARuleAreFound(t *testing.T) {
+	t.Parallel()
+	allFound(t, roleRules, "TestMembershipChangesWhileRolesRead")
 }

@@ -32,6 +32,9 @@ type Follower interface {
 	// Suspect has every look that begins from now on be later than a comparison of what
 	// no event reports.
 	Suspect()
+	// KnowsRole reports whether what a role reads may be kept. Of one that is not known
+	// yet, the next look asks.
+	KnowsRole(oid uint32) bool
 	// State says what is watched, and since when: only labels that include that
 	// may be captured.
 	State() *invalidation.State
