@@ -25,6 +25,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	hangups := catchHangups()
 	defer hangups.stop()
 	boundMemory(logger)
+	warnOfFiles(logger, c.clientsExpected())
 	redis.SilenceClient() // what it says is in the stats
 	for _, to := range c.dsns() {
 		warnOfPassword(logger, os.Args, to.text)

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -39,5 +40,51 @@ func TestRefusalForWantOfDescriptors(t *testing.T) {
 		if all := s.server.counters.SessionsRefused.Load(); test.counts(&s.server.counters) != 1 || all != 1 {
 			t.Errorf("%v: not counted by its reason; %d in all", test.err, all)
 		}
+	}
+}
+
+// Who cannot even be accepted for want of file descriptors reads that too, by way of one that is
+// kept for it; where nobody came after all, nothing is counted.
+func TestRefusalOfWhoCannotBeAccepted(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", dir+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := &Server{logger: slog.New(slog.DiscardHandler)}
+	var last lastFiles
+	if s.refuseNext(l, &last) {
+		t.Error("somebody is refused without a file descriptor")
+	}
+	last.hold()
+	defer last.giveUp(lastFilesMax)
+	if s.refuseNext(l, &last) || s.counters.SessionsRefused.Load() != 0 {
+		t.Error("nobody came, and somebody was refused")
+	}
+	client, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if !s.refuseNext(l, &last) {
+		t.Fatal("nobody was refused")
+	}
+	message, err := io.ReadAll(client)
+	for _, text := range []string{"SFATAL\x00", "C53300\x00", "raise LimitNOFILE"} {
+		if err != nil || !strings.Contains(string(message), text) {
+			t.Errorf("%q, %v", message, err)
+		}
+	}
+	if s.counters.RefusedByFiles.Load() != 1 || s.counters.SessionsRefused.Load() != 1 || len(last) != lastFilesMax {
+		t.Errorf("%d refused, %d file descriptors kept", s.counters.SessionsRefused.Load(), len(last))
 	}
 }

@@ -386,12 +386,19 @@ func (s *Server) Run(ctx context.Context) error {
 const acceptRetryAfter = 20 * time.Millisecond
 
 func (s *Server) accept(l net.Listener) error {
+	var last lastFiles
+	last.hold()
+	defer last.giveUp(lastFilesMax)
 	for {
 		client, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
+		if outOfFiles(err) && s.refuseNext(l, &last) {
+			continue
+		}
 		if err != nil {
+			last.hold()
 			s.logger.Error("cannot accept a client", "error", err)
 			time.Sleep(acceptRetryAfter)
 			continue

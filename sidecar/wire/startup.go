@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
 	"time"
 
 	"github.com/freshet/freshet/sidecar/internal/probe"
@@ -143,8 +142,8 @@ func (s *session) refuseStartup(code, message, hint string) {
 // it.
 func (s *session) refuseUnconnected(err error) {
 	code, hint, reason := "08006", "Is Postgres running, and is the sidecar's --upstream right?", &s.server.counters.RefusedUnreachable
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		code, hint = "53300", "The sidecar has no file descriptors left, and needs two for each client: raise its limit (LimitNOFILE, ulimit -n)."
+	if outOfFiles(err) {
+		code, hint = "53300", noFiles
 		reason = &s.server.counters.RefusedByFiles
 	}
 	s.server.counters.countRefused(reason)
