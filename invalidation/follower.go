@@ -95,6 +95,17 @@ type FollowerOptions struct {
 	Logger *slog.Logger
 }
 
+// InstallProblem says that what all tables share is not in place as this version needs it, and
+// which command mends that; empty if it is, or nothing is known yet.
+func (f *Follower) InstallProblem() string {
+	misfit := f.State().misfit
+	if misfit == "" {
+		return ""
+	}
+	return fmt.Sprintf("what is installed in the database is not what this version needs (%s), so every read goes to Postgres: run, as the role that installed or a superuser, %s",
+		misfit, installCommand(f.watch, f.config.User))
+}
+
 // Follower keeps a fence informed. See NewFollower.
 type Follower struct {
 	config        *pgx.ConnConfig

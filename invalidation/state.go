@@ -47,6 +47,8 @@ type State struct {
 	secured   bool
 	// unreported says why changes of the schema are not events, empty if they are.
 	unreported string
+	// misfit says in short what of that is wrong, empty if nothing is or it is suspended.
+	misfit string
 	// suspended says that nothing may be relied on before Resume.
 	suspended bool
 	// meaning says what tags stand for, once somebody has asked: see meanings.
@@ -131,6 +133,9 @@ func (s *State) Problems() []string { return slices.Clone(s.problems) }
 func newState(c *catalog, since fence.Snapshot) *State {
 	s := &State{since: since, byOID: map[uint32]Table{}, byName: map[string]Table{}, untrusted: map[uint32]loss{}, problems: c.baseProblems(), secured: c.Secured, suspended: c.Suspended, unreported: c.unreported()}
 	if len(s.problems) > 0 {
+		if !c.Suspended {
+			s.misfit = misfit(s.problems)
+		}
 		return s
 	}
 	s.installed = true
@@ -164,6 +169,15 @@ func newState(c *catalog, since fence.Snapshot) *State {
 	}
 	slices.Sort(s.problems)
 	return s
+}
+
+// misfit says in short what of the parts that all tables share is not in place.
+func misfit(problems []string) string {
+	first := strings.TrimSuffix(problems[0], "; install again")
+	if n := len(problems) - 1; n > 0 {
+		return fmt.Sprintf("%s, and %d more", first, n)
+	}
+	return first
 }
 
 func (s *State) add(t Table) {

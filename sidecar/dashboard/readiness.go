@@ -33,6 +33,11 @@ func NotReady(s *Stats) string {
 	if s.PoolingProblem != "" {
 		return s.PoolingProblem
 	}
+	// Who was ready stays so: installing for the next version must not take a fleet of this
+	// one out of service, whose reads Postgres answers meanwhile.
+	if s.InstallProblem != "" && s.NeverInstalled {
+		return s.InstallProblem
+	}
 	because := ""
 	if s.FollowerProblem != "" {
 		because = "; the last problem was: " + s.FollowerProblem
@@ -81,6 +86,9 @@ func readiness(s *Stats) (checks []readyCheck) {
 		add("ok", "nobody has read for a while: looks at the outbox are made by and by only, and the next read waits for one")
 	case s.FollowerAgeSeconds != nil:
 		add("ok", fmt.Sprintf("the last completed look at the outbox began %.3f seconds ago; the bound is %g s", *s.FollowerAgeSeconds, s.StalenessSeconds))
+	}
+	if s.InstallProblem != "" && s.NotReadyReason == "" {
+		add("problem", s.InstallProblem)
 	}
 	if s.WatchedTables == 0 {
 		add("problem", "no table is watched: every read goes to Postgres; see freshet install --watch")

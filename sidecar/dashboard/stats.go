@@ -54,6 +54,11 @@ type Stats struct {
 	// PoolingProblem, unless empty, says that clients reach Postgres through a pooler which
 	// shares its servers among them, or that this is not known yet: every statement goes to Postgres.
 	PoolingProblem string `json:"pooling_problem"`
+	// InstallProblem, unless empty, says that what is installed in the database is not what this
+	// version needs, and which command mends that: nothing is cached.
+	InstallProblem string `json:"install_problem"`
+	// NeverInstalled says that it was not, either, since the process began.
+	NeverInstalled bool `json:"-"`
 
 	// Queries counts executed statements by how they were answered: "hit_l1" from
 	// this process's memory, "hit_l2" from Redis, "coalesced" from the load of

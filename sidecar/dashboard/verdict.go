@@ -50,7 +50,7 @@ func (s *Stats) verdictOnReads() (v Verdict, found bool) {
 	case !s.Listening:
 		return behind("Not listening", asSentence(s.NotReadyReason))
 	case s.Ending:
-		return behind("About to end", asSentence(s.NotReadyReason))
+		return Verdict{"behind", "About to end", asSentence(s.NotReadyReason) + " Who is connected is served until the drain is over; nobody new should come here. To serve again, start it anew, or its service.", "freshet serve"}, true
 	case !s.isFresh() && strings.Contains(s.FollowerProblem, "connect to Postgres"):
 		return Verdict{"gone", "Postgres does not answer", "Queries fail: nothing is answered from the cache until Postgres is back, and what is sent to it fails.", doctorCommand}, true
 	case s.Verify.Results["stale"] > 0:
@@ -59,6 +59,8 @@ func (s *Stats) verdictOnReads() (v Verdict, found bool) {
 		return behind("Warming up: reads go to Postgres", "No look at the outbox has completed yet: that takes a moment after the start, and longer if Postgres is busy or nothing is installed.")
 	case s.PoolingProblem != "":
 		return behind("Clients share servers: reads go to Postgres", asSentence(s.PoolingProblem))
+	case s.isFresh() && s.InstallProblem != "":
+		return Verdict{"behind", "Nothing is cached: install again", asSentence(s.InstallProblem), "freshet install --watch 'public.*'"}, true
 	case !s.isFresh() || !s.Ready:
 		if s.NotReadyReason == "" {
 			return behind("Late: reads go to Postgres", "The follower is late, so reads go to Postgres.")

@@ -34,7 +34,7 @@ func (e *examination) installed(ctx context.Context) (err error) {
 	case i.Owner == "":
 		e.add(Fail, "installed", "nothing is installed in this database: nothing is cached", "freshet install --watch 'public.*' --follower-role "+user+"   (as a superuser, or as who may create event triggers)")
 	case len(i.Base) > 0:
-		e.add(Fail, "installed", list(i.Base), "freshet install, as "+i.Owner)
+		e.add(Fail, "installed", list(i.Base), "freshet install --watch 'public.*' --follower-role "+user+"   (as "+i.Owner+", or a superuser)")
 	case len(i.Missing) > 0:
 		e.add(Fail, "installed", user+" lacks "+list(i.Missing), "freshet install --watch … --follower-role "+user+"   (as "+i.Owner+")")
 	case i.Refused != nil:

@@ -74,6 +74,8 @@ func TestTopSaysWhatThePageSays(t *testing.T) {
 		well(func(s *dashboard.Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "nothing is installed" }),
 		well(func(s *dashboard.Stats) { s.FollowerAgeSeconds = new(2.0) }),
 		well(func(s *dashboard.Stats) { s.PoolingProblem = "the pooler shares servers" }),
+		well(func(s *dashboard.Stats) { s.InstallProblem, s.WatchedTables = "what is installed is older", 0 }),
+		well(func(s *dashboard.Stats) { s.InstallProblem, s.NeverInstalled = "what is installed is older", true }),
 		well(func(s *dashboard.Stats) { s.SwitchedOff = true }),
 		well(func(s *dashboard.Stats) { s.WatchedTables = 0 }),
 		well(func(s *dashboard.Stats) { s.Redis.State, s.Redis.Refusal = "refusing", "NOAUTH" }),

@@ -46,6 +46,7 @@ func (s *stack) report() dashboard.Stats {
 	a := s.server.Analysis()
 	stats.Analysis = dashboard.Analysis{Analysed: a.Analysed, Failed: a.Failed, Waiting: a.Waiting, Problem: a.Problem}
 	s.addFollower(&stats)
+	s.addInstallation(&stats)
 	s.addTiers(&stats)
 	stats.Config = s.of.reloads.report()
 	if s.fleet != nil {
@@ -58,6 +59,15 @@ func (s *stack) report() dashboard.Stats {
 		stats.UpstreamConnections[useClient] += int64(n)
 	}
 	return stats
+}
+
+// addInstallation says whether what is installed is what this version needs.
+func (s *stack) addInstallation(stats *dashboard.Stats) {
+	if s.follower.State().Installed() {
+		s.installed.Store(true)
+	}
+	stats.InstallProblem = s.follower.InstallProblem()
+	stats.NeverInstalled = !s.installed.Load()
 }
 
 func addVerification(stats *dashboard.Stats, r verify.Report) {

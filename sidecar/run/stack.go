@@ -52,6 +52,10 @@ type stack struct {
 	// connections are the sidecar's own to Postgres.
 	connections openConnections
 
+	// installed is set once what this version needs was found to be in place. What is
+	// installed over it later, for another version, sends nobody away who is served.
+	installed atomic.Bool
+
 	// pooling is what notePooling found last, or that it is not known. It is never nil.
 	pooling atomic.Pointer[string]
 	// twin is what noteTwin was told last. It is never nil.

@@ -25,6 +25,7 @@ export function verdict(stats, library) {
   if (stats.follower_age_seconds === null && !stats.follower_problem)
     return behind("Warming up: reads go to Postgres", "No look at the outbox has completed yet: that takes a moment after the start, and longer if Postgres is busy or nothing is installed.");
   if (stats.pooling_problem) return behind("Clients share servers: reads go to Postgres", sentence(stats.pooling_problem));
+  if (isFresh(stats) && stats.install_problem) return behind("Nothing is cached: install again", sentence(stats.install_problem), "freshet install --watch 'public.*'");
   if (!isFresh(stats) || !stats.ready)
     return behind("Late: reads go to Postgres", sentence(stats.not_ready_reason || "the follower is late, so reads go to Postgres"));
   if (stats.switched_off) return behind("Switched off", "Every statement goes to Postgres, as somebody has asked for.", "freshet bypass off");
