@@ -176,6 +176,8 @@ type statement struct {
 	// settings are those of the application's own that the answer depends on.
 	settings []string
 
+	// catalogs is how the catalogs that are read are restricted, nil if none may be read.
+	catalogs *catalogRestriction
 	// precise is false when rows may be grouped under a collation that calls
 	// different texts equal: then restricting one table by a text could change
 	// which of them stands for the group.
@@ -193,6 +195,7 @@ func conclude(s *statement) (v *Verdict, err error) {
 	defer catch(&err)
 	s.precise, s.vouchedTables, s.declares, s.settings = !s.consented, nil, false, nil
 	s.plain = s.isPlain()
+	s.catalogs = s.restrictCatalogs()
 	s.checkRowSecurity()
 	s.checkTree(s.query)
 	v = &Verdict{Cacheable: true, ParamTypes: s.description.ParamOIDs, Determined: s.precise && determined(s.query)}
@@ -200,6 +203,9 @@ func conclude(s *statement) (v *Verdict, err error) {
 	s.checkResult()
 	s.shareLiterals(v)
 	s.deriveTags(v)
+	if s.catalogs != nil {
+		v.boundObjects = s.catalogs.bound
+	}
 	v.Exempt, v.Filtered = s.securedTables()
 	v.role, v.otherRoles = s.request.Role, s.otherRoles()
 	v.Settings = slices.Sorted(slices.Values(s.settings))
@@ -219,6 +225,9 @@ func (s *statement) checkTree(tree *node) {
 		case "VAR":
 			if n.int("varattno") < 0 {
 				panic(refuse(ReasonSystemColumn, ""))
+			}
+			if s.catalogs != nil && s.catalogs.unused[n] {
+				return true
 			}
 		case "CONST":
 			s.checkConst(n)
@@ -305,6 +314,8 @@ func (s *statement) namesKnownType(n *node, typ uint32) bool {
 	switch {
 	case typ != typeRegtype:
 		return false
+	case n.tag == "RELABELTYPE":
+		return s.catalogs.namesOld(n)
 	case n.tag == "CONST":
 		oid := constOID(n)
 		return oid != 0 && oid < firstUserOID
@@ -379,7 +390,7 @@ func (s *statement) checkRangeTableEntry(n *node) {
 		if n.field("tablesample") != nil {
 			panic(refuse(ReasonTableSample, ""))
 		}
-		if n.atom("relkind") != "v" {
+		if n.atom("relkind") != "v" && !s.catalogs.restricts(n) {
 			s.checkRelation(n.oid("relid"))
 			r := s.catalog.relation(n.oid("relid"))
 			s.checkFound(r.support, "an index or the partitions of "+r.schema+"."+r.name)

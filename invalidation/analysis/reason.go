@@ -65,7 +65,7 @@ var advice = map[Reason]string{
 	ReasonRowSecurity:        "Row security filters what the role reads, and a change of the role could go unnoticed: let the upstream's role read pg_authid, or say --steady-roles. Or a policy reads a view, or the statement is read through a replica. What the role is spared, and filtered by policies that are understood, is cached. freshet explain --role tells for each.",
 	ReasonTemporaryTable:     "Temporary tables belong to one session; nothing to do.",
 	ReasonForeignTable:       "Foreign tables change elsewhere; nothing to do.",
-	ReasonCatalogTable:       "System catalogs change without triggers; nothing to do.",
+	ReasonCatalogTable:       "System catalogs change without triggers, but for what they say of Postgres' own types by their OIDs, and of schemas by name, where event triggers are installed; nothing to do.",
 	ReasonMaterializedView:   "Query the tables behind the materialized view: cached, they cost as little.",
 	ReasonUnsafeCast:         "The cast reads the clock or a catalog, or checks a domain, at run time; cast in the application, or store the right type.",
 	ReasonUnsafeResultType:   "The type's text depends on a catalog, or on an extension that was not reviewed; cast it to a plain type in the table.",

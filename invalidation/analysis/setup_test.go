@@ -37,7 +37,11 @@ var columnsWatched = map[string][]string{
 type fixedWatch struct {
 	tables map[uint32]WatchedTable
 	roots  map[string]uint32 // by schema.table
+	// unreported is set where there are no event triggers.
+	unreported bool
 }
+
+func (w *fixedWatch) Reported() bool { return !w.unreported }
 
 func (w *fixedWatch) Table(oid uint32) (WatchedTable, bool) {
 	t, ok := w.tables[oid]

@@ -32,6 +32,11 @@ func (s *statement) shareLiterals(v *Verdict) {
 	for _, i := range s.pinnedLiterals() {
 		bad[i] = true
 	}
+	if s.catalogs != nil {
+		for _, i := range s.catalogs.pinned {
+			bad[i] = true
+		}
+	}
 	v.variable = make([]bool, len(t.Literals))
 	for i := range v.variable {
 		v.variable[i] = seen[i] && !bad[i]
@@ -59,6 +64,9 @@ func (s *statement) deriveTags(v *Verdict) {
 	names, unwatched := map[string]bool{}, map[string]bool{}
 	walk(s.query, func(n *node) bool {
 		if n.tag != "RANGETBLENTRY" || n.int("rtekind") != rteRelation || n.atom("relkind") == "v" {
+			return true
+		}
+		if s.catalogs.restricts(n) {
 			return true
 		}
 		oid := n.oid("relid")

@@ -59,7 +59,9 @@ type Verdict struct {
 	variable   []bool // by ordinal of the template's literals
 	clockParam []bool // by parameter: its text form could name the current time
 	lookups    []lookup
-	generation *catalog
+	// boundObjects are the parameters that catalogs are restricted by.
+	boundObjects []boundObject
+	generation   *catalog
 }
 
 // Secured reports whether tables with row security are read, be it that it does not apply.
@@ -190,6 +192,11 @@ func (v *Verdict) fits(p Params) bool {
 	}
 	if p.Joined != nil && len(p.Joined) != len(v.lookups) {
 		return false
+	}
+	for _, b := range v.boundObjects {
+		if !b.holds(v, p) {
+			return false
+		}
 	}
 	for i, b := range p.Bound {
 		if !v.clockParam[i] || b.Null || b.Binary {

@@ -13,6 +13,9 @@ func Watched(s *invalidation.State) Watch { return watchedState{s} }
 
 type watchedState struct{ state *invalidation.State }
 
+// Reported tells whether event triggers report changes of the schema.
+func (w watchedState) Reported() bool { return w.state.Reported() }
+
 // Table implements Watch. A table goes by the name of its root.
 func (w watchedState) Table(oid uint32) (WatchedTable, bool) {
 	t, ok := w.state.Table(oid)
