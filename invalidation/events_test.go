@@ -46,7 +46,7 @@ func TestCommandsAreEvents(t *testing.T) {
 		{"REVOKE SELECT ON users FROM PUBLIC", []string{none, relation("users")}},
 		{"REVOKE SELECT (name) ON users FROM PUBLIC", []string{none, whole}}, // nobody had it
 		{"GRANT SELECT (name) ON users TO PUBLIC; REVOKE SELECT (name) ON users FROM PUBLIC", []string{none, relation("users")}},
-		{"REVOKE SELECT ON parted_leaf, kid FROM PUBLIC", []string{none, relation("base"), relation("parted")}},
+		{"REVOKE SELECT ON parted_leaf, kid FROM PUBLIC", []string{none, relation("base"), relation("kid"), relation("parted"), relation("parted_leaf")}},
 		{"REVOKE SELECT ON v FROM PUBLIC", []string{none, whole}},
 		{"REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC", []string{whole}},
 		{"DO $$ BEGIN BEGIN REVOKE SELECT ON users FROM PUBLIC; EXCEPTION WHEN OTHERS THEN NULL; END; END $$", []string{none, relation("users")}},

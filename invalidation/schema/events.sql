@@ -41,15 +41,16 @@ REVOKE ALL ON FUNCTION freshet.table_of(oid, oid) FROM PUBLIC;
 -- The tags of the tables whose rights the transaction has changed, and maybe of some that
 -- others have: a command says of GRANT and REVOKE no more than that it concerned tables. A
 -- row that the transaction made is no older than the transaction, in a subtransaction or not.
--- What reads a view does not carry its tag, and without any table something is amiss.
+-- What reads a view does not carry its tag, and without any table something is amiss. A
+-- partition that is not watched is read by itself by consent, under its own tag.
 CREATE OR REPLACE FUNCTION freshet.revoked() RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $freshet$
 	WITH touched AS (
 		SELECT c.oid, c.relkind FROM pg_class c WHERE age(c.xmin) <= 0
 		UNION SELECT c.oid, c.relkind FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE age(a.xmin) <= 0
 	)
-	SELECT CASE WHEN t.relkind IN ('r', 'p') THEN 'schema/' || freshet.root(t.oid) ELSE 'schema' END
-	FROM touched t WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f')
+	SELECT CASE WHEN t.relkind IN ('r', 'p') THEN 'schema/' || o.oid ELSE 'schema' END
+	FROM touched t, LATERAL (VALUES (t.oid), (freshet.root(t.oid))) AS o(oid) WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f')
 	UNION SELECT 'schema' WHERE NOT EXISTS (SELECT FROM touched t WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f'))
 $freshet$;
 REVOKE ALL ON FUNCTION freshet.revoked() FROM PUBLIC;

@@ -48,6 +48,9 @@ type said struct {
 	args []any
 }
 
+// springJDBC begins its transaction in the group of messages that the read comes in.
+const springJDBC = "Spring over JDBC: autocommit off, read only"
+
 // stacks are the requests of applications, each with one read, for one of two users.
 var stacks = []struct {
 	name, role string
@@ -79,6 +82,12 @@ var stacks = []struct {
 	}},
 	{"Django: ATOMIC_REQUESTS", "app", pgx.QueryExecModeSimpleProtocol, func(int) []said {
 		return []said{{sql: "BEGIN"}, {sql: `SELECT "plain"."id", "plain"."name" FROM "plain" WHERE "plain"."id" = 3 LIMIT 21`}, {sql: "COMMIT"}}
+	}},
+	{"Prisma: an interactive transaction", "app", pgx.QueryExecModeCacheStatement, func(int) []said {
+		return []said{{sql: "BEGIN"}, {`SELECT "public"."plain"."id", "public"."plain"."name" FROM "public"."plain" WHERE ("public"."plain"."id" = $1 AND 1=1) LIMIT $2 OFFSET $3`, []any{3, 1, 0}}, {sql: "COMMIT"}}
+	}},
+	{springJDBC, "app", pgx.QueryExecModeExec, func(int) []said {
+		return []said{{sql: "BEGIN READ ONLY"}, {"select p1_0.id,p1_0.name from plain p1_0 where p1_0.id=$1", []any{3}}, {sql: "COMMIT"}}
 	}},
 	{"Prisma: an extension that sets the tenant, policies by tenant", "app", pgx.QueryExecModeCacheStatement, func(user int) []said {
 		return []said{{sql: "BEGIN"}, {"SELECT set_config('app.current_company_id', $1, TRUE)", []any{fmt.Sprintf("00000000-0000-4000-8000-00000000000%d", user)}},
@@ -113,16 +122,32 @@ func TestApplicationStacks(t *testing.T) {
 	s.received()
 	for _, stack := range stacks {
 		t.Run(stack.name, func(t *testing.T) {
-			through, direct := b.connect(s.dsn()+" user="+stack.role), b.connect(b.postgres.DSN(b.database)+" user="+stack.role)
+			through, direct := b.connect(s.dsn()+" default_query_exec_mode=exec user="+stack.role), b.connect(b.postgres.DSN(b.database)+" default_query_exec_mode=exec user="+stack.role)
 			play := func(conn *pgx.Conn, user int) (shown string) {
 				t.Helper()
-				for _, x := range stack.request(user) {
+				request, group := stack.request(user), &pgx.Batch{}
+				if stack.name == springJDBC {
+					group.Queue(request[0].sql)
+					request = request[1:]
+				}
+				for _, x := range request {
 					if first := strings.ToUpper(strings.Fields(x.sql)[0]); first != "SELECT" && first != "WITH" {
 						mustExec(t, conn, x.sql, pgx.QueryExecModeSimpleProtocol)
 						continue
 					}
-					rows, _ := conn.Query(t.Context(), x.sql, append([]any{stack.mode}, x.args...)...)
-					values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) { return fmt.Sprintf("%q", row.RawValues()), nil })
+					var values []string
+					read := func(rows pgx.Rows) (err error) {
+						values, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) { return fmt.Sprintf("%q", row.RawValues()), nil })
+						return err
+					}
+					var err error
+					if group.Len() == 1 {
+						group.Queue(x.sql, x.args...).Query(read)
+						err = conn.SendBatch(t.Context(), group).Close()
+					} else {
+						rows, _ := conn.Query(t.Context(), x.sql, append([]any{stack.mode}, x.args...)...)
+						err = read(rows)
+					}
 					if err != nil {
 						t.Fatalf("%s: %v", x.sql, err)
 					}
