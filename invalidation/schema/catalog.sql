@@ -23,26 +23,17 @@ SELECT pg_current_snapshot()::text, json_build_object(
 			'old', coalesce(t.tgoldtable, ''), 'new', coalesce(t.tgnewtable, ''),
 			'conditional', t.tgqual IS NOT NULL OR cardinality(t.tgattr::int2[]) > 0 OR t.tgdeferrable,
 			'arguments', encode(t.tgargs, 'hex'), 'function', t.tgfoid::int8,
-			'columns', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
-				SELECT json_agg(a.attname ORDER BY a.attnum)
-				FROM pg_attribute a
-				WHERE a.attrelid = t.tgrelid AND {{supported}}
-				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
-					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END,
-			'types', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
-				SELECT json_agg(a.atttypid::int8 ORDER BY a.attnum)
-				FROM pg_attribute a
-				WHERE a.attrelid = t.tgrelid AND {{supported}}
-				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
-					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END,
-			'present', CASE WHEN t.tgname = 'zz_freshet_insert' THEN (
-				SELECT json_agg(a.attname ORDER BY a.attnum)
-				FROM pg_attribute a
-				WHERE a.attrelid = t.tgrelid AND a.attnum > 0 AND NOT a.attisdropped
-				AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
-					|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) END)
+			'columns', own.columns, 'types', own.types, 'present', own.present)
 			ORDER BY t.tgrelid, t.tgname)
-		FROM pg_trigger t WHERE starts_with(t.tgname::text, 'zz_freshet_')),
+		FROM pg_trigger t CROSS JOIN LATERAL (
+			SELECT json_agg(a.attname ORDER BY a.attnum) FILTER (WHERE {{supported}}) AS columns,
+				json_agg(a.atttypid::int8 ORDER BY a.attnum) FILTER (WHERE {{supported}}) AS types,
+				json_agg(a.attname ORDER BY a.attnum) AS present
+			FROM pg_attribute a
+			WHERE t.tgname = 'zz_freshet_insert' AND a.attrelid = t.tgrelid AND a.attnum > 0 AND NOT a.attisdropped
+			AND position(decode('00', 'hex') || convert_to(a.attname::text, getdatabaseencoding())
+				|| decode('00', 'hex') IN decode('00', 'hex') || t.tgargs) > 0) own
+		WHERE starts_with(t.tgname::text, 'zz_freshet_')),
 	'functions', (
 		SELECT json_agg(json_build_object(
 			'oid', p.oid::int8, 'name', p.proname, 'source', md5(p.prosrc),
@@ -67,11 +58,10 @@ SELECT pg_current_snapshot()::text, json_build_object(
 		SELECT json_agg(json_build_object(
 			'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
 			'shape', concat_ws('; ',
-				(SELECT string_agg(concat_ws(' ', a.attname, y.typname, CASE WHEN a.attnotnull THEN 'not null' END,
-						CASE WHEN c.relname = 'outbox' THEN '= ' || pg_get_expr(d.adbin, d.adrelid) END, CASE WHEN a.attidentity <> '' THEN 'identity' END), ', ' ORDER BY a.attname)
-					FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
-					LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-					WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+				(SELECT string_agg(concat_ws(' ', a.attname, (SELECT y.typname FROM pg_type y WHERE y.oid = a.atttypid), CASE WHEN a.attnotnull THEN 'not null' END,
+						CASE WHEN c.relname = 'outbox' THEN '= ' || (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
+						CASE WHEN a.attidentity <> '' THEN 'identity' END), ', ' ORDER BY a.attname)
+					FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
 				(SELECT string_agg(k.contype::text, '' ORDER BY k.contype) FROM pg_constraint k
 					WHERE k.conrelid = c.oid AND k.contype <> 'n'),
 				(SELECT nullif(count(*), 1) || ' indexes' FROM pg_index x WHERE x.indrelid = c.oid),
