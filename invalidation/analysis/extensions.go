@@ -24,7 +24,9 @@ type extension struct {
 // the extension's script made.
 //
 // Missing on purpose: pg_trgm's operators and isn, which obey settings of their own;
-// unaccent, which reads a file.
+// unaccent, which reads a file; distances of vectors, since an index finds the nearest of them
+// by guesses that follow settings (hnsw.ef_search); halfvec and sparsevec, which were not read; and
+// PostGIS' geometry, whose text may name a system of coordinates that is looked up in a table.
 var extensions = map[string]extension{
 	"citext": {
 		types: newSet("citext"),
@@ -57,6 +59,10 @@ var extensions = map[string]extension{
 			"cube_contains", "cube_contained", "cube_overlap", "cube_union", "cube_inter", "cube_size", "cube_subset",
 			"cube_distance", "distance_chebyshev", "distance_taxicab", "cube_dim", "cube_ll_coord", "cube_ur_coord",
 			"cube_coord", "cube_coord_llur", "cube_is_point", "cube_enlarge"),
+	},
+	"vector": {
+		types:     newSet("vector"),
+		functions: newSet("vector", "array_to_vector", "vector_to_float4", "vector_dims", "vector_norm"),
 	},
 	"pg_trgm": {functions: newSet("similarity", "show_trgm", "word_similarity", "strict_word_similarity", "similarity_dist",
 		"word_similarity_dist_op", "word_similarity_dist_commutator_op", "strict_word_similarity_dist_op",
