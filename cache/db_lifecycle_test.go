@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,5 +238,88 @@ func TestCloseWhileReading(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Whatever a wrapped function is in the middle of when the DB is closed, it ends, and nothing
+// of it stays.
+func TestCloseInTheMiddle(t *testing.T) {
+	// held is a load that is under way until its context ends.
+	held := func(began chan<- struct{}) func(context.Context, int64) (string, error) {
+		return func(ctx context.Context, _ int64) (string, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			return "", ctx.Err()
+		}
+	}
+	for name, enter := range map[string]func(ctx context.Context, t *testing.T, o *opened, ended chan<- error){
+		"while readers wait for one load, and others for its slot": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
+			began := make(chan struct{}, 2)
+			read := cache.Wrap(o.DB, "held", held(began))
+			for i := range int64(4) {
+				go func() { _, err := read(ctx, i%2); ended <- err }()
+			}
+			<-began
+		},
+		"while a load outlives its reader's patience": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
+			began := make(chan struct{}, 2)
+			slow := false
+			load := held(began)
+			read := cache.Wrap(o.DB, "patient", func(ctx context.Context, id int64) (string, error) {
+				if slow {
+					return load(ctx, id)
+				}
+				return o.name(t, ctx, id), nil
+			}, cache.Policy[int64, string]{Grace: time.Hour, Patience: time.Millisecond})
+			if _, err := read(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			slow = true
+			o.exec(t, "UPDATE public.authors SET name = 'new' WHERE id = 1")
+			if _, err := o.Token(t.Context()); err != nil { // which knows of the change
+				t.Fatal(err)
+			}
+			for range 4 {
+				_, err := read(t.Context(), 1)
+				if stale := (*cache.StaleError)(nil); errors.As(err, &stale) {
+					err = nil // the value of before, while the load goes on
+				}
+				ended <- err
+			}
+		},
+		"while what a change ended is loaded again": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
+			began := make(chan struct{}, 2)
+			slow := atomic.Bool{}
+			load := held(began)
+			read := cache.Wrap(o.DB, "warm", func(ctx context.Context, id int64) (string, error) {
+				if slow.Load() {
+					return load(ctx, id)
+				}
+				return o.name(t, ctx, id), nil
+			}, cache.Policy[int64, string]{Warm: 1})
+			for range 4 {
+				_, err := read(t.Context(), 1)
+				ended <- err
+			}
+			slow.Store(true)
+			o.exec(t, "UPDATE public.authors SET name = 'new' WHERE id = 1")
+			<-began
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone(t)
+			o := openDB(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) { o.LoadsMax = 1 })
+			ended := make(chan error, 4)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			enter(ctx, t, o, ended)
+			o.Close()
+			leave() // what is loaded without the cache by then
+			for range cap(ended) {
+				if err := <-ended; err != nil && !errors.Is(err, cache.ErrClosed) && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }

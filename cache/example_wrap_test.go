@@ -167,3 +167,36 @@ func ExampleCodec() {
 		fmt.Printf("%s is shared: %t\n", name, db.Stats().Functions[name].MemoryOnly == "")
 	}
 }
+
+// Forecast is what another service says of a product.
+type Forecast struct{ Sales int }
+
+// What a function reads from another service ends with the rows that it is about, and does not
+// wait for its turn among the loads that use the pool.
+func ExamplePolicy_elsewhere() {
+	ctx := context.Background()
+	db, done := open(ctx)
+	defer done()
+	<-db.Ready()
+
+	calls := 0
+	ask := func(_ context.Context, id int64) (Forecast, error) {
+		calls++ // of the service
+		return Forecast{Sales: int(100 * id)}, nil
+	}
+	forecast := cache.Wrap(db, "forecast", ask, cache.Policy[int64, Forecast]{
+		Elsewhere: true,
+		DependsOn: func(id int64, _ Forecast) []cache.Dependency {
+			return []cache.Dependency{cache.Row("public.products", "id", id)}
+		},
+		TTL: time.Hour, // what the service alone knows of
+	})
+	for range 2 {
+		f, err := forecast(ctx, 1)
+		if err != nil {
+			log.Panic(err)
+		}
+		fmt.Println(f.Sales)
+	}
+	fmt.Println(calls, "call")
+}

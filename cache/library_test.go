@@ -51,6 +51,7 @@ func TestLibraryProgramsRun(t *testing.T) {
 		{ExampleOpenSQL, "cup\n"},
 		{ExampleRepository_GetMany, "2 found\n"},
 		{ExampleRead, "level=WARN msg=\"not from the cache\" read.outcome=not_kept read.sql=\"SELECT 1 FROM products WHERE id = 1 AND now() > '2020-01-01'\" read.reason=clock\ntea\n"},
+		{ExamplePolicy_elsewhere, "100\n100\n1 call\n"},
 		{ExampleCodec, "price int64\nprice int64\nmeasure is shared: true\nmeasure as JSON is shared: false\n"},
 		{ExampleTag, "110 120\n"},
 		{ExampleOptions, "cup\n"},
