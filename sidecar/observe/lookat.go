@@ -87,12 +87,23 @@ func (o *Observer) reads(ctx context.Context, u *unit) (reads []read, refused st
 	return reads, refused
 }
 
+// readsAlone reports whether all that a unit executes are reads: their parts are answered like
+// groups.
+func (u *unit) readsAlone() bool {
+	for i := range u.executions {
+		if !analysis.BeginsLikeRead(u.executions[i].sql) {
+			return false
+		}
+	}
+	return true
+}
+
 // refusal says why a statement would pass through, and else what its answer depends on.
 func (o *Observer) refusal(ctx context.Context, u *unit, r *read) string {
 	switch {
 	case u.long:
 		return reasons.TooLong
-	case u.parted:
+	case u.parted && !u.readsAlone():
 		return reasons.OpenGroup
 	case !r.known:
 		return reasons.UnknownStatement

@@ -27,6 +27,21 @@ func firstItems(portal string) []byte {
 	return join(msgParse("", "SELECT id FROM item WHERE id <= 6 ORDER BY id"), binding{portal: portal}.message(), msgDescribe('P', portal))
 }
 
+// manyCursors opens more cursors in one group than are remembered, and reads the first and the
+// last one.
+func manyCursors() []step {
+	steps := []step{synced(someItems(""), msgExecute("", 0))}
+	last := ""
+	for i := range portalsMax + 2 {
+		last = fmt.Sprint("C_", i)
+		steps = append(steps, part("T", someItems(last)))
+		if i == 0 {
+			steps = append(steps, part("s", msgExecute(last, 2)))
+		}
+	}
+	return append(steps, part("s", msgExecute("C_0", 2)), part("s", msgExecute(last, 2)), part("C", msgExecute("C_0", 9)), synced())
+}
+
 // oneItem is an item in a portal that is bound and described.
 func oneItem(portal, id string) []byte {
 	return join(msgParse("", readItem), binding{portal: portal, values: [][]byte{[]byte(id)}}.message(), msgDescribe('P', portal))
@@ -78,6 +93,7 @@ var partDifferentials = []differential{
 		synced(someItems(""), msgExecute("", 0)),
 		part("T", someItems("C_1")), part("T", someItems("C_2")), part("s", msgExecute("C_1", 2)), part("s", msgExecute("C_2", 3)), part("CC", msgExecute("C_1", 9), msgExecute("C_2", 9)), synced(),
 	}},
+	{name: "more cursors than are remembered", hits: portalsMax, steps: manyCursors()},
 	{name: "unnamed portals in pieces", hits: 3, steps: []step{
 		synced(someItems(""), msgExecute("", 0)),
 		part("s", someItems(""), msgExecute("", 2)), part("C", msgExecute("", 0)), part("C", read("3")), part("C", msgExecute("", 0)), synced(),

@@ -35,8 +35,8 @@ import (
 // not be: with a limit, the read runs in its transaction, and is answered from then on if it
 // came to its end. (TestSidecarAnswersAsPostgresDoes, a limit that is reached in a transaction)
 
-// portalsMax bounds the portals that are remembered of a block, and the portals of a group that
-// names some.
+// portalsMax bounds the portals that are remembered of a block, those of a group that names some,
+// and those of parts: with one more, Postgres makes them all.
 const portalsMax = 8
 
 // portal is one of a block that is held back which the client has and Postgres has not.
@@ -147,7 +147,7 @@ func (s *session) mayNamePortals() bool {
 
 // fitsPortals reports whether the plan binds no portal that the client has, nor too many.
 func (s *session) fitsPortals() bool {
-	n := len(s.portals.list)
+	n := len(s.portals.list) + len(s.ahead.portals)
 	for i := range s.plan.wants {
 		if name := s.plan.wants[i].portal; len(name) > 0 {
 			if n++; s.portals.find(name) >= 0 || s.ahead.find(name) != nil {

@@ -215,3 +215,19 @@ func TestReadyForQueryOfNobodysFormat(t *testing.T) {
 		t.Error("a status of two bytes is understood")
 	}
 }
+
+// A Sync that nothing was executed before shows nothing, unless a part of its group did.
+func TestSyncBehindAPartThatHasShown(t *testing.T) {
+	t.Parallel()
+	for _, shows := range []bool{false, true} {
+		s := &script{Conversation: talking(), t: t}
+		s.play("+B +E")
+		s.LeaveOpen(true, shows)
+		s.play("2f Cf")
+		s.OweUnit(Expectation{Kind: Sync, Harmless: true, ShowsNothing: true})
+		s.play("ZIf")
+		if got := s.Standing().ShownBy != 0; got != shows {
+			t.Errorf("the part has shown rows: %v, and what follows is to be as new: %v", shows, got)
+		}
+	}
+}
