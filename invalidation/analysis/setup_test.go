@@ -85,16 +85,35 @@ type bench struct {
 	analyzer *Analyzer
 }
 
+// setup makes a bench whose database is a copy of one that all share.
 func setup(t testing.TB) *bench {
 	t.Helper()
-	return setupOn(t, servers.SharedPostgres(t))
+	pg := servers.SharedPostgres(t)
+	return newBench(t, pg.DSN(pg.FilledDatabase(t, schemaSQL, func(dsn string) error {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.Background())
+		_, err = conn.Exec(t.Context(), schemaSQL)
+		return err
+	})))
 }
 
+// setupOn is setup on a certain server, where nothing is copied.
 func setupOn(t testing.TB, pg *servers.Postgres) *bench {
 	t.Helper()
-	b := &bench{dsn: pg.DSN(pg.CreateDatabase(t))}
+	return newBench(t, pg.DSN(pg.CreateDatabase(t)), schemaSQL)
+}
+
+// newBench runs statements in a database before it looks at the tables.
+func newBench(t testing.TB, dsn string, statements ...string) *bench {
+	t.Helper()
+	b := &bench{dsn: dsn}
 	b.conn = b.connect(t)
-	b.exec(t, schemaSQL)
+	for _, sql := range statements {
+		b.exec(t, sql)
+	}
 	b.watch = readWatch(t, b.conn, columnsWatched)
 	b.analyzer = b.newAnalyzer(t)
 	return b
