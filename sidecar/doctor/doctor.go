@@ -69,6 +69,8 @@ type Options struct {
 	Retention   time.Duration
 	// AllTables has every table named that is not watched or has no primary key.
 	AllTables bool
+	// Verifies says that answers are compared with Postgres after they were served.
+	Verifies bool
 	// Settings are what is wrong with the configuration, each a sentence.
 	Settings []string
 	// DatabaseOnly leaves out what is not the database's: the configuration, Redis, the

@@ -113,6 +113,11 @@ func TestNothingIsWrong(t *testing.T) {
 		t.Errorf("%d checks: %v", len(checks), checks)
 	}
 	want(t, findings, OK, "tables", "1 of 1 table watched", "")
+	// Whom the role may not become is no fault, and told.
+	p.run("CREATE ROLE unverified LOGIN")
+	t.Cleanup(func() { p.drop("ROLE unverified") })
+	p.options.Verifies = true
+	want(t, p.examine(), OK, "role", "unverified", "GRANT role TO")
 }
 
 // Each check finds the fault that was planted for it, and names the remedy.

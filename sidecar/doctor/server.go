@@ -58,6 +58,30 @@ func (e *examination) role(ctx context.Context) error {
 	default:
 		e.add(OK, "role", name, "")
 	}
+	if super || !e.Verifies {
+		return nil
+	}
+	return e.imitable(ctx, quoted)
+}
+
+// strangersSQL lists the roles that clients may have, and the own one may not become, as who
+// verifies what they were answered has to. Nobody should be given a superuser's rights for that.
+const strangersSQL = `SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_catalog.pg_roles r
+	WHERE r.rolcanlogin AND r.rolname <> current_user AND has_database_privilege(r.oid, current_database(), 'CONNECT')
+	AND NOT r.rolsuper AND NOT pg_has_role(r.oid, 'MEMBER')`
+
+// imitable says whose answers verification skips.
+func (e *examination) imitable(ctx context.Context, quoted string) error {
+	var strangers []string
+	if err := e.conn.QueryRow(ctx, strangersSQL).Scan(&strangers); err != nil {
+		return fmt.Errorf("ask which roles can be imitated: %w", err)
+	}
+	if len(strangers) == 0 {
+		e.add(OK, "role", "answers to every role can be verified", "")
+		return nil
+	}
+	e.add(OK, "role", "verification skips answers to "+list(strangers)+", whom "+quoted+" may not become (skipped_role)",
+		"GRANT role TO "+quoted+", for who shall be verified: it gives "+quoted+" that role's rights, so only if you want that")
 	return nil
 }
 
@@ -90,7 +114,7 @@ func (e *examination) connections(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count the connections: %w", err)
 	}
-	text := fmt.Sprintf("%d of %d connections of Postgres are in use; a sidecar has one for each client, and up to 5 of its own", open, most-reserved)
+	text := fmt.Sprintf("%d of %d connections of Postgres are in use; a sidecar has one for each client, and up to 6 of its own", open, most-reserved)
 	if float64(open) > (1-connectionsSpare)*float64(most-reserved) {
 		e.add(Warn, "limits", text, "raise max_connections, or let clients pool")
 		return nil

@@ -83,6 +83,7 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
 		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,
 		MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour), AllTables: c.AllTables,
+		Verifies: c.Verify > 0 && c.VerifyRate > 0,
 	}, nil
 }
 
