@@ -217,7 +217,7 @@ func TestBrowserShowsWhatIsUnderneath(t *testing.T) {
 	b.do(chromedp.SendKeys("#sessions-filter", "storefr"))
 	b.until(`document.querySelectorAll("#sessions tbody tr").length == 1`)
 	says("postgres-version", "17.10, the primary, 1 replicating")
-	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "Trim mark41 s old", "AnalysisBehind41 kinds of statements, 2 wait, 1 connections", "1 of 3 awaydoorbell is away, 2 times connected again")
+	says("postgres-facts", "may follow; postgres owns what is installed", "PublicationsNone", "PoolerNone", "1,200 rows", "Trim mark41 s old", "AnalysisBehind41 kinds of statements, 2 wait, 1 connection", "1 of 3 awaydoorbell is away, connected again 2 times")
 	says("written", "shop.orders", "statements · ", "answers ended", "20 statements/s, 60 invalidations/s", "5 more together90 statements · 4 answers ended")
 	says("memory-facts", "320good ones, for others", "by changes")
 	says("redis-facts", "Its memory60 MiB of 256 MiBallkeys-lru", "Compression3.1 to 131 MiB became 10 MiB")

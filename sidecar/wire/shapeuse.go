@@ -61,12 +61,12 @@ func (s *Server) useOf(slot *shapes.Slot) ShapeUse {
 	}
 }
 
-// ShapesPassed returns the shapes that are not cached, for the reason in their verdicts, and for
-// which Postgres took most time, max at most, and how many there are.
+// ShapesPassed returns the shapes of reads that are not cached, for the reason in their verdicts, and
+// for which Postgres took most time, max at most, and how many there are.
 func (s *Server) ShapesPassed(max int) (uses []ShapeUse, all int) {
 	slots := slices.DeleteFunc(s.verdicts.All(), func(slot *shapes.Slot) bool {
 		v := slot.Verdict()
-		return v == nil || v.Cacheable || v.Consent != nil || slot.Passed.Load() == 0
+		return v == nil || v.Cacheable || v.Consent != nil || v.Reason == analysis.ReasonNotSelect || slot.Passed.Load() == 0
 	})
 	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(b.PassedFor.Load(), a.PassedFor.Load()) })
 	for _, slot := range slots[:min(len(slots), max)] {

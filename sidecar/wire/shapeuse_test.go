@@ -12,7 +12,7 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	s := bed.sidecar()
 	c := s.connect()
 	for range 5 {
-		for _, sql := range []string{"SELECT name FROM item WHERE id = 1", "SELECT random(), 'a secret'"} {
+		for _, sql := range []string{"SELECT name FROM item WHERE id = 1", "SELECT random(), 'a secret'", "UPDATE item SET name = 'b' WHERE id = 2"} {
 			if _, err := c.Exec(context.Background(), sql); err != nil {
 				t.Fatal(err)
 			}

@@ -79,7 +79,7 @@ function written(t) {
   if (!t.statements) return kept;
   const ago = spoken(Math.max(1, Math.round((Date.now() - new Date(t.at)) / 1000)));
   const pace = t.statements_per_second ? `, ${perSecond(t.statements_per_second)}/s` : "";
-  return [...kept, element("span", "count", `${some(t.statements, "write")}${pace}`, element("span", "ago", `, ${some(t.invalidations, "tag")}, last ${ago} ago`))];
+  return [...kept, element("span", "count", some(t.statements, "write"), element("span", "ago", `${pace}, ${some(t.invalidations, "tag")}, last ${ago} ago`))];
 }
 
 list.addEventListener("scroll", paint);

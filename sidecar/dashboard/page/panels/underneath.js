@@ -50,7 +50,7 @@ export function showPostgres({ stats, history, library }) {
 function analysis({ analysis: a, upstream_connections: uses }) {
   const open = uses.analysis ?? 0;
   const state = a.problem ? "Fails" : a.waiting ? "Behind" : open ? "Works" : "Idle";
-  const said = [`${count(a.analysed)} kinds of statements`, a.failed && `${count(a.failed)} failed`, a.waiting && `${count(a.waiting)} wait`, `${count(open)} connections`, a.problem];
+  const said = [`${count(a.analysed)} kinds of statements`, a.failed && `${count(a.failed)} failed`, a.waiting && `${count(a.waiting)} wait`, `${count(open)} connection${open === 1 ? "" : "s"}`, a.problem];
   return ["Analysis", state, said.filter((text) => text).join(", "), a.problem !== ""];
 }
 
@@ -58,7 +58,7 @@ function analysis({ analysis: a, upstream_connections: uses }) {
 function parts(all) {
   const names = Object.keys(all).sort().filter((name) => !all[name].working || all[name].reconnects);
   const away = names.filter((name) => !all[name].working).length;
-  const said = names.map((name) => [all[name].working ? name : `${name} is away`, all[name].reconnects && `${count(all[name].reconnects)} times connected again`].filter((text) => text).join(", "));
+  const said = names.map((name) => [all[name].working ? name : `${name} is away`, all[name].reconnects && `connected again ${all[name].reconnects === 1 ? "once" : `${count(all[name].reconnects)} times`}`].filter((text) => text).join(", "));
   return names.length && ["Its sessions", away ? `${count(away)} of ${count(Object.keys(all).length)} away` : "Connected", said.join("; "), away > 0];
 }
 
