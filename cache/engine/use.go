@@ -29,7 +29,7 @@ type use struct {
 // uses are those of all shapes.
 type uses [shapesMax]use
 
-func (u *uses) at(shape uint64) *use { return &u[shape%shapesMax] }
+func (u *uses) at(shape uint64) *use { return &u[UsePlace(shape)] }
 
 // reads returns how many hits and loads there were; none where nobody calls NoteHit.
 func (u *uses) reads() uint64 {
@@ -119,6 +119,9 @@ func (c *Cache) NoteAge(e *Entry, age time.Duration) { c.uses.at(e.shape).age.St
 
 // NoteMiss counts a question of a shape that an entry would have answered but for a cause.
 func (c *Cache) NoteMiss(shape uint64, why Cause) { c.uses.at(shape).misses[why].Add(1) }
+
+// UsePlace is the place that a shape is counted in, with all others that have it.
+func UsePlace(shape uint64) uint64 { return shape % shapesMax }
 
 // Use returns what is counted of a shape.
 func (c *Cache) Use(shape uint64) Use {

@@ -94,15 +94,14 @@ type MarkRequest struct {
 	Text string `json:"text"`
 }
 
-// purgeMarkedOnce is how long a purge that was marked is not marked again: one that the page was asked
-// for is received as an event, too.
+// purgeMarkedOnce is for how long the events of purges are not marked behind one that this page
+// was asked for: this one is an event, too, or several.
 const purgeMarkedOnce = 15 * time.Second
 
-// markPurge shows that answers were ended.
-func (s *Server) markPurge(text string) {
-	if m := newMarker(time.Now(), "purge", text); s.markers.addUnless(m, purgeMarkedOnce) {
-		s.hub.mark(m)
-	}
+// purgedElsewhere reports whether an event of a purge that is received now is of none that this page
+// was asked for.
+func (s *Server) purgedElsewhere(now time.Time) bool {
+	return now.Sub(time.Unix(0, s.purgeAsked.Load())) > purgeMarkedOnce
 }
 
 // Mark shows beside the traffic that something happened now.
@@ -221,13 +220,14 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerMax)
 	defer cancel()
+	s.purgeAsked.Store(time.Now().UnixNano()) // before its event can be received
 	purged, err := s.options.PurgeFunc(ctx, wanted)
 	if err == nil {
 		marked := word
 		if wanted.Role != "" {
 			marked = "role " + word
 		}
-		s.markPurge("purge: " + marked)
+		s.Mark("purge", "purge: "+marked)
 		s.options.Logger.Info("purged from the page", "what", word)
 	}
 	answerAction(w, purged, err)

@@ -42,21 +42,6 @@ func (m *markers) add(marker Marker) {
 	m.list = append(m.list, marker)
 }
 
-// addUnless adds a marker and returns true, unless there is one of its kind that is less than within
-// older.
-func (m *markers) addUnless(marker Marker, within time.Duration) bool {
-	m.mu.Lock()
-	for i := len(m.list) - 1; i >= 0 && marker.At-m.list[i].At < within.Seconds(); i-- {
-		if m.list[i].Kind == marker.Kind {
-			m.mu.Unlock()
-			return false
-		}
-	}
-	m.mu.Unlock()
-	m.add(marker)
-	return true
-}
-
 func (m *markers) all() []Marker {
 	m.mu.Lock()
 	defer m.mu.Unlock()

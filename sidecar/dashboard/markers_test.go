@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -56,15 +58,32 @@ func TestPurgeIsMarkedOnce(t *testing.T) {
 		}
 		return n
 	}
-	s.server.markPurge("purge: shop.orders")
-	before := s.server.sample(nil, time.Now())
-	s.becomes(func(s *Stats) { s.Happened = []Happening{{Number: 1, Kind: "purge", Tables: []string{"shop.orders"}}} })
-	s.server.sample(before, time.Now())
-	if n := purges(); n != 1 {
-		t.Errorf("%d marks of one purge", n)
+	received := uint64(0)
+	receives := func() {
+		before := s.server.sample(nil, time.Now())
+		received++
+		s.becomes(func(s *Stats) {
+			s.Happened = []Happening{{Number: received, Kind: "purge", Tables: []string{"shop.orders"}}}
+		})
+		s.server.sample(before, time.Now())
 	}
-	if !s.server.markers.addUnless(newMarker(time.Now().Add(purgeMarkedOnce), "purge", "later"), purgeMarkedOnce) || purges() != 2 {
-		t.Error("another purge is not marked")
+	receives()
+	if n := purges(); n != 1 {
+		t.Errorf("%d marks of a purge from elsewhere", n)
+	}
+	for range 2 {
+		answer := httptest.NewRecorder()
+		s.server.purge(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/purge", strings.NewReader(`{"table": "shop.orders", "confirm": "shop.orders"}`)))
+		if answer.Code != http.StatusOK {
+			t.Fatal(answer.Code, answer.Body)
+		}
+		receives()
+	}
+	if n := purges(); n != 3 {
+		t.Errorf("%d marks with two purges of the page's, want 3", n)
+	}
+	if now := time.Now(); s.server.purgedElsewhere(now) || !s.server.purgedElsewhere(now.Add(purgeMarkedOnce+time.Minute)) {
+		t.Error("a later purge from elsewhere is not told from the page's")
 	}
 }
 

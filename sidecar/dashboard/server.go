@@ -88,7 +88,10 @@ type Server struct {
 	// admission is that of Options.Token, until SetToken. It is never nil. Each request reads it.
 	admission atomic.Pointer[admission]
 	explains  perSecond
-	charts    bool // the charts were built in
+	// purgeAsked is when the page was last asked to purge, in nanoseconds since 1970. purge sets
+	// it, purgedElsewhere reads it.
+	purgeAsked atomic.Int64
+	charts     bool // the charts were built in
 	// databases are the pages of Options.Databases, by their names.
 	databases map[string]*Server
 	// explainers are the ExplainFuncs of all databases that have a name, this one's included; each
@@ -206,11 +209,9 @@ func (s *Server) sample(before *Stats, now time.Time) *Stats {
 	s.recent.add(&stats, now)
 	if before != nil {
 		for _, change := range changes(before, &stats) {
-			if change[0] == "purge" {
-				s.markPurge(change[1])
-				continue
+			if change[0] != "purge" || s.purgedElsewhere(now) {
+				s.Mark(change[0], change[1])
 			}
-			s.Mark(change[0], change[1])
 		}
 	}
 	if values != nil && s.hub.read(now) {

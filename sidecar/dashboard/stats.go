@@ -234,6 +234,9 @@ type Shape struct {
 	Entries       int64   `json:"entries"`
 	Bytes         int64   `json:"bytes"`
 	AgeP50Seconds float64 `json:"age_p50_seconds"`
+	// Mixed is set if the figures before are those of another statement, too: there are more than
+	// are told apart.
+	Mixed bool `json:"mixed"`
 	// Misses counts its loads by cause, as Stats.Misses.
 	Misses map[string]uint64 `json:"misses"`
 	// Roles are the names of those that have sent it.

@@ -117,7 +117,8 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("its reason is missing, or too much: %+v", l)
 		}
 	}
-	if seen["hit_l1"] < 2 || seen["miss"] < 1 || seen["bypass"] < 2 || seen["local"] != 2 || seen["error"] != 1 {
+	// The part is loaded, or its statement is not analysed yet.
+	if seen["hit_l1"] < 2 || seen["miss"] < 1 || seen["bypass"] < 1 || seen["miss"]+seen["bypass"] < 3 || seen["local"] != 2 || seen["error"] != 1 {
 		t.Errorf("lines by outcome: %v", seen)
 	}
 	if err := os.Rename(path, path+".1"); err != nil {

@@ -335,9 +335,14 @@ func TestDatabasesAreTakenOver(t *testing.T) {
 	o.TakeOver = true
 	next, _, _ := running(t, o)
 	servers.Eventually(t, "the first to leave", func() bool { return !first.Report().Listening }) // until then both accept
-	c := asking(t, next, "second")
+	var c fruits
 	servers.Eventually(t, "a hit in Redis", func() bool {
-		c.name()
+		// One that the first has accepted as it left ends when it is idle.
+		c = asking(t, next, "second")
+		var name string
+		if err := c.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil {
+			return false
+		}
 		r := reportOf(t, next, "second").Queries
 		return r["hit_l2"]+r["hit_l1"] > 0
 	})

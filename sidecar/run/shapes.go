@@ -55,6 +55,7 @@ func (s *stack) shapesCached(max int) (shapes []dashboard.Shape, all int) {
 			Roles: rolesOf(u.Role), Passed: u.Passed, PassedSeconds: u.PassedFor.Seconds(),
 			OutOfDate: u.Consented, AgeSeconds: u.Age.Seconds(),
 			Entries: u.Entries, Bytes: u.Bytes, AgeP50Seconds: u.MedianAge.Seconds(), Misses: map[string]uint64{},
+			Mixed: u.Mixed,
 		}
 		for cause, n := range u.Misses {
 			if n > 0 {

@@ -29,6 +29,8 @@ type ShapeUse struct {
 	// took for them.
 	Passed    uint64
 	PassedFor time.Duration
+	// Mixed is set if Use is of another shape, too, which has the same place.
+	Mixed bool
 	engine.Use
 }
 
@@ -43,12 +45,17 @@ func (s *Server) ShapeUses(max int) (uses []ShapeUse, all int) {
 		v := slot.Verdict()
 		return v == nil || !v.Cacheable && v.Consent == nil || took(slot) == 0
 	})
+	places := map[uint64]int{}
+	for _, slot := range slots {
+		places[engine.UsePlace(slot.Shape)]++
+	}
 	slices.SortFunc(slots, func(a, b *shapes.Slot) int { return cmp.Compare(took(b), took(a)) })
 	for _, slot := range slots[:min(len(slots), max)] {
 		u := s.useOf(slot)
 		if !u.Verdict.Cacheable {
 			u.Verdict, u.Consented = u.Verdict.Consent, true
 		}
+		u.Mixed = places[engine.UsePlace(slot.Shape)] > 1
 		uses = append(uses, u)
 	}
 	return uses, len(slots)
@@ -104,7 +111,11 @@ func (s *Server) ShapeNumbers(id string) (numbers []uint64) {
 // TableEntries counts, by the OIDs of the roots of their trees, the entries of memory that depend on
 // tables: those of the shapes that read them. It goes through all shapes, and costs a hit nothing.
 func (s *Server) TableEntries() map[uint32]int64 {
-	entries := map[uint32]int64{}
+	type place struct {
+		root uint32
+		at   uint64
+	}
+	entries, counted := map[uint32]int64{}, map[place]bool{}
 	for _, slot := range s.verdicts.All() {
 		v := slot.Verdict()
 		if v == nil || !v.Cacheable && v.Consent == nil {
@@ -115,7 +126,11 @@ func (s *Server) TableEntries() map[uint32]int64 {
 		}
 		if n := s.cache.Use(slot.Shape).Entries; n > 0 {
 			for _, root := range v.Relations {
-				entries[root] += n
+				// Shapes of one place are counted together, and once.
+				if p := (place{root, engine.UsePlace(slot.Shape)}); !counted[p] {
+					counted[p] = true
+					entries[root] += n
+				}
 			}
 		}
 	}

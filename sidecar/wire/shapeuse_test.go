@@ -3,6 +3,10 @@ package wire
 import (
 	"context"
 	"testing"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
 // What became of statements is known by their shapes, and none shows a value.
@@ -38,6 +42,35 @@ func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	}
 	if a := s.Analysis(); a.Analysed < 2 || a.Problem != "" {
 		t.Errorf("analysis: %+v", a)
+	}
+	mustExec(t, c, "SELECT id FROM item WHERE name = 'b'")
+	servers.Eventually(t, "another shape", func() bool {
+		mustExec(t, c, "SELECT id FROM item WHERE name = 'b'")
+		uses, all = s.ShapeUses(10)
+		return all == 2
+	})
+	for _, u := range uses {
+		if u.Mixed {
+			t.Errorf("one of two shapes is counted together with another: %+v", u)
+		}
+	}
+	var cached []*shapes.Slot
+	for _, slot := range s.verdicts.All() {
+		if v := slot.Verdict(); v != nil && v.Cacheable {
+			cached = append(cached, slot)
+		}
+	}
+	entries := s.cache.Use(cached[0].Shape).Entries
+	cached[1].Shape = cached[0].Shape + 1<<12 // the same place
+	if engine.UsePlace(cached[0].Shape) != engine.UsePlace(cached[1].Shape) {
+		t.Fatal("they have two places")
+	}
+	uses, _ = s.ShapeUses(10)
+	if len(uses) != 2 || !uses[0].Mixed || !uses[1].Mixed {
+		t.Errorf("two shapes of one place: %+v", uses)
+	}
+	if got := s.TableEntries(); len(got) != 1 || got[uses[0].Verdict.Relations[0]] != entries {
+		t.Errorf("entries of tables: %v, want %d", got, entries)
 	}
 	if none, _ := s.ShapeUses(0); len(none) != 0 {
 		t.Errorf("%+v, and none was asked for", none)

@@ -118,7 +118,7 @@ function merged(shapes) {
 }
 
 function both(a, b) {
-  const one = { ...a, out_of_date: a.out_of_date || b.out_of_date, age_seconds: Math.max(a.age_seconds, b.age_seconds), misses: { ...a.misses }, reason: a.reason || b.reason, detail: a.detail || b.detail };
+  const one = { ...a, out_of_date: a.out_of_date || b.out_of_date, mixed: a.mixed || b.mixed, age_seconds: Math.max(a.age_seconds, b.age_seconds), misses: { ...a.misses }, reason: a.reason || b.reason, detail: a.detail || b.detail };
   for (const name of ["hits", "loads", "saved_seconds", "loading_seconds", "entries", "bytes", "passed", "passed_seconds"]) one[name] = a[name] + b[name];
   for (const list of ["tables", "tags", "watch", "roles"]) one[list] = [...new Set([...a[list], ...b[list]])];
   for (const [cause, n] of Object.entries(b.misses)) one.misses[cause] = (one.misses[cause] ?? 0) + n;
@@ -211,6 +211,7 @@ function fill(row, s) {
   const misses = Object.entries(s.misses).sort((a, b) => b[1] - a[1]).map(([cause, n]) => `${words(cause)} ${count(n)}`);
   const ever = [];
   if (!s.reason || s.loads) ever.push(`saved ${s.saved_seconds ? spoken(s.saved_seconds) : "nothing"} by ${count(s.hits)} hits`, `loaded for ${s.loading_seconds ? spoken(s.loading_seconds) : "no time"}`);
+  if (s.mixed) ever.push("counted together with another statement, as there are many");
   if (s.passed) ever.push(`${count(s.passed)} passed through, which took Postgres ${spoken(s.passed_seconds)}`);
   const courses = Object.entries(lately(s).misses).sort(([a], [b]) => (a < b ? -1 : 1));
   replace(details, JSON.stringify([s.id, s.tags, s.watch, s.roles, misses, ever, courses, row.endings]), () => [
