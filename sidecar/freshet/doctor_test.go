@@ -15,7 +15,7 @@ func TestDoctor(t *testing.T) {
 	if code != 2 || stderr != "" || !strings.Contains(stdout, "FAIL  installed") || !strings.Contains(stdout, "-> freshet install --watch 'public.*' --follower-role "+servers.Follower) {
 		t.Errorf("before install: exit code %d, %q\n%s", code, stderr, stdout)
 	}
-	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--follower-role", servers.Follower); code != exitOK {
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--grant", servers.Follower); code != exitOK {
 		t.Fatal(stderr)
 	}
 	code, stdout, _ = freshet(t, arguments...)

@@ -19,7 +19,7 @@ import (
 type installCommand struct {
 	upstreamFlag
 	Watch        watchList     `placeholder:"PATTERN" help:"Tables to watch, such as public.*, shop.orders or public.users(id, email). Required."`
-	FollowerRole []string      `placeholder:"ROLE" help:"Roles that serve runs as, with no other rights: they get what following changes and analysing statements needs. Repeatable. Default: none beside those that have it already."`
+	FollowerRole []string      `placeholder:"ROLE" aliases:"grant" help:"Roles that serve runs as, with no other rights: they get what following changes and analysing statements needs. Repeatable. Default: none beside those that have it already."`
 	PrintSQL     bool          `name:"print-sql" help:"Print the SQL instead of running it, for review or for a role with more rights. Default: run it."`
 	DryRun       bool          `help:"Say what would be done, and do nothing. Default: do it."`
 	Wait         time.Duration `placeholder:"DURATION" help:"How long to wait for Postgres to accept connections, for another installer, and for the locks of tables. Default: not for Postgres, and a few seconds for locks."`
