@@ -98,3 +98,19 @@ func TestMarkersAreBounded(t *testing.T) {
 		t.Errorf("%d markers, the first of %d bytes: %s", len(all), len(text), text)
 	}
 }
+
+// A statement is shown as far as it is of use to people, however long it is.
+func TestLongStatementsAreCut(t *testing.T) {
+	t.Parallel()
+	long := "SELECT " + strings.Repeat("é, ", statementMax)
+	s := Stats{Shapes: []Shape{{ID: "1", Statement: long}}, ShapesPassed: []Shape{{Statement: long}}, BypassExamples: map[string][]string{"r": {long, "SELECT 1"}}}
+	s.normalize()
+	for _, text := range []string{s.Shapes[0].Statement, s.ShapesPassed[0].Statement, s.BypassExamples["r"][0]} {
+		if len(text) > statementMax || len(text) < statementMax-8 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+			t.Errorf("%d bytes of %d are shown", len(text), len(long))
+		}
+	}
+	if s.BypassExamples["r"][1] != "SELECT 1" {
+		t.Error("a short one is cut")
+	}
+}

@@ -254,7 +254,11 @@ type Shape struct {
 	AgeSeconds float64 `json:"age_seconds"`
 }
 
+// statementMax bounds the text of a statement that is shown, in bytes; its ID is of all of it.
+const statementMax = 4 << 10
+
 func (s *Shape) normalize() {
+	s.Statement = shortened(s.Statement, statementMax)
 	for _, list := range []*[]string{&s.Tables, &s.Tags, &s.Watch, &s.Roles} {
 		if *list == nil {
 			*list = []string{}
@@ -678,6 +682,11 @@ func (s *Stats) normalize() {
 	}
 	if s.BypassRules == nil {
 		s.BypassRules = map[string][]string{}
+	}
+	for _, examples := range s.BypassExamples {
+		for i, statement := range examples {
+			examples[i] = shortened(statement, statementMax)
+		}
 	}
 	if s.BypassExamples == nil {
 		s.BypassExamples = map[string][]string{}
