@@ -97,6 +97,9 @@ func connectRemedy(err error, config *pgx.ConnConfig) string {
 			if strings.Contains(answer.Message, "pg_hba.conf") {
 				return fmt.Sprintf("add a line for %s to pg_hba.conf", config.User)
 			}
+			if strings.HasSuffix(answer.Message, "is not permitted to log in") {
+				return fmt.Sprintf("ALTER ROLE %s LOGIN, or name another role", pgx.Identifier{config.User}.Sanitize())
+			}
 			return fmt.Sprintf("CREATE ROLE %s LOGIN, or name another role", pgx.Identifier{config.User}.Sanitize())
 		case "3D000":
 			return "name a database that is there (dbname=…)"

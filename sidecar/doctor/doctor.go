@@ -62,6 +62,9 @@ type Options struct {
 	// AllowedUIDs are the users that may connect to the socket, empty if the configuration names
 	// none.
 	AllowedUIDs []uint32
+	// MaxClients is the most that may be connected to the sidecar, MaxUpstream the most
+	// connections that it opens to Postgres, its own included. 0: as many as Postgres lets.
+	MaxClients, MaxUpstream int
 	// MemoryBytes, Staleness and Retention are what a sidecar would be given: its
 	// memory, its promise and how long events are kept.
 	MemoryBytes int64

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/cache/redis"
@@ -118,6 +119,66 @@ func TestNothingIsWrong(t *testing.T) {
 	t.Cleanup(func() { p.drop("ROLE unverified") })
 	p.options.Verifies = true
 	want(t, p.examine(), OK, "role", "unverified", "GRANT role TO")
+}
+
+// Verification becomes the role of who was answered, which not every membership lets it.
+func TestMembersThatMayNotBecomeARole(t *testing.T) {
+	p := healthy(t)
+	p.options.Verifies = true
+	p.run("CREATE ROLE unverified LOGIN")
+	t.Cleanup(func() { p.drop("ROLE unverified") })
+	skipped := func() bool {
+		return slices.ContainsFunc(p.examine(), func(f Finding) bool { return strings.Contains(f.Text, "unverified") })
+	}
+	grant := "GRANT unverified TO " + servers.Follower
+	if p.direct.PgConn().ParameterStatus("server_version") >= "16" {
+		p.run(grant + " WITH SET FALSE")
+		if !skipped() {
+			t.Error("a membership without SET lets the role become another")
+		}
+		grant += " WITH SET TRUE"
+	}
+	p.run(grant)
+	if skipped() {
+		t.Error("a membership does not let the role become another")
+	}
+}
+
+// What no server here can be made to be is judged by what it would say.
+func TestRareFaultsAreFound(t *testing.T) {
+	t.Parallel()
+	refused := func(code, message string) func(*examination) {
+		return func(e *examination) {
+			e.add(Fail, "connect", message, connectRemedy(&pgconn.PgError{Code: code, Message: message}, &pgx.ConnConfig{Config: pgconn.Config{User: "app", Database: "shop"}}))
+		}
+	}
+	for _, c := range []struct {
+		judge  func(*examination)
+		level  Level
+		check  string
+		text   string
+		remedy string
+	}{
+		{refused("28P01", "password authentication failed"), Fail, "connect", "", "--password-file"},
+		{refused("28000", `no pg_hba.conf entry for host "::1"`), Fail, "connect", "", "add a line for app to pg_hba.conf"},
+		{refused("28000", `role "app" is not permitted to log in`), Fail, "connect", "", `ALTER ROLE "app" LOGIN`},
+		{refused("53300", "sorry, too many clients already"), Fail, "connect", "", "max_connections"},
+		{refused("57P03", "the database system is starting up"), Fail, "connect", "", "wait"},
+		{refused("42501", "permission denied for database"), Fail, "connect", "", `GRANT CONNECT ON DATABASE "shop" TO "app"`},
+		{func(e *examination) { e.judgeVersion(13, "UTF8", "on", false) }, Fail, "version", "PostgreSQL 13", "use a version"},
+		{func(e *examination) { e.judgeVersion(15, "UTF8", "on", true) }, Fail, "version", "hot standby", "--primary"},
+		{func(e *examination) { e.judgeConnections(90, 97) }, Warn, "limits", "90 of 97", "raise max_connections"},
+		{func(e *examination) { e.MaxClients = 92; e.judgeConnections(9, 97) }, Warn, "limits", "as configured up to 98", "lower --max-clients"},
+		{func(e *examination) { e.MaxUpstream = 98; e.judgeConnections(9, 97) }, Warn, "limits", "as configured up to 98", "--max-upstream"},
+		{func(e *examination) { e.MaxClients, e.MaxUpstream = 92, 97; e.judgeConnections(9, 97) }, OK, "limits", "9 of 97", ""},
+		{func(e *examination) { e.MaxClients = 91; e.judgeConnections(9, 97) }, OK, "limits", "9 of 97", ""},
+		{func(e *examination) { e.judgeRedis(redis.Inspection{MemoryMax: 1, SlotsMissing: 3}) }, Warn, "redis", "3 slots", "--cluster fix"},
+		{func(e *examination) { e.judgeRedis(redis.Inspection{MemoryMax: 1, ClockAhead: -time.Minute}) }, Warn, "redis", "its clock is -1m0s", "NTP"},
+	} {
+		e := &examination{}
+		c.judge(e)
+		want(t, e.findings, c.level, c.check, c.text, c.remedy)
+	}
 }
 
 // Each check finds the fault that was planted for it, and names the remedy.

@@ -21,6 +21,13 @@ func (e *examination) version(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask for the version: %w", err)
 	}
+	e.judgeVersion(number, encoding, strings, standby)
+	return nil
+}
+
+// judgeVersion says what is to be said of a server's major version, the database's encoding,
+// standard_conforming_strings and whether it is a standby.
+func (e *examination) judgeVersion(number int, encoding, strings string, standby bool) {
 	switch {
 	case number < versionMin || number > versionMax:
 		e.add(Fail, "version", fmt.Sprintf("PostgreSQL %d is not one of %d to %d: nothing is cached", number, versionMin, versionMax), "use a version that is")
@@ -33,7 +40,6 @@ func (e *examination) version(ctx context.Context) error {
 	default:
 		e.add(OK, "version", fmt.Sprintf("PostgreSQL %d, UTF8", number), "")
 	}
-	return nil
 }
 
 // role checks what the role may do that follows and analyses.
@@ -65,10 +71,11 @@ func (e *examination) role(ctx context.Context) error {
 }
 
 // strangersSQL lists the roles that clients may have, and the own one may not become, as who
-// verifies what they were answered has to. Nobody should be given a superuser's rights for that.
+// verifies what they were answered has to. Before PostgreSQL 16 every member may; then a membership
+// says so. Nobody should be given a superuser's rights for that.
 const strangersSQL = `SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_catalog.pg_roles r
 	WHERE r.rolcanlogin AND r.rolname <> current_user AND has_database_privilege(r.oid, current_database(), 'CONNECT')
-	AND NOT r.rolsuper AND NOT pg_has_role(r.oid, 'MEMBER')`
+	AND NOT r.rolsuper AND NOT pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)`
 
 // imitable says whose answers verification skips.
 func (e *examination) imitable(ctx context.Context, quoted string) error {
@@ -114,11 +121,34 @@ func (e *examination) connections(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count the connections: %w", err)
 	}
-	text := fmt.Sprintf("%d of %d connections of Postgres are in use; a sidecar has one for each client, and up to 6 of its own", open, most-reserved)
-	if float64(open) > (1-connectionsSpare)*float64(most-reserved) {
-		e.add(Warn, "limits", text, "raise max_connections, or let clients pool")
-		return nil
-	}
-	e.add(OK, "limits", text, "")
+	e.judgeConnections(open, most-reserved)
 	return nil
+}
+
+// connectionsOwn is how many a sidecar has to one database besides those of its clients, at most.
+const connectionsOwn = 6
+
+// connectionsMax is how many the sidecar opens at most, 0 if its options do not say.
+func (e *examination) connectionsMax() int {
+	if e.MaxClients == 0 {
+		return e.MaxUpstream
+	}
+	most := e.MaxClients + connectionsOwn
+	if e.MaxUpstream > 0 {
+		most = min(most, e.MaxUpstream)
+	}
+	return most
+}
+
+// judgeConnections says whether there is room for clients among the connections that may be.
+func (e *examination) judgeConnections(open, most int) {
+	text := fmt.Sprintf("%d of %d connections of Postgres are in use; a sidecar has one for each client, and up to %d of its own", open, most, connectionsOwn)
+	switch {
+	case float64(open) > (1-connectionsSpare)*float64(most):
+		e.add(Warn, "limits", text, "raise max_connections, or let clients pool")
+	case e.connectionsMax() > most:
+		e.add(Warn, "limits", fmt.Sprintf("%s: as configured up to %d", text, e.connectionsMax()), "lower --max-clients or --max-upstream, or raise max_connections")
+	default:
+		e.add(OK, "limits", text, "")
+	}
 }

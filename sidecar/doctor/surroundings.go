@@ -56,6 +56,11 @@ func (e *examination) redis(ctx context.Context) {
 		e.add(Fail, "redis", err.Error(), "see that --redis is right; without Redis reads go on, from memory and Postgres")
 		return
 	}
+	e.judgeRedis(found)
+}
+
+// judgeRedis says what is to be said of a Redis that does what it is asked for.
+func (e *examination) judgeRedis(found redis.Inspection) {
 	text := fmt.Sprintf("Redis %s, %s, %s", found.Version, found.Mode, short(found.RoundTrip))
 	switch {
 	case found.SlotsMissing > 0:

@@ -82,7 +82,7 @@ func (c *doctorCommand) examined() (doctor.Options, error) {
 		Upstream: upstream.Config, BeforeUpstream: upstream.BeforeConnect,
 		Primary: primary.Config, BeforePrimary: primary.BeforeConnect,
 		RedisURL: c.Redis, SocketDir: c.SocketDir, Port: c.Port,
-		MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour), AllTables: c.AllTables,
+		MaxClients: c.MaxClients, MaxUpstream: c.MaxUpstream, MemoryBytes: int64(c.Memory), Staleness: c.Staleness, Retention: max(c.TTL, time.Hour), AllTables: c.AllTables,
 		Verifies: c.Verify > 0 && c.VerifyRate > 0,
 	}, nil
 }
