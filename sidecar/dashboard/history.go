@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -60,6 +61,23 @@ func (h *history) add(s *Stats, now time.Time) []float32 {
 		r.add(values, now)
 	}
 	return values
+}
+
+// ageReadings are how many of the newest readings ageP99 is of: five minutes.
+const ageReadings = 300
+
+// ageP99 is the follower's age that 99 of 100 of the newest readings did not exceed, nil if
+// none has one.
+func (h *history) ageP99() *float64 {
+	h.mu.Lock()
+	ages := h.rings[0].newestOf(ageSeries, ageReadings)
+	h.mu.Unlock()
+	if len(ages) == 0 {
+		return nil
+	}
+	slices.Sort(ages)
+	p99 := float64(ages[min(len(ages)-1, len(ages)*99/100)])
+	return &p99
 }
 
 // History is the JSON form of GET /api/v1/history: columns of equal length, oldest first,

@@ -40,6 +40,33 @@ func TestHistoryRates(t *testing.T) {
 	}
 }
 
+// The age that 99 of 100 readings did not exceed is of five minutes, and of what is known.
+func TestAgeOfFiveMinutes(t *testing.T) {
+	t.Parallel()
+	h := newHistory()
+	start := time.Unix(1_800_000_000, 0)
+	if h.ageP99() != nil {
+		t.Error("an age of no reading")
+	}
+	for i := range 701 {
+		s := Stats{FollowerAgeSeconds: new(0.1)}
+		switch {
+		case i < 400: // longer ago
+			s.FollowerAgeSeconds = new(9.0)
+		case i%100 == 50: // 3 of 300
+			s.FollowerAgeSeconds = new(0.5)
+		case i%100 == 60:
+			s.FollowerAgeSeconds = nil
+		case i%100 == 70:
+			s.FollowerAgeSeconds, s.FollowerResting = new(8.0), true
+		}
+		h.add(&s, start.Add(time.Duration(i)*time.Second))
+	}
+	if got := h.ageP99(); got == nil || float32(*got) != 0.5 {
+		t.Errorf("99 of 100 are at most %v s old, want half a second", got)
+	}
+}
+
 // A day and more: every resolution is bounded, and what is joined of short intervals is
 // their mean, or the highest.
 func TestHistoryOfADay(t *testing.T) {

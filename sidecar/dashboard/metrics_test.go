@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -45,6 +46,33 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Who asks for OpenMetrics gets that, with the same values.
+func TestMetricsAsOpenMetrics(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+server.Address()+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := response.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") {
+		t.Errorf("content type %q", got)
+	}
+	if !strings.HasSuffix(string(body), "\n# EOF\n") || !strings.Contains(string(body), "\nfreshet_queries_total{outcome=\"hit_l1\"} 7.0\n") || strings.Contains(string(body), " # {") {
+		t.Errorf("this is no OpenMetrics without exemplars:\n%s", body)
+	}
+}
+
 // What no cache could answer is left out of the ratio of hits wherever it is shown.
 func TestDocumentsLeaveOutWhatIsNoRead(t *testing.T) {
 	t.Parallel()
@@ -53,8 +81,10 @@ func TestDocumentsLeaveOutWhatIsNoRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := strings.Join(natural, "|"); !strings.Contains(string(text), want) {
-			t.Errorf("%s: %s is missing", document, want)
+		for _, want := range []string{strings.Join(natural, "|"), "error|consented"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: %s is missing", document, want)
+			}
 		}
 	}
 }

@@ -55,11 +55,12 @@ func (p *Probes) handler(of *Server) http.Handler {
 	return handler
 }
 
-// metrics answers /metrics, of all databases.
+// metrics answers /metrics, of all databases, as OpenMetrics to who asks for that.
 func (s *Server) metrics() http.Handler {
 	return promhttp.HandlerFor(NewRegistry(s.options), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeWaitMax,
+		EnableOpenMetrics:   true,
 	})
 }
 

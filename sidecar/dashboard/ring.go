@@ -96,6 +96,17 @@ func (r *ring) put(values []float32) {
 	r.filled = min(r.filled+1, r.length)
 }
 
+// newestOf returns what is known of one series in the newest n intervals.
+func (r *ring) newestOf(series, n int) (known []float32) {
+	for j := range min(n, r.filled) {
+		place := (r.next - 1 - j + r.length) % r.length
+		if v := r.values[place*r.width+series]; !math.IsNaN(float64(v)) {
+			known = append(known, v)
+		}
+	}
+	return known
+}
+
 func (r *ring) columns() History {
 	h := History{
 		Range: r.name, IntervalSeconds: r.interval.Seconds(), LengthMax: r.length,

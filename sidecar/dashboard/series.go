@@ -34,6 +34,9 @@ func unknown() float64 { return math.NaN() }
 // history takes: 4 bytes for each in each interval.
 var allSeries = makeSeries()
 
+// ageSeries is the place of the follower's age among them.
+var ageSeries = slices.IndexFunc(allSeries, func(s series) bool { return s.name == "follower_age" })
+
 func makeSeries() []series {
 	var all []series
 	perSecond := func(name string, read func(*Stats) uint64) {

@@ -231,6 +231,7 @@ func (s *Server) stats() Stats {
 	stats.normalize()
 	stats.JudgeReadiness()
 	stats.ResidentBytes = residentBytes()
+	stats.FollowerAgeP99Seconds = s.history.ageP99()
 	return stats
 }
 

@@ -97,7 +97,7 @@ func TestStatsShape(t *testing.T) {
 	}
 	want := []string{
 		"access_dropped", "access_lines", "analysis", "bypass_advice", "bypass_docs", "bypass_examples", "bypass_rules", "bypass_seconds", "bypasses", "cancels", "client_groups", "clients", "config", "database", "databases", "ending", "fleet",
-		"follower_age_seconds", "follower_looks", "follower_notifications", "follower_parts", "follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "follower_resting", "happened", "head", "hints", "incarnation",
+		"follower_age_p99_seconds", "follower_age_seconds", "follower_looks", "follower_notifications", "follower_parts", "follower_problem", "follower_reconnects", "follower_reset_causes", "follower_resets", "follower_resting", "happened", "head", "hints", "incarnation",
 		"install_problem", "invalidated_entries", "invalidation_events", "invalidation_kinds", "l1", "leases", "listening", "misses", "not_ready_reason", "outbox", "panics", "pooling_problem", "postgres", "problems",
 		"protocol_errors", "queries", "ready", "redis", "refused_at_end", "refused_by_files", "refused_by_limit", "refused_by_peer", "refused_by_postgres", "refused_by_user", "refused_for_password", "refused_unreachable", "resident_bytes", "revision",
 		"saved_seconds", "session_list", "session_states", "sessions", "sessions_refused", "sessions_total", "shapes", "shapes_known", "shapes_passed", "socket", "staleness_seconds", "switched_off", "tables_lost",
@@ -162,6 +162,7 @@ func TestReadinessFollowsTheFollower(t *testing.T) {
 		{"a little late", age(4), 200, "ready"},
 		{"late", age(9), 503, "began 9 seconds ago"},
 		{"late, and allowed to be", func(s *Stats) { s.StalenessSeconds = 30 }, 200, "ready"},
+		{"watching nothing", func(s *Stats) { s.WatchedTables = 0 }, 200, "ready"},
 		{"not listening", func(s *Stats) { s.Listening = false }, 503, "socket for clients is not open"},
 		{"about to end", func(s *Stats) { s.Ending = true }, 503, "told to end"},
 	} {

@@ -63,8 +63,8 @@ type Stats struct {
 	// Queries counts executed statements by how they were answered: "hit_l1" from
 	// this process's memory, "hit_l2" from Redis, "coalesced" from the load of
 	// another client that was under way, "miss" from Postgres and kept, "bypass"
-	// from Postgres for one of the reasons in Bypasses, "error" when Postgres
-	// answered with an error.
+	// from Postgres for one of the reasons in Bypasses. "error" counts those of them that
+	// Postgres answered with an error, too, as far as it is one of a statement.
 	Queries map[string]uint64 `json:"queries"`
 	// Bypasses counts the queries with outcome "bypass" by the name of the reason.
 	Bypasses map[string]uint64 `json:"bypasses"`
@@ -120,6 +120,10 @@ type Stats struct {
 	// began: every commit acknowledged before that is known. Null before the first
 	// look. Above StalenessSeconds, reads go to Postgres.
 	FollowerAgeSeconds *float64 `json:"follower_age_seconds"`
+	// FollowerAgeP99Seconds is the FollowerAgeSeconds that 99 of 100 readings of the last five
+	// minutes did not exceed, one a second. The server fills it in, from its history; it is
+	// null while there is none, and where no server is: SHOW freshet.report.
+	FollowerAgeP99Seconds *float64 `json:"follower_age_p99_seconds"`
 	// FollowerResting says that nobody has read for a while, so that looks are seldom and
 	// prove nothing: the next read waits for one.
 	FollowerResting bool `json:"follower_resting"`
@@ -203,6 +207,16 @@ type Stats struct {
 	// Fleet lists the sidecars of this database that share Redis, this one first. It is
 	// empty without Redis.
 	Fleet []fleet.Member `json:"fleet"`
+}
+
+// Executed counts the statements that were executed, each once.
+func (s *Stats) Executed() (n uint64) {
+	for outcome, some := range s.Queries {
+		if outcome != "error" {
+			n += some
+		}
+	}
+	return n
 }
 
 // Reads counts the statements that a cache could have answered, and those that it did.

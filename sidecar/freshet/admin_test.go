@@ -72,7 +72,7 @@ func TestHealthcheckOfWhatIsNotReady(t *testing.T) {
 func TestStatsCountSinceTheLastReading(t *testing.T) {
 	t.Parallel()
 	before := dashboard.Stats{UptimeSeconds: 10, Queries: map[string]uint64{"hit_l1": 100, "bypass": 50}, Bypasses: map[string]uint64{"write": 50}}
-	now := dashboard.Stats{UptimeSeconds: 12, Queries: map[string]uint64{"hit_l1": 103, "miss": 1, "bypass": 54}, Bypasses: map[string]uint64{"write": 50, "volatile": 4}, BypassAdvice: map[string]string{"volatile": "do this"}}
+	now := dashboard.Stats{UptimeSeconds: 12, Queries: map[string]uint64{"hit_l1": 103, "miss": 1, "bypass": 54, "error": 2}, Bypasses: map[string]uint64{"write": 50, "volatile": 4}, BypassAdvice: map[string]string{"volatile": "do this"}}
 	var text strings.Builder
 	if err := printStats(&text, &now, &before); err != nil {
 		t.Fatal(err)

@@ -41,6 +41,14 @@ func TestOutdatedInstallationSaysWhatToRun(t *testing.T) {
 		}
 		return ""
 	})
+	elsewhere, _ := setupFruit(t)
+	several := start(t, testConfig(t, pg.FollowerDSN(database), "--databases", "elsewhere: "+elsewhere))
+	eventually(t, func() string {
+		if of := several.Report().Databases[0]; !strings.Contains(of.NotReady, command) {
+			return "among several databases it says " + of.NotReady
+		}
+		return ""
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	said := new(logBuffer)

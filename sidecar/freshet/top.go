@@ -242,7 +242,11 @@ func lookAge(s *dashboard.Stats) string {
 	case s.FollowerResting:
 		return "nobody reads: looks are seldom, the next read waits for one"
 	}
-	return fmt.Sprintf("%s since the last look began", duration(*s.FollowerAgeSeconds).Round(time.Millisecond))
+	text := fmt.Sprintf("%s since the last look began", duration(*s.FollowerAgeSeconds).Round(time.Millisecond))
+	if p99 := s.FollowerAgeP99Seconds; p99 != nil { // over a socket it is not known
+		text += fmt.Sprintf(", 99 %% of 5 minutes within %s", duration(*p99).Round(time.Millisecond))
+	}
+	return text
 }
 
 // verdictLine is what the page says first, and the command that helps in a line of its own.

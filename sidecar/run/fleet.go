@@ -33,11 +33,7 @@ func (s *stack) describe(host string) (fleet.Member, fleet.Counts) {
 	}
 	m.NotReady = dashboard.NotReady(&stats)
 	hits, reads := stats.Reads()
-	counts := fleet.Counts{Hits: hits, Reads: reads, SavedSeconds: stats.SavedSeconds}
-	for _, n := range stats.Queries {
-		counts.Queries += n
-	}
-	return m, counts
+	return m, fleet.Counts{Hits: hits, Reads: reads, Queries: stats.Executed(), SavedSeconds: stats.SavedSeconds}
 }
 
 // brief is of a report what readiness and ratios are judged by.
@@ -49,5 +45,6 @@ func (s *stack) brief() dashboard.Stats {
 	}
 	addWire(&stats, s.server.Report())
 	stats.FollowerAgeSeconds = s.lookAge(f)
+	s.addInstallation(&stats)
 	return stats
 }

@@ -69,7 +69,9 @@ func TestTimesAreMeasured(t *testing.T) {
 	conn := s.connect()
 	slow := "SELECT id, (SELECT count(*) FROM generate_series(1, 300000)) FROM item WHERE id = 1"
 	s.learn(slow)
-	for _, sql := range []string{slow, slow, strings.Replace(slow, "id = 1", "id = 2", 1), "SET extra_float_digits = 0", slow, "SELECT pg_sleep(0.02)", "SELECT nothing"} {
+	before := outcomesOf(s)
+	statements := []string{slow, slow, strings.Replace(slow, "id = 1", "id = 2", 1), "SET extra_float_digits = 0", slow, "SELECT pg_sleep(0.02)", "SELECT nothing"}
+	for _, sql := range statements {
 		_, err := conn.Exec(t.Context(), sql)
 		if failed := err != nil; failed != strings.Contains(sql, "nothing") {
 			t.Fatalf("%s: %v", sql, err)
@@ -78,6 +80,9 @@ func TestTimesAreMeasured(t *testing.T) {
 	// The last byte of an answer is written before its time is taken.
 	servers.Eventually(t, "all times to be taken", func() bool { return s.Report().Latency["error"].Count > 0 })
 	r := s.Report()
+	if n := outcomesOf(s) - before; n != uint64(len(statements)) || r.Queries["error"] != 1 {
+		t.Errorf("%d statements have %d outcomes, and one of them is an error: %v", len(statements), n, r.Queries)
+	}
 	for _, outcome := range []string{"hit_l1", "miss", "bypass"} {
 		if r.Latency[outcome].Count == 0 {
 			t.Errorf("no time of %s", outcome)
@@ -95,4 +100,14 @@ func TestTimesAreMeasured(t *testing.T) {
 	if r.Upstream["probe"].Count == 0 || r.Upstream["load"].Count == 0 || r.Overhead["relay"].Count == 0 {
 		t.Errorf("upstream %v, overhead %v", r.Upstream, r.Overhead)
 	}
+}
+
+// outcomesOf is the sum of all outcomes: each statement that was executed has one, and is an
+// error besides if Postgres says so.
+func outcomesOf(s *side) (sum uint64) {
+	r := s.Report()
+	for _, n := range r.Queries {
+		sum += n
+	}
+	return sum - r.Queries[Failed.String()]
 }

@@ -32,6 +32,9 @@ func TestDocumentsHaveWhatReasonsName(t *testing.T) {
 	}
 }
 
+// labelsMax is how many values the label reason of freshet_bypasses_total may have.
+const labelsMax = 80
+
 // TestDocumentListsEveryReason holds docs/protocol.md to the reasons that exist.
 func TestDocumentListsEveryReason(t *testing.T) {
 	t.Parallel()
@@ -48,6 +51,9 @@ func TestDocumentListsEveryReason(t *testing.T) {
 		if Advice(reason) == "" {
 			t.Errorf("there is no advice about %s", reason)
 		}
+	}
+	if rows > labelsMax {
+		t.Errorf("%d reasons are too many for the label of a metric", rows)
 	}
 	if listed := strings.Count(string(text[strings.Index(string(text), "### Reasons of"):]), "\n| `"); listed != rows {
 		t.Errorf("docs/protocol.md lists %d reasons, there are %d", listed, rows)

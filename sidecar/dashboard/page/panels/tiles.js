@@ -21,7 +21,7 @@ export function showTiles(state) {
   const [now, lately, all] = [over(history, 10), over(history, 300), ever(stats, natural)];
   showRatio(now, lately, all);
   showSaved(state, lately);
-  showAge(stats, history);
+  showAge(stats);
   showVerified(stats);
   return share(lately.hits, lately.reads);
 }
@@ -58,12 +58,11 @@ function mean(column, { interval_seconds: interval }) {
   return lately.reduce((a, b) => a + (b ?? 0), 0) / Math.max(1, lately.length);
 }
 
-function showAge(stats, history) {
+function showAge(stats) {
   const age = stats.follower_age_seconds;
   big("age", age === null ? ["–"] : duration(age), age === null);
   $("fresh-tile").classList.toggle("behind", !isFresh(stats));
-  const ages = history.series.follower_age.slice(-Math.round(300 / history.interval_seconds)).filter((a) => a !== null).sort((a, b) => a - b);
-  const p99 = ages.length ? spoken(ages[Math.min(ages.length - 1, Math.floor(ages.length * 0.99))]) : "–";
+  const p99 = stats.follower_age_p99_seconds === null ? "–" : spoken(stats.follower_age_p99_seconds);
   setText($("age-p99"), age === null ? "no look at the outbox has completed yet" : stats.follower_resting ? "nobody reads: looks are seldom, the next read waits for one" : `since the last look began; p99 of 5 min ${p99}`);
   setText($("age-bound"), `promise: no older than ${spoken(stats.staleness_seconds)}`);
 }
