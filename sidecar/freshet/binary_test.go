@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -271,7 +272,7 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	eventually(t, s.logged("a client has left"))
-	if log := s.stderr.String(); !strings.Contains(log, "a client has connected") || strings.Contains(log, "still there") {
+	if log := s.stderr.String(); !regexp.MustCompile(`msg="a client has connected" .*pid=\d+ role=postgres database=\S+ application=psql `).MatchString(log) || strings.Contains(log, "still there") {
 		t.Errorf("logged %s", log)
 	}
 	if code, _ := s.stop(t); code != exitOK {
@@ -320,17 +321,26 @@ func TestDrainLetsAStatementEnd(t *testing.T) {
 	}
 }
 
+// The service manager is told when a sidecar serves, when it ends, and in between how it is,
+// whenever that changes.
 func TestSystemdIsTold(t *testing.T) {
-	dsn, _ := setupFruit(t)
+	dsn, direct := setupFruit(t)
 	listener := listenNotify(t)
 	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")
-	if got := listener.read(t); got != "READY=1" {
+	if got := listener.read(t); !strings.HasPrefix(got, "READY=1\nSTATUS=ready") {
 		t.Errorf("first message %q", got)
 	}
-	s.stop(t)
-	if got := listener.read(t); got != "STOPPING=1" {
-		t.Errorf("second message %q", got)
+	for _, change := range []struct{ statement, state string }{
+		{"DROP TABLE fruit", "STATUS=ready, but: Watching nothing"},
+		{"CREATE TABLE fruit (id int PRIMARY KEY)", "STATUS=ready"},
+	} {
+		if _, err := direct.Exec(t.Context(), change.statement); err != nil {
+			t.Fatal(err)
+		}
+		listener.await(t, change.state)
 	}
+	s.stop(t)
+	listener.await(t, "STOPPING=1")
 }
 
 // First contact as it goes for an ordinary role: what is printed, /readyz and the
@@ -362,9 +372,7 @@ func TestFirstContactAsAnOrdinaryRole(t *testing.T) {
 	if line, err := s.stdout.ReadString('\n'); err != nil || !strings.HasPrefix(line, "freshet: ready: ") {
 		t.Errorf("then it says %q, %v", line, err)
 	}
-	if got := listener.read(t); got != "STATUS=ready" {
-		t.Errorf("the service manager hears %q", got)
-	}
+	listener.await(t, "STATUS=ready")
 	eventually(t, func() string {
 		psql(t, command, "SELECT name FROM fruit WHERE id = 1")
 		if stats := fetchStats(t, admin); !stats.Ready || stats.Queries["hit_l1"] == 0 {

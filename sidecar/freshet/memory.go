@@ -11,10 +11,10 @@ import (
 // collects garbage sooner rather than be killed.
 const memoryShare = 0.9
 
-// boundMemory sets GOMEMLIMIT from the control group's limit, unless the environment
-// has it or there is no limit.
-func boundMemory(logger *slog.Logger) {
-	_, err := memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
+// boundMemory sets GOMEMLIMIT from a limit, that of the control group, unless the environment
+// has it or there is none.
+func boundMemory(logger *slog.Logger, limit memlimit.Provider) {
+	_, err := memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(limit))
 	if err != nil && !errors.Is(err, memlimit.ErrNoLimit) && !errors.Is(err, memlimit.ErrNoCgroup) && !errors.Is(err, memlimit.ErrCgroupsNotSupported) {
 		logger.Warn("the memory limit of the container is not known", "error", err)
 	}

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/goccy/go-yaml"
@@ -59,10 +61,76 @@ func TestUnitsServeThePackagedConfiguration(t *testing.T) {
 	if !slices.Equal(arguments, []string{"/usr/bin/freshet", "serve", "--config", "/etc/freshet/freshet.yaml"}) {
 		t.Errorf("the service starts %q", arguments)
 	}
+	want := map[string]string{"Type": "notify", "ExecReload": "/bin/kill -HUP $MAINPID", "Restart": "always", "NoNewPrivileges": "yes", "ProtectSystem": "strict"}
+	for option, value := range want {
+		if got := service["Service."+option]; got != value {
+			t.Errorf("the service has %s=%s, want %s", option, got, value)
+		}
+	}
+	for _, option := range []string{"LimitNOFILE", "WatchdogSec"} {
+		if n, err := strconv.Atoi(service["Service."+option]); err != nil || n <= 0 {
+			t.Errorf("the service has %s=%s", option, service["Service."+option])
+		}
+	}
 	for _, directory := range []string{"systemd/sysusers.conf", "systemd/tmpfiles.conf"} {
 		if text, err := os.ReadFile(packaging + directory); err != nil || !strings.Contains(string(text), config.SocketDir+" ") && !strings.HasSuffix(string(text), config.SocketDir+"\n") {
 			t.Errorf("%s does not name %s: %v", directory, config.SocketDir, err)
 		}
+	}
+}
+
+// TestWhoEndsASidecarWaitsForItsDrain: systemd, Compose and Kubernetes kill later than clients
+// may take to finish.
+func TestWhoEndsASidecarWaitsForItsDrain(t *testing.T) {
+	var compose struct {
+		Services map[string]struct {
+			Grace string `yaml:"stop_grace_period"`
+		} `yaml:"services"`
+	}
+	readYAML(t, packaging+"compose.yaml", &compose)
+	var values struct {
+		Freshet struct {
+			Grace int `yaml:"terminationGracePeriodSeconds"`
+		} `yaml:"freshet"`
+	}
+	readYAML(t, packaging+"helm/freshet/values.yaml", &values)
+	c := testConfig(t, "host=/nowhere user=u")
+	for name, text := range map[string]string{
+		"systemd":    readUnit(t, "freshet.service")["Service.TimeoutStopSec"] + "s",
+		"Compose":    compose.Services["freshet"].Grace,
+		"Kubernetes": strconv.Itoa(values.Freshet.Grace) + "s",
+	} {
+		if waits, err := time.ParseDuration(text); err != nil || waits <= c.Drain+c.DrainDelay {
+			t.Errorf("%s waits for %s, and clients may take %s", name, text, c.Drain+c.DrainDelay)
+		}
+	}
+}
+
+// TestProgramsWaitForNoCache: where nothing is cached Postgres answers, and so a program that
+// waits for its sidecar waits only until it can connect.
+func TestProgramsWaitForNoCache(t *testing.T) {
+	var compose struct {
+		Services map[string]struct {
+			HealthCheck struct{ Test []string }               `yaml:"healthcheck"`
+			DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+		} `yaml:"services"`
+	}
+	readYAML(t, packaging+"compose.yaml", &compose)
+	if compose.Services["shop"].DependsOn["freshet"].Condition != "service_healthy" || !slices.Contains(compose.Services["freshet"].HealthCheck.Test, "--live") {
+		t.Errorf("the Compose file has %+v", compose)
+	}
+	chart, err := os.ReadFile(packaging + "helm/freshet/templates/_sidecar.tpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probes := regexp.MustCompile(`healthcheck, (\S+), `).FindAllSubmatch(chart, -1)
+	for _, probe := range probes {
+		if string(probe[1]) != "--live" {
+			t.Errorf("the chart probes %s", probe[0])
+		}
+	}
+	if len(probes) != 2 {
+		t.Errorf("the chart has %d probes", len(probes))
 	}
 }
 

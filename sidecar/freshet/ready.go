@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -12,16 +13,20 @@ import (
 	"github.com/freshet/freshet/sidecar/run"
 )
 
-// readyCheckPause is the time between two questions whether a sidecar that serves
-// is ready by now.
-const readyCheckPause = 50 * time.Millisecond
+const (
+	// readyCheckPause is the time between two questions whether a sidecar that serves
+	// is ready by now.
+	readyCheckPause = 50 * time.Millisecond
+	// stateCheckPause is the same for what the service manager shows of one that was.
+	stateCheckPause = time.Second
+)
 
 // announce tells whoever started the sidecar that clients can connect, and whether
 // anything is answered from memory: what it prints, the service manager and /readyz
 // say the same. One that serves and cannot follow is up all the same, for the sake
 // of its clients, whom it gives Postgres' own answers; a service manager that waited
-// for more would restart it for ever. It returns when it has said ready, or when ctx
-// ends.
+// for more would restart it for ever. It returns when it has said ready, unless a service
+// manager wants to hear of later changes, or when ctx ends.
 func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout io.Writer) {
 	if ctx.Err() != nil {
 		return
@@ -34,7 +39,9 @@ func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout i
 	}
 	problem := notReady(s)
 	if problem == "" {
-		say("ready: "+psqlCommand(s), "READY=1")
+		state := serviceState(s)
+		say("ready: "+psqlCommand(s), "READY=1\nSTATUS="+state)
+		tellStates(ctx, s, logger, state)
 		return
 	}
 	say("serving, but not ready: "+problem+": "+psqlCommand(s), "READY=1\nSTATUS=not ready: "+problem)
@@ -47,7 +54,44 @@ func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout i
 		case <-ticker.C:
 		}
 	}
-	say("ready: "+psqlCommand(s), "STATUS=ready")
+	state := serviceState(s)
+	say("ready: "+psqlCommand(s), "STATUS="+state)
+	tellStates(ctx, s, logger, state)
+}
+
+// tellStates tells the service manager, if there is one, what is other than told, until ctx ends.
+func tellStates(ctx context.Context, s *run.Sidecar, logger *slog.Logger, told string) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
+	ticker := time.NewTicker(stateCheckPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if state := serviceState(s); state != told {
+			told = state
+			notifySystemd(logger, "STATUS="+state)
+		}
+	}
+}
+
+// serviceState is what a service manager shows of a sidecar: whether it is ready, and what the page
+// says first.
+func serviceState(s *run.Sidecar) string {
+	if problem := notReady(s); problem != "" {
+		return "not ready: " + problem
+	}
+	stats := s.Report()
+	stats.JudgeReadiness()
+	verdict := stats.Verdict()
+	if verdict.State == "fresh" {
+		return "ready"
+	}
+	return oneLine("ready, but: " + verdict.Text)
 }
 
 // notReady is why something is not answered from memory: what /readyz says, or that one of

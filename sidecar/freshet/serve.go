@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/sidecar/run"
 )
@@ -24,7 +26,7 @@ func (c *serveCommand) Run(ctx context.Context, out *output, read rereadFunc) er
 	logger := newLogger(out.stderr, level, c.LogFormat)
 	hangups := catchHangups()
 	defer hangups.stop()
-	boundMemory(logger)
+	boundMemory(logger, memlimit.FromCgroup)
 	warnOfFiles(logger, c.clientsExpected())
 	redis.SilenceClient() // what it says is in the stats
 	for _, to := range c.dsns() {

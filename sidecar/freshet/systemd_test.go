@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,4 +60,19 @@ func (l notifyListener) read(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(buffer[:n])
+}
+
+// await reads states until one is the wanted one.
+func (l notifyListener) await(t *testing.T, want string) {
+	t.Helper()
+	var got string
+	for range 100 {
+		if got = l.read(t); got == want {
+			return
+		}
+		if !strings.HasPrefix(got, "STATUS=") {
+			break
+		}
+	}
+	t.Fatalf("the service manager hears %q, want %q", got, want)
 }

@@ -113,7 +113,7 @@ func (s *session) logLife() (ended func()) {
 		return func() {}
 	}
 	logger := s.server.logger.With("pid", s.cancel.processID())
-	logger.Debug("a client has connected", "role", s.role, "understood", s.state() != nil)
+	logger.Debug("a client has connected", "role", s.role, "database", s.database, "application", s.application, "understood", s.state() != nil)
 	return func() { logger.Debug("a client has left", "after", time.Since(s.began).Round(time.Millisecond)) }
 }
 
