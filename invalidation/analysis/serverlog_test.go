@@ -55,8 +55,12 @@ func TestStatementsStayOutOfTheServersLog(t *testing.T) {
 	}
 	b.exec(t, remedy)
 	told.Reset()
+	trees := strings.Count(written(), dumpTitle)
 	analyse(logger, "seen by nobody")
 	if strings.Contains(written(), "seen by nobody") || told.Len() > 0 {
 		t.Errorf("logged, or told %s", told.String())
+	}
+	if n := strings.Count(written(), dumpTitle) - trees; n > 0 {
+		t.Errorf("the server logs %d trees of the session's own questions", n)
 	}
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/freshet/freshet/invalidation/connection"
 )
 
-// sideSettings make a session that only looks: it cannot write, waits for no
-// lock, and answers each Parse with the rewritten tree.
+// sideSettings make a session that only looks: it cannot write, and waits for no
+// lock. It answers each Parse with the rewritten tree once trees are kept out of the
+// server's log: connect asks for them then.
 var sideSettings = map[string]string{
 	"default_transaction_read_only":  "on",
 	"default_transaction_isolation":  "read committed",
@@ -24,7 +25,6 @@ var sideSettings = map[string]string{
 	"lock_timeout":                   "200ms",
 	"statement_timeout":              "5s",
 	"client_min_messages":            "log",
-	"debug_print_rewritten":          "on",
 	"debug_pretty_print":             "off",
 	"row_security":                   "on",
 	"search_path":                    "",
@@ -89,6 +89,10 @@ func connect(ctx context.Context, base *pgx.ConnConfig, before connection.Before
 	}
 	s.conn = conn
 	if err := log.silence(ctx, conn); err != nil {
+		s.close()
+		return nil, fmt.Errorf("prepare analysis session: %w", err)
+	}
+	if _, err := conn.Exec(ctx, "SET debug_print_rewritten = on"); err != nil {
 		s.close()
 		return nil, fmt.Errorf("prepare analysis session: %w", err)
 	}
