@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/run"
 )
 
 type explainCommand struct {
@@ -22,8 +24,10 @@ type explainCommand struct {
 	SteadyRoles bool         `help:"Take roles as steady, as for serve."`
 	Role        string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
 	// Unsupported is for whoever wants to know what a new version of PostgreSQL changes.
-	Unsupported bool   `help:"Try it on a version of PostgreSQL that was not tested too, where serve passes everything through."`
-	Statement   string `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+	Unsupported bool     `help:"Try it on a version of PostgreSQL that was not tested too, where serve passes everything through."`
+	Parameter   []string `placeholder:"VALUE" sep:"none" help:"Values of $1, $2 and so on, as text, for the tags. Repeatable. Default: none."`
+	JSON        bool     `name:"json" help:"Print what is known as JSON, as POST /api/v1/explain does. Default: for people."`
+	Statement   string   `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
 }
 
 const (
@@ -43,6 +47,9 @@ func (c *explainCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return codedError{err, exitUsage}
 	}
+	if c.JSON {
+		return c.printJSON(out.stdout, verdict, state)
+	}
 	if c.Unsupported {
 		first, last := analysis.TestedVersions()
 		_, _ = fmt.Fprintf(out.stdout, "tested on: PostgreSQL %d to %d; on any other, serve passes everything through\n", first, last)
@@ -51,8 +58,22 @@ func (c *explainCommand) Run(ctx context.Context, out *output) error {
 		printRefusal(out.stdout, verdict)
 		return notCacheable
 	}
+	for i := range verdict.Tags {
+		verdict.Tags[i] = verdict.Tags[i].With(c.Parameter)
+	}
 	printVerdict(out.stdout, verdict, state)
 	return nil
+}
+
+func (c *explainCommand) printJSON(to io.Writer, verdict *analysis.Verdict, state *invalidation.State) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	err := encoder.Encode(run.Explanation(verdict, state, c.Parameter))
+	if err == nil && !verdict.Cacheable {
+		return notCacheable
+	}
+	return err
 }
 
 func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *invalidation.State, error) {

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
 func TestExplain(t *testing.T) {
@@ -42,6 +47,24 @@ func TestExplain(t *testing.T) {
 				t.Errorf("%s: %q is missing:\n%s", c.statement, text, stdout)
 			}
 		}
+	}
+	for statement, want := range map[string]struct {
+		code int
+		dashboard.Explanation
+	}{
+		"SELECT name FROM fruit WHERE id = $1": {exitOK, dashboard.Explanation{
+			Cacheable: true, Tables: []string{"public.fruit"}, Tags: []string{"public.fruit/id='7'"}, Wishes: []string{}}},
+		"SELECT random()": {exitFailure, dashboard.Explanation{
+			Reason: "volatile_function", Detail: "random", Advice: analysis.ReasonVolatileFunction.Advice(), Tables: []string{}, Tags: []string{}, Wishes: []string{}}},
+	} {
+		code, stdout, stderr := freshet(t, "explain", "--json", "--parameter", "7", "--upstream", dsn, statement)
+		var got dashboard.Explanation
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != want.code || !reflect.DeepEqual(got, want.Explanation) {
+			t.Errorf("%s as JSON: exit code %d, want %d, error %v %s, got\n%s", statement, code, want.code, err, stderr, stdout)
+		}
+	}
+	if _, stdout, _ := freshet(t, "explain", "--parameter", "7", "--upstream", dsn, "SELECT name FROM fruit WHERE id = $1"); !strings.Contains(stdout, "public.fruit/id='7'") {
+		t.Errorf("with a parameter:\n%s", stdout)
 	}
 }
 

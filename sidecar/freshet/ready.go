@@ -19,6 +19,10 @@ const (
 	readyCheckPause = 50 * time.Millisecond
 	// stateCheckPause is the same for what the service manager shows of one that was.
 	stateCheckPause = time.Second
+	// stateAnewMin is the time between two reasons why a sidecar stays not ready.
+	stateAnewMin = 30 * time.Second
+	// notReadyPrefix begins what is told of a sidecar that is not ready.
+	notReadyPrefix = "not ready: "
 )
 
 // announce tells whoever started the sidecar that clients can connect, and whether
@@ -44,7 +48,7 @@ func announce(ctx context.Context, s *run.Sidecar, logger *slog.Logger, stdout i
 		tellStates(ctx, s, logger, state)
 		return
 	}
-	say("serving, but not ready: "+problem+": "+psqlCommand(s), "READY=1\nSTATUS=not ready: "+problem)
+	say("serving, but not ready: "+problem+": "+psqlCommand(s), "READY=1\nSTATUS="+notReadyPrefix+problem)
 	ticker := time.NewTicker(readyCheckPause)
 	defer ticker.Stop()
 	for notReady(s) != "" {
@@ -66,24 +70,32 @@ func tellStates(ctx context.Context, s *run.Sidecar, logger *slog.Logger, told s
 	}
 	ticker := time.NewTicker(stateCheckPause)
 	defer ticker.Stop()
+	toldAt := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if state := serviceState(s); state != told {
-			told = state
+		if state := serviceState(s); worthTelling(told, state, time.Since(toldAt)) {
+			told, toldAt = state, time.Now()
 			notifySystemd(logger, "STATUS="+state)
 		}
 	}
+}
+
+// worthTelling reports whether a state is told that is another than the one told some time ago: a
+// sidecar that stays not ready says why anew only now and then, as an age grows every second.
+func worthTelling(told, state string, ago time.Duration) bool {
+	stays := strings.HasPrefix(told, notReadyPrefix) && strings.HasPrefix(state, notReadyPrefix)
+	return state != told && (!stays || ago >= stateAnewMin)
 }
 
 // serviceState is what a service manager shows of a sidecar: whether it is ready, and what the page
 // says first.
 func serviceState(s *run.Sidecar) string {
 	if problem := notReady(s); problem != "" {
-		return "not ready: " + problem
+		return notReadyPrefix + problem
 	}
 	stats := s.Report()
 	stats.JudgeReadiness()

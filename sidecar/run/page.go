@@ -36,21 +36,26 @@ func (s *stack) explain(ctx context.Context, wanted dashboard.ExplainRequest) (e
 	if err != nil {
 		return e, fmt.Errorf("analyse the statement: %w", err)
 	}
-	e = dashboard.Explanation{
+	return Explanation(verdict, s.follower.State(), wanted.Parameters), nil
+}
+
+// Explanation says in words what is known of a statement, with the values of parameters in its tags
+// as far as they are given. The lists in it are never nil.
+func Explanation(verdict *analysis.Verdict, state *invalidation.State, parameters []string) dashboard.Explanation {
+	e := dashboard.Explanation{
 		Cacheable: verdict.Cacheable, Reason: string(verdict.Reason), Detail: verdict.Detail, Said: verdict.Said,
 		Tables: append([]string{}, verdict.Tables...), Tags: []string{}, Wishes: []string{},
 	}
 	if !verdict.Cacheable {
 		e.Advice = verdict.Reason.Advice()
 	}
-	state := s.follower.State()
 	for _, t := range verdict.Tags {
-		e.Tags = append(e.Tags, spellTag(t.With(wanted.Parameters), state))
+		e.Tags = append(e.Tags, spellTag(t.With(parameters), state))
 	}
 	for _, wish := range verdict.Wishes {
 		e.Wishes = append(e.Wishes, fmt.Sprintf("%s(%s)", wish.Table, wish.Column))
 	}
-	return e, nil
+	return e
 }
 
 // spellTag names the table in place of its OID.
