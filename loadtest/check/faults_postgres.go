@@ -86,49 +86,54 @@ func awaitCrash(ctx context.Context, witness *pgx.Conn) error {
 
 // crashBackend kills a process of the server, which ends all others, recovers
 // and goes on. Many transaction ids are used up first, on the connection that will
-// be killed, and then settle has its time.
-func (w *world) crashBackend(ctx context.Context, settle func()) error {
+// be killed, and then settle has its time. It returns how many are given out twice.
+func (w *world) crashBackend(ctx context.Context, settle func()) (reused int64, err error) {
 	dsn := w.fleet.dsn()
+	// Who comes to the end of a segment of the log has it written.
+	if err := execute(ctx, dsn, "SELECT pg_switch_wal()"); err != nil {
+		return 0, err
+	}
 	release, err := w.stopLogWriter(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer release()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		return fmt.Errorf("connect to PostgreSQL: %w", err)
+		return 0, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, strings.Repeat(burnSQL, idsBurnt)); err != nil {
-		return fmt.Errorf("prepare a crash: %w", err)
+		return 0, fmt.Errorf("prepare a crash: %w", err)
 	}
 	witness, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		return fmt.Errorf("connect to PostgreSQL: %w", err)
+		return 0, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer witness.Close(ctx)
 	settle()
 	next, err := number(ctx, dsn, nextIDSQL)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGKILL); err != nil {
-		return fmt.Errorf("kill a backend: %w", err)
+		return 0, fmt.Errorf("kill a backend: %w", err)
 	}
 	if err := awaitCrash(context.WithoutCancel(ctx), witness); err != nil {
-		return err
+		return 0, err
 	}
 	pause(context.WithoutCancel(ctx), crashDelay)
 	release()
 	if err := awaitPrimary(context.WithoutCancel(ctx), dsn); err != nil {
-		return err
+		return 0, err
 	}
 	again, err := number(ctx, dsn, nextIDSQL)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	w.tally.note(noteReused, max(0, next-again))
-	return nil
+	reused = max(0, next-again)
+	w.tally.note(noteReused, reused)
+	return reused, nil
 }
 
 // holdFollowers keeps the sidecars' followers from connecting to the server.
@@ -162,7 +167,7 @@ func killBackend(ctx context.Context, w *world, _ *rand.Rand) error {
 	w.hold.Lock()
 	w.holdFollowers(true)
 	defer w.holdFollowers(false)
-	err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) })
+	_, err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) })
 	w.hold.Unlock()
 	if err != nil {
 		return err
@@ -185,7 +190,7 @@ func loseCommits(ctx context.Context, w *world, random *rand.Rand) error {
 	w.holdFollowers(true)
 	defer w.holdFollowers(false)
 	err := w.loseIn(ctx, func() error {
-		if err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) }); err != nil {
+		if _, err := w.crashBackend(ctx, func() { w.awaitLooks(ctx) }); err != nil {
 			return err
 		}
 		if err := execute(ctx, dsn, "ALTER SYSTEM RESET synchronous_commit"); err != nil {

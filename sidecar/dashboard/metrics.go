@@ -148,7 +148,11 @@ func newCollector(statsFunc func() Stats) *collector {
 		}
 	}
 	byLabel(prometheus.CounterValue, "freshet_follower_reconnects_total", "Sessions of the follower that ended in an error, by its parts.", "part", ofParts(func(p FollowerPart) float64 { return float64(p.Reconnects) }))
-	byLabel(prometheus.GaugeValue, "freshet_follower_state", "1 if a part of the follower has its connection, or needs none at rest.", "part", ofParts(func(p FollowerPart) float64 { return one(p.Working) }))
+	byLabel(prometheus.GaugeValue, "freshet_follower_state", "1 if a part of the follower has its connection, or needs none at rest; of the analysis of statements, if nothing is in its way.", "part", func(s *Stats) map[string]float64 {
+		states := ofParts(func(p FollowerPart) float64 { return one(p.Working) })(s)
+		states["analysis"] = one(s.Analysis.Problem == "")
+		return states
+	})
 	byLabel(prometheus.CounterValue, "freshet_invalidation_events_total", "Changes received from the outbox, by what they change at most.", "kind", func(s *Stats) map[string]float64 { return floats(s.InvalidationKinds) })
 	byLabel(prometheus.CounterValue, "freshet_invalidated_entries_total", "Entries in this process's memory that a change has ended, by what they depended on.", "kind", func(s *Stats) map[string]float64 { return floats(s.InvalidatedEntries) })
 	counter("freshet_hints_said_total", "Messages about changes to the sidecars that share Redis.", func(s *Stats) uint64 { return s.Hints.Said })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -87,9 +88,12 @@ func TestOutdatedInstallationSaysWhatToRun(t *testing.T) {
 	if status, body := readyz(t, s); status != http.StatusOK {
 		t.Errorf("who was ready is not any more: %s", body)
 	}
-	stats := s.Report()
-	stats.JudgeReadiness()
-	if v := stats.Verdict(); v.Text != "Nothing is cached: install again" {
-		t.Errorf("the page says %+v", v)
-	}
+	eventually(t, func() string { // the follower looks anew meanwhile
+		stats := s.Report()
+		stats.JudgeReadiness()
+		if v := stats.Verdict(); v.Text != "Nothing is cached: install again" {
+			return fmt.Sprintf("the page says %+v", v)
+		}
+		return ""
+	})
 }
