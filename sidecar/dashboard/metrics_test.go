@@ -1,13 +1,14 @@
 package dashboard
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 func TestMetrics(t *testing.T) {
@@ -55,20 +56,11 @@ func TestMetricsAsOpenMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response, body := testkit.Ask(t, request)
 	if got := response.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") {
 		t.Errorf("content type %q", got)
 	}
-	if !strings.HasSuffix(string(body), "\n# EOF\n") || !strings.Contains(string(body), "\nfreshet_queries_total{outcome=\"hit_l1\"} 7.0\n") || strings.Contains(string(body), " # {") {
+	if !strings.HasSuffix(body, "\n# EOF\n") || !strings.Contains(body, "\nfreshet_queries_total{outcome=\"hit_l1\"} 7.0\n") || strings.Contains(body, " # {") {
 		t.Errorf("this is no OpenMetrics without exemplars:\n%s", body)
 	}
 }

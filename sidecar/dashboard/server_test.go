@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	pathpkg "path"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // source is a sidecar whose reading a test chooses.
@@ -71,17 +71,7 @@ func get(t *testing.T, s *Server, path string, host ...string) (*http.Response, 
 	if len(host) > 0 {
 		request.Host = host[0]
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(body)
+	return testkit.Ask(t, request)
 }
 
 func TestStatsShape(t *testing.T) {

@@ -9,12 +9,8 @@ import (
 // handleGroup answers a group that ends in Sync, or passes it on as a whole.
 func (s *session) handleGroup(unit []byte) error {
 	obstacle := s.obstacle()
-	if obstacle == "" && s.mayReadOn(unit) {
-		return s.readOn(unit)
-	}
-	s.planGroup(unit)
-	if s.ahead.continues(unit) {
-		return s.forwardFetch(unit)
+	if handled, err := s.planOrReadOn(unit, obstacle); handled {
+		return err
 	}
 	if s.plan.controls && (obstacle == "" || s.block.Held) {
 		if handled, err := s.handleControl(unit); handled {

@@ -39,12 +39,8 @@ func endsInFlush(unit []byte) bool {
 // handlePart answers a part of a group, which has no Sync, or passes it on.
 func (s *session) handlePart(unit []byte) error {
 	obstacle := s.obstacle()
-	if obstacle == "" && s.mayReadOn(unit) {
-		return s.readOn(unit)
-	}
-	s.planGroup(unit)
-	if s.ahead.continues(unit) {
-		return s.forwardFetch(unit)
+	if handled, err := s.planOrReadOn(unit, obstacle); handled {
+		return err
 	}
 	p := &s.plan
 	if obstacle == "" {
@@ -87,6 +83,19 @@ func (s *session) handlePart(unit []byte) error {
 		}
 	}
 	return nil
+}
+
+// planOrReadOn makes the plan of a unit, unless the unit reads on what was answered or bound
+// before: then that is done with it.
+func (s *session) planOrReadOn(unit []byte, obstacle string) (handled bool, err error) {
+	if obstacle == "" && s.mayReadOn(unit) {
+		return true, s.readOn(unit)
+	}
+	s.planGroup(unit)
+	if s.ahead.continues(unit) {
+		return true, s.forwardFetch(unit)
+	}
+	return false, nil
 }
 
 // awaits reports whether the part binds a portal whose Execute has yet to come.

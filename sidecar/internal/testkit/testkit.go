@@ -25,8 +25,19 @@ func SocketDir(t testing.TB) string {
 // Get asks for a URL, on a connection of its own.
 func Get(t testing.TB, url string) (status int, text string) {
 	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, text := Ask(t, request)
+	return response.StatusCode, text
+}
+
+// Ask sends a request, on a connection of its own, and reads the answer, whose body is closed.
+func Ask(t testing.TB, request *http.Request) (response *http.Response, text string) {
+	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +46,7 @@ func Get(t testing.TB, url string) (status int, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, string(body)
+	return response, string(body)
 }
 
 // Closings are the ways in which one end of a connection says that it has said all.
