@@ -26,18 +26,32 @@ type decision struct {
 	interrupted bool
 }
 
-// decide asks what becomes of the plan of a unit, one question behind the other. The first
-// that stops the plan is the reason to pass the unit through; obstacle is the answer to the
-// first question. What costs little is asked early: from understand on, Postgres may be
-// asked, and somebody waited for. (checkNames asks too, where SQL may have ended statements:
-// without the answer the plan itself is not certain.)
-func (s *session) decide(unit []byte, obstacle string) (d decision) {
+// decide says what becomes of the plan of a unit. obstacle is the answer to the first question
+// about it.
+func (s *session) decide(unit []byte, obstacle string) decision {
 	p := &s.plan
+	p.behind = obstacle == reasons.Pipelined && s.mayCaptureBehind()
+	d := s.ladder(unit, obstacle)
+	if p.behind && d.reason != "" {
+		d = decision{reason: obstacle, harmless: p.runsNothing()} // whatever stopped it, the unanswered reads are in its way
+	}
+	p.behind = false
+	return d
+}
+
+// ladder asks of the plan of a unit one question behind the other. The first that stops the
+// plan is the reason to pass the unit through. What costs little is asked early: from
+// understand on, Postgres may be asked, and somebody waited for. (checkNames asks too, where
+// SQL may have ended statements: without the answer the plan itself is not certain.)
+//
+// The questions are the same behind reads that are unanswered (see pipeline.go); but there
+// nothing is served, and what it would take a question to Postgres to know stops the plan.
+func (s *session) ladder(unit []byte, obstacle string) (d decision) {
+	p := &s.plan
+	atHead := !p.behind
 	d.harmless = p.runsNothing()
 	switch {
-	case obstacle == reasons.Pipelined && s.capturesBehind(): // only reads are unanswered, and this one lies nowhere
-		d.harmless = true
-	case d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
+	case atHead && d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
 	case d.stops(p.reason): // its messages ask for what nobody keeps: named_portal, unknown_statement, malformed, …
 	case d.stops(s.checkNames(unit)): // SQL has ended a statement that it uses
 	case p.closesOnly && s.portalsFree() && !s.assumption.made: // it closes portals that only the client has
@@ -46,20 +60,21 @@ func (s *session) decide(unit []byte, obstacle string) (d decision) {
 		d.harmless = true
 	case d.stops(s.server.offReason()): // an operator has switched the cache off, or sessions have no server of their own
 	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
-	case s.lookupAll(): // all of its answers lie in memory
+	case atHead && s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
-	case s.maySplit(): // the first of them do: what is behind is decided by itself
+	case atHead && s.maySplit(): // the first of them do: what is behind is decided by itself
 		d.found, d.outcome = p.found, HitL1
 	case d.stopsIf(p.noticed(), reasons.Noticed): // a hit could not repeat the notice
 	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
-	case d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
+	case atHead && d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
 	case d.stops(s.askPortals()): // Postgres may have a portal of that name
 	case d.stops(s.readAsNow()): // other settings may have read its constants
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
 	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
 	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict
-	case len(p.wants) > 1 || p.part: // all of its answers lie in the tiers, or all are loaded
+	case p.behind && d.stopsIf(s.mayServeAll(), reasons.Pipelined): // to load them again would gain nothing
+	case len(p.wants) > 1 || p.part || p.behind: // all of its answers lie in the tiers, or all are loaded
 		s.obtainMany(&d)
 	default: // its answer lies in a tier, is being loaded, or is to be: else unproven, schema_moving
 		s.obtainOne(&d)
@@ -235,9 +250,10 @@ func (s *session) knownVerdict(statement *statements.Statement) (*shapes.Slot, *
 	return s.server.verdicts.Recall(&statement.Judged, s.state(), statement.SQL, statement.ParamTypes)
 }
 
-// findVerdict is verdicts.Find for a statement, if it does not remember the answer.
+// findVerdict is verdicts.Find for a statement, if it does not remember the answer. Behind reads
+// that are unanswered nobody waits for the analysis.
 func (s *session) findVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
-	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
+	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable || s.plan.behind {
 		return slot, verdict, statement.Judged.Literals()
 	}
 	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
@@ -277,6 +293,9 @@ func (s *session) refusedBefore() string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
+	if s.plan.behind && (s.assumption.made || s.known.Local()) {
+		return reasons.Pipelined // which take a look, or a transaction's end
+	}
 	s.dropOutdatedAssumption()
 	s.plan.asked = s.assumption.made
 	if !s.known.BaseHolds() {
@@ -297,8 +316,12 @@ func (s *session) understand() string {
 		return reasons.ReplicaBehind
 	case !s.sameServer():
 		return reasons.Incarnation
+	case s.plan.behind && s.state().Standby != "":
+		return reasons.Pipelined // what a replica has loaded has to be confirmed
 	}
-	s.beginRead()
+	if !s.plan.behind {
+		s.beginRead()
+	}
 	return ""
 }
 
@@ -326,6 +349,9 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	}
 	if reason := s.server.forbidden(slot); reason != "" {
 		return request{}, reason
+	}
+	if s.plan.behind && (by != noConsent || len(verdict.Settings) > 0) {
+		return request{}, reasons.Pipelined
 	}
 	terms := s.server.termsOf(slot)
 	if w.describes {

@@ -189,7 +189,7 @@ func (s *session) obtainOne(d *decision) {
 // that the other waits for would wait for ever.
 func (s *session) obtainMany(d *decision) {
 	d.harmless = true
-	if s.mayFindAll() && s.prove(nil) {
+	if !s.plan.behind && s.mayFindAll() && s.prove(nil) {
 		if d.outcome, d.answered = s.fetchAll(); d.answered {
 			return
 		}

@@ -48,6 +48,8 @@ func (s *session) inBlock() bool { return s.block.Held || s.inTransaction }
 // askable says why Postgres cannot be asked anything of the sidecar's own, empty if it can.
 func (s *session) askable() string {
 	switch {
+	case s.plan.behind:
+		return reasons.Pipelined
 	case s.talk.MidGroup():
 		return reasons.OpenGroup
 	case s.inTransaction:

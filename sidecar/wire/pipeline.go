@@ -18,44 +18,24 @@ import "github.com/freshet/freshet/sidecar/internal/block"
 // The label of the second was taken before 3, and ends with the reload, as it does where
 // nothing is unanswered.
 
-// capturesBehind begins the captures of the plan's wants behind reads that are unanswered. It
-// reports false if somebody would have to be asked, or all of them may be known: to load these
-// again would gain nothing.
-func (s *session) capturesBehind() bool {
+// mayCaptureBehind reports whether the plan is of reads, as far as it tells, that come behind
+// others which are unanswered. Its ladder says the rest.
+func (s *session) mayCaptureBehind() bool {
 	p := &s.plan
-	if p.reason != "" || len(p.wants) == 0 || p.controls || p.namesPortals || p.simple && block.ParseControl(p.query.Statement.SQL).Kind != block.None {
+	if len(p.wants) == 0 || p.controls || p.simple && block.ParseControl(p.query.Statement.SQL).Kind != block.None {
 		return false
 	}
-	if !s.talk.OwesReadsAlone() || s.block.Held || p.named && s.talk.NamesDoubtful() || s.assumption.made ||
-		!s.known.BaseHolds() || s.known.Local() || s.state().Reason != "" || s.state().Standby != "" || !s.sameServer() {
-		return false
-	}
-	if s.server.offReason() != "" || s.refusedBefore() != "" || p.noticed() || s.refused() != "" ||
-		!p.readsAllNow(&s.statements) || !s.holds() || s.dependsOnSettings() || s.judge() != "" {
-		return false
-	}
-	known := true
-	for i := range p.wants {
-		if s.plannedBefore(&p.requests[i]) || p.requests[i].consent != noConsent {
-			return false
-		}
-		s.keyOf(&p.wants[i])
-		known = known && s.mayServe(s.peek())
-	}
-	if known {
-		return false
-	}
-	s.captureAll()
-	return true
+	return s.talk.OwesReadsAlone() && !s.block.Held
 }
 
-// dependsOnSettings reports whether an answer of the plan depends on settings of the
-// application's own, or nobody knows yet.
-func (s *session) dependsOnSettings() bool {
+// mayServeAll reports whether all that is wanted lies in memory, and none of it is known to have
+// ended.
+func (s *session) mayServeAll() bool {
 	for i := range s.plan.wants {
-		if _, verdict := s.knownVerdict(s.plan.wants[i].prepared.Statement); verdict == nil || len(verdict.Settings) > 0 {
-			return true
+		s.keyOf(&s.plan.wants[i])
+		if !s.mayServe(s.peek()) {
+			return false
 		}
 	}
-	return false
+	return true
 }

@@ -7,6 +7,10 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
+	"github.com/freshet/freshet/sidecar/internal/probe"
+	"github.com/freshet/freshet/sidecar/internal/protocol"
+	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
 // What a transaction has written that is taken back is captured for nobody, though its
@@ -88,6 +92,52 @@ func TestColdPipeline(t *testing.T) {
 			}
 			c.ask(unit(101)) // asks for the state
 			s.received()
+		}
+	}
+}
+
+// Behind reads that are unanswered the ladder is answered by what is known. What would take a
+// question to Postgres, a look or a wait passes the read through, and nothing is sent or served
+// for it.
+func TestLadderAsksNobodyBehindReads(t *testing.T) {
+	t.Parallel()
+	bed := newTestbed(t, itemSchema)
+	e := exchanges(t, bed.sidecar())["simple miss"]
+	c := e.c
+	t.Cleanup(c.abandonCaptures)
+	c.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true})
+	decided := func(unit []byte) decision {
+		c.planQuery(unit[protocol.HeaderLength:len(unit)-1], true)
+		d := c.decide(unit, c.obstacle())
+		if len(c.toUp) > 0 || len(c.out) > 0 || d.answered || d.found > 0 {
+			t.Fatalf("%+v: Postgres is sent %q, the client %q", d, c.toUp, c.out)
+		}
+		return d
+	}
+	fresh := func() []byte { e.next++; return e.unit(e.next) }
+	if d := decided(fresh()); d.reason != "" || !d.harmless || c.plan.wants[0].capture == nil {
+		t.Errorf("a cold read is decided as %+v", d)
+	}
+	c.plan.wants[0].capture.Release(nil)
+	for name, change := range map[string]func(){
+		"the state may have changed":   func() { c.known.NoteChanged(true) },
+		"an assumption was made":       func() { c.assumption.made = true },
+		"a setting of the transaction": func() { c.known.NoteLocal(nil) },
+		"a replica":                    func() { c.known.Note(&probe.State{ID: c.state().ID, Server: probe.Server{Standby: "one"}}) },
+		"another server":               func() { c.known.Note(&probe.State{ID: c.state().ID}) },
+		"a reason of the state":        func() { c.known.Note(&probe.State{ID: c.state().ID, Reason: reasons.Settings}) },
+		"nobody knows the shape":       func() { c.known.Note(&probe.State{Server: c.state().Server}) },
+	} {
+		before := c.understanding
+		change()
+		if d := decided(fresh()); d.reason != reasons.Pipelined || c.plan.wants[0].capture != nil {
+			t.Errorf("%s: a read is decided as %+v", name, d)
+		}
+		c.understanding = before
+	}
+	for _, sql := range []string{"SELECT name, version FROM item WHERE id = 7", "BEGIN", "UPDATE item SET version = 1"} { // the first lies in memory
+		if d := decided(msgQuery(sql)); d.reason != reasons.Pipelined {
+			t.Errorf("%s is decided as %+v", sql, d)
 		}
 	}
 }

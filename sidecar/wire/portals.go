@@ -163,6 +163,9 @@ func (s *session) askPortals() string {
 	if !s.plan.namesPortals {
 		return ""
 	}
+	if s.plan.behind {
+		return reasons.Pipelined
+	}
 	s.namesPortals = true
 	if s.known.BaseHolds() && s.known.Base().Cursors == probe.CursorsNotAsked {
 		if reason := s.refreshState(); reason != "" {
