@@ -19,13 +19,13 @@ func (s *Server) SetAllowed(uids []uint32) {
 
 // stranger says which user the client is, if it is none of those that may connect. Nothing
 // tells who comes by TCP: such a client is a stranger wherever there is a list.
-func (s *session) stranger() (who string, is bool) {
-	front := s.server.accepts()
+func (e *entrance) stranger() (who string, is bool) {
+	front := e.server.accepts()
 	allowed := front.allowed.Load()
 	if allowed == nil {
 		return "", false
 	}
-	uid, err := front.peer(s.client.Conn)
+	uid, err := front.peer(e.client.Conn)
 	if err != nil {
 		return "whoever this is (" + err.Error() + ")", true
 	}
@@ -40,8 +40,8 @@ func (s *session) stranger() (who string, is bool) {
 }
 
 // refuseStranger tells a client that its user may not connect.
-func (s *session) refuseStranger(who string) {
-	s.server.counters.countRefused(&s.server.counters.RefusedByUser)
-	s.server.logger.Warn("refused a client that allow-uids does not name", "client", who, "role", s.role)
-	s.refuseStartup("28000", who+" may not connect to the cache's sidecar", "Name the user in the sidecar's allow-uids, which a reload reads again, or connect to Postgres itself.")
+func (e *entrance) refuseStranger(who string) {
+	e.server.counters.countRefused(&e.server.counters.RefusedByUser)
+	e.server.logger.Warn("refused a client that allow-uids does not name", "client", who, "role", e.role)
+	e.refuseStartup("28000", who+" may not connect to the cache's sidecar", "Name the user in the sidecar's allow-uids, which a reload reads again, or connect to Postgres itself.")
 }

@@ -279,14 +279,3 @@ func (s *session) ask(sql string) error {
 	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Hidden: true, Harmless: true, Change: s.statements.SimpleQuery(statements.AskedHere)})
 	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
-
-// awaitAnswers waits until Postgres owes nothing.
-func (s *session) awaitAnswers() error {
-	if !s.talk.Owed() {
-		return nil
-	}
-	if err := s.flushUpstream(); err != nil {
-		return err
-	}
-	return s.talk.AwaitAnswers()
-}

@@ -76,23 +76,23 @@ func (s *Server) routed(database string) *Server {
 	return nil
 }
 
-// route hands the session to the server of the database that it asks for, and returns the
+// route hands the client to the server of the database that it asks for, and returns the
 // start-up message as that database's Postgres is to have it. Nothing was read of the
 // server before that depends on the database.
-func (s *session) route(startup []byte) []byte {
+func (e *entrance) route(startup []byte) []byte {
 	if protocol.StartupCode(startup)>>16 < 3 {
 		return startup // Postgres refuses it
 	}
-	s.database, s.role = protocol.DatabaseOf(startup), protocol.RoleOf(startup)
-	s.application, _ = protocol.StartupParameter(startup, "application_name")
-	of := s.server.routed(s.database)
+	e.database, e.role = protocol.DatabaseOf(startup), protocol.RoleOf(startup)
+	e.application, _ = protocol.StartupParameter(startup, "application_name")
+	of := e.server.routed(e.database)
 	if of == nil {
 		return startup
 	}
-	s.server.counters.sessions.Add(-1)
+	e.server.counters.sessions.Add(-1)
 	of.counters.sessions.Add(1)
-	s.server = of
-	if of.upstreamDatabase == s.database {
+	e.server = of
+	if of.upstreamDatabase == e.database {
 		return startup
 	}
 	return protocol.WithDatabase(startup, of.upstreamDatabase)

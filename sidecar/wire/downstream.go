@@ -5,13 +5,10 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/statements"
-	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // downstream is what the goroutine of a session has that reads the client, for itself.
 type downstream struct {
-	incoming
-	outgoing
 	understanding
 	cachedReads
 	// statements are the client's prepared ones.
@@ -47,35 +44,6 @@ type downstream struct {
 	hits hits
 	// untilVerified is how many hits there are to the next that is to be verified.
 	untilVerified int64
-}
-
-// incoming is what comes from the client.
-type incoming struct {
-	in transport.Buffer
-	// passing is how many bytes of a message longer than the buffer are still to
-	// come and be sent on as they are.
-	passing int
-	// now is the arrival time of the bytes being handled; arrival takes it from the clock
-	// when it is first needed, and handleHeld resets it to 0.
-	now fence.Instant
-}
-
-// arrival is when the client's last message had arrived, or a little later.
-func (i *incoming) arrival() fence.Instant {
-	if i.now == 0 {
-		i.now = fence.Now()
-	}
-	return i.now
-}
-
-// outgoing is what is gathered, to be written at once.
-type outgoing struct {
-	// out holds answers that are not written yet, toUp messages for Postgres. Answers from
-	// before a message are written before the message is gathered: see sendUpstream.
-	out, toUp []byte
-	// upstreamAt is when Postgres was last sent something, kept only where
-	// Postgres ends what is idle.
-	upstreamAt fence.Instant
 }
 
 // understanding is what is known of the session's settings, and what rests on that.

@@ -17,31 +17,31 @@ import (
 const tlsRecord = 0x16
 
 // encrypts reports whether the client of a session may be served encrypted.
-func (s *session) encrypts() bool {
-	_, tcp := s.client.Conn.(*net.TCPConn)
-	return tcp && s.server.tls != nil
+func (e *entrance) encrypts() bool {
+	_, tcp := e.client.Conn.(*net.TCPConn)
+	return tcp && e.server.tls != nil
 }
 
 // beginsEncrypted waits for the client's first bytes and reports whether they are TLS
 // without a request before it.
-func (s *session) beginsEncrypted() (bool, error) {
-	if err := s.in.Fill(); err != nil {
+func (e *entrance) beginsEncrypted() (bool, error) {
+	if err := e.in.Fill(); err != nil {
 		return false, err
 	}
-	return s.in.Held()[0] == tlsRecord, nil
+	return e.in.Held()[0] == tlsRecord, nil
 }
 
 // encrypt does the handshake, and goes on with what is inside.
-func (s *session) encrypt(direct bool) error {
-	begun := append([]byte(nil), s.in.Held()...)
-	conn, err := transport.Encrypt(s.client.Conn, s.server.tls, begun, direct)
+func (e *entrance) encrypt(direct bool) error {
+	begun := append([]byte(nil), e.in.Held()...)
+	conn, err := transport.Encrypt(e.client.Conn, e.server.tls, begun, direct)
 	if err != nil {
-		s.server.counters.ProtocolErrors.Add(1)
-		s.server.logger.Info("a client's TLS handshake failed", "error", err)
+		e.server.counters.ProtocolErrors.Add(1)
+		e.server.logger.Info("a client's TLS handshake failed", "error", err)
 		return err
 	}
-	s.client = transport.NewStream(conn, s.server.ends)
-	s.in = transport.NewBuffer(conn)
+	e.client = transport.NewStream(conn, e.server.ends)
+	e.in = transport.NewBuffer(conn)
 	return nil
 }
 
@@ -51,8 +51,8 @@ const bindingHint = "channel_binding=require cannot hold through a sidecar: writ
 
 // noteUnbound is called when a client left without an answer to an authentication
 // request.
-func (s *session) noteUnbound(request uint32) {
+func (e *entrance) noteUnbound(request uint32) {
 	if request == protocol.AuthenticationSASL {
-		s.server.logger.Warn("a client left when it was offered SCRAM without channel binding", "role", s.role, "hint", bindingHint)
+		e.server.logger.Warn("a client left when it was offered SCRAM without channel binding", "role", e.role, "hint", bindingHint)
 	}
 }

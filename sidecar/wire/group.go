@@ -93,7 +93,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 	if p.part {
 		s.ahead.answered = true
 	}
-	if err := s.keepAlive(); err != nil {
+	if err := s.keepAlive(s.idleMax()); err != nil {
 		return err
 	}
 	return s.limitOut()

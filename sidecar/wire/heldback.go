@@ -137,12 +137,3 @@ func (s *session) refuseChanged(kind conversation.Kind, told *description.Descri
 	s.talk.Owe(conversation.Expectation{Kind: kind, Instead: instead, Effect: shapes.NoEffect})
 	return s.sendUpstream(message)
 }
-
-// awaitSettled waits until Postgres owes nothing. It reports false if Postgres skips what
-// comes, or waits for data.
-func (s *session) awaitSettled() (settled bool, err error) {
-	if err := s.flushUpstream(); err != nil {
-		return false, err
-	}
-	return s.talk.AwaitSettled()
-}

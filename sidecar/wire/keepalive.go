@@ -1,8 +1,10 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache/fence"
+	"time"
+
 	"github.com/freshet/freshet/sidecar/internal/conversation"
+	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -13,29 +15,33 @@ import (
 
 var syncMessage = protocol.AppendMessage(nil, 'S')
 
-// keepAlive is called after an answer from the cache.
-func (s *session) keepAlive() error {
-	limit := s.state().IdleMax
-	if s.inTransaction {
-		limit = s.state().IdleInBlockMax
-	}
+// keepAlive is called after an answer from the cache, with the time after which Postgres ends
+// what is idle, 0 for never.
+func (l *line) keepAlive(limit time.Duration) error {
 	if limit == 0 {
 		return nil
 	}
-	now := s.arrival()
-	if s.upstreamAt == 0 {
-		s.upstreamAt = now
+	now := l.arrival()
+	if l.upstreamAt == 0 {
+		l.upstreamAt = now
 	}
-	if now < s.upstreamAt.Add(limit/2) {
+	if now < l.upstreamAt.Add(limit/2) {
 		return nil
 	}
-	s.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
-	return s.sendUpstream(syncMessage)
+	l.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
+	return l.sendUpstream(syncMessage)
 }
 
-// spoke notes that Postgres is sent something.
-func (s *session) spoke() {
-	if state := s.state(); state != nil && (state.IdleMax != 0 || state.IdleInBlockMax != 0) {
-		s.upstreamAt = fence.Now()
+// timeIdleness has it noted from now on when Postgres is sent something, if it ends what is idle
+// in a state of the session's.
+func (l *line) timeIdleness(state *probe.State) {
+	l.timed = l.timed || state != nil && (state.IdleMax != 0 || state.IdleInBlockMax != 0)
+}
+
+// idleMax is how long Postgres leaves the session idle, 0 for as long as any.
+func (s *session) idleMax() time.Duration {
+	if s.inTransaction {
+		return s.state().IdleInBlockMax
 	}
+	return s.state().IdleMax
 }

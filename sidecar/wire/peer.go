@@ -75,8 +75,8 @@ const passwordlessHint = "Have Postgres ask for a password (scram-sha-256 in its
 	"or start the sidecar with --passwordless any if whoever reaches its socket may be any role."
 
 // refusePasswordless tells a client why it may not be what Postgres took it for.
-func (s *session) refusePasswordless(reason error) {
-	s.server.counters.countRefused(&s.server.counters.RefusedByPeer)
-	s.server.logger.Warn("refused a client that Postgres asked for no password", "role", s.role, "reason", reason)
-	s.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", s.role, reason), passwordlessHint)
+func (e *entrance) refusePasswordless(reason error) {
+	e.server.counters.countRefused(&e.server.counters.RefusedByPeer)
+	e.server.logger.Warn("refused a client that Postgres asked for no password", "role", e.role, "reason", reason)
+	e.refuseStartup("28000", fmt.Sprintf("Postgres let the sidecar in as %q without a password, and that is not for this client: %v", e.role, reason), passwordlessHint)
 }

@@ -114,6 +114,7 @@ func (s *session) adopt(state *probe.State) {
 		state.Refuse(reasons.Library)
 	}
 	s.known.Note(state)
+	s.timeIdleness(state)
 	s.rehearsed = rehearsals{}
 	s.values.placed = nil
 	s.adoptNames(state.Statements)

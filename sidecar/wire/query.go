@@ -110,7 +110,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 		return err
 	}
 	s.out = s.appendReady(s.out)
-	if err := s.keepAlive(); err != nil {
+	if err := s.keepAlive(s.idleMax()); err != nil {
 		return err
 	}
 	return s.limitOut()
@@ -148,29 +148,3 @@ func (s *session) answerCancelled() error {
 }
 
 var cancelledResponse = protocol.ErrorResponse("ERROR", "57014", "canceling statement due to user request", "")
-
-// appendBody gathers an answer's rows, or writes them from where they lie if
-// they are many.
-func (s *session) appendBody(body []byte) error {
-	if len(body) <= bodyCopyMax {
-		s.out = append(s.out, body...)
-		return nil
-	}
-	if err := s.flushClient(); err != nil {
-		return err
-	}
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
-	if s.talk.Left() {
-		return errDone
-	}
-	_, err := s.client.Write(body)
-	return err
-}
-
-func (s *session) limitOut() error {
-	if len(s.out) < answersHeldMax {
-		return nil
-	}
-	return s.flushClient()
-}

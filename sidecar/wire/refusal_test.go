@@ -26,9 +26,9 @@ func TestRefusalForWantOfDescriptors(t *testing.T) {
 		{&os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}, []string{"C08006\x00", "Is Postgres running"}, func(c *counters) uint64 { return c.RefusedUnreachable.Load() }},
 	} {
 		client, ours := net.Pipe()
-		s := &session{server: &Server{}, client: transport.NewStream(ours, nil)}
+		e := &entrance{identity: &identity{server: &Server{}}, line: &line{client: transport.NewStream(ours, nil)}}
 		go func() {
-			s.refuseUnconnected(test.err)
+			e.refuseUnconnected(test.err)
 			ours.Close()
 		}()
 		message, err := io.ReadAll(client)
@@ -37,7 +37,7 @@ func TestRefusalForWantOfDescriptors(t *testing.T) {
 				t.Errorf("%v: %q, %v", test.err, message, err)
 			}
 		}
-		if all := s.server.counters.SessionsRefused.Load(); test.counts(&s.server.counters) != 1 || all != 1 {
+		if all := e.server.counters.SessionsRefused.Load(); test.counts(&e.server.counters) != 1 || all != 1 {
 			t.Errorf("%v: not counted by its reason; %d in all", test.err, all)
 		}
 	}

@@ -137,6 +137,7 @@ func (s *session) noteLocal() {
 		s.known.EndLocal()
 	} else {
 		s.known.NoteLocal(s.rehearsed.states[changes])
+		s.timeIdleness(s.known.State())
 	}
 }
 

@@ -15,57 +15,44 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-const (
-	// answersHeldMax is how many bytes of answers are gathered for one write.
-	answersHeldMax = 64 << 10
-	// bodyCopyMax is the largest answer that is copied to be written together
-	// with its neighbours; a larger one is written from where it lies.
-	bodyCopyMax = 16 << 10
-)
-
 // session serves one client with an upstream connection of its own. One
 // goroutine reads the client (downstream), one reads Postgres (upstream).
-//
-// Order is kept by one rule: the downstream side writes to the client only while
-// Postgres owes nothing, and whoever writes holds writeMu from the moment at
-// which that was decided.
 type session struct {
-	// server is that of the database: the front's until route has set it.
-	server *Server
-	client *transport.Stream
-	up     *transport.Stream
-	cancel cancelKey
-	// database, role and application are those that the client named when it connected, as
-	// route has found them; began is when it did.
-	database, role, application string
-	began                       time.Time
+	identity
 	// ctx ends with the session, at the latest when Postgres is gone.
 	ctx context.Context
 	end context.CancelFunc
 
+	line             // to the client and to Postgres
 	downstream       // of the goroutine that reads the client
 	relay      relay // of the goroutine that reads Postgres
+	quiet      quietness
 
-	writeMu sync.Mutex // held while writing to the client; taken before the lock of talk
-	quiet   quietness
-
-	// talk is shared by both goroutines: see there.
-	talk *conversation.Conversation
 	// cancels is for whoever passes a cancel request.
 	cancels cancels
 	// proven is added to by the upstream goroutine.
 	proven provenLocals
 	// observer, unless nil, is shown what passes, and nothing else is done. It is set by
-	// relayStartup.
+	// beginTalk.
 	observer Observer
+}
+
+// identity is who the client of a session is. entrance sets it.
+type identity struct {
+	// server is that of the database: the front's until route has set it.
+	server *Server
+	cancel cancelKey
+	// database, role and application are those that the client named when it connected; began is
+	// when it did.
+	database, role, application string
+	began                       time.Time
 }
 
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
 	return &session{
-		server: s, began: time.Now(), client: transport.NewStream(client, s.ends), ctx: ctx, end: end,
-		downstream: downstream{incoming: incoming{in: transport.NewBuffer(client)}},
-		talk:       conversation.New(),
+		identity: identity{server: s, began: time.Now()}, ctx: ctx, end: end,
+		line: line{client: transport.NewStream(client, s.ends), incoming: incoming{in: transport.NewBuffer(client)}, talk: conversation.New()},
 	}
 }
 
@@ -117,14 +104,6 @@ func (s *session) logLife() (ended func()) {
 	return func() { logger.Debug("a client has left", "after", time.Since(s.began).Round(time.Millisecond)) }
 }
 
-// hangUp ends both connections, and with them whatever is blocked in a read or a
-// write, and lets go whoever waits for answers that will not come.
-func (s *session) hangUp() {
-	s.client.HangUp()
-	s.up.HangUp()
-	s.talk.Close()
-}
-
 // Ends of a session: errLeft if its client has said goodbye, and may still read,
 // errDone if there is nothing left to do for it.
 var (
@@ -162,16 +141,6 @@ func (s *session) handleHeld() (more bool, err error) {
 		if err := s.passLong(); err != nil {
 			return false, err
 		}
-	}
-}
-
-// letFinish tells Postgres that nothing more will come, and waits until it has
-// answered what came and has left: a client may say goodbye behind statements
-// that are not answered yet.
-func (s *session) letFinish(upstream *sync.WaitGroup) {
-	half, ok := s.up.Conn.(interface{ CloseWrite() error })
-	if ok && half.CloseWrite() == nil {
-		upstream.Wait()
 	}
 }
 
@@ -225,53 +194,6 @@ func (s *session) refuse(code, message, hint string) {
 	_, _ = s.client.Write(protocol.ErrorResponse("FATAL", code, message, hint))
 }
 
-// flush writes what is gathered, for the client first.
-func (s *session) flush() error {
-	if err := s.flushClient(); err != nil {
-		return err
-	}
-	return s.flushUpstream()
-}
-
-// flushClient writes the gathered answers.
-func (s *session) flushClient() error {
-	if len(s.out) == 0 {
-		return nil
-	}
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
-	if s.talk.Left() {
-		return errDone // nothing comes behind the last that Postgres has said
-	}
-	_, err := s.client.Write(s.out)
-	s.out = s.out[:0]
-	return err
-}
-
-// flushUpstream sends the gathered messages.
-func (s *session) flushUpstream() error {
-	if len(s.toUp) == 0 {
-		return nil
-	}
-	s.spoke()
-	_, err := s.up.Write(s.toUp)
-	s.toUp = s.toUp[:0]
-	return err
-}
-
-// sendUpstream gathers a message for Postgres. Answers from the cache that came
-// before it are written first, so that they stay before its answer.
-func (s *session) sendUpstream(message []byte) error {
-	if err := s.flushClient(); err != nil {
-		return err
-	}
-	s.toUp = append(s.toUp, message...)
-	if len(s.toUp) < answersHeldMax {
-		return nil
-	}
-	return s.flushUpstream()
-}
-
 // passLong sends on a message that is longer than the buffer, or a group whose
 // messages together are.
 func (s *session) passLong() error {
@@ -306,20 +228,6 @@ func (s *session) passLong() error {
 	}
 	s.in.Drop(len(held))
 	return s.flushUpstream()
-}
-
-// passOn sends on what came of a message whose beginning was sent already.
-func (s *session) passOn() error {
-	n := min(s.passing, len(s.in.Held()))
-	if n == 0 {
-		return nil
-	}
-	if _, err := s.up.Write(s.in.Held()[:n]); err != nil {
-		return err
-	}
-	s.in.Drop(n)
-	s.passing -= n
-	return nil
 }
 
 // abandonCaptures lets go whoever waits for this session's loads. Those of the
