@@ -423,6 +423,9 @@ func (a *Analyzer) read(ctx context.Context, s *session, c *catalog, r *Request,
 		return nil, err
 	}
 	secured = append(secured, inner...)
+	if err := c.checkPassing(ctx, s.conn, wanted); err != nil {
+		return nil, err
+	}
 	return &statement{
 		policies: policies,
 		query:    query, catalog: c, watch: a.watch(),

@@ -25,6 +25,7 @@ type catalog struct {
 	operators  map[uint32][]uint32 // of users: the functions behind each
 	roles      map[uint32]*role
 	conditions map[uint32][]condition // of the policies of tables
+	passing    map[object]bool        // does it depend on a temporary object?
 	// statistics says whether there is freshet.statistics and it may be called; nil until a
 	// relation is loaded.
 	statistics *bool
@@ -84,6 +85,7 @@ func newCatalog(declared []Function, steadyRoles bool) *catalog {
 		operators:  map[uint32][]uint32{},
 		roles:      map[uint32]*role{},
 		conditions: map[uint32][]condition{},
+		passing:    map[object]bool{},
 	}
 }
 

@@ -137,7 +137,8 @@ func collect(query *node) (wanted needs, err error) {
 				wanted.collations[c] = true
 			}
 		}
-		if n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation {
+		// A view that was expanded stands there still; see mentioned.
+		if n.tag == "RANGETBLENTRY" && (n.int("rtekind") == rteRelation || n.optional("relid") != nil && n.oid("relid") != 0) {
 			wanted.relations[n.oid("relid")] = true
 		}
 		return true

@@ -54,7 +54,7 @@ var misread = []mutant.Named{
 const misreadSeed, misreadScripts = 3012, 12
 
 // plainTests are these tests without the race detector, as one program that is any of
-// misread, misparted, miscatalogued, tenantLeaks or roleRules, or none of them. The first test that
+// misread, misparted, miscatalogued, outliving, tenantLeaks or roleRules, or none of them. The first test that
 // asks for it has it built.
 var plainTests plainProgram
 
@@ -68,7 +68,7 @@ func (p *plainProgram) path(t *testing.T) string {
 	t.Helper()
 	p.once.Do(func() {
 		if p.dir, p.err = os.MkdirTemp("", "plain"); p.err == nil {
-			p.program, p.err = mutant.BuildSwitchedTests(context.Background(), "../..", p.dir, "./sidecar/wire", slices.Concat(misread, misparted, miscatalogued, tenantLeaks, roleRules))
+			p.program, p.err = mutant.BuildSwitchedTests(context.Background(), "../..", p.dir, "./sidecar/wire", slices.Concat(misread, misparted, miscatalogued, outliving, tenantLeaks, roleRules))
 		}
 	})
 	if p.err != nil {
