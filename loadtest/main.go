@@ -1,6 +1,7 @@
 // Command loadtest puts Freshet under load and says what it found. Its run measures
 // it beside what people would use instead, and its compare says what has changed between two
-// such reports. Its fleet measures many sidecars together, its memory what one of them takes. Its applications drives real
+// such reports. Its fleet measures many sidecars together, its memory what one of them takes, its growth
+// whether that grows. Its applications drives real
 // applications. Its check judges the promises while everything around the sidecars fails, and
 // its mutants says what that judgement is worth.
 //
@@ -35,6 +36,8 @@ type commandLine struct {
 	Bench        benchCommand        `cmd:"" help:"Measure what docs/benchmarks.md tells, and say which goals are met."`
 	Fleet        fleetCommand        `cmd:"" help:"Measure what many sidecars cost and give, and reckon how far that goes."`
 	Memory       memoryCommand       `cmd:"" help:"Measure what a sidecar takes of memory: for what it keeps, while large answers come and go, for clients that do nothing."`
+	Pauses       pausesCommand       `cmd:"" help:"Measure for how long a sidecar that keeps much keeps its clients waiting, beside an empty one."`
+	Growth       growthCommand       `cmd:"" help:"Measure whether a sidecar grows while clients come and go: memory, goroutines, descriptors."`
 	Applications applicationsCommand `cmd:"" help:"Drive real applications over HTTP, on Postgres itself and through a sidecar."`
 	Compare      compareCommand      `cmd:"" help:"Say what has changed between two reports."`
 	Standard     standardCommand     `cmd:"" help:"Have pgbench, sysbench and yardsticks measure Freshet beside others."`
@@ -75,6 +78,10 @@ func main() {
 		os.Exit(c.Applications.run(ctx, os.Stdout, os.Stderr))
 	case "memory":
 		os.Exit(c.Memory.run(ctx, os.Stdout, os.Stderr))
+	case "pauses":
+		os.Exit(c.Pauses.run(ctx, os.Stdout, os.Stderr))
+	case "growth":
+		os.Exit(c.Growth.run(ctx, os.Stdout, os.Stderr))
 	case "standard":
 		os.Exit(c.Standard.run(ctx, os.Stdout, os.Stderr))
 	case "echo":

@@ -25,6 +25,8 @@ type FreshetOptions struct {
 	Upstream string
 	// Flags are further flags of freshet serve.
 	Flags []string
+	// Metrics has it serve what Series reads.
+	Metrics bool
 }
 
 // Freshet is a running throwaway sidecar. It runs as the user of this process.
@@ -57,6 +59,9 @@ func LaunchFreshet(ctx context.Context, options FreshetOptions) (*Freshet, error
 	f := &Freshet{d}
 	arguments = append([]string{"serve", "--upstream", options.Upstream, "--socket-dir", d.dir,
 		"--admin", "off", "--passwordless", "any"}, options.Flags...)
+	if options.Metrics {
+		arguments = append(arguments, "--metrics", loopback+":0")
+	}
 	if err := f.begin(ctx, program, arguments, func(*process) bool {
 		return strings.Contains(f.LogTail(20), "freshet: ready")
 	}); err != nil {

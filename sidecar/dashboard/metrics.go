@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"math"
+	"regexp"
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,11 +29,16 @@ func NewRegistry(o Options) *prometheus.Registry {
 		of(d.Name).MustRegister(newCollector(d.StatsFunc))
 	}
 	registry.MustRegister(
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: runtimeMetrics})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return registry
 }
+
+// runtimeMetrics are those of Go's own that Prometheus' client leaves out unless it is asked for
+// them: what lived when garbage was collected last, for how long that stopped the program, and
+// how long goroutines waited for a processor.
+var runtimeMetrics = regexp.MustCompile(`^/(gc/heap/live:bytes|sched/pauses/total/gc:seconds|sched/latencies:seconds)$`)
 
 // metric is one line of the table below: a name, and how to read it.
 type metric struct {

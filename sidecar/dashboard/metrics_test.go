@@ -47,6 +47,19 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Go's runtime tells what lives, for how long it stopped the program, and how long goroutines
+// waited.
+func TestRuntimeTellsOfPauses(t *testing.T) {
+	t.Parallel()
+	_, server := setup(t)
+	_, body := get(t, server, "/metrics")
+	for _, name := range []string{"go_gc_heap_live_bytes ", "go_sched_pauses_total_gc_seconds_count ", "go_sched_latencies_seconds_count "} {
+		if !strings.Contains(body, "\n"+name) {
+			t.Errorf("missing: %s", name)
+		}
+	}
+}
+
 // Who asks for OpenMetrics gets that, with the same values.
 func TestMetricsAsOpenMetrics(t *testing.T) {
 	t.Parallel()
