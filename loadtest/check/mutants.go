@@ -103,7 +103,7 @@ var mutants = []Mutant{
 		Name: "sessions do not prove on which server they are",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/obtain.go", As: mutant.Condition,
-			Old: "head.Incarnation == s.state().Incarnation",
+			Old: "head.Incarnation == u.state().Incarnation",
 			New: "true",
 		}},
 		Script: "clients and follower are on different servers", Breaks: []Promise{Bounded},

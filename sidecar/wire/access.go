@@ -10,20 +10,20 @@ import (
 )
 
 // record begins what the access log has of a statement of the session.
-func (s *session) record() accesslog.Record {
-	return accesslog.Record{Role: s.role, Database: s.database, PID: s.cancel.processID()}
+func (i *identity) record() accesslog.Record {
+	return accesslog.Record{Role: i.role, Database: i.database, PID: i.cancel.processID()}
 }
 
 // logHit has the access log tell of a statement that is answered with an entry.
-func (s *session) logHit(entry *engine.Entry, how Outcome) {
+func (i *identity) logHit(entry *engine.Entry, how Outcome, arrived fence.Instant) {
 	now := fence.Now()
-	r := s.record()
+	r := i.record()
 	if terms := entry.Payload.(*answer.Answer).Terms.Load(); terms != nil {
 		r.Shape, r.Tables = terms.ID, terms.Tables
 	}
-	r.Outcome, r.Took = how.String(), now.Sub(s.arrival())
+	r.Outcome, r.Took = how.String(), now.Sub(arrived)
 	r.Age, r.Kept = entry.Age(now), true
-	s.server.access.Note(r)
+	i.server.access.Note(r)
 }
 
 // localOutcome is how the access log calls what the sidecar answers by itself: BEGIN, and
@@ -31,23 +31,23 @@ func (s *session) logHit(entry *engine.Entry, how Outcome) {
 const localOutcome = "local"
 
 // logLocal has the access log tell of a statement that the sidecar answers by itself.
-func (s *session) logLocal() {
-	r := s.record()
+func (i *identity) logLocal() {
+	r := i.record()
 	r.Outcome = localOutcome
-	s.server.access.Note(r)
+	i.server.access.Note(r)
 }
 
 // bypassUntimed counts statements that go to Postgres and whose end nobody waits for, and has
 // the access log tell of them.
-func (s *session) bypassUntimed(reason string, statements int) {
-	s.bypass(reason, statements)
-	if s.server.access == nil {
+func (i *identity) bypassUntimed(reason string, statements int) {
+	i.server.counters.bypass(reason, statements)
+	if i.server.access == nil {
 		return
 	}
-	r := s.record()
+	r := i.record()
 	r.Outcome, r.Reason = Bypass.String(), reason
 	for range statements {
-		s.server.access.Note(r)
+		i.server.access.Note(r)
 	}
 }
 
@@ -79,9 +79,9 @@ func (s *session) recordsOf(reason string) []accesslog.Record {
 }
 
 // logRelayed has the access log tell of statements that Postgres has answered.
-func (s *session) logRelayed(records []accesslog.Record, how Outcome, took time.Duration) {
+func (s *Server) logRelayed(records []accesslog.Record, how Outcome, took time.Duration) {
 	for _, r := range records {
 		r.Outcome, r.Took = how.String(), took
-		s.server.access.Note(r)
+		s.access.Note(r)
 	}
 }

@@ -173,8 +173,7 @@ func (a *ahead) unbind(name []byte) {
 
 // mayReadOn reports whether a unit does nothing but read on portals that were answered, or end
 // a group that was.
-func (s *session) mayReadOn(unit []byte) bool {
-	a := &s.ahead
+func (a *ahead) mayReadOn(unit []byte) bool {
 	if !a.answered {
 		return false
 	}

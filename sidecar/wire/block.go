@@ -131,7 +131,7 @@ func (s *session) beginBlockRead() {
 // Parse of the unnamed statement if need be, Bind, Describe if need be, Execute.
 // n is the length of these messages, 0 if it does not. A driver may send its
 // BEGIN before the first statement, in one group with it.
-func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n int) {
+func (u *understanding) controlPrefix(unit []byte) (statement *statements.Statement, n int) {
 	bound, described := false, false
 	var portal []byte
 	for kind, message := range protocol.Messages(unit) {
@@ -142,9 +142,9 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 			if !ok || len(name) > 0 {
 				return nil, 0
 			}
-			statement, _ = s.statements.Intern(rest)
+			statement, _ = u.statements.Intern(rest)
 		case kind == 'B' && !bound:
-			if statement, bound = s.bindsControl(body, statement); !bound {
+			if statement, bound = u.bindsControl(body, statement); !bound {
 				return nil, 0
 			}
 			portal, _, _ = protocol.CutString(body)
@@ -166,17 +166,17 @@ func (s *session) controlPrefix(unit []byte) (statement *statements.Statement, n
 
 // bindsControl reports whether a Bind is that of a control statement.
 // parsed is what was parsed just before it.
-func (s *session) bindsControl(body []byte, parsed *statements.Statement) (*statements.Statement, bool) {
+func (u *understanding) bindsControl(body []byte, parsed *statements.Statement) (*statements.Statement, bool) {
 	_, rest, ok := protocol.CutString(body)
 	if !ok {
 		return nil, false
 	}
 	name, rest, ok := protocol.CutString(rest)
-	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && s.talk.NamesDoubtful() {
+	if !ok || parsed != nil && len(name) > 0 || len(name) > 0 && u.talk.NamesDoubtful() {
 		return nil, false
 	}
 	if parsed == nil {
-		p := s.statements.Named(name)
+		p := u.statements.Named(name)
 		if p == nil || p.Statement == nil || p.Failed.Load() || len(name) > 0 && !p.Accepted.Load() {
 			return nil, false
 		}

@@ -7,18 +7,18 @@ import (
 
 // storeCapture puts what was captured into the cache, if it is an answer. What is not yet
 // certain is kept once it is.
-func (s *session) storeCapture(c *answer.Capture, loaded fence.Instant) {
-	entry := c.Entry(s.server.cache, loaded)
+func (s *Server) storeCapture(c *answer.Capture, loaded fence.Instant) {
+	entry := c.Entry(s.cache, loaded)
 	switch {
 	case entry != nil && c.Certain != nil:
-		s.server.keep(entry, c.Certain, loaded, c.Flight)
+		s.keep(entry, c.Certain, loaded, c.Flight)
 		c.Flight = nil
 		return // the flight has its room in c, which is not recycled
 	case entry != nil:
-		s.server.cache.Store(entry)
+		s.cache.Store(entry)
 	default:
 		if key := c.Outgrown(); key != nil {
-			s.server.cache.NoteTooLarge(key)
+			s.cache.NoteTooLarge(key)
 		}
 	}
 	c.Release(entry)

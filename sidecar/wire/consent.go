@@ -37,16 +37,16 @@ const (
 
 // withConsent is the verdict that holds for a statement, how long its answer may be kept (0
 // for as long as any), and who accepts that it is out of date for so long.
-func (s *session) withConsent(statement *statements.Statement, slot *shapes.Slot, v *analysis.Verdict) (verdict *analysis.Verdict, life time.Duration, by consent) {
-	life = statements.Consent(statement.SQL, s.state().StandardStrings())
+func (u *understanding) withConsent(statement *statements.Statement, slot *shapes.Slot, v *analysis.Verdict) (verdict *analysis.Verdict, life time.Duration, by consent) {
+	life = statements.Consent(statement.SQL, u.state().StandardStrings())
 	if v == nil || v.Cacheable || v.Consent == nil {
 		return v, life, noConsent
 	}
 	if life > 0 {
 		return v.Consent, life, byComment
 	}
-	if s.mayAcceptByRule() {
-		if life = s.server.termsOf(slot).OutOfDate; life > 0 {
+	if u.mayAcceptByRule() {
+		if life = u.server.termsOf(slot).OutOfDate; life > 0 {
 			return v.Consent, life, byRule
 		}
 	}
@@ -55,9 +55,9 @@ func (s *session) withConsent(statement *statements.Statement, slot *shapes.Slot
 
 // mayAcceptByRule reports whether a rule may accept for the session what is out of date. What
 // the session demands is asked before it is answered, where that is not known.
-func (s *session) mayAcceptByRule() bool {
-	demands := &s.state().Demands
-	return s.server.rules.Load().Accepts() && (!s.known.Holds() || demands.Level != fence.Strong && demands.After == nil)
+func (u *understanding) mayAcceptByRule() bool {
+	demands := &u.state().Demands
+	return u.server.rules.Load().Accepts() && (!u.known.Holds() || demands.Level != fence.Strong && demands.After == nil)
 }
 
 // counted is the outcome that a hit counts as.

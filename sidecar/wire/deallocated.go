@@ -16,7 +16,7 @@ import (
 // statement is never wrong.
 func (s *session) forwardDeallocate(unit []byte, name string) error {
 	s.statements.Forget(name)
-	s.bypass(reasons.NotSelect, 1)
+	s.server.counters.bypass(reasons.NotSelect, 1)
 	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Harmless: true, Named: true, Change: s.statements.SimpleQuery(statements.AskedByClient)})
 	s.server.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
@@ -36,10 +36,10 @@ func (s *session) checkNames(unit []byte) string {
 }
 
 // adoptNames forgets the statements that are gone.
-func (s *session) adoptNames(names map[string]bool) {
+func (u *understanding) adoptNames(names map[string]bool) {
 	if names == nil {
 		return
 	}
-	s.statements.Keep(names)
-	s.talk.NamesKnown()
+	u.statements.Keep(names)
+	u.talk.NamesKnown()
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/freshet/freshet/invalidation/analysis"
@@ -30,12 +31,12 @@ type decision struct {
 // about it.
 func (s *session) decide(unit []byte, obstacle string) decision {
 	p := &s.plan
-	p.behind = obstacle == reasons.Pipelined && s.mayCaptureBehind()
+	s.behind = obstacle == reasons.Pipelined && s.mayCaptureBehind()
 	d := s.ladder(unit, obstacle)
-	if p.behind && d.reason != "" {
+	if s.behind && d.reason != "" {
 		d = decision{reason: obstacle, harmless: p.runsNothing()} // whatever stopped it, the unanswered reads are in its way
 	}
-	p.behind = false
+	s.behind = false
 	return d
 }
 
@@ -48,7 +49,7 @@ func (s *session) decide(unit []byte, obstacle string) decision {
 // nothing is served, and what it would take a question to Postgres to know stops the plan.
 func (s *session) ladder(unit []byte, obstacle string) (d decision) {
 	p := &s.plan
-	atHead := !p.behind
+	atHead := !s.behind
 	d.harmless = p.runsNothing()
 	switch {
 	case atHead && d.stops(obstacle): // something is owed, has failed, or goes on: pipelined, failed, in_transaction, …
@@ -59,22 +60,22 @@ func (s *session) ladder(unit []byte, obstacle string) (d decision) {
 	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
 		d.harmless = true
 	case d.stops(s.server.offReason()): // an operator has switched the cache off, or sessions have no server of their own
-	case d.stops(s.refusedBefore()): // one of its statements is known not to be cacheable
+	case d.stops(s.refusedBefore(p)): // one of its statements is known not to be cacheable
 	case atHead && s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
 	case atHead && s.maySplit(): // the first of them do: what is behind is decided by itself
 		d.found, d.outcome = p.found, HitL1
 	case d.stopsIf(p.noticed(), reasons.Noticed): // a hit could not repeat the notice
-	case d.stops(s.refused()): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
-	case atHead && d.stopsReadIf(s.spares(), reasons.Spared): // Postgres is sooner than the questions below
+	case d.stops(s.refused(p)): // its text, or its verdict, says that it is not cacheable: not_select, switched_off_by_comment, …
+	case atHead && d.stopsReadIf(s.spares(&s.understanding, p), reasons.Spared): // Postgres is sooner than the questions below
 	case d.stops(s.understand()): // its session's settings, server or follower forbid it
 	case d.stops(s.askPortals()): // Postgres may have a portal of that name
 	case d.stops(s.readAsNow()): // other settings may have read its constants
 	case d.stops(s.judge()): // the analysis, or a value, says that it is not cacheable
-	case d.stopsReadIf(!s.holds(), reasons.Revalidated): // Postgres is to say whether it still gives these columns
+	case d.stopsReadIf(!s.holds(p), reasons.Revalidated): // Postgres is to say whether it still gives these columns
 	case d.stops(s.renewPlans()): // Postgres would go by plans that are older than the verdict
-	case p.behind && d.stopsIf(s.mayServeAll(), reasons.Pipelined): // to load them again would gain nothing
-	case len(p.wants) > 1 || p.part || p.behind: // all of its answers lie in the tiers, or all are loaded
+	case s.behind && d.stopsIf(s.mayServeAll(), reasons.Pipelined): // to load them again would gain nothing
+	case len(p.wants) > 1 || p.part || s.behind: // all of its answers lie in the tiers, or all are loaded
 		s.obtainMany(&d)
 	default: // its answer lies in a tier, is being loaded, or is to be: else unproven, schema_moving
 		s.obtainOne(&d)
@@ -118,9 +119,9 @@ func (s *session) carryOut(unit []byte, d decision) error {
 		return s.answerFirst(unit, d.found, d.outcome)
 	case d.reason != "":
 		counted := s.plan.countedFor(d.reason)
-		passed := s.bypass(counted, s.plan.executions)
-		s.measure(Bypass, counted, &passed.spent, s.notePassed())
-		s.noteWithheld(d.reason)
+		passed := s.server.counters.bypass(counted, s.plan.executions)
+		s.measure(Bypass, counted, &passed.spent, s.plan.notePassed())
+		s.noteWithheld(&s.understanding, &s.plan, d.reason)
 	default:
 		s.countMisses()
 		s.measure(Miss, "")
@@ -130,10 +131,10 @@ func (s *session) carryOut(unit []byte, d decision) error {
 
 // notePassed counts the plan's statements that pass through by their shapes, as far as those are
 // known, and returns where the time is to be added that Postgres takes: nil if they are of several.
-func (s *session) notePassed() (spent *atomic.Int64) {
+func (p *plan) notePassed() (spent *atomic.Int64) {
 	n := 0
-	for i := range s.plan.wants {
-		w := &s.plan.wants[i]
+	for i := range p.wants {
+		w := &p.wants[i]
 		if w.describes || w.prepared == nil || w.prepared.Statement == nil {
 			continue
 		}
@@ -222,68 +223,68 @@ func (p *plan) noticed() bool {
 // hopeless says why a text will not be cached, as far as that is known without
 // asking anybody. It judges by the last known state, which may be outdated: to
 // pass through is never wrong.
-func (s *session) hopeless(statement *statements.Statement) string {
+func (u *understanding) hopeless(statement *statements.Statement) string {
 	if !analysis.BeginsLikeRead(statement.SQL) {
 		return string(analysis.ReasonNotSelect)
 	}
 	if reason := statements.SwitchedOff(statement.SQL); reason != "" {
 		return reason
 	}
-	if s.state() != nil {
-		slot, verdict := s.knownVerdict(statement)
+	if u.state() != nil {
+		slot, verdict := u.knownVerdict(statement)
 		if verdict != nil && verdict.Cacheable {
-			if reason := s.server.forbidden(slot); reason != "" {
+			if reason := u.server.forbidden(slot); reason != "" {
 				return reason
 			}
 		}
 		if verdict != nil {
-			asked, _, _ := s.withConsent(statement, slot, verdict)
+			asked, _, _ := u.withConsent(statement, slot, verdict)
 			return string(asked.Reason)
 		}
 	}
-	standard := s.state().StandardStrings()
+	standard := u.state().StandardStrings()
 	return string(analysis.Prescreen(statement.SQL, standard))
 }
 
 // knownVerdict is verdicts.Known for a statement, which remembers the answer.
-func (s *session) knownVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict) {
-	return s.server.verdicts.Recall(&statement.Judged, s.state(), statement.SQL, statement.ParamTypes)
+func (u *understanding) knownVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict) {
+	return u.server.verdicts.Recall(&statement.Judged, u.state(), statement.SQL, statement.ParamTypes)
 }
 
 // findVerdict is verdicts.Find for a statement, if it does not remember the answer. Behind reads
 // that are unanswered nobody waits for the analysis.
-func (s *session) findVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
-	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable || s.plan.behind {
+func (u *understanding) findVerdict(ctx context.Context, statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
+	if slot, verdict := u.knownVerdict(statement); verdict != nil && verdict.Cacheable || u.behind {
 		return slot, verdict, statement.Judged.Literals()
 	}
-	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
+	return u.server.verdicts.Find(ctx, u.state(), statement.SQL, statement.ParamTypes)
 }
 
-// refused is hopeless for the plan's statements, which remember the answer.
-func (s *session) refused() string {
-	generation := s.server.judgements()
-	for i := range s.plan.wants {
-		statement := s.plan.wants[i].prepared.Statement
-		reason := s.hopeless(statement)
+// refused is hopeless for a plan's statements, which remember the answer.
+func (u *understanding) refused(p *plan) string {
+	generation := u.server.judgements()
+	for i := range p.wants {
+		statement := p.wants[i].prepared.Statement
+		reason := u.hopeless(statement)
 		if reason == "" {
 			continue
 		}
-		if s.state() != nil && reason != reasons.Ruled && reason != reasons.Distrusted && !s.server.rules.Load().Accepts() { // it may depend on what the session demands
-			statement.Refuse(s.state().ID, generation, reason)
+		if u.state() != nil && reason != reasons.Ruled && reason != reasons.Distrusted && !u.server.rules.Load().Accepts() { // it may depend on what the session demands
+			statement.Refuse(u.state().ID, generation, reason)
 		}
 		return reason
 	}
 	return ""
 }
 
-// refusedBefore is what the plan's statements remember of refused.
-func (s *session) refusedBefore() string {
-	if s.state() == nil {
+// refusedBefore is what a plan's statements remember of refused.
+func (u *understanding) refusedBefore(p *plan) string {
+	if u.state() == nil {
 		return ""
 	}
-	generation := s.server.judgements()
-	for i := range s.plan.wants {
-		if reason := s.plan.wants[i].prepared.Statement.Refused(s.state().ID, generation); reason != "" {
+	generation := u.server.judgements()
+	for i := range p.wants {
+		if reason := p.wants[i].prepared.Statement.Refused(u.state().ID, generation); reason != "" {
 			return reason
 		}
 	}
@@ -293,7 +294,7 @@ func (s *session) refusedBefore() string {
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
 func (s *session) understand() string {
-	if s.plan.behind && (s.assumption.made || s.known.Local()) {
+	if s.behind && (s.assumption.made || s.known.Local()) {
 		return reasons.Pipelined // which take a look, or a transaction's end
 	}
 	s.dropOutdatedAssumption()
@@ -316,10 +317,10 @@ func (s *session) understand() string {
 		return reasons.ReplicaBehind
 	case !s.sameServer():
 		return reasons.Incarnation
-	case s.plan.behind && s.state().Standby != "":
+	case s.behind && s.state().Standby != "":
 		return reasons.Pipelined // what a replica has loaded has to be confirmed
 	}
-	if !s.plan.behind {
+	if !s.behind {
 		s.beginRead()
 	}
 	return ""
@@ -342,7 +343,7 @@ func (s *session) judge() string {
 // requestOf is the request for a want.
 func (s *session) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.Statement
-	slot, verdict, literals := s.findVerdict(statement)
+	slot, verdict, literals := s.findVerdict(s.ctx, statement)
 	verdict, life, by := s.withConsent(statement, slot, verdict)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
@@ -350,7 +351,7 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 	if reason := s.server.forbidden(slot); reason != "" {
 		return request{}, reason
 	}
-	if s.plan.behind && (by != noConsent || len(verdict.Settings) > 0) {
+	if s.behind && (by != noConsent || len(verdict.Settings) > 0) {
 		return request{}, reasons.Pipelined
 	}
 	terms := s.server.termsOf(slot)
@@ -378,7 +379,7 @@ func (s *session) requestOf(w *want) (r request, reason string) {
 }
 
 // objection says why a statement with this verdict is not cacheable.
-func (s *session) objection(slot *shapes.Slot, verdict *analysis.Verdict) string {
+func (u *understanding) objection(slot *shapes.Slot, verdict *analysis.Verdict) string {
 	switch {
 	case verdict == nil && slot != nil && !slot.Pending():
 		return reasons.AnalysisFailed
@@ -386,7 +387,7 @@ func (s *session) objection(slot *shapes.Slot, verdict *analysis.Verdict) string
 		return reasons.AnalysisPending
 	case !verdict.Cacheable:
 		return string(verdict.Reason)
-	case verdict.Secured() && s.state().Standby != "":
+	case verdict.Secured() && u.state().Standby != "":
 		// Roles are analysed as they are on the primary; a replica may not know yet, and
 		// would go on by the plans that it makes until then.
 		return string(analysis.ReasonRowSecurity)

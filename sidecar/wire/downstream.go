@@ -3,6 +3,7 @@ package wire
 import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/block"
+	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
@@ -11,8 +12,6 @@ import (
 type downstream struct {
 	understanding
 	cachedReads
-	// statements are the client's prepared ones.
-	statements statements.Set
 	// plan is that of the unit at hand, key that of the want that is looked up, and hash the
 	// key's, set by lookup and peek. absent is set by lookup if nothing lies there, and reset
 	// for the next unit.
@@ -25,8 +24,6 @@ type downstream struct {
 	rest []byte
 	// room is for what is made of the plan's values. judge and understood empty it.
 	room room
-	// block is the transaction whose BEGIN is held back.
-	block block.Block
 	// portals are the client's that Postgres has not.
 	portals portals
 	// ahead is what was answered of a group whose Sync has not come.
@@ -38,16 +35,31 @@ type downstream struct {
 	// opening is set when the BEGIN of a block was sent together with a statement,
 	// and may not have succeeded yet.
 	opening bool
-	// inTransaction is set by obstacle if Postgres is in a transaction block.
-	inTransaction bool
 	// hits are those whose answers are not written yet.
 	hits hits
 	// untilVerified is how many hits there are to the next that is to be verified.
-	untilVerified int64
+	untilVerified countdown
 }
 
-// understanding is what is known of the session's settings, and what rests on that.
+// understanding is what is known of the state that the client's statements run in, and of what
+// they mean in it. It asks nobody, and sends nothing: what it does not know it says so of, and
+// asking has Postgres tell it.
+//
+//   - What it says holds for a message that is sent now, as long as known does.
+//   - Whatever may change a setting unseen has known not hold, or an assumption made that a look
+//     ends.
 type understanding struct {
+	server *Server
+	talk   *conversation.Conversation // which also the goroutine has that reads Postgres
+	// statements are the client's prepared ones.
+	statements statements.Set
+	// block is the transaction whose BEGIN is held back.
+	block block.Block
+	// inTransaction is set by obstacle if Postgres is in a transaction block.
+	inTransaction bool
+	// behind is set while decide asks about a plan that comes behind reads which are unanswered:
+	// nobody is asked for it and it is not served, but captured.
+	behind bool
 	// known is what was found out when they were asked for last.
 	known probe.Known
 	// values are of the settings of the application's own.

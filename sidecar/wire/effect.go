@@ -43,8 +43,8 @@ func controls(sql string) bool {
 //  1. A name stands for an INSERT.
 //  2. A group fails before the Parse that would give the name to a SET.
 //  3. A Bind of the name is sent before that is known, and runs the INSERT.
-func (s *session) effectOfBound(p, parsed *statements.Prepared) *shapes.Effect {
-	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || s.talk.NamesDoubtful() {
+func (u *understanding) effectOfBound(p, parsed *statements.Prepared) *shapes.Effect {
+	if p == nil || p.Statement == nil || p != parsed && !p.Accepted.Load() || u.talk.NamesDoubtful() {
 		return nil
 	}
 	return effectOfText(p.Statement.SQL)

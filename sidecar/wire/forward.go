@@ -58,7 +58,7 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 			}
 		}
 		if !known.reads() && s.plan.simple {
-			e.Done = s.proves(block.ParseControl(s.plan.query.Statement.SQL))
+			e.Done = s.proven.proves(block.ParseControl(s.plan.query.Statement.SQL))
 		}
 		e.Change = s.statements.SimpleQuery(statements.AskedByClient)
 	}
@@ -166,7 +166,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 			}
 			e := conversation.Expectation{Kind: conversation.Execute, Capture: c, Effect: executed}
 			if p := s.statements.Bound(); executed != nil && p != nil && p.Statement != nil {
-				e.Done = s.proves(p.Statement.Control)
+				e.Done = s.proven.proves(p.Statement.Control)
 			}
 			s.talk.Owe(e)
 			err = s.sendUpstream(message)

@@ -91,7 +91,7 @@ func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, uni
 			p.wants[i].entry = &engine.Entry{Payload: &answer.Answer{Body: []byte("body"), Description: []byte("description")}}
 			s.keyOf(&p.wants[i])
 		}
-		_ = s.holds()
+		_ = s.holds(&s.plan)
 		if err := s.answerGroup(unit, HitL1); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 				wants = wants[1:]
 			}
 		case 'E':
-			s.noteHit(wants[0].entry, how)
+			s.hits.note(&s.identity, wants[0].entry, how, s.arrival())
 			if err := s.appendRows(p, &wants[0]); err != nil {
 				return err
 			}
@@ -76,19 +76,19 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 		}
 	}
 	if len(wants) > 0 { // its Execute has yet to come
-		s.noteHit(wants[0].entry, how)
+		s.hits.note(&s.identity, wants[0].entry, how, s.arrival())
 		s.ahead.add(&wants[0], wants[0].entry.Payload.(*answer.Answer).Body)
 	}
 	if s.block.Held {
 		s.portals.take(p)
 	}
 	p.noteTold(&s.statements)
-	s.adoptUnnamed()
-	s.noteUnseen()
+	s.adoptUnnamed(p)
+	s.noteUnseen(p)
 	s.server.counters.queries[how].Add(uint64(p.executions))
 	s.reading.reads += p.executions
-	if s.untilVerified -= int64(p.executions); s.untilVerified <= 0 {
-		s.offerGroup()
+	if s.untilVerified.passed(p.executions, s.server.verifier) {
+		s.offerGroup(p)
 	}
 	if p.part {
 		s.ahead.answered = true
@@ -108,14 +108,13 @@ func (s *session) appendRows(p *plan, w *want) error {
 	return s.appendPortion(s.ahead.add(w, body), w.first)
 }
 
-// adoptUnnamed makes the unnamed statement what the group, answered here, leaves it.
-func (s *session) adoptUnnamed() {
-	p := &s.plan
+// adoptUnnamed makes the unnamed statement what a group, answered here, leaves it.
+func (u *understanding) adoptUnnamed(p *plan) {
 	if p.unnamed == nil {
 		return
 	}
-	p.unnamed = s.statements.Adopt(p.unnamed, p.parsed)
-	if p.parsed && !s.means(p.unnamed) {
-		p.unnamed.Meaning.Store(s.meaning())
+	p.unnamed = u.statements.Adopt(p.unnamed, p.parsed)
+	if p.parsed && !u.means(p.unnamed) {
+		p.unnamed.Meaning.Store(u.meaning())
 	}
 }

@@ -54,7 +54,7 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 		capture.Add('T', protocol.AppendMessage(nil, 'T', make([]byte, 60)))
 		capture.Add('D', protocol.AppendMessage(nil, 'D', make([]byte, 40)))
 		capture.End('C')
-		c.storeCapture(capture, fence.Now())
+		s.storeCapture(capture, fence.Now())
 	}
 	s.received() // what was stored counts as seen
 	return c, simple, prepared

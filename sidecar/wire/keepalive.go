@@ -39,9 +39,9 @@ func (l *line) timeIdleness(state *probe.State) {
 }
 
 // idleMax is how long Postgres leaves the session idle, 0 for as long as any.
-func (s *session) idleMax() time.Duration {
-	if s.inTransaction {
-		return s.state().IdleInBlockMax
+func (u *understanding) idleMax() time.Duration {
+	if u.inTransaction {
+		return u.state().IdleInBlockMax
 	}
-	return s.state().IdleMax
+	return u.state().IdleMax
 }

@@ -105,18 +105,18 @@ func (l *localValues) place(names []string, certain bool) {
 
 // keyedValue returns the value of a setting of the application's own, nil if there is none.
 // It reports false if that is not known.
-func (s *session) keyedValue(name string) (value []byte, ok bool) {
-	if s.values.unknown || s.known.Base() == nil {
+func (u *understanding) keyedValue(name string) (value []byte, ok bool) {
+	if u.values.unknown || u.known.Base() == nil {
 		return nil, false
 	}
-	if s.block.Held || s.values.opened {
-		if value, set := s.block.Setting(name); set {
+	if u.block.Held || u.values.opened {
+		if value, set := u.block.Setting(name); set {
 			return []byte(value), true
 		}
 	}
-	value, asked := s.known.Base().Keyed[name]
+	value, asked := u.known.Base().Keyed[name]
 	if value == nil && asked {
-		if certain, placed := s.values.placed[name]; placed {
+		if certain, placed := u.values.placed[name]; placed {
 			return []byte{}, certain
 		}
 	}
@@ -125,13 +125,13 @@ func (s *session) keyedValue(name string) (value []byte, ok bool) {
 
 // stateWith names the session's state together with the values of settings. It reports false
 // if one is not known.
-func (s *session) stateWith(names []string) (id digest.Digest, ok bool) {
+func (u *understanding) stateWith(names []string) (id digest.Digest, ok bool) {
 	if len(names) == 0 {
-		return s.state().ID, true
+		return u.state().ID, true
 	}
-	text := append([]byte("settings"), s.state().ID[:]...)
+	text := append([]byte("settings"), u.state().ID[:]...)
 	for _, name := range names {
-		value, known := s.keyedValue(name)
+		value, known := u.keyedValue(name)
 		if !known {
 			return id, false
 		}
@@ -184,7 +184,7 @@ func settingsOf(w *want, slot *shapes.Slot) []string {
 // noteSettings notes what a statement that goes to Postgres sets in its transaction.
 func (s *session) noteSettings() {
 	for i := range s.plan.wants {
-		c := s.controlOf(&s.plan.wants[i])
+		c := s.plan.controlOf(&s.plan.wants[i])
 		for j := range c.Settings {
 			x := &c.Settings[j]
 			if changes, _ := settings.Local(x.Name); changes && x.NameParam == 0 {

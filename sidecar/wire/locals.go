@@ -181,19 +181,19 @@ func namesOf(c *block.Control) (names []string) {
 
 // proves returns what notes that Postgres has accepted a setting, nil if there is nothing to
 // be noted. What set_config may mean only a rehearsal tells.
-func (s *session) proves(c block.Control) func() {
+func (p *provenLocals) proves(c block.Control) func() {
 	if c.Kind != block.SetLocal || c.Columns != nil {
 		return nil
 	}
 	if proof, _ := proofOf(&c.Settings[0]); proof != "" {
-		return func() { s.proven.add(proof, nil) }
+		return func() { p.add(proof, nil) }
 	}
 	return nil
 }
 
 // changesAnswers reports whether a statement that sets something in a transaction that
 // Postgres knows of may change the session's state.
-func (s *session) changesAnswers(c *block.Control) bool {
+func (u *understanding) changesAnswers(c *block.Control) bool {
 	for i := range c.Settings {
 		if x := &c.Settings[i]; x.NameParam > 0 {
 			return true
@@ -201,5 +201,5 @@ func (s *session) changesAnswers(c *block.Control) bool {
 			return true
 		}
 	}
-	return c.Columns != nil && !s.rehearsed.calls[s.block.Changes()]
+	return c.Columns != nil && !u.rehearsed.calls[u.block.Changes()]
 }

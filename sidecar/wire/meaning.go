@@ -7,26 +7,26 @@ import (
 
 // meaning returns what a text is understood under now, as far as the last probe
 // tells; nil before the first.
-func (s *session) meaning() *statements.Meaning {
-	if s.state() == nil || s.known.Lacks() {
+func (u *understanding) meaning() *statements.Meaning {
+	if u.state() == nil || u.known.Lacks() {
 		return nil
 	}
-	now := statements.Meaning{Generation: s.server.verdicts.Generation(), Names: s.state().Names}
-	if s.meant == nil || *s.meant != now {
+	now := statements.Meaning{Generation: u.server.verdicts.Generation(), Names: u.state().Names}
+	if u.meant == nil || *u.meant != now {
 		fresh := now // allocated only here
-		s.meant = &fresh
+		u.meant = &fresh
 	}
-	return s.meant
+	return u.meant
 }
 
 // means reports whether a statement is known to be what its text means now.
-func (s *session) means(p *statements.Prepared) bool { return p.Means(s.meaning()) }
+func (u *understanding) means(p *statements.Prepared) bool { return p.Means(u.meaning()) }
 
-// holds reports whether all statements of the plan are what their texts mean:
+// holds reports whether all statements of a plan are what their texts mean:
 // parsed in this very group, or accepted by Postgres under the present meaning.
-func (s *session) holds() bool {
-	for i := range s.plan.wants {
-		if w := &s.plan.wants[i]; !w.parsed && !s.means(w.prepared) {
+func (u *understanding) holds(p *plan) bool {
+	for i := range p.wants {
+		if w := &p.wants[i]; !w.parsed && !u.means(w.prepared) {
 			return false
 		}
 	}
@@ -39,17 +39,17 @@ func (s *session) holds() bool {
 // behind reads, or whom a Sync of the sidecar's keeps alive, would lose the hits of what it
 // has prepared with a date in it. Settings of a transaction are the exception: its end may be
 // among what is unanswered. Forced by TestPreparedBehindUnanswered.
-func (s *session) certain() *statements.Meaning {
-	if !s.talk.Certain() && (s.known.Local() || !s.talk.Undisturbed()) {
+func (u *understanding) certain() *statements.Meaning {
+	if !u.talk.Certain() && (u.known.Local() || !u.talk.Undisturbed()) {
 		return nil
 	}
-	return s.meaning()
+	return u.meaning()
 }
 
 // noteParseTime begins a new epoch if what parsing reads has changed.
-func (s *session) noteParseTime(found *probe.State) {
-	if base := s.known.Base(); base == nil || base.ParseTime != found.ParseTime {
-		s.statements.BeginEpoch()
+func (u *understanding) noteParseTime(found *probe.State) {
+	if base := u.known.Base(); base == nil || base.ParseTime != found.ParseTime {
+		u.statements.BeginEpoch()
 	}
 }
 

@@ -35,7 +35,7 @@ func (e *exchange) once(t testing.TB) {
 		t.Fatal("not all was taken")
 	}
 	for i := range e.c.relay.measured {
-		e.c.measureRelayed(&e.c.relay.measured[i])
+		e.c.server.measureRelayed(&e.c.relay.measured[i])
 	}
 	e.c.relay.measured = e.c.relay.measured[:0]
 	e.c.relay.scratch = answer

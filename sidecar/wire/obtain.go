@@ -93,22 +93,22 @@ func (s *session) peek() *engine.Entry {
 
 // keySettings makes the part of a want's key that its settings are. It reports false if a verdict
 // has to be asked for first, or a value.
-func (s *session) keySettings(w *want) bool {
-	if len(s.server.keyed.all()) == 0 || w.describes {
+func (u *understanding) keySettings(w *want) bool {
+	if len(u.server.keyed.all()) == 0 || w.describes {
 		return true // no verdict names any
 	}
-	slot, verdict := s.knownVerdict(w.prepared.Statement)
+	slot, verdict := u.knownVerdict(w.prepared.Statement)
 	if verdict == nil || !verdict.Cacheable {
 		return false
 	}
-	return s.noteKeyed(w, settingsOf(w, slot))
+	return u.noteKeyed(w, settingsOf(w, slot))
 }
 
 // noteKeyed has the values of settings in a want's key. It reports false if one is not known.
-func (s *session) noteKeyed(w *want, names []string) (ok bool) {
+func (u *understanding) noteKeyed(w *want, names []string) (ok bool) {
 	w.settled = len(names) > 0
 	if w.settled {
-		w.state, ok = s.stateWith(names)
+		w.state, ok = u.stateWith(names)
 		return ok
 	}
 	return true
@@ -119,7 +119,7 @@ func (s *session) noteKeyed(w *want, names []string) (ok bool) {
 // settings of the application's own.
 func (s *session) lookupAll() bool {
 	s.plan.found = 0
-	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds() || !s.plan.readsAllNow(&s.statements) {
+	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds(&s.plan) || !s.plan.readsAllNow(&s.statements) {
 		return false
 	}
 	s.plan.toldOf = nil
@@ -140,13 +140,13 @@ func (s *session) lookupAll() bool {
 // sameServer reports whether this session's connection reached the incarnation
 // that the follower looks at. After a failover the old primary may live on, and
 // sessions and follower may be on different sides.
-func (s *session) sameServer() bool {
-	if standby := s.state().Standby; standby != "" {
-		r := s.server.replica
+func (u *understanding) sameServer() bool {
+	if standby := u.state().Standby; standby != "" {
+		r := u.server.replica
 		return r != nil && r.Serves(standby)
 	}
-	head := s.server.fence.Head()
-	return head != nil && head.Incarnation == s.state().Incarnation
+	head := u.server.fence.Head()
+	return head != nil && head.Incarnation == u.state().Incarnation
 }
 
 // prove makes sure that this session may be served an entry, or if it is nil any
@@ -170,7 +170,7 @@ func (s *session) obtainOne(d *decision) {
 	}
 	w.missed = s.server.cache.Missed(there, s.hash)
 	got := s.obtain(&p.requests[0], there)
-	s.noteObtained(&got, p.asked)
+	s.noteObtained(&got, p.asked, s.server, s.arrival())
 	w.capture = got.capture
 	d.reason, d.interrupted = got.reason, got.interrupted
 	switch {
@@ -189,7 +189,7 @@ func (s *session) obtainOne(d *decision) {
 // that the other waits for would wait for ever.
 func (s *session) obtainMany(d *decision) {
 	d.harmless = true
-	if !s.plan.behind && s.mayFindAll() && s.prove(nil) {
+	if !s.behind && s.mayFindAll() && s.prove(nil) {
 		if d.outcome, d.answered = s.fetchAll(); d.answered {
 			return
 		}
@@ -222,7 +222,7 @@ func (s *session) mayFindAll() bool {
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		if there := s.peek(); !s.mayServe(there) {
+		if there := s.peek(); !s.server.mayServe(there) {
 			// What it tells of its statement, the keys of the others depend on.
 			return c.AsksRemote(s.plan.requests[i].slot.Shape, s.key)
 		} else if !s.plan.takes(&s.statements, w, there) {
@@ -234,8 +234,8 @@ func (s *session) mayFindAll() bool {
 
 // mayServe reports whether a look may prove an entry good: it is not known to have ended.
 // nil is none.
-func (s *session) mayServe(there *engine.Entry) bool {
-	return there != nil && s.server.cache.Admits(there)
+func (s *Server) mayServe(there *engine.Entry) bool {
+	return there != nil && s.cache.Admits(there)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
@@ -246,7 +246,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		s.permit(&s.plan.requests[i], s.peek())
+		s.plan.requests[i].permit(s.peek())
 		entry := s.lookup()
 		if entry == nil {
 			r := &s.plan.requests[i]
@@ -266,8 +266,8 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 // ago, in loads under way and in Redis, and otherwise begins a load.
 func (s *session) obtain(r *request, there *engine.Entry) obtained {
 	c := s.server.cache
-	if s.mayServe(there) {
-		s.permit(r, there)
+	if s.server.mayServe(there) {
+		r.permit(there)
 		// A look may prove it good, unless it is known to have ended. Where there is none,
 		// what follows asks for proof of what it finds itself, and a load needs none.
 		if !s.prove(there) || !s.proveFor(r) || !s.proveSound(there) {
@@ -376,14 +376,14 @@ func (s *session) beginCapture(r *request, start engine.Start, loading *answer.C
 }
 
 // label takes the label of a load on this session's connection.
-func (s *session) label() (engine.Start, bool) {
-	if s.state().Standby == "" {
-		start, ok := s.server.cache.Begin()
-		return start, ok && start.Label.Incarnation == s.state().Incarnation
+func (u *understanding) label() (engine.Start, bool) {
+	if u.state().Standby == "" {
+		start, ok := u.server.cache.Begin()
+		return start, ok && start.Label.Incarnation == u.state().Incarnation
 	}
-	if s.server.replica == nil {
+	if u.server.replica == nil {
 		return engine.Start{}, false
 	}
-	start, ok := s.server.cache.StartReplica(s.server.replica)
-	return start, ok && s.sameServer()
+	start, ok := u.server.cache.StartReplica(u.server.replica)
+	return start, ok && u.sameServer()
 }

@@ -43,18 +43,18 @@ func (s *session) cancelInTransaction() error {
 }
 
 // inBlock reports whether the client is in a transaction block, whoever knows of it.
-func (s *session) inBlock() bool { return s.block.Held || s.inTransaction }
+func (u *understanding) inBlock() bool { return u.block.Held || u.inTransaction }
 
 // askable says why Postgres cannot be asked anything of the sidecar's own, empty if it can.
-func (s *session) askable() string {
+func (u *understanding) askable() string {
 	switch {
-	case s.plan.behind:
+	case u.behind:
 		return reasons.Pipelined
-	case s.talk.MidGroup():
+	case u.talk.MidGroup():
 		return reasons.OpenGroup
-	case s.inTransaction:
+	case u.inTransaction:
 		return reasons.InTransaction
-	case !s.mayProbe():
+	case !u.mayProbe():
 		return reasons.TooLong
 	}
 	return ""

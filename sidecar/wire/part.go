@@ -88,7 +88,7 @@ func (s *session) handlePart(unit []byte) error {
 // planOrReadOn makes the plan of a unit, unless the unit reads on what was answered or bound
 // before: then that is done with it.
 func (s *session) planOrReadOn(unit []byte, obstacle string) (handled bool, err error) {
-	if obstacle == "" && s.mayReadOn(unit) {
+	if obstacle == "" && s.ahead.mayReadOn(unit) {
 		return true, s.readOn(unit)
 	}
 	s.planGroup(unit)

@@ -33,7 +33,7 @@ func (s *session) mayCaptureBehind() bool {
 func (s *session) mayServeAll() bool {
 	for i := range s.plan.wants {
 		s.keyOf(&s.plan.wants[i])
-		if !s.mayServe(s.peek()) {
+		if !s.server.mayServe(s.peek()) {
 			return false
 		}
 	}

@@ -128,12 +128,12 @@ func TestLadderAsksNobodyBehindReads(t *testing.T) {
 		"a reason of the state":        func() { c.known.Note(&probe.State{ID: c.state().ID, Reason: reasons.Settings}) },
 		"nobody knows the shape":       func() { c.known.Note(&probe.State{Server: c.state().Server}) },
 	} {
-		before := c.understanding
+		known, assumption := c.known, c.assumption
 		change()
 		if d := decided(fresh()); d.reason != reasons.Pipelined || c.plan.wants[0].capture != nil {
 			t.Errorf("%s: a read is decided as %+v", name, d)
 		}
-		c.understanding = before
+		c.known, c.assumption = known, assumption
 	}
 	for _, sql := range []string{"SELECT name, version FROM item WHERE id = 7", "BEGIN", "UPDATE item SET version = 1"} { // the first lies in memory
 		if d := decided(msgQuery(sql)); d.reason != reasons.Pipelined {

@@ -87,9 +87,6 @@ type plan struct {
 	// found is how many wants, from the first on, have their entry. lookupAll and fetchAll set
 	// it.
 	found int
-	// behind is set while decide asks about a plan that comes behind reads which are unanswered:
-	// nobody is asked for it and it is not served, but captured.
-	behind bool
 	// understood is set by forward if all wants have their effect.
 	understood bool
 	// asked is set by understand if the session's state had to be asked for, or rests on an

@@ -135,8 +135,8 @@ func executes(body, name []byte) bool {
 
 // portalsFree reports whether Postgres has no portal with a name, as far as is known without
 // asking it.
-func (s *session) portalsFree() bool {
-	return !s.talk.MidGroup() && !s.inTransaction && s.known.BaseHolds() && s.known.Base().Cursors == probe.NoCursors
+func (u *understanding) portalsFree() bool {
+	return !u.talk.MidGroup() && !u.inTransaction && u.known.BaseHolds() && u.known.Base().Cursors == probe.NoCursors
 }
 
 // mayNamePortals reports whether the portals of the plan may be bound, as far as is known without
@@ -163,7 +163,7 @@ func (s *session) askPortals() string {
 	if !s.plan.namesPortals {
 		return ""
 	}
-	if s.plan.behind {
+	if s.behind {
 		return reasons.Pipelined
 	}
 	s.namesPortals = true

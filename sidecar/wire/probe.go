@@ -32,9 +32,9 @@ func (s *session) probe() bool {
 // alters that without ending the connections is found out by the follower's look,
 // and then the session is not of its incarnation any more. A standby may become a
 // primary.
-func (s *session) before() *probe.State {
-	base := s.known.Base()
-	if base == nil || base.Standby != "" || !s.sameServer() {
+func (u *understanding) before() *probe.State {
+	base := u.known.Base()
+	if base == nil || base.Standby != "" || !u.sameServer() {
 		return nil
 	}
 	return base
@@ -42,8 +42,8 @@ func (s *session) before() *probe.State {
 
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
-func (s *session) probeQuery(server, names bool) []byte {
-	return probe.Question{Server: server, Start: s.known.Base() == nil, Role: s.server.follower.State().Secured(), Names: names, Cursors: s.namesPortals}.With(s.server.keyed.all())
+func (u *understanding) probeQuery(server, names bool) []byte {
+	return probe.Question{Server: server, Start: u.known.Base() == nil, Role: u.server.follower.State().Secured(), Names: names, Cursors: u.namesPortals}.With(u.server.keyed.all())
 }
 
 // refreshState probes, and says why the state is not known afterwards. The probe would end an
@@ -98,8 +98,8 @@ type toldDemands struct {
 // mayProbe reports whether a simple query can be put before the client's next message
 // without its notice: it must not stand within a group or a transaction, which its error
 // would fail, and takes Postgres' unnamed statement away.
-func (s *session) mayProbe() bool {
-	return !s.talk.MidGroup() && !s.inTransaction && s.statements.OutliveQuery()
+func (u *understanding) mayProbe() bool {
+	return !u.talk.MidGroup() && !u.inTransaction && u.statements.OutliveQuery()
 }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.

@@ -39,11 +39,6 @@ func (s *session) beginRead() {
 	s.reads.Begin(s.arrival())
 }
 
-// bypass counts statements that go to Postgres for a reason.
-func (s *session) bypass(reason string, statements int) *bypassCount {
-	return s.server.counters.bypass(reason, statements)
-}
-
 // handleQuery answers a simple Query or passes it on.
 func (s *session) handleQuery(unit []byte) error {
 	obstacle := s.obstacle()
@@ -100,9 +95,9 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	how = counted(a, how)
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
-	s.noteHit(entry, how)
-	if s.untilVerified--; s.untilVerified <= 0 {
-		s.offerQuery(entry)
+	s.hits.note(&s.identity, entry, how, s.arrival())
+	if s.untilVerified.passed(1, s.server.verifier) {
+		s.offerQuery(&s.plan, entry)
 	}
 	s.statements.SimpleQuery(statements.AnsweredHere)
 	s.out = append(s.out, a.Description...)

@@ -361,8 +361,8 @@ var anyLeaks = []mutant.Named{
 	}}},
 	{Name: "settings of a transaction end with no savepoint", Edits: []mutant.Edit{{
 		File: "sidecar/wire/keyedsettings.go", As: mutant.Condition,
-		Old: "s.values.unknown || s.known.Base() == nil",
-		New: "s.known.Base() == nil",
+		Old: "u.values.unknown || u.known.Base() == nil",
+		New: "u.known.Base() == nil",
 	}}},
 }
 

@@ -73,7 +73,7 @@ func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Insta
 }
 
 // permit has an entry, which may be nil, judged by the rules that the request was.
-func (s *session) permit(r *request, entry *engine.Entry) {
+func (r *request) permit(entry *engine.Entry) {
 	if entry != nil {
 		entry.Payload.(*answer.Answer).Terms.Store(r.terms)
 	}
@@ -84,7 +84,7 @@ func (s *session) permit(r *request, entry *engine.Entry) {
 // the entry must not have ended by it; who shares a load needs none otherwise, or each write
 // to a hot row would have all who wait for it load for themselves.
 func (s *session) permitted(r *request, entry *engine.Entry) bool {
-	s.permit(r, entry)
+	r.permit(entry)
 	return s.proveFor(r) && s.server.within(entry, r.terms, s.arrival()) && (r.terms.Staleness == 0 || s.server.cache.Admits(entry))
 }
 

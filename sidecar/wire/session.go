@@ -50,9 +50,11 @@ type identity struct {
 
 func newSession(s *Server, client net.Conn) *session {
 	ctx, end := context.WithCancel(s.background)
+	talk := conversation.New()
 	return &session{
 		identity: identity{server: s, began: time.Now()}, ctx: ctx, end: end,
-		line: line{client: transport.NewStream(client, s.ends), incoming: incoming{in: transport.NewBuffer(client)}, talk: conversation.New()},
+		line:       line{client: transport.NewStream(client, s.ends), incoming: incoming{in: transport.NewBuffer(client)}, talk: talk},
+		downstream: downstream{understanding: understanding{server: s, talk: talk}},
 	}
 }
 

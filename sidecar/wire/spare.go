@@ -49,57 +49,56 @@ func (r *readRun) follow(changes uint64) {
 
 // spares reports whether what is wanted, one read, is to pass through rather than ask for
 // everything that the cache would have to know to answer it.
-func (s *session) spares() bool {
-	statement := s.plan.wants[0].prepared.Statement
-	if len(s.plan.wants) > 1 || statement.KeepsSettings || s.state() == nil || s.known.Holds() && !s.assumption.made {
+func (c *cachedReads) spares(u *understanding, p *plan) bool {
+	statement := p.wants[0].prepared.Statement
+	if len(p.wants) > 1 || statement.KeepsSettings || u.state() == nil || u.known.Holds() && !u.assumption.made {
 		return false
 	}
-	r := &s.reading
-	r.follow(s.changesSeen)
-	if r.reads > 0 || r.short < s.server.shortRuns.Load() || r.spared >= sparedMax {
+	r := &c.reading
+	r.follow(c.changesSeen)
+	if r.reads > 0 || r.short < u.server.shortRuns.Load() || r.spared >= sparedMax {
 		r.spared = 0
 		return false
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
-	slot, verdict := s.knownVerdict(statement)
-	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > s.server.asking.Get() {
+	slot, verdict := u.knownVerdict(statement)
+	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > u.server.asking.Get() {
 		return false
 	}
 	r.reads++
 	r.spared++
-	s.talk.Time(&slot.Loading)
+	u.talk.Time(&slot.Loading)
 	return true
 }
 
 // withholds reports whether a read may go to Postgres for this reason because one
 // before it, which was spared, has opened the block. Behind a write in the block the
 // cache could not answer it anyway.
-func (s *session) withholds(reason string) bool {
-	if reason != reasons.InTransaction || s.reading.spared == 0 {
+func (c *cachedReads) withholds(u *understanding, reason string) bool {
+	if reason != reasons.InTransaction || c.reading.spared == 0 {
 		return false
 	}
-	return !s.talk.ChangedSince(s.reading.since)
+	return !u.talk.ChangedSince(c.reading.since)
 }
 
 // noteWithheld counts such a statement if the cache could have answered it.
-func (s *session) noteWithheld(reason string) {
-	p := &s.plan
-	if !s.withholds(reason) || len(p.wants) != 1 || p.reason != "" {
+func (c *cachedReads) noteWithheld(u *understanding, p *plan, reason string) {
+	if !c.withholds(u, reason) || len(p.wants) != 1 || p.reason != "" {
 		return
 	}
 	statement := p.wants[0].prepared.Statement
-	if _, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable {
-		s.reading.reads++
+	if _, verdict := u.knownVerdict(statement); verdict != nil && verdict.Cacheable {
+		c.reading.reads++
 	}
 }
 
 // noteObtained notes what became of a read; asks is set if its session's state had
 // to be asked for. Who waited for another's load has not waited for what it asked.
-func (s *session) noteObtained(got *obtained, asks bool) {
+func (c *cachedReads) noteObtained(got *obtained, asks bool, s *Server, arrived fence.Instant) {
 	if got.capture != nil {
-		s.reading.reads++
+		c.reading.reads++
 	}
 	if asks && (got.capture != nil || got.entry != nil && got.outcome != Coalesced) {
-		s.server.asking.Note(fence.Now().Sub(s.arrival()))
+		s.asking.Note(fence.Now().Sub(arrived))
 	}
 }

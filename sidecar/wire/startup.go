@@ -44,8 +44,9 @@ func (s *session) start() bool {
 	if !ok {
 		return false
 	}
+	s.understanding.server = s.server
 	s.plannedSince = s.server.verdicts.Generation()
-	s.untilVerified = s.server.verifier.Countdown()
+	s.untilVerified = countdown(s.server.verifier.Countdown())
 	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres
 	_ = s.up.SetDeadline(deadline)
 	ready, err := e.relayStartup(startup)

@@ -65,9 +65,8 @@ type hits struct {
 	saved time.Duration
 }
 
-// noteHit notes that a read is answered with an entry.
-func (s *session) noteHit(entry *engine.Entry, how Outcome) {
-	h := &s.hits
+// note notes that a client's read, which arrived at a moment, is answered with an entry.
+func (h *hits) note(of *identity, entry *engine.Entry, how Outcome, arrived fence.Instant) {
 	h.any = true
 	h.n[how]++
 	h.saved += entry.Took()
@@ -75,25 +74,26 @@ func (s *session) noteHit(entry *engine.Entry, how Outcome) {
 	if how == HitL2 {
 		tier = 1
 	}
-	age := entry.Age(s.arrival())
-	s.server.counters.times.age[tier].Observe(age)
-	s.server.cache.NoteHit(entry, age)
+	age := entry.Age(arrived)
+	of.server.counters.times.age[tier].Observe(age)
+	of.server.cache.NoteHit(entry, age)
 	if how == Consented {
-		s.server.cache.NoteAge(entry, age)
+		of.server.cache.NoteAge(entry, age)
 	}
-	if s.server.access != nil {
-		s.logHit(entry, how)
+	if of.server.access != nil {
+		of.logHit(entry, how, arrived)
 	}
 }
 
 // measureHits takes the time of the hits whose answers were just written.
 func (s *session) measureHits() {
-	h := &s.hits
-	if !h.any {
-		return
+	if s.hits.any {
+		s.hits.measure(&s.server.counters.times, fence.Now().Sub(s.arrival()))
 	}
-	t := &s.server.counters.times
-	took := fence.Now().Sub(s.arrival())
+}
+
+// measure takes the time of the hits: all of them took the same, since they were written together.
+func (h *hits) measure(t *times, took time.Duration) {
 	for how, n := range &h.n {
 		if n > 0 {
 			t.queries[how].Observe(took, n)
@@ -118,8 +118,8 @@ func (s *session) measure(how Outcome, reason string, spent ...*atomic.Int64) {
 }
 
 // measureRelayed takes the time of a unit whose last answer was just written.
-func (s *session) measureRelayed(m *conversation.Measured) {
-	t := &s.server.counters.times
+func (s *Server) measureRelayed(m *conversation.Measured) {
+	t := &s.counters.times
 	took, upstream := fence.Now().Sub(m.Arrived), m.Ended.Sub(m.Sent)
 	kind := upstreamBypasses
 	if Outcome(m.As) == Miss {

@@ -47,18 +47,18 @@ type assumption struct {
 }
 
 // assume notes that a statement of which this was known goes to Postgres.
-func (s *session) assume(generation uint64) {
-	if a := s.assumption; a.made && a.generation != generation {
-		s.assumedWrongly()
+func (u *understanding) assume(generation uint64) {
+	if a := u.assumption; a.made && a.generation != generation {
+		u.assumedWrongly()
 	}
-	s.assumption = assumption{made: true, generation: generation, changes: s.assumption.made && s.assumption.changes}
+	u.assumption = assumption{made: true, generation: generation, changes: u.assumption.made && u.assumption.changes}
 }
 
 // noteMayChange notes that something of the client's that may change a setting goes to
 // Postgres.
-func (s *session) noteMayChange() {
-	s.assumption.changes = true
-	s.statements.MayChange()
+func (u *understanding) noteMayChange() {
+	u.assumption.changes = true
+	u.statements.MayChange()
 }
 
 // assumedWrongly notes that a statement may have changed settings, of which that was not
@@ -77,33 +77,33 @@ func (s *session) noteMayChange() {
 // are doubted, and relied on again when Postgres has analysed them anew (see readAsNow).
 // Otherwise a change of the schema at the wrong moment would cost a session all hits of what
 // it has prepared, for as long as it lives. Forced by TestDoubtedStatementsHitAgain.
-func (s *session) assumedWrongly() {
-	s.talk.Soil()
-	s.known.NoteChanged(true)
-	if s.assumption.changes {
-		s.statements.BeginEpoch()
+func (u *understanding) assumedWrongly() {
+	u.talk.Soil()
+	u.known.NoteChanged(true)
+	if u.assumption.changes {
+		u.statements.BeginEpoch()
 	} else {
-		s.statements.Doubt()
+		u.statements.Doubt()
 	}
 }
 
 // assumptionHolds ends the assumption, if there is one, where a look is known that began
 // after all that the session was shown. It reports false if an assumption of this read was
 // wrong: then the session's state has to be asked for.
-func (s *session) assumptionHolds() bool {
-	a := &s.assumption
-	if a.made && a.generation != s.server.verdicts.Generation() {
-		s.assumedWrongly()
+func (u *understanding) assumptionHolds() bool {
+	a := &u.assumption
+	if a.made && a.generation != u.server.verdicts.Generation() {
+		u.assumedWrongly()
 	}
 	a.made = false
-	return s.known.Holds()
+	return u.known.Holds()
 }
 
 // dropOutdatedAssumption ends an assumption of another schema than that of now. What is
 // loaded under it nobody could be served, and so nothing would end it.
-func (s *session) dropOutdatedAssumption() {
-	if a := &s.assumption; a.made && a.generation != s.server.verdicts.Generation() {
-		s.assumedWrongly()
+func (u *understanding) dropOutdatedAssumption() {
+	if a := &u.assumption; a.made && a.generation != u.server.verdicts.Generation() {
+		u.assumedWrongly()
 		a.made = false
 	}
 }
@@ -236,7 +236,7 @@ func (s *session) effectOfWant(w *want) *shapes.Effect {
 // waits for that: until it is known it may be anything.
 func (s *session) effectKnown(w *want) *shapes.Effect {
 	statement := w.prepared.Statement
-	control := s.controlOf(w)
+	control := s.plan.controlOf(w)
 	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.values.opened && endsLocals(&control) {
 		return nil
 	}
@@ -270,11 +270,11 @@ func (s *session) effectKnown(w *want) *shapes.Effect {
 }
 
 // controlOf is what a want does to its transaction.
-func (s *session) controlOf(w *want) block.Control {
+func (p *plan) controlOf(w *want) block.Control {
 	switch {
 	case w.describes || w.prepared == nil || w.prepared.Statement == nil:
 		return block.Control{}
-	case s.plan.simple:
+	case p.simple:
 		return block.ParseControl(w.prepared.Statement.SQL)
 	default:
 		return w.prepared.Statement.Control

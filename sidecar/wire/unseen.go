@@ -34,25 +34,25 @@ import (
 // the schema that is known it can be told that it came later: see the list of differences.
 
 // noteUnseen notes what a group, answered here, used statements for.
-func (s *session) noteUnseen() {
-	unnamed := s.plan.unnamed
-	if s.plan.parsed {
+func (u *understanding) noteUnseen(p *plan) {
+	unnamed := p.unnamed
+	if p.parsed {
 		unnamed.Unuse() // nothing is left of what it was before
 	}
-	for i := range s.plan.wants {
-		w := &s.plan.wants[i]
-		p := w.prepared
-		if !p.Statement.KeepsSettings || s.plan.parsed && !w.parsed && p == unnamed {
+	for i := range p.wants {
+		w := &p.wants[i]
+		used := w.prepared
+		if !used.Statement.KeepsSettings || p.parsed && !w.parsed && used == unnamed {
 			continue
 		}
 		if w.parsed {
-			p = unnamed // which may be another than when it was planned
+			used = unnamed // which may be another than when it was planned
 		}
-		u := statements.Executed
+		use := statements.Executed
 		if w.describes {
-			u = statements.Described
+			use = statements.Described
 		}
-		s.statements.NoteUse(p, u)
+		u.statements.NoteUse(used, use)
 	}
 }
 

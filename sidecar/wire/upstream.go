@@ -56,7 +56,7 @@ func (s *session) relayHeld() (more bool, err error) {
 		}
 	}
 	for i := range s.relay.measured {
-		s.measureRelayed(&s.relay.measured[i])
+		s.server.measureRelayed(&s.relay.measured[i])
 	}
 	s.relay.measured = s.relay.measured[:0]
 	if cap(shown) <= answersHeldMax && len(shown) > 0 && &shown[0] != &held[0] {
@@ -164,7 +164,7 @@ func (s *session) storeCaptures(captured []*answer.Capture) {
 	now := fence.Now()
 	s.reads.Received(now)
 	for _, c := range captured {
-		s.storeCapture(c, now)
+		s.server.storeCapture(c, now)
 	}
 	clear(captured)
 	// The client's next read has to be proven newer than this answer.
