@@ -289,9 +289,6 @@ func TestOthersLearnOfTheReturn(t *testing.T) {
 	if resumed, err := returns.resume(t.Context(), db.Conn); err != nil || !resumed {
 		t.Fatalf("resumed: %v (%v)", resumed, err)
 	}
-	if _, err := old.Prepare(t.Context(), lookName, lookSQL); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := look(t.Context(), old, suspended.looker.head); err == nil {
 		t.Error("a look counts whose snapshot is older than the mark")
 	}

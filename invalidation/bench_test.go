@@ -94,9 +94,6 @@ func BenchmarkLook(b *testing.B) {
 	if err := f.Confirm(b.Context(), fence.Now()); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := conn.Prepare(b.Context(), lookName, lookSQL); err != nil {
-		b.Fatal(err)
-	}
 	head := f.fence.Head().Snapshot
 	b.ReportAllocs()
 	for b.Loop() {

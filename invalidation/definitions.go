@@ -116,9 +116,6 @@ func (l *looker) lookComparing(ctx context.Context, began fence.Instant) (s *sig
 		s, err = look(ctx, l.conn, l.head)
 		return s, false, err
 	}
-	if err := l.prepareDefinitions(ctx); err != nil {
-		return nil, false, err
-	}
 	if s, err = lookDefinitions(ctx, l.conn, l.head, known.at); err != nil {
 		return nil, false, err
 	}
@@ -155,11 +152,4 @@ func (l *looker) settled(ctx context.Context) (bool, error) {
 	}
 	d.settling = slices.DeleteFunc(d.settling, func(name string) bool { return !slices.Contains(running, name) })
 	return len(d.settling) == 0, nil
-}
-
-func (l *looker) prepareDefinitions(ctx context.Context) error {
-	if _, err := l.conn.Prepare(ctx, lookDefinitionsName, lookDefinitionsSQL); err != nil {
-		return fmt.Errorf("prepare the look that compares definitions: %w", err)
-	}
-	return nil
 }

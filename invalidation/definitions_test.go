@@ -462,11 +462,6 @@ func BenchmarkDefinitions(b *testing.B) {
 	if _, err := greet(b.Context(), session); err != nil { // begins an incarnation
 		b.Fatal(err)
 	}
-	for name, sql := range map[string]string{lookName: lookSQL, lookDefinitionsName: lookDefinitionsSQL} {
-		if _, err := session.Prepare(b.Context(), name, sql); err != nil {
-			b.Fatal(err)
-		}
-	}
 	s, err := look(b.Context(), session, fence.Snapshot{})
 	if err != nil {
 		b.Fatal(err)

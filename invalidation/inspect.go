@@ -178,9 +178,6 @@ func TimeLook(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := conn.Prepare(ctx, lookName, lookSQL); err != nil {
-		return 0, fmt.Errorf("prepare the look: %w", explainMissing(err, conn.Config().User))
-	}
 	first, err := look(ctx, conn, greeting.mark)
 	if err != nil {
 		return 0, err

@@ -2,12 +2,14 @@ package invalidation
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/cache/fence"
 )
@@ -48,11 +50,22 @@ UNION ALL
 FROM freshet.outbox o WHERE o.xid >= $1 OR o.xid = ANY ($2) LIMIT ` + strconv.Itoa(rowsPerLookMax+1) + `)`
 }
 
-// The columns of a look: those of the outbox come behind the state's.
+// The columns of a look, in its order: those of the outbox come behind the state's.
 const (
-	columnOfXID   = 11
-	columnOfTags  = 12
-	columnsOfLook = 13
+	columnOfSnapshot = iota
+	columnOfToken
+	columnOfIncarnation
+	columnOfMark
+	columnOfStandby
+	columnOfLoaded
+	columnOfPosition
+	columnOfOutbox
+	columnOfSkipped
+	columnOfReporting
+	columnOfDefinitions
+	columnOfXID
+	columnOfTags
+	columnsOfLook
 )
 
 // eventsInPlaceSQL asks for the event triggers. Whoever takes them away is reported by
@@ -94,51 +107,44 @@ type sighting struct {
 // errChanged says that the database is not the one that the session greeted.
 var errChanged = errors.New("the database's incarnation changed")
 
+// errNotALook says that a row is none that the statement of a look can return.
+var errNotALook = errors.New("a row of the look has other columns than freshet's tables have: run freshet install again")
+
 // errSkipped says that writers may have skipped their rows.
 var errSkipped = errors.New("nobody followed for long, and changes were not recorded")
 
 // look asks for everything that the head before may lack.
 func look(ctx context.Context, conn *pgx.Conn, before fence.Snapshot) (*sighting, error) {
-	return lookBy(ctx, conn, lookName, before)
+	return lookBy(ctx, conn, lookName, lookSQL, before)
 }
 
 // lookDefinitions is a look that reads the definitions, unless its snapshot is known.
 func lookDefinitions(ctx context.Context, conn *pgx.Conn, before fence.Snapshot, known string) (*sighting, error) {
-	return lookBy(ctx, conn, lookDefinitionsName, before, known)
+	return lookBy(ctx, conn, lookDefinitionsName, lookDefinitionsSQL, before, known)
 }
 
-func lookBy(ctx context.Context, conn *pgx.Conn, name string, before fence.Snapshot, more ...any) (*sighting, error) {
-	running := make([]uint64, len(before.InProgress()))
-	for i, x := range before.InProgress() {
-		running[i] = uint64(x)
-	}
-	rows, err := conn.Query(ctx, name, append([]any{uint64(before.Xmax()), running}, more...)...)
+// binaryFormat is the format code of all columns of a look.
+var binaryFormat = []int16{pgx.BinaryFormatCode}
+
+// lookBy looks by one statement, which it prepares where the session has not. The parameters
+// go as text and the rows come as Postgres sends them: looks are what a busy follower does
+// most, and pgx's types would take a third of the follower's time.
+func lookBy(ctx context.Context, conn *pgx.Conn, name, sql string, before fence.Snapshot, more ...string) (*sighting, error) {
+	statement, err := conn.Prepare(ctx, name, sql)
 	if err != nil {
-		return nil, fmt.Errorf("look at the outbox: %w", err)
+		return nil, fmt.Errorf("prepare the look: %w", explainMissing(err, conn.Config().User))
 	}
-	defer rows.Close()
+	values := append(make([][]byte, 0, 3), strconv.AppendUint(nil, uint64(before.Xmax()), 10), arrayText(before.InProgress()))
+	for _, m := range more {
+		values = append(values, []byte(m))
+	}
+	rows := conn.PgConn().ExecStatement(ctx, statement, values, nil, binaryFormat)
 	s := &sighting{}
-	seen, tags := 0, 0
-	var xid uint64
-	var texts []string
-	event := [columnsOfLook]any{columnOfXID: &xid, columnOfTags: &texts} // what is nil is not read
-	for rows.Next() {
-		if rows.RawValues()[columnOfXID] == nil {
-			if err := s.readState(rows); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err := rows.Scan(event[:]...); err != nil {
-			return nil, fmt.Errorf("look at the outbox: %w", err)
-		}
-		if seen, tags = seen+1, tags+len(texts); seen > rowsPerLookMax || tags > tagsPerLookMax {
-			s.overflow = true
-			continue
-		}
-		s.add(fence.XID(xid), texts)
+	err = s.read(rows)
+	if _, failed := rows.Close(); failed != nil {
+		err = failed
 	}
-	if err := rows.Err(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("look at the outbox: %w", err)
 	}
 	if s.token == "" {
@@ -148,41 +154,87 @@ func lookBy(ctx context.Context, conn *pgx.Conn, name string, before fence.Snaps
 	return s, nil
 }
 
+// arrayText spells ids as Postgres does an array of them.
+func arrayText(ids []fence.XID) []byte {
+	text := []byte{'{'}
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendUint(text, uint64(id), 10)
+	}
+	return append(text, '}')
+}
+
+// read reads all rows of a look.
+func (s *sighting) read(rows *pgconn.ResultReader) error {
+	seen, tags := 0, 0
+	for rows.NextRow() {
+		row := rows.Values()
+		if len(row) != columnsOfLook {
+			return errNotALook
+		}
+		if row[columnOfXID] == nil {
+			if err := s.readState(row); err != nil {
+				return err
+			}
+			continue
+		}
+		xid, texts, err := readEvent(row)
+		if err != nil {
+			return err
+		}
+		if seen, tags = seen+1, tags+len(texts); seen > rowsPerLookMax || tags > tagsPerLookMax {
+			s.overflow = true
+			continue
+		}
+		s.add(xid, texts)
+	}
+	return nil
+}
+
+// readEvent reads a row of the outbox.
+func readEvent(row [][]byte) (xid fence.XID, texts []string, err error) {
+	id := row[columnOfXID]
+	if len(id) != 8 {
+		return 0, nil, errNotALook
+	}
+	texts, err = readTexts(row[columnOfTags])
+	return fence.XID(binary.BigEndian.Uint64(id)), texts, err
+}
+
 // readState reads the row of a look that is none of the outbox.
-func (s *sighting) readState(rows pgx.Rows) error {
-	var snapshot, token, incarnation, mark, definitions *string
-	var standby, skipped, events *bool
-	var loaded, position *int64
-	var outbox *uint32
-	if err := rows.Scan(&snapshot, &token, &incarnation, &mark, &standby, &loaded, &position, &outbox, &skipped, &events, &definitions, nil, nil); err != nil {
-		return fmt.Errorf("look at the outbox: %w", err)
+func (s *sighting) readState(row [][]byte) error {
+	if len(row[columnOfStandby]) != 1 || row[columnOfMark] == nil {
+		return errNotALook
 	}
-	if *standby {
-		return errors.New("look at the outbox: the server is a standby")
+	if isTrue(row[columnOfStandby]) {
+		return errors.New("the server is a standby")
 	}
-	if token == nil || incarnation == nil || outbox == nil {
+	if row[columnOfToken] == nil || row[columnOfIncarnation] == nil || row[columnOfOutbox] == nil {
 		return errChanged
 	}
-	if skipped == nil || *skipped {
+	if row[columnOfSkipped] == nil || isTrue(row[columnOfSkipped]) {
 		return errSkipped
 	}
-	s.token, s.incarnation = *token, fence.Incarnation(*incarnation)
-	s.settingsLoaded, s.position, s.outbox = *loaded, uint64(*position), *outbox
-	s.at, s.unreporting = *snapshot, !*events
-	if definitions != nil {
-		s.definitions = *definitions
+	if len(row[columnOfLoaded]) != 8 || len(row[columnOfPosition]) != 8 || len(row[columnOfOutbox]) != 4 {
+		return errNotALook
 	}
-	return s.parseSnapshots(*snapshot, *mark)
+	s.token, s.incarnation = string(row[columnOfToken]), fence.Incarnation(row[columnOfIncarnation])
+	s.settingsLoaded = int64(binary.BigEndian.Uint64(row[columnOfLoaded]))
+	s.position = binary.BigEndian.Uint64(row[columnOfPosition])
+	s.outbox = binary.BigEndian.Uint32(row[columnOfOutbox])
+	s.unreporting = !isTrue(row[columnOfReporting])
+	s.at, s.definitions = string(row[columnOfSnapshot]), string(row[columnOfDefinitions])
+	return s.parseSnapshots(s.at, string(row[columnOfMark]))
 }
 
 func (s *sighting) parseSnapshots(snapshot, mark string) (err error) {
 	if s.snapshot, err = fence.ParseSnapshot(snapshot); err != nil {
-		return fmt.Errorf("look at the outbox: %w", err)
+		return err
 	}
-	if s.mark, err = fence.ParseSnapshot(mark); err != nil {
-		return fmt.Errorf("look at the outbox: %w", err)
-	}
-	return nil
+	s.mark, err = fence.ParseSnapshot(mark)
+	return err
 }
 
 func (s *sighting) add(xid fence.XID, texts []string) {
@@ -224,4 +276,40 @@ func (s *sighting) dropForeign() {
 		}
 	}
 	s.events = kept
+}
+
+// isTrue reports whether a value is a true of Postgres' binary format.
+func isTrue(value []byte) bool { return len(value) == 1 && value[0] == 1 }
+
+// readTexts reads an array of texts in Postgres' binary format: the number of dimensions, a
+// flag, the type, each dimension's length and lower bound, then each value behind its length.
+// The texts share one string.
+func readTexts(array []byte) ([]string, error) {
+	if len(array) < 12 {
+		return nil, errNotALook
+	}
+	dimensions := binary.BigEndian.Uint32(array)
+	if dimensions == 0 {
+		return nil, nil
+	}
+	if dimensions != 1 || len(array) < 20 {
+		return nil, errNotALook
+	}
+	count, values, all := int(binary.BigEndian.Uint32(array[12:])), array[20:], string(array[20:])
+	if count < 0 || count > len(values)/4 {
+		return nil, errNotALook
+	}
+	texts, at := make([]string, count), 0
+	for i := range texts {
+		if len(values)-at < 4 {
+			return nil, errNotALook
+		}
+		length := int(int32(binary.BigEndian.Uint32(values[at:])))
+		if at += 4; length < 0 || length > len(values)-at {
+			return nil, errNotALook // an absent value too: the outbox has none
+		}
+		texts[i] = all[at : at+length]
+		at += length
+	}
+	return texts, nil
 }

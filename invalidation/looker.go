@@ -107,9 +107,6 @@ func (l *looker) greetOn(ctx context.Context, conn *pgx.Conn) (err error) {
 			return err
 		}
 	}
-	if _, err := conn.Prepare(ctx, lookName, lookSQL); err != nil {
-		return fmt.Errorf("prepare the look: %w", explainMissing(err, conn.Config().User))
-	}
 	l.conn, l.vigil, l.settingsLoaded = conn, &vigil{}, 0
 	if err := paced(ctx, conn, max(l.f.poll, time.Duration(l.f.proof.Load()))); err != nil {
 		return err
