@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"reflect"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
@@ -83,8 +85,11 @@ type wrapped[K comparable, V any] struct {
 	prefix []byte // of every key
 	shape  uint64 // of its loads
 	clips  bool   // its values have slices
-	// seed makes the function's keys hash as no other's do.
+	// seed makes the function's keys hash as no other's do; so does secret those that are a
+	// number of eight bytes, as number says of all of them.
 	seed   maphash.Seed
+	number bool
+	secret [2]uint64
 	load   func(context.Context, K) (V, error)
 	policy Policy[K, V]
 	warmer *warmer[K, V] // nil: Policy.Warm is 0
@@ -133,6 +138,8 @@ func wrap[K comparable, V any](db *DB, name, caller string, load func(context.Co
 		p.Codec = jsonCodec[V]{}
 	}
 	w := &wrapped[K, V]{db: db, cache: db.cache, function: f, load: load, policy: p, clips: clips(value), seed: maphash.MakeSeed()}
+	w.number = isNumber(key)
+	w.secret = [2]uint64{maphash.Comparable(w.seed, 0), maphash.Comparable(w.seed, 1) | 1}
 	w.prefix = wrapPrefix(name, p.Version, key, value)
 	w.shape = db.engine.Hash(w.prefix)
 	if lossy := lostInJSON(value, map[reflect.Type]bool{}); lossy != "" && standard {
@@ -142,6 +149,15 @@ func wrap[K comparable, V any](db *DB, name, caller string, load func(context.Co
 		w.warmer = startWarmer(w)
 	}
 	return w
+}
+
+// isNumber reports whether keys of a type are eight bytes of an integer, and nothing else.
+func isNumber(key reflect.Type) bool {
+	switch key.Kind() {
+	case reflect.Int, reflect.Int64, reflect.Uint, reflect.Uint64:
+		return key.Size() == 8
+	}
+	return false
 }
 
 // admit names a function that can be wrapped.
@@ -273,10 +289,20 @@ func (w *wrapped[K, V]) cloned(v V) (_ V, err error) {
 // writes nothing.
 func (w *wrapped[K, V]) place(k K) (place, error) {
 	if w.policy.KeyBytes == nil {
-		return place{hash: maphash.Comparable(w.seed, k)}, nil
+		return place{hash: w.hash(k)}, nil
 	}
 	bytes, err := w.keyBytes(k)
 	return place{w.cache.engine.Hash(bytes), bytes}, err
+}
+
+// hash is that of a key which is its own identity. Numbers of eight bytes, which most keys are,
+// are hashed by one multiplication with numbers that nobody outside knows.
+func (w *wrapped[K, V]) hash(k K) uint64 {
+	if !w.number {
+		return maphash.Comparable(w.seed, k)
+	}
+	high, low := bits.Mul64(*(*uint64)(unsafe.Pointer(&k))^w.secret[0], w.secret[1])
+	return high ^ low
 }
 
 // find returns the entry of k in the first tier, nil if there is none. Two keys with

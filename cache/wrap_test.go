@@ -550,3 +550,28 @@ func (n *noted) spoil(t *testing.T) {
 		return spoiled > 0
 	})
 }
+
+// Keys that are numbers have a hash for each, spread over whatever part of it is looked at.
+func TestNumbersAreSpread(t *testing.T) {
+	t.Parallel()
+	w := NewRepository(hitCache(t).DB(), "numbers", func(context.Context, int64) (int, error) { return 0, nil }).wrapped
+	if !w.number {
+		t.Fatal("int64 is a number of eight bytes")
+	}
+	const keys, parts = 1 << 12, 1 << 6
+	seen, low, high := map[uint64]bool{}, [parts]int{}, [parts]int{}
+	for k := range int64(keys) {
+		h := w.hash(k)
+		seen[h] = true
+		low[h%parts]++
+		high[h>>58]++
+	}
+	if len(seen) != keys {
+		t.Errorf("%d hashes of %d keys", len(seen), keys)
+	}
+	for part := range parts {
+		if low[part] > 3*keys/parts || high[part] > 3*keys/parts {
+			t.Errorf("part %d has %d and %d of %d keys", part, low[part], high[part], keys)
+		}
+	}
+}

@@ -187,7 +187,7 @@ func (c *Cache) Serve(e *Entry, now fence.Instant, s *fence.Session) Outcome {
 	if !ok || e == nil || !s.Accepts(e.Ticket) || !c.admitted(e, now) {
 		return Miss
 	}
-	if began < c.written(e, now, s) {
+	if c.fence.MarkedAfter(began) && began < c.written(e, now, s) {
 		return Unproven
 	}
 	c.noteServed(e, began, s)

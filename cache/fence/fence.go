@@ -32,6 +32,9 @@ type Fence struct {
 	head      atomic.Pointer[Head]
 	// generation moves with every Reset, before anything is forgotten.
 	generation atomic.Uint64
+	// moves counts how often slots were told something, all of them together: it moves after
+	// their counters, and before the head.
+	moves atomic.Uint64
 
 	floor atomic.Pointer[Snapshot]
 	mask  uint64
@@ -40,9 +43,10 @@ type Fence struct {
 	// lag is how much earlier than lookBegan the head may lack something.
 	lag atomic.Int64
 	// marked is when anything at all was acknowledged as possibly written last, and
-	// classes when tags of a class were.
-	marked  atomic.Int64
-	classes [1 << classBits]atomic.Int64
+	// classes when tags of a class were. markedLast is the latest of these and of all cells'.
+	marked     atomic.Int64
+	classes    [1 << classBits]atomic.Int64
+	markedLast atomic.Int64
 
 	// hints are what others say that has been committed, see Foretell. hintsMu guards their
 	// slots, and is taken before a slot's own lock.
@@ -107,6 +111,7 @@ func (f *Fence) Reset(head *Head, floor Snapshot, events []Event, began Instant)
 		f.cells[i].counter.Add(1)
 		s.mu.Unlock()
 	}
+	f.moves.Add(1)
 	f.apply(events, &floor, &head.Snapshot)
 	f.head.Store(head)
 	f.lookBegan.Store(int64(began))
@@ -143,6 +148,9 @@ func (f *Fence) apply(events []Event, before, after *Snapshot) {
 			f.cells[i].counter.Add(1)
 			s.mu.Unlock()
 		}
+	}
+	if len(events) > 0 {
+		f.moves.Add(1)
 	}
 }
 
@@ -202,20 +210,29 @@ func (f *Fence) Fresh(now Instant, staleness time.Duration) bool {
 // lacks no received event of its tags. Ask for freshness (Fresh, LookBegan)
 // before, not after. A refusal may be temporary (no head yet); an entry refused
 // after the first look is of no use any more.
+//
+// Where nothing has moved at all since the ticket was compared with its slots, they are not
+// looked at. That is why moves is counted after the slots' counters, and read before them. Were
+// it counted first:
+//
+//  1. the follower counts that something moves, and begins to file an event;
+//  2. a reader finds moves counted, and the slot of the ticket not moved yet, and notes both;
+//  3. the follower files the event, moves the slot's counter, and publishes the head;
+//  4. a reader finds that nothing moved since 2., and serves what the head knows to be old.
+//
+// Forced by TestMovesAreCountedAfterTheSlots.
 func (f *Fence) Admits(t *Ticket) bool {
 	generation := f.generation.Load()
 	if generation == 0 {
 		return false
 	}
 	if t.generation.Load() == generation {
-		moved := false
-		for i, tag := range t.tags {
-			if f.cells[uint64(tag)&f.mask].counter.Load() != t.counters[i].Load() {
-				moved = true
-				break
-			}
+		moves := f.moves.Load()
+		if t.moves.Load() == moves {
+			return true
 		}
-		if !moved {
+		if f.unmoved(t) {
+			t.moves.Store(moves)
 			return true
 		}
 	}

@@ -101,6 +101,7 @@ func (f *Fence) foretellLocked(e foretold) (concerns bool) {
 	f.hints.slots[i] = struct{}{}
 	s.foretold = append(s.foretold, e)
 	f.cells[i].counter.Add(1)
+	f.moves.Add(1)
 	return false
 }
 

@@ -329,3 +329,52 @@ func raceOnce(t *testing.T, f *Fence) {
 		}
 	}
 }
+
+// The interleaving described at Admits:
+//
+//  1. the follower files an event on low and on high, and waits before it files it on high;
+//  2. a reader compares an entry that depends on high with its slot: nothing speaks against it;
+//  3. the follower files the event on high, and ends;
+//  4. the reader comes again, and must refuse.
+func TestMovesAreCountedAfterTheSlots(t *testing.T) {
+	f := startedAt(100, Options{Slots: 2})
+	ticket := labelled(100, high)
+	if !f.Admits(ticket) {
+		t.Fatal("an entry that nothing speaks against is refused")
+	}
+	f.slots[high].mu.Lock()
+	filed := make(chan struct{})
+	go func() {
+		defer close(filed)
+		f.Advance(headAt(101), []Event{{100, []Tag{low, high}}}, 2)
+	}()
+	waitUntil(t, "the follower waits for the slot of high", func() bool { return blockedIn("apply") })
+	if !f.Admits(ticket) || !f.Admits(ticket) {
+		t.Error("refused before the event is filed: the interleaving is not the dangerous one")
+	}
+	f.slots[high].mu.Unlock()
+	<-filed
+	if f.Admits(ticket) {
+		t.Error("an entry is admitted that lacks an event of the head")
+	}
+}
+
+// Who asks for the latest mark alone misses none, of whatever kind.
+func TestEveryMarkIsTheLatest(t *testing.T) {
+	t.Parallel()
+	for name, mark := range map[string]func(*Fence){
+		"of a tag":       func(f *Fence) { f.Mark(7, []Tag{low}) },
+		"of a class":     func(f *Fence) { f.MarkClasses(7, []Class{low.Class()}) },
+		"of anything":    func(f *Fence) { f.MarkAll(7) },
+		"of before last": func(f *Fence) { f.Mark(7, []Tag{low}); f.MarkAll(3) },
+	} {
+		f := startedAt(100, Options{Slots: 2})
+		if f.MarkedAfter(0) {
+			t.Errorf("%s: marked before it was", name)
+		}
+		mark(f)
+		if !f.MarkedAfter(6) || f.MarkedAfter(7) || f.Marked(labelled(100, low)) != 7 {
+			t.Errorf("%s: after 6 %v, after 7 %v, at %d", name, f.MarkedAfter(6), f.MarkedAfter(7), f.Marked(labelled(100, low)))
+		}
+	}
+}

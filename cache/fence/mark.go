@@ -25,6 +25,7 @@ package fence
 
 // Mark notes that writes to tags were acknowledged by moment at.
 func (f *Fence) Mark(at Instant, tags []Tag) {
+	raise(&f.markedLast, at)
 	for _, tag := range tags {
 		raise(&f.cells[uint64(tag)&f.mask].marked, at)
 	}
@@ -33,6 +34,7 @@ func (f *Fence) Mark(at Instant, tags []Tag) {
 // MarkClasses notes that writes to tags of classes were acknowledged by moment at, and
 // that it is not known to which.
 func (f *Fence) MarkClasses(at Instant, classes []Class) {
+	raise(&f.markedLast, at)
 	for _, class := range classes {
 		raise(&f.classes[class], at)
 	}
@@ -40,7 +42,14 @@ func (f *Fence) MarkClasses(at Instant, classes []Class) {
 
 // MarkAll notes that by moment at something was acknowledged that may have
 // written whatever there is.
-func (f *Fence) MarkAll(at Instant) { raise(&f.marked, at) }
+func (f *Fence) MarkAll(at Instant) {
+	raise(&f.markedLast, at)
+	raise(&f.marked, at)
+}
+
+// MarkedAfter reports whether a write of anything was acknowledged after a moment: only then
+// can Marked be later than that, of whatever ticket.
+func (f *Fence) MarkedAfter(at Instant) bool { return Instant(f.markedLast.Load()) > at }
 
 // Marked returns the moment at or after which a look must have begun to include
 // every write acknowledged until now that the entry of ticket t may depend on.

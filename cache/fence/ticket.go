@@ -14,6 +14,8 @@ type Ticket struct {
 	// outdated store costs one more slow check.
 	generation atomic.Uint64
 	counters   []atomic.Uint64
+	// moves is the fence's when the counters were last found to be those of the slots.
+	moves atomic.Uint64
 
 	// few is where tags and counters lie if there is room for them.
 	few struct {

@@ -91,12 +91,12 @@ func (s *Store[T]) dropLocked(o *order[T], it *item[T], waiting int) {
 }
 
 // giveLocked gives Ristretto all that waits in an order. By then it mostly has what it was
-// given before; otherwise this waits for it.
+// given before; otherwise this waits for it. It inserts one after the other, in the order in
+// which it was given them, so that it has all if it has the last.
 func (s *Store[T]) giveLocked(o *order[T]) {
-	for i, it := range o.given.items[:o.given.n] {
-		if there, ok := s.items.Get(o.given.hashes[i]); !ok || there != it {
+	if last := o.given.n - 1; last >= 0 {
+		if there, ok := s.items.Get(o.given.hashes[last]); !ok || there != o.given.items[last] {
 			s.items.Wait()
-			break
 		}
 	}
 	s.forgetGivenLocked(o)

@@ -18,14 +18,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(freshet.Removed(servers.Shared(m, servers.Needs{})))
 }
 
-// hour are the samples of an hour in which nothing grows: memory fills up first, and then
+// hours are the samples of four hours in which nothing grows: memory fills up first, and then
 // goes up and down.
-func hour() (all []Sample) {
+func hours() (all []Sample) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	for i := range 360 {
 		filled := min(1, float64(i)/100)
 		all = append(all, Sample{
-			At: time.Duration(i) * 10 * time.Second, Resident: (60 + 40*filled + 8*dice.Float64()) * mebibyte,
+			At: time.Duration(i) * 40 * time.Second, Resident: (60 + 40*filled + 8*dice.Float64()) * mebibyte,
 			Live: (10 + 20*filled + dice.Float64()) * mebibyte, Goroutines: float64(60 + dice.IntN(8)),
 			Threads: 14, Descriptors: float64(30 + dice.IntN(8)), Outbox: 4 * mebibyte * dice.Float64(),
 		})
@@ -36,9 +36,16 @@ func hour() (all []Sample) {
 // What goes up and down is steady, and a planted leak of each kind is found out.
 func TestPlantedGrowthIsFound(t *testing.T) {
 	t.Parallel()
-	steady := Report{Samples: hour(), Operations: 1}
+	steady := Report{Samples: hours(), Operations: 1}
 	if broken := steady.Broken(); broken != nil {
 		t.Errorf("nothing grows: %q", broken)
+	}
+	short := Report{Samples: steady.Samples[:90], Operations: 1}
+	for i := range short.Samples {
+		short.Samples[i].Outbox += 10 * mebibyte * short.Samples[i].At.Hours()
+	}
+	if broken := short.Broken(); slices.ContainsFunc(broken, func(s string) bool { return strings.HasPrefix(s, "outbox") }) {
+		t.Errorf("within an hour the outbox may grow: %q", broken)
 	}
 	for name, leak := range map[string]func(*Sample, float64){
 		"resident":    func(s *Sample, hours float64) { s.Resident += 20 * mebibyte * hours },
@@ -48,7 +55,7 @@ func TestPlantedGrowthIsFound(t *testing.T) {
 		"descriptors": func(s *Sample, hours float64) { s.Descriptors += 30 * hours },
 		"outbox":      func(s *Sample, hours float64) { s.Outbox += 10 * mebibyte * hours },
 	} {
-		r := Report{Samples: hour(), Operations: 1}
+		r := Report{Samples: hours(), Operations: 1}
 		for i := range r.Samples {
 			leak(&r.Samples[i], r.Samples[i].At.Hours())
 		}
@@ -60,7 +67,7 @@ func TestPlantedGrowthIsFound(t *testing.T) {
 
 func TestFewSamplesAndFailuresAreNoSuccess(t *testing.T) {
 	t.Parallel()
-	few := Report{Samples: hour()[:minSamples-1], Operations: 9, Errors: 1, FirstError: "refused"}
+	few := Report{Samples: hours()[:minSamples-1], Operations: 9, Errors: 1, FirstError: "refused"}
 	broken := few.Broken()
 	if len(broken) != 2 || !slices.ContainsFunc(broken, func(s string) bool { return strings.Contains(s, "refused") }) {
 		t.Errorf("%q", broken)

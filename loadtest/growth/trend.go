@@ -29,24 +29,29 @@ func (s Sample) String() string {
 }
 
 // figure is one of what must not grow. slack and share are by how much it may be off: Go's
-// runtime gives memory back as it likes, and clients come and go.
+// runtime gives memory back as it likes, and clients come and go. Until from it may grow.
 type figure struct {
 	name  string
 	of    func(Sample) float64
 	bytes bool
 	slack float64
 	share float64 // of what it is
+	from  time.Duration
 }
 
-const mebibyte = 1 << 20
+const (
+	mebibyte = 1 << 20
+	// trimmed is when the outbox has what it is to have: rows stay there for an hour.
+	trimmed = 65 * time.Minute
+)
 
 var figures = []figure{
-	{"resident", func(s Sample) float64 { return s.Resident }, true, 4 * mebibyte, 0.05},
-	{"live", func(s Sample) float64 { return s.Live }, true, mebibyte, 0.05},
-	{"goroutines", func(s Sample) float64 { return s.Goroutines }, false, 6, 0},
-	{"threads", func(s Sample) float64 { return s.Threads }, false, 2, 0},
-	{"descriptors", func(s Sample) float64 { return s.Descriptors }, false, 6, 0},
-	{"outbox", func(s Sample) float64 { return s.Outbox }, true, mebibyte, 0.25},
+	{"resident", func(s Sample) float64 { return s.Resident }, true, 4 * mebibyte, 0.05, 0},
+	{"live", func(s Sample) float64 { return s.Live }, true, mebibyte, 0.05, 0},
+	{"goroutines", func(s Sample) float64 { return s.Goroutines }, false, 6, 0, 0},
+	{"threads", func(s Sample) float64 { return s.Threads }, false, 2, 0, 0},
+	{"descriptors", func(s Sample) float64 { return s.Descriptors }, false, 6, 0, 0},
+	{"outbox", func(s Sample) float64 { return s.Outbox }, true, mebibyte, 0.25, trimmed},
 }
 
 // warm is which part of the samples is not judged: a cache fills first, and so does what
@@ -74,6 +79,9 @@ func trends(samples []Sample) (all []trend) {
 	judged := samples[int(float64(len(samples))*warm):]
 	half := len(judged) / 2
 	for _, f := range figures {
+		if judged[0].At < f.from {
+			continue
+		}
 		all = append(all, trend{f, median(judged[:half], f.of), median(judged[half:], f.of), slope(judged, f.of)})
 	}
 	return all

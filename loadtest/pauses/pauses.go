@@ -25,7 +25,7 @@ const (
 	// hotRows are those whose reads are timed, and are hits. Among garbageEvery of them is one
 	// read of largeBytes that never comes again: it makes the garbage. A turn has one at least.
 	hotRows      = 100
-	garbageEvery = 20
+	garbageEvery = 5
 	largeBytes   = 32 << 10
 	// little is the --memory of the sidecar that keeps next to nothing.
 	little = "2MiB"
