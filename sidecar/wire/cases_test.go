@@ -44,10 +44,7 @@ CREATE FUNCTION make_temporary() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREAT
 func compareCase(t *testing.T, scripts ...differential) *side {
 	t.Helper()
 	t.Parallel()
-	bed := newRolesTestbed(t, casesSchema)
-	if _, err := invalidation.Install(t.Context(), bed.direct, invalidation.Options{Watch: []string{"public.*", "elsewhere.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
-		t.Fatal(err)
-	}
+	bed := newCopiedTestbed(t, servers.SharedPostgresOfRoles(t), casesSchema, "public.*", "elsewhere.*")
 	s := bed.sidecar()
 	for _, d := range scripts {
 		t.Run(d.name, func(t *testing.T) { d.compare(t, bed, s) })

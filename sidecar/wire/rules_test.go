@@ -112,13 +112,14 @@ func TestRulesHoldForWhatRedisHas(t *testing.T) {
 	redis := withRedis(servers.SharedRedis(t).URL())
 	one, two := bed.sidecar(patient, redis, always), bed.sidecar(patient, redis, always)
 	two.SetRules(itemRule(rules.Terms{TTL: time.Hour}))
-	mustShare(t, bed, one, two)
+	const sql = "SELECT version FROM item WHERE id = 99"
+	mustShare(t, bed, one, two, sql)
 	two.SetRules(itemRule(rules.Terms{TTL: time.Nanosecond}))
 	conn := two.connect()
 	misses, found := two.count(Miss), two.count(HitL2)
 	for range 2 {
 		var version int
-		if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = 99").Scan(&version); err != nil {
+		if err := conn.QueryRow(t.Context(), sql).Scan(&version); err != nil {
 			t.Fatal(err)
 		}
 	}

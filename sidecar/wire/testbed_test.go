@@ -60,15 +60,22 @@ type testbed struct {
 // one schema are copies of one.
 func newTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
-	return newBed(t, servers.SharedPostgres(t), func(pg *servers.Postgres) string {
-		return pg.FilledDatabase(t, schema, func(dsn string) error { return fillBed(dsn, schema) })
-	})
+	return newCopiedTestbed(t, servers.SharedPostgres(t), schema, "public.*")
 }
 
-// newRolesTestbed is newTestbed for tests that make, change or drop roles.
+// newRolesTestbed is newTestbed for tests that make, change or drop roles. A role that its
+// schema makes may be there already.
 func newRolesTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
-	return newTestbedOn(t, servers.SharedPostgresOfRoles(t), schema)
+	return newCopiedTestbed(t, servers.SharedPostgresOfRoles(t), schema, "public.*")
+}
+
+// newCopiedTestbed is newTestbed on a shared server, of which patterns are watched.
+func newCopiedTestbed(t testing.TB, pg *servers.Postgres, schema string, watch ...string) *testbed {
+	t.Helper()
+	return newBed(t, pg, func(pg *servers.Postgres) string {
+		return pg.FilledDatabase(t, fmt.Sprint(watch, schema), func(dsn string) error { return fillBed(dsn, schema, watch...) })
+	})
 }
 
 // newTestbedOn is newTestbed on a certain server, where nothing is copied.
@@ -76,7 +83,7 @@ func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	t.Helper()
 	return newBed(t, pg, func(pg *servers.Postgres) string {
 		database := pg.CreateDatabase(t)
-		if err := fillBed(pg.DSN(database), schema); err != nil {
+		if err := fillBed(pg.DSN(database), schema, "public.*"); err != nil {
 			t.Fatal(err)
 		}
 		return database
@@ -92,8 +99,8 @@ func newBed(t testing.TB, pg *servers.Postgres, database func(*servers.Postgres)
 	return b
 }
 
-// fillBed makes a schema and watches all its tables.
-func fillBed(dsn, schema string) error {
+// fillBed makes a schema and watches its tables that patterns name.
+func fillBed(dsn, schema string, watch ...string) error {
 	conn, err := pgx.Connect(context.Background(), dsn)
 	if err != nil {
 		return err
@@ -102,7 +109,7 @@ func fillBed(dsn, schema string) error {
 	if _, err := conn.Exec(context.Background(), schema); err != nil {
 		return fmt.Errorf("%s: %w", schema, err)
 	}
-	_, err = invalidation.Install(context.Background(), conn, invalidation.Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}})
+	_, err = invalidation.Install(context.Background(), conn, invalidation.Options{Watch: watch, FollowerRoles: []string{servers.Follower}})
 	return err
 }
 
