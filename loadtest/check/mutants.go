@@ -211,7 +211,7 @@ var mutants = []Mutant{
 		Name: "own writes are not confirmed",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/query.go", As: mutant.Statements,
-			Old: "s.reads.Received(s.shownBy)",
+			Old: "a.reads.Received(a.shownBy)",
 			New: "",
 		}, notMarked},
 		Script: "a session reads what it wrote", Breaks: []Promise{OwnWrites, Monotonic},
@@ -421,7 +421,7 @@ var mutants = []Mutant{
 		Name: "a transaction may read what is older than its BEGIN",
 		Edits: []mutant.Edit{{
 			File: "sidecar/wire/block.go", As: mutant.Statements,
-			Old: "s.reads.Received(b.Began)",
+			Old: "a.reads.Received(b.Began)",
 			New: "",
 		}},
 		Script: "a transaction reads", Breaks: []Promise{Block},

@@ -275,7 +275,7 @@ func (s *session) appendPortion(p *portalAhead, limit uint32) error {
 
 // makeAhead has Postgres make the portals that were answered, unseen, and read them as far as
 // the client has. An error is the client's: its group has failed.
-func (s *session) makeAhead() error {
+func (s *sending) makeAhead() error {
 	for i := range s.ahead.portals {
 		p := &s.ahead.portals[i]
 		if err := s.remake(&p.portal, p.fetched > 0 || p.left == nil, p.rowsFetched(), false); err != nil {
@@ -295,7 +295,7 @@ func (p *portalAhead) rowsFetched() uint32 {
 }
 
 // remake has Postgres make a portal, unseen, and fetch rows of it; quiet hides its errors too.
-func (s *session) remake(p *portal, fetch bool, rows uint32, quiet bool) error {
+func (s *sending) remake(p *portal, fetch bool, rows uint32, quiet bool) error {
 	unseen := func(e conversation.Expectation, message []byte) error {
 		e.Hidden, e.Quiet, e.Effect = true, quiet, shapes.NoEffect
 		s.talk.Owe(e)

@@ -69,13 +69,13 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 
 // noteHeld notes that a block has begun. hadRead is set if the client has read in the
 // one before.
-func (s *session) noteHeld(hadRead bool) {
-	s.block.Began = s.arrival()
-	if hadRead && !s.block.ReadOnly {
-		s.server.cache.AnticipateRead(&s.reads) // its first read demands a look that begins now
+func (a *asking) noteHeld(hadRead bool) {
+	a.block.Began = a.arrival()
+	if hadRead && !a.block.ReadOnly {
+		a.server.cache.AnticipateRead(&a.reads) // its first read demands a look that begins now
 	}
-	s.talk.HoldBlock()
-	s.server.counters.TransactionsHeld.Add(1)
+	a.talk.HoldBlock()
+	a.server.counters.TransactionsHeld.Add(1)
 }
 
 // upstreamLives reports whether Postgres still serves the connection of a block that is
@@ -88,16 +88,16 @@ func (s *session) noteHeld(hadRead bool) {
 // Postgres would have failed 3. So its socket is looked at, and where there is something
 // to read, Postgres is asked for a sign of life behind it. Forced by
 // TestBlockOfATerminatedSession.
-func (s *session) upstreamLives() bool {
-	if !s.up.Readable() {
-		return !s.talk.Left()
+func (a *asking) upstreamLives() bool {
+	if !a.up.Readable() {
+		return !a.talk.Left()
 	}
-	s.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
-	return s.sendUpstream(syncMessage) == nil && s.awaitAnswers() == nil && !s.talk.Left()
+	a.talk.Owe(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
+	return a.sendUpstream(syncMessage) == nil && a.awaitAnswers() == nil && !a.talk.Left()
 }
 
 // letGo ends the block that is held back, as far as the sidecar is concerned.
-func (s *session) letGo() {
+func (s *sending) letGo() {
 	s.block.Held = false
 	s.values.opened = s.block.HoldsSettings()
 	s.talk.LetBlockGo()
@@ -116,14 +116,14 @@ func (s *session) letGo() {
 //
 // Forced by TestBlockReadsWhatWasCommittedBeforeIt. Who asked for bounded
 // staleness alone, or cannot write, gets what it gets outside of a block.
-func (s *session) beginBlockRead() {
-	b := &s.block
+func (a *asking) beginBlockRead() {
+	b := &a.block
 	if !b.Held || b.Read {
 		return
 	}
 	b.Read = true
-	if !b.ReadOnly && !s.reads.Bounded() {
-		s.reads.Received(b.Began)
+	if !b.ReadOnly && !a.reads.Bounded() {
+		a.reads.Received(b.Began)
 	}
 }
 
@@ -275,7 +275,7 @@ func (s *session) handleControl(unit []byte) (handled bool, err error) {
 }
 
 // ask sends a query of the sidecar's own, whose answer the client does not see.
-func (s *session) ask(sql string) error {
-	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Hidden: true, Harmless: true, Change: s.statements.SimpleQuery(statements.AskedHere)})
-	return s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
+func (a *asking) ask(sql string) error {
+	a.expectUnit(conversation.Expectation{Kind: conversation.Query, Hidden: true, Harmless: true, Change: a.statements.SimpleQuery(statements.AskedHere)})
+	return a.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }

@@ -14,7 +14,7 @@ import (
 // else, nor does it belong to a transaction: it is the same before a BEGIN that is
 // held back. The name is forgotten whatever becomes of it: to know less of a
 // statement is never wrong.
-func (s *session) forwardDeallocate(unit []byte, name string) error {
+func (s *sending) forwardDeallocate(unit []byte, name string) error {
 	s.statements.Forget(name)
 	s.server.counters.bypass(reasons.NotSelect, 1)
 	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Harmless: true, Named: true, Change: s.statements.SimpleQuery(statements.AskedByClient)})
@@ -24,7 +24,7 @@ func (s *session) forwardDeallocate(unit []byte, name string) error {
 
 // checkNames makes known which names still stand, before a group that uses one
 // is answered. It says why the group cannot be answered.
-func (s *session) checkNames(unit []byte) string {
+func (s *sending) checkNames(unit []byte) string {
 	if !s.plan.named || !s.talk.NamesDoubtful() {
 		return ""
 	}

@@ -10,6 +10,23 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
+// deciding is a session that can say what becomes of a plan: it looks for the answers in the
+// tiers, has them proven, and begins the loads of those that lie nowhere. It answers nothing, and
+// sends no unit.
+//
+//   - Its ladder stands once (see ladder).
+//   - An entry that it finds may be served at this moment; a capture that it begins has its label.
+type deciding struct {
+	sending
+	// key is that of the want that is looked up, and hash the key's, set by lookup and peek.
+	// absent is set by lookup if nothing lies there, and reset for the next unit.
+	key    []byte
+	hash   uint64
+	absent bool
+	// cancels is for whoever passes a cancel request.
+	cancels cancels
+}
+
 // decision is what becomes of a plan: it is answered, or it goes to Postgres, for a reason
 // or with the captures that its wants hold.
 type decision struct {
@@ -29,7 +46,7 @@ type decision struct {
 
 // decide says what becomes of the plan of a unit. obstacle is the answer to the first question
 // about it.
-func (s *session) decide(unit []byte, obstacle string) decision {
+func (s *deciding) decide(unit []byte, obstacle string) decision {
 	p := &s.plan
 	s.behind = obstacle == reasons.Pipelined && s.mayCaptureBehind()
 	d := s.ladder(unit, obstacle)
@@ -47,7 +64,7 @@ func (s *session) decide(unit []byte, obstacle string) decision {
 //
 // The questions are the same behind reads that are unanswered (see pipeline.go); but there
 // nothing is served, and what it would take a question to Postgres to know stops the plan.
-func (s *session) ladder(unit []byte, obstacle string) (d decision) {
+func (s *deciding) ladder(unit []byte, obstacle string) (d decision) {
 	p := &s.plan
 	atHead := !s.behind
 	d.harmless = p.runsNothing()
@@ -195,7 +212,7 @@ func (s *session) answer(unit []byte, how Outcome) error {
 }
 
 // forward sends a unit upstream, with the captures that the plan's wants hold.
-func (s *session) forward(unit []byte, harmless bool) error {
+func (s *sending) forward(unit []byte, harmless bool) error {
 	s.plan.understood = !harmless && s.understood()
 	s.noteSettings()
 	if !s.plan.simple {
@@ -293,7 +310,7 @@ func (u *understanding) refusedBefore(p *plan) string {
 
 // understand makes the session's state known, and says why it cannot be served
 // otherwise.
-func (s *session) understand() string {
+func (s *deciding) understand() string {
 	if s.behind && (s.assumption.made || s.known.Local()) {
 		return reasons.Pipelined // which take a look, or a transaction's end
 	}
@@ -327,7 +344,7 @@ func (s *session) understand() string {
 }
 
 // judge makes the requests for the plan's wants, or says why one is not cacheable.
-func (s *session) judge() string {
+func (s *deciding) judge() string {
 	p := &s.plan
 	s.room.empty()
 	for i := range p.wants {
@@ -341,7 +358,7 @@ func (s *session) judge() string {
 }
 
 // requestOf is the request for a want.
-func (s *session) requestOf(w *want) (r request, reason string) {
+func (s *deciding) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.Statement
 	slot, verdict, literals := s.findVerdict(s.ctx, statement)
 	verdict, life, by := s.withConsent(statement, slot, verdict)

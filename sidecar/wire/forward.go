@@ -6,7 +6,6 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
-	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -25,7 +24,7 @@ type passage struct {
 func (p passage) reads() bool { return p.harmless && p.writes == nil }
 
 // forwardQuery sends a simple Query or a FunctionCall upstream.
-func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) error {
+func (s *sending) forwardQuery(unit []byte, known passage, c *answer.Capture) error {
 	if !known.harmless {
 		s.noteMayChange()
 		if err := s.catchUpInBlock(); err != nil {
@@ -72,15 +71,15 @@ func (s *session) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 }
 
 // expectUnit notes that Postgres owes the answer to a whole unit.
-func (s *session) expectUnit(e conversation.Expectation) {
-	e.InBlock = s.block.Held && !e.Quiet
-	s.talk.OweUnit(e)
+func (a *asking) expectUnit(e conversation.Expectation) {
+	e.InBlock = a.block.Held && !e.Quiet
+	a.talk.OweUnit(e)
 }
 
 // forwardGroup sends extended messages upstream, with the captures that the
 // plan's wants hold. Statements that the client believes to be there, because
 // their Parse was answered from what is known, are sent before they are needed.
-func (s *session) forwardGroup(unit []byte, harmless bool) error {
+func (s *sending) forwardGroup(unit []byte, harmless bool) error {
 	m := s.certain()
 	settled := !s.talk.MidGroup() && !s.talk.Owed()
 	understood := s.plan.understood
@@ -197,7 +196,7 @@ func (s *session) forwardGroup(unit []byte, harmless bool) error {
 
 // outsideBlock reports whether a group may go to Postgres before the BEGIN that is
 // held back: a read that is to be captured, and what only prepares statements.
-func (s *session) outsideBlock(unit []byte) bool {
+func (s *sending) outsideBlock(unit []byte) bool {
 	if kind, _ := protocol.NextUnit(unit); kind != protocol.UnitGroup || s.talk.FailedBlock() {
 		return false
 	}
@@ -244,7 +243,7 @@ func nextCapture(wants *[]want, done bool) *answer.Capture {
 	return c
 }
 
-func (s *session) forwardParse(message, body []byte, m *statements.Meaning) error {
+func (s *sending) forwardParse(message, body []byte, m *statements.Meaning) error {
 	name, rest, ok := protocol.CutString(body)
 	if !ok {
 		name = nil // Postgres will say what is wrong with it
@@ -260,7 +259,7 @@ func (s *session) forwardParse(message, body []byte, m *statements.Meaning) erro
 }
 
 // forwardClose forgets what a Close closes.
-func (s *session) forwardClose(body []byte) {
+func (s *sending) forwardClose(body []byte) {
 	e := conversation.Expectation{Kind: conversation.Close}
 	if len(body) > 1 && body[0] == 'S' {
 		if name, _, ok := protocol.CutString(body[1:]); ok {
@@ -271,7 +270,7 @@ func (s *session) forwardClose(body []byte) {
 }
 
 // forwardBind sends a Bind. wants begin with what it is bound for.
-func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants []want, writes *shapes.Effect) error {
+func (s *sending) forwardBind(message, body []byte, m *statements.Meaning, wants []want, writes *shapes.Effect) error {
 	name, ok := protocol.StatementOfBind(body)
 	if err := s.provideUnnamed(name, ok, m); err != nil {
 		return err
@@ -294,7 +293,7 @@ func (s *session) forwardBind(message, body []byte, m *statements.Meaning, wants
 }
 
 // forwardDescribe sends a Describe, with the capture of the first want. portal was bound last.
-func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, wants *[]want, portal []byte) error {
+func (s *sending) forwardDescribe(message, body []byte, m *statements.Meaning, wants *[]want, portal []byte) error {
 	name, ofStatement := protocol.StatementOfDescribe(body)
 	if err := s.provideUnnamed(name, ofStatement, m); err != nil {
 		return err
@@ -327,7 +326,7 @@ func (s *session) forwardDescribe(message, body []byte, m *statements.Meaning, w
 
 // provideUnnamed makes Postgres' unnamed statement the one that the client
 // believes it to be, before a message that names it (name is empty then).
-func (s *session) provideUnnamed(name []byte, ok bool, m *statements.Meaning) error {
+func (s *sending) provideUnnamed(name []byte, ok bool, m *statements.Meaning) error {
 	if !ok || len(name) > 0 {
 		return nil
 	}
@@ -365,7 +364,7 @@ var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
 
 // forwardLong sends the beginning of one message that is longer than the
 // buffer; the caller sends the rest.
-func (s *session) forwardLong(beginning []byte) error {
+func (s *sending) forwardLong(beginning []byte) error {
 	body := beginning[protocol.HeaderLength:]
 	s.noteMayChange()
 	if err := s.catchUp(); err != nil {
@@ -376,7 +375,6 @@ func (s *session) forwardLong(beginning []byte) error {
 	}
 	switch beginning[0] {
 	case 'Q', 'F':
-		s.bypassUntimed(reasons.TooLong, 1)
 		return s.forwardQuery(beginning, passage{}, nil)
 	case 'P':
 		name, _, _ := protocol.CutString(body)

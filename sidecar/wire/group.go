@@ -25,7 +25,7 @@ func (s *session) handleGroup(unit []byte) error {
 
 // endOpenGroup has Postgres end a group whose beginning it was sent, and whose
 // rest was answered here.
-func (s *session) endOpenGroup() error {
+func (s *sending) endOpenGroup() error {
 	if err := s.flushClient(); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ var changedResponse = protocol.ErrorResponse("ERROR", "0A000", "cached plan must
 
 // sendParse sends the Parse of the unnamed statement that was held back, unseen; quiet
 // hides its errors too.
-func (s *session) sendParse(p *statements.Prepared, m *statements.Meaning, quiet bool) error {
+func (s *sending) sendParse(p *statements.Prepared, m *statements.Meaning, quiet bool) error {
 	parse := p.Parse
 	if told := p.Told.Load(); told != nil && told.Types != nil {
 		parse = withTypes(parse, told.Types)
@@ -72,7 +72,7 @@ func withTypes(parse, types []byte) []byte {
 // change something. It goes in a group of its own, so that its error, which is for who
 // uses the statement, harms nothing else. Within a transaction of Postgres it would:
 // there it is sent only if settings matter to it.
-func (s *session) sendHeldBack() error {
+func (s *sending) sendHeldBack() error {
 	p := s.statements.Waiting()
 	if p == nil || s.talk.MidGroup() {
 		return nil
@@ -99,7 +99,7 @@ func (s *session) sendHeldBack() error {
 
 // confirmTold compares what the client was told of a statement with what Postgres says of
 // it, if that was not done yet. It waits for the answer, so there it costs a round trip.
-func (s *session) confirmTold(name string, p *statements.Prepared) (changed bool, err error) {
+func (s *sending) confirmTold(name string, p *statements.Prepared) (changed bool, err error) {
 	told := p.Told.Load()
 	if told == nil || told.Own {
 		return false, nil
@@ -126,7 +126,7 @@ var flushMessage = protocol.AppendMessage(nil, 'H')
 
 // refuseChanged has a Bind or a Describe fail, at its place among the messages and with
 // all that an error brings about in Postgres.
-func (s *session) refuseChanged(kind conversation.Kind, told *description.Description) error {
+func (s *sending) refuseChanged(kind conversation.Kind, told *description.Description) error {
 	message, instead := bindOfNothing, changedResponse
 	if kind == conversation.Describe {
 		message = protocol.AppendMessage(nil, 'D', []byte("S"+changedStatement+"\x00"))

@@ -29,7 +29,7 @@ import (
 
 // sendLookup sends the lookup of a load that is to be sent next, if there is one that may make
 // its tags precise. That it could not be sent shows when the load is.
-func (s *session) sendLookup(r *request, c *answer.Capture) {
+func (s *deciding) sendLookup(r *request, c *answer.Capture) {
 	v := r.slot.Verdict()
 	if v == nil || !r.joins || !r.slot.Lookups.Worth() || s.talk.Owed() || !s.mayProbe() || s.known.Local() {
 		return

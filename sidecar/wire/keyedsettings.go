@@ -147,23 +147,23 @@ func (u *understanding) stateWith(names []string) (id digest.Digest, ok bool) {
 
 // learnSettings makes the values of settings known that an answer depends on, and says why
 // they are not.
-func (s *session) learnSettings(names []string) (reason string) {
+func (a *asking) learnSettings(names []string) (reason string) {
 	if len(names) == 0 {
 		return ""
 	}
-	if !s.server.keyed.add(names) {
+	if !a.server.keyed.add(names) {
 		return reasons.Settings
 	}
-	if _, known := s.stateWith(names); known {
+	if _, known := a.stateWith(names); known {
 		return ""
 	}
-	if s.values.unknown || s.values.opened {
+	if a.values.unknown || a.values.opened {
 		return reasons.InTransaction
 	}
-	if reason := s.refreshState(); reason != "" {
+	if reason := a.refreshState(); reason != "" {
 		return reason
 	}
-	if _, known := s.stateWith(names); !known {
+	if _, known := a.stateWith(names); !known {
 		return reasons.Settings
 	}
 	return ""
@@ -182,7 +182,7 @@ func settingsOf(w *want, slot *shapes.Slot) []string {
 }
 
 // noteSettings notes what a statement that goes to Postgres sets in its transaction.
-func (s *session) noteSettings() {
+func (s *sending) noteSettings() {
 	for i := range s.plan.wants {
 		c := s.plan.controlOf(&s.plan.wants[i])
 		for j := range c.Settings {

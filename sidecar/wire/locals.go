@@ -84,7 +84,7 @@ type held struct {
 
 // mayHold reports whether settings are known to be such as Postgres would accept, and what
 // comes of them. text is the statement that sets them.
-func (s *session) mayHold(c *block.Control, text string) (h held, ok bool) {
+func (a *asking) mayHold(c *block.Control, text string) (h held, ok bool) {
 	proven := true
 	for i := range c.Settings {
 		x := &c.Settings[i]
@@ -97,26 +97,26 @@ func (s *session) mayHold(c *block.Control, text string) (h held, ok bool) {
 		if proof == "" {
 			return held{}, false
 		}
-		shown, known := s.proven.find(proof)
+		shown, known := a.proven.find(proof)
 		if anyValue {
 			shown = []byte(x.Value)
 		}
 		proven = proven && known && (c.Columns == nil || shown != nil)
 		h.shown = append(h.shown, shown)
 	}
-	before := s.block.Changes()
-	if s.known.Lacks() {
+	before := a.block.Changes()
+	if a.known.Lacks() {
 		return held{}, false
 	}
 	if h.changes != "" || c.Columns != nil {
 		// What rests on a probe holds as long as that.
-		if !s.known.BaseHolds() && !s.mayRehearse() {
+		if !a.known.BaseHolds() && !a.mayRehearse() {
 			return held{}, false
 		}
-		proven = proven && (c.Columns == nil || s.rehearsed.calls[before])
+		proven = proven && (c.Columns == nil || a.rehearsed.calls[before])
 	}
 	if h.changes != "" {
-		state, tried := s.rehearsed.states[before+h.changes]
+		state, tried := a.rehearsed.states[before+h.changes]
 		if tried && state == nil {
 			return held{}, false
 		}
@@ -125,25 +125,25 @@ func (s *session) mayHold(c *block.Control, text string) (h held, ok bool) {
 	if proven {
 		return h, true
 	}
-	return s.proveByRehearsal(c, text, h)
+	return a.proveByRehearsal(c, text, h)
 }
 
 // proveByRehearsal is mayHold for what has to be rehearsed.
-func (s *session) proveByRehearsal(c *block.Control, text string, h held) (held, bool) {
-	if !s.mayRehearse() || s.known.Lacks() {
+func (a *asking) proveByRehearsal(c *block.Control, text string, h held) (held, bool) {
+	if !a.mayRehearse() || a.known.Lacks() {
 		return held{}, false
 	}
-	before := s.block.Changes()
+	before := a.block.Changes()
 	refused := before + "refused " + text
-	if _, tried := s.rehearsed.states[refused]; tried {
+	if _, tried := a.rehearsed.states[refused]; tried {
 		return held{}, false
 	}
 	names := namesOf(c)
-	s.values.place(names, false) // what it comes to, if it fails
-	found, ok := s.rehearse(append(s.block.Settings(), text), len(c.Columns))
-	s.values.place(names, ok)
+	a.values.place(names, false) // what it comes to, if it fails
+	found, ok := a.rehearse(append(a.block.Settings(), text), len(c.Columns))
+	a.values.place(names, ok)
 	if ok = ok && (c.Columns == nil || found.calls); !ok {
-		s.rehearsed.note(refused, nil)
+		a.rehearsed.note(refused, nil)
 		return held{}, false
 	}
 	for i := range c.Settings {
@@ -154,19 +154,19 @@ func (s *session) proveByRehearsal(c *block.Control, text string, h held) (held,
 		}
 		proof, anyValue := proofOf(x)
 		if c.Columns != nil && (shown == nil || (anyValue || proof == "") && string(shown) != x.Value) {
-			s.rehearsed.note(refused, nil)
+			a.rehearsed.note(refused, nil)
 			return held{}, false
 		}
 		if proof != "" {
-			s.proven.add(proof, shown)
+			a.proven.add(proof, shown)
 		}
 		h.shown[i] = shown
 	}
 	if h.changes != "" {
-		s.rehearsed.note(before+h.changes, found.state)
+		a.rehearsed.note(before+h.changes, found.state)
 	}
 	if c.Columns != nil {
-		s.rehearsed.noteCalls(before)
+		a.rehearsed.noteCalls(before)
 	}
 	return h, true
 }

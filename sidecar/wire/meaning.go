@@ -77,7 +77,7 @@ func (p *plan) allBefore(known *statements.Set, is func(*statements.Set, *statem
 
 // beCertain asks for the session's state before a statement is parsed that will be
 // relied on only if it is known under which settings. The plan may have changed then.
-func (s *session) beCertain(unit []byte) {
+func (s *sending) beCertain(unit []byte) {
 	if s.plan.keepsSettings && !s.known.Holds() && s.refreshState() == "" {
 		s.planGroup(unit)
 	}

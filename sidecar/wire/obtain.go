@@ -44,7 +44,7 @@ type obtained struct {
 }
 
 // keyOf makes s.key that of a want.
-func (s *session) keyOf(w *want) {
+func (s *deciding) keyOf(w *want) {
 	state := &s.state().ID
 	if w.settled {
 		state = &w.state
@@ -60,12 +60,12 @@ func (s *session) keyOf(w *want) {
 }
 
 // keyOfQuery makes s.key that of a Query with this text.
-func (s *session) keyOfQuery(text []byte) {
+func (s *deciding) keyOfQuery(text []byte) {
 	s.key = answer.AppendQueryKey(s.key[:0], &s.state().ID, text)
 }
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
-func (s *session) lookup() *engine.Entry {
+func (s *deciding) lookup() *engine.Entry {
 	c := s.server.cache
 	s.hash = c.Hash(s.key)
 	entry := c.Find(s.key, s.hash)
@@ -86,7 +86,7 @@ func (s *session) lookup() *engine.Entry {
 
 // peek returns what lies under s.key in this process's memory, whether or not it may be
 // served.
-func (s *session) peek() *engine.Entry {
+func (s *deciding) peek() *engine.Entry {
 	s.hash = s.server.cache.Hash(s.key)
 	return s.server.cache.Peek(s.key, s.hash)
 }
@@ -117,7 +117,7 @@ func (u *understanding) noteKeyed(w *want, names []string) (ok bool) {
 // lookupAll finds what a unit wants in this process's memory, all or nothing, if nobody
 // need be asked first. For a Query handleQuery has looked, though not for what depends on
 // settings of the application's own.
-func (s *session) lookupAll() bool {
+func (s *deciding) lookupAll() bool {
 	s.plan.found = 0
 	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds(&s.plan) || !s.plan.readsAllNow(&s.statements) {
 		return false
@@ -153,12 +153,12 @@ func (u *understanding) sameServer() bool {
 // at all: that the head is as new as the staleness bound, the session's own past,
 // and what was written through this sidecar demand. It reports false if that could
 // not be proven in time.
-func (s *session) prove(entry *engine.Entry) bool {
-	return s.server.cache.Prove(s.ctx, entry, &s.reads)
+func (a *asking) prove(entry *engine.Entry) bool {
+	return a.server.cache.Prove(a.ctx, entry, &a.reads)
 }
 
 // obtainOne finds the answer of the one want, or begins the load that does.
-func (s *session) obtainOne(d *decision) {
+func (s *deciding) obtainOne(d *decision) {
 	d.harmless = true
 	p := &s.plan
 	w := &p.wants[0]
@@ -187,7 +187,7 @@ func (s *session) obtainOne(d *decision) {
 // obtainMany finds the answers of several wants: all from the tiers, or the first ones from
 // there, or all from Postgres. It waits for nobody's load: two sessions that each led a load
 // that the other waits for would wait for ever.
-func (s *session) obtainMany(d *decision) {
+func (s *deciding) obtainMany(d *decision) {
 	d.harmless = true
 	if !s.behind && s.mayFindAll() && s.prove(nil) {
 		if d.outcome, d.answered = s.fetchAll(); d.answered {
@@ -202,7 +202,7 @@ func (s *session) obtainMany(d *decision) {
 }
 
 // captureAll takes the labels of the plan's loads, and prepares their captures.
-func (s *session) captureAll() {
+func (s *deciding) captureAll() {
 	p := &s.plan
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])
@@ -216,7 +216,7 @@ func (s *session) captureAll() {
 
 // mayFindAll reports whether all that is wanted may be in memory or in Redis. Where one answer
 // is in neither, nothing need be proven.
-func (s *session) mayFindAll() bool {
+func (s *deciding) mayFindAll() bool {
 	c := s.server.cache
 	s.plan.toldOf = nil
 	for i := range s.plan.wants {
@@ -240,7 +240,7 @@ func (s *Server) mayServe(there *engine.Entry) bool {
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
 // says where the farthest was found.
-func (s *session) fetchAll() (how Outcome, ok bool) {
+func (s *deciding) fetchAll() (how Outcome, ok bool) {
 	c := s.server.cache
 	s.plan.toldOf, s.plan.found = nil, 0
 	for i := range s.plan.wants {
@@ -264,7 +264,7 @@ func (s *session) fetchAll() (how Outcome, ok bool) {
 
 // obtain looks for the answer of s.key in memory, where there was an entry or nil a moment
 // ago, in loads under way and in Redis, and otherwise begins a load.
-func (s *session) obtain(r *request, there *engine.Entry) obtained {
+func (s *deciding) obtain(r *request, there *engine.Entry) obtained {
 	c := s.server.cache
 	if s.server.mayServe(there) {
 		r.permit(there)
@@ -297,7 +297,7 @@ func (s *session) obtain(r *request, there *engine.Entry) obtained {
 }
 
 // load takes the label of a load, and prepares its capture; or says why there is none.
-func (s *session) load(r *request, loading *answer.Capture) obtained {
+func (s *deciding) load(r *request, loading *answer.Capture) obtained {
 	start, labelled := s.label()
 	if labelled {
 		if c := s.beginCapture(r, start, loading); c != nil {
@@ -311,7 +311,7 @@ func (s *session) load(r *request, loading *answer.Capture) obtained {
 
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
-func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
+func (s *deciding) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
 	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.proveSound(entry) && s.server.sound(entry) && s.permitted(r, entry) {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
@@ -320,7 +320,7 @@ func (s *session) share(ctx context.Context, flight *engine.Flight, r *request) 
 }
 
 // served is what became of looking in the tiers.
-func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obtained {
+func (s *deciding) served(r *request, entry *engine.Entry, tier engine.Tier) obtained {
 	if entry == nil {
 		return obtained{}
 	}
@@ -351,7 +351,7 @@ func (s *session) served(r *request, entry *engine.Entry, tier engine.Tier) obta
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
-func (s *session) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
+func (s *deciding) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
 	c := s.server.cache
 	if !s.talk.Clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
 		!start.Label.Lower.Includes(s.server.follower.State().Since()) || !s.server.follower.KnowsRole(s.state().Role) {

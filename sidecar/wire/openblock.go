@@ -33,7 +33,7 @@ import (
 
 // cancelInTransaction has Postgres fail what stands for the statement that was cancelled,
 // and so the transaction.
-func (s *session) cancelInTransaction() error {
+func (s *sending) cancelInTransaction() error {
 	s.talk.Owe(conversation.Expectation{Kind: conversation.Bind, Instead: cancelledResponse, Effect: shapes.NoEffect})
 	if err := s.sendUpstream(bindOfNothing); err != nil {
 		return err

@@ -33,7 +33,7 @@ import (
 // it has to be a whole one, and to end in a Sync that can be relied on. A simple
 // Query gets one of the sidecar's; while data are copied in, Postgres would
 // ignore it.
-func (s *session) mayOpenWith(unit []byte) bool {
+func (s *sending) mayOpenWith(unit []byte) bool {
 	if len(s.portals.due(&s.plan)) > 0 || s.block.Chained || s.talk.FailedBlock() || shownBy(unit) != 0 {
 		return false
 	}
@@ -62,7 +62,7 @@ func surelyOne(text string) bool {
 
 // openFor has the block that was held back begin before a unit. along is set if
 // both are under way together: a Query needs a Sync behind it then.
-func (s *session) openFor(unit []byte) (along bool, err error) {
+func (s *sending) openFor(unit []byte) (along bool, err error) {
 	if s.mayOpenWith(unit) {
 		return true, s.openAlong()
 	}
@@ -71,7 +71,7 @@ func (s *session) openFor(unit []byte) (along bool, err error) {
 
 // openAlong sends what begins the block that was held back. The statement, and a
 // Sync, have to be sent right behind it.
-func (s *session) openAlong() error {
+func (s *sending) openAlong() error {
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
 	s.opening = true
@@ -114,7 +114,7 @@ func (p *plan) takesSnapshot() bool {
 }
 
 // sendOpening sends one statement of those that begin a block.
-func (s *session) sendOpening(sql string) error {
+func (s *sending) sendOpening(sql string) error {
 	s.talk.OweOpening()
 	if err := s.flushClient(); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (s *session) sendOpening(sql string) error {
 
 // settle is called before the client's next message is dealt with. It finds out
 // what became of a BEGIN that was sent along, and takes back what did not happen.
-func (s *session) settle() error {
+func (s *sending) settle() error {
 	if s.talk.Left() {
 		return errDone
 	}
@@ -146,7 +146,7 @@ func (s *session) settle() error {
 
 // takeBack takes back what was believed of messages that Postgres has skipped or refused,
 // as far as that was heard.
-func (s *session) takeBack() {
+func (s *sending) takeBack() {
 	settled := s.statements.Unsettled() && !s.talk.Owed() // in this order: now all is heard
 	s.statements.TakeBack(s.talk.TakeUndone())
 	if settled {
@@ -154,7 +154,7 @@ func (s *session) takeBack() {
 	}
 }
 
-func (s *session) awaitOpening() error {
+func (s *sending) awaitOpening() error {
 	if err := s.flushUpstream(); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (s *session) awaitOpening() error {
 //  2. The next block's BEGIN has the same name, which is taken.
 //
 // Forced by TestFailedBeginTakesItsStatementAlong.
-func (s *session) clearOpening() error {
+func (s *sending) clearOpening() error {
 	if s.talk.TransactionStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
 		if err := s.ask("ROLLBACK"); err != nil {
 			return err
@@ -183,7 +183,7 @@ func (s *session) clearOpening() error {
 }
 
 // forgetOpening closes the statement of a BEGIN or a portal that has failed, if there is one.
-func (s *session) forgetOpening() error {
+func (s *sending) forgetOpening() error {
 	s.talk.Owe(conversation.Expectation{Kind: conversation.Close, Hidden: true})
 	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Harmless: true})
 	return s.sendUpstream(openingCleared)
@@ -203,7 +203,7 @@ var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 // what comes next must not run outside of it, whatever happens to the BEGIN. Where one of its
 // portals cannot be made, since the rows that it read have changed, say, the block has failed,
 // and what comes next fails in it. Forced by TestPortalThatCannotBeMadeFailsItsTransaction.
-func (s *session) open() error {
+func (s *sending) open() error {
 	failed := s.talk.FailedBlock()
 	s.letGo()
 	s.server.counters.TransactionsOpened.Add(1)
@@ -222,7 +222,7 @@ func (s *session) open() error {
 
 // tryToOpen has Postgres begin the block, failed or not, and make its portals. It reports false
 // if that has failed as often as it is tried.
-func (s *session) tryToOpen(failed bool, portals []portal) (opened bool, err error) {
+func (s *sending) tryToOpen(failed bool, portals []portal) (opened bool, err error) {
 	wanted := byte(protocol.StatusInBlock)
 	if failed {
 		wanted = protocol.StatusFailed
@@ -245,7 +245,7 @@ func (s *session) tryToOpen(failed bool, portals []portal) (opened bool, err err
 }
 
 // begin asks Postgres for everything that the block consists of, and waits.
-func (s *session) begin(failed bool, portals []portal) error {
+func (s *sending) begin(failed bool, portals []portal) error {
 	for _, sql := range s.block.Statements(nil, false) {
 		if err := s.ask(sql); err != nil {
 			return err

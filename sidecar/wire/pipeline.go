@@ -20,7 +20,7 @@ import "github.com/freshet/freshet/sidecar/internal/block"
 
 // mayCaptureBehind reports whether the plan is of reads, as far as it tells, that come behind
 // others which are unanswered. Its ladder says the rest.
-func (s *session) mayCaptureBehind() bool {
+func (s *deciding) mayCaptureBehind() bool {
 	p := &s.plan
 	if len(p.wants) == 0 || p.controls || p.simple && block.ParseControl(p.query.Statement.SQL).Kind != block.None {
 		return false
@@ -30,7 +30,7 @@ func (s *session) mayCaptureBehind() bool {
 
 // mayServeAll reports whether all that is wanted lies in memory, and none of it is known to have
 // ended.
-func (s *session) mayServeAll() bool {
+func (s *deciding) mayServeAll() bool {
 	for i := range s.plan.wants {
 		s.keyOf(&s.plan.wants[i])
 		if !s.server.mayServe(s.peek()) {

@@ -135,12 +135,12 @@ func (p *plan) refuse(reason string) {
 func (p *plan) runsNothing() bool { return p.executions == 0 && p.binds == 0 }
 
 // planQuery makes s.plan that of a Query with this text. Nothing else changes.
-func (s *session) planQuery(text []byte, wellFormed bool) {
+func (s *sending) planQuery(text []byte, wellFormed bool) {
 	s.plan.readQuery(text, wellFormed, s.talk.MidGroup())
 }
 
 // planGroup reads the messages of a unit into s.plan. Nothing else changes.
-func (s *session) planGroup(unit []byte) {
+func (s *sending) planGroup(unit []byte) {
 	s.plan.readGroup(unit, &s.statements, s.meaning(), blockStanding{held: s.block.Held, inTransaction: s.inTransaction})
 }
 

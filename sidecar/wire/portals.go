@@ -141,12 +141,12 @@ func (u *understanding) portalsFree() bool {
 
 // mayNamePortals reports whether the portals of the plan may be bound, as far as is known without
 // asking anybody.
-func (s *session) mayNamePortals() bool {
+func (s *sending) mayNamePortals() bool {
 	return !s.plan.namesPortals || s.portalsFree() && s.fitsPortals()
 }
 
 // fitsPortals reports whether the plan binds no portal that the client has, nor too many.
-func (s *session) fitsPortals() bool {
+func (s *sending) fitsPortals() bool {
 	n := len(s.portals.list) + len(s.ahead.portals)
 	for i := range s.plan.wants {
 		if name := s.plan.wants[i].portal; len(name) > 0 {
@@ -159,7 +159,7 @@ func (s *session) fitsPortals() bool {
 }
 
 // askPortals finds out whether the portals of the plan may be bound, and says why not.
-func (s *session) askPortals() string {
+func (s *sending) askPortals() string {
 	if !s.plan.namesPortals {
 		return ""
 	}
@@ -180,7 +180,7 @@ func (s *session) askPortals() string {
 
 // mayHoldAs reports whether a control statement may be held back that is executed by a portal of
 // this name: it is of a kind whose portal can be made again, or ends with it.
-func (s *session) mayHoldAs(name []byte, c *block.Control) bool {
+func (s *sending) mayHoldAs(name []byte, c *block.Control) bool {
 	if len(name) == 0 {
 		return true
 	}
@@ -200,7 +200,7 @@ func (s *session) mayHoldAs(name []byte, c *block.Control) bool {
 
 // remakePortals has Postgres make the portals of the block that has just begun, unseen, and read
 // them to their end. Where one fails, so does the transaction.
-func (s *session) remakePortals(list []portal) error {
+func (s *sending) remakePortals(list []portal) error {
 	if len(list) == 0 {
 		return nil
 	}

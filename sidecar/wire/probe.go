@@ -12,18 +12,18 @@ import (
 // probe asks Postgres for the session's state, on the session's own connection,
 // and waits for the answer. Nothing else may be owed. It reports false if the
 // state could not be read.
-func (s *session) probe() bool {
-	s.talk.BeginProbe()
-	before := s.before()
-	row, answered := s.askRow(s.probeQuery(before == nil, s.talk.NamesDoubtful()))
+func (a *asking) probe() bool {
+	a.talk.BeginProbe()
+	before := a.before()
+	row, answered := a.askRow(a.probeQuery(before == nil, a.talk.NamesDoubtful()))
 	if !answered {
 		return false
 	}
 	state := probe.ParseAnswer(row, before)
-	if base := s.known.Base(); state != nil && base != nil {
+	if base := a.known.Base(); state != nil && base != nil {
 		state.Continue(base)
 	}
-	s.adopt(state)
+	a.adopt(state)
 	return state != nil
 }
 
@@ -49,21 +49,21 @@ func (u *understanding) probeQuery(server, names bool) []byte {
 // refreshState probes, and says why the state is not known afterwards. The probe would end an
 // unnamed statement, so it has to wait for the end of one that was too long to be kept,
 // or that would mean something else if it were parsed again.
-func (s *session) refreshState() string {
-	if reason := s.askable(); reason != "" {
+func (a *asking) refreshState() string {
+	if reason := a.askable(); reason != "" {
 		return reason
 	}
-	if s.pause.lasts() {
+	if a.pause.lasts() {
 		return reasons.ProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
-	s.server.follower.Wake()
-	if !s.probe() {
-		s.pause.begin()
+	a.server.follower.Wake()
+	if !a.probe() {
+		a.pause.begin()
 		return reasons.ProbeFailed
 	}
-	s.pause = probePause{}
-	return s.renewLocal()
+	a.pause = probePause{}
+	return a.renewLocal()
 }
 
 // After a failed probe the session passes through for probeWaitMin, and after
@@ -103,40 +103,40 @@ func (u *understanding) mayProbe() bool {
 }
 
 // adopt takes over the result of a probe; nil leaves the state unknown.
-func (s *session) adopt(state *probe.State) {
+func (a *asking) adopt(state *probe.State) {
 	if state == nil {
-		s.talk.FailProbe()
+		a.talk.FailProbe()
 		return
 	}
-	s.noteParseTime(state)
-	s.statements.EndDoubt()
-	if s.talk.LoadedLibrary() {
+	a.noteParseTime(state)
+	a.statements.EndDoubt()
+	if a.talk.LoadedLibrary() {
 		state.Refuse(reasons.Library)
 	}
-	s.known.Note(state)
-	s.timeIdleness(state)
-	s.rehearsed = rehearsals{}
-	s.values.placed = nil
-	s.adoptNames(state.Statements)
+	a.known.Note(state)
+	a.timeIdleness(state)
+	a.rehearsed = rehearsals{}
+	a.values.placed = nil
+	a.adoptNames(state.Statements)
 	d := &state.Demands
-	s.reads.SetLevel(d.Level)
-	if s.assumption.made && s.reads.Bounded() {
+	a.reads.SetLevel(d.Level)
+	if a.assumption.made && a.reads.Bounded() {
 		// No look is demanded from now on that would find out.
-		s.assumption.made = false
-		s.statements.BeginEpoch()
+		a.assumption.made = false
+		a.statements.BeginEpoch()
 	}
-	s.reads.SetStaleness(d.Staleness)
-	if token := d.Token(); token != s.told.token {
+	a.reads.SetStaleness(d.Staleness)
+	if token := d.Token(); token != a.told.token {
 		// Once reached it stays reached, so the setting counts only when it is new.
-		s.told.token = token
-		s.reads.SetAfter(d.After)
+		a.told.token = token
+		a.reads.SetAfter(d.After)
 	}
 	complaint := d.Complaint
 	if complaint == "" && state.Standby != "" && d.Level == fence.Strong {
 		complaint = "freshet.consistency is strong, and this connection leads to a replica, which lags: connect to the primary"
 	}
-	if complaint != "" && complaint != s.told.complaint {
-		s.out = append(s.out, protocol.Warning(complaint, "Until then the reads of this session go to Postgres.")...)
+	if complaint != "" && complaint != a.told.complaint {
+		a.out = append(a.out, protocol.Warning(complaint, "Until then the reads of this session go to Postgres.")...)
 	}
-	s.told.complaint = complaint
+	a.told.complaint = complaint
 }

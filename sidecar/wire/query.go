@@ -12,31 +12,31 @@ import (
 
 // obstacle says why nothing can be served at this moment, whatever is asked. If
 // there is nothing in the way, it also takes in what is known of the session.
-func (s *session) obstacle() string {
-	now := s.talk.Standing()
-	s.inTransaction = now.InBlock
-	if now.Outside && !s.block.Held {
-		s.known.EndLocal()
-		s.values.opened, s.values.unknown = false, false
+func (a *asking) obstacle() string {
+	now := a.talk.Standing()
+	a.inTransaction = now.InBlock
+	if now.Outside && !a.block.Held {
+		a.known.EndLocal()
+		a.values.opened, a.values.unknown = false, false
 	}
 	if now.Reason != "" {
 		return now.Reason
 	}
-	s.known.NoteChanged(now.Dirty)
-	s.changesSeen = now.Changes
-	s.shownBy = max(s.shownBy, now.ShownBy)
+	a.known.NoteChanged(now.Dirty)
+	a.changesSeen = now.Changes
+	a.shownBy = max(a.shownBy, now.ShownBy)
 	return ""
 }
 
 // beginRead notes that a read begins which may be answered from the cache.
-func (s *session) beginRead() {
-	if s.shownBy != 0 {
-		s.reads.Received(s.shownBy)
-		s.now = max(s.arrival(), s.shownBy) // the client's message may have come before that
-		s.shownBy = 0
+func (a *asking) beginRead() {
+	if a.shownBy != 0 {
+		a.reads.Received(a.shownBy)
+		a.now = max(a.arrival(), a.shownBy) // the client's message may have come before that
+		a.shownBy = 0
 	}
-	s.beginBlockRead()
-	s.reads.Begin(s.arrival())
+	a.beginBlockRead()
+	a.reads.Begin(a.arrival())
 }
 
 // handleQuery answers a simple Query or passes it on.
@@ -112,8 +112,8 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 }
 
 // appendReady appends a ReadyForQuery, for a transaction that has not failed.
-func (s *session) appendReady(dst []byte) []byte {
-	if s.inBlock() {
+func (u *understanding) appendReady(dst []byte) []byte {
+	if u.inBlock() {
 		return append(dst, protocol.ReadyInBlock...)
 	}
 	return append(dst, protocol.ReadyIdle...)

@@ -80,34 +80,34 @@ type rehearsal struct {
 
 // mayRehearse reports whether Postgres can be asked what comes of settings, and the state
 // outside of the transaction is known.
-func (s *session) mayRehearse() bool {
-	if !s.mayProbe() || s.talk.FailedBlock() || s.known.Base() == nil {
+func (a *asking) mayRehearse() bool {
+	if !a.mayProbe() || a.talk.FailedBlock() || a.known.Base() == nil {
 		return false
 	}
-	if !s.known.BaseHolds() && s.refreshState() != "" {
+	if !a.known.BaseHolds() && a.refreshState() != "" {
 		return false
 	}
-	base := s.known.Base()
-	return base.Standby == "" && base.Reason == "" && s.sameServer()
+	base := a.known.Base()
+	return base.Standby == "" && base.Reason == "" && a.sameServer()
 }
 
 // rehearse has Postgres perform statements that set something, the last of which shows
 // columns of values, and says what comes of it: ok is false if they are not to be held back.
-func (s *session) rehearse(settings []string, columns int) (found rehearsal, ok bool) {
-	question := probe.Question{Role: s.server.follower.State().Secured()}.Message()
+func (a *asking) rehearse(settings []string, columns int) (found rehearsal, ok bool) {
+	question := probe.Question{Role: a.server.follower.State().Secured()}.Message()
 	text := besidesSQL + "; " + strings.Join(settings, "; ") + "; " + besidesSQL + "; " + string(question[protocol.HeaderLength:])
-	s.talk.OweRows()
-	s.statements.SimpleQuery(statements.AskedHere)
-	s.server.counters.UpstreamProbes.Add(1)
-	if s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(text))) != nil || s.flushUpstream() != nil {
+	a.talk.OweRows()
+	a.statements.SimpleQuery(statements.AskedHere)
+	a.server.counters.UpstreamProbes.Add(1)
+	if a.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(text))) != nil || a.flushUpstream() != nil {
 		return rehearsal{}, false
 	}
-	rows, err := s.talk.AwaitRows()
+	rows, err := a.talk.AwaitRows()
 	n := len(rows)
 	if err != nil || n < 3 {
 		return rehearsal{}, false
 	}
-	s.values.place(s.block.Names(), true)
+	a.values.place(a.block.Names(), true)
 	before, ok1 := protocol.DataRow(rows[0])
 	behind, ok2 := protocol.DataRow(rows[n-2])
 	if !ok1 || !ok2 || !slices.EqualFunc(before, behind, slices.Equal[[]byte]) || len(before) != 3 {
@@ -119,12 +119,12 @@ func (s *session) rehearse(settings []string, columns int) (found rehearsal, ok 
 			return rehearsal{}, false
 		}
 	}
-	base := s.known.Base()
+	base := a.known.Base()
 	if found.state = probe.ParseAnswer(rows[n-1], base); found.state == nil || found.state.ParseTime != base.ParseTime {
 		return rehearsal{}, false
 	}
 	found.state.Continue(base)
-	if s.talk.LoadedLibrary() {
+	if a.talk.LoadedLibrary() {
 		found.state.Refuse(reasons.Library)
 	}
 	return found, true
@@ -132,30 +132,30 @@ func (s *session) rehearse(settings []string, columns int) (found rehearsal, ok 
 
 // noteLocal makes the session's state what the settings of its block make it, as far as that
 // was rehearsed.
-func (s *session) noteLocal() {
-	if changes := s.block.Changes(); changes == "" {
-		s.known.EndLocal()
+func (a *asking) noteLocal() {
+	if changes := a.block.Changes(); changes == "" {
+		a.known.EndLocal()
 	} else {
-		s.known.NoteLocal(s.rehearsed.states[changes])
-		s.timeIdleness(s.known.State())
+		a.known.NoteLocal(a.rehearsed.states[changes])
+		a.timeIdleness(a.known.State())
 	}
 }
 
 // renewLocal rehearses the settings of the block again, behind a probe that has found
 // another state. It says why the state is not known.
-func (s *session) renewLocal() string {
-	if !s.known.Lacks() {
+func (a *asking) renewLocal() string {
+	if !a.known.Lacks() {
 		return ""
 	}
-	if !s.block.Held || !s.mayRehearse() {
+	if !a.block.Held || !a.mayRehearse() {
 		return reasons.ProbeFailed
 	}
-	changes := s.block.Changes()
-	if _, tried := s.rehearsed.states[changes]; !tried {
-		found, _ := s.rehearse(s.block.Settings(), 0)
-		s.rehearsed.note(changes, found.state)
+	changes := a.block.Changes()
+	if _, tried := a.rehearsed.states[changes]; !tried {
+		found, _ := a.rehearse(a.block.Settings(), 0)
+		a.rehearsed.note(changes, found.state)
 	}
-	if s.noteLocal(); s.known.Lacks() {
+	if a.noteLocal(); a.known.Lacks() {
 		return reasons.ProbeFailed
 	}
 	return ""

@@ -48,7 +48,7 @@ func (r *request) secured() bool {
 
 // renewPlans makes Postgres plan by what is known now, if one of the plan's requests
 // needs that. It says why it cannot.
-func (s *session) renewPlans() string {
+func (s *sending) renewPlans() string {
 	for i := range s.plan.requests {
 		if !s.plannedBefore(&s.plan.requests[i]) {
 			continue
@@ -61,7 +61,7 @@ func (s *session) renewPlans() string {
 // readAsNow makes Postgres analyse anew what the plan executes and is doubted (see
 // assumedWrongly). It says why Postgres may read the constants of one of its statements as
 // it would not read them now.
-func (s *session) readAsNow() string {
+func (s *sending) readAsNow() string {
 	switch {
 	case s.plan.readsAllNow(&s.statements):
 		return ""
@@ -79,19 +79,19 @@ func (s *session) readAsNow() string {
 
 // discardPlans makes Postgres analyse anew all that was prepared, where nothing of that comes
 // to mean something else. It says why it cannot.
-func (s *session) discardPlans() string {
-	if !s.statements.MayDiscardPlans() {
+func (a *asking) discardPlans() string {
+	if !a.statements.MayDiscardPlans() {
 		return reasons.ParsedUnder
 	}
-	if reason := s.askable(); reason != "" {
+	if reason := a.askable(); reason != "" {
 		return reason
 	}
-	m, generation := s.certain(), s.server.verdicts.Generation()
-	if row, answered := s.askRow(discardPlans); !answered || row == nil {
+	m, generation := a.certain(), a.server.verdicts.Generation()
+	if row, answered := a.askRow(discardPlans); !answered || row == nil {
 		return reasons.ProbeFailed
 	}
-	s.plannedSince = generation
-	if s.sendUses(s.statements.TakeDiscarded(), m) != nil {
+	a.plannedSince = generation
+	if a.sendUses(a.statements.TakeDiscarded(), m) != nil {
 		return reasons.ProbeFailed
 	}
 	return ""

@@ -83,18 +83,18 @@ func (r *request) permit(entry *engine.Entry) {
 // it be served, waiting for a look where that is what they want. Where a look was wanted,
 // the entry must not have ended by it; who shares a load needs none otherwise, or each write
 // to a hot row would have all who wait for it load for themselves.
-func (s *session) permitted(r *request, entry *engine.Entry) bool {
+func (a *asking) permitted(r *request, entry *engine.Entry) bool {
 	r.permit(entry)
-	return s.proveFor(r) && s.server.within(entry, r.terms, s.arrival()) && (r.terms.Staleness == 0 || s.server.cache.Admits(entry))
+	return a.proveFor(r) && a.server.within(entry, r.terms, a.arrival()) && (r.terms.Staleness == 0 || a.server.cache.Admits(entry))
 }
 
 // proveFor makes sure that the head is as new as the rules want it for a request. It
 // reports false if that could not be proven in time.
-func (s *session) proveFor(r *request) bool {
-	if r.terms.Staleness == 0 || s.server.fence.Fresh(s.arrival(), r.terms.Staleness) {
+func (a *asking) proveFor(r *request) bool {
+	if r.terms.Staleness == 0 || a.server.fence.Fresh(a.arrival(), r.terms.Staleness) {
 		return true
 	}
-	stricter := s.reads.Derive()
+	stricter := a.reads.Derive()
 	stricter.SetStaleness(r.terms.Staleness)
-	return s.server.cache.Prove(s.ctx, nil, stricter)
+	return a.server.cache.Prove(a.ctx, nil, stricter)
 }

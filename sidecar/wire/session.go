@@ -17,24 +17,30 @@ import (
 
 // session serves one client with an upstream connection of its own. One
 // goroutine reads the client (downstream), one reads Postgres (upstream).
+//
+// It consists of layers, each embedded in the next, and none knows of what is above it: the line
+// and the understanding below, then asking, sending, deciding, and the session itself, which reads
+// what the client sends, answers it or passes it on, and relays what Postgres says. They belong to
+// the downstream goroutine, but for what says otherwise.
 type session struct {
 	identity
-	// ctx ends with the session, at the latest when Postgres is gone.
-	ctx context.Context
-	end context.CancelFunc
-
-	line             // to the client and to Postgres
-	downstream       // of the goroutine that reads the client
-	relay      relay // of the goroutine that reads Postgres
-	quiet      quietness
-
-	// cancels is for whoever passes a cancel request.
-	cancels cancels
-	// proven is added to by the upstream goroutine.
-	proven provenLocals
+	deciding
+	relay relay // of the upstream goroutine
+	end   context.CancelFunc
+	quiet quietness
 	// observer, unless nil, is shown what passes, and nothing else is done. It is set by
 	// beginTalk.
 	observer Observer
+
+	// rest is the last statement of a Query of several, as a Query of its own: see
+	// handleSeveral, which sets it.
+	rest []byte
+	// performed is the tag of the control statement that was performed last.
+	performed string
+	// hits are those whose answers are not written yet.
+	hits hits
+	// untilVerified is how many hits there are to the next that is to be verified.
+	untilVerified countdown
 }
 
 // identity is who the client of a session is. entrance sets it.
@@ -49,13 +55,13 @@ type identity struct {
 }
 
 func newSession(s *Server, client net.Conn) *session {
-	ctx, end := context.WithCancel(s.background)
-	talk := conversation.New()
-	return &session{
-		identity: identity{server: s, began: time.Now()}, ctx: ctx, end: end,
-		line:       line{client: transport.NewStream(client, s.ends), incoming: incoming{in: transport.NewBuffer(client)}, talk: talk},
-		downstream: downstream{understanding: understanding{server: s, talk: talk}},
-	}
+	c := &session{identity: identity{server: s, began: time.Now()}}
+	c.ctx, c.end = context.WithCancel(s.background)
+	c.client, c.in = transport.NewStream(client, s.ends), transport.NewBuffer(client)
+	c.understanding.server = s
+	c.talk = conversation.New()
+	c.line.talk, c.understanding.talk = c.talk, c.talk
+	return c
 }
 
 // run serves the client until it or Postgres leaves.
@@ -187,13 +193,13 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 }
 
 // refuse ends the session with an error of the sidecar's own.
-func (s *session) refuse(code, message, hint string) {
-	s.server.counters.ProtocolErrors.Add(1)
-	_ = s.flushClient() // the client may be gone already
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
-	_ = s.client.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = s.client.Write(protocol.ErrorResponse("FATAL", code, message, hint))
+func (a *asking) refuse(code, message, hint string) {
+	a.server.counters.ProtocolErrors.Add(1)
+	_ = a.flushClient() // the client may be gone already
+	a.writeMu.Lock()
+	defer a.writeMu.Unlock()
+	_ = a.client.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = a.client.Write(protocol.ErrorResponse("FATAL", code, message, hint))
 }
 
 // passLong sends on a message that is longer than the buffer, or a group whose
@@ -223,6 +229,9 @@ func (s *session) passLong() error {
 		}
 		s.in.Drop(n)
 		return nil
+	}
+	if held[0] == 'Q' || held[0] == 'F' {
+		s.bypassUntimed(reasons.TooLong, 1)
 	}
 	s.passing = protocol.MessageLength(held) - len(held)
 	if err := s.forwardLong(held); err != nil {

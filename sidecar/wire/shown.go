@@ -39,17 +39,17 @@ func shownBy(message []byte) (asked shown) {
 // provideReports puts the reports that are asked for into settings of their names, of
 // which Postgres answers in whatever protocol and form the client asks. The quotes mean
 // the same whatever the client has set.
-func (s *session) provideReports(asked shown) error {
+func (a *asking) provideReports(asked shown) error {
 	for i, name := range reportNames {
-		if asked&(showsToken<<(i+1)) == 0 || s.server.reportFunc == nil {
+		if asked&(showsToken<<(i+1)) == 0 || a.server.reportFunc == nil {
 			continue
 		}
-		report := s.server.reportFunc(name)
+		report := a.server.reportFunc(name)
 		if len(report) > reportMax || bytes.Contains([]byte(report), []byte("$freshet$")) {
 			report = "unavailable"
 		}
-		s.server.counters.UpstreamProbes.Add(1)
-		if err := s.ask("SET freshet." + name + " = $freshet$" + report + "$freshet$"); err != nil {
+		a.server.counters.UpstreamProbes.Add(1)
+		if err := a.ask("SET freshet." + name + " = $freshet$" + report + "$freshet$"); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // maySplit reports whether the first wants of a group, those that have their entry, may be
 // answered by themselves. All others have to be reads: VACUUM, for example, fails behind
 // another statement of its group.
-func (s *session) maySplit() bool {
+func (s *deciding) maySplit() bool {
 	p := &s.plan
 	if p.found == 0 || p.found == len(p.wants) || p.simple || p.part || p.controls || p.namesPortals || s.talk.MidGroup() {
 		return false

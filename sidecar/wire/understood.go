@@ -109,8 +109,8 @@ func (u *understanding) dropOutdatedAssumption() {
 }
 
 // assumptionProven is assumptionHolds where no look is known yet: it waits for one.
-func (s *session) assumptionProven() bool {
-	return (!s.assumption.made || s.prove(nil)) && s.assumptionHolds()
+func (a *asking) assumptionProven() bool {
+	return (!a.assumption.made || a.prove(nil)) && a.assumptionHolds()
 }
 
 // What such a session loads is kept at once, and nobody waits for it to become certain, who
@@ -146,12 +146,12 @@ func (s *Server) sound(entry *engine.Entry) bool {
 
 // proveSound makes sure that it can be told whether an entry is sound, by waiting for a look
 // if need be. It reports false if that could not be proven in time.
-func (s *session) proveSound(entry *engine.Entry) bool {
+func (a *asking) proveSound(entry *engine.Entry) bool {
 	generation, assumed := entry.Payload.(*answer.Answer).Assumes()
-	if !assumed || generation != s.server.verdicts.Generation() {
+	if !assumed || generation != a.server.verdicts.Generation() {
 		return true
 	}
-	return s.server.lookedSince(s.ctx, entry.Ticket.Loaded())
+	return a.server.lookedSince(a.ctx, entry.Ticket.Loaded())
 }
 
 // lookedSince waits until a look is known that began at or after a moment. It reports false if
@@ -172,7 +172,7 @@ func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fen
 
 // understood finds out what the plan's statements may write, if that is known of all of
 // them and nothing of the user's runs for any. Their wants have it then.
-func (s *session) understood() bool {
+func (s *sending) understood() bool {
 	p := &s.plan
 	if p.reason != "" || len(p.wants) == 0 || s.talk.MidGroup() || s.state() == nil || s.state().Standby != "" {
 		return false
@@ -193,7 +193,7 @@ func (s *session) understood() bool {
 
 // effectsKnown gives the plan's wants their effects, by the last state known, and reports
 // whether all have one. What is analysed for a state that is outdated may serve later.
-func (s *session) effectsKnown() bool {
+func (s *sending) effectsKnown() bool {
 	if s.state().Reason != "" {
 		return false
 	}
@@ -212,17 +212,17 @@ func (s *session) effectsKnown() bool {
 const doubtedMax = 8
 
 // asksBeforeWrite makes the session's state known before a write, once in a while.
-func (s *session) asksBeforeWrite() bool {
-	if s.doubted++; s.doubted < doubtedMax || !s.talk.NothingOpen() {
+func (a *asking) asksBeforeWrite() bool {
+	if a.doubted++; a.doubted < doubtedMax || !a.talk.NothingOpen() {
 		return false
 	}
-	s.doubted = 0
-	return s.refreshState() == ""
+	a.doubted = 0
+	return a.refreshState() == ""
 }
 
 // effectOfWant is what a want may write, nil if it may be anything. It has to be of the
 // statement that Postgres knows under the name: see effectOfBound.
-func (s *session) effectOfWant(w *want) *shapes.Effect {
+func (s *sending) effectOfWant(w *want) *shapes.Effect {
 	switch {
 	case w.describes:
 		return shapes.NoEffect
@@ -234,7 +234,7 @@ func (s *session) effectOfWant(w *want) *shapes.Effect {
 
 // effectKnown is what the statement of a want may write, nil if it may be anything. Nobody
 // waits for that: until it is known it may be anything.
-func (s *session) effectKnown(w *want) *shapes.Effect {
+func (s *sending) effectKnown(w *want) *shapes.Effect {
 	statement := w.prepared.Statement
 	control := s.plan.controlOf(w)
 	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.values.opened && endsLocals(&control) {
@@ -286,7 +286,7 @@ func endsLocals(c *block.Control) bool { return c.Kind == block.RollbackTo || c.
 
 // sharesVerdict reports whether the analysis of a statement may serve others: those of a
 // client that writes its values into the texts, so that each is another, are not worth it.
-func (s *session) sharesVerdict(statement *statements.Statement) bool {
+func (s *sending) sharesVerdict(statement *statements.Statement) bool {
 	if !s.plan.simple {
 		return true
 	}

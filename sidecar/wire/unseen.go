@@ -57,7 +57,7 @@ func (u *understanding) noteUnseen(p *plan) {
 }
 
 // catchUp has Postgres know what was done here, before a unit that may change something.
-func (s *session) catchUp() error {
+func (s *sending) catchUp() error {
 	if err := s.sendHeldBack(); err != nil || !s.statements.SomeUnseen() || s.talk.MidGroup() {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *session) catchUp() error {
 
 // catchUpInBlock is catchUp, before a unit that may have to open the block that is held back.
 // What was parsed under the block's own role and search path is not sent outside of it.
-func (s *session) catchUpInBlock() error {
+func (s *sending) catchUpInBlock() error {
 	if p := s.statements.Waiting(); p != nil && s.block.Held && s.known.Local() {
 		if m := p.Meaning.Load(); m == nil || m.Names != s.known.Base().Names {
 			if err := s.open(); err != nil {
@@ -83,9 +83,9 @@ func (s *session) catchUpInBlock() error {
 }
 
 // sendUses shows Postgres uses of statements, under m if that is certain.
-func (s *session) sendUses(all []statements.Unseen, m *statements.Meaning) error {
+func (a *asking) sendUses(all []statements.Unseen, m *statements.Meaning) error {
 	for _, unseen := range all {
-		if err := s.sendUse(unseen, m); err != nil {
+		if err := a.sendUse(unseen, m); err != nil {
 			return err
 		}
 	}
@@ -95,20 +95,20 @@ func (s *session) sendUses(all []statements.Unseen, m *statements.Meaning) error
 // sendUse shows Postgres the use of a statement, in a group of its own, so that its error
 // harms nothing else. A statement with parameters is planned anew at each use, or nearly,
 // and so it is enough to have it analysed.
-func (s *session) sendUse(unseen statements.Unseen, m *statements.Meaning) error {
+func (a *asking) sendUse(unseen statements.Unseen, m *statements.Meaning) error {
 	name, p := unseen.Name, unseen.Prepared
-	s.statements.LookedAtUnder(p, m)
+	a.statements.LookedAtUnder(p, m)
 	e := conversation.Expectation{Kind: conversation.Describe, Hidden: true, Quiet: true, Statement: true, Prepared: p}
 	message := protocol.AppendMessage(nil, 'D', []byte{'S'}, []byte(name), []byte{0})
 	if unseen.Use == statements.Executed && !strings.Contains(p.Statement.SQL, "$") {
-		s.statements.PlannedUnder(p, m)
+		a.statements.PlannedUnder(p, m)
 		e = conversation.Expectation{Kind: conversation.Bind, Hidden: true, Quiet: true, Prepared: p, Effect: shapes.NoEffect}
 		message = protocol.AppendMessage(nil, 'B', []byte{0}, []byte(name), make([]byte, 1+2*3))
 	}
-	s.talk.Owe(e)
-	if err := s.sendUpstream(message); err != nil {
+	a.talk.Owe(e)
+	if err := a.sendUpstream(message); err != nil {
 		return err
 	}
-	s.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Quiet: true, Harmless: true, ShowsNothing: true})
-	return s.sendUpstream(syncMessage)
+	a.expectUnit(conversation.Expectation{Kind: conversation.Sync, Hidden: true, Quiet: true, Harmless: true, ShowsNothing: true})
+	return a.sendUpstream(syncMessage)
 }

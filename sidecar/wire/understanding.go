@@ -1,45 +1,11 @@
 package wire
 
 import (
-	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/probe"
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
-
-// downstream is what the goroutine of a session has that reads the client, for itself.
-type downstream struct {
-	understanding
-	cachedReads
-	// plan is that of the unit at hand, key that of the want that is looked up, and hash the
-	// key's, set by lookup and peek. absent is set by lookup if nothing lies there, and reset
-	// for the next unit.
-	plan   plan
-	key    []byte
-	hash   uint64
-	absent bool
-	// rest is the last statement of a Query of several, as a Query of its own: see
-	// handleSeveral, which sets it.
-	rest []byte
-	// room is for what is made of the plan's values. judge and understood empty it.
-	room room
-	// portals are the client's that Postgres has not.
-	portals portals
-	// ahead is what was answered of a group whose Sync has not come.
-	ahead ahead
-	// performed is the tag of the control statement that was performed last.
-	performed string
-	// openers is room for the statements that begin a block, of openAlong.
-	openers []string
-	// opening is set when the BEGIN of a block was sent together with a statement,
-	// and may not have succeeded yet.
-	opening bool
-	// hits are those whose answers are not written yet.
-	hits hits
-	// untilVerified is how many hits there are to the next that is to be verified.
-	untilVerified countdown
-}
 
 // understanding is what is known of the state that the client's statements run in, and of what
 // they mean in it. It asks nobody, and sends nothing: what it does not know it says so of, and
@@ -95,18 +61,4 @@ func (u *understanding) servable() bool { return u.known.Holds() && u.state().Re
 // what the verdict knows.
 func (u *understanding) plannedBefore(r *request) bool {
 	return r.prepared && r.secured() && u.plannedSince != r.slot.Generation
-}
-
-// cachedReads is what the client's reads from the cache are to show, and what they cost.
-type cachedReads struct {
-	reads fence.Session
-	// shownBy is set by obstacle if Postgres has answered the client since its last cached
-	// read, to a moment behind the answer. The next one calls reads.Received with it first,
-	// so that it is no older than that answer, and resets it: see beginRead. A look that began
-	// on the answer's way to the client, and the read's way here, is new enough.
-	shownBy fence.Instant
-	// reading counts the reads between two changes. changesSeen is the number of changes
-	// (conversation.Standing) as of when nothing was owed last.
-	reading     readRun
-	changesSeen uint64
 }
