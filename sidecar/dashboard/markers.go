@@ -72,7 +72,7 @@ func changes(before, after *Stats) (found [][2]string) {
 	add := func(kind, format string, args ...any) {
 		found = append(found, [2]string{kind, fmt.Sprintf(format, args...)})
 	}
-	if was, is := isFresh(before), isFresh(after); was != is {
+	if was, is := before.isFresh(), after.isFresh(); was != is {
 		if is {
 			add("follower", "follower keeps up: reads are answered from the cache")
 		} else {
@@ -146,9 +146,4 @@ func happenedSince(before, after *Stats) map[string]string {
 		texts[kind] = text
 	}
 	return texts
-}
-
-// isFresh reports whether answers may come from the cache, if need be by a look made for them.
-func isFresh(s *Stats) bool {
-	return s.FollowerAgeSeconds != nil && (s.FollowerResting || *s.FollowerAgeSeconds <= s.StalenessSeconds)
 }

@@ -218,7 +218,7 @@ func TestPageIsSelfContained(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/verdict.js", "/panels/tiles.js", "/uplotpainter.js", "/page.css", "/icon.svg"} {
+	for _, path := range []string{"/page.js", "/chart.js", "/format.js", "/feed.js", "/panels/tiles.js", "/uplotpainter.js", "/page.css", "/icon.svg"} {
 		if !seen[path] {
 			t.Errorf("the page does not load %s", path)
 		}

@@ -32,11 +32,14 @@ type Can struct {
 	Purge   bool `json:"purge"`
 }
 
-// fields are the parts of a reading, to be compared with those of the next one. The list
-// of tables is asked for apart.
+// fields are the parts of a reading, and what the page says first of it, to be compared with those
+// of the next one. The list of tables is asked for apart.
 func (s *Server) fields(stats Stats) map[string]json.RawMessage {
 	stats.Watched = nil
-	text, err := json.Marshal(stats)
+	text, err := json.Marshal(struct {
+		Stats
+		Shown shown `json:"shown"`
+	}{stats, stats.shownOn(s.options.library)})
 	if err != nil {
 		s.options.Logger.Warn("cannot encode the statistics", "error", err)
 		return nil

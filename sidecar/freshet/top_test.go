@@ -1,12 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,66 +43,6 @@ func TestTopShowsWhatHappened(t *testing.T) {
 	top.Filter = "vol"
 	if text := top.screen(&now, &before, "here"); strings.Contains(text, "not_select") {
 		t.Errorf("what was not asked for is shown:\n%s", text)
-	}
-}
-
-// The first line of top and that of the page are the same, in each state.
-func TestTopSaysWhatThePageSays(t *testing.T) {
-	t.Parallel()
-	well := func(change func(*dashboard.Stats)) dashboard.Stats {
-		s := dashboard.Stats{Listening: true, WatchedTables: 1, FollowerAgeSeconds: new(0.1), StalenessSeconds: 1}
-		change(&s)
-		s.JudgeReadiness()
-		return s
-	}
-	stats := []dashboard.Stats{
-		well(func(s *dashboard.Stats) {}),
-		well(func(s *dashboard.Stats) { s.FollowerResting, s.FollowerAgeSeconds = true, new(20.0) }),
-		well(func(s *dashboard.Stats) { s.Listening = false }),
-		well(func(s *dashboard.Stats) { s.Ending = true }),
-		well(func(s *dashboard.Stats) {
-			s.FollowerAgeSeconds, s.FollowerProblem = new(3.0), "looker: connect to Postgres: connection refused"
-		}),
-		well(func(s *dashboard.Stats) { s.Verify.Results = map[string]uint64{"stale": 2} }),
-		well(func(s *dashboard.Stats) { s.FollowerAgeSeconds = nil }),
-		well(func(s *dashboard.Stats) { s.FollowerAgeSeconds, s.FollowerProblem = nil, "nothing is installed" }),
-		well(func(s *dashboard.Stats) { s.FollowerAgeSeconds = new(2.0) }),
-		well(func(s *dashboard.Stats) { s.PoolingProblem = "the pooler shares servers" }),
-		well(func(s *dashboard.Stats) { s.InstallProblem, s.WatchedTables = "what is installed is older", 0 }),
-		well(func(s *dashboard.Stats) { s.InstallProblem, s.NeverInstalled = "what is installed is older", true }),
-		well(func(s *dashboard.Stats) { s.SwitchedOff = true }),
-		well(func(s *dashboard.Stats) { s.WatchedTables = 0 }),
-		well(func(s *dashboard.Stats) { s.Redis.State, s.Redis.Refusal = "refusing", "NOAUTH" }),
-		well(func(s *dashboard.Stats) { s.Redis.State = "down" }),
-		well(func(s *dashboard.Stats) { s.WatchProblems, s.Problems = 1, []string{"public.a: no longer watched"} }),
-		well(func(s *dashboard.Stats) { s.WatchProblems, s.Problems = 2, []string{"one", "two"} }),
-		well(func(s *dashboard.Stats) { s.Config.Problem = "line 3" }),
-	}
-	sent, err := json.Marshal(stats)
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := filepath.Abs("../dashboard/page/verdict.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := fmt.Sprintf("import { verdict } from %q;\nconst said = %s.map((s) => verdict(s, false)).map((v) => ({ State: v.state, Text: v.text, Alarm: v.alarm, Command: v.command }));\nconsole.log(JSON.stringify(said));\n", module, sent)
-	file := filepath.Join(t.TempDir(), "said.mjs")
-	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := exec.CommandContext(t.Context(), "node", file).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, answer)
-	}
-	var page []dashboard.Verdict
-	if err := json.Unmarshal(answer[bytes.IndexByte(answer, '['):], &page); err != nil {
-		t.Fatal(err)
-	}
-	for i := range stats {
-		if got := stats[i].Verdict(); got != page[i] {
-			t.Errorf("top says %+v, and the page %+v", got, page[i])
-		}
 	}
 }
 

@@ -19,7 +19,6 @@ import { showTiles } from "./panels/tiles.js";
 import { showTraffic } from "./panels/traffic.js";
 import { showPostgres, showVerification } from "./panels/underneath.js";
 import { showHitAges, showWritten } from "./panels/written.js";
-import { verdict } from "./verdict.js";
 
 let charts = false;
 let fitted; // whether the page was made to fit a library
@@ -86,7 +85,7 @@ function show(state) {
   $("read-only").hidden = !state.read_only;
   setText($("uptime"), `up ${spoken(Math.max(1, Math.floor(stats.uptime_seconds)))}`);
   setText($("socket"), stats.socket);
-  const said = verdict(stats, state.library);
+  const said = stats.shown;
   const fresh = said.state === "fresh";
   showStatus(said, fresh ? summary(state, ratio) : "");
   document.title = fresh ? `${ratio} · Freshet` : `▲ ${said.text} · Freshet`;

@@ -2,7 +2,6 @@
 
 import { $, element, setText } from "../dom.js";
 import { count, duration, perSecond, seconds, share, spoken } from "../format.js";
-import { isFresh } from "../verdict.js";
 import { ever, over } from "../outcomes.js";
 
 function big(id, [number, unit], unknown = false) {
@@ -61,7 +60,7 @@ function mean(column, { interval_seconds: interval }) {
 function showAge(stats) {
   const age = stats.follower_age_seconds;
   big("age", age === null ? ["–"] : duration(age), age === null);
-  $("fresh-tile").classList.toggle("behind", !isFresh(stats));
+  $("fresh-tile").classList.toggle("behind", !stats.shown.in_time);
   const p99 = stats.follower_age_p99_seconds === null ? "–" : spoken(stats.follower_age_p99_seconds);
   setText($("age-p99"), age === null ? "no look at the outbox has completed yet" : stats.follower_resting ? "nobody reads: looks are seldom, the next read waits for one" : `since the last look began; p99 of 5 min ${p99}`);
   setText($("age-bound"), `promise: no older than ${spoken(stats.staleness_seconds)}`);
