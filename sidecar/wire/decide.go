@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"sync/atomic"
 
 	"github.com/freshet/freshet/invalidation/analysis"
@@ -270,11 +269,11 @@ func (u *understanding) knownVerdict(statement *statements.Statement) (*shapes.S
 
 // findVerdict is verdicts.Find for a statement, if it does not remember the answer. Behind reads
 // that are unanswered nobody waits for the analysis.
-func (u *understanding) findVerdict(ctx context.Context, statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
-	if slot, verdict := u.knownVerdict(statement); verdict != nil && verdict.Cacheable || u.behind {
+func (s *deciding) findVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict, []analysis.Literal) {
+	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable || s.behind {
 		return slot, verdict, statement.Judged.Literals()
 	}
-	return u.server.verdicts.Find(ctx, u.state(), statement.SQL, statement.ParamTypes)
+	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
 }
 
 // refused is hopeless for a plan's statements, which remember the answer.
@@ -360,7 +359,7 @@ func (s *deciding) judge() string {
 // requestOf is the request for a want.
 func (s *deciding) requestOf(w *want) (r request, reason string) {
 	statement := w.prepared.Statement
-	slot, verdict, literals := s.findVerdict(s.ctx, statement)
+	slot, verdict, literals := s.findVerdict(statement)
 	verdict, life, by := s.withConsent(statement, slot, verdict)
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason

@@ -13,7 +13,7 @@ import (
 func TestShapesSayWhatBecameOfThem(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, "CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a')")
-	s := bed.sidecar()
+	s := bed.sidecar(patient)
 	c := s.connect()
 	for range 5 {
 		for _, sql := range []string{"SELECT name FROM item WHERE id = 1", "SELECT random(), 'a secret'", "UPDATE item SET name = 'b' WHERE id = 2"} {

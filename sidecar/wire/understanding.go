@@ -8,8 +8,8 @@ import (
 )
 
 // understanding is what is known of the state that the client's statements run in, and of what
-// they mean in it. It asks nobody, and sends nothing: what it does not know it says so of, and
-// asking has Postgres tell it.
+// they mean in it. It asks nobody and sends nothing: what it does not know, asking has Postgres
+// tell it.
 //
 //   - What it says holds for a message that is sent now, as long as known does.
 //   - Whatever may change a setting unseen has known not hold, or an assumption made that a look
