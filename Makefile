@@ -22,6 +22,8 @@ TENANT_STEPS ?= 400
 # for HUNT at most, and says which it did not meet by chance.
 MUTANTS ?=
 HUNT ?= 3m
+# Not empty: soak looks for so long whether a sidecar grows instead, while clients come and go.
+GROW ?=
 # Which packages to test; and how many at once, as each may start servers. Those that
 # take longest begin first: the last one to end shares the machine with nobody.
 SLOW_PACKAGES := ./sidecar/wire ./loadtest/check ./invalidation ./sidecar/drivers ./sidecar/freshet ./cache ./invalidation/analysis ./sidecar/dashboard
@@ -102,11 +104,11 @@ demo: ## Install what is missing, build, and show Freshet at work (DURATION=60s)
 	bin/demo --duration $(DURATION)
 
 .PHONY: soak
-soak: ## Check promises under faults, hunt at random, ten minutes (READS=1000000, SEED=1, MUTANTS=1)
+soak: ## Check promises under faults, hunt at random, ten minutes (READS=1000000, SEED=1, MUTANTS=1, GROW=1h)
 	@.ci/install-packages servers
 	@$(MAKE) --no-print-directory build
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest $(if $(MUTANTS),mutants --hunt $(HUNT),check --reads $(READS)) --seed $(SEED)
-ifeq ($(MUTANTS),)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' bin/loadtest $(if $(GROW),growth --duration $(GROW),$(if $(MUTANTS),mutants --hunt $(HUNT),check --reads $(READS))) --seed $(SEED)
+ifeq ($(MUTANTS)$(GROW),)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestDifferential' ./invalidation/analysis -differential-schemas $(SCHEMAS) -differential-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomSessions' ./sidecar/wire -random-scripts $(SCRIPTS) -random-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomTenants' ./sidecar/wire -tenant-steps $(TENANT_STEPS) -tenant-seed $(SEED)
