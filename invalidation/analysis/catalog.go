@@ -26,6 +26,7 @@ type catalog struct {
 	roles      map[uint32]*role
 	conditions map[uint32][]condition // of the policies of tables
 	passing    map[object]bool        // does it depend on a temporary object?
+	views      map[uint32]*view       // that policies read
 	// statistics says whether there is freshet.statistics and it may be called; nil until a
 	// relation is loaded.
 	statistics *bool
@@ -86,6 +87,7 @@ func newCatalog(declared []Function, steadyRoles bool) *catalog {
 		roles:      map[uint32]*role{},
 		conditions: map[uint32][]condition{},
 		passing:    map[object]bool{},
+		views:      map[uint32]*view{},
 	}
 }
 

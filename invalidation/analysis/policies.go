@@ -18,8 +18,8 @@ import (
 //
 // Which policies apply to a role depends on its memberships. All of a table that concern SELECT
 // are taken: more tags and settings than are needed cost hits, not truth. Their conditions are
-// read as Postgres has stored them, before rewriting: a view in one is refused. Whatever would
-// be refused in a statement is refused in a condition.
+// read as Postgres has stored them, before rewriting: of a view in one the query is read too, see
+// policyviews.go. Whatever would be refused in a statement is refused in a condition.
 //
 // A change of a policy is a change of the schema, as is one of whether row security is on or
 // forced. A change of a role is not: where one could go unnoticed for a moment, nothing that
@@ -32,10 +32,11 @@ import (
 // policyLevelsMax bounds how deep conditions may read tables that have policies themselves.
 const policyLevelsMax = 4
 
-// policy is the condition of a policy, as one reader meets it.
+// policy is the condition of a policy as one reader meets it, or the query of a view that one
+// reads.
 type policy struct {
-	table     uint32
 	condition *node
+	as        uint32 // the role whose rights count for the tables in it; 0 for the client's
 }
 
 // conditionsSQL gives the conditions of policies that concern SELECT, of tables ($1).
@@ -91,6 +92,11 @@ func readCondition(text string) condition {
 	case !ok:
 		return condition{no: refuse(ReasonUnknownNode, "a policy's condition")}
 	}
+	return condition{tree: withoutLocations(root)}
+}
+
+// withoutLocations takes out of a stored tree where its constants stood.
+func withoutLocations(root *node) *node {
 	walk(root, func(n *node) bool {
 		for i := range n.fields {
 			if n.fields[i].name == "location" {
@@ -99,13 +105,13 @@ func readCondition(text string) condition {
 		}
 		return true
 	})
-	return condition{tree: root}
+	return root
 }
 
 // loadPolicies reads the policies that filter reads for their readers, with those of the
 // tables that they read in turn. It adds what they mention to wanted.
 func (c *catalog) loadPolicies(ctx context.Context, conn *pgx.Conn, reads []securedRead, client uint32, wanted needs) (policies []policy, inner []securedRead, err error) {
-	pending := reads
+	pending, views := reads, map[uint32]bool{}
 	var seen []securedRead
 	for range policyLevelsMax {
 		var filtered []securedRead
@@ -123,26 +129,32 @@ func (c *catalog) loadPolicies(ctx context.Context, conn *pgx.Conn, reads []secu
 		if err := c.loadConditions(ctx, conn, tables); err != nil {
 			return nil, nil, err
 		}
-		mentioned, fresh := newNeeds(), []policy(nil)
+		var fresh []policy
 		for _, read := range filtered {
 			for _, found := range c.conditionsOf(read.table) {
 				if found.no != nil {
 					return nil, nil, found.no
 				}
-				more, err := collect(found.tree)
-				if err != nil {
-					return nil, nil, err
-				}
-				mentioned.add(more)
-				fresh = append(fresh, policy{read.table, found.tree})
+				fresh = append(fresh, policy{found.tree, read.as})
 			}
+		}
+		if fresh, err = c.withViews(ctx, conn, fresh, views); err != nil {
+			return nil, nil, err
+		}
+		mentioned := newNeeds()
+		for _, p := range fresh {
+			more, err := collect(p.condition)
+			if err != nil {
+				return nil, nil, err
+			}
+			mentioned.add(more)
 		}
 		if err := c.load(ctx, conn, mentioned); err != nil {
 			return nil, nil, err
 		}
 		wanted.add(mentioned)
 		policies = append(policies, fresh...)
-		if pending, err = c.readsOf(fresh, filtered); err != nil {
+		if pending, err = c.readsOf(fresh); err != nil {
 			return nil, nil, err
 		}
 		if err := c.loadRoles(ctx, conn, pending, client); err != nil {
@@ -153,28 +165,15 @@ func (c *catalog) loadPolicies(ctx context.Context, conn *pgx.Conn, reads []secu
 	return nil, nil, refuse(ReasonTooComplex, "policies that read tables with policies")
 }
 
-// readsOf lists the tables with row security that conditions read, each as whom the table of
-// its policy is read.
-func (c *catalog) readsOf(policies []policy, readers []securedRead) (reads []securedRead, err error) {
+// readsOf lists the tables with row security that conditions read, each as whom it is read.
+func (c *catalog) readsOf(policies []policy) (reads []securedRead, err error) {
 	defer catch(&err)
 	for _, p := range policies {
-		walk(p.condition, func(n *node) bool {
-			if n.tag != "RANGETBLENTRY" || n.int("rtekind") != rteRelation {
-				return true
-			}
-			if n.atom("relkind") == "v" {
-				panic(refuse(ReasonRowSecurity, "a policy reads a view"))
-			}
-			oid := n.oid("relid")
+		for _, oid := range relationsIn(p.condition, false) {
 			if r := c.relation(oid); r != nil && r.rowSecurity {
-				for _, reader := range readers {
-					if reader.table == p.table {
-						reads = append(reads, securedRead{table: oid, as: reader.as})
-					}
-				}
+				reads = append(reads, securedRead{table: oid, as: p.as})
 			}
-			return true
-		})
+		}
 	}
 	return reads, nil
 }

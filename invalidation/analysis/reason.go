@@ -62,7 +62,7 @@ var advice = map[Reason]string{
 	ReasonTableSample:        "Samples are random; nothing to do.",
 	ReasonSystemColumn:       "Select ordinary columns; ctid, xmin, tableoid and their kin change without telling.",
 	ReasonUnwatchedTable:     "Watch the table: freshet install --watch.",
-	ReasonRowSecurity:        "Row security filters what the role reads, and a change of the role could go unnoticed: let the upstream's role read pg_authid, or say --steady-roles. Or a policy reads a view, or the statement is read through a replica. What the role is spared, and filtered by policies that are understood, is cached. freshet explain --role tells for each.",
+	ReasonRowSecurity:        "Row security filters what the role reads, and a change of the role could go unnoticed: let the upstream's role read pg_authid, or say --steady-roles. Or a policy is too deep, or the statement is read through a replica. What the role is spared, and filtered by policies that are understood, is cached. freshet explain --role tells for each.",
 	ReasonTemporaryTable:     "Temporary objects belong to one session, and what depends on one, as a column of a type in pg_temp, goes with it and no event: make the type permanent.",
 	ReasonForeignTable:       "Foreign tables change elsewhere; nothing to do.",
 	ReasonCatalogTable:       "System catalogs change without triggers, but for what they say of Postgres' own types by their OIDs, and of schemas by name, where event triggers are installed; nothing to do.",

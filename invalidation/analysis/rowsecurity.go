@@ -250,15 +250,10 @@ func (s *statement) securedTables() (exempt, filtered []string) {
 	return slices.Compact(exempt), slices.Compact(filtered)
 }
 
-// policyTables lists the tables that the conditions of policies read.
+// policyTables lists the tables that the conditions of policies read, and the views of these.
 func (s *statement) policyTables() (oids []uint32) {
 	for _, p := range s.policies {
-		walk(p.condition, func(n *node) bool {
-			if n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation {
-				oids = append(oids, n.oid("relid"))
-			}
-			return true
-		})
+		oids = append(oids, relationsIn(p.condition, false)...)
 	}
 	slices.Sort(oids)
 	return slices.Compact(oids)

@@ -21,7 +21,7 @@ import (
 var (
 	tenantSeed  = flag.Uint64("tenant-seed", 1, "seed of the random policies, roles, settings and changes")
 	tenantSteps = flag.Int("tenant-steps", 20, "how many changes the random tenants go through")
-	tenantFocus = flag.String("tenant-focus", "", "of what every other change is: policies, security, views, rows, roles, moments")
+	tenantFocus = flag.String("tenant-focus", "", "of what every other change is: policies, security, views, rows, roles, moments; or each: inner")
 )
 
 const randomTenantSchema = `
@@ -34,8 +34,10 @@ CREATE TABLE secret (grp int PRIMARY KEY, open bool);
 INSERT INTO secret SELECT i, i % 2 = 0 FROM generate_series(0, 3) i;
 CREATE FUNCTION who() RETURNS text STABLE LANGUAGE sql AS $$ SELECT nullif(current_setting('app.who', true), '') $$;
 CREATE VIEW of_keeper AS SELECT * FROM doc; CREATE VIEW of_reader AS SELECT * FROM doc;
+CREATE VIEW open_grp AS SELECT grp FROM secret WHERE open; CREATE VIEW my_grp AS SELECT grp FROM member;
+CREATE VIEW my_open_grp AS SELECT grp FROM my_grp JOIN open_grp USING (grp);
 CREATE VIEW of_keeper_too AS SELECT * FROM of_keeper; CREATE VIEW of_both AS SELECT d.id, r.body FROM doc d LEFT JOIN of_reader r USING (id);
-ALTER TABLE doc OWNER TO keeper; ALTER TABLE member OWNER TO keeper; ALTER VIEW of_keeper OWNER TO keeper; ALTER VIEW of_reader OWNER TO anna; ALTER VIEW of_keeper_too OWNER TO bert; ALTER VIEW of_both OWNER TO keeper;
+ALTER TABLE doc OWNER TO keeper; ALTER TABLE member OWNER TO keeper; ALTER VIEW of_keeper OWNER TO keeper; ALTER VIEW of_reader OWNER TO anna; ALTER VIEW of_keeper_too OWNER TO bert; ALTER VIEW of_both OWNER TO keeper; ALTER VIEW my_grp OWNER TO anna; ALTER VIEW my_open_grp OWNER TO anna;
 ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC`
 
@@ -46,6 +48,11 @@ var (
 		"grp IN (SELECT grp FROM member WHERE who = current_user)", "EXISTS (SELECT FROM member m WHERE m.grp = doc.grp AND m.who = current_setting('app.who', true))",
 		"grp IN (SELECT s.grp FROM secret s WHERE s.open)", "owner = session_user", "random() >= 0 AND tenant = current_setting('app.tenant', true)",
 	}
+	// innerConditions are those of doc that read views.
+	innerConditions = []string{
+		"grp IN (SELECT grp FROM my_grp)", "grp IN (SELECT grp FROM my_grp)", "EXISTS (SELECT FROM open_grp g WHERE g.grp = doc.grp)", "grp IN (SELECT grp FROM my_open_grp)", "id <= (SELECT count(*) * 3 FROM my_grp)",
+	}
+	innerViews       = []string{"my_grp", "my_grp", "open_grp", "my_open_grp"}
 	tenantViews      = []string{"of_keeper", "of_reader", "of_keeper_too", "of_both"}
 	memberConditions = []string{"true", "who = current_setting('app.who', true)", "grp < 2", "grp IN (SELECT grp FROM secret WHERE open)"}
 	tenantQueries    = append([]string{
@@ -108,8 +115,11 @@ func newRandomTenants(t *testing.T, seed uint64, steady bool) *randomTenants {
 
 // query is a random read.
 func (r *randomTenants) query() string {
-	if *tenantFocus == "views" {
+	switch *tenantFocus {
+	case "views":
 		return r.one(viewQueries...)
+	case "inner":
+		return r.one(tenantQueries[:2]...)
 	}
 	return r.one(tenantQueries...)
 }
@@ -190,11 +200,20 @@ func (r *randomTenants) moment() {
 	r.compared()
 }
 
-// tenantChanges are the kinds of changes, each as often as it stands here.
-var tenantChanges = []struct {
+// tenantChange is a kind of changes.
+type tenantChange struct {
 	kind string
 	make func(*randomTenants)
-}{
+}
+
+// innerChanges are of the views that policies read, beside tenantChanges where no other kind is
+// looked at.
+var innerChanges = []tenantChange{
+	{"inner", (*randomTenants).addInnerPolicy}, {"inner", (*randomTenants).changeInnerView}, {"inner", (*randomTenants).changeInnerView}, {"inner", (*randomTenants).changeBelowView}, {"inner", (*randomTenants).changeBelowView},
+}
+
+// tenantChanges are the kinds of changes, each as often as it stands here.
+var tenantChanges = []tenantChange{
 	{"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).changePolicy}, {"policies", (*randomTenants).changeMemberPolicy}, {"security", (*randomTenants).changeSecurity},
 	{"views", (*randomTenants).changeView},
 	{"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeSecrets},
@@ -205,8 +224,12 @@ var tenantChanges = []struct {
 // changeSomething makes one random change.
 func (r *randomTenants) changeSomething() {
 	r.t.Helper()
-	for focused := r.random.IntN(2) == 0 && *tenantFocus != ""; ; {
-		if c := tenantChanges[r.random.IntN(len(tenantChanges))]; !focused || c.kind == *tenantFocus {
+	changes := tenantChanges
+	if *tenantFocus == "" || *tenantFocus == "inner" {
+		changes = slices.Concat(changes, innerChanges)
+	}
+	for focused := r.random.IntN(2) == 0 && *tenantFocus != "" || *tenantFocus == "inner"; ; {
+		if c := changes[r.random.IntN(len(changes))]; !focused || c.kind == *tenantFocus {
 			c.make(r)
 			return
 		}
@@ -219,6 +242,33 @@ const tenantPoliciesMax = 3
 func (r *randomTenants) addPolicy() {
 	r.policies = (r.policies + 1) % tenantPoliciesMax
 	r.change(fmt.Sprintf("DROP POLICY IF EXISTS p%[1]d ON doc; CREATE POLICY p%[1]d ON doc AS %[2]s FOR %[3]s TO %[4]s USING (%[5]s)", r.policies, r.one("PERMISSIVE", "PERMISSIVE", "PERMISSIVE", "RESTRICTIVE"), r.one("ALL", "SELECT"), r.one("PUBLIC", "PUBLIC", "anna", "bert"), r.one(docConditions...)))
+}
+
+// addInnerPolicy has doc depend on what a view shows its reader.
+func (r *randomTenants) addInnerPolicy() {
+	r.change(fmt.Sprintf("ALTER TABLE member OWNER TO bert; ALTER TABLE member ENABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS p0 ON doc; CREATE POLICY p0 ON doc USING (%s); DROP POLICY IF EXISTS p1 ON doc; DROP POLICY IF EXISTS p2 ON doc", r.one(innerConditions...)))
+}
+
+func (r *randomTenants) changeInnerView() {
+	if view := r.one(innerViews...); r.random.IntN(3) > 0 {
+		r.change("ALTER VIEW " + view + " " + r.one("SET (security_invoker)", "SET (security_invoker = off)", "RESET (security_invoker)", "OWNER TO anna", "OWNER TO bert", "OWNER TO seer"))
+		return
+	}
+	r.change(r.one(
+		"CREATE OR REPLACE VIEW my_grp AS SELECT grp FROM member WHERE who = current_user", "CREATE OR REPLACE VIEW my_grp AS SELECT grp FROM member WHERE who = current_setting('app.tenant', true)", "CREATE OR REPLACE VIEW my_grp AS SELECT grp FROM member", "CREATE OR REPLACE VIEW my_grp AS SELECT grp FROM member",
+		"CREATE OR REPLACE VIEW open_grp AS SELECT grp FROM secret", "CREATE OR REPLACE VIEW open_grp AS SELECT grp FROM secret WHERE open", "CREATE OR REPLACE VIEW my_open_grp AS SELECT grp FROM open_grp"))
+}
+
+// changeBelowView changes what the views of policies read, and who is shown it.
+func (r *randomTenants) changeBelowView() {
+	switch r.random.IntN(3) {
+	case 0:
+		r.changeMembers()
+	case 1:
+		r.changeSecrets()
+	default:
+		r.change("DROP POLICY IF EXISTS m ON member; CREATE POLICY m ON member USING (" + r.one("who = current_setting('app.who', true)", "who = current_setting('app.who', true)", "grp IN (SELECT grp FROM secret WHERE open)") + "); ALTER TABLE member ENABLE ROW LEVEL SECURITY")
+	}
 }
 
 func (r *randomTenants) changePolicy() {
@@ -261,6 +311,9 @@ func (r *randomTenants) changeMemberships() {
 // begin are the statements that begin a transaction of a tenant, as programs send them.
 func (r *randomTenants) begin() []string {
 	role, tenant, who := r.one("anna", "bert", "anna", "bert", "seer", "seer", "keeper", "keeper", "none"), r.one("a", "b", "c", ""), r.one("anna", "bert", "a", "b")
+	if *tenantFocus == "inner" { // what is asked for depends on both, or should not
+		return []string{"BEGIN", "SET LOCAL ROLE " + r.one("anna", "bert"), "SET LOCAL app.who = '" + who + "'"}
+	}
 	switch r.random.IntN(5) {
 	case 0:
 		return []string{"BEGIN", "SET LOCAL ROLE " + role, "SET LOCAL app.tenant = '" + tenant + "'", "SET LOCAL app.who = '" + who + "'"}
@@ -316,6 +369,9 @@ func TestRandomTenantsOfSteadyRolesAreAnsweredAsPostgresDoes(t *testing.T) {
 // playAll makes changes, and plays what tenants ask behind each.
 func (r *randomTenants) playAll() {
 	r.t.Helper()
+	if *tenantFocus == "inner" {
+		r.addInnerPolicy()
+	}
 	for range *tenantSteps {
 		r.changeSomething()
 		from := len(r.log)
@@ -340,7 +396,7 @@ func (r *randomTenants) playAll() {
 
 // tenantLeaks are sidecars that show one reader what another is to be shown, or what was to be
 // shown before.
-var tenantLeaks = slices.Concat(anyLeaks, rowLeaks, securityLeaks, policyLeaks, roleLeaks, membershipLeaks, momentLeaks, countLeaks, readerLeaks, ownerLeaks)
+var tenantLeaks = slices.Concat(anyLeaks, rowLeaks, securityLeaks, policyLeaks, roleLeaks, membershipLeaks, momentLeaks, countLeaks, readerLeaks, ownerLeaks, innerLeaks)
 
 // anyLeaks are found by whatever is changed.
 var anyLeaks = []mutant.Named{
@@ -376,9 +432,9 @@ var securityLeaks = []mutant.Named{
 
 var rowLeaks = []mutant.Named{
 	{Name: "a policy's table is missing from the tags", Edits: []mutant.Edit{{
-		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
-		Old: `n.tag == "RANGETBLENTRY" && n.int("rtekind") == rteRelation`,
-		New: "false",
+		File: "invalidation/analysis/rowsecurity.go", As: mutant.Statements,
+		Old: "oids = append(oids, relationsIn(p.condition, false)...)",
+		New: "_ = p",
 	}}},
 }
 
@@ -453,6 +509,16 @@ var ownerLeaks = []mutant.Named{
 	}}},
 }
 
+// innerLeaks are of the views that policies read. As whom these are read, TestPoliciesThatReadViews of
+// the analysis asks.
+var innerLeaks = []mutant.Named{
+	{Name: "the tables of a policy's views are missing from the tags", Edits: []mutant.Edit{{
+		File: "invalidation/analysis/policyviews.go", As: mutant.Statements,
+		Old: "policies = append(policies, fresh...)",
+		New: "",
+	}}},
+}
+
 // TestPlantedTenantLeaksAreFound: the random tenants find each of them, by a seed whose first
 // changes bring it to light.
 func TestPlantedTenantLeaksAreFound(t *testing.T) {
@@ -463,7 +529,7 @@ func TestPlantedTenantLeaksAreFound(t *testing.T) {
 		seed  int
 	}{
 		{anyLeaks, "", 1}, {rowLeaks, "rows", 1}, {securityLeaks, "security", 10}, {policyLeaks, "policies", 26}, {roleLeaks, "roles", 1}, {membershipLeaks, "roles", 2},
-		{momentLeaks, "moments", 1}, {countLeaks, "moments", 1}, {readerLeaks, "views", 3}, {ownerLeaks, "views", 1},
+		{momentLeaks, "moments", 1}, {countLeaks, "moments", 1}, {readerLeaks, "views", 3}, {ownerLeaks, "views", 1}, {innerLeaks, "inner", 1}, {policyLeaks, "inner", 1},
 	} {
 		allFound(t, planted.leaks, "TestRandomTenantsAreAnsweredAsPostgresDoes", "-tenant-steps", "100", "-tenant-focus", planted.focus, "-tenant-seed", fmt.Sprint(planted.seed))
 	}
