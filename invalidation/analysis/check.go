@@ -189,6 +189,8 @@ type statement struct {
 	declares bool
 	// consented is set by concludeConsented.
 	consented bool
+	// compared is set by judgeCompared: catalogs are taken for tables.
+	compared bool
 }
 
 // conclude checks a tree and derives its tags.
@@ -409,6 +411,7 @@ func (s *statement) checkRelation(oid uint32) {
 	}
 	name := r.schema + "." + r.name
 	switch {
+	case s.compared:
 	case r.schema == "pg_catalog", r.schema == "information_schema", r.schema == "pg_toast":
 		panic(refuse(ReasonCatalogTable, name))
 	case r.persistence == "t":

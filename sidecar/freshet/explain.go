@@ -24,10 +24,18 @@ type explainCommand struct {
 	SteadyRoles bool         `help:"Take roles as steady, as for serve."`
 	Role        string       `placeholder:"ROLE" help:"The role that sends the statement: row security may apply to it. Default: the one that connects."`
 	// Unsupported is for whoever wants to know what a new version of PostgreSQL changes.
-	Unsupported bool     `help:"Try it on a version of PostgreSQL that was not tested too, where serve passes everything through."`
+	Unsupported bool     `help:"Try it on a version of PostgreSQL that was not tested too, where serve passes everything through. Without a statement: say how the server's query trees, and the verdicts on statements about catalogs, differ from those of a version that was tested; nothing need be installed."`
 	Parameter   []string `placeholder:"VALUE" sep:"none" help:"Values of $1, $2 and so on, as text, for the tags. Repeatable. Default: none."`
 	JSON        bool     `name:"json" help:"Print what is known as JSON, as POST /api/v1/explain does. Default: for people."`
-	Statement   string   `arg:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+	Statement   string   `arg:"" optional:"" help:"The statement, in one argument; parameters are written $1, $2 and so on."`
+}
+
+// Validate requires what is to be explained.
+func (c *explainCommand) Validate() error {
+	if c.Statement == "" && !c.Unsupported {
+		return errors.New(`expected "<statement>", or --unsupported`)
+	}
+	return nil
 }
 
 const (
@@ -41,8 +49,11 @@ const (
 var notCacheable = codedError{errors.New(""), exitFailure}
 
 // Run explains a statement. The exit code is 0 if it is cached, 1 if not, 2 on
-// an error.
+// an error. Without one it is 0 if the server does not differ from a tested one.
 func (c *explainCommand) Run(ctx context.Context, out *output) error {
+	if c.Statement == "" {
+		return c.compare(ctx, out.stdout)
+	}
 	verdict, state, err := c.explain(ctx)
 	if err != nil {
 		return codedError{err, exitUsage}

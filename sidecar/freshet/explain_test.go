@@ -18,6 +18,9 @@ func TestExplain(t *testing.T) {
 	if code, _, stderr := freshet(t, "explain", "--upstream", dsn, "SELECT 1"); code != exitUsage || !strings.Contains(stderr, "freshet install") {
 		t.Errorf("before install: exit code %d, %s", code, stderr)
 	}
+	if code, stdout, stderr := freshet(t, "explain", "--unsupported", "--upstream", dsn); code != exitOK || !strings.Contains(stdout, "differs:   nothing") {
+		t.Errorf("--unsupported, before install: exit code %d\n%s%s", code, stdout, stderr)
+	}
 	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
 		t.Fatal(stderr)
 	}
