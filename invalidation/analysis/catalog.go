@@ -226,7 +226,8 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 		       EXISTS (SELECT FROM pg_catalog.pg_type t
 		               WHERE t.typtype = 'p' AND t.typname <> 'void' AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype)),
 		       'regconfig'::pg_catalog.regtype = ANY (p.proargtypes),
-		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END,`+functionExtensionSQL+`
+		       CASE WHEN p.oid >= 16384 THEN p.proallargtypes END,
+		       CASE WHEN p.oid >= 16384 THEN pg_catalog.regexp_replace(pg_catalog.oidvectortypes(p.proargtypes), '[^ ,]*[.]', '', 'g') ELSE '' END,`+functionExtensionSQL+`
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE p.oid = ANY ($1)`, oids)
 	if err != nil {
@@ -234,7 +235,7 @@ func (c *catalog) loadFunctions(ctx context.Context, conn *pgx.Conn, oids []uint
 	}
 	var oid uint32
 	var f function
-	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.configured, &f.columns, &f.extension}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &f.schema, &f.name, &f.volatility, &f.open, &f.configured, &f.columns, &f.arguments, &f.extension}, func() error {
 		fresh := f
 		fresh.columns = slices.Clone(f.columns)
 		c.functions[oid] = &fresh
@@ -316,7 +317,7 @@ func (c *catalog) typeInfo(oid uint32) *typeInfo {
 // printable tells whether a type's text depends on nothing but the value and
 // keyed settings.
 func (c *catalog) printable(oid uint32) bool {
-	return c.madeOf(oid, catalogRoundsMax, typeQuestion{known: printable, through: []string{"a", "c", "d", "r", "m"}})
+	return c.madeOf(oid, catalogRoundsMax, typeQuestion{known: printable, through: []string{"a", "c", "d", "r", "m"}, printed: true})
 }
 
 // readable tells whether reading a type's text form never depends on the clock,
@@ -329,6 +330,7 @@ func (c *catalog) readable(oid uint32) bool {
 type typeQuestion struct {
 	known   map[uint32]bool // types of which the answer is yes
 	through []string        // kinds of types that are what their parts are
+	printed bool            // the answer is yes for types that were reviewed for their text alone
 }
 
 // answer decides by the type itself, if that is possible. t is nil for a type that is
@@ -339,7 +341,7 @@ func (q typeQuestion) answer(oid uint32, t *typeInfo) (verdict, decided bool) {
 		return true, true
 	case t == nil:
 		return false, true
-	case t.kind == "e", t.reviewed():
+	case t.kind == "e", t.reviewed(), q.printed && t.printed():
 		return true, true
 	case slices.Contains(q.through, t.kind):
 		// What is to have parts and has none is not understood; a row may have none.

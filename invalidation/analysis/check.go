@@ -3,6 +3,7 @@ package analysis
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -444,6 +445,10 @@ func (s *statement) checkConst(n *node) {
 	if s.catalog.readable(typ) {
 		return
 	}
+	// GeoJSON may name a system of coordinates, which is looked up in a table.
+	if l := s.text.literalAt(location); s.catalog.looksUp(typ) && (s.text.odd || l < 0 || strings.Contains(s.text.literals[l].Text, "{")) {
+		panic(refuse(ReasonUnsafeCast, "a constant of type "+s.catalog.typeName(typ)))
+	}
 	if l := s.text.literalAt(location); s.text.odd || l < 0 || typ == typeTimetz || hasClockWord(s.text.literals[l].Text) {
 		panic(refuse(ReasonClockLiteral, s.catalog.typeName(typ)))
 	}
@@ -465,7 +470,7 @@ func (s *statement) checkParameters(v *Verdict) {
 	v.clockParam = make([]bool, len(v.ParamTypes))
 	for i, t := range v.ParamTypes {
 		info := s.catalog.typeInfo(t)
-		if !s.catalog.printable(t) || (info != nil && info.kind == "d") {
+		if !s.catalog.printable(t) || s.catalog.looksUp(t) || (info != nil && info.kind == "d") {
 			panic(refuse(ReasonUnsafeCast, "parameter of type "+s.catalog.typeName(t)))
 		}
 		s.checkMade(t, "a parameter")

@@ -14,9 +14,16 @@ type extension struct {
 	// and settings that belong in a cache key. Missing on purpose: those in SQL, whose
 	// bodies name operators without a schema, and those that take any record.
 	functions map[string]bool
+	// overloads are such functions with the types of their arguments, as oidvectortypes writes
+	// them without schemas: where not every overload is one, or where it is told by them that a
+	// pseudo-type is no value of users'.
+	overloads map[string]bool
 	// types are base types whose text depends on nothing but the value and such
 	// settings, and whose reading never asks for the clock or a catalog.
 	types map[string]bool
+	// printed are base types whose text depends on nothing but the value, while some texts are
+	// read with the help of a table.
+	printed map[string]bool
 }
 
 // extensions are known by name. Nobody but a superuser can make a function in C, of
@@ -25,8 +32,9 @@ type extension struct {
 //
 // Missing on purpose: pg_trgm's operators and isn, which obey settings of their own;
 // unaccent, which reads a file; distances of vectors, since an index finds the nearest of them
-// by guesses that follow settings (hnsw.ef_search); halfvec and sparsevec, which were not read; and
-// PostGIS' geometry, whose text may name a system of coordinates that is looked up in a table.
+// by guesses that follow settings (hnsw.ef_search); and of PostGIS what asks spatial_ref_sys, that is
+// geography, GeoJSON and all that transforms, and distances and areas, whose implementation a setting
+// chose before version 3.
 var extensions = map[string]extension{
 	"citext": {
 		types: newSet("citext"),
@@ -61,8 +69,29 @@ var extensions = map[string]extension{
 			"cube_coord", "cube_coord_llur", "cube_is_point", "cube_enlarge"),
 	},
 	"vector": {
-		types:     newSet("vector"),
-		functions: newSet("vector", "array_to_vector", "vector_to_float4", "vector_dims", "vector_norm"),
+		types: newSet("vector", "halfvec", "sparsevec"),
+		functions: newSet("vector", "array_to_vector", "vector_to_float4", "vector_dims", "vector_norm",
+			"halfvec", "array_to_halfvec", "halfvec_to_float4", "vector_to_halfvec",
+			"sparsevec", "vector_to_sparsevec", "halfvec_to_sparsevec"),
+	},
+	"postgis": {
+		printed: newSet("geometry", "box2d", "box3d"),
+		functions: newSet("geometry_overlaps", "geometry_contains", "geometry_within", "geometry_same",
+			"geometry_left", "geometry_right", "geometry_above", "geometry_below",
+			"geometry_overleft", "geometry_overright", "geometry_overabove", "geometry_overbelow",
+			"geometry_lt", "geometry_le", "geometry_eq", "geometry_ge", "geometry_gt", "geometry_cmp", "geometry_hash",
+			"st_x", "st_y", "st_z", "st_m", "st_ndims", "st_coorddim", "st_dimension", "st_geometrytype",
+			"st_isempty", "st_isclosed", "st_npoints", "st_numpoints", "st_numgeometries",
+			"st_startpoint", "st_endpoint", "st_pointn", "st_geometryn", "st_envelope",
+			"st_xmin", "st_ymin", "st_zmin", "st_xmax", "st_ymax", "st_zmax",
+			"st_asewkb", "st_ashexewkb", "st_makepoint", "st_point", "st_makeenvelope",
+			"st_contains", "st_within", "st_touches", "st_crosses", "st_overlaps", "st_equals", "st_disjoint"),
+		overloads: newSet("geometry(geometry, integer, boolean)", "box2d(geometry)", "box3d(geometry)",
+			"st_srid(geometry)", "geometrytype(geometry)", "st_setsrid(geometry, integer)", "st_expand(geometry, double precision)",
+			"st_astext(geometry)", "st_astext(geometry, integer)", "st_asewkt(geometry)", "st_asewkt(geometry, integer)",
+			"st_asbinary(geometry)", "st_asbinary(geometry, text)",
+			"st_intersects(geometry, geometry)", "st_covers(geometry, geometry)", "st_coveredby(geometry, geometry)",
+			"st_dwithin(geometry, geometry, double precision)", "geometry_sortsupport(internal)"),
 	},
 	"pg_trgm": {functions: newSet("similarity", "show_trgm", "word_similarity", "strict_word_similarity", "similarity_dist",
 		"word_similarity_dist_op", "word_similarity_dist_commutator_op", "strict_word_similarity_dist_op",
@@ -76,12 +105,22 @@ var extensions = map[string]extension{
 
 // reviewed tells whether a function of an extension was read and found pure.
 func (f *function) reviewed() bool {
-	return f.volatility == "i" && !f.open && extensions[f.extension].functions[f.name]
+	of := extensions[f.extension]
+	return f.volatility == "i" && (of.functions[f.name] && !f.open || of.overloads[f.name+"("+f.arguments+")"])
 }
 
 // reviewed tells whether a type of an extension was read and found to be printable
 // and readable.
 func (t *typeInfo) reviewed() bool { return t.kind == "b" && extensions[t.extension].types[t.name] }
+
+// printed tells whether it was read and found to be printable, while some texts are read with
+// the help of a table.
+func (t *typeInfo) printed() bool { return t.kind == "b" && extensions[t.extension].printed[t.name] }
+
+// looksUp tells whether to read a text of a type may take a table.
+func (c *catalog) looksUp(oid uint32) bool {
+	return !c.readable(oid) && !c.madeOf(oid, catalogRoundsMax, typeQuestion{known: printable, through: []string{"a", "c", "d", "r", "m"}})
+}
 
 // memberSQL names the extension that made the object of a catalog, or NULL.
 func memberSQL(catalog, oid string) string {

@@ -12,6 +12,8 @@ type function struct {
 	// columns are the types of all arguments, in and out, of a user's function that
 	// has some to return.
 	columns []uint32
+	// arguments are the names of the types of a user's function's arguments, without schemas.
+	arguments string
 	// extension is the one that made a function in C, empty otherwise.
 	extension string
 }
