@@ -152,6 +152,9 @@ func (e *Entry) Age(now fence.Instant) time.Duration {
 	return max(now.Sub(e.Ticket.Loaded()), 0)
 }
 
+// Shape is that of the load: see Loaded.
+func (e *Entry) Shape() uint64 { return e.shape }
+
 // Took is how long the load took, in whatever process.
 func (e *Entry) Took() time.Duration { return e.took }
 

@@ -26,6 +26,9 @@ type flights struct {
 	stripes [flightStripes]flightStripe
 }
 
+// Loading returns how many loads are under way that others may wait for.
+func (c *Cache) Loading() int64 { return c.flights.n.Load() }
+
 // flightStripe has those of some hashes.
 type flightStripe struct {
 	mu     sync.Mutex

@@ -91,7 +91,7 @@ func TestStatsShape(t *testing.T) {
 		"install_problem", "invalidated_entries", "invalidation_events", "invalidation_kinds", "l1", "leases", "listening", "misses", "not_ready_reason", "outbox", "panics", "pooling_problem", "postgres", "problems",
 		"protocol_errors", "queries", "ready", "redis", "refused_at_end", "refused_by_files", "refused_by_limit", "refused_by_peer", "refused_by_postgres", "refused_by_user", "refused_for_password", "refused_unreachable", "resident_bytes", "revision",
 		"saved_seconds", "session_list", "session_states", "sessions", "sessions_refused", "sessions_total", "shapes", "shapes_known", "shapes_passed", "socket", "staleness_seconds", "switched_off", "tables_lost",
-		"tables_written", "times", "transactions_held", "transactions_opened", "upstream_connections", "upstream_probes", "upstream_queries", "uptime_seconds", "verify", "version", "watch_problems", "watched",
+		"tables_written", "times", "transactions_held", "transactions_opened", "upstream_connections", "upstream_probes", "upstream_queries", "uptime_seconds", "verify", "version", "warm_refused", "warmed", "warmed_read", "watch_problems", "watched",
 		"watched_tables", "written", "written_rest",
 	}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {

@@ -75,6 +75,7 @@ type config struct {
 	MaxEntry       byteSize      `default:"1MiB" placeholder:"SIZE" help:"Largest answer that is kept; larger ones come from Postgres every time."`
 	Staleness      time.Duration `default:"1s" placeholder:"DURATION" help:"Promise: a read lacks no commit that was acknowledged longer ago. When that cannot be proven, it goes to Postgres."`
 	Poll           time.Duration `default:"100ms" placeholder:"DURATION" help:"Longest time between two looks for changes when no notification comes."`
+	Warm           time.Duration `default:"0s" placeholder:"DURATION" help:"Load again what a change has ended before it is asked for, on the connection of a client that is idle, if it was read twice since it was loaded and that took Postgres at least this long: 5ms, say. 0: nothing is loaded that no client asks for."`
 	RestAfter      time.Duration `default:"1m" placeholder:"DURATION" help:"Time without reads after which looks for changes stop, and all connections to Postgres are closed but two; the first read afterwards waits for a look. 0: they never stop."`
 	TTL            time.Duration `name:"ttl" default:"1h" placeholder:"DURATION" help:"Longest life of an entry. Changes end it sooner; this bounds the harm of those that no trigger sees."`
 	LogFormat      string        `default:"text" enum:"text,json" placeholder:"FORMAT" help:"How lines of the log are written: text or json."`
@@ -186,6 +187,7 @@ func (c *config) options() (o run.Options, err error) {
 		Staleness:     c.Staleness,
 		Poll:          c.Poll,
 		RestAfter:     c.RestAfter,
+		WarmFrom:      c.Warm,
 		TTL:           c.TTL,
 		Metrics:       c.Metrics,
 		Version:       programVersion(),

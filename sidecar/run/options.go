@@ -130,6 +130,9 @@ type Options struct {
 	Poll        time.Duration // longest time between two looks for changes
 	RestAfter   time.Duration // time without reads after which looks stop; 0: never
 	TTL         time.Duration // longest life of an entry
+	// WarmFrom is how long the load of an answer must have taken that is loaded again when a
+	// change has ended it. 0: none is.
+	WarmFrom time.Duration
 
 	// Version is what reports call this program.
 	Version string

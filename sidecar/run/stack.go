@@ -285,6 +285,7 @@ func (s *stack) buildServer(o wire.Options) (err error) {
 		Rules:        rules.NewSet(s.options.Rules),
 		Access:       s.options.Access,
 		Verifier:     s.verifier,
+		WarmFrom:     s.options.WarmFrom,
 		ReportFunc:   s.reportText,
 		Cache:        s.cache,
 		Fence:        s.fence,

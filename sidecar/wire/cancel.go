@@ -67,6 +67,7 @@ type cancels struct {
 	// passed is set when a cancel request is handed to Postgres, and reset before a lookup is
 	// sent, which the request may meet.
 	passed atomic.Bool
+	keptCancel
 }
 
 // waiting returns a context for a wait that a cancel request is to end. done must be
@@ -74,6 +75,9 @@ type cancels struct {
 func (c *cancels) waiting(session context.Context) (ctx context.Context, done func()) {
 	ctx, stop := context.WithCancel(session)
 	c.set(stop)
+	if c.takeKept() {
+		stop()
+	}
 	return ctx, func() {
 		c.set(nil)
 		stop()

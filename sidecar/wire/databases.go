@@ -108,7 +108,7 @@ func (s *Server) passCancel(ctx context.Context, request []byte) {
 	s.counters.Cancels.Add(1)
 	for _, of := range s.all() {
 		if target := of.sessions.find(cancelKey(request[8:])); target != nil {
-			if !target.cancels.endWait() {
+			if !target.cancels.endWait() && !target.cancels.keep(target.client.Readable) {
 				target.cancels.passed.Store(true)
 				of.sendCancel(ctx, request)
 			}

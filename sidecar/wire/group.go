@@ -54,6 +54,7 @@ func (s *session) answerGroup(unit []byte, how Outcome) error {
 			}
 		case 'E':
 			s.hits.note(&s.identity, wants[0].entry, how, s.arrival())
+			s.noteRead(wants[0].entry, &wants[0])
 			if err := s.appendRows(p, &wants[0]); err != nil {
 				return err
 			}

@@ -96,6 +96,7 @@ func (s *session) answerQuery(entry *engine.Entry, how Outcome) error {
 	s.server.counters.queries[how].Add(1)
 	s.reading.reads++
 	s.hits.note(&s.identity, entry, how, s.arrival())
+	s.noteRead(entry, nil)
 	if s.untilVerified.passed(1, s.server.verifier) {
 		s.offerQuery(&s.plan, entry)
 	}

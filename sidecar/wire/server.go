@@ -93,6 +93,9 @@ type Options struct {
 	Verifier *verify.Verifier
 	// Rules are what an operator says of single tables and shapes. nil: nothing.
 	Rules *rules.Set
+	// WarmFrom is how long the load of an answer must have taken that is loaded again when a
+	// change has ended it, if it was read often. 0: none is.
+	WarmFrom time.Duration
 	// ClientsMax is how many clients may be connected. 0 means as many as Postgres lets.
 	ClientsMax int
 	// Drain is how long clients that are in the middle of something may go on after
@@ -114,6 +117,7 @@ type Server struct {
 	observe   func(startup []byte) Observer // Options.Observe
 	verifier  *verify.Verifier              // nil: none
 	access    *accesslog.Log                // nil: none
+	warmer    *warmer                       // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	tls      *tls.Config // Options.TLS
@@ -223,6 +227,7 @@ func newServer(o Options) *Server {
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(), running: new(sync.WaitGroup),
 		routes: map[string]*Server{},
 	}
+	s.warmer = newWarmer(s, o.WarmFrom)
 	s.shortRuns.Store(shortRunsMin)
 	s.SetDrain(o.Drain)
 	s.SetClientsMax(o.ClientsMax)
@@ -362,6 +367,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.observe == nil {
 		for _, of := range s.all() {
 			services.Go(func() { of.verdicts.Run(serving) })
+			services.Go(func() { of.warmer.run(serving) })
 		}
 	}
 	services.Go(func() { s.ends.Run(serving) })

@@ -24,6 +24,9 @@ import (
 // the downstream goroutine, but for what says otherwise.
 type session struct {
 	identity
+	// turn is held while something of the client's is dealt with, or a load is begun that the
+	// client has not asked for. It guards what belongs to the downstream goroutine.
+	turn sync.Mutex
 	deciding
 	relay relay // of the upstream goroutine
 	end   context.CancelFunc
@@ -41,6 +44,15 @@ type session struct {
 	hits hits
 	// untilVerified is how many hits there are to the next that is to be verified.
 	untilVerified countdown
+	// resting is set by handleHeld while nothing is left of what the client has sent, not even a
+	// part of a message.
+	resting bool
+	// warming is the load that the client has not asked for: set by beginWarming, reset by
+	// awaitWarming.
+	warming warming
+	// cancelsUnit is set by awaitWarming if the client has asked to cancel the unit at hand, and
+	// reset by passKeptCancel.
+	cancelsUnit bool
 }
 
 // identity is who the client of a session is. entrance sets it.
@@ -93,7 +105,9 @@ func (s *session) run() {
 		// Whatever the client sends now has nobody to answer it.
 		s.end()
 	})
-	if err := s.receiveFromClient(); errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
+	err := s.receiveFromClient()
+	s.leaveTurn()
+	if errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
 		s.letFinish(&upstream)
 	}
 	s.up.HangUp()
@@ -121,6 +135,16 @@ var (
 
 // handleHeld handles what the client has sent, and leaves room for more.
 func (s *session) handleHeld() (more bool, err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.resting = false
+	more, err = s.handleInTurn()
+	s.resting = !more && err == nil
+	return more, err
+}
+
+// handleInTurn is handleHeld for who has the turn.
+func (s *session) handleInTurn() (more bool, err error) {
 	s.now = 0
 	for {
 		if err := s.passOn(); err != nil {
@@ -131,7 +155,7 @@ func (s *session) handleHeld() (more bool, err error) {
 			if kind == protocol.UnitIncomplete {
 				break
 			}
-			if !s.handle(kind, s.in.Held()[:n]) {
+			if !s.handle(kind, s.in.Held()[:n]) || s.passKeptCancel() != nil {
 				if kind == protocol.UnitTerminate {
 					return false, errLeft
 				}
@@ -154,7 +178,7 @@ func (s *session) handleHeld() (more bool, err error) {
 
 // handle deals with one unit. It reports false if the session is to end.
 func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
-	if s.settle() != nil {
+	if s.awaitWarming() != nil || s.settle() != nil {
 		return false
 	}
 	s.statements.BeginUnit(unit)
@@ -205,6 +229,9 @@ func (a *asking) refuse(code, message, hint string) {
 // passLong sends on a message that is longer than the buffer, or a group whose
 // messages together are.
 func (s *session) passLong() error {
+	if err := s.awaitWarming(); err != nil {
+		return err
+	}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -238,7 +265,10 @@ func (s *session) passLong() error {
 		return err
 	}
 	s.in.Drop(len(held))
-	return s.flushUpstream()
+	if err := s.flushUpstream(); err != nil {
+		return err
+	}
+	return s.passKeptCancel()
 }
 
 // abandonCaptures lets go whoever waits for this session's loads. Those of the

@@ -49,6 +49,9 @@ type testbed struct {
 	access *accesslog.Log
 	// steadyRoles is analysis.Options.SteadyRoles of the next sidecars.
 	steadyRoles bool
+	// warmFrom is Options.WarmFrom of the next sidecars. warmPatience, unless 0, is how long their
+	// clients wait for what they have not asked for.
+	warmFrom, warmPatience time.Duration
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -236,13 +239,16 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	s.Server, err = New(Options{
 		Upstream: cmp.Or(b.upstream, &config.Config), SocketDir: s.dir, Port: testPort,
 		Cache: store, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer, Logger: log, Drain: time.Second,
-		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls, Access: b.access,
+		Learn: s.follower.Learn, Passwordless: b.passwordless, ListenTCP: b.listenTCP, TLS: b.tls, Access: b.access, WarmFrom: b.warmFrom,
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	if b.peer != nil {
 		s.Server.peer = b.peer
+	}
+	if b.warmPatience != 0 {
+		s.Server.warmer.patienceMin = b.warmPatience
 	}
 	if b.faults != nil {
 		b.faults.Follower = s.follower

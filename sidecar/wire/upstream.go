@@ -162,11 +162,19 @@ func (s *session) takeInLocked(n conversation.News) {
 // storeCaptures stores what was captured of a unit, whose last answer came just now.
 func (s *session) storeCaptures(captured []*answer.Capture) {
 	now := fence.Now()
-	s.reads.Received(now)
+	shown := false
+	for _, c := range captured {
+		shown = shown || !c.Warming
+	}
+	if shown {
+		s.reads.Received(now)
+	}
 	for _, c := range captured {
 		s.server.storeCapture(c, now)
 	}
 	clear(captured)
-	// The client's next read has to be proven newer than this answer.
-	s.server.cache.Anticipate(&s.reads)
+	if shown {
+		// The client's next read has to be proven newer than this answer.
+		s.server.cache.Anticipate(&s.reads)
+	}
 }

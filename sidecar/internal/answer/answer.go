@@ -31,6 +31,22 @@ type Answer struct {
 	// assumed is a generation of the schema, plus one, while the answer is not certain: see
 	// Assume.
 	assumed atomic.Uint64
+	// Warmed is set if nobody asked for the load: see Capture.Warming.
+	Warmed bool
+	// reads counts the reads that were answered with it, up to what NoteRead is given.
+	reads atomic.Uint32
+}
+
+// NoteRead counts a read that is answered with the answer, and returns which one it is. It counts
+// up to most, and returns 0 for those beyond: what everybody reads is written to by nobody then.
+func (a *Answer) NoteRead(most uint32) (n uint32) {
+	if a.reads.Load() >= most {
+		return 0
+	}
+	if n = a.reads.Add(1); n > most {
+		return 0
+	}
+	return n
 }
 
 // Assume notes that the answer is right if what was known under a generation of the schema

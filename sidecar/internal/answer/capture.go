@@ -47,6 +47,8 @@ type Capture struct {
 	Consent, ByRule bool
 	// Terms, unless nil, are those that rules put on the answer, and what it reads.
 	Terms *rules.Judged
+	// Warming is set if no client asked for the answer, and none is shown it.
+	Warming bool
 
 	answer Answer
 	// complete is set if the CommandComplete, the PortalSuspended or the whole description
@@ -82,7 +84,7 @@ func (c *Capture) Recycle() {
 	c.ToItsEnd = false
 	c.Told, c.Certain, c.SizeMax, c.Life, c.Terms = nil, nil, 0, 0, nil
 	c.Consent, c.ByRule = false, false
-	c.Assumed, c.Generation = false, 0
+	c.Assumed, c.Generation, c.Warming = false, 0, false
 	c.answer.Description, c.answer.Body = c.answer.Description[:0], c.answer.Body[:0]
 	c.complete, c.inPortions, c.outgrown, c.spoiled = false, false, false, false
 	idle.Put(c)
@@ -189,7 +191,7 @@ func (c *Capture) Entry(of *engine.Cache, loaded fence.Instant) *engine.Entry {
 	all = append(append(append(all, c.Key...), c.answer.Description...), c.answer.Body...)
 	stored := new(stored)
 	stored.answer.Description, stored.answer.Body, stored.answer.Consented = all[described:rows:rows], all[rows:], c.Consent
-	stored.answer.ByRule = c.ByRule
+	stored.answer.ByRule, stored.answer.Warmed = c.ByRule, c.Warming
 	made := engine.Loaded{
 		Key: all[:described:described], Owned: true, Start: c.Start, End: loaded, Tags: c.Tags, Shape: c.Shape, Payload: &stored.answer,
 		Life: c.Life, Local: c.Consent || c.Assumed,

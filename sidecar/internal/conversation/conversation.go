@@ -22,7 +22,7 @@
 // It does not read or write what it is told of, looks up nothing, stores no answer, and
 // does not know what a text means: whoever sends it says what it may change and write.
 //
-// Two goroutines share a Conversation. Downstream reads the client and says what is sent:
+// Two goroutines share a Conversation. Downstream has the session's turn and says what is sent:
 // it alone calls MidGroup, LeaveOpen, OweUnit, Time, Standing, NothingOpen, Certain and
 // Undisturbed. Upstream reads Postgres, and hears. All other methods are for anybody;
 // those whose names end in Locked between Lock and Unlock.

@@ -65,6 +65,9 @@ type Expectation struct {
 	// Done, unless nil, is called when an Execute or a Query has ended with neither an error
 	// nor a notice.
 	Done func()
+	// Over, unless nil, is called on what ends in ReadyForQuery when that is heard, whatever came
+	// before. The conversation is locked.
+	Over func()
 	// timing, unless nil, is told how long the unit that ends here took, which was sent
 	// at sent.
 	timing *shapes.Average

@@ -250,7 +250,11 @@ func (c *Conversation) hearReadyLocked(due *Expectation, body []byte) News {
 		return 0
 	}
 	told := c.hearUnitLocked(due, group)
+	over := due.Over
 	c.pending.pop()
+	if over != nil {
+		over()
+	}
 	return told
 }
 

@@ -31,6 +31,9 @@ type Of[T any] struct {
 	RefusedAtEnd       T `json:"refused_at_end" metric:"freshet_sessions_refused_total" label:"reason=draining"`
 	ProtocolErrors     T `json:"protocol_errors" metric:"freshet_protocol_errors_total" help:"Clients sent away for malformed messages."`
 	Panics             T `json:"panics" metric:"freshet_panics_total" help:"Clients sent away by a fault of the sidecar's own: please report it."`
+	Warmed             T `json:"warmed" metric:"freshet_warmed_total" help:"Loads that no client asked for, of answers that a change had ended."`
+	WarmedRead         T `json:"warmed_read" metric:"freshet_warmed_read_total" help:"Answers of such loads that were read before a change ended them."`
+	WarmRefused        T `json:"warm_refused" metric:"freshet_warm_refused_total" help:"Answers that were not loaded again for want of an idle session, of a place among those that are watched, or because Postgres was busy."`
 	Cancels            T `json:"cancels" metric:"freshet_cancels_total" help:"Cancel requests passed on to Postgres."`
 	AccessLines        T `json:"access_lines" metric:"freshet_access_log_lines_total" help:"Lines of the access log that were written."`
 	AccessDropped      T `json:"access_dropped" metric:"freshet_access_log_dropped_total" help:"Lines of the access log that were not written: the disk is too slow, or full."`

@@ -48,6 +48,7 @@ export function showClients({ stats }) {
     ["To Postgres", count(sum(groups.map(of))), `one for each, and ${count(own(stats.upstream_connections))} of the sidecar's own`],
     ["Ever", count(stats.sessions_total), refused(stats)],
     ["Transactions spared", count(stats.transactions_held - stats.transactions_opened), `of ${count(stats.transactions_held)} held back`],
+    ...(stats.warmed ? [["Kept warm", count(stats.warmed), `loads that nobody asked for, ${count(stats.warmed_read)} of them read`]] : []),
   ]);
   $("clients-scroll").hidden = !groups.length;
   // Ages by the second would have the table made anew each time.
