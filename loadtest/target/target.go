@@ -131,6 +131,7 @@ var launchers = []struct {
 	{"direct", "Postgres itself", launchDirect},
 	{"freshet", "a sidecar", launchFreshet},
 	{"freshet+redis", "a sidecar with a Redis of its own", launchFreshetWithRedis},
+	{"freshet+warm", "a sidecar that loads what has ended again before it is asked for", launchFreshetWarm},
 	{"pgbouncer", "PgBouncer in session mode, which only relays", launchPgBouncer},
 	{"pgpool", "Pgpool-II with its memory cache", launchPgpool},
 	{"redis", "cache-aside in Redis: answers live for --ttl, and who writes a row deletes its answer", launchAside},

@@ -98,6 +98,14 @@ func launchFreshet(ctx context.Context, on *Ground, o Options) (Target, error) {
 	return sidecar(ctx, "freshet", on, o)
 }
 
+// warmFrom is below what the expensive reads take, and above the others.
+const warmFrom = "2ms"
+
+func launchFreshetWarm(ctx context.Context, on *Ground, o Options) (Target, error) {
+	o.Flags = append([]string{"--warm", warmFrom}, o.Flags...)
+	return sidecar(ctx, "freshet+warm", on, o)
+}
+
 func launchFreshetWithRedis(ctx context.Context, on *Ground, o Options) (Target, error) {
 	redis, socket, apart, err := on.redis(ctx)
 	if err != nil {
