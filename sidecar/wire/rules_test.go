@@ -112,8 +112,7 @@ func TestRulesHoldForWhatRedisHas(t *testing.T) {
 	redis := withRedis(servers.SharedRedis(t).URL())
 	one, two := bed.sidecar(patient, redis, always), bed.sidecar(patient, redis, always)
 	two.SetRules(itemRule(rules.Terms{TTL: time.Hour}))
-	const sql = "SELECT version FROM item WHERE id = 99"
-	mustShare(t, bed, one, two, sql)
+	sql := mustShare(t, bed, one, two, "shared")
 	two.SetRules(itemRule(rules.Terms{TTL: time.Nanosecond}))
 	conn := two.connect()
 	misses, found := two.count(Miss), two.count(HitL2)
