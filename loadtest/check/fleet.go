@@ -136,7 +136,7 @@ func (f *fleet) launchSidecar(number int, o Options, died func(error)) error {
 		"--socket-dir", door, "--port", strconv.Itoa(sidecarPort), "--redis", f.redis.URL(), "--admin", "off",
 		"--staleness", o.Bound.String(), "--poll", o.poll().String(),
 	}}
-	if number%2 == 0 { // what has ended is loaded for nobody there, however little that takes
+	if number%2 == 0 && !o.cold { // what has ended is loaded for nobody there, however little that takes
 		s.arguments = append(s.arguments, "--warm", "1ns")
 	}
 	if o.restAfter != 0 {

@@ -31,6 +31,9 @@ type Options struct {
 	Bound time.Duration
 	// restAfter is the sidecars' --rest-after, 0 for their default; scripts set it.
 	restAfter time.Duration
+	// cold is set by scripts, whose order of events is theirs: nothing is loaded that nobody asks
+	// for.
+	cold bool
 	// ReadsPerSecond and WritesPerSecond are the pace of all readers and writers
 	// together. 0 means 3000 and 150.
 	ReadsPerSecond, WritesPerSecond int

@@ -63,7 +63,7 @@ type stage struct {
 func (s Script) Play(ctx context.Context, o Options) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, playMax)
 	defer cancel()
-	o.Bound, o.Sidecars, o.restAfter = s.bound, s.sidecars, s.restAfter
+	o.Bound, o.Sidecars, o.restAfter, o.cold = s.bound, s.sidecars, s.restAfter, true
 	w, err := launchWorld(ctx, o)
 	if err != nil {
 		return Report{}, err

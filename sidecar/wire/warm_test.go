@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/answer"
 )
 
 // newWarmBed is a bed whose sidecar loads again whatever was read twice.
@@ -356,6 +357,26 @@ func TestErrorsOfWhatIsLoadedForNobody(t *testing.T) {
 		if got, want := c.ask(next), direct.ask(next); !bytes.Equal(got, want) {
 			t.Errorf("%s\nthe sidecar says\n%s\nPostgres says\n%s", show(next), show(got), show(want))
 		}
+	}
+}
+
+// A fault of the sidecar's own in such a load ends the session, and no other.
+func TestFaultWhileWarming(t *testing.T) {
+	t.Parallel()
+	_, s := newWarmBed(t, itemSchema)
+	s.panics = 1
+	c, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
+	c.ask(msgQuery(readItem3))
+	session := s.sessionOf(c)
+	session.turn.Lock()
+	malformed := &wish{state: session.state().ID} // without a key
+	session.turn.Unlock()
+	servers.Eventually(t, "the load to begin", func() bool { return session.beginWarming(malformed, answer.NewCapture()) != nil })
+	if got := c.rest(); !bytes.Contains(got, []byte("XX000")) {
+		t.Errorf("the client is told\n%s", show(got))
+	}
+	if got := other.ask(msgQuery(readItem3)); !bytes.Contains(got, []byte("item 3")) {
+		t.Errorf("another client is told\n%s", show(got))
 	}
 }
 

@@ -96,6 +96,14 @@ func (s *session) beginWarming(w *wish, loading *answer.Capture) (over chan stru
 		return nil
 	}
 	defer s.turn.Unlock()
+	var fault error
+	defer func() {
+		if fault != nil {
+			over = make(chan struct{}) // nobody knows what was sent: the session ends, and with it the load
+			s.end()
+		}
+	}()
+	defer s.contain(&fault)
 	if s.state() == nil || s.state().ID != w.state || !s.mayWarm() || !s.planWarming(w) {
 		return nil
 	}
