@@ -262,12 +262,33 @@ func (s *session) passKeptCancel() error {
 	if !s.cancels.takeKept() {
 		return nil // it has ended a wait
 	}
-	if err := s.flush(); err != nil || !s.talk.Owed() {
+	if err := s.flush(); err != nil {
 		return err
 	}
-	s.server.sendCancel(s.ctx, cancelRequest(s.cancel))
+	// Postgres ignores a request that comes before it has read the statement. Nothing is sent
+	// behind that meanwhile which a further request could meet.
+	wait := keptAgainAfter
+	for range keptAgainMax {
+		if !s.talk.Owed() {
+			return nil
+		}
+		s.server.sendCancel(s.ctx, cancelRequest(s.cancel))
+		select {
+		case <-s.ctx.Done():
+			return errDone
+		case <-time.After(wait):
+		}
+		wait *= 2
+	}
 	return nil
 }
+
+// A request that was kept is passed on until its statement is answered: after keptAgainAfter, then
+// after twice as long each time, and keptAgainMax times.
+const (
+	keptAgainAfter = 5 * time.Millisecond
+	keptAgainMax   = 10
+)
 
 // leaveTurn keeps loads from being begun on the session's connection, and gives up the one under
 // way: the client has left.
