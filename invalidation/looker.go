@@ -286,6 +286,7 @@ func (l *looker) resetCause(s *sighting, reloaded, redefined bool) string {
 
 // publish tells the fence, in the order that its readers rely on. fresh is lookFor's.
 func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) {
+	l.f.stats.looked(s, cause, began) // who is served by this look finds it counted
 	head := &fence.Head{Incarnation: l.incarnation, Snapshot: s.snapshot}
 	if l.comparing() {
 		l.f.fence.SetLag(l.comparedEvery)
@@ -311,7 +312,6 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 		l.f.hints.brought(l.incarnation, s.events, cause != "" || s.schema || s.roles)
 	}
 	l.known, l.head, l.lookBegan = true, s.snapshot, began
-	l.f.stats.looked(s, cause, began)
 	if cause != "" {
 		l.f.logger.Info("trust nothing older", "cause", cause, "head", s.snapshot.String())
 	}

@@ -34,13 +34,13 @@ const releasedSQL = `SELECT o.xid, substr(tag, length($1::text) + 1) FROM freshe
 	WHERE o.xid >= $2::text::xid8 AND starts_with(tag, $1)`
 
 // released are those of the candidates, which are lost, that somebody took out on purpose since
-// they were watched last. Those that still have a trigger are not asked for yet: the
-// triggers of a tree go one table after the other. A table that was taken out, installed again
-// and then lost all its triggers has been seen meanwhile.
-func (l *looker) released(ctx context.Context, candidates map[uint32]lost, armed map[uint32]bool) (map[uint32]bool, error) {
+// they were watched last; also those that still have a trigger, as the triggers of a tree go one
+// table after the other, and each time it is said of all. A table that was taken out, installed
+// again and then lost its triggers has been seen meanwhile.
+func (l *looker) released(ctx context.Context, candidates map[uint32]lost) (map[uint32]bool, error) {
 	first := fence.XID(0)
-	for oid, was := range candidates {
-		if was.judged || armed[oid] {
+	for _, was := range candidates {
+		if was.judged {
 			continue
 		}
 		if first == 0 || was.seen.Xmin() < first {
@@ -102,7 +102,7 @@ func (l *looker) noteLost(ctx context.Context, state *State, c *catalog) error {
 	for _, t := range c.Triggers {
 		armed[t.Table] = true
 	}
-	released, err := l.released(ctx, candidates, armed)
+	released, err := l.released(ctx, candidates)
 	if err != nil {
 		return err
 	}

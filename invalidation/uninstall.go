@@ -72,8 +72,9 @@ func UninstallTables(ctx context.Context, conn *pgx.Conn, patterns []string) (na
 	if err != nil {
 		return nil, err
 	}
-	for _, table := range treesOf(all, wanted, tables) {
-		if err := runLocking(ctx, conn, dropTriggersSQL(table), releasedEventSQL(table)); err != nil && sqlState(err) != "42P01" {
+	trees := treesOf(all, wanted, tables)
+	for _, table := range trees {
+		if err := runLocking(ctx, conn, dropTriggersSQL(table), releasedEventSQL(trees)); err != nil && sqlState(err) != "42P01" {
 			return names, explainRights(fmt.Errorf("remove the triggers of %s: %w", table, err))
 		}
 		names = append(names, table.String())
@@ -88,10 +89,15 @@ func UninstallTables(ctx context.Context, conn *pgx.Conn, patterns []string) (na
 }
 
 // releasedEventSQL writes the event of a change of definitions, for followers that no event
-// trigger tells, and that a table was taken out on purpose.
-func releasedEventSQL(table relationName) string {
-	return fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY['%s', '%s' || t.oid] FROM (SELECT %s::regclass::oid) AS t (oid)",
-		fence.SchemaText, releasedPrefix, literal(table.sql()))
+// trigger tells, and that tables are taken out on purpose. It names all that are: of a partition,
+// triggers go with those of its parent, and others with its own.
+func releasedEventSQL(tables []relationName) string {
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		names[i] = literal(table.sql())
+	}
+	return fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT ARRAY['%s'] || array_agg('%s' || to_regclass(t.name)::oid) FROM unnest(ARRAY[%s]) AS t (name) WHERE to_regclass(t.name) IS NOT NULL",
+		fence.SchemaText, releasedPrefix, strings.Join(names, ", "))
 }
 
 // treesOf are those of the tables that belong to a tree of which a member matches a pattern,

@@ -80,6 +80,33 @@ CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)
 	}
 }
 
+// A tree is taken out one table after the other, and its triggers go with either. A follower that
+// looks in between misses none of them.
+func TestTakenOutOneTableAfterTheOther(t *testing.T) {
+	t.Parallel()
+	for _, names := range [][2]string{{"part", "parted"}, {"parted", "part"}} {
+		t.Run(names[0]+" first", func(t *testing.T) {
+			db := newDatabase(t, "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)")
+			db.install("public.*")
+			s := db.step()
+			s.look()
+			trees := []relationName{{"public", names[0]}, {"public", names[1]}}
+			for _, table := range trees {
+				if err := runLocking(t.Context(), db.Conn, dropTriggersSQL(table), releasedEventSQL(trees)); err != nil {
+					t.Fatal(err)
+				}
+				s.look()
+				if f := s.looker.f; f.Stats().TablesLost["trigger"] != 0 || strings.Contains(strings.Join(f.State().Problems(), " "), "watched since") {
+					t.Errorf("behind %s: %v, %q", table.Name, f.Stats().TablesLost, f.State().Problems())
+				}
+			}
+			if n := len(s.looker.f.State().Tables()); n != 0 {
+				t.Errorf("%d tables are watched", n)
+			}
+		})
+	}
+}
+
 // What would be done is told, and nothing is done.
 func TestPreviewInstall(t *testing.T) {
 	t.Parallel()

@@ -113,6 +113,16 @@ var plantedRowSecurity = []plantedBug{
 	{"tables of subqueries are not secured", "rowsecurity.go", "\tif query.bool(\"hasRowSecurity\") !=", "\tif !PLANTED && query.bool(\"hasRowSecurity\") !="},
 }
 
+// securityInvokerForgotten shows from PostgreSQL 15 on.
+const securityInvokerForgotten = "security_invoker of a view in a policy is forgotten"
+
+// plantedPolicyViews are mistakes about the views that policies read.
+var plantedPolicyViews = []plantedBug{
+	{"a view in a policy is read as the client", "policyviews.go", "if v := c.views[oid]; !invoker {", "if v := c.views[oid]; !invoker && !PLANTED {"},
+	{securityInvokerForgotten, "policyviews.go", "\t\t\tc.views[oid] = readView(text)\n", "\t\t\tc.views[oid] = readView(text)\n\t\t\tinvoker = invoker && !PLANTED\n"},
+	{"the tables of a view in a policy are forgotten", "policyviews.go", "\t\tpolicies = append(policies, fresh...)", "\t\tif !PLANTED {\n\t\t\tpolicies = append(policies, fresh...)\n\t\t}"},
+}
+
 // namesOf are the names of bugs, each once.
 func namesOf(bugs []plantedBug) (names []string) {
 	for _, b := range bugs {
@@ -128,7 +138,7 @@ func namesOf(bugs []plantedBug) (names []string) {
 func plantedOverlay(t *testing.T) string {
 	t.Helper()
 	var edits []mutant.Edit
-	for _, b := range slices.Concat(plantedBugs, plantedRowSecurity) {
+	for _, b := range slices.Concat(plantedBugs, plantedRowSecurity, plantedPolicyViews) {
 		shows := fmt.Sprintf("(planted == %q)", b.name)
 		edits = append(edits, mutant.Edit{File: b.file, Old: b.old, New: strings.ReplaceAll(b.new, "PLANTED", shows)})
 	}
@@ -172,6 +182,7 @@ func TestPlantedBugs(t *testing.T) {
 // be searched for, once.
 func findPlanted(t *testing.T) {
 	findPlantedRowSecurity(t)
+	findPlantedPolicyViews(t)
 	began := time.Now()
 	p := &plantedSearch{differential: newDifferential(t, plantedSeed), tries: map[string]int{}}
 	p.ask, p.queriesPerSchema = p.askUnderBugs, 200
@@ -272,6 +283,24 @@ func findPlantedRowSecurity(t *testing.T) {
 		t.Errorf("not found: %s", bug)
 	}
 	t.Logf("%d of %d planted bugs of row security caught", all-len(open), all)
+}
+
+// findPlantedPolicyViews requires that each of these bugs shows in what TestPoliciesThatReadViews
+// asks.
+func findPlantedPolicyViews(t *testing.T) {
+	for _, bug := range namesOf(plantedPolicyViews) {
+		s := setupSecured(t)
+		if bug == securityInvokerForgotten && s.major < 15 {
+			continue
+		}
+		planted = bug
+		wrong := misreadPolicyViews(t, s)
+		if planted = ""; len(wrong) == 0 {
+			t.Errorf("not found: %s", bug)
+		} else {
+			t.Logf("found: %s; %s", bug, wrong[0])
+		}
+	}
 }
 
 // plantedSearch looks for the bugs that are open.

@@ -286,8 +286,9 @@ func (w *world) trimBehind(ctx context.Context, deaf int) (trimmed bool, err err
 }
 
 const (
-	// trimmedSQL is 1 once the trim mark has moved after hours passed.
-	trimmedSQL = "SELECT (now() - candidate_at < interval '1 hour')::int FROM freshet.trim"
+	// trimmedSQL is 1 once the trim mark has moved after hours passed, and what it sees is gone:
+	// that is deleted behind it, and until then a sidecar still finds it.
+	trimmedSQL = "SELECT (now() - t.candidate_at < interval '1 hour' AND NOT EXISTS (SELECT FROM freshet.outbox o WHERE pg_visible_in_snapshot(o.xid, t.mark)))::int FROM freshet.trim t"
 	// trimWaitMax bounds the wait for it.
 	trimWaitMax = 2 * time.Second
 )
