@@ -23,6 +23,8 @@ func (silent) SetWriteDeadline(time.Time) error { return nil }
 
 // warmSession is a session of a real sidecar, without its sockets, that knows
 // the prepared statement "s" and whose cache has the answers to both messages.
+// Nothing asks Postgres for its state once something may have changed that, and roles, which
+// other tests make, are the server's: so no test that has one is parallel.
 func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	t.Helper()
 	text := "SELECT name, version FROM item WHERE id = 7"
@@ -115,7 +117,6 @@ func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 
 // One group can ask for an answer many times: they are not gathered in memory.
 func TestAnswersOfOneGroupAreWrittenAsTheyCome(t *testing.T) {
-	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	c, _, prepared := warmSession(t, bed.sidecar())
 	ask := prepared[:len(prepared)-protocol.HeaderLength]

@@ -100,7 +100,6 @@ func TestColdPipeline(t *testing.T) {
 // question to Postgres, a look or a wait passes the read through, and nothing is sent or served
 // for it.
 func TestLadderAsksNobodyBehindReads(t *testing.T) {
-	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	e := exchanges(t, bed.sidecar())["simple miss"]
 	c := e.c
