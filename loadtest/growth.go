@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/freshet/freshet/loadtest/growth"
@@ -38,7 +40,7 @@ func (c growthCommand) run(ctx context.Context, out, log io.Writer) int {
 	if len(report.Samples) > 0 {
 		err = errors.Join(err, report.Write(out))
 		if c.JSON != "" {
-			err = errors.Join(err, report.WriteJSON(c.JSON))
+			err = errors.Join(err, writeJSON(c.JSON, report))
 		}
 	}
 	if err != nil {
@@ -46,4 +48,16 @@ func (c growthCommand) run(ctx context.Context, out, log io.Writer) int {
 		return exitUnknown
 	}
 	return conclude(report.Broken(), log)
+}
+
+// writeJSON writes a report, with all that was sampled, to a file.
+func writeJSON(path string, report any) error {
+	text, err := json.Marshal(report)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -44,10 +42,7 @@ func (c pausesCommand) run(ctx context.Context, out, log io.Writer) int {
 		err = report.Write(out)
 	}
 	if err == nil && c.JSON != "" {
-		var text []byte
-		if text, err = json.Marshal(report); err == nil {
-			err = os.WriteFile(c.JSON, text, 0o644)
-		}
+		err = writeJSON(c.JSON, report)
 	}
 	if err != nil {
 		fmt.Fprintf(log, "loadtest: %v\n", err)

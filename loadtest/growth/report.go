@@ -1,10 +1,8 @@
 package growth
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/dustin/go-humanize"
 )
@@ -68,16 +66,4 @@ func (r *Report) Write(to io.Writer) error {
 		_, err = fmt.Fprintf(to, "| %s | %s | %s | %s | %s |\n", t.name, t.text(t.before), t.text(t.after), t.text(t.hourly), verdict)
 	}
 	return err
-}
-
-// WriteJSON writes the report with all samples.
-func (r *Report) WriteJSON(path string) error {
-	text, err := json.Marshal(r)
-	if err == nil {
-		err = os.WriteFile(path, text, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
 }

@@ -30,33 +30,29 @@ func (s *Side) add(before, after map[string]float64) {
 // how many were longer than 1 ms, and a bound of all. A bucket that 1 ms lies in counts as
 // short only if it ends within an eighth of it.
 func buckets(name string, before, after map[string]float64) (all, longer int64, most time.Duration) {
-	short := 0.0
-	least := math.Inf(1)
+	type bucket struct{ bound, count float64 }
+	var found []bucket
 	for series, count := range after {
 		edge, ok := strings.CutPrefix(series, name)
 		if !ok {
 			continue
 		}
-		bound, err := strconv.ParseFloat(strings.TrimSuffix(edge, `"}`), 64)
-		if err != nil {
-			continue
-		}
-		up := count - before[series]
-		if math.IsInf(bound, 1) {
-			all = int64(up)
-		}
-		if bound <= (long + long/8).Seconds() {
-			short = max(short, up)
+		if bound, err := strconv.ParseFloat(strings.TrimSuffix(edge, `"}`), 64); err == nil {
+			found = append(found, bucket{bound, count - before[series]})
 		}
 	}
-	for series, count := range after {
-		edge, ok := strings.CutPrefix(series, name)
-		if !ok {
-			continue
+	short, least := 0.0, math.Inf(1)
+	for _, b := range found {
+		if math.IsInf(b.bound, 1) {
+			all = int64(b.count)
 		}
-		bound, err := strconv.ParseFloat(strings.TrimSuffix(edge, `"}`), 64)
-		if err == nil && int64(count-before[series]) == all {
-			least = min(least, bound)
+		if b.bound <= (long + long/8).Seconds() {
+			short = max(short, b.count)
+		}
+	}
+	for _, b := range found {
+		if int64(b.count) == all {
+			least = min(least, b.bound)
 		}
 	}
 	if all > 0 && !math.IsInf(least, 1) {

@@ -37,13 +37,7 @@ func TestCase48CatalogsFollowDefinitions(t *testing.T) {
 	through, direct, other := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database)), bed.connect(bed.postgres.DSN(bed.database))
 	same := func(why string, reads ...step) {
 		t.Helper()
-		for i, r := range reads {
-			through.send(r.send)
-			direct.send(r.send)
-			if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
-				t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
-			}
-		}
+		wantSame(t, why, through, direct, reads...)
 	}
 	warm := func(why string) {
 		t.Helper()

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"testing"
 
@@ -48,13 +47,7 @@ func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 	through, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
 	same := func(why string, reads ...step) {
 		t.Helper()
-		for i, r := range reads {
-			through.send(r.send)
-			direct.send(r.send)
-			if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
-				t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
-			}
-		}
+		wantSame(t, why, through, direct, reads...)
 	}
 	settled := func(why string, done func() uint64, reads ...step) {
 		t.Helper()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -149,6 +150,18 @@ func (c *rawClient) ask(messages ...[]byte) []byte {
 	c.t.Helper()
 	c.send(join(messages...))
 	return c.until("Z")
+}
+
+// wantSame requires that a sidecar answers reads as Postgres does, byte for byte.
+func wantSame(t testing.TB, why string, through, direct *rawClient, reads ...step) {
+	t.Helper()
+	for i, r := range reads {
+		through.send(r.send)
+		direct.send(r.send)
+		if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
+			t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
+		}
+	}
 }
 
 // rest reads until the connection is closed, and closes this end.

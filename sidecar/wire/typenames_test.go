@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
@@ -31,13 +30,7 @@ func TestCase47NamesOfTypesFollowDefinitions(t *testing.T) {
 	}
 	same := func(why string) {
 		t.Helper()
-		for i, r := range reads {
-			through.send(r.send)
-			direct.send(r.send)
-			if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
-				t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
-			}
-		}
+		wantSame(t, why, through, direct, reads...)
 	}
 	for _, ddl := range []string{
 		"SELECT 1",
