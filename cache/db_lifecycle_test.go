@@ -244,17 +244,21 @@ func TestCloseWhileReading(t *testing.T) {
 // Whatever a wrapped function is in the middle of when the DB is closed, it ends, and nothing
 // of it stays.
 func TestCloseInTheMiddle(t *testing.T) {
-	// held is a load that is under way until its context ends.
+	// held is a load that is under way until its context ends. Only the first says that it
+	// began: once the DB is closed each reader loads for himself.
 	held := func(began chan<- struct{}) func(context.Context, int64) (string, error) {
 		return func(ctx context.Context, _ int64) (string, error) {
-			began <- struct{}{}
+			select {
+			case began <- struct{}{}:
+			default:
+			}
 			<-ctx.Done()
 			return "", ctx.Err()
 		}
 	}
 	for name, enter := range map[string]func(ctx context.Context, t *testing.T, o *opened, ended chan<- error){
 		"while readers wait for one load, and others for its slot": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
-			began := make(chan struct{}, 2)
+			began := make(chan struct{}, 1)
 			read := cache.Wrap(o.DB, "held", held(began))
 			for i := range int64(4) {
 				go func() { _, err := read(ctx, i%2); ended <- err }()
@@ -262,7 +266,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 			<-began
 		},
 		"while a load outlives its reader's patience": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
-			began := make(chan struct{}, 2)
+			began := make(chan struct{}, 1)
 			slow := false
 			load := held(began)
 			read := cache.Wrap(o.DB, "patient", func(ctx context.Context, id int64) (string, error) {
@@ -288,7 +292,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 			}
 		},
 		"while what a change ended is loaded again": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
-			began := make(chan struct{}, 2)
+			began := make(chan struct{}, 1)
 			slow := atomic.Bool{}
 			load := held(began)
 			read := cache.Wrap(o.DB, "warm", func(ctx context.Context, id int64) (string, error) {
