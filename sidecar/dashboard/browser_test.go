@@ -262,7 +262,7 @@ func (b *browser) accessible() {
 	}
 	const run = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.map(n => n.html.slice(0, 160) + (n.any[0]?.message ?? "")).slice(0, 3).join(" | ")))`
 	var violations []string
-	b.do(chromedp.Evaluate(string(script), nil), chromedp.Evaluate(run, &violations, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.do(chromedp.Evaluate(string(script), nil), chromedp.Evaluate(run, &violations, awaited))
 	for _, v := range violations {
 		b.t.Errorf("axe: %s", v)
 	}
@@ -291,3 +291,6 @@ func (b *browser) picture(name string) {
 		b.t.Error(err)
 	}
 }
+
+// awaited has Evaluate wait for what the promise that a script returns is kept with.
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -124,6 +125,22 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	}))
 	b.until(`document.styleSheets.length == 4 && getComputedStyle(document.getElementById("main")).display == "none"`)
 	b.accessible()
+}
+
+// Until the first figures have come the page claims nothing about them: that no table is
+// watched, say.
+func TestBrowserClaimsNothingBeforeTheFirstFigures(t *testing.T) {
+	t.Parallel()
+	s := stage(t, "127.0.0.1:0", nil)
+	s.serve(t)
+	b := open(t, broad)
+	unanswered := network.SetBlockedURLs().WithURLPatterns([]*network.BlockPattern{{URLPattern: s.url() + "api/*", Block: true}})
+	b.do(network.Enable(), unanswered, chromedp.Navigate(s.url()))
+	b.until(`document.getElementById("tables").firstElementChild != null`)
+	b.do(chromedp.Evaluate(`new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))`, nil, awaited))
+	if claimed := b.text("tables"); claimed != "" {
+		t.Errorf("before anything has been read the tables say %q", claimed)
+	}
 }
 
 // Without what `make page` builds the page has all its panels, and draws them itself.

@@ -24,9 +24,12 @@ type twins struct {
 
 func newTwins(t testing.TB, schema string) *twins {
 	t.Helper()
-	w := &twins{t: t, plain: newTestbed(t, schema)}
-	w.side = newTestbed(t, schema).sidecar()
-	return w
+	return twinsOf(t, newTestbed(t, schema), newTestbed(t, schema))
+}
+
+// twinsOf returns twins of two databases of the same schema, the second of which is cached.
+func twinsOf(t testing.TB, plain, cached *testbed) *twins {
+	return &twins{t: t, plain: plain, side: cached.sidecar()}
 }
 
 // turn is what one of several sessions sends.

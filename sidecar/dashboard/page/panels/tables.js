@@ -13,7 +13,7 @@ const TYPING_MS = 150;
 const list = $("tables");
 const space = element("div", "space");
 list.append(space);
-let tables = [];
+let tables = null; // those that match the filter; null until they are read
 let known = null; // for what the list was read
 let readAt = 0;
 let timer;
@@ -45,6 +45,7 @@ async function read() {
 }
 
 function paint() {
+  if (!tables) return;
   space.style.height = `${tables.length * ROW}px`;
   list.classList.toggle("short", tables.length < 12);
   if (!tables.length) {
