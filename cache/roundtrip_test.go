@@ -83,7 +83,7 @@ func publishes(t *testing.T, c *Cache, b *world.Bag) {
 	}
 	key := []byte(time.Now().String())
 	c.engine.Store(c.engine.NewEntry(engine.Loaded{Key: key, Start: start, End: start.At, Payload: &typed[int, int]{}}))
-	<-b.Sets
+	b.AwaitSet(t)
 	world.Until(t, "it is published", func() bool { return c.Stats().Published > before })
 	if got := c.Stats().Published - before; got != 1 {
 		t.Errorf("%d entries were published beside it", got-1)
@@ -95,7 +95,7 @@ func TestWholeValuesAreShared(t *testing.T) {
 	w, b, first, second := pair(t)
 	l := &loader{world: w}
 	get(t, t.Context(), wrapNumber(first, l))
-	<-b.Sets
+	b.AwaitSet(t)
 	get(t, t.Context(), wrapNumber(second, l))
 	if why := first.Stats().Functions["number"].MemoryOnly; why != "" || l.loads.Load() != 1 {
 		t.Fatalf("%d loads; stays in memory because %q", l.loads.Load(), why)
@@ -126,7 +126,7 @@ func TestValueThatTheCodecRefuses(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
-	<-b.Sets
+	b.AwaitSet(t)
 	for _, k := range []int{14, 13} {
 		if got, err := g(t.Context(), k); got != k || err != nil {
 			t.Fatal(got, err)

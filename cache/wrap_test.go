@@ -103,7 +103,7 @@ func TestWrapSharesThroughTheRemoteTier(t *testing.T) {
 	w, b, first, second := pair(t)
 	l := &loader{world: w}
 	get(t, t.Context(), wrapNumber(first, l))
-	<-b.Sets
+	b.AwaitSet(t)
 	n, err := wrapNumber(second, l)(t.Context(), 1)
 	if err != nil || l.loads.Load() != 1 {
 		t.Fatalf("%v, %d loads", err, l.loads.Load())
@@ -118,7 +118,7 @@ func TestWrapKeepsShapesApart(t *testing.T) {
 	t.Parallel()
 	w, b, first, second := pair(t)
 	get(t, t.Context(), wrapNumber(first, &loader{world: w}))
-	<-b.Sets
+	b.AwaitSet(t)
 	type number struct{ ID, Value, Price int }
 	loads := 0
 	f := Wrap(second.DB(), "number", func(context.Context, int) (number, error) {
@@ -205,7 +205,7 @@ func TestNotFoundIsKeptIfNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	<-b.Sets
+	b.AwaitSet(t)
 	if n, err := Wrap(second.DB(), "absent", absent, p)(t.Context(), 1); !errors.Is(err, errNone) || n.Value != 0 {
 		t.Fatal(n, err)
 	}
@@ -337,8 +337,8 @@ func TestLeaderThatIsCancelled(t *testing.T) {
 	l := &loader{world: w, during: func(context.Context) { close(loading); <-goOn }}
 	f := wrapNumber(c, l)
 	ctx, cancel := context.WithCancel(t.Context())
-	var readers sync.WaitGroup
-	readers.Go(func() {
+	var leader, readers sync.WaitGroup
+	leader.Go(func() {
 		if _, err := f(ctx, 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("the leader that left got %v", err)
 		}
@@ -351,7 +351,7 @@ func TestLeaderThatIsCancelled(t *testing.T) {
 	})
 	world.Until(t, "the follower looked", func() bool { return c.Stats().Misses == 2 })
 	cancel()
-	world.Until(t, "the leader left", func() bool { return ctx.Err() != nil })
+	leader.Wait() // it has left, and its load goes on
 	close(goOn)
 	readers.Wait()
 	if l.loads.Load() != 1 {

@@ -23,11 +23,7 @@ func publish(t *testing.T, c *Cache, b *world.Bag, e *Entry) {
 	if !c.Store(e) {
 		t.Fatal("not stored")
 	}
-	select {
-	case <-b.Sets:
-	case <-time.After(time.Minute):
-		t.Fatal("not published")
-	}
+	b.AwaitSet(t)
 }
 
 func TestAnotherProcessFindsTheEntry(t *testing.T) {

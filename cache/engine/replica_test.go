@@ -39,7 +39,7 @@ func TestReplicaEntryStaysOneInTheRemoteTier(t *testing.T) {
 	if !first.Store(entry(first, "k", start, "from the replica")) {
 		t.Fatal("not stored")
 	}
-	<-b.Sets
+	b.AwaitSet(t)
 	e, tier := fetch(t, second, "k")
 	if tier != Shared || !e.Ticket.Label().Replica || !e.Ticket.Label().Upper.IsZero() {
 		t.Fatalf("found %+v in tier %d", e, tier)

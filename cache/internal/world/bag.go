@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -14,7 +15,7 @@ type Bag struct {
 	items map[string][]byte
 	// Left is what the bag says of the life of every item.
 	Left time.Duration
-	// Sets is told the key of every Set.
+	// Sets is told the key of every Set, as long as it has room.
 	Sets chan string
 }
 
@@ -36,8 +37,21 @@ func (b *Bag) Set(_ context.Context, key string, value []byte, ttl time.Duration
 	b.mu.Lock()
 	b.items[key] = bytes.Clone(value)
 	b.mu.Unlock()
-	b.Sets <- key
+	select {
+	case b.Sets <- key:
+	default: // nobody reads them
+	}
 	return ttl > 0
+}
+
+// AwaitSet waits for a Set that nobody has waited for.
+func (b *Bag) AwaitSet(t testing.TB) {
+	t.Helper()
+	select {
+	case <-b.Sets:
+	case <-time.After(patience):
+		t.Fatal("nothing was published")
+	}
 }
 
 // Snapshot returns everything in the bag.
