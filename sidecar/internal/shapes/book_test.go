@@ -109,38 +109,31 @@ func TestRefusalsOfALiteralAreOfTheirTextAlone(t *testing.T) {
 // The interleaving: a schema change is noticed while a verdict is found out. The verdict
 // may be of before it, and is used for nothing that is stored.
 func TestSchemaChangeDuringAnAnalysis(t *testing.T) {
-	begun, end := make(chan struct{}, 1), make(chan struct{})
-	slow := func(analysis.Request) (*analysis.Verdict, error) {
-		begun <- struct{}{}
+	var end chan struct{} // nil before the test's clock runs
+	slow := func(r analysis.Request) (*analysis.Verdict, error) {
 		<-end
-		return &analysis.Verdict{Reason: analysis.ReasonNotSelect}, nil
+		return refused(r)
 	}
-	t.Parallel()
-	b := NewBook(&scripted{analyze: slow}, slog.New(slog.DiscardHandler))
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		b.Run(ctx)
-		close(ended)
-	}()
-	defer func() {
-		stop()
-		<-ended
-	}()
-	before, _ := b.slotOf("SELECT a FROM t")
-	<-begun
-	b.SchemaChanged()
-	close(end)
-	<-before.done
-	if b.Current(before) || before.Generation == b.Generation() {
-		t.Error("a verdict of before the change counts as of now")
-	}
-	if slot, verdict, _ := b.Known(state, "SELECT a FROM t", nil); slot != nil || verdict != nil {
-		t.Errorf("behind the change %+v is known", verdict)
-	}
-	if now, verdict, _ := b.Find(t.Context(), state, "SELECT a FROM t", nil); now == before || verdict == nil || !b.Current(now) {
-		t.Errorf("behind the change the statement gets %+v", now)
-	}
+	inBook(t, slow, func(t *testing.T, b *Book, a *scripted) {
+		end = make(chan struct{})
+		before, _ := b.slotOf("SELECT a FROM t")
+		synctest.Wait()
+		if n := a.asked.Load(); n != 1 {
+			t.Fatalf("%d analyses are under way, want 1", n)
+		}
+		b.SchemaChanged()
+		close(end)
+		<-before.done
+		if b.Current(before) || before.Generation == b.Generation() {
+			t.Error("a verdict of before the change counts as of now")
+		}
+		if slot, verdict, _ := b.Known(state, "SELECT a FROM t", nil); slot != nil || verdict != nil {
+			t.Errorf("behind the change %+v is known", verdict)
+		}
+		if now, verdict, _ := b.Find(t.Context(), state, "SELECT a FROM t", nil); now == before || verdict == nil || !b.Current(now) {
+			t.Errorf("behind the change the statement gets %+v", now)
+		}
+	})
 }
 
 // slotOf is a slot that is in the queue, or was.
