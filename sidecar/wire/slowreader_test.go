@@ -55,17 +55,21 @@ func stuck(t *testing.T, s *side) *rawClient {
 	ask := msgQuery("SELECT * FROM wide")
 	c := dialRaw(t, s.dsn())
 	c.ask(msgQuery("LISTEN news"))
-	c.ask(ask)
-	c.ask(ask)
+	// What Postgres answered would fill the socket before any hit is counted.
+	servers.Eventually(t, "hits", func() bool {
+		before := s.count(HitL1)
+		c.ask(ask)
+		return s.count(HitL1) > before
+	})
 	before := s.count(HitL1)
 	c.send(bytes.Repeat(ask, 100)) // the sidecar's buffer takes them
-	for last := before; ; time.Sleep(100 * time.Millisecond) {
-		now := s.count(HitL1)
-		if now > before && now == last {
-			break // no more answers fit into the socket
-		}
-		last = now
-	}
+	last := before
+	servers.Eventually(t, "no more answers to fit into the socket", func() bool {
+		time.Sleep(100 * time.Millisecond)
+		then := last
+		last = s.count(HitL1)
+		return last > before && last == then
+	})
 	s.bed.exec("NOTIFY news")
 	return c
 }
