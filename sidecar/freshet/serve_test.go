@@ -28,7 +28,7 @@ func testConfig(t *testing.T, dsn string, arguments ...string) config {
 	return c
 }
 
-// start runs a sidecar in this process, ready.
+// start runs a sidecar in this process, until it is ready or says what is in the way.
 func start(t *testing.T, c config) *run.Sidecar {
 	t.Helper()
 	s, err := c.sidecar(nil)
@@ -45,6 +45,13 @@ func start(t *testing.T, c config) *run.Sidecar {
 		}
 	})
 	<-s.Ready()
+	// Ready waits for a bounded time only, and the machine may be busy.
+	eventually(t, func() string {
+		if r := s.Report(); r.FollowerAgeSeconds == nil && r.FollowerProblem == "" {
+			return "the follower has neither looked nor failed"
+		}
+		return ""
+	})
 	return s
 }
 

@@ -102,6 +102,8 @@ func running(t *testing.T, o run.Options) (s *run.Sidecar, end context.CancelFun
 		<-gone
 	})
 	<-s.Ready()
+	// Ready waits for a bounded time only, and the machine may be busy.
+	servers.Eventually(t, "the first look", func() bool { return s.Report().FollowerAgeSeconds != nil })
 	return s, end, over
 }
 
