@@ -200,27 +200,18 @@ func TestPublisherNeverMakesReadersWait(t *testing.T) {
 	stuck := make(chan struct{})
 	c := open(t, w, func(o *Options) {
 		o.Remote = world.NewBag()
-		o.Confirm = func(ctx context.Context, _ fence.Instant) error {
-			select {
-			case <-stuck:
-				return world.ErrDeaf
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		o.Confirm = func(context.Context, fence.Instant) error {
+			<-stuck // a Store that waited for this look would not return
+			return world.ErrDeaf
 		}
 	})
 	start := begin(t, c)
-	began := time.Now()
 	const many = 2*publishQueueMax + 100 // those that wait for the look, and those behind them
 	for range many {
 		c.Store(entry(c, "k", start, "one"))
 	}
-	// Had each waited for a look, it would have been thousands of times that.
-	if took := time.Since(began); took > 10*publishConfirmMax {
-		t.Fatalf("%d entries took %v", many, took)
-	}
 	if st := c.Stats(); st.Dropped < 100 {
-		t.Fatalf("stats %+v: the queue has no end", st)
+		t.Errorf("stats %+v: the queue has no end", st)
 	}
 	close(stuck)
 	world.Until(t, "the queue drains", func() bool { return c.Stats().Dropped == many })
