@@ -43,6 +43,9 @@ const (
 	stateWaitMax = 10 * time.Second
 	// explainMax bounds the analysis.
 	explainMax = 10 * time.Second
+	// compareMax bounds a comparison, which asks a server hundreds of questions one after the
+	// other, and the server may be far away.
+	compareMax = 2 * time.Minute
 )
 
 // notCacheable ends explain with its own code, when all is said.

@@ -15,7 +15,7 @@ func (c *explainCommand) compare(ctx context.Context, to io.Writer) error {
 	if err != nil {
 		return codedError{err, exitUsage}
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainMax)
+	ctx, cancel := context.WithTimeout(ctx, compareMax)
 	defer cancel()
 	comparison, err := analysis.Compare(ctx, analysis.Options{ConnConfig: connConfig, BeforeConnect: c.credentials()})
 	if err != nil {
