@@ -330,7 +330,5 @@ func TestWaysOfReading(t *testing.T) {
 	if n := o.Stats().Hits; n < 20 {
 		t.Errorf("%d hits", n)
 	}
-	if n := o.pool.Stat().AcquiredConns(); n != 0 {
-		t.Errorf("%d connections are not given back", n)
-	}
+	o.gaveBack(t)
 }

@@ -49,6 +49,14 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Close)
+	o.becomesReady(t)
+	return o
+}
+
+// becomesReady has a DB that was just opened wait until its statements are understood, and
+// waits until it is ready.
+func (o *opened) becomesReady(t testing.TB) {
+	t.Helper()
 	cache.BePatient(o.DB)
 	select {
 	case <-o.Ready():
@@ -60,7 +68,13 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 		_, err := o.Token(t.Context())
 		return err == nil
 	})
-	return o
+}
+
+// gaveBack waits until no connection of the pool is in use: the pool closes in the background
+// one that is of no use any more.
+func (o *opened) gaveBack(t *testing.T) {
+	t.Helper()
+	servers.Eventually(t, "all connections are given back", func() bool { return o.pool.Stat().AcquiredConns() == 0 })
 }
 
 // hits counts the hits of f.

@@ -153,9 +153,7 @@ func TestSQLIsThatOfStdlib(t *testing.T) {
 	if hits < 20 {
 		t.Errorf("%d hits", hits)
 	}
-	if n := o.pool.Stat().AcquiredConns(); n != 0 {
-		t.Errorf("%d connections are not given back", n)
-	}
+	o.gaveBack(t)
 }
 
 // What is written through the handle, in each way, everybody of the process reads.
