@@ -150,11 +150,15 @@ func (s *sidecar) awaitReady(stdout io.Reader) {
 	case <-time.After(readyWaitMax):
 		s.t.Fatalf("the sidecar is not ready after %v\n%s", readyWaitMax, s.log)
 	}
-	found := pageOfLog.FindStringSubmatch(s.log.String())
-	if found == nil {
-		s.t.Fatalf("the log does not say where the page is\n%s", s.log)
-	}
-	s.page = found[1]
+	// The log comes another way, perhaps later.
+	servers.Eventually(s.t, "the log to say where the page is", func() bool {
+		found := pageOfLog.FindStringSubmatch(s.log.String())
+		if found == nil {
+			return false
+		}
+		s.page = found[1]
+		return true
+	})
 }
 
 func (s *sidecar) stop(command *exec.Cmd) {
