@@ -1,6 +1,7 @@
 package invalidation
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -17,8 +18,12 @@ import (
 //go:embed schema/preflight.sql
 var preflightSQL string
 
-// installWaitMax bounds the wait for another installer.
-const installWaitMax = 10 * time.Second
+const (
+	// installWaitMax bounds the wait for another installer, and installersMax for how many of
+	// them, one after the other: a fleet may start at once.
+	installWaitMax = 10 * time.Second
+	installersMax  = 6
+)
 
 // UnmatchedError says that a pattern matches no relation. Nothing was installed.
 type UnmatchedError struct {
@@ -150,17 +155,26 @@ func checkPublications(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// lockInstallers waits until no other installer is at work.
+// lockInstallers waits until no other installer is at work. It fails if one of them is for
+// longer than wait, and not because many are one after the other:
+//
+//  1. an installer waits for another one;
+//  2. that one ends, and a third begins, which has waited for longer;
+//  3. the first has waited for as long as it may, and the third is not done.
+//
+// So it waits anew for the third. Forced by TestInstallersComeOneAfterTheOther.
 func lockInstallers(ctx context.Context, conn *pgx.Conn, wait time.Duration) (unlock func(), err error) {
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", settingText(wait)); err != nil {
-			return err
+	for range installersMax {
+		before := installer(ctx, conn)
+		if err = tryLockInstallers(ctx, conn, wait); sqlState(err) != lockNotAvailable {
+			break
 		}
-		_, err := tx.Exec(ctx, "SELECT pg_advisory_lock($1)", installLock)
-		return err
-	})
-	if sqlState(err) == "55P03" {
-		return nil, fmt.Errorf("wait for other installers: %s has been installing for more than %v; wait until it is done, or end it with pg_terminate_backend", installer(ctx, conn), wait)
+		if now := installer(ctx, conn); now == before && now != "" {
+			break
+		}
+	}
+	if sqlState(err) == lockNotAvailable {
+		return nil, fmt.Errorf("wait for other installers: %s has been installing for more than %v; wait until it is done, or end it with pg_terminate_backend", cmp.Or(installer(ctx, conn), "another process"), wait)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("wait for other installers: %w", err)
@@ -173,7 +187,22 @@ func lockInstallers(ctx context.Context, conn *pgx.Conn, wait time.Duration) (un
 	}, nil
 }
 
-// installer names the process that holds the installers' lock.
+// lockNotAvailable is the SQLSTATE of a lock_timeout.
+const lockNotAvailable = "55P03"
+
+// tryLockInstallers takes the installers' lock, unless another one has it for all of wait.
+func tryLockInstallers(ctx context.Context, conn *pgx.Conn, wait time.Duration) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", settingText(wait)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "SELECT pg_advisory_lock($1)", installLock)
+		return err
+	})
+}
+
+// installer names the process that holds the installers' lock; "" if none does, or nobody can
+// tell.
 func installer(ctx context.Context, conn *pgx.Conn) string {
 	var name string
 	err := conn.QueryRow(ctx, `SELECT format('process %s (application %s)', l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'))
@@ -181,7 +210,7 @@ func installer(ctx context.Context, conn *pgx.Conn) string {
 		WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::int8 << 32) + l.objid::int8 = $1 AND l.objsubid = 1
 		AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) LIMIT 1`, installLock).Scan(&name)
 	if err != nil {
-		return "another process"
+		return ""
 	}
 	return name
 }

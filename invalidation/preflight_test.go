@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -108,6 +110,49 @@ func TestInstallSaysWhoIsInstalling(t *testing.T) {
 	}
 	unlock()
 	db.install("public.*")
+}
+
+// The interleaving of lockInstallers.
+func TestInstallersComeOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	const wait = 3 * time.Second // until the first has given way, on a busy machine too
+	db := newDatabase(t)
+	lock := func(conn *pgx.Conn, wait time.Duration) <-chan func() {
+		locked := make(chan func(), 1)
+		go func() {
+			unlock, err := lockInstallers(context.Background(), conn, wait)
+			if err != nil {
+				t.Error(err)
+				unlock = func() {}
+			}
+			locked <- unlock
+		}()
+		return locked
+	}
+	waiting := func(n string) {
+		t.Helper()
+		servers.Eventually(t, n+" installers wait", func() bool {
+			return db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == n
+		})
+	}
+	first := <-lock(db.connect(), wait)
+	second := lock(db.connect(), time.Minute)
+	waiting("1")
+	conn := db.connect()
+	third := lock(conn, wait) // 1.
+	waiting("2")
+	asked := func() string {
+		return db.value("SELECT query_start FROM pg_stat_activity WHERE wait_event = 'advisory' AND pid = $1::int", int(conn.PgConn().PID()))
+	}
+	since := asked()
+	first() // 2.
+	unlock := <-second
+	servers.Eventually(t, "the third waits anew", func() bool { // 3.
+		now := asked()
+		return now != since && now != "NULL"
+	})
+	unlock()
+	(<-third)()
 }
 
 // Tables of ours in a publication would stop its subscribers. One that comes later
