@@ -58,9 +58,12 @@ func rotatePassword(t *testing.T, pg *servers.Postgres, way string) {
 	}
 	c, reload := rotating(t, way, pg.FollowerDSN(database), place)
 	s := start(t, c)
-	if status, body := readyz(t, s); status != http.StatusOK {
-		t.Fatalf("with the first password: %s", body)
-	}
+	eventually(t, func() string {
+		if status, body := readyz(t, s); status != http.StatusOK {
+			return "with the first password: " + body
+		}
+		return ""
+	})
 	become("two")
 	if reload {
 		r := reloading(s, c)

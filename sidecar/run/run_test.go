@@ -225,9 +225,10 @@ func TestDrainDelay(t *testing.T) {
 	if next.MetricsAddress() != s.MetricsAddress() || next.AdminAddress() != s.AdminAddress() {
 		t.Errorf("the addresses were %s and %s, and are %s and %s", s.MetricsAddress(), s.AdminAddress(), next.MetricsAddress(), next.AdminAddress())
 	}
-	if status, says := readyz(t, next); status != http.StatusOK {
-		t.Errorf("readyz of the successor: %d %s", status, says)
-	}
+	servers.Eventually(t, "the successor is ready", func() bool {
+		status, _ := readyz(t, next)
+		return status == http.StatusOK
+	})
 }
 
 // The delay is over by itself.
