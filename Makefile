@@ -27,7 +27,8 @@ GROW ?=
 # Which packages to test; and how many at once, as each may start servers. Those that
 # take longest begin first: the last one to end shares the machine with nobody.
 SLOW_PACKAGES := ./sidecar/wire ./loadtest/check ./invalidation ./sidecar/drivers ./sidecar/freshet ./cache ./invalidation/analysis ./sidecar/dashboard
-PACKAGES ?= $(SLOW_PACKAGES) ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
+CI_PACKAGES := ./.ci/imports ./.ci/docs ./.ci/elsewhere ./.ci/results
+PACKAGES ?= $(SLOW_PACKAGES) ./... $(CI_PACKAGES)
 TEST_PROCESSES ?= 3
 # Neither vets, which `make check` does, nor writes what debuggers read: a quarter of the
 # time that linking takes.
@@ -37,12 +38,18 @@ TEST_BUILD := -vet=off -ldflags=-w
 # with much that lives stay near the limit.
 test versions: export GOGC ?= 400
 test versions: export GOMEMLIMIT ?= 512MiB
+# What compiles does not heed that: to stay below the limit it would do little else than collect
+# garbage. The client of Redis would take more than twice as long.
+COMPILED_FREELY := GOFLAGS="$$(go env GOFLAGS) '-toolexec=env -u GOGC -u GOMEMLIMIT'"
 # Who ends under the race detector waits a second for races of goroutines that are left; tests
 # look for such goroutines instead, and a race that was met is written out before the end.
 test versions: export GORACE ?= atexit_sleep_ms=0
 # The longest one package's tests may take before they are taken to hang: the
 # slowest needs eleven minutes beside two others on two processors, and more on slow ones.
 TEST_TIMEOUT ?= 40m
+# When all tests are to have ended, in seconds since 1970; empty: whenever they have. Results
+# of earlier runs are not taken over then.
+TEST_UNTIL ?=
 # Throwaway servers live in memory where that has room: creating a database is
 # creating 300 files. FRESHET_SERVERS_DIR= (empty) leaves them on the disk.
 FRESHET_SERVERS_DIR ?= $(shell [[ -w /dev/shm ]] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
@@ -129,12 +136,13 @@ quick: ## Run the tests that answer in a minute, without the race detector
 .PHONY: test
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 go test -race $(TEST_BUILD) -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) $(PACKAGES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 $(COMPILED_FREELY) go test -json -race $(TEST_BUILD) -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) \
+		$(if $(TEST_UNTIL),-exec '$(CURDIR)/.ci/until $(TEST_UNTIL)') $(PACKAGES) -args -test.v=false | go run ./.ci/results
 
 .PHONY: versions
 versions: ## Test the analysis on other versions of PostgreSQL (POSTGRES='14 16 17 18')
 	@.ci/install-packages tests
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' .ci/postgres-versions $(POSTGRES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' $(COMPILED_FREELY) .ci/postgres-versions $(POSTGRES)
 
 .PHONY: check
 check: go format vet lint imports docs rules ## Check format, vet, lint, import directions and what the docs name
@@ -165,7 +173,7 @@ rules:
 # The second command is for macOS, where nobody's tests run before a user's.
 .PHONY: vet
 vet:
-	go vet ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
+	go vet ./... $(CI_PACKAGES)
 	go run ./.ci/elsewhere darwin
 	cd loadtest/peers && go vet ./...
 	cd sidecar/drivers/testdata/go && go vet ./...
@@ -177,7 +185,7 @@ vet:
 # It runs at a fixed version from outside go.mod: a linter is no dependency.
 .PHONY: lint
 lint:
-	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... ./.ci/imports ./.ci/docs ./.ci/elsewhere
+	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... $(CI_PACKAGES)
 
 # The arrows of the architecture: who may import whom, and which technology
 # stands in which package.
