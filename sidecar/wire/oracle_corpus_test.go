@@ -19,6 +19,8 @@ type corpusScript struct {
 	// hitsMin is the least number of statements that are answered from memory when
 	// the file runs for the second time, over all modes.
 	hitsMin uint64
+	// reads is set if the statements change nothing, so that each is answered as it was before.
+	reads bool
 }
 
 // corpusStatement is written as in psql: it ends with a semicolon at the end of a

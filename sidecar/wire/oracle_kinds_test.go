@@ -207,7 +207,7 @@ func kindsScripts(t *testing.T) []*corpusScript {
 		for i := range script.statements {
 			script.statements[i].part = parts[i]
 		}
-		script.hitsMin = part.hitsMin
+		script.hitsMin, script.reads = part.hitsMin, part.hitsMin > 0
 		scripts = append(scripts, script)
 	}
 	return scripts

@@ -25,14 +25,16 @@ type oracleMode struct {
 	// text is set if values come as they do in the mode simple: of statements that differ
 	// in types alone, each mode of that kind gets its part.
 	text bool
+	// again is set if scripts of which nothing is answered from memory are sent a second time.
+	again bool
 }
 
 var oracleModes = []oracleMode{
-	{"simple", (*player).simple, true, false},
-	{"unnamed", (*player).unnamed, false, true},
-	{"named", (*player).named, false, true},
-	{"binary", (*player).binary, true, false},
-	{"pipelined", (*player).pipelined, false, true},
+	{name: "simple", send: (*player).simple, elsewhere: true, again: true},
+	{name: "unnamed", send: (*player).unnamed, text: true},
+	{name: "named", send: (*player).named, text: true, again: true},
+	{name: "binary", send: (*player).binary, elsewhere: true},
+	{name: "pipelined", send: (*player).pipelined, text: true},
 }
 
 // textModes counts those whose values come as in the mode simple.
