@@ -18,6 +18,9 @@ SEED ?= 1
 SCHEMAS ?= 60
 SCRIPTS ?= 600
 TENANT_STEPS ?= 400
+# How many times as many clients as in make test ask at once, and drop their connections: 5 are
+# five hundred.
+CROWD ?= 5
 # Not empty: soak hunts the product without one rule after the other instead, each
 # for HUNT at most, and says which it did not meet by chance.
 MUTANTS ?=
@@ -119,6 +122,7 @@ ifeq ($(MUTANTS)$(GROW),)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestDifferential' ./invalidation/analysis -differential-schemas $(SCHEMAS) -differential-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomSessions' ./sidecar/wire -random-scripts $(SCRIPTS) -random-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomTenants' ./sidecar/wire -tenant-steps $(TENANT_STEPS) -tenant-seed $(SEED)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^(TestColdStampede|TestConnectionsDropped|TestMalformedMessages)' ./sidecar/wire -crowd $(CROWD)
 endif
 
 # What of the tests is quick: what needs no PostgreSQL, one place where answers are

@@ -40,7 +40,7 @@ func watch(t *testing.T, s *side) *bystander {
 			select {
 			case <-b.stop:
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 			began := time.Now()
 			if err := c.trySend(ask); err != nil {

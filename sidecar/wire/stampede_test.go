@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"flag"
 	"strings"
 	"sync"
 	"testing"
@@ -16,18 +17,21 @@ const slowRead = `SELECT count(*) FROM item, generate_series(1, 60000) g WHERE i
 // slowSibling has the shape of slowRead, and takes as long.
 var slowSibling = strings.Replace(slowRead, "60000", "59999", 1)
 
-// TestColdStampede lets 500 clients ask at once for what nobody asked before. It
+// crowd makes hundreds of clients of what are dozens in make test.
+var crowd = flag.Int("crowd", 1, "how many times as many clients ask at once, and drop their connections, as in make test")
+
+// TestColdStampede lets clients ask at once for what nobody asked before. It
 // runs alone, because it takes the whole machine.
 func TestColdStampede(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
-	stampede(t, 500, bed.sidecar())
+	stampede(t, 100**crowd, bed.sidecar())
 }
 
 // TestColdStampedeOverAFleet does the same at three sidecars that share Redis.
 func TestColdStampedeOverAFleet(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	rd := servers.SharedRedis(t)
-	stampede(t, 150, bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())))
+	stampede(t, 60**crowd, bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())))
 }
 
 // stampede lets clients, dealt out to sidecars, ask the same at once, and checks
