@@ -41,6 +41,7 @@ const (
 	promisedItems   = 12 // written directly
 	readersPerSide  = 2
 	writeEvery      = 2 * time.Millisecond
+	readEvery       = time.Millisecond
 	reconnectAfter  = 5 * time.Millisecond
 	promiseInterval = 300 * time.Millisecond
 )
@@ -185,6 +186,7 @@ func (p *promises) read(dsn string, own int) {
 			p.mu.Lock()
 			p.reads++
 			p.mu.Unlock()
+			time.Sleep(readEvery)
 		}
 		return nil
 	})
