@@ -50,6 +50,9 @@ const analyseReadSQL = "UPDATE pg_catalog.pg_class SET reltuples = reltuples + 1
 // else is answered what such a statement gave.
 func TestConstantsAreThoseOfTheParse(t *testing.T) {
 	t.Parallel()
+	if playedPlain(t) {
+		return
+	}
 	w := newTwins(t, constantsSchema)
 	w.elsewhere = w.side.bed.sidecar()
 	for i, c := range constants {
@@ -67,6 +70,9 @@ func TestConstantsAreThoseOfTheParse(t *testing.T) {
 // the settings of now or others.
 func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	t.Parallel()
+	if playedPlain(t) {
+		return
+	}
 	w := newTwins(t, scenesSchema)
 	use := func(name string) turn { return turn{step: synced(msgBind(name), msgExecute("", 0))} }
 	for i, c := range constants {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -103,7 +104,13 @@ func playedPlain(t *testing.T) bool {
 	if !raceDetector {
 		return false
 	}
-	out, err := exec.CommandContext(t.Context(), plainTests.path(t), "-test.run", "^"+t.Name()+"$", fmt.Sprintf("-test.v=%v", testing.Verbose())).CombinedOutput()
+	arguments := []string{"-test.run", "^" + t.Name() + "$", fmt.Sprintf("-test.v=%v", testing.Verbose())}
+	flag.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") {
+			arguments = append(arguments, "-"+f.Name+"="+f.Value.String())
+		}
+	})
+	out, err := exec.CommandContext(t.Context(), plainTests.path(t), arguments...).CombinedOutput()
 	if err != nil {
 		t.Errorf("without the race detector: %v", err)
 	}

@@ -70,9 +70,13 @@ func TestOneReadBetweenWritesIsSpared(t *testing.T) {
 	}
 }
 
-// TestSparedReadsAreAnsweredAsPostgresDoes spares every read that it can.
+// TestSparedReadsAreAnsweredAsPostgresDoes spares every read that it can. That its scripts race
+// with nothing is for the tests to show that spare none.
 func TestSparedReadsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
+	if playedPlain(t) {
+		return
+	}
 	bed := newTestbed(t, differentialSchema)
 	s := bed.sidecar()
 	s.shortRuns.Store(0)
