@@ -41,10 +41,10 @@ func newHealth(ctx context.Context, client goredis.UniversalClient, timeout time
 	return h
 }
 
-// admit returns the breaker that is to be told how a call about a key, by its
-// whole name, ended; or nil if the call must not be made. The first calls ask a
+// admit returns the breaker that is to be told how a call about a key, whose name begins
+// with a prefix, ended; or nil if the call must not be made. The first calls ask a
 // Cluster for its nodes; if it does not tell, the error is theirs.
-func (h *health) admit(ctx context.Context, name string) (part *breaker, err error) {
+func (h *health) admit(ctx context.Context, prefix, key string) (part *breaker, err error) {
 	if !h.whole.allow() {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func (h *health) admit(ctx context.Context, name string) (part *breaker, err err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	master, err := h.cluster.MasterForKey(ctx, name)
+	master, err := h.cluster.MasterForKey(ctx, prefix+key)
 	if err != nil {
 		return h.whole, err
 	}

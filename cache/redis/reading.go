@@ -20,20 +20,23 @@ type reading struct {
 	text *goredis.StringCmd
 	// lifeArguments and textArguments are those of the two, with the key as the second.
 	lifeArguments, textArguments []any
+	// bound is how long it may take.
+	bound *bound
 }
 
 // readings are the questions that nobody asks at the moment.
 type readings struct {
-	client goredis.UniversalClient
-	idle   chan *reading
+	client  goredis.UniversalClient
+	timeout time.Duration // of each
+	idle    chan *reading
 	// once says that a question is asked once: a command remembers for good where in a
 	// Cluster its first key is.
 	once bool
 }
 
-func newReadings(client goredis.UniversalClient) *readings {
+func newReadings(client goredis.UniversalClient, timeout time.Duration) *readings {
 	_, cluster := client.(*goredis.ClusterClient)
-	return &readings{client: client, idle: make(chan *reading, connectionsMax), once: cluster}
+	return &readings{client: client, timeout: timeout, idle: make(chan *reading, connectionsMax), once: cluster}
 }
 
 func (all *readings) take() *reading {
@@ -41,7 +44,7 @@ func (all *readings) take() *reading {
 	case r := <-all.idle:
 		return r
 	default:
-		return newReading(all.client)
+		return newReading(all.client, all.timeout)
 	}
 }
 
@@ -56,12 +59,13 @@ func (all *readings) giveBack(r *reading) {
 	}
 }
 
-func newReading(client goredis.UniversalClient) *reading {
+func newReading(client goredis.UniversalClient, timeout time.Duration) *reading {
 	ctx := context.Background() // says nothing: that of each exchange counts
 	r := &reading{
 		pipeline:      client.Pipeline(),
 		lifeArguments: []any{"pttl", ""},
 		textArguments: []any{"getrange", "", 0, ValueMax},
+		bound:         newBound(timeout),
 	}
 	r.life = goredis.NewDurationCmd(ctx, time.Millisecond, r.lifeArguments...)
 	r.text = goredis.NewStringCmd(ctx, r.textArguments...)
@@ -72,17 +76,30 @@ func newReading(client goredis.UniversalClient) *reading {
 // ask returns the value under a whole name, and its life. A question that failed is
 // not used again: nobody knows what became of its connection.
 func (all *readings) ask(ctx context.Context, name string) (value []byte, left time.Duration, err error) {
-	r := all.take()
-	key := any(name)
-	r.lifeArguments[1], r.textArguments[1] = key, key
-	if err := r.pipeline.BatchProcess(ctx, r.commands...); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	if _, err := r.pipeline.Exec(ctx); err != nil {
+	r := all.take()
+	r.bound.begin(ctx)
+	err = r.ask(name)
+	again := r.bound.end()
+	if err != nil {
 		return nil, 0, err
 	}
 	value, _ = r.text.Bytes()
 	left = r.life.Val()
-	all.giveBack(r)
+	if again {
+		all.giveBack(r)
+	}
 	return value, left, nil
+}
+
+func (r *reading) ask(name string) error {
+	key := any(name)
+	r.lifeArguments[1], r.textArguments[1] = key, key
+	if err := r.pipeline.BatchProcess(r.bound, r.commands...); err != nil {
+		return err
+	}
+	_, err := r.pipeline.Exec(r.bound)
+	return err
 }

@@ -74,6 +74,14 @@ const (
 	exchangeLease = "lease"
 )
 
+// begins is the moment at which an exchange begins, if anybody is told how long it takes.
+func (s *Store) begins() (now time.Time) {
+	if s.onCall != nil {
+		now = time.Now()
+	}
+	return now
+}
+
 // timed tells how long an exchange took that began at a moment.
 func (s *Store) timed(what string, began time.Time) {
 	if s.onCall != nil {
@@ -98,7 +106,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{client: p.connect(o.Timeout), timeout: o.Timeout, prefix: o.Prefix, onCall: o.OnCall}
-	s.readings = newReadings(s.client)
+	s.readings = newReadings(s.client, o.Timeout)
 	s.health = newHealth(ctx, s.client, s.timeout, s.probe, s.condition.tell)
 	s.condition.logger, s.condition.health, s.condition.told = o.Logger, s.health, Up
 	return s, nil
@@ -111,7 +119,7 @@ func SilenceClient() { logging.Disable() }
 // admit returns the breaker that is to be told how a call about key ended, or
 // nil if none may be made.
 func (s *Store) admit(ctx context.Context, key string) *breaker {
-	part, err := s.health.admit(ctx, s.prefix+key)
+	part, err := s.health.admit(ctx, s.prefix, key)
 	if err != nil {
 		s.settle(ctx, part, callRead, key, err)
 		return nil
@@ -141,10 +149,8 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, left time.Du
 		return nil, 0, false
 	}
 	s.gets.Add(1)
-	call, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	began := time.Now()
-	value, left, err := s.readings.ask(call, s.prefix+key)
+	began := s.begins()
+	value, left, err := s.readings.ask(ctx, s.prefix+key)
 	s.timed(exchangeGet, began)
 	if !s.settle(ctx, part, callRead, key, err) {
 		return nil, 0, false

@@ -147,6 +147,10 @@ func (p *place) readRest(text, kind string) bool {
 // needs pushes from the server, nor the commands that ask for them.
 func (p place) connect(timeout time.Duration) goredis.UniversalClient {
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	dial := dialer(timeout)
+	if p.tls != nil || p.single != nil && p.single.TLSConfig != nil {
+		dial = nil // go-redis' own
+	}
 	switch o := p.single; {
 	case o != nil:
 		o.ContextTimeoutEnabled = true
@@ -154,6 +158,7 @@ func (p place) connect(timeout time.Duration) goredis.UniversalClient {
 		o.MaxRetries, o.DialerRetries = -1, 1
 		o.PoolSize, o.MaxActiveConns, o.PipelinePoolSize = connectionsMax, connectionsMax, -1
 		o.Protocol, o.DisableIdentity, o.MaintNotificationsConfig = 2, true, quiet
+		o.Dialer = dial
 		return goredis.NewClient(o)
 	case p.master != "":
 		return goredis.NewFailoverClient(&goredis.FailoverOptions{
@@ -164,7 +169,7 @@ func (p place) connect(timeout time.Duration) goredis.UniversalClient {
 			DialTimeout:           timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
 			MaxRetries: -1, DialerRetries: 1,
 			PoolSize: connectionsMax, MaxActiveConns: connectionsMax, PipelinePoolSize: -1,
-			Protocol: 2, DisableIdentity: true,
+			Protocol: 2, DisableIdentity: true, Dialer: dial,
 		})
 	default:
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
@@ -173,7 +178,7 @@ func (p place) connect(timeout time.Duration) goredis.UniversalClient {
 			DialTimeout:           timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
 			MaxRetries: -1, MaxRedirects: redirectsMax, DialerRetries: 1,
 			PoolSize: connectionsMax, MaxActiveConns: connectionsMax, PipelinePoolSize: -1,
-			Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
+			Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet, Dialer: dial,
 		})
 	}
 }
