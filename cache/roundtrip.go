@@ -47,25 +47,30 @@ func (w *wrapped[K, V]) comesBack(v V) (whole bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	back, err := w.decodeValue(encoded)
-	if err != nil {
+	var back V
+	if err := w.decodeValue(encoded, &back); err != nil {
 		return false, err
 	}
 	defer recovered(w.name, "Equal", &err) // the value's own
 	return same(reflect.ValueOf(&v).Elem(), reflect.ValueOf(&back).Elem(), sameDepthMax), nil
 }
 
-// encode and decodeValue are the codec's methods. One that panics is not used again.
+// encode and decodeValue are the codec's methods, the latter into a place that holds nothing
+// yet. One that panics is not used again.
 func (w *wrapped[K, V]) encode(dst []byte, v V) (_ []byte, err error) {
 	defer w.mistrustCodec(&err)
 	defer recovered(w.name, inCodec, &err)
 	return w.policy.Codec.Append(dst, v)
 }
 
-func (w *wrapped[K, V]) decodeValue(src []byte) (v V, err error) {
+func (w *wrapped[K, V]) decodeValue(src []byte, v *V) (err error) {
 	defer w.mistrustCodec(&err)
 	defer recovered(w.name, inCodec, &err)
-	return w.policy.Codec.Decode(src)
+	if ours, ok := w.policy.Codec.(jsonCodec[V]); ok {
+		return ours.decodeInto(src, v)
+	}
+	*v, err = w.policy.Codec.Decode(src)
+	return err
 }
 
 func (w *wrapped[K, V]) mistrustCodec(err *error) {

@@ -29,6 +29,9 @@ func (jsonCodec[V]) Decode(src []byte) (v V, err error) {
 	return v, err
 }
 
+// decodeInto is Decode to a place of the caller's, which holds nothing yet.
+func (jsonCodec[V]) decodeInto(src []byte, v *V) error { return json.Unmarshal(src, v) }
+
 // typed is the payload of a wrapped function: a value, or the knowledge that
 // there is none.
 type typed[K comparable, V any] struct {

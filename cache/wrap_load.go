@@ -279,7 +279,13 @@ func (w *wrapped[K, V]) payload(k K, v V) *typed[K, V] {
 
 // fill makes p a payload of a value.
 func (w *wrapped[K, V]) fill(p *typed[K, V], k K, v V) {
-	p.of, p.key, p.value, p.found = w, k, v, true
+	p.value = v
+	w.complete(p, k)
+}
+
+// complete makes p a payload of the value that lies there already.
+func (w *wrapped[K, V]) complete(p *typed[K, V], k K) {
+	p.of, p.key, p.found = w, k, true
 	// Through a pointer, so that a V which is an interface is seen as one.
 	value := reflect.ValueOf(&p.value).Elem()
 	if w.clips {
@@ -311,9 +317,10 @@ func (w *wrapped[K, V]) decode(k K, src []byte) (engine.Payload, error) {
 	if len(src) == 0 || src[0] != typedFound {
 		return nil, errTypedBytes
 	}
-	v, err := w.decodeValue(src[1:])
-	if err != nil {
+	p := new(typed[K, V])
+	if err := w.decodeValue(src[1:], &p.value); err != nil {
 		return nil, err
 	}
-	return w.payload(k, v), nil
+	w.complete(p, k)
+	return p, nil
 }

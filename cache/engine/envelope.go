@@ -96,8 +96,9 @@ func (v *envelopes) append(dst []byte, e *Entry, label fence.Label, name string)
 
 // open reads what append wrote for the same name, and says no to anything else.
 // With keys it says no to what is not sealed by one of them: who can write to the
-// remote tier can make a right checksum. The record may be a part of src.
-func (v *envelopes) open(src []byte, name string) (record, bool) {
+// remote tier can make a right checksum. The record may be a part of src, and of room: see
+// decodeRecord.
+func (v *envelopes) open(src []byte, name string, room []fence.Tag) (record, bool) {
 	if len(src) <= contentAt || !bytes.HasPrefix(src, []byte(envelopeMagic)) ||
 		binary.LittleEndian.Uint64(src[len(envelopeMagic):]) != xxhash.Sum64(src[flagsAt:]) {
 		return record{}, false
@@ -117,7 +118,7 @@ func (v *envelopes) open(src []byte, name string) (record, bool) {
 			return record{}, false
 		}
 	}
-	return decodeRecord(body)
+	return decodeRecord(body, room)
 }
 
 // compressed returns a shorter form of a record, if it has one that is shorter

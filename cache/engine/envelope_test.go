@@ -120,7 +120,7 @@ func sealedByHand(t testing.TB, secret []byte, flags byte, body []byte, name str
 
 func mustOpen(t *testing.T, v envelopes, envelope []byte) {
 	t.Helper()
-	r, ok := v.open(envelope, sampleName)
+	r, ok := v.open(envelope, sampleName, nil)
 	if !ok || string(r.key) != "key" || string(r.payload) != "payload" || len(r.tags) != 2 {
 		t.Fatalf("opened %+v, %v", r, ok)
 	}
@@ -135,15 +135,15 @@ func TestEveryBrokenByteIsSeen(t *testing.T) {
 			for bit := range 8 {
 				bad := bytes.Clone(good)
 				bad[i] ^= 1 << bit
-				if _, ok := v.open(bad, sampleName); ok {
+				if _, ok := v.open(bad, sampleName, nil); ok {
 					t.Fatalf("%s: byte %d, bit %d was turned and nobody saw", name, i, bit)
 				}
 			}
-			if _, ok := v.open(good[:i], sampleName); ok {
+			if _, ok := v.open(good[:i], sampleName, nil); ok {
 				t.Fatalf("%s: only %d bytes were left and nobody saw", name, i)
 			}
 		}
-		if _, ok := v.open(append(bytes.Clone(good), 0), sampleName); ok {
+		if _, ok := v.open(append(bytes.Clone(good), 0), sampleName, nil); ok {
 			t.Fatalf("%s: a byte was added and nobody saw", name)
 		}
 	}
@@ -169,15 +169,15 @@ func TestForgedEnvelopes(t *testing.T) {
 		"sealed under another name":  sealedByHand(t, secret(1), 2, record, "freshet:6:abc:{01}"),
 		"a turned bit and a new sum": turned(good),
 	} {
-		if r, ok := v.open(envelope, sampleName); ok {
+		if r, ok := v.open(envelope, sampleName, nil); ok {
 			t.Errorf("%s: opened %+v", name, r)
 		}
 	}
 	mustOpen(t, v, good)
-	if _, ok := v.open(good, sampleName+"x"); ok {
+	if _, ok := v.open(good, sampleName+"x", nil); ok {
 		t.Error("an envelope was moved to another name and nobody saw")
 	}
-	if _, ok := (&envelopes{}).open(good, sampleName); ok {
+	if _, ok := (&envelopes{}).open(good, sampleName, nil); ok {
 		t.Error("opened without a key")
 	}
 }
@@ -194,13 +194,13 @@ func TestKeysRotate(t *testing.T) {
 	before, between, after := sealing(t, secret(1), secret(2)), sealing(t, secret(2), secret(1)), sealing(t, secret(2))
 	for name, v := range map[string]envelopes{"before": before, "between": between} {
 		for other, reader := range map[string]envelopes{"before": before, "between": between} {
-			if _, ok := reader.open(enclose(t, v, e, label), sampleName); !ok {
+			if _, ok := reader.open(enclose(t, v, e, label), sampleName, nil); !ok {
 				t.Errorf("what was sealed %s cannot be opened %s", name, other)
 			}
 		}
 	}
 	mustOpen(t, after, enclose(t, between, e, label))
-	if _, ok := after.open(enclose(t, before, e, label), sampleName); ok {
+	if _, ok := after.open(enclose(t, before, e, label), sampleName, nil); ok {
 		t.Error("a key that was taken out still opens")
 	}
 }
@@ -241,7 +241,7 @@ func TestCompression(t *testing.T) {
 				t.Errorf("%s: %d bytes are said to be %d now, of %d in all", name, before, after, len(packed))
 			}
 			// Whoever reads need not compress.
-			if r, ok := v.open(packed, sampleName); !ok || string(r.payload) != c.payload {
+			if r, ok := v.open(packed, sampleName, nil); !ok || string(r.payload) != c.payload {
 				t.Errorf("%s: came back as %d bytes, %v", name, len(r.payload), ok)
 			}
 		}
@@ -280,7 +280,7 @@ func TestDecompressionBombs(t *testing.T) {
 		"nothing":            {nil, false},
 		"a false length":     {append(binary.AppendUvarint(nil, 1000), byte(len(record)-1)<<2), false},
 	} {
-		if _, ok := (&envelopes{}).open(stamp(append([]byte{flagCompressed}, c.block...)), sampleName); ok != c.opens {
+		if _, ok := (&envelopes{}).open(stamp(append([]byte{flagCompressed}, c.block...)), sampleName, nil); ok != c.opens {
 			t.Errorf("%s: opened is %v", name, ok)
 		}
 	}
@@ -299,10 +299,10 @@ func FuzzEnvelope(f *testing.F) {
 		genuine[payload] = true
 	}
 	f.Fuzz(func(t *testing.T, rest []byte) {
-		if r, ok := sealed.open(stamp(rest), sampleName); ok && !genuine[string(r.payload)] {
+		if r, ok := sealed.open(stamp(rest), sampleName, nil); ok && !genuine[string(r.payload)] {
 			t.Fatalf("a forged envelope was opened: %+v", r)
 		}
-		r, ok := plain.open(stamp(rest), sampleName)
+		r, ok := plain.open(stamp(rest), sampleName, nil)
 		if !ok {
 			return
 		}
@@ -316,7 +316,7 @@ func FuzzEnvelope(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			second, ok := v.open(again, sampleName)
+			second, ok := v.open(again, sampleName, nil)
 			if !ok || !bytes.Equal(second.key, r.key) || !bytes.Equal(second.payload, r.payload) || second.life != r.life {
 				t.Fatalf("%+v came back as %+v", r, second)
 			}
@@ -345,7 +345,7 @@ func BenchmarkEnvelope(b *testing.B) {
 					if buffer, err = v.append(buffer[:0], e, label, sampleName); err != nil {
 						b.Fatal(err)
 					}
-					if _, ok := v.open(buffer, sampleName); !ok {
+					if _, ok := v.open(buffer, sampleName, nil); !ok {
 						b.Fatal("not opened")
 					}
 				}

@@ -120,9 +120,13 @@ func (c *Cache) Join(key []byte) *Flight { return c.JoinAt(bytes.Clone(key), c.H
 // JoinAt is Join for a key that the first tier keeps at a hash of the caller's own, and that
 // nobody ever changes.
 func (c *Cache) JoinAt(key []byte, hash uint64) *Flight {
-	f := new(Flight)
-	c.JoinIn(f, key, hash)
-	return f
+	made := &struct {
+		of    Flight
+		first flight
+	}{}
+	made.of = Flight{cache: c, key: key, hash: hash, arrived: fence.Now(), spare: &made.first}
+	made.of.enter(nil)
+	return &made.of
 }
 
 // JoinIn is JoinAt in the room of a Flight that was none yet.

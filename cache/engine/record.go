@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
@@ -39,6 +40,8 @@ const (
 	// lifeMax bounds a decoded life, and tookMax a load, so that they cannot overflow.
 	lifeMax = 10 * 365 * 24 * time.Hour
 	tookMax = 24 * time.Hour
+	// recordTags is how many tags most records have at most.
+	recordTags = 8
 )
 
 // appendRecord appends e with the bounds of label.
@@ -59,8 +62,9 @@ func appendRecord(dst []byte, e *Entry, label fence.Label) ([]byte, error) {
 
 // decodeRecord reads what appendRecord wrote, and says no to anything else. A
 // checksum is no proof of good will: every length is compared with what is there
-// before it is used. The key and the payload are parts of src.
-func decodeRecord(src []byte) (record, bool) {
+// before it is used. The key and the payload are parts of src, and the tags are put into
+// room if they find place there.
+func decodeRecord(src []byte, room []fence.Tag) (record, bool) {
 	born, src, ok1 := takeUvarint(src)
 	life, src, ok2 := takeUvarint(src)
 	took, src, ok3 := takeUvarint(src)
@@ -75,9 +79,9 @@ func decodeRecord(src []byte) (record, bool) {
 	if !ok || count > tagsMax || uint64(len(src)) < 8*count {
 		return record{}, false
 	}
-	tags := make([]fence.Tag, count)
-	for i := range tags {
-		tags[i] = fence.Tag(binary.LittleEndian.Uint64(src[8*i:]))
+	tags := slices.Grow(room[:0], int(count))
+	for i := range count {
+		tags = append(tags, fence.Tag(binary.LittleEndian.Uint64(src[8*i:])))
 	}
 	src = src[8*count:]
 	length, src, ok := takeUvarint(src)

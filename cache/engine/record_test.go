@@ -58,7 +58,7 @@ func TestRecordFormat(t *testing.T) {
 	if hex.EncodeToString(got) != sampleRecord {
 		t.Fatalf("got  %x\nwant %s", got, sampleRecord)
 	}
-	r, ok := decodeRecord(got)
+	r, ok := decodeRecord(got, nil)
 	if !ok {
 		t.Fatal("cannot decode what was encoded")
 	}
@@ -82,11 +82,11 @@ func TestHugeLengths(t *testing.T) {
 		"key":    append(append(bytes.Clone(head), 0), huge...),
 		"varint": append(bytes.Clone(head), bytes.Repeat([]byte{0xff}, 20)...),
 	} {
-		if _, ok := decodeRecord(record); ok {
+		if _, ok := decodeRecord(record, nil); ok {
 			t.Errorf("%s: a length beyond the end was believed", name)
 		}
 	}
-	if _, ok := decodeRecord(append(bytes.Clone(head), 0, 0)); !ok {
+	if _, ok := decodeRecord(append(bytes.Clone(head), 0, 0), nil); !ok {
 		t.Error("the record that these were made of is not one")
 	}
 }

@@ -105,7 +105,8 @@ const (
 
 // open makes an entry of bytes from the remote tier, whoever wrote them.
 func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, decode Decode) (*Entry, fault) {
-	r, ok := c.envelopes.open(src, name)
+	var few [recordTags]fence.Tag
+	r, ok := c.envelopes.open(src, name, few[:0])
 	if !ok || string(r.key) != string(key) {
 		return nil, broken
 	}
@@ -128,15 +129,11 @@ func (c *Cache) open(src []byte, left time.Duration, key []byte, name string, de
 	if c.fence.Settled(r.label) {
 		loaded = 0
 	}
-	e := &Entry{
-		Ticket:  fence.NewTicket(r.label, r.tags, loaded),
-		Key:     r.key,
-		Payload: payload,
-		Expires: now.Add(left),
-		born:    r.born,
-		life:    r.life,
-		took:    r.took,
-	}
+	room := new(Room)
+	room.ticket.Init(r.label, loaded, r.tags)
+	e := &room.entry
+	e.Ticket, e.Key, e.Payload, e.Expires = &room.ticket, r.key, payload, now.Add(left)
+	e.born, e.life, e.took = r.born, r.life, r.took
 	if e.size() > c.EntryMax() {
 		return nil, broken
 	}
@@ -151,6 +148,9 @@ const remoteKeyPrefix = "freshet:6:"
 // the whole key is in the record. The braces make a Redis Cluster place a key by
 // its hash alone, so that a key's lease is on the node of the key.
 func remoteKey(incarnation fence.Incarnation, key []byte) string {
+	const nameRoom = 128 // of most
+	var room [nameRoom]byte
 	sum := sha256.Sum256(key)
-	return remoteKeyPrefix + string(incarnation) + ":{" + hex.EncodeToString(sum[:16]) + "}"
+	name := append(append(append(room[:0], remoteKeyPrefix...), incarnation...), ":{"...)
+	return string(append(hex.AppendEncode(name, sum[:16]), '}'))
 }
