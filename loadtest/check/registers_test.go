@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -52,14 +53,16 @@ var subject = key{row, 3}
 func at(k key, version int64) reading { return reading{key: k, version: version} }
 
 func TestReadWithinTheBoundIsNoViolation(t *testing.T) {
-	w, s := setup(t, levelBounded)
-	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound+50*time.Millisecond))
-	s.plant(0, at(subject, 10))
-	wantBroken(t, w)
-	r := w.tally.report(w.options).Row(Bounded, calm)
-	if r.Checked != 1 || r.AgeMax < 400*time.Millisecond || r.AgeMax > testBound {
-		t.Errorf("%+v", r)
-	}
+	synctest.Test(t, func(t *testing.T) { // no time passes between the write and the read
+		w, s := setup(t, levelBounded)
+		s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound+50*time.Millisecond))
+		s.plant(0, at(subject, 10))
+		wantBroken(t, w)
+		r := w.tally.report(w.options).Row(Bounded, calm)
+		if r.Checked != 1 || r.AgeMax < 400*time.Millisecond || r.AgeMax > testBound {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 func TestReadBeyondTheBoundIsCaught(t *testing.T) {
@@ -76,10 +79,12 @@ func TestReadBeyondTheBoundIsCaught(t *testing.T) {
 
 // A read that began early enough need not know what was acknowledged since.
 func TestReadIsJudgedByItsBeginning(t *testing.T) {
-	w, s := setup(t, levelBounded)
-	s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound-20*time.Millisecond))
-	s.plant(100*time.Millisecond, at(subject, 10))
-	wantBroken(t, w)
+	synctest.Test(t, func(t *testing.T) { // no time passes between the write and the read
+		w, s := setup(t, levelBounded)
+		s.epoch.register(subject).acknowledge(11, 0, time.Now().Add(-testBound-20*time.Millisecond))
+		s.plant(100*time.Millisecond, at(subject, 10))
+		wantBroken(t, w)
+	})
 }
 
 func TestUnacknowledgedWriteIsNotExpectedAndNotSurprising(t *testing.T) {
