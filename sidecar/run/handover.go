@@ -80,7 +80,7 @@ func (s *Sidecar) succeed(ctx context.Context, leave func()) {
 		s.logger.Warn("no other process can take over without a gap", "error", err)
 		return
 	}
-	if offer.Serve(ctx, s.files) {
+	if offer.Serve(ctx, s.files, s.server.TakeBack) {
 		s.logger.Info("another process took over: clients that are connected may stay for a while")
 		s.server.Leave()
 		leave()

@@ -158,6 +158,49 @@ func TestTakingOverFails(t *testing.T) {
 	}
 }
 
+// The interleaving of package transport: the process whose place is taken is told to end
+// before the new one serves. Clients find the new one where the old one was, and so does who
+// takes its place.
+func TestOldProcessEndsBeforeTheNewServes(t *testing.T) {
+	t.Parallel()
+	o := optionsFor(t, installed(t))
+	_, end, ended := running(t, o)
+	offered := func() {
+		t.Helper()
+		servers.Eventually(t, "an offer to take over", func() bool {
+			_, err := os.Lstat(filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
+			return err == nil
+		})
+	}
+	offered()
+	o.TakeOver = true
+	next, err := run.New(o) // 2.
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- next.Run(context.WithoutCancel(t.Context())) }()
+	<-next.Ready() // 3.
+	_ = connectTo(t, next.ClientConfig()).Close(t.Context())
+	servers.Eventually(t, "the next one's offer", func() bool {
+		conn, err := net.Dial("unix", filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	})
+	third, _, _ := running(t, o)
+	if err := <-over; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	connectTo(t, third.ClientConfig())
+}
+
 // Another configuration comes into force as a whole or not at all, and the reports tell.
 func TestReloadIsWholeOrNothing(t *testing.T) {
 	t.Parallel()

@@ -39,9 +39,26 @@ func (s *Server) Leave() {
 // Own is called when the process whose sockets this one has inherited has left them to it.
 func (s *Server) Own() { s.socket.Own() }
 
+// TakeBack is called when a process is gone that Files were given to, and that serves not.
+func (s *Server) TakeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.socket.TakeBack()
+	}
+}
+
 // Files are copies of what is listened on, and of the socket's lock, for a process that
-// takes over. The caller closes them.
+// takes over: the socket's path stays for it, until TakeBack is called. The caller closes
+// them. Who ends has none to give: the number of a descriptor that is closed meanwhile would
+// be that of another one.
 func (s *Server) Files() (map[string]*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, net.ErrClosed
+	}
+	s.socket.Lend()
 	client, lock, err := s.socket.Files()
 	if err != nil {
 		return nil, err

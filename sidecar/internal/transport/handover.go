@@ -24,7 +24,8 @@ import (
 //  3. when the new one accepts clients, it says so, and the old one stops accepting.
 //
 // Until 3 both may accept: whoever connects is served by one of them. A new process that
-// dies before has changed nothing.
+// dies before has changed nothing. If the old one is told to end between 2 and 3, its paths
+// stay, since the new one listens there, or will (TestOldProcessEndsBeforeTheNewServes).
 const (
 	// nextSuffix ends the path of the socket beside.
 	nextSuffix = ".next"
@@ -66,8 +67,9 @@ func NewOffer(path string) (*Offer, error) {
 
 // Serve hands files over to whoever comes, until one of them has said that it serves:
 // then it reports true, and the path is that one's. It reports false when ctx ends, and
-// removes the path. files are called for each, and closed.
-func (o *Offer) Serve(ctx context.Context, files func() (map[string]*os.File, error)) (taken bool) {
+// removes the path, unless somebody has the files, who may listen there by then. files are
+// called for each, and closed; back is called when one is gone that has said nothing.
+func (o *Offer) Serve(ctx context.Context, files func() (map[string]*os.File, error), back func()) (taken bool) {
 	defer context.AfterFunc(ctx, func() { o.listener.Close() })()
 	defer o.listener.Close()
 	for {
@@ -83,6 +85,10 @@ func (o *Offer) Serve(ctx context.Context, files func() (map[string]*os.File, er
 		if handOver(ctx, conn, files) == nil {
 			return true
 		}
+		if ctx.Err() != nil {
+			return false
+		}
+		back()
 	}
 }
 

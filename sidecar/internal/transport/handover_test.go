@@ -29,7 +29,7 @@ func TestHandover(t *testing.T) {
 		served <- offer.Serve(t.Context(), func() (map[string]*os.File, error) {
 			client, lock, err := old.Files()
 			return map[string]*os.File{"client": client, "lock": lock}, err
-		})
+		}, func() {})
 	}()
 	dies, err := TakeOver(old.Path)
 	if err != nil || dies == nil {
@@ -113,7 +113,7 @@ func TestNobodyOffersAPlace(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if offer.Serve(ctx, nil) {
+	if offer.Serve(ctx, nil, nil) {
 		t.Error("taken by nobody")
 	}
 	if _, err := os.Lstat(path + nextSuffix); !os.IsNotExist(err) {

@@ -60,7 +60,17 @@ func (s *Socket) Keep() { s.unlinkOnClose(false) }
 //  3. the path is still there for who connects to the old one (TestHandover).
 //
 // So it is called when the old one has been told.
-func (s *Socket) Own() { s.unlinkOnClose(true) }
+func (s *Socket) Own() {
+	s.ours = true
+	s.unlinkOnClose(true)
+}
+
+// Lend has the path stay when the socket is closed, as long as another process has a copy of
+// it, and TakeBack ends that.
+func (s *Socket) Lend() { s.unlinkOnClose(false) }
+
+// TakeBack has the path go when the socket is closed, unless it is a service manager's.
+func (s *Socket) TakeBack() { s.unlinkOnClose(s.ours) }
 
 func (s *Socket) unlinkOnClose(unlink bool) {
 	if l, ok := s.Listener.(*net.UnixListener); ok {

@@ -40,6 +40,9 @@ type Socket struct {
 	Path     string
 	Listener net.Listener
 	lock     *os.File
+	// ours is set if this process has made the path, or Own was called: then the path goes
+	// with it.
+	ours bool
 }
 
 // SocketAccess says who may connect to a socket.
@@ -134,7 +137,7 @@ func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &Socket{Path: path, Listener: listener, lock: lock}, nil
+	return &Socket{Path: path, Listener: listener, lock: lock, ours: true}, nil
 }
 
 // lockBeside takes the lock of the socket at path.
