@@ -58,6 +58,8 @@ TEST_UNTIL ?=
 FRESHET_SERVERS_DIR ?= $(shell [[ -w /dev/shm ]] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 # Which major versions to test beside the one that is installed.
 POSTGRES ?= 14 16 17 18
+# Not empty: make versions only fetches and compiles what its tests need.
+PREPARE ?=
 # Which fuzz targets to run, and each for how long.
 FUZZ ?= .
 FUZZ_TIME ?= 20s
@@ -146,7 +148,7 @@ test: ## Install what is missing and run every test with the race detector (PACK
 .PHONY: versions
 versions: ## Test the analysis on other versions of PostgreSQL (POSTGRES='14 16 17 18')
 	@.ci/install-packages tests
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' $(COMPILED_FREELY) .ci/postgres-versions $(POSTGRES)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' $(COMPILED_FREELY) .ci/postgres-versions $(if $(PREPARE),prepare) $(POSTGRES)
 
 .PHONY: check
 check: go format vet lint imports docs rules ## Check format, vet, lint, import directions and what the docs name
