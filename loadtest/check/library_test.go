@@ -37,6 +37,7 @@ var libraryMutants = []struct {
 
 // Each rule of the library is found missing by a script, as those of the sidecar are.
 func TestLibraryMutantsAreCaught(t *testing.T) {
+	t.Parallel()
 	var all []mutant.Named
 	for _, m := range libraryMutants {
 		all = append(all, m.Named)

@@ -49,6 +49,7 @@ func TestMutantsFitTheSource(t *testing.T) {
 // Every rule taken away is found missing, by a script that forces what the rule is
 // there for. This is what the checker's word that nothing is broken is worth.
 func TestMutantsAreCaught(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	together, err := BuildSwitched(t.Context(), root(t), t.TempDir())
 	if err != nil {
@@ -77,6 +78,7 @@ func TestMutantsAreCaught(t *testing.T) {
 
 // The scripts accuse nobody who keeps the rules, and are played to their ends.
 func TestScriptsFindNothingWrongWithTheProduct(t *testing.T) {
+	t.Parallel()
 	freshet := product(t)
 	for _, s := range Scripts() {
 		t.Run(testName(s.Name), func(t *testing.T) {

@@ -23,9 +23,13 @@ const (
 	exitBroken = 1
 )
 
+// testsAtOnce is how many tests run at once: scriptsAtOnce, those that run the checker, and
+// those that build mutants meanwhile.
+const testsAtOnce = scriptsAtOnce + 3
+
 // The servers of scripts are copies of one, which is there until the last script has ended.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(freshetProgram.Removed(loadtestProgram.Removed(servers.Shared(m, servers.Needs{}))))
+	goleak.VerifyTestMain(freshetProgram.Removed(loadtestProgram.Removed(servers.Shared(m, servers.Needs{AtOnce: testsAtOnce}))))
 }
 
 // The product, and the command that checks it.

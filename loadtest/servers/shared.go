@@ -3,8 +3,11 @@ package servers
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"sync"
 )
 
@@ -15,6 +18,10 @@ type Needs struct {
 	PostgresOptions PostgresOptions
 	Redis           bool
 	RedisOptions    RedisOptions
+	// AtOnce is how many tests that call t.Parallel run at once at least: more than there are
+	// processors, where tests wait more than they work. 0 leaves that to go test; -parallel
+	// wins.
+	AtOnce int
 }
 
 // M is what Main needs of testing.M; goleak takes it too.
@@ -84,6 +91,9 @@ func share(needs Needs) error {
 	if shared.run != nil {
 		return errors.New("share servers: Main is already running in this process")
 	}
+	if err := runAtOnce(needs.AtOnce); err != nil {
+		return err
+	}
 	shared.postgres, shared.ofRoles, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Postgres]{}, sharedServer[*Redis]{}
 	if needs.Postgres {
 		options := needs.PostgresOptions
@@ -104,6 +114,18 @@ func share(needs Needs) error {
 	}
 	run.template.keeps = true
 	shared.run = run
+	return nil
+}
+
+// runAtOnce does what Needs.AtOnce says.
+func runAtOnce(tests int) error {
+	if tests <= runtime.GOMAXPROCS(0) {
+		return nil
+	}
+	// The command line is read later, and wins.
+	if err := flag.Set("test.parallel", strconv.Itoa(tests)); err != nil {
+		return fmt.Errorf("run %d tests at once: %w", tests, err)
+	}
 	return nil
 }
 
