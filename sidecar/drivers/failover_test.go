@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,15 +17,14 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// failoverProgram compiles the program in Java, once, and returns the arguments that run it.
+// failoverProgram returns the arguments that run the program in Java.
 var failoverProgram = sync.OnceValues(func() ([]string, error) {
-	dir := filepath.Join(scratch, "failover")
-	classes := strings.Join([]string{dir, javaLibraries[0]}, string(os.PathListSeparator))
-	out, err := exec.Command("javac", "-cp", classes, "-d", dir, filepath.Join("testdata", "java", "Failover.java")).CombinedOutput()
+	dir, err := javaClasses()
 	if err != nil {
-		return nil, fmt.Errorf("compile the Java program: %w; is it there? apt-get install %s\n%s", err, javaPackages, out)
+		return nil, err
 	}
-	return []string{"-XX:TieredStopAtLevel=1", "-cp", classes, "Failover"}, nil
+	classes := strings.Join([]string{dir, javaLibraries[0]}, string(os.PathListSeparator))
+	return append(javaRuns[:len(javaRuns):len(javaRuns)], "-cp", classes, "Failover"), nil
 })
 
 // Who names Postgres behind the sidecar in a connection string is served by Postgres when

@@ -18,7 +18,24 @@ const junixsocketNative = "/usr/lib/*/jni/libjunixsocket-native-system.so"
 
 const javaPackages = "default-jdk-headless libpostgresql-jdbc-java libjunixsocket-java"
 
-// javaProgram compiles the program, once, and returns the arguments that run it.
+// javaClasses compiles the programs, once, as starting the compiler is what takes long, and
+// returns the folder of their classes.
+var javaClasses = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "java")
+	classes := strings.Join(javaLibraries, string(os.PathListSeparator))
+	out, err := exec.Command("javac", "-cp", classes, "-d", dir,
+		filepath.Join("testdata", "java", "Program.java"), filepath.Join("testdata", "java", "Failover.java")).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("compile the Java programs: %w; is it there? apt-get install %s\n%s", err, javaPackages, out)
+	}
+	return dir, nil
+})
+
+// javaRuns are arguments for programs that live so short that they gain nothing from the
+// optimizing compiler, nor from collecting garbage beside their work.
+var javaRuns = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}
+
+// javaProgram returns the arguments that run the program.
 var javaProgram = sync.OnceValues(func() ([]string, error) {
 	for _, library := range javaLibraries {
 		if _, err := os.Stat(library); err != nil {
@@ -29,14 +46,12 @@ var javaProgram = sync.OnceValues(func() ([]string, error) {
 	if err != nil || len(native) == 0 {
 		return nil, fmt.Errorf("nothing is %s; run: apt-get install %s", junixsocketNative, javaPackages)
 	}
-	dir := filepath.Join(scratch, "java")
-	classes := strings.Join(append([]string{dir}, javaLibraries...), string(os.PathListSeparator))
-	out, err := exec.Command("javac", "-cp", classes, "-d", dir, filepath.Join("testdata", "java", "Program.java")).CombinedOutput()
+	dir, err := javaClasses()
 	if err != nil {
-		return nil, fmt.Errorf("compile the Java program: %w; is it there? apt-get install %s\n%s", err, javaPackages, out)
+		return nil, err
 	}
-	// Programs that live this short gain nothing from the optimizing compiler.
-	return []string{"-XX:TieredStopAtLevel=1", "-cp", classes, "-Djava.library.path=" + filepath.Dir(native[0]), "Program"}, nil
+	classes := strings.Join(append([]string{dir}, javaLibraries...), string(os.PathListSeparator))
+	return append(javaRuns[:len(javaRuns):len(javaRuns)], "-cp", classes, "-Djava.library.path="+filepath.Dir(native[0]), "Program"), nil
 })
 
 func TestJDBC(t *testing.T) {

@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +44,7 @@ func TestProgramsThroughTheLibrary(t *testing.T) {
 // read the table setting meanwhile.
 func (b *bed) readsBy(program, source string) (printed string, reads int64) {
 	b.t.Helper()
-	dir, err := mappers()
+	mappers, err := mappers()
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -53,7 +52,7 @@ func (b *bed) readsBy(program, source string) (printed string, reads int64) {
 	at := b.at()
 	at.source = source
 	before := b.scans("setting")
-	printed = output(b.t, at, "", filepath.Join(dir, program))
+	printed = output(b.t, at, "", mappers, program)
 	return printed, b.scans("setting") - before
 }
 

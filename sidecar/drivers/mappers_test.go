@@ -1,33 +1,29 @@
 package drivers
 
 import (
-	"fmt"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 )
 
-// mappers builds the programs of the module testdata/go, once, and returns the
-// folder that they are in.
+// mappers builds the programs of the module testdata/go, once, and returns the one program
+// that they are: its argument says which.
 var mappers = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(scratch, "go")
-	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+string(filepath.Separator), "./gorm", "./bun", "./sqlc", "./sqlx", "./ent")
-	build.Dir = filepath.Join("testdata", "go")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the programs of testdata/go: %w\n%s", err, out)
+	program, err := filepath.Abs(filepath.Join(scratch, "mappers"))
+	if err != nil {
+		return "", err
 	}
-	return dir, nil
+	return program, linkKept(filepath.Join("testdata", "go"), ".", program)
 })
 
 func testMapper(t *testing.T, name, program string) {
 	prove(t, client{name: name, run: func(t *testing.T, at endpoint) string {
 		t.Helper()
-		dir, err := mappers()
+		mappers, err := mappers()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return output(t, at, "", filepath.Join(dir, program))
+		return output(t, at, "", mappers, program)
 	}})
 }
 

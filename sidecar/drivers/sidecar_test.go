@@ -38,11 +38,19 @@ func buildFreshet(name, race string) (program string, err error) {
 		return "", fmt.Errorf("visit the sources: %w", err)
 	}
 	program = filepath.Join(scratch, name)
-	out, err := exec.Command("go", "build", race, "-ldflags=-w", "-o", program, "github.com/freshet/freshet/sidecar/freshet").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build freshet: %w\n%s", err, out)
+	return program, linkKept("", "github.com/freshet/freshet/sidecar/freshet", program, race)
+}
+
+// linkKept builds the program of a package as seen from dir. go keeps the programs that it
+// runs, and cp takes the place of running it: one that was linked before, for another
+// package's tests perhaps, is not linked again.
+func linkKept(dir, pkg, program string, flags ...string) error {
+	build := exec.Command("go", append(append([]string{"run", "-ldflags=-w", "-exec", "cp"}, flags...), pkg, program)...)
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
-	return program, nil
+	return nil
 }
 
 // visitSources reads the folders that the program and the clients are made of.

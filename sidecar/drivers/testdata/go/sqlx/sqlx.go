@@ -1,5 +1,5 @@
-// A shop's chores with sqlx. Where to connect is in the environment.
-package main
+// Package sqlx is a shop's chores with sqlx. Where to connect is in the environment.
+package sqlx
 
 import (
 	"context"
@@ -36,7 +36,8 @@ type (
 	}
 )
 
-func main() {
+// Run does the chores.
+func Run() {
 	version.Print("github.com/jmoiron/sqlx")
 	ctx := context.Background()
 	from := source.Open(ctx)

@@ -1,6 +1,6 @@
-// A shop's chores with what sqlc generates for pgx. Where to connect is in the
+// Package sqlc is a shop's chores with what sqlc generates for pgx. Where to connect is in the
 // environment.
-package main
+package sqlc
 
 import (
 	"context"
@@ -30,7 +30,8 @@ type database interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-func main() {
+// Run does the chores.
+func Run() {
 	fmt.Print("sqlc v1.31.1, pgx ")
 	version.Print("github.com/jackc/pgx/v5")
 	ctx := context.Background()

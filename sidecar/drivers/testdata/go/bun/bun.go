@@ -1,6 +1,6 @@
-// A shop's chores with bun, and with its own driver unless a source is asked for. Where to
+// Package bun is a shop's chores with bun, and with its own driver unless a source is asked for. Where to
 // connect is in the environment.
-package main
+package bun
 
 import (
 	"context"
@@ -51,7 +51,8 @@ type (
 	}
 )
 
-func main() {
+// Run does the chores.
+func Run() {
 	version.Print("github.com/uptrace/bun", "github.com/uptrace/bun/driver/pgdriver")
 	ctx := context.Background()
 	chores := []func(context.Context, *bun.DB){repeatedReads, types, relations, ownWrites, transactions, failures}

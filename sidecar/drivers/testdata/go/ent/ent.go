@@ -1,6 +1,6 @@
-// A shop's chores with what the code that ent generates is made of: its driver and its
+// Package ent is a shop's chores with what the code that ent generates is made of: its driver and its
 // graph of nodes. Where to connect is in the environment.
-package main
+package ent
 
 import (
 	"context"
@@ -23,7 +23,8 @@ var (
 	saleColumns = []string{"id", "item", "amount"}
 )
 
-func main() {
+// Run does the chores.
+func Run() {
 	version.Print("entgo.io/ent")
 	ctx := context.Background()
 	from := source.Open(ctx)

@@ -1,5 +1,5 @@
-// A shop's chores with GORM. Where to connect is in the environment.
-package main
+// Package gorm is a shop's chores with GORM. Where to connect is in the environment.
+package gorm
 
 import (
 	"context"
@@ -51,7 +51,8 @@ func (Setting) TableName() string { return "setting" }
 func (Item) TableName() string    { return "item" }
 func (Sale) TableName() string    { return "sale" }
 
-func main() {
+// Run does the chores.
+func Run() {
 	version.Print("gorm.io/gorm", "github.com/jackc/pgx/v5")
 	dialector := postgres.Open("")
 	if source.Chosen() {
