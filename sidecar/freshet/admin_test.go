@@ -55,6 +55,7 @@ func TestHealthcheckAndStats(t *testing.T) {
 }
 
 func TestHealthcheckOfWhatIsNotReady(t *testing.T) {
+	t.Parallel()
 	s := start(t, testConfig(t, "host=/nowhere user=u"))
 	code, stdout, stderr := freshet(t, "healthcheck", "--admin", s.AdminAddress())
 	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "not ready: no look at the outbox") || strings.Count(stderr, "\n") != 1 {

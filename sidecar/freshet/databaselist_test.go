@@ -80,6 +80,7 @@ databases:
 
 // Who adds a database is told that this takes a restart, and nothing changes.
 func TestReloadLeavesDatabases(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=d")
 	s := start(t, c)
 	wanted := c
@@ -96,6 +97,7 @@ func TestReloadLeavesDatabases(t *testing.T) {
 
 // stats and top are of the database that is asked for, and tell of each how it is.
 func TestFiguresOfADatabase(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=shop")
 	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
 	s := start(t, c)
@@ -122,6 +124,7 @@ func TestFiguresOfADatabase(t *testing.T) {
 
 // bypass and healthcheck are of the database that is asked for.
 func TestActionsOnADatabase(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=shop")
 	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
 	s := start(t, c)

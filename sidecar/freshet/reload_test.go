@@ -121,6 +121,7 @@ func TestReloadOfFunctionsEndsWhatRestedOnThem(t *testing.T) {
 }
 
 func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u")
 	s := start(t, c)
 	wanted := c
