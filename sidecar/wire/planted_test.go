@@ -96,9 +96,10 @@ func (r removingPlain) Run() int {
 	return r.M.Run()
 }
 
-// playedPlain plays the test that calls it in plainTests, and reports that it did, if this
-// program has the race detector: for a test of one session after the other, in which
-// there is nothing to detect that others do not show, at a tenth of the speed.
+// playedPlain plays the test that calls it in plainTests, with the flags of this program, and
+// reports that it did, if this program has the race detector: for a test of one session after
+// the other, in which there is nothing to detect that others do not show, at a tenth of the
+// speed.
 func playedPlain(t *testing.T) bool {
 	t.Helper()
 	if !raceDetector {
