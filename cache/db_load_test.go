@@ -58,7 +58,7 @@ func TestGetManyIsOneRoundTrip(t *testing.T) {
 	if n, loaded := s.writes.Load()-before, o.Stats().Functions["author"].Loads-loads; n != rounds || loaded != rounds {
 		t.Errorf("%d round trips and %d loads for %d calls", n, loaded, rounds)
 	}
-	if n := fewestAllocations(rounds, ask); !raceDetector && n > (keys-hot)*allocationsEach {
+	if n := fewestAllocations(rounds, ask); !cache.RaceDetector && n > (keys-hot)*allocationsEach {
 		t.Errorf("%v allocations a call, at most %d for each key that is loaded", n, allocationsEach)
 	}
 }
@@ -92,7 +92,7 @@ func TestMissIsOneRoundTrip(t *testing.T) {
 		if n := s.writes.Load() - before; n != trips {
 			t.Errorf("%s: %d round trips for %d misses", name, n, trips)
 		}
-		if n := fewestAllocations(50, read); !raceDetector && name == "a row" && n > allocationsMax {
+		if n := fewestAllocations(50, read); !cache.RaceDetector && name == "a row" && n > allocationsMax {
 			t.Errorf("%s: %v allocations a miss, at most %d", name, n, allocationsMax)
 		}
 	}

@@ -1,7 +1,7 @@
 //go:build !race
 
-package cache_test
+package cache
 
-// raceDetector says whether these tests look for races: then pools lose some of what they
+// RaceDetector says whether these tests look for races: then pools lose some of what they
 // are given, and allocations are not counted.
-const raceDetector = false
+const RaceDetector = false

@@ -99,7 +99,7 @@ func TestSharedHitAllocatesLittle(t *testing.T) {
 	if st := second.Stats(); st.Loads != 0 || st.Fetched < 200 {
 		t.Fatalf("%d loads, %d entries from Redis", st.Loads, st.Fetched)
 	}
-	if n > allocationsMax {
+	if !RaceDetector && n > allocationsMax {
 		t.Errorf("%v allocations a hit, at most %d", n, allocationsMax)
 	}
 }
