@@ -178,8 +178,8 @@ func TestUpstreamLostDuringStartup(t *testing.T) {
 		"before it is ready":        join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := bed.sidecar() // before others run beside it: the bed is theirs too
 			t.Parallel()
-			s := bed.sidecar()
 			s.Server.upstream = scriptedUpstream(t, say)
 			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 			c.send(startupMessage(bed.database))
