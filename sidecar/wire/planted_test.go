@@ -50,9 +50,9 @@ var misread = []mutant.Named{
 	}}},
 }
 
-// misreadSeed is of scripts of which one of the first three finds each; busy servers may
+// misreadSeed is of scripts of which one of the first fourteen finds each; busy servers may
 // have the cache miss what it would have hit, so a few more are played.
-const misreadSeed, misreadScripts = 3012, 12
+const misreadSeed, misreadScripts = 4062, 24
 
 // plainTests are these tests without the race detector, as one program that is any of
 // misread, misparted, miscatalogued, outliving, tenantLeaks or roleRules, or none of them. The first test that

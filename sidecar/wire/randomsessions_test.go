@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,6 +28,7 @@ func randomScript(s *scenery) (turns []turn) {
 		turns = append(turns, s.opening(session)...)
 	}
 	blocks := 0
+	var analysed [randomSessions]bool // since the session changed the setting last
 	for len(turns) < randomTurns || blocks > 0 {
 		session := s.random.IntN(randomSessions)
 		if len(left[session]) == 0 {
@@ -36,6 +39,12 @@ func randomScript(s *scenery) (turns []turn) {
 			continue
 		}
 		next.session = (next.session + session) % randomSessions
+		if next.direct == analyseReadSQL {
+			analysed = [randomSessions]bool{true, true}
+		} else if analysed[next.session] && s.setsConstants(next.step) {
+			turns = append(turns, usesOfAll(next.session)...)
+			analysed[next.session] = false
+		}
 		turns, left[session] = append(turns, next), left[session][1:]
 		blocks += blocksOpened(next.send)
 	}
@@ -43,6 +52,20 @@ func randomScript(s *scenery) (turns []turn) {
 		turns = append(turns, s.written(session)...)
 	}
 	return turns
+}
+
+// setsConstants reports whether a step may change the setting that constants are read by.
+func (s *scenery) setsConstants(of step) bool {
+	return slices.ContainsFunc([]string{"\x00one\x00", "\x00other\x00", s.constant.setting}, func(how string) bool {
+		return bytes.Contains(of.send, []byte(how))
+	})
+}
+
+// usesOfAll are uses of all that a session has prepared. Where nobody uses a statement between
+// an ANALYZE and a change of a setting, Postgres reads the constants by the setting of the use
+// before, or of the one behind: it depends on whether it heard of the former (see unseen.go).
+func usesOfAll(session int) []turn {
+	return []turn{{session: session, step: used("")}, {session: session, step: used("p")}}
 }
 
 // blocksOpened is 1 for what begins a block, and -1 for what ends one.
