@@ -263,7 +263,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			listening(p)
 			p.options.AllowedUIDs = []uint32{4000000001}
 		}, Warn, "socket", "its permissions keep out user 4000000001", "--socket-group"},
-		{"a clock is wrong", func(p *patient) { p.machine.Now = func() time.Time { return time.Now().Add(-time.Hour) } }, Warn, "clock", "Postgres' clock is 1h", "NTP"},
+		{"a clock is wrong", func(p *patient) { p.machine.Now = func() time.Time { return time.Now().Add(-90 * time.Minute) } }, Warn, "clock", "Postgres' clock is 1h", "NTP"},
 		{"a setting is wrong", func(p *patient) { p.options.Settings = []string{"--poll is too long"} }, Fail, "settings", "--poll is too long", "freshet config check"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
