@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
@@ -208,6 +210,23 @@ func (b *browser) do(actions ...chromedp.Action) {
 	b.t.Helper()
 	if err := chromedp.Run(b.ctx, actions...); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// click clicks on what a selector finds. The page may draw it anew between the finding and the
+// click, which then hits nothing.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	const noSuchNode = -32000 // by the protocol of the browser's developer tools
+	for deadline := time.Now().Add(browserMax / 2); ; {
+		err := chromedp.Run(b.ctx, chromedp.Click(selector))
+		var refused *cdproto.Error
+		if !errors.As(err, &refused) || refused.Code != noSuchNode || time.Now().After(deadline) {
+			if err != nil {
+				b.t.Fatalf("click on %s: %v", selector, err)
+			}
+			return
+		}
 	}
 }
 
