@@ -139,26 +139,13 @@ func (w *tenants) truths() [][]string {
 	return all
 }
 
-// wrong describes the first session that is not answered as truths say, by either protocol;
-// empty if there is none.
+// wrong describes the first session that is not answered as truths say; empty if there is
+// none.
 func (w *tenants) wrong(truths [][]string) string {
-	w.t.Helper()
-	return w.wrongBy(truths, func(int, int) []bool { return []bool{false, true} })
-}
-
-// wrongByTurns is wrong where one tenant of a role asks by one protocol and the other tenant by
-// the other, and the other way round in the next turn.
-func (w *tenants) wrongByTurns(truths [][]string, turn int) string {
-	w.t.Helper()
-	return w.wrongBy(truths, func(session, read int) []bool { return []bool{(session+read+turn)%2 == 0} })
-}
-
-// wrongBy is wrong by the protocols that ways names, extended or not.
-func (w *tenants) wrongBy(truths [][]string, ways func(session, read int) []bool) string {
 	w.t.Helper()
 	for i, s := range w.sessions {
 		for j, sql := range tenantReads {
-			for _, extended := range ways(i, j) {
+			for _, extended := range []bool{false, true} {
 				if got, want := s.ask(extended, sql), truths[i][j]; got != want {
 					return fmt.Sprintf("%s of %s (extended %v): %s\n got  %s\n want %s", s.role, s.tenant, extended, sql, got, want)
 				}
@@ -238,15 +225,15 @@ func TestCase15RowSecurityByRole(t *testing.T) {
 			told bool
 		}{"ALTER VIEW of_owner SET (security_invoker)", true})
 	}
-	for turn, c := range changes {
+	for _, c := range changes {
 		w.exec(c.sql)
 		w.side.received()
 		truths := w.truths()
 		if !c.told {
-			servers.Eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrongByTurns(truths, turn) == "" })
+			servers.Eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrong(truths) == "" })
 		}
 		for range 2 {
-			if found := w.wrongByTurns(truths, turn); found != "" {
+			if found := w.wrong(truths); found != "" {
 				t.Fatalf("after %s: %s", c.sql, found)
 			}
 		}
