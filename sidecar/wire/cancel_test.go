@@ -28,12 +28,15 @@ func (c *rawClient) reaches(bed *testbed, condition string) {
 	if condition == "" {
 		condition = readsClient
 	}
-	servers.Eventually(c.t, "the server process to get there", func() bool {
-		var there bool
-		err := bed.direct.QueryRow(c.t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND "+condition,
-			binary.BigEndian.Uint32(c.key)).Scan(&there)
-		return err == nil && there
-	})
+	servers.Eventually(c.t, "the server process to get there", func() bool { return c.is(bed, condition) })
+}
+
+// is reports whether the session's server process is in a state.
+func (c *rawClient) is(bed *testbed, condition string) bool {
+	var there bool
+	err := bed.direct.QueryRow(c.t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND "+condition,
+		binary.BigEndian.Uint32(c.key)).Scan(&there)
+	return err == nil && there
 }
 
 // readsClient: the server process waits for its client.

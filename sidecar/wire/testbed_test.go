@@ -50,8 +50,9 @@ type testbed struct {
 	// steadyRoles is analysis.Options.SteadyRoles of the next sidecars.
 	steadyRoles bool
 	// warmFrom is Options.WarmFrom of the next sidecars. warmPatience, unless 0, is how long their
-	// clients wait for what they have not asked for.
-	warmFrom, warmPatience time.Duration
+	// clients wait for what they have not asked for, and warmIdleWait how long that waits for one
+	// of them to be idle.
+	warmFrom, warmPatience, warmIdleWait time.Duration
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
@@ -249,6 +250,9 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	}
 	if b.warmPatience != 0 {
 		s.Server.warmer.patienceMin = b.warmPatience
+	}
+	if b.warmIdleWait != 0 {
+		s.Server.warmer.idleWait = b.warmIdleWait
 	}
 	if b.faults != nil {
 		b.faults.Follower = s.follower

@@ -32,7 +32,7 @@ import (
 //   - At most warmAtOnce are under way, and none begins while warmCrowd loads are that clients
 //     wait for.
 //   - At most warmWatched answers are watched, those that took longest rather than others.
-//   - What finds no idle session within warmPatience is left to who asks for it.
+//   - What finds no idle session within warmIdleWait is left to who asks for it.
 
 const (
 	// warmReadsMin is how many reads an answer must have been good for to be loaded again.
@@ -45,8 +45,8 @@ const (
 	warmCrowd = 8
 	// warmTick is the time between two looks for answers that a change has ended.
 	warmTick = 5 * time.Millisecond
-	// warmPatience is how long one that has ended waits for a session and a place.
-	warmPatience = time.Second
+	// warmIdleWait is how long one that has ended waits for a session and a place.
+	warmIdleWait = time.Second
 	// warmCompared is with how many of those that are watched a further one is compared.
 	warmCompared = 8
 )
@@ -81,6 +81,8 @@ type warmer struct {
 	from time.Duration
 	// patienceMin is warmPatienceMin, unless a test wants clients to wait.
 	patienceMin time.Duration
+	// idleWait is warmIdleWait, unless a test wants a load however late its session is idle.
+	idleWait time.Duration
 	// some holds an element when the first is watched.
 	some chan struct{}
 	// places has room for the loads under way.
@@ -95,7 +97,7 @@ func newWarmer(s *Server, from time.Duration) *warmer {
 	if from <= 0 {
 		return nil
 	}
-	return &warmer{server: s, from: from, patienceMin: warmPatienceMin, some: make(chan struct{}, 1), places: make(chan struct{}, warmAtOnce), watched: map[uint64]*wish{}}
+	return &warmer{server: s, from: from, patienceMin: warmPatienceMin, idleWait: warmIdleWait, some: make(chan struct{}, 1), places: make(chan struct{}, warmAtOnce), watched: map[uint64]*wish{}}
 }
 
 // noteRead notes that a read is answered with an entry. w is what a group wants, nil of a Query.
@@ -243,7 +245,7 @@ func (m *warmer) ended(now fence.Instant) (all []*wish) {
 		switch {
 		case there == nil || m.server.cache.Admits(there):
 			delete(m.watched, hash)
-		case now > w.ended.Add(warmPatience):
+		case now > w.ended.Add(m.idleWait):
 			m.server.counters.WarmRefused.Add(1)
 			delete(m.watched, hash)
 		default:
