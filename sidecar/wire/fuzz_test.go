@@ -36,7 +36,7 @@ func fuzzed(t *testing.T) *session {
 // FuzzFrontend: whatever a client sends is cut into units, planned, answered and
 // forwarded without a panic, and no byte is lost or invented on the way up.
 func FuzzFrontend(f *testing.F) {
-	counting, err := engine.New(engine.Options{Fence: fence.New(fence.Options{})})
+	counting, err := engine.New(engine.Options{Fence: fence.New(fewSlots)})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 func unconnected(t testing.TB) *session {
 	t.Helper()
 	server := &Server{
-		background: t.Context(), fence: fence.New(fence.Options{}), follower: idleFollower{},
+		background: t.Context(), fence: fence.New(fewSlots), follower: idleFollower{},
 		verdicts: shapes.NewBook(nil, nil),
 	}
 	s := newSession(server, silent{})
