@@ -175,15 +175,18 @@ rules:
 		promtool check rules docs/alerts.yaml && promtool test rules docs/alerts_test.yaml; \
 	else echo 'not checked, as promtool is not here (make alerts): docs/alerts.yaml'; fi
 
-# vet finds what compiles and is wrong: copied locks, lost cancels, bad printf.
-# The second command is for macOS, where nobody's tests run before a user's.
+# Checks read what libraries and packages compile to. Compiled as for the tests, where there is
+# the C compiler that the race detector needs, it is compiled once for both.
+AS_TESTED := $(if $(shell type -P gcc),-race)
+
+# vet finds what compiles and is wrong: copied locks, lost cancels, bad printf. The last command
+# is for macOS, where nobody's tests run before a user's, and for modules whose libraries are
+# compiled for nothing else here: make peers and make release vet these.
 .PHONY: vet
 vet:
-	go vet ./... $(CI_PACKAGES)
-	go run ./.ci/elsewhere darwin
-	cd loadtest/peers && go vet ./...
+	go vet $(AS_TESTED) ./... $(CI_PACKAGES)
 	cd sidecar/drivers/testdata/go && go vet ./...
-	cd .ci/packages && go vet ./...
+	go run ./.ci/elsewhere darwin . loadtest/peers .ci/packages
 
 # staticcheck, its default checks and
 #   ST1000  every package says its one job in a comment
@@ -193,7 +196,7 @@ vet:
 .PHONY: lint
 lint: export GOGC ?= 400
 lint:
-	go run $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... $(CI_PACKAGES)
+	go run -exec 'env "GOFLAGS=$(strip $(shell go env GOFLAGS) $(AS_TESTED))"' $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... $(CI_PACKAGES)
 
 # The arrows of the architecture: who may import whom, and which technology
 # stands in which package.
@@ -219,7 +222,7 @@ fuzz: ## Feed random bytes to every parser (FUZZ=regexp, FUZZ_TIME=20s)
 .PHONY: peers
 peers: ## Compare with other caches for Go: hit ratios, latencies, races (PEERS='ratio latency races')
 	@.ci/install-packages servers
-	cd loadtest/peers && FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go run . $(PEERS)
+	cd loadtest/peers && go vet ./... && FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go run . $(PEERS)
 
 .PHONY: bench
 bench: ## Measure it beside its peers (BENCH=long, or BENCH=regexp BENCH_TIME=1s: Go's benchmarks)
@@ -238,7 +241,7 @@ endif
 .PHONY: release
 release: go ## Make binaries, packages, images, chart and checksums in dist/
 	.ci/release
-	cd .ci/packages && go test ./...
+	cd .ci/packages && go vet ./... && go test ./...
 
 .PHONY: clean
 clean: ## Remove what was built

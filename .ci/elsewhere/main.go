@@ -1,9 +1,10 @@
-// Command elsewhere checks that every package of this module and its tests are right Go for
+// Command elsewhere checks that every package of modules and its tests are right Go for
 // another operating system: that what they import, name and call is there, with the types
 // that it is used with. It makes no code, as compiling and vetting would for each library
 // too, which takes forty times as long.
 //
-//	go run ./.ci/elsewhere darwin
+//	go run ./.ci/elsewhere darwin                    this module
+//	go run ./.ci/elsewhere darwin . loadtest/peers   the modules of these directories
 package main
 
 import (
@@ -23,14 +24,22 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: elsewhere GOOS")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: elsewhere GOOS [DIRECTORY...]")
 		os.Exit(2)
 	}
-	problems, err := check(".", os.Args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "elsewhere:", err)
-		os.Exit(1)
+	modules := os.Args[2:]
+	if len(modules) == 0 {
+		modules = []string{"."}
+	}
+	var problems []string
+	for _, dir := range modules {
+		wrong, err := check(dir, os.Args[1])
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "elsewhere: %s: %v\n", dir, err)
+			os.Exit(1)
+		}
+		problems = append(problems, wrong...)
 	}
 	for _, p := range problems {
 		fmt.Println(p)
