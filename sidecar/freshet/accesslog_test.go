@@ -39,6 +39,7 @@ func readAccessLog(t *testing.T, path string) (text string, lines []accessLine) 
 // Each statement has a line: how it was answered, and what it read, and no value of it. A
 // file that was renamed is left behind by a reload.
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	path := filepath.Join(t.TempDir(), "access.log")
 	c := testConfig(t, dsn, "--watch", "public.*", "--access-log", path)

@@ -56,7 +56,7 @@ func TestHealthcheckAndStats(t *testing.T) {
 
 func TestHealthcheckOfWhatIsNotReady(t *testing.T) {
 	t.Parallel()
-	s := start(t, testConfig(t, "host=/nowhere user=u"))
+	s := startWithoutPostgres(t, testConfig(t, "host=/nowhere user=u"))
 	code, stdout, stderr := freshet(t, "healthcheck", "--admin", s.AdminAddress())
 	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "not ready: no look at the outbox") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)

@@ -284,6 +284,7 @@ func TestServeFromTheOutside(t *testing.T) {
 // force, what is not changes nothing, and nobody's connection ends. At level debug
 // connections are logged, and never a statement.
 func TestHangupReadsTheConfigurationAgain(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	file := writeConfig(t, "staleness: 1s\n")
 	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "127.0.0.1:0", "--watch", "public.*", "--config", file)
@@ -329,6 +330,7 @@ func (s *serving) logged(part string) func() string {
 }
 
 func TestDrainLetsAStatementEnd(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")
 	command := strings.TrimPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")

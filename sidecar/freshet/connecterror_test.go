@@ -13,6 +13,7 @@ import (
 // Why a command cannot connect stands in one line, the last attempt's cause first and each once;
 // that a server has no TLS is no cause where it need not have it.
 func TestConnectErrorsSayWhatToMend(t *testing.T) {
+	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{TCP: true, HBA: []string{
 		"host all " + servers.Follower + " 127.0.0.1/32 scram-sha-256", "host template1 all 127.0.0.1/32 reject",
 	}})

@@ -82,7 +82,7 @@ databases:
 func TestReloadLeavesDatabases(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=d")
-	s := start(t, c)
+	s := startWithoutPostgres(t, c)
 	wanted := c
 	wanted.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
 	r := reloading(s, c)
@@ -100,7 +100,7 @@ func TestFiguresOfADatabase(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=shop")
 	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
-	s := start(t, c)
+	s := startWithoutPostgres(t, c)
 	for _, test := range []struct {
 		arguments []string
 		code      int
@@ -127,7 +127,7 @@ func TestActionsOnADatabase(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u dbname=shop")
 	c.Databases = databaseList{{Name: "crm", Upstream: "host=/elsewhere user=u"}}
-	s := start(t, c)
+	s := startWithoutPostgres(t, c)
 	for _, test := range []struct {
 		arguments []string
 		code      int

@@ -11,6 +11,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	if _, err := direct.Exec(t.Context(), "CREATE SCHEMA other; CREATE TABLE other.secret_garden (id int PRIMARY KEY)"); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 // statement is read, besides those of its clients and that of the analysis, which is let go a
 // minute after it was needed.
 func TestConnectionsOfAnIdleSidecar(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--rest-after", "200ms", "--verify", "0"))
 	const others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'freshet follower'"

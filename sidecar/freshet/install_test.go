@@ -6,6 +6,7 @@ import (
 )
 
 func TestInstallTellsWhatItDid(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	if _, err := direct.Exec(t.Context(), "CREATE TABLE basket (id int, fruit int) PARTITION BY RANGE (id); CREATE TABLE basket_1 PARTITION OF basket FOR VALUES FROM (0) TO (10); CREATE UNLOGGED TABLE note (text text)"); err != nil {
 		t.Fatal(err)
@@ -51,6 +52,7 @@ func TestInstallTellsWhatItDid(t *testing.T) {
 }
 
 func TestInstallPrintsSQL(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*", "--print-sql")
 	if code != exitOK || !strings.Contains(stdout, "CREATE SCHEMA") {
@@ -82,6 +84,7 @@ func TestCommandsWithoutPostgres(t *testing.T) {
 }
 
 func TestSuspendIsEndedByResumeAlone(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	run := func(wanted int, says string, arguments ...string) {
 		t.Helper()
@@ -99,6 +102,7 @@ func TestSuspendIsEndedByResumeAlone(t *testing.T) {
 
 // What would be installed is told without doing it; a single table is taken out again.
 func TestInstallDryRunAndUninstallOfTables(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	count := func() (n int) {
 		t.Helper()

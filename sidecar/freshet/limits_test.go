@@ -19,6 +19,7 @@ import (
 
 // More clients than may be are refused as Postgres does; who leaves makes room.
 func TestMoreClientsThanMayBe(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	c := testConfig(t, dsn, "--max-clients", "1")
 	s := start(t, c)
@@ -58,7 +59,7 @@ func TestAdminToken(t *testing.T) {
 	if err := os.WriteFile(path, []byte("0123456789abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, testConfig(t, "host=/nowhere user=u", "--admin-token-file", path))
+	s := startWithoutPostgres(t, testConfig(t, "host=/nowhere user=u", "--admin-token-file", path))
 	if code, _, stderr := freshet(t, "stats", "--admin", s.AdminAddress()); code != exitFailure || !strings.Contains(stderr, "--admin-token-file") {
 		t.Errorf("without the token: exit code %d, %s", code, stderr)
 	}

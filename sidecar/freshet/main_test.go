@@ -15,6 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
+// testsAtOnce is more than there are processors: tests wait for programs more than they work.
+const testsAtOnce = 6
+
 func TestMain(m *testing.M) {
 	// The tests choose the environment that they run in.
 	for _, entry := range os.Environ() {
@@ -24,7 +27,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	goleak.VerifyTestMain(servers.Shared(program.Removed(m), servers.Needs{Postgres: true, Redis: true}))
+	goleak.VerifyTestMain(servers.Shared(program.Removed(m), servers.Needs{Postgres: true, Redis: true, AtOnce: testsAtOnce}))
 }
 
 // freshet runs one command line inside this process.

@@ -19,6 +19,7 @@ var metricNames = regexp.MustCompile(`\b(?:freshet|process)_[a-z0-9_]+\b`)
 // What alerts and the dashboard ask for is there, on a sidecar that runs, and each of its
 // metrics is explained.
 func TestDocumentsNameMetricsThatAreThere(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--redis", servers.SharedRedis(t).URL()))
 	conn := client(t, s)

@@ -15,6 +15,7 @@ import (
 // command that mends it, and is not ready. One that was ready goes on, since installing for the
 // next version must not take those of this one out of service.
 func TestOutdatedInstallationSaysWhatToRun(t *testing.T) {
+	t.Parallel()
 	pg := servers.SharedPostgres(t)
 	dsn, direct := setupFruit(t)
 	database := direct.Config().Database

@@ -16,6 +16,7 @@ import (
 // reads are cached; behind one in transaction mode they pass through, and the
 // reason is said.
 func TestUpstreamIsAPooler(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string]servers.PgBouncerOptions{
 		"session":                       {},
 		"session and ignoring":          {Ignored: []string{"search_path", "statement_timeout", "default_transaction_read_only"}},
@@ -24,6 +25,7 @@ func TestUpstreamIsAPooler(t *testing.T) {
 		"transaction, followed past it": {Mode: "transaction"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			past := strings.HasSuffix(name, "past it")
 			dsn, direct := setupFruit(t)
 			if code, stdout, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {

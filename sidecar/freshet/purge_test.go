@@ -7,6 +7,7 @@ import (
 )
 
 func TestPurgeReachesASidecar(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
 	conn := client(t, s)
@@ -51,6 +52,7 @@ func TestPurgeReachesASidecar(t *testing.T) {
 }
 
 func TestPurgeOfAnUnknownShape(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
 	code, stdout, stderr := freshet(t, "purge", "--yes", "--admin", s.AdminAddress(), "--shape", "00000000")
@@ -60,6 +62,7 @@ func TestPurgeOfAnUnknownShape(t *testing.T) {
 }
 
 func TestPurgeIsGuarded(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
 		t.Fatal(stderr)

@@ -26,6 +26,7 @@ func reloading(s *run.Sidecar, c config) *reloader {
 }
 
 func TestReloadChangesAllOrNothing(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	c := testConfig(t, dsn, "--watch", "public.*")
 	s := start(t, c)
@@ -123,7 +124,7 @@ func TestReloadOfFunctionsEndsWhatRestedOnThem(t *testing.T) {
 func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t, "host=/nowhere user=u")
-	s := start(t, c)
+	s := startWithoutPostgres(t, c)
 	wanted := c
 	wanted.Staleness = 5 * time.Second
 	wanted.Function = functionList{analysis.Function{Signature: "a.f()"}}
@@ -140,6 +141,7 @@ func TestReloadOfFunctionsWithoutPostgresChangesNothing(t *testing.T) {
 // Which users may connect is read again: names and numbers, and a name that nobody has
 // changes nothing.
 func TestReloadOfAllowedUsers(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	own, err := user.Current()
 	if err != nil {
@@ -190,7 +192,7 @@ func TestReloadOfToken(t *testing.T) {
 	const first, second = "0123456789abcdef", "fedcba9876543210"
 	write(first)
 	c := testConfig(t, "host=/nowhere user=u", "--admin-token-file", file)
-	s := start(t, c)
+	s := startWithoutPostgres(t, c)
 	r := reloading(s, c)
 	r.read = func() (config, error) { return c, nil }
 	ask := func(path, token string) *http.Response {
@@ -239,6 +241,7 @@ func TestReloadOfToken(t *testing.T) {
 
 // How long clients may go on is what was read last when the sidecar is told to end.
 func TestReloadOfDrain(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	c := testConfig(t, dsn, "--drain", "1h", "--drain-delay", "1h")
 	s, err := c.sidecar(nil)

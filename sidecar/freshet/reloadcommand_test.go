@@ -10,6 +10,7 @@ import (
 // A configuration is put in force by request as it is by a signal, and who asks hears what
 // came of it.
 func TestReloadByRequest(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	c := testConfig(t, dsn, "--watch", "public.*")
 	s := start(t, c)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestServeBeforeAStandby(t *testing.T) {
+	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	dsn := pg.DSN(pg.CreateDatabase(t))
 	direct, err := pgx.Connect(t.Context(), dsn)

@@ -141,6 +141,7 @@ func TestTakeOverUnderLoad(t *testing.T) {
 }
 
 func TestTakeOverOfNobodysPlace(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*", "--take-over")
 	if !strings.HasPrefix(s.ready, "freshet: ready") {
@@ -150,6 +151,7 @@ func TestTakeOverOfNobodysPlace(t *testing.T) {
 
 // A service manager that keeps the socket open lets a restart refuse nobody.
 func TestSocketOfAServiceManager(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	dir := shortDir(t)
 	path := filepath.Join(dir, ".s.PGSQL.6432")

@@ -86,6 +86,7 @@ shapes:
 // A rule is put in force by a reload, also for what was kept before it; one that is wrong
 // leaves the rules of before.
 func TestReloadOfRules(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	c := testConfig(t, dsn, "--watch", "public.*")
 	s := start(t, c)

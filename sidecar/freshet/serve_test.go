@@ -31,6 +31,35 @@ func testConfig(t *testing.T, dsn string, arguments ...string) config {
 // start runs a sidecar in this process, until it is ready or says what is in the way.
 func start(t *testing.T, c config) *run.Sidecar {
 	t.Helper()
+	s := begin(t, c)
+	<-s.Ready()
+	// Ready waits for a bounded time only, and the machine may be busy.
+	eventually(t, func() string {
+		if r := s.Report(); r.FollowerAgeSeconds == nil && r.FollowerProblem == "" {
+			return "the follower has neither looked nor failed"
+		}
+		return ""
+	})
+	return s
+}
+
+// startWithoutPostgres runs a sidecar whose Postgres is not there, until it serves and has
+// failed to follow: the time that Ready gives a first look would be waited for in vain.
+func startWithoutPostgres(t *testing.T, c config) *run.Sidecar {
+	t.Helper()
+	s := begin(t, c)
+	eventually(t, func() string {
+		if r := s.Report(); !r.Listening || r.FollowerProblem == "" {
+			return "the sidecar does not listen, or has not failed to follow"
+		}
+		return ""
+	})
+	return s
+}
+
+// begin runs a sidecar in this process until the test ends.
+func begin(t *testing.T, c config) *run.Sidecar {
+	t.Helper()
 	s, err := c.sidecar(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -43,14 +72,6 @@ func start(t *testing.T, c config) *run.Sidecar {
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-	})
-	<-s.Ready()
-	// Ready waits for a bounded time only, and the machine may be busy.
-	eventually(t, func() string {
-		if r := s.Report(); r.FollowerAgeSeconds == nil && r.FollowerProblem == "" {
-			return "the follower has neither looked nor failed"
-		}
-		return ""
 	})
 	return s
 }
@@ -93,6 +114,7 @@ func readyz(t *testing.T, s *run.Sidecar) (int, string) {
 }
 
 func TestSecondInstanceIsRefused(t *testing.T) {
+	t.Parallel()
 	pg := servers.SharedPostgres(t)
 	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
 	start(t, c)
@@ -115,6 +137,7 @@ func TestAdminPortInUse(t *testing.T) {
 }
 
 func TestAdminOff(t *testing.T) {
+	t.Parallel()
 	pg := servers.SharedPostgres(t)
 	c := testConfig(t, pg.DSN(pg.CreateDatabase(t)), "--watch", "public.*")
 	c.Admin = "off"
@@ -124,11 +147,15 @@ func TestAdminOff(t *testing.T) {
 }
 
 func TestTwoSidecarsInOneProcessShareRedis(t *testing.T) {
+	t.Parallel()
 	for name, flags := range map[string][]string{
 		"plain":                 nil,
 		"compressed and sealed": {"--redis-compress", "--redis-key-file", keyFile(t, oneKey)},
 	} {
-		t.Run(name, func(t *testing.T) { twoSidecarsShareRedis(t, flags) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			twoSidecarsShareRedis(t, flags)
+		})
 	}
 }
 
@@ -196,12 +223,13 @@ func twoSidecarsShareRedis(t *testing.T, flags []string) {
 }
 
 func TestServingWithoutPostgresRecovers(t *testing.T) {
+	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	dsn := pg.DSN("postgres")
 	if err := pg.Stop(servers.Fast); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, testConfig(t, dsn, "--watch", "public.*", "--redis", "unix:///nowhere/redis.sock"))
+	s := startWithoutPostgres(t, testConfig(t, dsn, "--watch", "public.*", "--redis", "unix:///nowhere/redis.sock"))
 	if status, body := readyz(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "no look at the outbox has completed yet") {
 		t.Errorf("readyz: %d %s", status, body)
 	}

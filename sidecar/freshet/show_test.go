@@ -12,6 +12,7 @@ import (
 // A client reads what its sidecar counts where it reads everything else, in every
 // protocol, in a transaction, whatever it has set, and anew each time.
 func TestReportsOverTheSocket(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
 	for name, mode := range map[string]pgx.QueryExecMode{

@@ -13,6 +13,7 @@ import (
 
 // systemd's own program opens the socket, and starts the sidecar when somebody connects.
 func TestSocketOfSystemd(t *testing.T) {
+	t.Parallel()
 	activate, err := exec.LookPath("systemd-socket-activate")
 	if err != nil {
 		t.Fatalf("%v: .ci/install-packages tests installs it, or apt-get install systemd", err)

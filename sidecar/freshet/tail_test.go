@@ -31,6 +31,7 @@ func tailed(t *testing.T, arguments ...string) (lines []string, position string)
 // Changes are printed as lines of JSON, once, also by a program that begins again; and put
 // into a stream of Redis, where others find them.
 func TestTail(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	start(t, testConfig(t, dsn, "--watch", "public.fruit(id)"))
 	conn, err := pgx.Connect(t.Context(), dsn)

@@ -47,6 +47,7 @@ func TestTopShowsWhatHappened(t *testing.T) {
 }
 
 func TestTopAsksASidecar(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
 	if code, stdout, stderr := freshet(t, "top", "--admin", s.AdminAddress(), "--once", "--interval", "100ms"); code != exitOK || !strings.Contains(stdout, "PASSED THROUGH") {

@@ -8,6 +8,7 @@ import (
 
 // Where there is no page, top asks over the socket, as any client may.
 func TestTopOverTheSocket(t *testing.T) {
+	t.Parallel()
 	dsn, _ := setupFruit(t)
 	c := testConfig(t, dsn, "--watch", "public.*", "--admin", "off")
 	s := start(t, c)

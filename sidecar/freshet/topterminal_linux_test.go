@@ -104,6 +104,7 @@ func (p *pseudoTerminal) press(keys, shows string) {
 // A person before a terminal sorts, filters, looks closer and purges by keys; in the end the
 // terminal is as it was.
 func TestTopInATerminal(t *testing.T) {
+	t.Parallel()
 	dsn, direct := setupFruit(t)
 	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
 	conn := client(t, s)
