@@ -30,6 +30,7 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 	t.Helper()
 	server := servers.SharedPostgres(t)
 	o := &opened{dsn: server.DSN(server.CreateDatabase(t))}
+	t.Cleanup(o.forget) // after all else that cleans up
 	config, err := pgxpool.ParseConfig(o.dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -41,17 +42,22 @@ func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Opti
 	if o.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(o.pool.Close)
+	t.Cleanup(func() { o.pool.Close() })
 	if _, err := o.pool.Exec(t.Context(), setup); err != nil {
 		t.Fatal(err)
 	}
 	if o.DB, err = cache.Open(t.Context(), o.pool, options); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(o.Close)
+	t.Cleanup(func() { o.Close() })
 	o.becomesReady(t)
 	return o
 }
+
+// forget lets go of the DB, which is closed. Package testing keeps each parallel test, with the
+// functions that cleaned up behind it and what these hold, until all have ended: fences and
+// memories that every collection of garbage would mark.
+func (o *opened) forget() { *o = opened{} }
 
 // becomesReady has a DB that was just opened wait until its statements are understood, and
 // waits until it is ready.

@@ -40,8 +40,7 @@ func TestCaptureGivesUp(t *testing.T) {
 	}{{"59 minutes", 0, false}, {"61 minutes", 0, true}, {"23 hours", 1 << 30, false}, {"25 hours", 1 << 30, true}} {
 		t.Run(c.absent, func(t *testing.T) {
 			t.Parallel()
-			db := newDatabase(t, shop, salesSchema)
-			db.install("public.*")
+			db := newWatched(t, shop, salesSchema)
 			db.run(fmt.Sprintf("UPDATE freshet.trim SET attended_at = now() - interval '%s', bytes_max = %d", c.absent, c.bytesMax))
 			before := db.outboxRows()
 			db.run("UPDATE users SET name = 'x' WHERE id = 1", "UPDATE users SET name = 'x' WHERE id = -1")
@@ -61,8 +60,7 @@ func TestCaptureGivesUp(t *testing.T) {
 // While somebody follows it is not even asked for how long nobody did.
 func TestCaptureGoesOnWhileSomebodyFollows(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	servers.Eventually(t, "it is the sleeper", func() bool { return f.Stats().Sleeper })
 	db.abandon()
@@ -163,8 +161,7 @@ func TestReturnWaitsForWhoSkipped(t *testing.T) {
 // If it went by its snapshot it would skip, and nobody would know of it.
 func TestOldSnapshotIsNoReasonToSkip(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	newAbsent(t, db)
 	db.run("UPDATE users SET name = 'x' WHERE id = 2")
 	old := db.connect()
@@ -191,8 +188,7 @@ func TestOldSnapshotIsNoReasonToSkip(t *testing.T) {
 //     the first knows.
 func TestGivingUpLate(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	newAbsent(t, db)
 	late, skips := db.connect(), db.connect()
 	runOn(t, late, "BEGIN", "UPDATE users SET name = 'late' WHERE id = 2")
@@ -265,8 +261,7 @@ func (db *database) stranger() *Follower {
 // it knew does.
 func TestOthersLearnOfTheReturn(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	suspended := db.step()
 	entry := suspended.reads("users/id=1")
 	wantNoLook := func(when string) {
@@ -371,8 +366,7 @@ func writeAndCheck(f *followed, conn *pgx.Conn, id, writes int, random *rand.Ran
 // are open, and nobody waits for them: nobody can have skipped.
 func TestOlderInstallationLearnsToGiveUp(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("DROP EVENT TRIGGER freshet_drop", "DROP EVENT TRIGGER freshet_ddl_end", "DROP EVENT TRIGGER freshet_ddl_start",
 		`DO $$ DECLARE f text; BEGIN
 			FOR f IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'freshet'::regnamespace AND (proname = 'attended' OR prosrc LIKE '%attended%') LOOP
@@ -403,8 +397,7 @@ func TestGivenUpIsRepaired(t *testing.T) {
 	for _, drop := range []string{"DROP SEQUENCE freshet.given_up", "DROP SEQUENCE freshet.given_up; UPDATE freshet.trim SET attended_at = now()"} {
 		t.Run(drop, func(t *testing.T) {
 			t.Parallel()
-			db := newDatabase(t, shop)
-			db.install("public.*")
+			db := newWatched(t, shop)
 			a := newAbsent(t, db)
 			db.run("UPDATE users SET name = 'skipped' WHERE id = 1", drop,
 				"UPDATE users SET name = 'x' WHERE id = 2", "CREATE TABLE more (id int)")

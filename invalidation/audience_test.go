@@ -61,8 +61,7 @@ func TestWaitersShareTheNextLook(t *testing.T) {
 //  3. the look completes, and its head lacks the write: it must not answer.
 func TestConfirmDoesNotTakeALookUnderWay(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var armed atomic.Bool
 	f := db.follow(func(o *FollowerOptions) {
@@ -104,8 +103,7 @@ func TestConfirmDoesNotTakeALookUnderWay(t *testing.T) {
 
 func TestConfirmOfThePastIsFree(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -126,8 +126,7 @@ CREATE MATERIALIZED VIEW totals AS SELECT 1 AS one;
 // when the test says so.
 func compared(t *testing.T) *stepped {
 	t.Helper()
-	db := newDatabase(t, redefined)
-	db.install("public.*")
+	db := newWatched(t, redefined)
 	return db.compared()
 }
 
@@ -302,8 +301,7 @@ func TestDefinitionsAreAsFreshAsData(t *testing.T) {
 // confirm, has them wait for a comparison.
 func TestSuspectedDefinitionsAreComparedByTheNextLook(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, redefined)
-	db.install("public.*")
+	db := newWatched(t, redefined)
 	db.run(withoutEvents)
 	f := db.follow(func(o *FollowerOptions) { o.Definitions = time.Hour })
 	for i := range 20 {
@@ -336,8 +334,7 @@ func TestSuspicionCountsWhereTheClockHasJustBegun(t *testing.T) {
 // next.
 func TestDefinitionsAreComparedInTime(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, redefined)
-	db.install("public.*")
+	db := newWatched(t, redefined)
 	db.run(withoutEvents)
 	f := db.follow(func(o *FollowerOptions) { o.Definitions, o.Poll = 20*time.Millisecond, 10*time.Millisecond })
 	f.confirmNow()
@@ -402,8 +399,7 @@ func TestEventTriggersComeBack(t *testing.T) {
 // role or the server; before, there is no such setting.
 func TestEventTriggersSwitchedOff(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	if !db.state().Reported() {
 		t.Fatal("event triggers are off from the start")
 	}

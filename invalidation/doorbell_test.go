@@ -33,8 +33,7 @@ func (f *followed) asleep() {
 
 func TestWriterRingsASleepingFollower(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Poll = pollLong })
 	servers.Eventually(t, "the follower listens", func() bool { return f.Stats().Sleeper })
 	f.asleep()
@@ -51,8 +50,7 @@ func TestWriterRingsASleepingFollower(t *testing.T) {
 // While a follower is awake writers do not notify, and it tells the others.
 func TestAwakeFollowerSparesWriters(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	listener := db.connect()
 	runOn(t, listener, "LISTEN freshet")
 	awake := db.follow(nil)
@@ -88,8 +86,7 @@ func TestAwakeFollowerSparesWriters(t *testing.T) {
 func TestLastOfABurstIsAnnounced(t *testing.T) {
 	t.Parallel()
 	const bursts, writes = 30, 3
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	patient := func(o *FollowerOptions) { o.Poll = pollLong }
 	followers := []*followed{db.follow(patient), db.follow(patient)}
 	before := make([]uint64, len(followers))
@@ -131,8 +128,7 @@ func received(t *testing.T, listener *pgx.Conn, writer uint32) (rings, others in
 // anybody, so the poll is what bounds the wait.
 func TestCase41DeafFollowerPolls(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	holder := db.connect()
 	runOn(t, holder, fmt.Sprintf("SELECT pg_advisory_lock(%d)", doorbellLock))
 	const poll = 20 * time.Millisecond
@@ -159,8 +155,7 @@ func TestCase41DeafFollowerPolls(t *testing.T) {
 // the follower from being awake, or make everybody ring.
 func TestRingingKeepsNoLock(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	writer := db.connect()
 	runOn(t, writer, "BEGIN", "UPDATE users SET name = 'x' WHERE id = 1")
 	for _, lock := range []int64{doorbellLock, sleeperLock} {
@@ -175,8 +170,7 @@ func TestRingingKeepsNoLock(t *testing.T) {
 // being emptied, until it is full and commits fail: the follower's own never is.
 func TestCase42ListenerIsNeverInATransaction(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Poll = time.Millisecond })
 	const inTransaction = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 		AND application_name = 'freshet follower' AND state LIKE 'idle in transaction%'`

@@ -95,8 +95,7 @@ func TestPreparedTransactionKeepsNoLock(t *testing.T) {
 // transactions and make one of them fail.
 func TestFollowerAbortsNobody(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("ALTER DATABASE " + db.value("SELECT current_database()") + " SET default_transaction_isolation = serializable")
 	f := db.follow(nil)
 	reader, writer := db.connect(), db.connect()
@@ -139,8 +138,7 @@ func TestDumpOfEverythingBringsForeignRows(t *testing.T) {
 // events. It is one plain statement, and its head is that statement's snapshot.
 func TestLookIsOneStatement(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	sd, err := s.looker.conn.Prepare(t.Context(), lookName, lookSQL)
 	if err != nil {
@@ -166,8 +164,7 @@ func TestLookIsOneStatement(t *testing.T) {
 // changes no row writes nothing, not even a transaction id.
 func TestNothingIsWrittenForNothing(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	var assigned *string
 	err := pgx.BeginFunc(t.Context(), db.Conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), "UPDATE users SET name = 'x' WHERE id = 99"); err != nil {

@@ -107,8 +107,7 @@ func (f *followed) wantAdmitted(t *fence.Ticket, want bool, what string) {
 
 func TestFollowerReceivesWrites(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	f.confirmNow()
 	one := f.load(db.spell("users/id=1", "users/*")...)
@@ -134,8 +133,7 @@ func TestFollowerReceivesWrites(t *testing.T) {
 // than those that committed before it.
 func TestLateCommitOfAnEarlyTransaction(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	early := db.connect()
 	runOn(t, early, "BEGIN", "UPDATE users SET name = 'early' WHERE id = 1")
@@ -221,8 +219,7 @@ func writeAtRandom(t *testing.T, conn *pgx.Conn, random *rand.Rand, writer, roun
 
 func TestWarmStart(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	first := db.follow(nil)
 	first.confirmNow()
 	kept := first.load(db.spell("users/id=2", "users/*")...)
@@ -239,8 +236,7 @@ func TestWarmStart(t *testing.T) {
 
 func TestCase40TerminatedConnections(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	f.confirmNow()
 	kept := f.load(db.spell("users/id=2", "users/*")...)
@@ -262,8 +258,7 @@ func TestCase40TerminatedConnections(t *testing.T) {
 
 func TestHostileDefaults(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	name := db.value("SELECT current_database()")
 	for _, setting := range []string{"default_transaction_isolation = serializable", "default_transaction_deferrable = on", "default_transaction_read_only = on", "search_path = nowhere", "enable_indexscan = off", "DateStyle = 'SQL'", "TimeZone = 'Asia/Tokyo'", "extra_float_digits = -10"} {
 		db.run("ALTER DATABASE " + name + " SET " + setting)
@@ -342,8 +337,7 @@ func TestDifferentPatternsAgree(t *testing.T) {
 // When the head includes a DDL command, the state has been verified after it.
 func TestStateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	var f atomic.Pointer[followed]
 	var mu sync.Mutex
 	var seen []string
@@ -381,8 +375,7 @@ func TestStateIsVerifiedBeforeTheHeadIsPublished(t *testing.T) {
 // Who switches an event trigger off is not reported by it.
 func TestUnreportedChangesAreFound(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Verify = 50 * time.Millisecond })
 	f.confirmNow()
 	old := f.load(db.spell("users/id=1", "users/*")...)
@@ -400,8 +393,7 @@ func TestUnreportedChangesAreFound(t *testing.T) {
 
 func TestUninstallUnderAFollower(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	if err := Uninstall(t.Context(), db.Conn); err != nil {
 		t.Fatal(err)

@@ -112,9 +112,8 @@ func TestWhateverIsDoneToOurObjects(t *testing.T) {
 	for i := range databases {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			db := newDatabase(t, shop, "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS n FROM orders GROUP BY 1")
-			db.install("public.*")
-			f := db.follow(func(o *FollowerOptions) { o.Verify, o.Poll = 100*time.Millisecond, 20*time.Millisecond })
+			db := newWatched(t, shop, "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS n FROM orders GROUP BY 1")
+			f := db.follow(func(o *FollowerOptions) { o.Verify = 500 * time.Millisecond })
 			for j := i; j < len(cases); j += databases {
 				c := cases[j]
 				t.Run(fmt.Sprintf("%s, event triggers %v", c.name, c.events), func(t *testing.T) { f.survives(t, all[c.name], c.events) })
@@ -176,8 +175,7 @@ func (f *followed) serves(entry *fence.Ticket) bool {
 // which is gone: they go on, with wider tags, and the table is no longer watched.
 func TestColumnsChangeWithoutEventTriggers(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run(withoutEvents)
 	users, parted := db.spell("users", "users/*")[0], db.spell("parted")[0]
 	db.run("BEGIN", "UPDATE users SET name = 'x'", "ALTER TABLE users RENAME email TO mail", "UPDATE users SET name = 'y'", "COMMIT",
@@ -214,8 +212,7 @@ func TestColumnsChangeWithoutEventTriggers(t *testing.T) {
 // A transaction has room for 64 blocks of its own before it slows down others.
 func TestLongTransactionsUseFewBlocks(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("BEGIN", "INSERT INTO users VALUES (100)")
 	for range 3 * blocksMax {
 		db.run("UPDATE users SET name = name || '.' WHERE id = 100")
@@ -233,8 +230,7 @@ func TestLongTransactionsUseFewBlocks(t *testing.T) {
 // Who writes is told, once, what is wrong and what to do.
 func TestWhoWritesHearsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	config, err := pgx.ParseConfig(db.dsn)
 	if err != nil {
 		t.Fatal(err)

@@ -204,8 +204,7 @@ CREATE FUNCTION freshet.session(settings text[], with_role boolean) RETURNS text
 // TestFunctionsInPLpgSQLAreConverted installs over functions as they were before.
 func TestFunctionsInPLpgSQLAreConverted(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	incarnation := db.value("SELECT freshet.incarnation()")
 	db.run(functionsInPLpgSQL)
 	if len(db.state().Problems()) == 0 {

@@ -33,8 +33,7 @@ func (r Report) reason(table string) string {
 
 func TestInstallIsIdempotent(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	if problems := db.state().Problems(); len(problems) > 0 {
 		t.Fatalf("after installing: %v", problems)
 	}
@@ -271,8 +270,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 func TestRestoredDumpIsRepaired(t *testing.T) {
 	t.Parallel()
 	pg := servers.SharedPostgres(t)
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("INSERT INTO freshet.incarnation (token) VALUES ('dumped')", "DELETE FROM users WHERE id = 1")
 	dump := filepath.Join(t.TempDir(), "dump.sql")
 	run := func(tool string, arguments ...string) {

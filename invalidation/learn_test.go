@@ -60,8 +60,7 @@ func TestLearnAddsAColumn(t *testing.T) {
 // A tree is handed over as a whole: its partitions get the triggers too.
 func TestLearnOnPartitions(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(watching("public.*"))
 	f.Learn(db.oid("parted"), "k")
 	servers.Eventually(t, "parted.k is watched", func() bool { return slices.Contains(f.columns("public.parted_leaf"), "k") })
@@ -105,8 +104,7 @@ func TestLearnRefuses(t *testing.T) {
 
 // A follower that installs nothing, or may not, adds nothing and goes on.
 func TestLearnWithoutInstalling(t *testing.T) {
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	f.Learn(db.oid("users"), "name")
 	weak := db.follow(watchingWithoutRights("public.*"))

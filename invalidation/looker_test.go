@@ -68,8 +68,7 @@ func (s *stepped) wantReset(cause string) {
 
 func TestTrimmedOutboxResets(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	entry := s.load(db.spell("users/id=1", "users/*")...)
 	db.run("UPDATE users SET name = 'x' WHERE id = 1")
@@ -87,8 +86,7 @@ func TestTrimmedOutboxResets(t *testing.T) {
 
 func TestTooManyEventsReset(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	entry := s.load(db.spell("users/id=1", "users/*")...)
 	untouched := s.load(db.spell("plain")...)
@@ -105,8 +103,7 @@ func TestTooManyEventsReset(t *testing.T) {
 
 func TestOverflowAtTheStart(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.step() // begins the incarnation, and with it the mark
 	db.run(fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT '{x}' FROM generate_series(1, %d)", rowsPerLookMax+1))
 	s := db.step()
@@ -117,8 +114,7 @@ func TestOverflowAtTheStart(t *testing.T) {
 
 func TestSnapshotThatWentBackwardsResets(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	ahead, err := fence.NewSnapshot(s.looker.head.Xmax()+1000, s.looker.head.Xmax()+1000, nil)
 	if err != nil {
@@ -131,8 +127,7 @@ func TestSnapshotThatWentBackwardsResets(t *testing.T) {
 // Rows that came from another server bear ids that mean nothing here.
 func TestForeignRows(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	entry := s.load(db.spell("users/id=1", "users/*")...)
 	db.run("INSERT INTO freshet.outbox (xid, tags) SELECT '999999999999', ARRAY['" + db.spell("users/id=1")[0] + "']")
@@ -152,8 +147,7 @@ func TestForeignRows(t *testing.T) {
 
 func TestChangedIncarnationEndsTheSession(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	for _, statement := range []string{"DELETE FROM freshet.incarnation", "UPDATE freshet.incarnation SET token = 'other'", "UPDATE freshet.trim SET incarnation = 'other'", "DELETE FROM freshet.trim"} {
 		s := db.step()
 		head := s.fence.Head()
@@ -168,8 +162,7 @@ func TestChangedIncarnationEndsTheSession(t *testing.T) {
 // rows could not be deleted.
 func TestPublishedOutboxIsTrimmed(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("CREATE PUBLICATION everything FOR ALL TABLES")
 	db.step()
 	db.run("UPDATE users SET name = 'x' WHERE id = 1", "UPDATE freshet.trim SET incarnation = 'other'")
@@ -188,8 +181,7 @@ func TestPublishedOutboxIsTrimmed(t *testing.T) {
 // The look must not read the whole outbox.
 func TestLookUsesTheIndex(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	db.run("INSERT INTO freshet.outbox (tags) SELECT '{x}' FROM generate_series(1, 5000)")
 	s.look()

@@ -10,8 +10,7 @@ import (
 // A table whose triggers were taken off says so until it is watched again or dropped.
 func TestLostTablesAreNamed(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	problems := func() string { return strings.Join(f.State().Problems(), "\n") }
 	lost := func(table string) bool {
@@ -70,8 +69,7 @@ func TestLostTablesAreNamed(t *testing.T) {
 // taken out and put back before.
 func TestTakenOutIsNotLost(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	watched := func(table string) bool {
 		_, is := f.State().ByName("public." + table)

@@ -2,7 +2,9 @@ package invalidation
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -15,8 +17,11 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv(followVariable); dsn != "" {
 		followUntilKilled(dsn)
 	}
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, AtOnce: testsAtOnce}))
 }
+
+// testsAtOnce is how many tests run at once: they wait for looks, locks and servers.
+const testsAtOnce = 4
 
 // superuser installs.
 const superuser = "postgres"
@@ -39,6 +44,35 @@ func newDatabase(t *testing.T, statements ...string) *database {
 	pg := servers.SharedPostgres(t)
 	return openDatabase(t, pg.DSN(pg.CreateDatabase(t)), statements...)
 }
+
+// newWatched makes a database that statements filled and of which all in schema public is
+// watched. What tests need alike is installed once and copied.
+func newWatched(t *testing.T, statements ...string) *database {
+	t.Helper()
+	pg := servers.SharedPostgres(t)
+	return openDatabase(t, pg.DSN(pg.FilledDatabase(t, strings.Join(statements, ";\n"), func(dsn string) error {
+		return fillWatched(dsn, statements)
+	})))
+}
+
+func fillWatched(dsn string, statements []string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	for _, s := range statements {
+		if _, err := conn.PgConn().Exec(ctx, s).ReadAll(); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	_, err = Install(ctx, conn, everythingWatched)
+	return err
+}
+
+// everythingWatched is how newWatched installs.
+var everythingWatched = Options{Watch: []string{"public.*"}, FollowerRoles: []string{servers.Follower}}
 
 func openDatabase(t *testing.T, dsn string, statements ...string) *database {
 	t.Helper()

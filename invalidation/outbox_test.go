@@ -129,8 +129,7 @@ func TestOutboxWithASequenceIsConverted(t *testing.T) {
 // no new table, and a look receives what was written before and meanwhile once.
 func TestConversionWaitsForWriters(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	want := db.value(outboxForm)
 	db.run(numberedOutbox, "UPDATE users SET name = 'before the look'")
 	if state := db.state(); len(state.Problems()) != 1 || len(state.Tables()) != 0 {
@@ -184,8 +183,7 @@ func TestConversionWaitsForWriters(t *testing.T) {
 // TestRepairLocksNoOutboxThatIsRight repairs something else under a writer.
 func TestRepairLocksNoOutboxThatIsRight(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("ALTER EVENT TRIGGER freshet_drop DISABLE")
 	writer := db.connect()
 	runOn(t, writer, "BEGIN", "UPDATE users SET name = 'x' WHERE id = 1")

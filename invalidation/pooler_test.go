@@ -54,8 +54,7 @@ func TestPoolerInTransactionModeIsRefused(t *testing.T) {
 	for _, mode := range []string{"transaction", "statement"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			db := newDatabase(t, shop)
-			db.install("public.*")
+			db := newWatched(t, shop)
 			pooler := servers.StartPgBouncer(t, servers.SharedPostgres(t), servers.PgBouncerOptions{Mode: mode})
 			config := parse(t, db.pooled(pooler))
 			config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol

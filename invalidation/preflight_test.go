@@ -220,3 +220,60 @@ func TestPublicationOfOurSchema(t *testing.T) {
 		})
 	}
 }
+
+// unlockTracer calls seen when a connection is about to give the installers' lock back.
+type unlockTracer struct{ seen func(ctx context.Context) }
+
+func (u unlockTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(data.SQL, "pg_advisory_unlock") {
+		u.seen(ctx)
+	}
+	return ctx
+}
+
+func (unlockTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// The installers' lock is given back when the installer is done, whatever time the server
+// takes for it: an installer who does not give up keeps the connection. One who gives up then
+// loses it, and the lock with it.
+func TestInstallersLockIsGivenBack(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, "CREATE TABLE users (id int PRIMARY KEY)")
+	for _, c := range []struct {
+		name  string
+		gives bool
+	}{{"patient", false}, {"who gives up", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			config, err := pgx.ParseConfig(db.dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := 0
+			config.Tracer = unlockTracer{func(ctx context.Context) {
+				asked++
+				if until, ok := ctx.Deadline(); ok {
+					t.Errorf("a slow server loses the connection in %v", time.Until(until))
+				}
+				if c.gives {
+					cancel()
+				}
+			}}
+			conn, err := pgx.ConnectConfig(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeConn(conn)
+			if _, err := Install(ctx, conn, Options{Watch: []string{"public.*"}}); asked != 1 || err != nil {
+				t.Errorf("asked %d times; %v", asked, err)
+			}
+			if conn.IsClosed() != c.gives {
+				t.Errorf("the connection is closed: %v", conn.IsClosed())
+			}
+			servers.Eventually(t, "the lock is free", func() bool {
+				return installer(t.Context(), db.Conn) == ""
+			})
+		})
+	}
+}

@@ -60,8 +60,7 @@ func TestStatementsOfARest(t *testing.T) {
 	if got := int(time.Minute/restPulse)*perPulse + int(time.Minute/trimPauseMax)*perTrim; got != perMinute {
 		t.Errorf("%d statements in a minute, want %d", got, perMinute)
 	}
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	asked := &statements{count: map[string]int{}}
 	f := db.followWithoutWaiting(func(o *FollowerOptions) {
 		o.ConnConfig.Tracer, o.RestAfter, o.Retention, o.Watch = asked, 50*time.Millisecond, time.Second, []string{"public.*"}
@@ -132,8 +131,7 @@ func (s *stepped) rest() (end func()) {
 // allows: see rest.go.
 func TestWhoReadsAfterARestHasANewLook(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.RestAfter = 50 * time.Millisecond })
 	for range 5 {
 		f.rests()
@@ -157,8 +155,7 @@ func TestWhoReadsAfterARestHasANewLook(t *testing.T) {
 // A wish that comes as a rest begins ends it at once.
 func TestWishBesideTheBeginningOfARest(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.pulsing(time.Hour)
 	s.audience.open()
 	g, err := s.audience.join(fence.Now()) // 1.
@@ -191,8 +188,7 @@ func (deaf) Hear(ctx context.Context, _ func([]byte)) error {
 // looked for.
 func TestPulseVouchesForNothing(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.pulsing(time.Millisecond)
 	entry := s.load(db.spell("users/id=1", "users/*")...)
 	resets := s.Stats().Resets[resetRoles]

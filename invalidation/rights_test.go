@@ -49,8 +49,7 @@ func TestFollowerWithLeastRights(t *testing.T) {
 // installer of that day does not name; the script for psql does the same.
 func TestFollowerRightsOutliveTheirTables(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("DROP TABLE freshet.fingerprint")
 	script, err := Script(t.Context(), db.Conn, Options{Watch: []string{"public.*"}})
 	if err != nil {

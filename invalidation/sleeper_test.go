@@ -77,8 +77,7 @@ func (db *database) write(conns []*pgx.Conn, commits int) {
 func TestNobodyRingsForTheDead(t *testing.T) {
 	t.Parallel()
 	const writersMax, commits = 16, 50
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	listener := db.connect()
 	runOn(t, listener, "LISTEN freshet")
 	processes := []*exec.Cmd{db.startFollowerProcess(), db.startFollowerProcess()}
@@ -136,8 +135,7 @@ func TestRingsStayInTheirDatabase(t *testing.T) {
 func TestSleeperIsReplaced(t *testing.T) {
 	t.Parallel()
 	const poll = 20 * time.Millisecond
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	quick := func(o *FollowerOptions) { o.Poll = poll }
 	first := db.follow(quick)
 	servers.Eventually(t, "the first is the sleeper", func() bool { return first.Stats().Sleeper })
@@ -167,8 +165,7 @@ func TestSleeperIsReplaced(t *testing.T) {
 // follower has looked for the last time and sleeps. The poll finds the event.
 func TestNobodyIsMissedWhenTheAwakeFallsAsleep(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Poll = 20 * time.Millisecond })
 	writer := db.connect()
 	// Again, where the writer rang after all: the follower was awake a moment later, or
@@ -237,8 +234,7 @@ func (c poolerConn) Read(p []byte) (int, error) {
 // taken there.
 func TestLocksAreTakenOnDirectConnectionsOnly(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	if yes, err := direct(t.Context(), db.Conn); err != nil || !yes {
 		t.Errorf("a direct connection: %v (%v)", yes, err)
 	}

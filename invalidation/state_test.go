@@ -56,8 +56,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			db := newDatabase(t, shop)
-			db.install("public.*")
+			db := newWatched(t, shop)
 			statement := c.statement
 			for _, table := range []string{"users", "orders"} {
 				name := db.value("SELECT p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = $1::text::regclass AND t.tgname = 'zz_freshet_insert'", table)
@@ -84,8 +83,7 @@ func TestDamageIsNoticed(t *testing.T) {
 // A renamed or dropped column must not make the writes of the table fail.
 func TestWritesGoOnAfterColumnChanges(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.run("ALTER TABLE users RENAME email TO mail", "INSERT INTO users VALUES (3, 'q')",
 		"ALTER TABLE parted RENAME id TO number", "INSERT INTO parted_leaf VALUES (30)", "INSERT INTO parted VALUES (31)",
 		"ALTER TABLE orders DROP COLUMN user_id CASCADE", "UPDATE orders SET note = 'x'")

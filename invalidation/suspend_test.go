@@ -16,8 +16,7 @@ import (
 // something meanwhile, watches the tables as they are then, and trusts nothing older.
 func TestSuspendAndResume(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	installing := db.follow(watching("public.*"))
 	f.confirmNow()
@@ -83,8 +82,7 @@ func TestSuspendAndResume(t *testing.T) {
 // Who did not look while it was suspended finds the trim mark.
 func TestResumeIsNoticedByWhoWasAway(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	entry := s.load(db.spell("users/id=1", "users/*")...)
 	if err := Suspend(t.Context(), db.Conn); err != nil {

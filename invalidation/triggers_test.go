@@ -135,8 +135,7 @@ func TestEveryWriteMovesItsTags(t *testing.T) {
 		{"rolled back to a savepoint", "SAVEPOINT s; DELETE FROM orders; ROLLBACK TO s", nil},
 		{"text that looks like a literal", `SET LOCAL standard_conforming_strings = off; INSERT INTO plain VALUES (1)`, [][]string{{"plain"}}},
 	}
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			in := *db
@@ -148,8 +147,7 @@ func TestEveryWriteMovesItsTags(t *testing.T) {
 
 func TestCopyMovesTags(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	rows := [][]any{{3, "c@x", "C"}, {4, "d@x", "D"}}
 	if _, err := db.CopyFrom(t.Context(), pgx.Identifier{"users"}, []string{"id", "email", "name"}, pgx.CopyFromRows(rows)); err != nil {
 		t.Fatal(err)
@@ -223,8 +221,7 @@ func TestOrdinaryRoleNeedsNoRights(t *testing.T) {
 // Postgres' own; our functions run as a superuser and must not take it.
 func TestTemporaryNamesDoNotCapture(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	users, orders := fence.TableText(db.oid("users")), db.oid("orders")
 	db.run(`CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (false)`, `CREATE TEMP TABLE pg_inherits (a int)`, `CREATE TEMP TABLE freshet_new (a int)`)
 	db.run("INSERT INTO users VALUES (3, 'q')", "CREATE INDEX ON orders (note)")

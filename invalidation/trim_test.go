@@ -12,8 +12,7 @@ import (
 // any follower could read it.
 func TestTrimKeepsRowsOfLateCommits(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	s := db.step()
 	late := db.connect()
 	runOn(t, late, "BEGIN", "UPDATE users SET name = 'late' WHERE id = 1")
@@ -43,8 +42,7 @@ func TestTrimKeepsRowsOfLateCommits(t *testing.T) {
 
 func TestTrimWaitsForTheRetention(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.step()
 	// What is older than the incarnation is covered by its mark.
 	if _, err := trim(t.Context(), db.Conn, time.Hour); err != nil {
@@ -64,8 +62,7 @@ func TestTrimWaitsForTheRetention(t *testing.T) {
 
 func TestTrimInBatchesByOneProcess(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.step()
 	rows := 2*trimRowsMax + 7
 	db.run("DELETE FROM freshet.outbox", fmt.Sprintf("INSERT INTO freshet.outbox (tags) SELECT '{x}' FROM generate_series(1, %d)", rows))
@@ -90,8 +87,7 @@ func TestTrimInBatchesByOneProcess(t *testing.T) {
 
 func TestFollowerTrims(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Retention, o.Poll = time.Second, 20*time.Millisecond })
 	db.run("UPDATE users SET name = 'x' WHERE id = 2")
 	f.confirmNow()

@@ -101,8 +101,7 @@ func TestCase18Partitions(t *testing.T) {
 
 func TestCase19Inheritance(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	f.wantWritings([]writing{
 		{"update of a child through its parent", "UPDATE base SET id = 5 WHERE id = 2", []string{"base/id=2", "base/id=5", "base"}, []string{"base/id=1"}},
@@ -159,8 +158,7 @@ func TestCase20StatementsThatWriteMoreThanTheyName(t *testing.T) {
 
 func TestCase21Truncate(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	db.follow(nil).wantWritings([]writing{
 		{"TRUNCATE", "TRUNCATE plain", []string{"plain"}, []string{"users"}},
 		{"TRUNCATE CASCADE", "TRUNCATE users CASCADE", []string{"users", "users/id=1", "orders", "orders/id=10"}, []string{"plain"}},
@@ -170,8 +168,7 @@ func TestCase21Truncate(t *testing.T) {
 
 func TestCase22TriggersThatAreSilenced(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(func(o *FollowerOptions) { o.Verify = 50 * time.Millisecond })
 	f.wantWritings([]writing{
 		{"session_replication_role = replica", "SET session_replication_role = replica; UPDATE users SET name = 'r' WHERE id = 1; RESET session_replication_role", []string{"users/id=1"}, []string{"users/id=2"}},
@@ -200,8 +197,7 @@ func TestCase22TriggersThatAreSilenced(t *testing.T) {
 func TestCase22RestoreWithDisabledTriggers(t *testing.T) {
 	t.Parallel()
 	pg := servers.SharedPostgres(t)
-	db := newDatabase(t, shop)
-	db.install("public.*")
+	db := newWatched(t, shop)
 	f := db.follow(nil)
 	file := filepath.Join(t.TempDir(), "data.dump")
 	run := func(tool string, arguments ...string) {
