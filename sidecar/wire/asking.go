@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
+	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // asking is a session that can ask Postgres in the sidecar's own name, on the client's connection
@@ -24,6 +25,14 @@ type asking struct {
 	ctx context.Context
 	// proven is added to by the upstream goroutine.
 	proven provenLocals
+}
+
+// attach makes what asks of the zero value, for a client of a server: the layers above have zero
+// values that need no more. Its stream to Postgres is set once there is one.
+func (a *asking) attach(ctx context.Context, server *Server, client *transport.Stream) {
+	a.ctx, a.client, a.understanding.server = ctx, client, server
+	a.talk = conversation.New()
+	a.line.talk, a.understanding.talk = a.talk, a.talk
 }
 
 // cachedReads is what the client's reads from the cache are to show, and what they cost.

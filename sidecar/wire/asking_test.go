@@ -7,6 +7,7 @@ import (
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
@@ -47,9 +48,9 @@ func TestAskingLeavesTheClientsAlone(t *testing.T) {
 		reasons.Pipelined:     func(a *asking) { a.behind = true },
 	} {
 		var log []written
-		a := &asking{understanding: *newUnderstanding()}
-		a.talk = a.understanding.talk
-		a.line.talk, a.up = a.talk, transport.NewStream(end{to: "Postgres", log: &log}, nil)
+		a := &asking{}
+		a.attach(t.Context(), &Server{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}}, nil)
+		a.up = transport.NewStream(end{to: "Postgres", log: &log}, nil)
 		change(a)
 		if got := a.refreshState(); got != name || len(a.toUp) > 0 || len(log) > 0 || a.talk.Owed() {
 			t.Errorf("%s: %q, %q is to be sent", name, got, a.toUp)

@@ -362,6 +362,14 @@ func (s *sending) provideUnnamed(name []byte, ok bool, m *statements.Meaning) er
 
 var closeUnnamed = protocol.AppendMessage(nil, 'C', []byte("S\x00"))
 
+// forwardCopy sends on a piece of copied data, or their end.
+func (s *sending) forwardCopy(unit []byte) error {
+	if unit[0] != 'd' {
+		s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
+	}
+	return s.sendUpstream(unit)
+}
+
 // forwardLong sends the beginning of one message that is longer than the
 // buffer; the caller sends the rest.
 func (s *sending) forwardLong(beginning []byte) error {
@@ -398,11 +406,8 @@ func (s *sending) forwardLong(beginning []byte) error {
 	case 'S':
 		s.expectUnit(conversation.Expectation{Kind: conversation.Sync})
 		return s.sendUpstream(beginning)
-	case 'd':
-		return s.sendUpstream(beginning)
-	case 'c', 'f':
-		s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
-		return s.sendUpstream(beginning)
+	case 'd', 'c', 'f':
+		return s.forwardCopy(beginning)
 	}
 	s.talk.LeaveOpen(false, true)
 	return s.sendUpstream(beginning)

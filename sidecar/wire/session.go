@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -68,11 +67,9 @@ type identity struct {
 
 func newSession(s *Server, client net.Conn) *session {
 	c := &session{identity: identity{server: s, began: time.Now()}}
-	c.ctx, c.end = context.WithCancel(s.background)
-	c.client, c.in = transport.NewStream(client, s.ends), transport.NewBuffer(client)
-	c.understanding.server = s
-	c.talk = conversation.New()
-	c.line.talk, c.understanding.talk = c.talk, c.talk
+	ctx, end := context.WithCancel(s.background)
+	c.end, c.in = end, transport.NewBuffer(client)
+	c.attach(ctx, s, transport.NewStream(client, s.ends))
 	return c
 }
 
@@ -200,10 +197,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 		s.ahead.end()
 		return err == nil
 	case protocol.UnitCopy:
-		if unit[0] != 'd' {
-			s.talk.Owe(conversation.Expectation{Kind: conversation.CopyEnd})
-		}
-		return s.sendUpstream(unit) == nil
+		return s.forwardCopy(unit) == nil
 	case protocol.UnitTerminate:
 		if s.sendUpstream(unit) == nil {
 			_ = s.flushUpstream() // the connection ends either way

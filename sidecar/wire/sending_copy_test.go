@@ -1,0 +1,67 @@
+package wire
+
+import "testing"
+
+// While data are copied in, Postgres ignores each Sync before their end, and skips the data behind
+// an error.
+func TestCopiedDataAreSent(t *testing.T) {
+	t.Parallel()
+	const copies = "COPY item FROM STDIN"
+	data := msgCopyData("1\ta\n")
+	execute := join(msgParse("", copies), msgBind(""), msgExecute("", 0), msgSync)
+	begun := func(s *staged) { mustSend(s, s.query(copies, false)); s.hear("G") }
+	begunByGroup := func(s *staged) { mustSend(s, s.group(false, execute)); s.hear("1 2 G") }
+	send := func(messages ...[]byte) func(*staged) error {
+		return func(s *staged) error {
+			for _, m := range messages {
+				if err := s.forwardCopy(m); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	doSending(t, map[string]sendingTest{
+		"by a Query": {
+			given: begun, do: send(data, msgCopyDone), sent: join(data, msgCopyDone), then: "idle, owes",
+			says: "CCOPY_1 ZI", shown: "CCOPY_1 ZI", end: "idle, soiled",
+		},
+		"not to their end": {
+			given: begun, do: send(data), sent: data, then: "idle, owes", end: "idle, owes",
+		},
+		"given up": {
+			given: begun, do: send(data, msgCopyFail("why")), sent: join(data, msgCopyFail("why")), then: "idle, owes",
+			says: "E57014 ZI", shown: "E57014 ZI", end: "idle, soiled",
+		},
+		"behind an error": {
+			given: func(s *staged) { begun(s); s.hear("E22P04 ZI") },
+			do:    send(data, msgCopyDone), sent: join(data, msgCopyDone), then: "idle, soiled", end: "idle, soiled",
+		},
+		"before the answer": {
+			given: func(s *staged) { mustSend(s, s.query(copies, false)) },
+			do:    send(data, msgCopyDone), sent: join(data, msgCopyDone), then: "idle, owes",
+			says: "G CCOPY_1 ZI", shown: "G CCOPY_1 ZI", end: "idle, soiled",
+		},
+		"by a group, whose Sync is ignored": {
+			given: begunByGroup,
+			do: func(s *staged) error {
+				return joinErrors(send(data, msgCopyDone)(s), s.group(true, msgSync))
+			},
+			sent: join(data, msgCopyDone, msgSync), then: "idle, owes",
+			says: "CCOPY_1 ZI", shown: "CCOPY_1 ZI", end: "idle, soiled",
+		},
+		"by a group, whose Syncs are ignored up to the end": {
+			given: begunByGroup,
+			do: func(s *staged) error {
+				return joinErrors(s.group(true, msgSync), send(msgCopyDone)(s), s.group(true, msgSync))
+			},
+			sent: join(msgSync, msgCopyDone, msgSync), then: "idle, owes",
+			says: "CCOPY_0 ZI", shown: "CCOPY_0 ZI", end: "idle, soiled",
+		},
+		"to the client": {
+			do:   func(s *staged) error { return s.query("COPY item TO STDOUT", true) },
+			sent: msgQuery("COPY item TO STDOUT"), then: "idle, owes",
+			says: "H d d c CCOPY_2 ZI", shown: "H d d c CCOPY_2 ZI", end: "idle",
+		},
+	})
+}
