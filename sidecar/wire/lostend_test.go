@@ -109,20 +109,27 @@ func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop func()) {
 	t.Helper()
 	postgres, place := standIn(t)
-	first := bed.sidecar()
-	s = &side{bed: bed, dir: socketDir(t)}
+	s, stop = bed.sidecar().beside(t, place)
+	return s, postgres, stop
+}
+
+// beside starts a sidecar that shares all but its sessions with s, and leads its clients
+// elsewhere.
+func (s *side) beside(t *testing.T, upstream *pgconn.Config) (other *side, stop func()) {
+	t.Helper()
+	other = &side{bed: s.bed, dir: socketDir(t)}
 	var err error
-	s.Server, err = New(Options{
-		Upstream: place, SocketDir: s.dir, Port: testPort, Drain: 50 * time.Millisecond,
-		Cache: first.Server.cache, Fence: first.fence, Follower: first.follower, Analyzer: first.analyzer,
+	other.Server, err = New(Options{
+		Upstream: upstream, SocketDir: other.dir, Port: testPort, Drain: 50 * time.Millisecond,
+		Cache: s.Server.cache, Fence: s.fence, Follower: s.follower, Analyzer: s.analyzer,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	return s, postgres, func() {
+	go func() { ended <- other.Run(ctx) }()
+	return other, func() {
 		cancel()
 		select {
 		case err := <-ended:
@@ -131,6 +138,9 @@ func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop 
 			}
 		case <-time.After(servers.EventuallyMax):
 			t.Fatal("the sidecar does not end")
+		}
+		if n := other.Report().Panics; n != 0 {
+			t.Errorf("%d sessions met a fault of the sidecar", n)
 		}
 	}
 }

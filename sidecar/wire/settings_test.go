@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
@@ -10,34 +11,46 @@ import (
 )
 
 // TestSettingsThatChangeAnswers has sessions of two sidecars read under one value and
-// then under the other, each what the other one has loaded.
+// then under the other, each what the other one has loaded. Two cases are played at once, and
+// none waits for other tests, as the sidecars would meanwhile follow for nothing.
 func TestSettingsThatChangeAnswers(t *testing.T) {
 	t.Parallel()
 	pg := servers.SharedPostgres(t)
 	role := "settings_" + pg.CreateDatabase(t)
 	bed := newTestbedOn(t, pg, testkit.SettingsSchema(role))
 	sides := []*side{bed.sidecar(), bed.sidecar()}
-	for i, c := range testkit.SettingCases {
-		t.Run(fmt.Sprint(c.Setting, i), func(t *testing.T) {
-			t.Parallel()
-			set := func(value string) step {
-				return query(c.Set(value, role))
+	const atOnce = 2
+	var all sync.WaitGroup
+	for first := range atOnce {
+		all.Go(func() {
+			for i := first; i < len(testkit.SettingCases); i += atOnce {
+				c := testkit.SettingCases[i]
+				t.Run(fmt.Sprint(c.Setting, i), func(t *testing.T) { playSetting(t, bed, sides, c, role) })
 			}
-			var turns []turn
-			play := func(session int, steps ...step) {
-				for _, s := range steps {
-					turns = append(turns, turn{session: session, step: s})
-				}
-			}
-			// Whose analysis is not done yet would not be answered.
-			simple, extended := query(c.SQL), synced(msgParse("", c.SQL), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
-			play(0, set(c.One), simple, simple, simple, extended, extended, extended)
-			play(1, set(c.Other), simple, simple, simple, extended, extended, extended)
-			play(2, set(c.One), simple, simple, extended, set(c.Other), simple, simple, extended, extended)
-			play(0, simple, extended, set(c.Other), simple, extended, set(c.One), simple, extended)
-			compareSessions(t, bed, sides, turns)
 		})
 	}
+	all.Wait()
+}
+
+// playSetting has the sessions of a role read what the setting changes.
+func playSetting(t *testing.T, bed *testbed, sides []*side, c testkit.SettingCase, role string) {
+	t.Helper()
+	set := func(value string) step {
+		return query(c.Set(value, role))
+	}
+	var turns []turn
+	play := func(session int, steps ...step) {
+		for _, s := range steps {
+			turns = append(turns, turn{session: session, step: s})
+		}
+	}
+	// Whose analysis is not done yet would not be answered.
+	simple, extended := query(c.SQL), synced(msgParse("", c.SQL), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
+	play(0, set(c.One), simple, simple, simple, extended, extended, extended)
+	play(1, set(c.Other), simple, simple, simple, extended, extended, extended)
+	play(2, set(c.One), simple, simple, extended, set(c.Other), simple, simple, extended, extended)
+	play(0, simple, extended, set(c.Other), simple, extended, set(c.One), simple, extended)
+	compareSessions(t, bed, sides, turns)
 }
 
 // TestRandomIndexIsNobodyElses: what a session reads by an index that gives a part of

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
-	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
 // startupOf is a start-up message of some version, with options beside user and
@@ -128,13 +127,8 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 	}
 }
 
-// scriptedUpstream is a server that says something to whoever connects, when a
+// scriptedServer is a server that says something to whoever connects, when a
 // start-up message has come, and leaves.
-func scriptedUpstream(t *testing.T, say []byte) transport.Upstream {
-	return transport.NewUpstream(scriptedServer(t, say))
-}
-
-// scriptedServer is a scriptedUpstream for a sidecar that is not made yet.
 func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -166,6 +160,7 @@ func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 func TestUpstreamLostDuringStartup(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
+	first := bed.sidecar()
 	authenticated := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationOK))
 	setting := protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
 	for name, say := range map[string][]byte{
@@ -178,9 +173,8 @@ func TestUpstreamLostDuringStartup(t *testing.T) {
 		"before it is ready":        join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := bed.sidecar() // before others run beside it: the bed is theirs too
-			t.Parallel()
-			s.Server.upstream = scriptedUpstream(t, say)
+			s, stop := first.beside(t, scriptedServer(t, say))
+			defer stop()
 			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 			c.send(startupMessage(bed.database))
 			if name == "asking for a password" {
