@@ -3,6 +3,7 @@ package wire
 import (
 	"testing"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -10,7 +11,7 @@ import (
 // fails before its Parse, and is dealt with when that is heard.
 func TestBindBehindASkippedParse(t *testing.T) {
 	t.Parallel()
-	s := fuzzed(t)
+	s := fuzzed(t, &engine.Cache{})
 	a := s.statements.Unnamed()
 	s.statements.Provide(a)
 	s.statements.Settled()

@@ -16,9 +16,9 @@ import (
 
 // fuzzed is a session without connections that knows an unnamed statement and
 // one named s.
-func fuzzed(t *testing.T) *session {
-	s := unconnected(t)
-	s.server.cache = &engine.Cache{}
+func fuzzed(t *testing.T, cache *engine.Cache) *session {
+	s := unconnectedBehind(t, fence.New(fence.Options{Slots: 1})) // it is made thousands of times
+	s.server.cache = cache
 	s.up = transport.NewStream(silent{}, nil)
 	s.known.Note(&probe.State{})
 	text, ok := s.statements.Intern([]byte("SELECT 1\x00\x00\x00"))
@@ -79,8 +79,7 @@ func FuzzFrontend(f *testing.F) {
 }
 
 func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, unit []byte) {
-	s := fuzzed(t)
-	s.server.cache = counting // hits
+	s := fuzzed(t, counting) // hits
 	defer s.end()
 	s.planGroup(unit)
 	if p := &s.plan; p.reason == "" && kind == protocol.UnitGroup && len(p.wants) > 0 {
@@ -99,7 +98,7 @@ func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, uni
 			t.Fatalf("a group is answered with %q", s.out)
 		}
 	}
-	s = fuzzed(t)
+	s = fuzzed(t, counting)
 	defer s.end()
 	s.statements.Provide(s.statements.Unnamed()) // or its Parse would be waited for
 	s.statements.Settled()
@@ -147,6 +146,7 @@ func FuzzBackend(f *testing.F) {
 			f.Add(seed, queue, uint16(7))
 		}
 	}
+	none := &engine.Cache{}
 	f.Fuzz(func(t *testing.T, sent []byte, queue uint8, pieces uint16) {
 		for rest := sent; len(rest) > 0; {
 			n := protocol.MessageLength(rest)
@@ -155,10 +155,10 @@ func FuzzBackend(f *testing.F) {
 			}
 			rest = rest[min(max(n, 1), len(rest)):]
 		}
-		s := fuzzReceiver(t, queue)
+		s := fuzzReceiver(t, none, queue)
 		defer s.end()
 		whole := s.pass(t, sent, len(sent))
-		s = fuzzReceiver(t, queue)
+		s = fuzzReceiver(t, none, queue)
 		defer s.end()
 		if inPieces := s.pass(t, sent, int(pieces)+1); !bytes.Equal(whole, inPieces) {
 			t.Fatalf("the client sees\n%q\nor, in pieces,\n%q", whole, inPieces)
@@ -167,8 +167,8 @@ func FuzzBackend(f *testing.F) {
 }
 
 // fuzzReceiver is a session to which different things are owed.
-func fuzzReceiver(t *testing.T, queue uint8) *session {
-	s := fuzzed(t)
+func fuzzReceiver(t *testing.T, cache *engine.Cache, queue uint8) *session {
+	s := fuzzed(t, cache)
 	c := &answer.Capture{SizeMax: 64 << 10}
 	p := s.statements.Named([]byte("s"))
 	switch queue % 4 {

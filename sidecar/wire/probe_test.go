@@ -19,8 +19,14 @@ import (
 // decided without them.
 func unconnected(t testing.TB) *session {
 	t.Helper()
+	return unconnectedBehind(t, fence.New(fewSlots))
+}
+
+// unconnectedBehind is unconnected with a certain fence.
+func unconnectedBehind(t testing.TB, f *fence.Fence) *session {
+	t.Helper()
 	server := &Server{
-		background: t.Context(), fence: fence.New(fewSlots), follower: idleFollower{},
+		background: t.Context(), fence: f, follower: idleFollower{},
 		verdicts: shapes.NewBook(nil, nil),
 	}
 	s := newSession(server, silent{})
