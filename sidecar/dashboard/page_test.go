@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -140,6 +141,45 @@ func TestBrowserClaimsNothingBeforeTheFirstFigures(t *testing.T) {
 	b.do(chromedp.Evaluate(`new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))`, nil, awaited))
 	if claimed := b.text("tables"); claimed != "" {
 		t.Errorf("before anything has been read the tables say %q", claimed)
+	}
+}
+
+// A chart is drawn without asking for the size of its place: each question has the browser lay
+// out the page anew, after what the chart before has changed.
+func TestBrowserDrawsChartsWithoutAskingForTheirSize(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string]func(*testing.T) fstest.MapFS{"built": withCharts, "SVG": withoutCharts} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := stage(t, "127.0.0.1:0", func(o *Options) { o.files = files(t) })
+			s.serve(t)
+			b := open(t, broad)
+			b.do(chromedp.Navigate(s.url()))
+			b.until(`document.querySelectorAll(".plot > *").length == 5` + map[string]string{"built": ` && document.querySelector(".uplot") != null`}[name])
+			// asked are the questions, drawn counts the drawings of the first chart.
+			b.do(chromedp.Evaluate(`(() => {
+				window.asked = [];
+				for (const name of ["clientWidth", "clientHeight"]) {
+					const { get } = Object.getOwnPropertyDescriptor(Element.prototype, name);
+					Object.defineProperty(Element.prototype, name, { get() {
+						if (this.closest(".chart")) window.asked.push(name);
+						return get.call(this);
+					} });
+				}
+				window.drawn = 0;
+				new MutationObserver(() => window.drawn++).observe(document.getElementById("traffic-chart"), { attributes: true, attributeFilter: ["aria-label"] });
+			})()`, nil))
+			b.until(`window.drawn > 1`)
+			var asked []string
+			b.do(chromedp.Evaluate(`window.asked`, &asked))
+			if len(asked) > 0 {
+				t.Errorf("%d questions, of %v, while charts were drawn", len(asked), asked[0])
+			}
+			b.take(narrow)
+			b.fits()
+			b.until(`[...document.querySelectorAll("#traffic-chart .plot :is(canvas, svg)")].every(c => Math.abs(c.getBoundingClientRect().width - document.querySelector("#traffic-chart .plot").getBoundingClientRect().width) < 2)`)
+			b.noErrors(false)
+		})
 	}
 }
 
@@ -326,7 +366,7 @@ func TestBrowserSortsStatements(t *testing.T) {
 	is("FROM products", "ascending")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	is("FROM products", "")
-	b.do(chromedp.Click(`#shapes thead th:nth-child(1) button`))
+	b.click(`#shapes thead th:nth-child(1) button`)
 	is("FROM audit", "ascending")
 	b.noErrors(false)
 }

@@ -26,6 +26,7 @@ export class Chart {
     this.host = host;
     this.spec = spec;
     this.at = null; // index under the pointer or the keyboard cursor
+    this.size = null; // of the plot, in pixels: asking for it while others are drawn would lay the page out anew
     this.plot = element("div", "plot");
     this.overlay = element("div", "overlay");
     this.overlay.setAttribute("aria-hidden", "true");
@@ -38,7 +39,7 @@ export class Chart {
     host.append(this.plot, this.overlay, this.readout);
     this.begin();
     charts.push(this);
-    new ResizeObserver(() => this.paint()).observe(this.plot);
+    new ResizeObserver((entries) => this.fit(entries.at(-1).contentRect)).observe(this.plot);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.begin());
     host.addEventListener("pointermove", (e) => this.point(e));
     host.addEventListener("pointerdown", (e) => this.point(e));
@@ -66,9 +67,14 @@ export class Chart {
     this.paint();
   }
 
+  fit({ width, height }) {
+    this.size = width ? { width: Math.round(width), height: Math.round(height) } : null;
+    this.paint();
+  }
+
   paint() {
-    if (!this.model || !this.plot.clientWidth) return;
-    this.painter.paint(this.model);
+    if (!this.model || !this.size) return;
+    this.painter.paint(this.model, this.size);
     this.host.setAttribute("aria-label", this.summary());
     this.paintOverlay();
   }
@@ -82,16 +88,17 @@ export class Chart {
 
   paintOverlay() {
     const { top, height } = this.painter.area;
-    const stick = (className, time) => {
-      const line = element("i", className);
-      Object.assign(line.style, { left: `${this.x(time)}px`, top: `${top}px`, height: `${height}px` });
-      return line;
-    };
-    const lines = this.model.markers.map((m) => stick(`marker ${m.kind}`, m.at));
+    const sticks = this.model.markers.map((m) => [`marker ${m.kind}`, m.at]);
     const { times } = this.model;
     const shown = this.at !== null && this.at < times.length;
-    if (shown) lines.push(stick("cursor", times[this.at]));
-    this.overlay.replaceChildren(...lines);
+    if (shown) sticks.push(["cursor", times[this.at]]);
+    const lines = this.overlay.children;
+    while (lines.length > sticks.length) lines[sticks.length].remove();
+    sticks.forEach(([className, time], i) => {
+      const line = lines[i] ?? this.overlay.appendChild(element("i", ""));
+      if (line.className !== className) line.className = className;
+      Object.assign(line.style, { left: `${this.x(time)}px`, top: `${top}px`, height: `${height}px` });
+    });
     this.readout.hidden = !shown;
     if (shown) this.read();
   }

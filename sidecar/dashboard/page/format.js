@@ -3,6 +3,8 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const minutes = new Intl.DateTimeFormat([], { hour12: false, hour: "2-digit", minute: "2-digit" });
+const moments = new Intl.DateTimeFormat([], { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 export function count(n) {
@@ -12,6 +14,11 @@ export function count(n) {
 export function perSecond(n) {
   if (n === 0) return "0";
   return n < 10 ? tenth.format(n) : n < 1e5 ? whole.format(n) : compact.format(n);
+}
+
+// timeOfDay spells a time of a chart's axis, in seconds since 1970; exact: to the second.
+export function timeOfDay(time, exact) {
+  return (exact ? moments : minutes).format(time * 1000);
 }
 
 // clock spells a moment, as the charts do.

@@ -1,5 +1,6 @@
 // Draws a chart as SVG: the painter that needs no library.
 
+import { timeOfDay } from "./format.js";
 import { topOf } from "./scale.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -25,9 +26,9 @@ export class SVGPainter {
     this.spec = spec;
   }
 
-  paint(model) {
+  paint(model, size) {
     const { spec } = this;
-    this.area = { left: 62, width: Math.max(80, this.host.clientWidth - 66), top: 6, height: Math.max(40, this.host.clientHeight - 30) };
+    this.area = { left: 62, width: Math.max(80, size.width - 66), top: 6, height: Math.max(40, size.height - 30) };
     const { left, width, top, height } = this.area;
     const most = topOf(model, spec);
     const part = spec.log ? (v) => Math.log(Math.max(v, spec.low) / spec.low) / Math.log(spec.high / spec.low) : (v) => v / most;
@@ -40,8 +41,7 @@ export class SVGPainter {
       draw(svg, "text", { x: left - 8, y: y(v) + 4, "text-anchor": "end", class: "axis" }, spec.format(v));
     }
     for (const [share, anchor] of [[0, "start"], [0.5, "middle"], [1, "end"]]) {
-      const time = new Date((model.from + share * (model.to - model.from)) * 1000);
-      const text = time.toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: model.to - model.from < 600 ? "2-digit" : undefined });
+      const text = timeOfDay(model.from + share * (model.to - model.from), model.to - model.from < 600);
       draw(svg, "text", { x: left + share * width, y: top + height + 18, "text-anchor": anchor, class: "axis" }, text);
     }
     for (const k of [...spec.lines.keys()].reverse()) {

@@ -1,5 +1,6 @@
 // Draws a chart with uPlot, which is built in where the page was built before the program.
 
+import { timeOfDay } from "./format.js";
 import { topOf } from "./scale.js";
 
 // LABEL_REACH is half of what a label of the horizontal axis is wide at most, in pixels, so far
@@ -32,10 +33,9 @@ class UPlotPainter {
     this.spec = spec;
   }
 
-  paint(model) {
+  paint(model, size) {
     this.model = model;
     const { host } = this;
-    const size = { width: host.clientWidth, height: host.clientHeight };
     // From the uppermost on, each area covers the one above.
     const data = [model.times, ...[...model.roofs].reverse()];
     if (!this.plot) {
@@ -94,5 +94,5 @@ class UPlotPainter {
 // clock spells times as exactly as their distance wants.
 function clock(times) {
   const exact = times.length > 1 && times[1] - times[0] < 60;
-  return (time) => new Date(time * 1000).toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: exact ? "2-digit" : undefined });
+  return (time) => timeOfDay(time, exact);
 }
