@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -44,10 +45,11 @@ type bed struct {
 	program func() (path string, err error)
 }
 
-// newBed makes a database, empty unless a schema file of testdata is named.
+// newBed makes a database with a schema file of testdata, in which a superuser has installed.
 func newBed(t *testing.T, schema string) *bed {
 	t.Helper()
-	return newBedOn(t, servers.SharedPostgres(t), schema)
+	pg := servers.SharedPostgres(t)
+	return openBed(t, pg, pg.FilledDatabase(t, schema, func(dsn string) error { return fill(dsn, schema) }))
 }
 
 // newWatchedBed is newBed for sidecars that the race detector watches.
@@ -61,15 +63,64 @@ func newWatchedBed(t *testing.T, schema string) *bed {
 // newBedOn is newBed on a certain server.
 func newBedOn(t *testing.T, pg *servers.Postgres, schema string) *bed {
 	t.Helper()
-	b := &bed{t: t, postgres: pg, database: pg.CreateDatabase(t), program: freshetProgram}
-	if schema != "" {
-		// A session reports late what it scanned, here for an index: this one ends.
-		b.direct = b.connect()
-		b.execFile(schema)
-		b.direct.Close(context.Background())
+	database := pg.CreateDatabase(t)
+	if err := fill(pg.DSN(database), schema); err != nil {
+		t.Fatal(err)
 	}
+	return openBed(t, pg, database)
+}
+
+// newBareBed makes a database in which nothing is installed, empty unless a schema file of
+// testdata is named.
+func newBareBed(t *testing.T, schema string) *bed {
+	t.Helper()
+	pg := servers.SharedPostgres(t)
+	database := pg.CreateDatabase(t)
+	if schema != "" {
+		if err := execFile(pg.DSN(database), schema); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return openBed(t, pg, database)
+}
+
+func openBed(t *testing.T, pg *servers.Postgres, database string) *bed {
+	t.Helper()
+	b := &bed{t: t, postgres: pg, database: database, program: freshetProgram}
 	b.direct = b.connect()
 	return b
+}
+
+// fill makes a schema and installs, as a user does.
+func fill(dsn, schema string) error {
+	if err := execFile(dsn, schema); err != nil {
+		return err
+	}
+	program, err := freshetProgram()
+	if err != nil {
+		return err
+	}
+	install := exec.Command(program, "install", "--upstream", dsn, "--watch", "public.*", "--follower-role", servers.Follower)
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("install: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// execFile runs a file of testdata in a session of its own, which ends: one reports late what
+// it scanned, here for an index.
+func execFile(dsn, name string) error {
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	_, err = conn.PgConn().Exec(context.Background(), string(text)).ReadAll()
+	return err
 }
 
 // connect opens a session with Postgres itself.

@@ -23,7 +23,7 @@ func TestProgramsThroughTheLibrary(t *testing.T) {
 	for program, hitMin := range libraryHitMin {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "schema.sql")
+			b := newBareBed(t, "schema.sql")
 			want, reads := b.readsBy(program, "pool")
 			got, reached := b.readsBy(program, "library")
 			if got != want {
@@ -83,7 +83,7 @@ func TestDriversThroughTheLibrary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, "schema.sql")
+			b := newBareBed(t, "schema.sql")
 			pool := b.pool()
 			b.execFile("reset.sql")
 			want := run(t, pool, nil)

@@ -30,7 +30,8 @@ var modes = []string{"simple", "extended", "prepared"}
 // all three forms of the protocol, as its manual says.
 func TestPgbench(t *testing.T) {
 	t.Parallel()
-	b := newWatchedBed(t, "")
+	b := newBareBed(t, "")
+	b.program = watchedProgram
 	// It installs by itself, as a superuser: pgbench makes its tables through it.
 	s := b.serve("--redis", servers.SharedRedis(t).URL(), "--upstream", b.postgres.DSN(b.database), "--watch", "public.*")
 	p := pgbench{b, s}

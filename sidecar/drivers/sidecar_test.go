@@ -86,30 +86,21 @@ const (
 	stopWaitMax  = servers.EventuallyMax
 )
 
-// serve starts a sidecar before a database, as a user does: a superuser installs,
-// and the sidecar follows as a role with no other rights. It is stopped when the
+// serve starts a sidecar before a database, as a user does: it follows as a role with no
+// other rights than those which the superuser gave it who installed. It is stopped when the
 // test ends; it must have ended well.
 func (b *bed) serve(flags ...string) *sidecar {
 	t := b.t
 	t.Helper()
-	program, err := b.program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp("", "fd") // short, as a socket's path must be
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	install := exec.Command(program, "install", "--upstream", b.postgres.DSN(b.database), "--watch", "public.*", "--follower-role", servers.Follower)
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("install: %v\n%s", err, out)
-	}
 	return b.serveIn(dir, flags...)
 }
 
-// serveIn starts a sidecar with its socket in a directory, before a database in which
-// everything is installed.
+// serveIn is serve with the sidecar's socket in a certain directory.
 func (b *bed) serveIn(dir string, flags ...string) *sidecar {
 	t := b.t
 	t.Helper()
