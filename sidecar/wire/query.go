@@ -45,15 +45,17 @@ func (s *session) handleQuery(unit []byte) error {
 	s.portals.forgetUnnamed()
 	text, rest, ok := protocol.CutString(unit[protocol.HeaderLength:])
 	wellFormed := ok && len(rest) == 0
-	if obstacle == "" && wellFormed && !s.talk.MidGroup() && s.servable() && s.server.offReason() == "" {
-		s.keyOfQuery(text) // what depends on settings of the application's own never lies there
-		if entry := s.lookup(); entry != nil {
-			return s.answerQuery(entry, HitL1)
+	if obstacle == "" && wellFormed && !s.talk.MidGroup() {
+		if s.servable() && s.server.offReason() == "" {
+			s.keyOfQuery(text) // what depends on settings of the application's own never lies there
+			if entry := s.lookup(); entry != nil {
+				return s.answerQuery(entry, HitL1)
+			}
 		}
-	}
-	if obstacle == "" && wellFormed && !s.talk.MidGroup() && bytes.IndexByte(text, ';') >= 0 {
-		if handled, err := s.handleSeveral(text); handled {
-			return err
+		if bytes.IndexByte(text, ';') >= 0 {
+			if handled, err := s.handleSeveral(text); handled {
+				return err
+			}
 		}
 	}
 	s.planQuery(text, wellFormed)

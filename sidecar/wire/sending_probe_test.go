@@ -160,6 +160,9 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 			if err := s.flush(); err != nil {
 				t.Fatal(err)
 			}
+			if len(s.waits) > 1 {
+				t.Error("Postgres is not waited for")
+			}
 			var want []byte
 			if test.sent != nil {
 				want = test.sent(s)

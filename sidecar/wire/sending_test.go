@@ -12,6 +12,7 @@ import (
 
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
@@ -225,10 +226,12 @@ func (s *staged) slotOf(sql string, v *analysis.Verdict) *shapes.Slot {
 	analysing.Go(func() { book.Run(ctx) })
 	defer analysing.Wait()
 	defer stop()
-	slot, found, _ := book.Find(ctx, s.state(), sql, nil)
-	if found != v {
-		s.t.Fatal("the text is not analysed")
-	}
+	var slot *shapes.Slot
+	servers.Eventually(s.t, "a verdict", func() bool {
+		var found *analysis.Verdict
+		slot, found, _ = book.Find(ctx, s.state(), sql, nil)
+		return found == v
+	})
 	s.server.verdicts = book
 	return slot
 }
@@ -301,6 +304,9 @@ func doSending(t *testing.T, tests map[string]sendingTest) {
 			if err := errors.Join(test.do(s), s.flush()); err != nil {
 				t.Fatalf("%v; sent is\n%s", err, showSent(s.sent))
 			}
+			if len(s.waits) > 0 {
+				t.Errorf("Postgres is waited for %d times fewer than it is to be", len(s.waits))
+			}
 			if !bytes.Equal(s.sent, test.sent) {
 				t.Errorf("sent is\n%s, want\n%s", showSent(s.sent), showSent(test.sent))
 			}
@@ -311,6 +317,9 @@ func doSending(t *testing.T, tests map[string]sendingTest) {
 			s.sent, s.waits = nil, test.waitsBehind
 			if err := s.settle(); err != nil && !errors.Is(err, errDone) {
 				t.Fatal(err)
+			}
+			if len(s.waits) > 0 {
+				t.Error("behind it Postgres is not waited for")
 			}
 			if !bytes.Equal(s.sent, test.sentBehind) {
 				t.Errorf("behind it sent is\n%s, want\n%s", showSent(s.sent), showSent(test.sentBehind))
