@@ -146,6 +146,7 @@ func mustHit(t *testing.T, s *side) {
 }
 
 func TestConnectWhilePostgresIsDown(t *testing.T) {
+	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	bed := newTestbedOn(t, pg, itemSchema)
 	s := bed.sidecar()

@@ -14,6 +14,7 @@ import (
 // A shape that misses again and again for want of a watched column gets it, and is
 // then invalidated by its own rows only.
 func TestOftenMissedColumnIsLearned(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, `CREATE TABLE note (id int PRIMARY KEY, topic text, body text);
 		INSERT INTO note SELECT n, 'topic ' || n % 10, 'body' FROM generate_series(1, 100) n`)
 	s := b.sidecar(asInstaller) // which puts the new columns into the triggers

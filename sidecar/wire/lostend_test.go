@@ -66,6 +66,7 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 // TestPostgresThatLeavesBehindItsAnswer holds the sidecar up while Postgres
 // answers, says that it leaves, and leaves.
 func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
+	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	c := dialRaw(t, s.dsn())
@@ -165,6 +166,7 @@ func letIn(t *testing.T, postgres net.Listener) *rawClient {
 
 // TestAnswerAndEndAtOnce: Postgres dies behind a complete answer, without a word.
 func TestAnswerAndEndAtOnce(t *testing.T) {
+	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s, postgres, stop := scripted(t, bed)
 	for name, leave := range testkit.Closings {

@@ -135,6 +135,7 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 // TestSilentPostgresDoesNotHoldUpTheEnd: a session that waits for the answer to
 // its start-up ends with the others.
 func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s, silent, stop := scripted(t, bed)
 	c := dialOnly(t, s.dsn())
