@@ -19,6 +19,7 @@ import (
 
 	"github.com/freshet/freshet/cache"
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // The statements here are those of the byte oracle of the sidecar, as far as they read.
@@ -129,7 +130,7 @@ func (o *opened) judgeCorpus(t *testing.T, ours, theirs func(corpusRead) string)
 	if err != nil || len(scripts) == 0 {
 		t.Fatal(scripts, err)
 	}
-	settled, hits := 0, uint64(0)
+	settled, before := 0, o.Stats().Hits
 	for _, path := range scripts {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -142,14 +143,13 @@ func (o *opened) judgeCorpus(t *testing.T, ours, theirs func(corpusRead) string)
 			}
 			settled++
 			for _, which := range []string{"first", "second"} {
-				hits += o.hits(t, func() {
-					if got := o.forgetting(r, ours); got != want {
-						t.Errorf("%s: the %s time\n%s\n%v\nthe pool says\n%s\nthe DB says\n%s", filepath.Base(path), which, r.sql, r.args, want, got)
-					}
-				})
+				if got := o.forgetting(r, ours); got != want {
+					t.Errorf("%s: the %s time\n%s\n%v\nthe pool says\n%s\nthe DB says\n%s", filepath.Base(path), which, r.sql, r.args, want, got)
+				}
 			}
 		}
 	}
+	hits := o.Stats().Hits - before // nobody else reads through o
 	t.Logf("%d statements, %d hits", settled, hits)
 	if hits < corpusHitsMin {
 		t.Errorf("%d hits, want %d at least", hits, corpusHitsMin)
@@ -312,23 +312,29 @@ func TestWaysOfReading(t *testing.T) {
 		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 			types, err := conn.LoadTypes(ctx, []string{"public.mood", "public.point3"})
 			if err != nil {
-				return nil // they are not made yet
+				return err
 			}
 			conn.TypeMap().RegisterTypes(types)
 			return nil
 		}
 	})
-	o.pool.Reset()
+	wants := map[string]string{}
 	for name, way := range waysOfReading {
-		want := way(t.Context(), o.pool)
-		for i := range 3 {
-			if got := way(t.Context(), o); got != want {
-				t.Errorf("%s, time %d: the pool says\n%s\nthe DB says\n%s", name, i+1, want, got)
+		wants[name] = way(t.Context(), o.pool)
+	}
+	round := func() {
+		if _, err := o.Exec(t.Context(), "UPDATE public.kinds SET o = o"); err != nil { // nothing is kept yet
+			t.Fatal(err)
+		}
+		for name, way := range waysOfReading {
+			for i := range 3 {
+				if got := way(t.Context(), o); got != wants[name] {
+					t.Errorf("%s, time %d: the pool says\n%s\nthe DB says\n%s", name, i+1, wants[name], got)
+				}
 			}
 		}
 	}
-	if n := o.Stats().Hits; n < 20 {
-		t.Errorf("%d hits", n)
-	}
+	// Where a look gets no turn for a second, Postgres answers for another one.
+	servers.Eventually(t, "a round of at least twenty hits", func() bool { return o.hits(t, round) >= 20 })
 	o.gaveBack(t)
 }

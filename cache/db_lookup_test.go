@@ -11,7 +11,7 @@ import (
 // A join depends on the rows that it leads to, and not on the whole table of those.
 func TestJoinsDependOnTheirRows(t *testing.T) {
 	t.Parallel()
-	o := openDB(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) {
+	o := openBare(t, shopSchema, func(_ *pgxpool.Config, o *cache.Options) {
 		o.Watch = []string{"public.authors(id)", "public.books(id, author_id)"}
 	})
 	read := func(book int) (name string) {

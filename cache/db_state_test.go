@@ -31,7 +31,7 @@ GRANT USAGE ON SCHEMA public TO pg_monitor; GRANT SELECT ON public.authors TO pg
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := openDB(t, schema, func(c *pgxpool.Config, o *cache.Options) {
+			o := openBare(t, schema, func(c *pgxpool.Config, o *cache.Options) {
 				c.MaxConns = 1
 				o.Watch = []string{"public.*", "other.*"}
 			})
@@ -75,7 +75,7 @@ func TestScopesAreApart(t *testing.T) {
 		name, _ := ctx.Value(tenant{}).(string)
 		return name
 	}
-	o := openDB(t, `
+	o := openBare(t, `
 CREATE SCHEMA one; CREATE TABLE one.things (id int PRIMARY KEY, name text); INSERT INTO one.things VALUES (1, 'of one');
 CREATE SCHEMA two; CREATE TABLE two.things (id int PRIMARY KEY, name text); INSERT INTO two.things VALUES (1, 'of two');`,
 		func(c *pgxpool.Config, o *cache.Options) {

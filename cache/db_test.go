@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -25,11 +27,40 @@ type opened struct {
 	dsn  string
 }
 
-// openDB opens a database of its own, made by setup.
+// openDB opens a database of its own, made by setup, of which all in schema public is watched.
+// What tests need alike is made once and copied.
 func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
 	t.Helper()
 	server := servers.SharedPostgres(t)
-	o := &opened{dsn: server.DSN(server.CreateDatabase(t))}
+	return openAt(t, server.DSN(server.FilledDatabase(t, setup, func(dsn string) error { return fill(dsn, setup) })), "", change)
+}
+
+// fill has setup make a database, and watches it.
+func fill(dsn, setup string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, setup); err != nil {
+		return err
+	}
+	_, err = invalidation.Install(ctx, conn, invalidation.Options{Watch: []string{"public.*"}})
+	return err
+}
+
+// openBare is openDB where nothing is watched before it is opened.
+func openBare(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
+	t.Helper()
+	server := servers.SharedPostgres(t)
+	return openAt(t, server.DSN(server.CreateDatabase(t)), setup, change)
+}
+
+// openAt opens the database of a DSN, in which setup is run first.
+func openAt(t testing.TB, dsn, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
+	t.Helper()
+	o := &opened{dsn: dsn}
 	t.Cleanup(o.forget) // after all else that cleans up
 	config, err := pgxpool.ParseConfig(o.dsn)
 	if err != nil {
