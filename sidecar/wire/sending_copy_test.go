@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // While data are copied in, Postgres ignores each Sync before their end, and skips the data behind
 // an error.
@@ -45,7 +48,7 @@ func TestCopiedDataAreSent(t *testing.T) {
 		"by a group, whose Sync is ignored": {
 			given: begunByGroup,
 			do: func(s *staged) error {
-				return joinErrors(send(data, msgCopyDone)(s), s.group(true, msgSync))
+				return errors.Join(send(data, msgCopyDone)(s), s.group(true, msgSync))
 			},
 			sent: join(data, msgCopyDone, msgSync), then: "idle, owes",
 			says: "CCOPY_1 ZI", shown: "CCOPY_1 ZI", end: "idle, soiled",
@@ -53,7 +56,7 @@ func TestCopiedDataAreSent(t *testing.T) {
 		"by a group, whose Syncs are ignored up to the end": {
 			given: begunByGroup,
 			do: func(s *staged) error {
-				return joinErrors(s.group(true, msgSync), send(msgCopyDone)(s), s.group(true, msgSync))
+				return errors.Join(s.group(true, msgSync), send(msgCopyDone)(s), s.group(true, msgSync))
 			},
 			sent: join(msgSync, msgCopyDone, msgSync), then: "idle, owes",
 			says: "CCOPY_0 ZI", shown: "CCOPY_0 ZI", end: "idle, soiled",

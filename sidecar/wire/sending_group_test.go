@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/answer"
@@ -79,17 +81,10 @@ func TestGroupsAreSent(t *testing.T) {
 		tests[name] = sendingTest{
 			given: (*staged).prepared,
 			do:    func(s *staged) error { return s.group(!test.writes, test.messages) },
-			sent:  test.messages, then: cmpOr(test.then, "idle, owes"), says: test.says, shown: test.says, end: cmpOr(test.end, "idle"), also: test.also,
+			sent:  test.messages, then: cmp.Or(test.then, "idle, owes"), says: test.says, shown: test.says, end: cmp.Or(test.end, "idle"), also: test.also,
 		}
 	}
 	doSending(t, tests)
-}
-
-func cmpOr(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 // unnamedIs says of the unnamed statement whether it is whose it is to be.
@@ -266,7 +261,7 @@ func TestUnnamedStatementIsProvided(t *testing.T) {
 		},
 		"it is on its way": {
 			given: here,
-			do:    func(s *staged) error { return joinErrors(s.group(true, use), s.group(true, use)) },
+			do:    func(s *staged) error { return errors.Join(s.group(true, use), s.group(true, use)) },
 			sent:  join(msgParse("", stagedRead), use, use), then: "idle, owes",
 			says: "1 2 D CSELECT_1 ZI 2 D CSELECT_1 ZI", shown: "2 D CSELECT_1 ZI 2 D CSELECT_1 ZI", end: "idle", also: unnamedIs("is Postgres'"),
 		},

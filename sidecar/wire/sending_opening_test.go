@@ -82,7 +82,7 @@ func TestHeldBackBlocksAreOpened(t *testing.T) {
 		"before the next statement": {
 			given: held("BEGIN"),
 			do: func(s *staged) error {
-				return joinErrors(write(s), s.settle(), write(s))
+				return errors.Join(write(s), s.settle(), write(s))
 			},
 			waits: []string{"1 2 CBEGIN 3 3 CUPDATE_1 ZT ZT"},
 			sent:  join(along, msgQuery(stagedWrite)), then: "in a transaction, owes, soiled",
@@ -161,8 +161,6 @@ func (s *staged) load(messages ...[]byte) error {
 		}
 	})
 }
-
-func joinErrors(errs ...error) error { return errors.Join(errs...) }
 
 // Where Postgres begins no transaction however often it is asked, the session ends, and says why:
 // its next statement would run outside of it.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/block"
@@ -170,8 +171,8 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 			if reason != test.reason || string(s.sent) != string(want) || len(s.shown) > 0 {
 				t.Errorf("%q, want %q; sent is\n%s, want\n%s; shown is %q", reason, test.reason, showSent(s.sent), showSent(want), s.shown)
 			}
-			if got := s.standing(); got != cmpOr(test.end, "idle") {
-				t.Errorf("in the end %s, want %s", got, cmpOr(test.end, "idle"))
+			if got := s.standing(); got != cmp.Or(test.end, "idle") {
+				t.Errorf("in the end %s, want %s", got, cmp.Or(test.end, "idle"))
 			}
 		})
 	}

@@ -106,25 +106,17 @@ func TestQueriesAreSent(t *testing.T) {
 // skips the Query.
 func TestQueryEndsTheUnnamedStatement(t *testing.T) {
 	t.Parallel()
-	unnamed := func(want string) func(*staged) string {
-		return func(s *staged) string {
-			if got := s.unnamed(); got != want {
-				return "the unnamed statement " + got + ", want: it " + want
-			}
-			return ""
-		}
-	}
 	read := func(s *staged) error { return s.query("SELECT 1", true) }
 	doSending(t, map[string]sendingTest{
 		"of Postgres": {
 			given: func(s *staged) { s.prepare("", "SELECT 2") },
 			do:    read, sent: msgQuery("SELECT 1"), then: "idle, owes",
-			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamed("is none"),
+			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamedIs("is none"),
 		},
 		"one that was answered here": {
 			given: func(s *staged) { s.answeredHere("SELECT 2") },
 			do:    read, sent: msgQuery("SELECT 1"), then: "idle, owes",
-			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamed("is none"),
+			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamedIs("is none"),
 		},
 		"behind a group that fails before its Sync": {
 			given: func(s *staged) { s.prepare("", "SELECT 2") },
@@ -135,7 +127,7 @@ func TestQueryEndsTheUnnamedStatement(t *testing.T) {
 				return s.query("SELECT 1", true)
 			},
 			sent: join(msgBind("nobody"), msgExecute("", 0), msgFlush, msgQuery("SELECT 1")), then: "idle, owes",
-			says: "E26000", shown: "E26000", end: "idle", also: unnamed("is Postgres'"),
+			says: "E26000", shown: "E26000", end: "idle", also: unnamedIs("is Postgres'"),
 		},
 	})
 }

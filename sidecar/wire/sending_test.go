@@ -47,8 +47,8 @@ func newStaged(t testing.TB) *staged {
 	s.up = transport.NewStream(stagedEnd{write: s.send}, nil)
 	s.talk.Begin(protocol.StatusIdle)
 	s.known.Note(&probe.State{})
-	given := time.AfterFunc(stagedMax, s.talk.Close)
-	t.Cleanup(func() { given.Stop() })
+	hopeless := time.AfterFunc(stagedMax, s.talk.Close)
+	t.Cleanup(func() { hopeless.Stop() })
 	return s
 }
 
