@@ -1,8 +1,6 @@
 package footprint
 
 import (
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +10,16 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Shared(m, servers.Needs{})) }
+var freshet = servers.Build("../../sidecar/freshet")
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(freshet.Removed(servers.Shared(m, servers.Needs{})))
+}
 
 // Everything is measured that the report tells, with little of each.
 func TestRunMeasures(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(t.TempDir(), "freshet")
-	if text, err := exec.Command("go", "build", "-ldflags=-w", "-o", program, "../../sidecar/freshet").CombinedOutput(); err != nil {
-		t.Fatalf("build freshet: %v\n%s", err, text)
-	}
-	r, err := Run(t.Context(), Options{Program: program, Memory: "8MiB", Small: 200, Large: 64, Clients: 3, Churn: 200 * time.Millisecond, Progress: func(string) {}})
+	r, err := Run(t.Context(), Options{Program: freshet.Path(t), Memory: "8MiB", Small: 200, Large: 64, Clients: 3, Churn: 200 * time.Millisecond, Progress: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

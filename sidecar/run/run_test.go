@@ -43,7 +43,7 @@ func TestClientsGetTheirAnswerBeforeTheEnd(t *testing.T) {
 	}()
 	servers.Eventually(t, "a statement that waits", func() bool {
 		var waits bool
-		err := gate.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").Scan(&waits)
+		err := gate.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = database WHERE datname = current_database() AND locktype = 'advisory' AND objid = 77 AND NOT granted").Scan(&waits)
 		return err == nil && waits
 	})
 
