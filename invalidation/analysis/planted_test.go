@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/compiling"
 	"github.com/freshet/freshet/loadtest/mutant"
 )
 
@@ -163,7 +164,7 @@ func TestPlantedBugs(t *testing.T) {
 		return
 	}
 	binary := filepath.Join(t.TempDir(), "planted.test")
-	if text, err := exec.Command("go", "test", "-c", "-overlay", plantedOverlay(t), "-o", binary, ".").CombinedOutput(); err != nil {
+	if text, err := compiling.Go(t.Context(), "", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", plantedOverlay(t), "-o", binary, "."); err != nil {
 		t.Fatalf("build the planted bugs: %v\n%s", err, text)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *plantedFor+time.Minute)

@@ -14,9 +14,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/freshet/freshet/loadtest/compiling"
 )
 
 // Edit replaces Old, which must stand exactly once in a file, by New. File is the
@@ -115,9 +116,7 @@ func build(ctx context.Context, root, dir, overlay, command string, pkg ...strin
 	program = filepath.Join(dir, "mutant")
 	// What debuggers read takes a third of the time to write.
 	arguments := append([]string{command, "-ldflags=-w", "-overlay", overlay, "-o", program}, pkg...)
-	goes := exec.CommandContext(ctx, "go", arguments...)
-	goes.Dir = root
-	if text, err := goes.CombinedOutput(); err != nil {
+	if text, err := compiling.Go(ctx, root, arguments...); err != nil {
 		return "", fmt.Errorf("%s %s: %w; it said:\n%s", command, strings.Join(pkg, " "), err, text)
 	}
 	return program, nil

@@ -1,11 +1,13 @@
 package servers
 
 import (
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
+
+	"github.com/freshet/freshet/loadtest/compiling"
 )
 
 // Built is the program of a package, which tests build when the first of them asks for it. Its methods may be called concurrently.
@@ -33,7 +35,7 @@ func (b *Built) Path(t TB) string {
 		// go keeps the programs that it runs, and cp takes the place of running it: the
 		// tests of several packages link a program once.
 		arguments := append([]string{"run", "-ldflags=-w", "-exec", "cp"}, b.flags...)
-		if text, err := exec.Command("go", append(arguments, b.pkg, b.path())...).CombinedOutput(); err != nil {
+		if text, err := compiling.Go(context.Background(), "", append(arguments, b.pkg, b.path())...); err != nil {
 			b.err = fmt.Errorf("build the program: %w\n%s", err, text)
 		}
 	})

@@ -3,6 +3,7 @@ package drivers
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/compiling"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -45,9 +47,8 @@ func buildFreshet(name, race string) (program string, err error) {
 // runs, and cp takes the place of running it: one that was linked before, for another
 // package's tests perhaps, is not linked again.
 func linkKept(dir, pkg, program string, flags ...string) error {
-	build := exec.Command("go", append(append([]string{"run", "-ldflags=-w", "-exec", "cp"}, flags...), pkg, program)...)
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
+	arguments := append(append([]string{"run", "-ldflags=-w", "-exec", "cp"}, flags...), pkg, program)
+	if out, err := compiling.Go(context.Background(), dir, arguments...); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
