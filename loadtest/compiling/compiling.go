@@ -20,7 +20,11 @@ const turnPause = 50 * time.Millisecond
 // Go runs the go command in a directory, "" for the working directory, when no other program
 // of this user's runs one by Go, and returns all that it said. It waits until ctx ends.
 func Go(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
-	done, err := turn(ctx, filepath.Join(os.TempDir(), fmt.Sprintf("freshet-compiling-%d", os.Getuid())))
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("wait to compile: %w", err)
+	}
+	done, err := turn(ctx, filepath.Join(caches, "freshet-tests", "compiling"))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +37,10 @@ func Go(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
 // turn waits until nobody else holds the lock of a file, and holds it until done is called or
 // the process ends.
 func turn(ctx context.Context, path string) (done func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("wait to compile: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("wait to compile: %w", err)
 	}

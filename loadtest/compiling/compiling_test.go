@@ -11,7 +11,7 @@ import (
 // Who waits has the turn when the one before is done, and no sooner; who gives up waits no more.
 func TestOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "lock")
+	path := filepath.Join(t.TempDir(), "caches", "lock")
 	done, err := turn(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
