@@ -62,10 +62,12 @@ CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)
 					t.Errorf("%s: what is taken out on purpose is missed: %s", c.pattern, problems)
 				}
 			}
-			before := db.value("SELECT count(*) FROM freshet.outbox")
+			// Without event triggers the follower records by itself, at any look, that definitions
+			// changed; and it may trim the oldest events meanwhile.
+			last := db.value("SELECT coalesce(max(written), '0/0') FROM freshet.outbox")
 			db.run("INSERT INTO fruit VALUES (1, 'fig')", "INSERT INTO parted VALUES (1)")
-			if after := db.value("SELECT count(*) FROM freshet.outbox"); after != before {
-				t.Errorf("writes were recorded: %s events became %s", before, after)
+			if n := db.value("SELECT count(*) FROM freshet.outbox WHERE written > $1::text::pg_lsn AND tags <> ARRAY[$2]", last, fence.SchemaText); n != "0" {
+				t.Errorf("writes were recorded: %s events", n)
 			}
 			if n := db.value("SELECT count(*) FROM pg_proc WHERE pronamespace = 'freshet'::regnamespace AND starts_with(proname::text, 'capture_')"); n != "0" {
 				t.Errorf("%s functions are left", n)
