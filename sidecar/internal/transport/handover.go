@@ -174,6 +174,9 @@ func receiveFiles(conn *net.UnixConn) (map[string]*os.File, error) {
 	}
 	text, rights := make([]byte, namesMax), make([]byte, syscall.CmsgSpace(4*filesMax))
 	n, rightsLength, _, _, err := conn.ReadMsgUnix(text, rights)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("the process that listens there hands nothing over within %v: another one may have asked before, and does not serve yet; wait for that one, or end it", handoverMax)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -94,6 +96,46 @@ func TestHandover(t *testing.T) {
 	socket.Close()
 	if _, err := os.Lstat(socket.Path); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// A third process is told who is in its way, and gets the place when the second one is gone.
+func TestPlaceIsAskedForTwice(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "freshet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "socket")
+	offer, err := NewOffer(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan bool, 1)
+	go func() {
+		served <- offer.Serve(ctx, func() (map[string]*os.File, error) {
+			lock, err := os.Open(dir)
+			return map[string]*os.File{"lock": lock}, err
+		}, func() {})
+	}()
+	second, err := TakeOver(path)
+	if err != nil || second == nil {
+		t.Fatalf("%v, error %v", second, err)
+	}
+	if third, err := TakeOver(path); third != nil || err == nil || !strings.Contains(err.Error(), "another one may have asked before") {
+		t.Fatalf("while another process has not said that it serves: %v, error %v", third, err)
+	}
+	second.Close()
+	third, err := TakeOver(path)
+	if err != nil || third == nil {
+		t.Fatalf("behind one that is gone: %v, error %v", third, err)
+	}
+	third.Close()
+	cancel()
+	if <-served {
+		t.Error("nobody said that it serves")
 	}
 }
 
