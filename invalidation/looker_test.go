@@ -84,6 +84,26 @@ func TestTrimmedOutboxResets(t *testing.T) {
 	s.wantAdmitted(entry, false, "an entry whose event was trimmed away unseen")
 }
 
+// Functions of capture that no trigger calls yet, or any more, are made and dropped by installers
+// without an event. An audit that finds one has nothing reset.
+func TestUnusedFunctionsResetNothing(t *testing.T) {
+	t.Parallel()
+	db := newWatched(t, shop)
+	s := db.step()
+	entry := s.load(db.spell("users/id=1", "users/*")...)
+	for _, statement := range []string{
+		"CREATE FUNCTION freshet.capture_1_unused() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+		"DROP FUNCTION freshet.capture_1_unused()",
+	} {
+		db.run("BEGIN", stepSettingsSQL, statement, "COMMIT")
+		s.Suspect()
+		if _, _, err := s.looker.auditAndLook(t.Context(), fence.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.wantAdmitted(entry, true, "an entry of before "+statement)
+	}
+}
+
 func TestTooManyEventsReset(t *testing.T) {
 	t.Parallel()
 	db := newWatched(t, shop)
