@@ -310,6 +310,54 @@ func TestNewDatabaseIsInstalledWithoutComplaint(t *testing.T) {
 	}
 }
 
+// failTracer calls failed when a statement of a connection has failed, once. It is a
+// pgx.QueryTracer.
+type failTracer struct{ failed func() }
+
+func (f *failTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (f *failTracer) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	if data.Err != nil && f.failed != nil {
+		f.failed()
+		f.failed = nil
+	}
+}
+
+// A greeting finds nothing installed, and the keeper has installed before that is known here: the
+// session goes on.
+func TestInstalledBesideTheGreeting(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, shop)
+	config := parse(t, db.dsn)
+	asked := &failTracer{}
+	config.Tracer = asked
+	f, err := NewFollower(FollowerOptions{ConnConfig: config, Fence: fence.New(fewSlots), Watch: []string{"public.*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := false
+	asked.failed = func() {
+		db.install("public.*")
+		close(f.attempted)
+		installed = true
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- (&looker{f: f}).session(ctx) }()
+	servers.Eventually(t, "it looks", func() bool {
+		if len(ended) > 0 {
+			t.Fatalf("the session has ended: %v", <-ended)
+		}
+		return f.Confirm(t.Context(), fence.Now()) == nil
+	})
+	cancel()
+	if <-ended; !installed {
+		t.Error("the greeting found something: nothing is tested")
+	}
+}
+
 // Two processes with different patterns for one table must come to rest.
 func TestDifferentPatternsAgree(t *testing.T) {
 	t.Parallel()

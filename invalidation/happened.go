@@ -64,11 +64,14 @@ func (c *counters) happened(kind HappeningKind, tables []string, at time.Time) {
 	c.latest = append(c.latest, Happening{c.happenings, at, kind, shown, len(tables) - len(shown)})
 }
 
-// happen tells what the events of a look were about, whose tables the states before and after it name.
-func (l *looker) happen(s *sighting, before *State) {
+// happen tells what the events of a look were about, whose tables the states of the look before and
+// of this one name. An audit may have found what an event is about before the event is received
+// (TestDroppedTableIsNamedBehindAnAudit).
+func (l *looker) happen(s *sighting) {
 	if !l.known {
 		return // the first look finds what was there
 	}
+	before := l.published
 	now, state := time.Now(), l.f.State()
 	if s.purged.any {
 		l.f.stats.happened(HappenedPurge, namesOf(s.purged.roots, before, state), now)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -63,6 +64,28 @@ func TestWhatHappenedIsTold(t *testing.T) {
 		told += since()
 		return strings.Contains(told, "purge[]")
 	})
+}
+
+// A table that is dropped is named, also where an audit finds that it is gone before a look receives
+// the event.
+func TestDroppedTableIsNamedBehindAnAudit(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, "CREATE TABLE fruit (id int PRIMARY KEY); CREATE TABLE gone (id int PRIMARY KEY)")
+	db.install("public.*")
+	s := db.step()
+	db.run("DROP TABLE gone")
+	s.Suspect()
+	if _, _, err := s.looker.auditAndLook(t.Context(), fence.Now()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case c := <-s.changes:
+		if got := fmt.Sprint(c.tables); got != "[public.gone]" {
+			t.Errorf("it is about %s", got)
+		}
+	default:
+		t.Error("no change is told")
+	}
 }
 
 func TestOnlyTheLatestIsKept(t *testing.T) {

@@ -42,15 +42,19 @@ type keeper struct {
 	young map[uint32]young
 }
 
-// awaitInstall waits until the keeper has tried to install what a new database
-// lacks. It reports false if that was no hope: it has tried before, or has nothing
-// to install.
-func (f *Follower) awaitInstall(ctx context.Context) bool {
+// installTried reports whether the keeper has tried to install what a new database lacks.
+func (f *Follower) installTried() bool {
 	select {
 	case <-f.attempted:
-		return false
+		return true
 	default:
+		return false
 	}
+}
+
+// awaitInstall waits until the keeper has tried to install what a new database
+// lacks. It reports false if it has nothing to install.
+func (f *Follower) awaitInstall(ctx context.Context) bool {
 	if len(f.watch) == 0 {
 		return false
 	}

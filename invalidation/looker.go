@@ -33,8 +33,10 @@ type looker struct {
 	known       bool
 	incarnation fence.Incarnation
 	head        fence.Snapshot
-	// lookBegan is when the look began that head is of, 0 before the first.
+	// lookBegan is when the look began that head is of, 0 before the first, and published the
+	// state that it was published with.
 	lookBegan fence.Instant
+	published *State
 	// absence is what its return waits for.
 	absence absence
 	// audited is what the state was made from, nil before the first.
@@ -74,11 +76,14 @@ func (l *looker) session(ctx context.Context) error {
 	// for each statement.
 	stop := context.AfterFunc(ctx, func() { _ = conn.PgConn().Conn().Close() })
 	defer stop()
+	// Asked before the greeting: the keeper may end its first attempt between a greeting that
+	// finds nothing and the answer to it (TestInstalledBesideTheGreeting).
+	tried := l.f.installTried()
 	err = l.greetOn(connectCtx, conn)
 	if notInstalled(err) {
 		// Dropped, or the database was made anew.
 		l.f.requestInstall()
-		if l.f.awaitInstall(connectCtx) {
+		if !tried && l.f.awaitInstall(connectCtx) {
 			err = l.greetOn(connectCtx, conn)
 		}
 	}
@@ -221,7 +226,7 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 	if s.token != l.greet.token || s.incarnation != l.greet.incarnation || s.outbox != l.greet.outbox {
 		return false, 0, errChanged
 	}
-	cause, before := l.resetCause(s, reloaded, redefined), l.f.State()
+	cause := l.resetCause(s, reloaded, redefined)
 	if redefined || s.schema || cause == resetSettings || cause == resetStart {
 		// Only now is it known what the events were about: the look does not count
 		// before what is watched was verified again, at a later snapshot.
@@ -236,7 +241,7 @@ func (l *looker) lookFor(ctx context.Context, began, fresh fence.Instant) (chang
 	if err := l.tellDistrusted(ctx, s, cause); err != nil {
 		return false, 0, err
 	}
-	l.happen(s, before)
+	l.happen(s)
 	l.publish(s, cause, began, fresh)
 	return changed, len(s.events), nil
 }
@@ -311,7 +316,7 @@ func (l *looker) publish(s *sighting, cause string, began, fresh fence.Instant) 
 	if fresh != 0 {
 		l.f.hints.brought(l.incarnation, s.events, cause != "" || s.schema || s.roles)
 	}
-	l.known, l.head, l.lookBegan = true, s.snapshot, began
+	l.known, l.head, l.lookBegan, l.published = true, s.snapshot, began, l.f.State()
 	if cause != "" {
 		l.f.logger.Info("trust nothing older", "cause", cause, "head", s.snapshot.String())
 	}
