@@ -15,6 +15,8 @@ import (
 type replicated struct {
 	*followed
 	publisher *database
+	// before is an entry from before the subscription.
+	before *fence.Ticket
 }
 
 // newReplicated begins with equal data on both sides, and no triggers for rows.
@@ -27,7 +29,8 @@ func newReplicated(t *testing.T, change func(*FollowerOptions)) *replicated {
 		"SELECT pg_create_logical_replication_slot('shop', 'pgoutput')")
 	subscriber := openDatabase(t, pg.DSN(pg.CreateDatabase(t)), shop)
 	subscriber.install("public.*")
-	r := &replicated{subscriber.follow(change), publisher}
+	f := subscriber.follow(change)
+	r := &replicated{f, publisher, f.load(fence.SchemaText)}
 	r.run(fmt.Sprintf("CREATE SUBSCRIPTION shop CONNECTION %s PUBLICATION shop WITH (create_slot = false, slot_name = 'shop', copy_data = false)", literal(publisher.dsn)))
 	t.Cleanup(func() { // databases with a subscription or its slot cannot be dropped
 		if _, err := subscriber.Exec(context.Background(), "DROP SUBSCRIPTION shop"); err != nil {
@@ -52,14 +55,13 @@ func (r *replicated) apply(statement string) {
 func TestCase23LogicalReplicationApply(t *testing.T) {
 	t.Parallel()
 	r := newReplicated(t, nil)
-	before := r.load(fence.SchemaText)
 	r.confirmNow()
 	for _, table := range []string{"users", "parted_leaf", "kid"} {
 		if _, ok := r.State().ByName("public." + table); ok {
 			t.Errorf("%s is written by a subscription, has no trigger for rows and counts as watched", table)
 		}
 	}
-	r.wantAdmitted(before, false, "an entry from before the subscription")
+	r.wantAdmitted(r.before, false, "an entry from before the subscription")
 	r.install("public.*")
 	servers.Eventually(t, "what a subscription writes to is watched", func() bool {
 		r.confirmNow()

@@ -47,6 +47,8 @@ func TestIdentifiersAreReusedAfterACrash(t *testing.T) {
 	_, db := startServer(t, map[string]string{"synchronous_commit": "on", "checkpoint_timeout": "1h"})
 	f := db.follow(nil)
 	f.confirmNow()
+	// What the keeper does at first is a commit, and would have the log of the rollbacks written.
+	servers.Eventually(t, "the outbox was trimmed", func() bool { return f.Stats().Outbox.Bytes > 0 })
 	writer := db.pid("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
 	victim := db.connect()
 	db.run("CHECKPOINT")

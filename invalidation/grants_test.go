@@ -72,7 +72,7 @@ func TestInstallGivesWayToAGrant(t *testing.T) {
 	runOn(t, granter, "BEGIN", "GRANT SELECT ON fresh TO PUBLIC")
 	installed := make(chan error, 1)
 	go func() {
-		report, err := Install(context.Background(), installer, Options{Watch: []string{"public.*"}})
+		report, err := Install(context.Background(), installer, Options{Watch: []string{"public.*"}, Wait: waitMax})
 		if err == nil && len(report.Skipped) > 0 {
 			err = fmt.Errorf("skipped: %+v", report.Skipped)
 		}

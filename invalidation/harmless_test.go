@@ -152,6 +152,7 @@ func (f followed) survives(t *testing.T, damage string, events bool) {
 	})
 	f.wantAdmitted(before, false, "what was loaded before, after the repair")
 	f.wantAdmitted(between, false, "what was loaded in between, after the repair")
+	f.Suspect() // whose owner and rights the repair has changed, audits find at any time
 	f.confirmNow()
 	after := f.reads("users/id=1")
 	f.wantAdmitted(after, true, "what was loaded after the repair")

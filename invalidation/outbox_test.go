@@ -150,7 +150,7 @@ func TestConversionWaitsForWriters(t *testing.T) {
 	installer := db.connect()
 	installed := make(chan error, 1)
 	go func() {
-		_, err := Install(t.Context(), installer, Options{Watch: []string{"public.*"}})
+		_, err := Install(t.Context(), installer, Options{Watch: []string{"public.*"}, Wait: waitMax})
 		installed <- err
 	}()
 	servers.Eventually(t, "the installer waits for the writer", func() bool {

@@ -112,22 +112,38 @@ func TestInstallSaysWhoIsInstalling(t *testing.T) {
 	db.install("public.*")
 }
 
-// The interleaving of lockInstallers.
+// The interleaving of lockInstallers. The third waits for longer each time that the machine let
+// another one keep the lock for as long as it waits.
 func TestInstallersComeOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	const wait = 3 * time.Second // until the first has given way, on a busy machine too
+	for wait := time.Second; !installersCome(t, wait); wait *= 2 {
+		t.Logf("one of them kept the lock for more than %v", wait)
+	}
+}
+
+// installersCome forces the interleaving, and returns false if the third rightly gave up.
+func installersCome(t *testing.T, wait time.Duration) bool {
+	t.Helper()
 	db := newDatabase(t)
-	lock := func(conn *pgx.Conn, wait time.Duration) <-chan func() {
-		locked := make(chan func(), 1)
+	type locked struct {
+		unlock func()
+		err    error
+	}
+	lock := func(conn *pgx.Conn, wait time.Duration) <-chan locked {
+		done := make(chan locked, 1)
 		go func() {
 			unlock, err := lockInstallers(context.Background(), conn, wait)
-			if err != nil {
-				t.Error(err)
-				unlock = func() {}
-			}
-			locked <- unlock
+			done <- locked{unlock, err}
 		}()
-		return locked
+		return done
+	}
+	take := func(done <-chan locked) (unlock func()) {
+		t.Helper()
+		l := <-done
+		if l.err != nil {
+			t.Fatal(l.err)
+		}
+		return l.unlock
 	}
 	waiting := func(n string) {
 		t.Helper()
@@ -135,24 +151,36 @@ func TestInstallersComeOneAfterTheOther(t *testing.T) {
 			return db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == n
 		})
 	}
-	first := <-lock(db.connect(), wait)
-	second := lock(db.connect(), time.Minute)
+	first := take(lock(db.connect(), waitMax))
+	second := lock(db.connect(), waitMax)
 	waiting("1")
 	conn := db.connect()
+	began := time.Now()
 	third := lock(conn, wait) // 1.
-	waiting("2")
+	servers.Eventually(t, "the third waits", func() bool {
+		return len(third) > 0 || db.value("SELECT wait_event FROM pg_stat_activity WHERE pid = $1::int", int(conn.PgConn().PID())) == "advisory"
+	})
 	asked := func() string {
 		return db.value("SELECT query_start FROM pg_stat_activity WHERE wait_event = 'advisory' AND pid = $1::int", int(conn.PgConn().PID()))
 	}
 	since := asked()
 	first() // 2.
-	unlock := <-second
+	unlock := take(second)
+	late := time.Since(began) >= wait
 	servers.Eventually(t, "the third waits anew", func() bool { // 3.
 		now := asked()
-		return now != since && now != "NULL"
+		return len(third) > 0 || now != since && now != "NULL"
 	})
 	unlock()
-	(<-third)()
+	late = late || time.Since(began) >= 2*wait
+	l := <-third
+	switch {
+	case l.err == nil:
+		l.unlock()
+	case !late:
+		t.Fatal(l.err)
+	}
+	return l.err == nil
 }
 
 // Tables of ours in a publication would stop its subscribers. One that comes later

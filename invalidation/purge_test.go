@@ -8,8 +8,8 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 )
 
+// This test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestPurgeEndsWhatItNames(t *testing.T) {
-	t.Parallel()
 	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9);
@@ -72,9 +72,9 @@ CREATE TABLE other (id int PRIMARY KEY)`)
 }
 
 // The owner ends what depends on a table from within the database, in the transaction that
-// makes it wrong; nobody else may, unless granted, and what is not watched is an error.
+// makes it wrong; nobody else may, unless granted, and what is not watched is an error. This
+// test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestPurgeFunction(t *testing.T) {
-	t.Parallel()
 	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)

@@ -78,8 +78,7 @@ func TestNobodyRingsForTheDead(t *testing.T) {
 	t.Parallel()
 	const writersMax, commits = 16, 50
 	db := newWatched(t, shop)
-	listener := db.connect()
-	runOn(t, listener, "LISTEN freshet")
+	listener := db.listen()
 	processes := []*exec.Cmd{db.startFollowerProcess(), db.startFollowerProcess()}
 	var conns []*pgx.Conn
 	for range writersMax {
@@ -88,7 +87,7 @@ func TestNobodyRingsForTheDead(t *testing.T) {
 	servers.Eventually(t, "a follower sleeps", func() bool { return db.sleepers() == "1" })
 	servers.Eventually(t, "it is rung for", func() bool {
 		db.write(conns[:1], 1)
-		rings, others := received(t, listener, conns[0].PgConn().PID())
+		rings, others := listener.received(conns[0].PgConn().PID())
 		return rings+others > 0
 	})
 	done := make(chan struct{})
@@ -105,9 +104,9 @@ func TestNobodyRingsForTheDead(t *testing.T) {
 	servers.Eventually(t, "their locks are gone", func() bool {
 		return db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'freshet follower' AND datname = current_database()") == "0"
 	})
-	received(t, listener, 0)
+	listener.received(0)
 	db.write(conns, commits)
-	if rings, others := received(t, listener, conns[0].PgConn().PID()); rings+others != 0 {
+	if rings, others := listener.received(conns[0].PgConn().PID()); rings+others != 0 {
 		t.Errorf("%d commits rang %d times with nobody there", writersMax*commits, rings+others)
 	}
 }
@@ -120,12 +119,11 @@ func TestRingsStayInTheirDatabase(t *testing.T) {
 	alone.install("public.*")
 	followed.follow(nil)
 	servers.Eventually(t, "the other database has a sleeper", func() bool { return followed.sleepers() == "1" })
-	listener := alone.connect()
-	runOn(t, listener, "LISTEN freshet")
+	listener := alone.listen()
 	for range 20 {
 		alone.run("UPDATE users SET name = 'x' WHERE id = 1")
 	}
-	if rings, others := received(t, listener, alone.PgConn().PID()); rings+others != 0 {
+	if rings, others := listener.received(alone.PgConn().PID()); rings+others != 0 {
 		t.Errorf("%d rings for the follower of another database", rings+others)
 	}
 }
@@ -206,12 +204,12 @@ func TestWhoMustNotRingDoesNot(t *testing.T) {
 			t.Parallel()
 			_, db := startServer(t, c.settings)
 			c.change(db)
-			listener := db.connect()
-			runOn(t, listener, "LISTEN freshet", fmt.Sprintf("SELECT pg_advisory_lock(%d)", sleeperLock))
+			listener := db.listen()
+			runOn(t, listener.Conn, fmt.Sprintf("SELECT pg_advisory_lock(%d)", sleeperLock))
 			for range 10 {
 				db.run("UPDATE users SET name = 'x' WHERE id = 1")
 			}
-			if rings, others := received(t, listener, 0); rings+others != 0 {
+			if rings, others := listener.received(0); rings+others != 0 {
 				t.Errorf("%d rings", rings+others)
 			}
 		})
