@@ -32,6 +32,8 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 		fmt.Fprintf(log, "loadtest: %v\n", err)
 		return exitUnknown
 	}
+	ground := new(check.Ground)
+	defer ground.Close()
 	code, tried := 0, 0
 	for _, m := range check.Mutants() {
 		if ctx.Err() != nil {
@@ -42,7 +44,7 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 		}
 		tried++
 		began := time.Now()
-		found, err := c.find(ctx, m, together)
+		found, err := c.find(ctx, m, together, ground)
 		if err != nil {
 			fmt.Fprintf(log, "loadtest: %v\n", err)
 			code = exitBroken
@@ -57,8 +59,8 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 	return code
 }
 
-// find finds a mutant out. together is the program of those that can be switched.
-func (c mutantsCommand) find(ctx context.Context, m check.Mutant, together string) (found string, err error) {
+// find finds a mutant out, on a ground. together is the program of those that can be switched.
+func (c mutantsCommand) find(ctx context.Context, m check.Mutant, together string, ground *check.Ground) (found string, err error) {
 	program := together
 	if !m.Switchable() {
 		dir, err := os.MkdirTemp("", "mutant")
@@ -73,5 +75,5 @@ func (c mutantsCommand) find(ctx context.Context, m check.Mutant, together strin
 	if c.Hunt > 0 {
 		return m.Hunt(ctx, program, c.Hunt, c.Seed)
 	}
-	return m.Force(ctx, program)
+	return m.Force(ctx, program, ground)
 }

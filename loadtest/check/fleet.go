@@ -31,6 +31,9 @@ type fleet struct {
 	links    []*link
 	sidecars []*sidecar
 
+	// ground is where the primary comes from, nil if that is the fleet's own.
+	ground *Ground
+
 	mu      sync.Mutex
 	primary *servers.Postgres
 	retired []*servers.Postgres // former primaries
@@ -62,16 +65,10 @@ func (f *fleet) launch(ctx context.Context, o Options, died func(error)) (err er
 	if f.dir, err = os.MkdirTemp("", "fc"); err != nil {
 		return fmt.Errorf("create a directory for sockets: %w", err)
 	}
-	if f.primary, err = servers.LaunchPostgres(ctx, servers.PostgresOptions{Settings: postgresSettings}); err != nil {
-		return err
-	}
 	if f.redis, err = servers.LaunchRedis(ctx, servers.RedisOptions{}); err != nil {
 		return err
 	}
-	if err := f.createDatabase(ctx); err != nil {
-		return err
-	}
-	if err := f.install(ctx, o.Environment); err != nil {
+	if err := f.launchPrimary(ctx, o); err != nil {
 		return err
 	}
 	for i := range o.Sidecars {
@@ -82,11 +79,29 @@ func (f *fleet) launch(ctx context.Context, o Options, died func(error)) (err er
 	return nil
 }
 
-func (f *fleet) createDatabase(ctx context.Context) error {
-	if err := execute(ctx, f.primary.DSN("postgres"), "CREATE DATABASE "+database); err != nil {
+// launchPrimary gets a server with the database, in which Freshet is installed.
+func (f *fleet) launchPrimary(ctx context.Context, o Options) (err error) {
+	if o.ground != nil {
+		if f.primary, err = o.ground.take(ctx, f.program); err == nil {
+			f.ground = o.ground
+		}
 		return err
 	}
-	return execute(ctx, f.dsn(), schema)
+	if f.primary, err = servers.LaunchPostgres(ctx, servers.PostgresOptions{Settings: postgresSettings}); err != nil {
+		return err
+	}
+	return fill(ctx, f.primary, database, f.program, o.Environment)
+}
+
+// fill creates a database with the tables that are checked, and has a program install.
+func fill(ctx context.Context, p *servers.Postgres, name, program string, environment []string) error {
+	if err := execute(ctx, p.DSN("postgres"), "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	if err := execute(ctx, p.DSN(name), schema); err != nil {
+		return err
+	}
+	return install(ctx, p.DSN(name), program, environment)
 }
 
 // execute runs statements on a connection of their own.
@@ -105,10 +120,10 @@ func execute(ctx context.Context, dsn, statements string) error {
 }
 
 // install puts the triggers in place, as an operator does.
-func (f *fleet) install(ctx context.Context, environment []string) error {
+func install(ctx context.Context, dsn, program string, environment []string) error {
 	ctx, cancel := context.WithTimeout(ctx, installWaitMax)
 	defer cancel()
-	command := exec.CommandContext(ctx, f.program, "install", "--upstream", f.dsn(), "--watch", "public.*", "--follower-role", servers.Follower)
+	command := exec.CommandContext(ctx, program, "install", "--upstream", dsn, "--watch", "public.*", "--follower-role", servers.Follower)
 	command.Env = append(os.Environ(), environment...)
 	text, err := command.CombinedOutput()
 	if err != nil {
@@ -209,7 +224,9 @@ func (f *fleet) close() error {
 	if f.redis != nil {
 		err = errors.Join(err, f.redis.Close())
 	}
-	if p := f.postgres(); p != nil {
+	if f.ground != nil {
+		f.ground.give(f.postgres())
+	} else if p := f.postgres(); p != nil {
 		err = errors.Join(err, p.Close())
 	}
 	if f.dir != "" {

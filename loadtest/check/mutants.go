@@ -27,6 +27,8 @@ type Mutant struct {
 	// Invents is set if answers may be served that never were in the database. The
 	// registers then expect what is not there of sessions on PostgreSQL itself.
 	Invents bool
+	// Installs is set if what it installs differs from what the product does.
+	Installs bool
 }
 
 // Mutants lists the rules of the protocol, each taken away. A new one needs a line
@@ -97,7 +99,7 @@ var mutants = []Mutant{
 			New: "functionsIn(" + withoutIncarnation + ",",
 		}},
 		Script: "transaction ids are given out twice", Breaks: []Promise{Bounded},
-		Faults: "backend-kill",
+		Faults: "backend-kill", Installs: true,
 	},
 	{
 		Name: "sessions do not prove on which server they are",
@@ -478,12 +480,15 @@ func (m Mutant) environment() []string { return []string{mutant.Variable + "=" +
 // forceAttempts bounds how often Force plays a script.
 const forceAttempts = 3
 
-// Force plays the mutant's script with its program, and returns the first violation
+// Force plays the mutant's script with its program, on a ground, and returns the first violation
 // that was found. It returns an error if none was, or none of a promise that the
 // mutant is to break, or if sessions on PostgreSQL itself are found wrong. A script in which
 // nobody was found wrong is played again: where processes get no turn for seconds, PostgreSQL
 // answers what the sidecar was to.
-func (m Mutant) Force(ctx context.Context, program string) (found string, err error) {
+func (m Mutant) Force(ctx context.Context, program string, ground *Ground) (found string, err error) {
+	if m.Installs || !m.Switchable() {
+		ground = nil
+	}
 	scripts := Scripts()
 	i := slices.IndexFunc(scripts, func(s Script) bool { return s.Name == m.Script })
 	if i < 0 {
@@ -491,7 +496,7 @@ func (m Mutant) Force(ctx context.Context, program string) (found string, err er
 	}
 	for range forceAttempts {
 		var report Report
-		report, err = scripts[i].Play(ctx, Options{Program: program, Environment: m.environment()})
+		report, err = scripts[i].Play(ctx, Options{Program: program, Environment: m.environment()}, ground)
 		if found, err = m.caught(report, err, m.Breaks); report.Violations > 0 || ctx.Err() != nil {
 			break
 		}

@@ -67,7 +67,7 @@ func TestMutantsAreCaught(t *testing.T) {
 				}
 			}
 			began := time.Now()
-			found, err := m.Force(t.Context(), program)
+			found, err := m.Force(t.Context(), program, ground)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestScriptsFindNothingWrongWithTheProduct(t *testing.T) {
 	for _, s := range Scripts() {
 		t.Run(testName(s.Name), func(t *testing.T) {
 			onStage(t)
-			report, err := s.Play(t.Context(), Options{Program: freshet})
+			report, err := s.Play(t.Context(), Options{Program: freshet}, ground)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,6 +34,8 @@ type Options struct {
 	// cold is set by scripts, whose order of events is theirs: nothing is loaded that nobody asks
 	// for.
 	cold bool
+	// ground has the server, nil for one of its own; scripts set it.
+	ground *Ground
 	// ReadsPerSecond and WritesPerSecond are the pace of all readers and writers
 	// together. 0 means 3000 and 150.
 	ReadsPerSecond, WritesPerSecond int

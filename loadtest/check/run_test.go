@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,23 @@ const testsAtOnce = scriptsAtOnce + 3
 
 // The servers of scripts are copies of one, which is there until the last script has ended.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(freshetProgram.Removed(loadtestProgram.Removed(servers.Shared(m, servers.Needs{AtOnce: testsAtOnce}))))
+	goleak.VerifyTestMain(freshetProgram.Removed(loadtestProgram.Removed(servers.Shared(played{m}, servers.Needs{AtOnce: testsAtOnce}))))
+}
+
+// ground is where scripts are played.
+var ground = new(Ground)
+
+// played closes the ground behind the tests.
+type played struct{ m servers.M }
+
+// Run runs the tests.
+func (p played) Run() (code int) {
+	code = p.m.Run()
+	if err := ground.Close(); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	return code
 }
 
 // The product, and the command that checks it.

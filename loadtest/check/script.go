@@ -22,7 +22,9 @@ type Script struct {
 	sidecars int
 	// restAfter is the sidecars' --rest-after, 0 for their default.
 	restAfter time.Duration
-	play      func(*stage)
+	// crashes says that the server crashes or is replaced: it is the script's own.
+	crashes bool
+	play    func(*stage)
 }
 
 const (
@@ -58,12 +60,16 @@ type stage struct {
 	texts    int64
 }
 
-// Play plays a script with the sidecars of a program and returns what was found, up
-// to the first violation. It returns an error if the script could not be played.
-func (s Script) Play(ctx context.Context, o Options) (Report, error) {
+// Play plays a script with the sidecars of a program, on a server of a ground unless that is
+// nil, and returns what was found, up to the first violation. It returns an error if the script
+// could not be played.
+func (s Script) Play(ctx context.Context, o Options, ground *Ground) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, playMax)
 	defer cancel()
 	o.Bound, o.Sidecars, o.restAfter, o.cold = s.bound, s.sidecars, s.restAfter, true
+	if !s.crashes {
+		o.ground = ground
+	}
 	w, err := launchWorld(ctx, o)
 	if err != nil {
 		return Report{}, err

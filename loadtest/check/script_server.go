@@ -7,8 +7,8 @@ import (
 // serverScripts are about what happens to the database itself.
 var serverScripts = []Script{
 	{Name: "the outbox is trimmed behind a sidecar", bound: shortBound, sidecars: 2, play: trimBehindReader},
-	{Name: "transaction ids are given out twice", bound: shortBound, sidecars: 1, play: giveIDsTwice},
-	{Name: "clients and follower are on different servers", bound: shortBound, sidecars: 2, play: partFromFollower},
+	{Name: "transaction ids are given out twice", bound: shortBound, sidecars: 1, crashes: true, play: giveIDsTwice},
+	{Name: "clients and follower are on different servers", bound: shortBound, sidecars: 2, crashes: true, play: partFromFollower},
 }
 
 // trimBehindReader has what a sidecar has not heard of deleted from the outbox.

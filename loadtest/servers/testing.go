@@ -107,7 +107,15 @@ func (p *Postgres) createFrom(t TB, template string) string {
 func databaseName() string { return "test_" + strings.ToLower(rand.Text()[:12]) }
 
 func (p *Postgres) createDatabase(name, template string) error {
-	if err := p.execute("CREATE DATABASE " + name + " TEMPLATE " + template + p.copyingFiles()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), databaseWaitMax)
+	defer cancel()
+	return p.CopyDatabase(ctx, name, template)
+}
+
+// CopyDatabase creates a database that holds what another one holds, in which nobody is. Names
+// need no quoting.
+func (p *Postgres) CopyDatabase(ctx context.Context, name, from string) error {
+	if err := p.Execute(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+from+p.copyingFiles()); err != nil {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
 	return nil
