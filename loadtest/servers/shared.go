@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"strconv"
@@ -37,7 +38,9 @@ var shared struct {
 	postgres sharedServer[*Postgres]
 	// ofRoles is as postgres; see SharedPostgresOfRoles.
 	ofRoles sharedServer[*Postgres]
-	redis   sharedServer[*Redis]
+	// preparing is postgres where transactions can be prepared; see SharedPostgresOfPrepared.
+	preparing sharedServer[*Postgres]
+	redis     sharedServer[*Redis]
 }
 
 // sharedServer is started by the first test that asks for it. An error is kept:
@@ -94,7 +97,8 @@ func share(needs Needs) error {
 	if err := runAtOnce(needs.AtOnce); err != nil {
 		return err
 	}
-	shared.postgres, shared.ofRoles, shared.redis = sharedServer[*Postgres]{}, sharedServer[*Postgres]{}, sharedServer[*Redis]{}
+	shared.postgres, shared.ofRoles, shared.preparing = sharedServer[*Postgres]{}, sharedServer[*Postgres]{}, sharedServer[*Postgres]{}
+	shared.redis = sharedServer[*Redis]{}
 	if needs.Postgres {
 		options := needs.PostgresOptions
 		options.undisturbed = true
@@ -102,6 +106,15 @@ func share(needs Needs) error {
 			return LaunchPostgres(context.Background(), options)
 		}
 		shared.ofRoles.launch = shared.postgres.launch
+		preparing := options
+		preparing.Settings = maps.Clone(options.Settings)
+		if preparing.Settings == nil {
+			preparing.Settings = map[string]string{}
+		}
+		preparing.Settings["max_prepared_transactions"] = preparedMax
+		shared.preparing.launch = func() (*Postgres, error) {
+			return LaunchPostgres(context.Background(), preparing)
+		}
 	}
 	if needs.Redis {
 		shared.redis.launch = func() (*Redis, error) {
@@ -132,7 +145,7 @@ func runAtOnce(tests int) error {
 func unshare() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	err := errors.Join(shared.postgres.close(), shared.ofRoles.close(), shared.redis.close(), shared.run.release())
+	err := errors.Join(shared.postgres.close(), shared.ofRoles.close(), shared.preparing.close(), shared.redis.close(), shared.run.release())
 	shared.run = nil
 	return err
 }
@@ -151,6 +164,18 @@ func SharedPostgres(t TB) *Postgres {
 func SharedPostgresOfRoles(t TB) *Postgres {
 	t.Helper()
 	return shared.ofRoles.get(t, "Postgres")
+}
+
+// preparedMax is how many transactions tests may have prepared at once.
+const preparedMax = "20"
+
+// SharedPostgresOfPrepared is SharedPostgres with transactions that can be prepared, whose
+// names (GID) are the whole server's: a test uses names of its own, and ends what it has
+// prepared. Nothing can be notified in such a transaction, so Freshet's triggers ring no bell
+// there.
+func SharedPostgresOfPrepared(t TB) *Postgres {
+	t.Helper()
+	return shared.preparing.get(t, "Postgres")
 }
 
 // SharedRedis returns the server that all tests of the package share. A test uses

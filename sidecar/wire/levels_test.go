@@ -27,11 +27,11 @@ func lazy(c *engine.Options, f *invalidation.FollowerOptions) {
 	f.Poll, f.Verify = time.Minute, time.Minute
 }
 
-// newQuietTestbed is a database whose writers ring no bell: where transactions
+// newQuietTestbed is newTestbed for a database whose writers ring no bell: where transactions
 // can be prepared, the trigger must not notify.
 func newQuietTestbed(t *testing.T, schema string) *testbed {
-	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"max_prepared_transactions": "5"}})
-	return newTestbedOn(t, pg, schema)
+	t.Helper()
+	return newCopiedTestbed(t, servers.SharedPostgresOfPrepared(t), schema, "public.*")
 }
 
 func versionOf7(t testing.TB, conn *pgx.Conn) (version int) {
