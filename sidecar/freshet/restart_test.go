@@ -128,9 +128,12 @@ func TestTakeOverUnderLoad(t *testing.T) {
 		l.more(t)
 		now = next
 	}
-	if stats := fetchStats(t, adminOf(t, now)); stats.Queries["hit_l1"] == 0 {
-		t.Errorf("the last process answers nothing from memory: %v", stats.Queries)
-	}
+	eventually(t, func() string {
+		if stats := fetchStats(t, adminOf(t, now)); stats.Queries["hit_l1"] == 0 {
+			return fmt.Sprintf("the last process answers nothing from memory: %v", stats.Queries)
+		}
+		return ""
+	})
 	l.stop()
 	if code, _ := now.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)

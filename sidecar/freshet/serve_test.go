@@ -216,10 +216,13 @@ func twoSidecarsShareRedis(t *testing.T, flags []string) {
 			}
 		}
 	}
-	report := first.Report()
-	if report.InvalidationEvents == 0 || report.Redis.State != dashboard.RedisUp || report.FollowerAgeSeconds == nil || report.Head == "" || report.Incarnation == "" {
-		t.Errorf("report %+v", report)
-	}
+	eventually(t, func() string { // the read may have been Postgres' to answer, and Redis late a moment ago
+		report := first.Report()
+		if report.InvalidationEvents == 0 || report.Redis.State != dashboard.RedisUp || report.FollowerAgeSeconds == nil || report.Head == "" || report.Incarnation == "" {
+			return fmt.Sprintf("report %+v", report)
+		}
+		return ""
+	})
 }
 
 func TestServingWithoutPostgresRecovers(t *testing.T) {
