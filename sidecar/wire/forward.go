@@ -374,6 +374,7 @@ func (s *sending) forwardCopy(unit []byte) error {
 // buffer; the caller sends the rest.
 func (s *sending) forwardLong(beginning []byte) error {
 	body := beginning[protocol.HeaderLength:]
+	s.plan.readNothing()
 	s.noteMayChange()
 	if err := s.catchUp(); err != nil {
 		return err

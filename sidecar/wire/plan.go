@@ -161,6 +161,12 @@ func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 	}
 }
 
+// readNothing makes the plan that of a unit which is not looked into: a function call, or a message
+// longer than the buffer.
+func (p *plan) readNothing() {
+	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], portal: -1}
+}
+
 // blockStanding is which block the client is in: one that is held back, one that Postgres knows
 // of, or none.
 type blockStanding struct{ held, inTransaction bool }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/answer"
+	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
@@ -174,6 +175,26 @@ func TestBeginningsOfLongMessagesAreSent(t *testing.T) {
 		}
 	}
 	doSending(t, tests)
+}
+
+// That a message longer than the buffer has succeeded says nothing of the setting that was refused
+// before it.
+func TestLongQueryProvesNoSetting(t *testing.T) {
+	t.Parallel()
+	const setting = "SET LOCAL statement_timeout = '1 parsec'"
+	proof, _ := proofOf(&block.ParseControl(setting).Settings[0])
+	doSending(t, map[string]sendingTest{"a long Query behind a setting": {
+		given: func(s *staged) { mustSend(s, s.query(setting, false)); s.hear("E22023 ZI") },
+		do:    func(s *staged) error { return s.forwardLong(msgQuery(stagedWrite)) },
+		sent:  msgQuery(stagedWrite), then: "idle, owes",
+		says: "CUPDATE_1 ZI", shown: "CUPDATE_1 ZI", end: "idle, soiled",
+		also: func(s *staged) string {
+			if _, known := s.proven.find(proof); known {
+				return "the setting is believed to be accepted"
+			}
+			return ""
+		},
+	}})
 }
 
 // Answers that were gathered are the client's before Postgres hears what came behind them.

@@ -192,6 +192,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 	case protocol.UnitPart:
 		return s.handlePart(unit) == nil
 	case protocol.UnitCall:
+		s.plan.readNothing()
 		s.bypassUntimed(reasons.FunctionCall, 1)
 		err := s.forwardQuery(unit, passage{}, nil)
 		s.ahead.end()
