@@ -184,8 +184,7 @@ func TestBlocksAreAnsweredAsPostgresDoes(t *testing.T) { compareAll(t, blockDiff
 // TestBlockOfReadsNeverReachesPostgres is what it is all for.
 func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
 	conn := s.connect()
 	s.warm(conn)
 	before := s.Report()
@@ -242,8 +241,8 @@ func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 // still run inside of the transaction.
 func TestBlockIsOpenedWhateverHitsItsBegin(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	conn := s.connect()
 	s.warm(conn)
 	for range 200 {

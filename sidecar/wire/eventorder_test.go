@@ -120,8 +120,8 @@ func (s *side) wantVersionFromCache(c *rawClient, version string) {
 // not in the answer, and a label taken at Execute would claim that it is.
 func TestLabelIsTakenBeforeBind(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	slow, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 	s.learnExtended(other)
 	for _, version := range []string{"111", "112", "113"} {
@@ -138,8 +138,7 @@ func TestLabelIsTakenBeforeBind(t *testing.T) {
 // rolled back by an error that comes later, without any event.
 func TestFailedGroupIsNotCaptured(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	writer, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 	s.learnExtended(other)
 	execute := func(sql string) []byte { return join(msgParse("", sql), msgBind(""), msgExecute("", 0)) }

@@ -9,8 +9,8 @@ import (
 // connection be idle.
 func TestHitsAreNotIdle(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	const limit = 2 * time.Second
 	conn := bed.connect(s.dsn() + " options='-c idle_session_timeout=2s'")
 	s.warm(conn)

@@ -213,8 +213,7 @@ func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
 // A client may ask for the level in force also where it never chose one.
 func TestDemandsInForceAreShown(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	for name, mode := range map[string]pgx.QueryExecMode{
 		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
 	} {
@@ -255,8 +254,7 @@ func TestDemandsInForceAreShown(t *testing.T) {
 
 func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	conn := s.connect()
 	s.warm(conn)
 	if _, err := conn.Exec(t.Context(), "SET freshet.after = 'elsewhere@9:9:'"); err != nil {
@@ -271,8 +269,7 @@ func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
 
 func TestDemandNotUnderstood(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	config, err := pgx.ParseConfig(s.dsn())
 	if err != nil {
 		t.Fatal(err)

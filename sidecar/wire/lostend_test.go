@@ -67,8 +67,8 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 // answers, says that it leaves, and leaves.
 func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	c := dialRaw(t, s.dsn())
 	pid := c.pid()
 	session := s.sessionOf(c)

@@ -13,7 +13,7 @@ import (
 const testsAtOnce = 6
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(plainTests.removed(servers.Shared(m, servers.Needs{
+	goleak.VerifyTestMain(plainTests.removed(servers.Shared(lentBedsClosed(m), servers.Needs{
 		Postgres: true, Redis: true, AtOnce: testsAtOnce,
 		PostgresOptions: servers.PostgresOptions{Settings: map[string]string{"max_connections": "700"}},
 	})))

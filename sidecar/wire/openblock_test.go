@@ -104,8 +104,7 @@ const versionOfRow = "SELECT version FROM item WHERE id = %d"
 // A read in such a transaction is captured, for others and for itself.
 func TestOpenTransactionCaptures(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
 	s.learnRelayed()
 	s.learn(fmt.Sprintf(versionOfRow, 1))
 	conn, other := s.connect(), s.connect()
@@ -230,8 +229,8 @@ func TestCancelInOpenTransaction(t *testing.T) {
 // transaction be idle.
 func TestHitsInOpenTransactionAreNotIdle(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	s.learnRelayed()
 	const limit = 2 * time.Second
 	conn := bed.connect(s.dsn() + " options='-c idle_in_transaction_session_timeout=2s'")

@@ -53,8 +53,7 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 // executed something: then the rest is Postgres' too.
 func TestOpenGroupThatFailedOrWrotePassesThrough(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	c := dialRaw(t, s.dsn())
 	s.learnExtended(c)
 	s.wantVersionFromCache(c, "0")

@@ -151,8 +151,8 @@ func TestPlantedMistakesOfPartsAreFound(t *testing.T) {
 // Of parts that are answered, and of the Sync behind them, Postgres does not hear.
 func TestPartsDoNotReachPostgres(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
+	bed := s.bed
 	c := dialRaw(t, s.dsn())
 	play := func() {
 		for _, step := range []step{
@@ -193,8 +193,8 @@ func (b *testbed) statementsOf(pid uint32) (heard string) {
 // comes later, TestLabelIsTakenBeforeBind shows.)
 func TestPortalShowsWhatItWasBoundTo(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	c := dialRaw(t, s.dsn())
 	s.learnExtended(c)
 	for version := range 3 {

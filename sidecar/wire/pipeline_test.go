@@ -17,8 +17,8 @@ import (
 // reads come before anybody knows that it has begun.
 func TestPipelinedTransactionIsCapturedForNobody(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
+	bed := s.bed
 	c, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 	s.learnExtended(c)
 	write := join(msgParse("", "UPDATE item SET version = 9 WHERE id = 7"), msgBind(""), msgExecute("", 0), msgSync)
@@ -42,8 +42,8 @@ func TestPipelinedTransactionIsCapturedForNobody(t *testing.T) {
 // all are hits, in both protocols.
 func TestColdPipeline(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
+	bed := s.bed
 	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
 	s.learnExtended(c)
 	for range 2 {

@@ -11,7 +11,9 @@ import (
 
 const itemSchema = `
 CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, version int NOT NULL DEFAULT 0);
-INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 100) i;`
+` + itemRows
+
+const itemRows = `INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 100) i;`
 
 // scans reads Postgres' own counter of how often a table was read.
 func (b *testbed) scans(table string) int64 {

@@ -10,8 +10,8 @@ import (
 // rest goes to Postgres in one piece, needs no look, and is kept.
 func TestFirstReadsOfAGroup(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar(patient)
+	s := lentPatientSidecar(t)
+	bed := s.bed
 	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
 	s.learnExtended(c)
 	ask := func(messages ...[]byte) (hits, misses, sent, looks uint64) {

@@ -54,8 +54,8 @@ func (c *rawClient) readGreeting() {
 // On a socket there is nothing to encrypt: libpq and others ask, hear no, and go on.
 func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	for name, codes := range map[string][]uint32{
 		"SSL": {protocol.SSLCode}, "GSS": {protocol.GSSCode}, "GSS, then SSL": {protocol.GSSCode, protocol.SSLCode}, "SSL, then GSS": {protocol.SSLCode, protocol.GSSCode},
 	} {
@@ -84,8 +84,8 @@ func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 // key to cancel with may be of any length.
 func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	for name, startup := range map[string][]byte{
 		"3.0":                      startupOf(3<<16, bed.database),
 		"3.0 with an option":       startupOf(3<<16, bed.database, "_pq_.unknown", "1"),
@@ -195,8 +195,8 @@ func TestUpstreamLostDuringStartup(t *testing.T) {
 // A message of the start-up that comes in pieces is put together again.
 func TestStartupInPieces(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 	inPieces := func(message []byte) {
 		for _, b := range message {
@@ -223,8 +223,8 @@ func TestStartupInPieces(t *testing.T) {
 // connection, as by Postgres: a reset is an error to a client, and ends some programs.
 func TestConnectionsThatDoNotBeginJustEnd(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	for _, sent := range []string{
 		"X\x00\x00\x00\x04", "\x00\x00\x00\x00 and more", "\xff\xff\xff\xff\xff\xff\xff\xff",
 		"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

@@ -30,8 +30,7 @@ const readVersion7 = "SELECT version FROM item WHERE id = 7"
 // Postgres: for good, for one transaction, when it connects.
 func TestSessionSwitchesItselfOff(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
 		t.Run(name, func(t *testing.T) {
 			conn := s.connect()
@@ -88,8 +87,7 @@ func TestSessionSwitchesItselfOff(t *testing.T) {
 // One statement is left to Postgres by a comment in it, another beside it is served.
 func TestCommentSwitchesOff(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	conn := s.connect()
 	s.warm(conn)
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {

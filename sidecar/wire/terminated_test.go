@@ -11,8 +11,8 @@ import (
 // that was held back on it fails, as it would have.
 func TestBlockOfATerminatedSession(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	read := msgQuery("SELECT name FROM item WHERE id = 3")
 	for name, end := range map[string][]byte{
 		"COMMIT": msgQuery("COMMIT"), "ROLLBACK": msgQuery("ROLLBACK"), "SAVEPOINT": msgQuery("SAVEPOINT s1"),

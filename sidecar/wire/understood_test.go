@@ -49,8 +49,8 @@ func (s *side) probes() uint64 { return s.Report().UpstreamProbes }
 // be kept.
 func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	const (
 		update = "UPDATE item SET version = version + 1 WHERE id = 7"
 		insert = "INSERT INTO item (id, name) VALUES (1000, 'new') ON CONFLICT (id) DO UPDATE SET version = item.version + 1"

@@ -1,0 +1,218 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/cache/engine"
+	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/servers"
+)
+
+// lentSidecar lends a test a bed of itemSchema with one sidecar that other tests have used before
+// and others will use again, and lentPatientSidecar one that is patient: a sidecar's start with its
+// database costs more processor time than all that a small test asks of it. Nobody else uses the
+// bed before the test has ended. When it has, the rows of item are made anew, which ends every
+// answer that is kept of them.
+//
+// They are for tests that run beside others and
+//   - change rows of item and sessions of their own, and no definition, role, setting of the
+//     database, option or field of the sidecar, nor the session of testbed.direct;
+//   - count by differences, and only what one sidecar counts: no scans of a table, no goroutines,
+//     nothing allocated, no statements of the whole server;
+//   - need nothing to be new: the sidecar may know each statement, and what it costs.
+//
+// Faults, lost connections to the follower, purges and forced interleavings of the follower need
+// newTestbed.
+func lentSidecar(t *testing.T) *side {
+	t.Helper()
+	return usualLender.lend(t)
+}
+
+func lentPatientSidecar(t *testing.T) *side {
+	t.Helper()
+	return patientLender.lend(t)
+}
+
+var (
+	usualLender   lender
+	patientLender = lender{options: []sideOption{patient}}
+)
+
+// lentIdleMax is how long a bed waits to be lent again before it is closed: its follower and its
+// database take as much in that time as to start them takes.
+const lentIdleMax = 20 * time.Second
+
+// lender keeps the beds that nobody has borrowed.
+type lender struct {
+	options []sideOption
+
+	mu sync.Mutex
+	// idle are lent last in, first out, so that no more wait than tests run at once.
+	idle    []*lentBed
+	closing sync.WaitGroup // of those that have waited for lentIdleMax
+}
+
+// lentBed is what a lender lends, in turn.
+type lentBed struct {
+	keeper *keeper
+	bed    *testbed
+	side   *side
+	// schemas counts how often definitions may have changed.
+	schemas atomic.Int64
+	// idle ends the bed, and turns counts how often it was lent: both are the lender's.
+	idle  *time.Timer
+	turns int
+}
+
+func (l *lender) lend(t *testing.T) *side {
+	t.Helper()
+	b := l.take()
+	if b == nil {
+		b = l.start(t)
+	}
+	schemas := b.schemas.Load()
+	bed, s := *b.bed, *b.side
+	bed.t, bed.sides, s.bed = t, nil, &bed
+	t.Cleanup(func() { // after the test's own
+		if !t.Failed() && b.renew(t) && b.schemas.Load() == schemas {
+			l.keep(b)
+		} else {
+			b.keeper.close()
+		}
+	})
+	return &s
+}
+
+// start makes a bed.
+func (l *lender) start(t *testing.T) *lentBed {
+	t.Helper()
+	b := &lentBed{keeper: &keeper{TB: t}}
+	made := false
+	defer func() {
+		if !made {
+			b.keeper.close()
+		}
+	}()
+	b.bed = newTestbed(b.keeper, itemSchema)
+	b.side = b.bed.sidecar(append(slices.Clone(l.options), func(_ *engine.Options, f *invalidation.FollowerOptions) {
+		changed := f.OnSchema
+		f.OnSchema = func() {
+			b.schemas.Add(1)
+			changed()
+		}
+	})...)
+	made = true
+	return b
+}
+
+// renew makes the rows of item anew, when the test's sessions have ended, and waits until the
+// sidecar knows.
+func (b *lentBed) renew(t *testing.T) bool {
+	t.Helper()
+	servers.Eventually(t, "the sessions of a lent sidecar to end", func() bool { return b.side.Report().Sessions == 0 })
+	if _, err := b.bed.direct.Exec(context.Background(), "TRUNCATE item; "+itemRows); err != nil {
+		t.Errorf("make the rows of a lent bed anew: %v", err)
+		return false
+	}
+	b.side.received()
+	return true
+}
+
+// take returns a bed that waits, nil if there is none.
+func (l *lender) take() *lentBed {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.idle) == 0 {
+		return nil
+	}
+	b := l.idle[len(l.idle)-1]
+	l.idle = l.idle[:len(l.idle)-1]
+	b.idle.Stop() // where that is too late, retire finds another turn
+	b.turns++
+	return b
+}
+
+func (l *lender) keep(b *lentBed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = append(l.idle, b)
+	turns := b.turns
+	b.idle = time.AfterFunc(lentIdleMax, func() { l.retire(b, turns) })
+}
+
+// retire closes a bed that waits, unless it was lent since its turns were counted.
+func (l *lender) retire(b *lentBed, turns int) {
+	l.mu.Lock()
+	at := slices.Index(l.idle, b)
+	if at < 0 || b.turns != turns {
+		l.mu.Unlock()
+		return
+	}
+	l.idle = slices.Delete(l.idle, at, at+1)
+	l.closing.Add(1)
+	l.mu.Unlock()
+	defer l.closing.Done()
+	b.keeper.close()
+}
+
+// close closes all beds, when no test runs.
+func (l *lender) close() {
+	for b := l.take(); b != nil; b = l.take() {
+		b.keeper.close()
+	}
+	l.closing.Wait()
+}
+
+// keeper is the testing.TB of a bed that outlives the test that it was made for: what cleans up
+// waits for close. What fails then fails the package, as no test may run.
+type keeper struct {
+	testing.TB // for what fails while the bed is made
+	cleanups   []func()
+}
+
+// keepersFailed counts what has failed behind the tests.
+var keepersFailed atomic.Int64
+
+func (*keeper) Helper() {}
+
+func (k *keeper) Cleanup(f func()) { k.cleanups = append(k.cleanups, f) }
+
+func (k *keeper) Error(args ...any) { k.Errorf("%s", fmt.Sprint(args...)) }
+
+func (*keeper) Errorf(format string, args ...any) {
+	keepersFailed.Add(1)
+	fmt.Fprintf(os.Stderr, "a lent bed: "+format+"\n", args...)
+}
+
+func (*keeper) Logf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "a lent bed: "+format+"\n", args...)
+}
+
+func (k *keeper) close() {
+	for _, f := range slices.Backward(k.cleanups) {
+		f()
+	}
+}
+
+// lentBedsClosed returns m with the beds that were lent closed after its tests.
+func lentBedsClosed(m servers.M) servers.M { return closingLent{m} }
+
+type closingLent struct{ servers.M }
+
+// Run runs the tests.
+func (c closingLent) Run() int {
+	code := c.M.Run()
+	usualLender.close()
+	patientLender.close()
+	if keepersFailed.Load() > 0 {
+		return max(code, 1)
+	}
+	return code
+}
