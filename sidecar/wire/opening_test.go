@@ -108,12 +108,26 @@ func TestBeginCostsNoRoundTrip(t *testing.T) {
 	}
 }
 
+// readOfABlock opens no block that is held back, once it is known.
+const readOfABlock = "SELECT version FROM item WHERE id = 1"
+
+// knowsTheReadOfABlock waits until it is: where the analysis took long, the read would open its
+// block, as it would where the follower looked late and the sidecar is not patient.
+func (s *side) knowsTheReadOfABlock(t *testing.T) {
+	t.Helper()
+	c := dialRaw(t, s.dsn())
+	c.ask(msgQuery(readOfABlock))
+	s.analysed(readOfABlock)
+	c.conn.Close()
+}
+
 // A transaction that has read, and then changes something, begins with nothing but its BEGIN:
 // the statement behind it has Postgres take the snapshot that it has taken for the read.
 func TestBeginBehindAReadIsAlone(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := bed.sidecar(patient)
+	s.knowsTheReadOfABlock(t)
 	var begun []string
 	overhear(t, s, func(message []byte) []byte {
 		if message[0] == 'P' && opens(message) {
@@ -127,7 +141,7 @@ func TestBeginBehindAReadIsAlone(t *testing.T) {
 	for name, update := range openers {
 		begun = nil
 		c.ask(msgQuery("BEGIN"))
-		c.ask(msgQuery("SELECT version FROM item WHERE id = 1"))
+		c.ask(msgQuery(readOfABlock))
 		c.ask(update("UPDATE item SET version = 1 WHERE id = 1"))
 		c.ask(msgQuery("ROLLBACK"))
 		if !slices.Equal(begun, []string{"BEGIN"}) {
@@ -156,7 +170,8 @@ var openingFailures = []struct {
 func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := bed.sidecar(patient)
+	s.knowsTheReadOfABlock(t)
 	var garbled string
 	var garbledKind byte
 	overhear(t, s, func(message []byte) []byte {
@@ -171,7 +186,7 @@ func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 				garbled, garbledKind = failure.garbled, failure.kind
 				c := dialRaw(t, s.dsn())
 				c.ask(msgQuery("BEGIN"))
-				c.ask(msgQuery("SELECT version FROM item WHERE id = 1")) // read, so that a SELECT is sent along
+				c.ask(msgQuery(readOfABlock)) // read, so that a SELECT is sent along
 				c.ask(msgQuery("SAVEPOINT s1"))
 				c.send(join(update("UPDATE item SET version = 1 WHERE id = 1"), update("UPDATE item SET version = 2 WHERE id = 1")))
 				for _, code := range []string{failure.code, "25P02"} {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -79,7 +81,13 @@ func TestDirectUpdateIsSeenThroughEverySidecar(t *testing.T) {
 		for i, s := range sides {
 			servers.Eventually(t, fmt.Sprintf("version %d through sidecar %d", version, i), func() bool {
 				asked := time.Now()
-				if s.psql("SELECT version FROM item WHERE id = 7") == fmt.Sprintln(version) {
+				conn := s.connect()
+				defer conn.Close(context.Background())
+				var got int
+				if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = 7", pgx.QueryExecModeSimpleProtocol).Scan(&got); err != nil {
+					t.Fatal(err)
+				}
+				if got == version {
 					return true
 				}
 				if age := asked.Sub(acknowledged); age > time.Second {
