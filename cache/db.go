@@ -57,8 +57,6 @@ type DB struct {
 	book      atomic.Pointer[book]
 	changed   chan struct{}
 	questions chan question
-	// patience is shapeWaitMax, unless a test wants every statement understood.
-	patience time.Duration
 	// shapes counts the meanings ever found out.
 	shapes atomic.Uint64
 	// statements count the reads of each kind.

@@ -90,11 +90,9 @@ func openAt(t testing.TB, dsn, setup string, change func(*pgxpool.Config, *cache
 // memories that every collection of garbage would mark.
 func (o *opened) forget() { *o = opened{} }
 
-// becomesReady has a DB that was just opened wait until its statements are understood, and
-// waits until it is ready.
+// becomesReady waits until a DB that was just opened is ready.
 func (o *opened) becomesReady(t testing.TB) {
 	t.Helper()
-	cache.BePatient(o.DB)
 	select {
 	case <-o.Ready():
 	case <-time.After(time.Minute):

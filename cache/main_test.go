@@ -16,6 +16,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
+	shapeWaitMax = servers.EventuallyMax
 	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Redis: true, Postgres: true}))
 }
 

@@ -116,7 +116,7 @@ func newDB(pool *pgxpool.Pool, o Options) (*DB, error) {
 	}
 	db := &DB{
 		pool: pool, behind: pool, config: config, follow: o.Follow, scope: o.Scope, logger: o.Logger, fence: fence.New(fence.Options{}),
-		tracer: config.ConnConfig.Tracer, patience: shapeWaitMax, ready: make(chan struct{}), changed: make(chan struct{}, 1), questions: make(chan question, questionsMax),
+		tracer: config.ConnConfig.Tracer, ready: make(chan struct{}), changed: make(chan struct{}, 1), questions: make(chan question, questionsMax),
 	}
 	if mode := config.ConnConfig.DefaultQueryExecMode; mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol {
 		db.undescribed = true

@@ -43,6 +43,20 @@ func start(t *testing.T, c config) *run.Sidecar {
 	return s
 }
 
+// startWatching is start where there is a table to watch: the first look may come before the last
+// of its triggers.
+func startWatching(t *testing.T, c config) *run.Sidecar {
+	t.Helper()
+	s := start(t, c)
+	eventually(t, func() string {
+		if s.Report().WatchedTables == 0 {
+			return "no table is watched"
+		}
+		return ""
+	})
+	return s
+}
+
 // startWithoutPostgres runs a sidecar whose Postgres is not there, until it serves and has
 // failed to follow: the time that Ready gives a first look would be waited for in vain.
 func startWithoutPostgres(t *testing.T, c config) *run.Sidecar {

@@ -14,7 +14,7 @@ import (
 func TestReportsOverTheSocket(t *testing.T) {
 	t.Parallel()
 	dsn, _ := setupFruit(t)
-	s := start(t, testConfig(t, dsn, "--watch", "public.*"))
+	s := startWatching(t, testConfig(t, dsn, "--watch", "public.*"))
 	for name, mode := range map[string]pgx.QueryExecMode{
 		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
 	} {

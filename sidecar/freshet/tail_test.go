@@ -33,7 +33,7 @@ func tailed(t *testing.T, arguments ...string) (lines []string, position string)
 func TestTail(t *testing.T) {
 	t.Parallel()
 	dsn, _ := setupFruit(t)
-	start(t, testConfig(t, dsn, "--watch", "public.fruit(id)"))
+	startWatching(t, testConfig(t, dsn, "--watch", "public.fruit(id)"))
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)

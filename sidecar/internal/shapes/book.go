@@ -34,6 +34,10 @@ type Analyzer interface {
 
 // Book holds what was found out about statements, until the schema changes.
 type Book struct {
+	// WaitMax is how long the first statement of a shape waits for the analysis before it
+	// passes through. It may be changed until statements are asked for.
+	WaitMax time.Duration
+
 	analyzer Analyzer
 	logger   *slog.Logger
 	queue    chan *Slot
@@ -52,7 +56,7 @@ type Book struct {
 
 // NewBook returns an empty one. Nothing is found out until it runs.
 func NewBook(a Analyzer, logger *slog.Logger) *Book {
-	return &Book{analyzer: a, logger: logger, queue: make(chan *Slot, analysisQueueMax), slots: map[string]*Slot{}}
+	return &Book{WaitMax: analysisWaitMax, analyzer: a, logger: logger, queue: make(chan *Slot, analysisQueueMax), slots: map[string]*Slot{}}
 }
 
 // Run analyses what is queued until ctx ends.
@@ -166,7 +170,7 @@ func (b *Book) Find(ctx context.Context, state *probe.State, sql string, paramTy
 	if slot == nil {
 		return nil, nil, nil
 	}
-	verdict = slot.wait(ctx)
+	verdict = slot.wait(ctx, b.WaitMax)
 	if verdict == nil || !shared {
 		return slot, verdict, nil
 	}
@@ -177,7 +181,7 @@ func (b *Book) Find(ctx context.Context, state *probe.State, sql string, paramTy
 	if slot == nil {
 		return nil, nil, nil
 	}
-	return slot, slot.wait(ctx), nil
+	return slot, slot.wait(ctx, b.WaitMax), nil
 }
 
 // Ask has a text analysed, unless it is known already, and waits for nothing.

@@ -10,8 +10,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
-// analysisWaitMax is how long the first statement of a shape waits for the
-// analysis before it passes through.
+// analysisWaitMax is Book.WaitMax, unless a test changes that.
 const analysisWaitMax = 500 * time.Millisecond
 
 // Slot is the place of one verdict: of one shape under one state.
@@ -80,12 +79,12 @@ func (s *Slot) Pending() bool {
 	return pending
 }
 
-// wait is Verdict after at most analysisWaitMax.
-func (s *Slot) wait(ctx context.Context) *analysis.Verdict {
+// wait is Verdict after at most waitMax.
+func (s *Slot) wait(ctx context.Context, waitMax time.Duration) *analysis.Verdict {
 	if v, pending := s.ready(); !pending {
 		return v
 	}
-	timer := time.NewTimer(analysisWaitMax)
+	timer := time.NewTimer(waitMax)
 	defer timer.Stop()
 	select {
 	case <-s.done:
