@@ -184,7 +184,7 @@ func TestBlocksAreAnsweredAsPostgresDoes(t *testing.T) { compareAll(t, blockDiff
 // TestBlockOfReadsNeverReachesPostgres is what it is all for.
 func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	conn := s.connect()
 	s.warm(conn)
 	before := s.Report()

@@ -15,13 +15,12 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// lentSidecar lends a test a bed of itemSchema with one sidecar that other tests have used before
-// and others will use again, and lentPatientSidecar one that is patient: a sidecar's start with its
-// database costs more processor time than all that a small test asks of it. Nobody else uses the
-// bed before the test has ended. When it has, the rows of item are made anew, which ends every
-// answer that is kept of them.
+// lentSidecar lends a test a bed of itemSchema with one patient sidecar that other tests have used
+// before and others will use again: a sidecar's start with its database costs more processor time
+// than all that a small test asks of it. Nobody else uses the bed before the test has ended. When
+// it has, the rows of item are made anew, which ends every answer that is kept of them.
 //
-// They are for tests that run beside others and
+// It is for tests that run beside others and
 //   - change rows of item and sessions of their own, and no definition, role, setting of the
 //     database, option or field of the sidecar, nor the session of testbed.direct;
 //   - count by differences, and only what one sidecar counts: no scans of a table, no goroutines,
@@ -32,18 +31,10 @@ import (
 // newTestbed.
 func lentSidecar(t *testing.T) *side {
 	t.Helper()
-	return usualLender.lend(t)
+	return lent.lend(t)
 }
 
-func lentPatientSidecar(t *testing.T) *side {
-	t.Helper()
-	return patientLender.lend(t)
-}
-
-var (
-	usualLender   lender
-	patientLender = lender{options: []sideOption{patient}}
-)
+var lent lender
 
 // lentIdleMax is how long a bed waits to be lent again before it is closed: its follower and its
 // database take as much in that time as to start them takes.
@@ -51,8 +42,6 @@ const lentIdleMax = 20 * time.Second
 
 // lender keeps the beds that nobody has borrowed.
 type lender struct {
-	options []sideOption
-
 	mu sync.Mutex
 	// idle are lent last in, first out, so that no more wait than tests run at once.
 	idle    []*lentBed
@@ -75,23 +64,27 @@ func (l *lender) lend(t *testing.T) *side {
 	t.Helper()
 	b := l.take()
 	if b == nil {
-		b = l.start(t)
+		b = startLentBed(t)
 	}
 	schemas := b.schemas.Load()
 	bed, s := *b.bed, *b.side
 	bed.t, bed.sides, s.bed = t, nil, &bed
 	t.Cleanup(func() { // after the test's own
-		if !t.Failed() && b.renew(t) && b.schemas.Load() == schemas {
+		kept := false
+		defer func() {
+			if !kept {
+				b.keeper.close()
+			}
+		}()
+		if s.renew(t); !t.Failed() && b.schemas.Load() == schemas {
 			l.keep(b)
-		} else {
-			b.keeper.close()
+			kept = true
 		}
 	})
 	return &s
 }
 
-// start makes a bed.
-func (l *lender) start(t *testing.T) *lentBed {
+func startLentBed(t *testing.T) *lentBed {
 	t.Helper()
 	b := &lentBed{keeper: &keeper{TB: t}}
 	made := false
@@ -101,28 +94,27 @@ func (l *lender) start(t *testing.T) *lentBed {
 		}
 	}()
 	b.bed = newTestbed(b.keeper, itemSchema)
-	b.side = b.bed.sidecar(append(slices.Clone(l.options), func(_ *engine.Options, f *invalidation.FollowerOptions) {
+	b.side = b.bed.sidecar(patient, func(_ *engine.Options, f *invalidation.FollowerOptions) {
 		changed := f.OnSchema
 		f.OnSchema = func() {
 			b.schemas.Add(1)
 			changed()
 		}
-	})...)
+	})
 	made = true
 	return b
 }
 
-// renew makes the rows of item anew, when the test's sessions have ended, and waits until the
-// sidecar knows.
-func (b *lentBed) renew(t *testing.T) bool {
+// renew makes the rows of a lent bed anew, when the test's sessions have ended, and waits until
+// the sidecar knows.
+func (s *side) renew(t *testing.T) {
 	t.Helper()
-	servers.Eventually(t, "the sessions of a lent sidecar to end", func() bool { return b.side.Report().Sessions == 0 })
-	if _, err := b.bed.direct.Exec(context.Background(), "TRUNCATE item; "+itemRows); err != nil {
+	servers.Eventually(t, "the sessions of a lent sidecar to end", func() bool { return s.Report().Sessions == 0 })
+	if _, err := s.bed.direct.Exec(context.Background(), "TRUNCATE item; "+itemRows); err != nil {
 		t.Errorf("make the rows of a lent bed anew: %v", err)
-		return false
+		return
 	}
-	b.side.received()
-	return true
+	s.received()
 }
 
 // take returns a bed that waits, nil if there is none.
@@ -209,8 +201,7 @@ type closingLent struct{ servers.M }
 // Run runs the tests.
 func (c closingLent) Run() int {
 	code := c.M.Run()
-	usualLender.close()
-	patientLender.close()
+	lent.close()
 	if keepersFailed.Load() > 0 {
 		return max(code, 1)
 	}

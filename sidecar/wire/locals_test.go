@@ -184,7 +184,7 @@ func TestSettingsOfTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
 // A load behind a setting that is held back runs under it: a limit ends it.
 func TestLoadRunsUnderTheSettingsBeforeIt(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	const (
 		limit = "SET LOCAL statement_timeout = '100ms'"
 		slow  = "SELECT count(*) FROM item, generate_series(1, 100000000) g WHERE item.id = 7"

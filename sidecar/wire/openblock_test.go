@@ -104,7 +104,7 @@ const versionOfRow = "SELECT version FROM item WHERE id = %d"
 // A read in such a transaction is captured, for others and for itself.
 func TestOpenTransactionCaptures(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	s.learnRelayed()
 	s.learn(fmt.Sprintf(versionOfRow, 1))
 	conn, other := s.connect(), s.connect()

@@ -151,7 +151,7 @@ func TestPlantedMistakesOfPartsAreFound(t *testing.T) {
 // Of parts that are answered, and of the Sync behind them, Postgres does not hear.
 func TestPartsDoNotReachPostgres(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	bed := s.bed
 	c := dialRaw(t, s.dsn())
 	play := func() {

@@ -17,7 +17,7 @@ import (
 // reads come before anybody knows that it has begun.
 func TestPipelinedTransactionIsCapturedForNobody(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	bed := s.bed
 	c, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 	s.learnExtended(c)
@@ -42,7 +42,7 @@ func TestPipelinedTransactionIsCapturedForNobody(t *testing.T) {
 // all are hits, in both protocols.
 func TestColdPipeline(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	bed := s.bed
 	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
 	s.learnExtended(c)

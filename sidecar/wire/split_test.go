@@ -10,7 +10,7 @@ import (
 // rest goes to Postgres in one piece, needs no look, and is kept.
 func TestFirstReadsOfAGroup(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	bed := s.bed
 	c, direct := dialRaw(t, s.dsn()), dialRaw(t, bed.postgres.DSN(bed.database))
 	s.learnExtended(c)
