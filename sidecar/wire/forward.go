@@ -2,7 +2,6 @@ package wire
 
 import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
-	"github.com/freshet/freshet/sidecar/internal/block"
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -57,7 +56,7 @@ func (s *sending) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 			}
 		}
 		if !known.reads() && s.plan.simple {
-			e.Done = s.proven.proves(block.ParseControl(s.plan.query.Statement.SQL))
+			e.Done = s.proven.proves(s.plan.wants[0].prepared.Statement.Control)
 		}
 		e.Change = s.statements.SimpleQuery(statements.AskedByClient)
 	}

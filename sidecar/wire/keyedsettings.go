@@ -184,7 +184,11 @@ func settingsOf(w *want, slot *shapes.Slot) []string {
 // noteSettings notes what a statement that goes to Postgres sets in its transaction.
 func (s *sending) noteSettings() {
 	for i := range s.plan.wants {
-		c := s.plan.controlOf(&s.plan.wants[i])
+		w := &s.plan.wants[i]
+		if w.describes || w.prepared == nil || w.prepared.Statement == nil {
+			continue
+		}
+		c := &w.prepared.Statement.Control
 		for j := range c.Settings {
 			x := &c.Settings[j]
 			if changes, _ := settings.Local(x.Name); changes && x.NameParam == 0 {

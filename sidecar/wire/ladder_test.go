@@ -119,7 +119,7 @@ func climb(t *testing.T, cache *engine.Cache, f *fence.Fence, simple bool, lay .
 		put(s)
 	}
 	s.waits = []string{"E57014 ZI"} // to whatever it asks Postgres
-	return s.decide(unit, l.obstacle), s
+	return *s.decide(unit, l.obstacle), s
 }
 
 // Whichever two questions stop a read, the ladder gives the reason of the first, to a Query and to

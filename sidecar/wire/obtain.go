@@ -93,15 +93,12 @@ func (s *deciding) peek() *engine.Entry {
 
 // keySettings makes the part of a want's key that its settings are. It reports false if a verdict
 // has to be asked for first, or a value.
-func (u *understanding) keySettings(w *want) bool {
-	if len(u.server.keyed.all()) == 0 || w.describes {
-		return true // no verdict names any
-	}
-	slot, verdict := u.knownVerdict(w.prepared.Statement)
+func (s *sending) keySettings(w *want) bool {
+	slot, verdict := s.knownVerdict(w.prepared.Statement)
 	if verdict == nil || !verdict.Cacheable {
 		return false
 	}
-	return u.noteKeyed(w, settingsOf(w, slot))
+	return s.noteKeyed(w, settingsOf(w, slot))
 }
 
 // noteKeyed has the values of settings in a want's key. It reports false if one is not known.
@@ -118,21 +115,26 @@ func (u *understanding) noteKeyed(w *want, names []string) (ok bool) {
 // need be asked first. For a Query handleQuery has looked, though not for what depends on
 // settings of the application's own.
 func (s *deciding) lookupAll() bool {
-	s.plan.found = 0
-	if s.plan.simple && len(s.server.keyed.all()) == 0 || !s.servable() || !s.mayNamePortals() || !s.holds(&s.plan) || !s.plan.readsAllNow(&s.statements) {
+	p := &s.plan
+	someKeyed := len(s.server.keyed.all()) > 0
+	if p.simple && !someKeyed || !s.servable() || !s.mayNamePortals() {
 		return false
 	}
-	s.plan.toldOf = nil
-	for i := range s.plan.wants {
-		w := &s.plan.wants[i]
-		if !s.keySettings(w) {
+	for i := range p.wants {
+		if w := &p.wants[i]; !w.parsed && !(s.means(w.prepared) && s.statements.ReadsNow(w.prepared)) {
+			return false
+		}
+	}
+	for i := range p.wants {
+		w := &p.wants[i]
+		if someKeyed && !w.describes && !s.keySettings(w) || p.simple && !w.settled {
 			return false
 		}
 		s.keyOf(w)
-		if entry := s.lookup(); entry == nil || !s.plan.takes(&s.statements, w, entry) {
+		if entry := s.lookup(); entry == nil || !p.takes(&s.statements, w, entry) {
 			return false
 		}
-		s.plan.found++
+		p.found++
 	}
 	return true
 }

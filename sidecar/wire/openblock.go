@@ -14,7 +14,7 @@ import (
 // certain: the snapshot is the statement's, not the transaction's.
 //
 // That a transaction is such a one has to be known of each of its statements, the BEGIN
-// included (see conversation.Standing). Nothing is asked of Postgres in between:
+// included (see conversation.Stand). Nothing is asked of Postgres in between:
 // an error of a question of the sidecar's own would fail the client's transaction. So what
 // it would take a question to know is not known until the transaction has ended.
 //

@@ -19,7 +19,7 @@ import (
 //
 //   - Nobody waits for its loads, which are kept when the Sync has come: that may be long.
 //   - While Postgres has a part, nothing is asked of it, and a hit needs a look that began
-//     after the part was shown (see conversation.Standing).
+//     after the part was shown (see conversation.Stand).
 //   - Postgres goes by the rights that it has locked its tables under until the Sync comes, as in
 //     a transaction: what others define meanwhile soils the session, and so nothing is captured
 //     behind it (see openblock.go). Forced by TestOpenGroupGoesByOlderRights.

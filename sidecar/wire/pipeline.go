@@ -1,7 +1,5 @@
 package wire
 
-import "github.com/freshet/freshet/sidecar/internal/block"
-
 // A client that does not wait for answers sends reads behind reads. The first that lies nowhere
 // goes to Postgres, and all behind it has to, since answers keep their order. But what is
 // unanswered are reads, which leave everything as it was: so what is known of the session holds
@@ -22,10 +20,7 @@ import "github.com/freshet/freshet/sidecar/internal/block"
 // others which are unanswered. Its ladder says the rest.
 func (s *deciding) mayCaptureBehind() bool {
 	p := &s.plan
-	if len(p.wants) == 0 || p.controls || p.simple && block.ParseControl(p.query.Statement.SQL).Kind != block.None {
-		return false
-	}
-	return s.talk.OwesReadsAlone() && !s.block.Held
+	return len(p.wants) > 0 && !p.controls && s.talk.OwesReadsAlone() && !s.block.Held
 }
 
 // mayServeAll reports whether all that is wanted lies in memory, and none of it is known to have

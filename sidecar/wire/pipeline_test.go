@@ -107,7 +107,7 @@ func TestLadderAsksNobodyBehindReads(t *testing.T) {
 	c.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true})
 	decided := func(unit []byte) decision {
 		c.planQuery(unit[protocol.HeaderLength:len(unit)-1], true)
-		d := c.decide(unit, c.obstacle())
+		d := *c.decide(unit, c.obstacle())
 		if len(c.toUp) > 0 || len(c.out) > 0 || d.answered || d.found > 0 {
 			t.Fatalf("%+v: Postgres is sent %q, the client %q", d, c.toUp, c.out)
 		}

@@ -76,6 +76,8 @@ type plan struct {
 	// is kept for the next one.
 	simple bool
 	query  *statements.Prepared
+	// commands is set if the Query's text begins like one that handleCommand deals with.
+	commands bool
 	// reason, unless empty, says why the unit can be neither answered locally nor
 	// captured.
 	reason string
@@ -146,13 +148,17 @@ func (s *sending) planGroup(unit []byte) {
 
 // readQuery makes the plan that of a Query with this text.
 func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
-	query := p.query
-	if query == nil {
-		query = &statements.Prepared{Statement: &statements.Statement{}}
+	p.readNothing()
+	if p.query == nil {
+		p.query = &statements.Prepared{Statement: &statements.Statement{}}
 	}
-	*query.Statement = statements.Statement{SQL: string(text)} // nothing is left of the one before
-	asked := want{prepared: query, bound: text, parsed: true}
-	*p = plan{simple: true, query: query, wants: append(p.wants[:0], asked), requests: p.requests[:0], executions: 1, portal: -1}
+	sql := string(text)
+	statement := statements.Statement{SQL: sql, Control: block.ParseControl(sql)}
+	*p.query.Statement = statement // nothing is left of the one before
+	p.simple, p.executions = true, 1
+	p.commands, p.controls = block.MayCommand(sql), statement.Control.Kind != block.None
+	w := p.add()
+	w.prepared, w.bound, w.parsed = p.query, text, true
 	switch {
 	case !wellFormed:
 		p.refuse(reasons.Malformed)
@@ -164,7 +170,20 @@ func (p *plan) readQuery(text []byte, wellFormed, midGroup bool) {
 // readNothing makes the plan that of a unit which is not looked into: a function call, or a message
 // longer than the buffer.
 func (p *plan) readNothing() {
-	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], portal: -1}
+	query, wants, requests := p.query, p.wants[:0], p.requests[:0]
+	*p = plan{}
+	p.query, p.wants, p.requests, p.portal = query, wants, requests, -1
+}
+
+// add adds a want with nothing in it, to be filled where it lies: to copy it would take a hit longer.
+func (p *plan) add() *want {
+	if len(p.wants) == cap(p.wants) {
+		p.wants = append(p.wants, want{})
+	} else {
+		p.wants = p.wants[:len(p.wants)+1]
+		p.wants[len(p.wants)-1] = want{}
+	}
+	return &p.wants[len(p.wants)-1]
 }
 
 // blockStanding is which block the client is in: one that is held back, one that Postgres knows
@@ -175,8 +194,8 @@ type blockStanding struct{ held, inTransaction bool }
 // more than its bytes: on the statements that the client has, on what a text means now, nil
 // if that is not known, and on the block that the client is in.
 func (p *plan) readGroup(unit []byte, known *statements.Set, now *statements.Meaning, in blockStanding) {
-	*p = plan{query: p.query, wants: p.wants[:0], requests: p.requests[:0], unnamed: known.Unnamed(), portal: -1}
-	p.part = endsInFlush(unit)
+	p.readNothing()
+	p.unnamed, p.part = known.Unnamed(), endsInFlush(unit)
 	p.freely = p.part && !in.held && !in.inTransaction
 	flushed, others := false, false
 	for kind, message := range protocol.Messages(unit) {
@@ -280,7 +299,8 @@ func (p *plan) readBind(body []byte, known *statements.Set, in blockStanding) {
 	p.namesPortals = p.namesPortals || len(portal) > 0
 	p.closesUnnamed = p.closesUnnamed && len(portal) > 0
 	p.portal = len(p.wants)
-	p.wants = append(p.wants, want{prepared: prepared, bound: rest, portal: portal, parsed: p.parsed && len(name) == 0})
+	w := p.add()
+	w.prepared, w.bound, w.portal, w.parsed = prepared, rest, portal, p.parsed && len(name) == 0
 }
 
 // boundAs returns the want of a portal that the group has bound under a name and not closed,
@@ -337,7 +357,8 @@ func (p *plan) readDescribe(body []byte, known *statements.Set) {
 		if prepared == nil || prepared.Statement == nil || p.portal >= 0 {
 			p.refuse(reasons.UnknownStatement)
 		}
-		p.wants = append(p.wants, want{prepared: prepared, describes: true, parsed: p.parsed && len(name) == 0})
+		w := p.add()
+		w.prepared, w.describes, w.parsed = prepared, true, p.parsed && len(name) == 0
 	}
 }
 

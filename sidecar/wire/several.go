@@ -16,8 +16,8 @@ import (
 
 // handleSeveral answers a Query that begins with statements which are held back. It reports
 // false if Postgres has to deal with all of it.
-func (s *session) handleSeveral(text []byte) (handled bool, err error) {
-	several, ok := block.ParseSeveral(string(text))
+func (s *session) handleSeveral(sql string) (handled bool, err error) {
+	several, ok := block.ParseSeveral(sql)
 	if !ok || several.Rest != "" && (!surelyOne(several.Rest) || !analysis.BeginsLikeRead(several.Rest)) {
 		return false, nil
 	}
@@ -28,23 +28,23 @@ func (s *session) handleSeveral(text []byte) (handled bool, err error) {
 		return false, nil
 	}
 	if several.Rest == "" {
-		s.statements.SimpleQuery(statements.AnsweredHere)
-		s.out = s.appendReady(append(s.out, said...))
-		return true, s.limitOut()
+		s.out = append(s.out, said...)
+		return true, s.endPerformed()
 	}
 	s.rest = protocol.AppendMessage(s.rest[:0], 'Q', []byte(several.Rest), []byte{0})
 	s.planQuery(s.rest[protocol.HeaderLength:len(s.rest)-1], true)
 	d := s.decide(s.rest, s.obstacle())
 	if d.reason != "" {
 		s.unperform(&before)
+		s.planQuery([]byte(sql), true)
 		return false, nil
 	}
 	s.out = append(s.out, said...)
 	return true, s.carryOut(s.rest, d)
 }
 
-// performAll performs the statements that a text begins with, and returns what the client is
-// told of them. It reports false if Postgres has to do one of them.
+// performAll performs the statements that a text begins with, and returns the answers to them. It
+// reports false if Postgres has to perform one of them.
 func (s *session) performAll(several *block.Several) (said []byte, ok bool) {
 	for i := range several.First {
 		c := &several.First[i]
@@ -52,12 +52,25 @@ func (s *session) performAll(several *block.Several) (said []byte, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		if len(c.Columns) > 0 {
-			said = protocol.AppendRow(protocol.AppendTextColumns(said, c.Columns, nil), shown)
-		}
-		said = protocol.AppendComplete(said, s.performed)
+		said = appendPerformed(said, c, shown, s.performed)
 	}
 	return said, true
+}
+
+// appendPerformed appends the answer to a control statement of a Query: the values that it shows, if
+// any, and its tag.
+func appendPerformed(dst []byte, c *block.Control, shown [][]byte, tag string) []byte {
+	if len(c.Columns) > 0 {
+		dst = protocol.AppendRow(protocol.AppendTextColumns(dst, c.Columns, nil), shown)
+	}
+	return protocol.AppendComplete(dst, tag)
+}
+
+// endPerformed ends the answer to a Query all of whose statements were performed.
+func (s *session) endPerformed() error {
+	s.statements.SimpleQuery(statements.AnsweredHere)
+	s.out = s.appendReady(s.out)
+	return s.limitOut()
 }
 
 // unperform takes back what was performed since the block was as it was before. Only steps

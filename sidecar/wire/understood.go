@@ -236,8 +236,8 @@ func (s *sending) effectOfWant(w *want) *shapes.Effect {
 // waits for that: until it is known it may be anything.
 func (s *sending) effectKnown(w *want) *shapes.Effect {
 	statement := w.prepared.Statement
-	control := s.plan.controlOf(w)
-	if control.Kind == block.SetLocal && s.changesAnswers(&control) || s.values.opened && endsLocals(&control) {
+	control := &statement.Control
+	if control.Kind == block.SetLocal && s.changesAnswers(control) || s.values.opened && endsLocals(control) {
 		return nil
 	}
 	if control.Kind != block.None {
@@ -267,18 +267,6 @@ func (s *sending) effectKnown(w *want) *shapes.Effect {
 		}
 	}
 	return slot.EffectOf(params)
-}
-
-// controlOf is what a want does to its transaction.
-func (p *plan) controlOf(w *want) block.Control {
-	switch {
-	case w.describes || w.prepared == nil || w.prepared.Statement == nil:
-		return block.Control{}
-	case p.simple:
-		return block.ParseControl(w.prepared.Statement.SQL)
-	default:
-		return w.prepared.Statement.Control
-	}
 }
 
 // endsLocals reports whether a statement may end settings of a transaction that goes on.

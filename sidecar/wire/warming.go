@@ -135,12 +135,15 @@ func (s *session) planWarming(w *wish) bool {
 	} else {
 		p := &statements.Prepared{Statement: w.statement, Parse: parseOf(w.statement)}
 		p.Told.Store(w.told)
-		s.plan = plan{query: s.plan.query, wants: s.plan.wants[:0], requests: s.plan.requests[:0], unnamed: s.statements.Unnamed(), executions: 1, portal: -1}
-		s.plan.wants = append(s.plan.wants, want{prepared: p, bound: w.bound, limit: w.limit, described: w.described})
+		s.plan.readNothing()
+		s.plan.unnamed, s.plan.executions = s.statements.Unnamed(), 1
+		asked := s.plan.add()
+		asked.prepared, asked.bound, asked.limit, asked.described = p, w.bound, w.limit, w.described
 	}
 	asked := &s.plan.wants[0]
-	slot, verdict := s.knownVerdict(asked.prepared.Statement)
-	if verdict == nil || !verdict.Cacheable || block.ParseControl(asked.prepared.Statement.SQL).Kind != block.None {
+	statement := asked.prepared.Statement
+	slot, verdict := s.knownVerdict(statement)
+	if verdict == nil || !verdict.Cacheable || block.ParseControl(statement.SQL).Kind != block.None {
 		return false
 	}
 	if !s.noteKeyed(asked, settingsOf(asked, slot)) {

@@ -57,6 +57,13 @@ func ParseControl(text string) Control {
 	return c
 }
 
+// MayCommand reports whether ParseControl, ParseSeveral or ParseDeallocate may read a text, by its
+// first words.
+func MayCommand(text string) bool {
+	text = strings.TrimLeft(text, Space)
+	return beginsLikeControl(text) || len(text) > 0 && text[0]|0x20 == 'd'
+}
+
 // beginsLikeControl tells most other statements apart at once.
 func beginsLikeControl(text string) bool {
 	text = strings.TrimLeft(text, Space)

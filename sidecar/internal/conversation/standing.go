@@ -15,7 +15,7 @@ type Standing struct {
 	Dirty   bool
 	Changes uint64
 	// ShownBy is the moment by which Postgres had shown the client all that it has shown since
-	// Standing was asked for last, 0 if that is nothing.
+	// Stand was asked last, 0 if that is nothing.
 	ShownBy fence.Instant
 	// InBlock is set if Postgres is in a transaction block, whatever the reason.
 	InBlock bool
@@ -23,22 +23,24 @@ type Standing struct {
 	Outside bool
 }
 
-// Standing tells how things stand for a message that is to be answered now.
-func (c *Conversation) Standing() Standing {
+// Stand tells how things stand for a message that is to be answered now. (What is filled where it
+// lies, a hit need not copy.)
+func (c *Conversation) Stand(now *Standing) {
+	*now = Standing{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	inBlock := c.status == protocol.StatusInBlock
-	outside := c.status == protocol.StatusIdle && c.pending.len() == 0 && !c.groupOpen
-	if reason := c.obstacleLocked(); reason != "" {
-		return Standing{Reason: reason, InBlock: inBlock, Outside: outside}
+	now.InBlock = c.status == protocol.StatusInBlock
+	now.Outside = c.status == protocol.StatusIdle && c.pending.len() == 0 && !c.groupOpen
+	if now.Reason = c.obstacleLocked(); now.Reason != "" {
+		return
 	}
 	// What a group has shown before its Sync, a description perhaps, counts too.
-	shownBy := c.shownBy
+	now.ShownBy = c.shownBy
 	if c.groupOpen {
-		shownBy = fence.Now()
+		now.ShownBy = fence.Now()
 	}
 	c.shownBy = 0
-	return Standing{Dirty: c.dirty, Changes: c.changes, ShownBy: shownBy, InBlock: inBlock, Outside: outside}
+	now.Dirty, now.Changes = c.dirty, c.changes
 }
 
 // obstacleLocked says why nothing can be answered at this moment, whatever is asked.
