@@ -33,9 +33,12 @@ SLOW_PACKAGES := ./sidecar/wire ./loadtest/check ./invalidation ./sidecar/driver
 CI_PACKAGES := ./.ci/imports ./.ci/docs ./.ci/elsewhere ./.ci/results
 PACKAGES ?= $(SLOW_PACKAGES) ./... $(CI_PACKAGES)
 TEST_PROCESSES ?= 2
-# Neither vets, which `make check` does, nor writes what debuggers read: a quarter of the
+# Neither vets, which `make check` does, nor links what debuggers read: a quarter of the
 # time that linking takes.
 TEST_BUILD := -vet=off -ldflags=-w
+# Nor does the compiler write that, a tenth of the time that it takes. What tests build and what
+# checks compile is compiled in the same way, and so once for all.
+FOR_NO_DEBUGGER := -gcflags=all=-dwarf=false
 # Garbage is collected when there is four times as much as what lives, in place of as much:
 # that spares tests under the race detector a fifth to a third of their processor time. Those
 # with much that lives stay near the limit.
@@ -43,7 +46,7 @@ test versions: export GOGC ?= 400
 test versions: export GOMEMLIMIT ?= 512MiB
 # What compiles is spared a sixth by that, and does not heed the limit: to stay below it, it would
 # do little else than collect garbage. The client of Redis would take more than twice as long.
-COMPILED_FREELY := GOFLAGS="$$(go env GOFLAGS) '-toolexec=env -u GOMEMLIMIT'"
+COMPILED_FREELY := GOFLAGS="$$(go env GOFLAGS) $(FOR_NO_DEBUGGER) '-toolexec=env -u GOMEMLIMIT'"
 # Who ends under the race detector waits a second for races of goroutines that are left; tests
 # look for such goroutines instead, and a race that was met is written out before the end.
 test versions: export GORACE ?= atexit_sleep_ms=0
@@ -143,7 +146,7 @@ quick: ## Run the tests that answer in a minute, without the race detector
 test: ## Install what is missing and run every test with the race detector (PACKAGES=./...)
 	@.ci/install-packages tests
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' CGO_ENABLED=1 $(COMPILED_FREELY) go test -json -race $(TEST_BUILD) -p $(TEST_PROCESSES) -timeout $(TEST_TIMEOUT) \
-		$(if $(TEST_UNTIL),-exec '$(CURDIR)/.ci/until $(TEST_UNTIL)') $(PACKAGES) -args -test.v=false | go run ./.ci/results
+		$(if $(TEST_UNTIL),-exec '$(CURDIR)/.ci/until $(TEST_UNTIL)') $(PACKAGES) -args -test.v=false | $(COMPILED_FREELY) go run ./.ci/results
 
 .PHONY: versions
 versions: ## Test the analysis on other versions of PostgreSQL (POSTGRES='14 16 17 18')
@@ -178,6 +181,7 @@ rules:
 # Checks read what libraries and packages compile to. Compiled as for the tests, where there is
 # the C compiler that the race detector needs, it is compiled once for both.
 AS_TESTED := $(if $(shell type -P gcc),-race)
+vet lint imports docs: export GOFLAGS = $(strip $(shell go env GOFLAGS) $(FOR_NO_DEBUGGER))
 
 # vet finds what compiles and is wrong: copied locks, lost cancels, bad printf. The last command
 # is for macOS, where nobody's tests run before a user's, and for modules whose libraries are
@@ -197,7 +201,7 @@ vet:
 .PHONY: lint
 lint: export GOGC ?= 400
 lint:
-	go run -exec 'env "GOFLAGS=$(strip $(shell go env GOFLAGS) $(AS_TESTED))"' $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... $(CI_PACKAGES)
+	go run -exec 'env "GOFLAGS=$(GOFLAGS) $(AS_TESTED)"' $(STATICCHECK) -checks inherit,ST1000,ST1016 ./... $(CI_PACKAGES)
 
 # The arrows of the architecture: who may import whom, and which technology
 # stands in which package.

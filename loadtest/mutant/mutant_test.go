@@ -38,7 +38,7 @@ func prints(t *testing.T, root string, flags ...string) string {
 	t.Helper()
 	command := exec.Command("go", append(append([]string{"run"}, flags...), ".")...)
 	command.Dir = root
-	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	command.Env = append(os.Environ(), "GOWORK=off")
 	text, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
