@@ -164,7 +164,7 @@ func TestPlantedBugs(t *testing.T) {
 		return
 	}
 	binary := filepath.Join(t.TempDir(), "planted.test")
-	if text, err := compiling.Go(t.Context(), "", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", plantedOverlay(t), "-o", binary, "."); err != nil {
+	if text, err := compiling.Go(t.Context(), "", "test", "-c", "-vet=off", "-ldflags=-s", "-overlay", plantedOverlay(t), "-o", binary, "."); err != nil {
 		t.Fatalf("build the planted bugs: %v\n%s", err, text)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *plantedFor+time.Minute)

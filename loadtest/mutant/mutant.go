@@ -115,7 +115,7 @@ func Build(ctx context.Context, root, dir, pkg string, edits []Edit) (program st
 func build(ctx context.Context, root, dir, overlay, command string, pkg ...string) (program string, err error) {
 	program = filepath.Join(dir, "mutant")
 	// What debuggers read takes a third of the time to write.
-	arguments := append([]string{command, "-ldflags=-w", "-overlay", overlay, "-o", program}, pkg...)
+	arguments := append([]string{command, "-ldflags=-s", "-overlay", overlay, "-o", program}, pkg...)
 	if text, err := compiling.Go(ctx, root, arguments...); err != nil {
 		return "", fmt.Errorf("%s %s: %w; it said:\n%s", command, strings.Join(pkg, " "), err, text)
 	}

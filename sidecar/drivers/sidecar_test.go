@@ -47,7 +47,7 @@ func buildFreshet(name, race string) (program string, err error) {
 // runs, and cp takes the place of running it: one that was linked before, for another
 // package's tests perhaps, is not linked again.
 func linkKept(dir, pkg, program string, flags ...string) error {
-	arguments := append(append([]string{"run", "-ldflags=-w", "-exec", "cp"}, flags...), pkg, program)
+	arguments := append(append([]string{"run", "-ldflags=-s", "-exec", "cp"}, flags...), pkg, program)
 	if out, err := compiling.Go(context.Background(), dir, arguments...); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}

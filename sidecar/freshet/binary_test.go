@@ -25,7 +25,7 @@ import (
 )
 
 // program is the command, as it is started by users.
-var program = servers.Build(".", "-ldflags", "-w -X main.version=v0.0.0-test")
+var program = servers.Build(".", "-ldflags", "-s -X main.version=v0.0.0-test")
 
 // serving is a running freshet serve.
 type serving struct {
