@@ -326,8 +326,18 @@ func TestDatabasesAreTakenOver(t *testing.T) {
 		}
 		return c
 	}
-	if got := asking(t, first, "second").hit(first, "second"); got != "banana" {
+	old := asking(t, first, "second")
+	if got := old.hit(first, "second"); got != "banana" {
 		t.Errorf("the second has %s", got)
+	}
+	// Several, as a slow machine may write one to Redis late, or find it there too late.
+	const keptMax = 50
+	kept := func(n int) string { return fmt.Sprintf("SELECT name FROM fruit WHERE id = 1 AND id < %d", 2+n%keptMax) }
+	for n := range keptMax {
+		var name string
+		if err := old.QueryRow(t.Context(), kept(n)).Scan(&name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got := read(first).hit(first, "read"); got != "elderberry" {
 		t.Errorf("the replica has %s", got)
@@ -336,19 +346,17 @@ func TestDatabasesAreTakenOver(t *testing.T) {
 	next, _, _ := running(t, o)
 	servers.Eventually(t, "the first to leave", func() bool { return !first.Report().Listening }) // until then both accept
 	var c fruits
+	asked := 0
 	servers.Eventually(t, "a hit in Redis", func() bool {
 		// One that the first has accepted as it left ends when it is idle.
 		c = asking(t, next, "second")
 		var name string
-		if err := c.QueryRow(t.Context(), "SELECT name FROM fruit WHERE id = 1").Scan(&name); err != nil {
+		if err := c.QueryRow(t.Context(), kept(asked)).Scan(&name); err != nil {
 			return false
 		}
-		r := reportOf(t, next, "second").Queries
-		return r["hit_l2"]+r["hit_l1"] > 0
+		asked++
+		return reportOf(t, next, "second").Queries["hit_l2"] > 0
 	})
-	if reportOf(t, next, "second").Queries["hit_l2"] == 0 {
-		t.Error("the successor finds nothing in Redis")
-	}
 	r := read(next)
 	r.hit(next, "read")
 	rename(t, second, "cherry")
