@@ -27,10 +27,10 @@ type asking struct {
 	proven provenLocals
 }
 
-// attach makes what asks of the zero value, for a client of a server: the layers above have zero
+// attach makes what asks of the zero value, for a client of a database: the layers above have zero
 // values that need no more. Its stream to Postgres is set once there is one.
-func (a *asking) attach(ctx context.Context, server *Server, client *transport.Stream) {
-	a.ctx, a.client, a.understanding.server = ctx, client, server
+func (a *asking) attach(ctx context.Context, db *database, client *transport.Stream) {
+	a.ctx, a.client, a.db = ctx, client, db
 	a.talk = conversation.New()
 	a.line.talk, a.understanding.talk = a.talk, a.talk
 }

@@ -49,7 +49,7 @@ func TestAskingLeavesTheClientsAlone(t *testing.T) {
 	} {
 		var log []written
 		a := &asking{}
-		a.attach(t.Context(), &Server{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}}, nil)
+		a.attach(t.Context(), &database{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}}, nil)
 		a.up = transport.NewStream(end{to: "Postgres", log: &log}, nil)
 		change(a)
 		if got := a.refreshState(); got != name || len(a.toUp) > 0 || len(log) > 0 || a.talk.Owed() {

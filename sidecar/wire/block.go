@@ -72,10 +72,10 @@ func (s *session) perform(c block.Control, text string) (shown [][]byte, ok bool
 func (a *asking) noteHeld(hadRead bool) {
 	a.block.Began = a.arrival()
 	if hadRead && !a.block.ReadOnly {
-		a.server.cache.AnticipateRead(&a.reads) // its first read demands a look that begins now
+		a.db.cache.AnticipateRead(&a.reads) // its first read demands a look that begins now
 	}
 	a.talk.HoldBlock()
-	a.server.counters.TransactionsHeld.Add(1)
+	a.db.counters.TransactionsHeld.Add(1)
 }
 
 // upstreamLives reports whether Postgres still serves the connection of a block that is

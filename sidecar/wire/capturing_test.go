@@ -31,8 +31,8 @@ func TestLoadsAreCapturedUnderTheirLabels(t *testing.T) {
 			return c.SizeMax == cache.EntryMax() && c.Life == 0 && !c.Consent && !c.ByRule && !c.Assumed && c.Certain == nil
 		}},
 		"the session may be another": {change: func(s *staged, _ *request) { s.talk.Soil() }, refused: true},
-		"the schema has changed":     {change: func(s *staged, _ *request) { s.server.verdicts.SchemaChanged() }, refused: true},
-		"the role is a stranger":     {change: func(s *staged, _ *request) { s.server.follower = strangersFollower{} }, refused: true},
+		"the schema has changed":     {change: func(s *staged, _ *request) { s.db.verdicts.SchemaChanged() }, refused: true},
+		"the role is a stranger":     {change: func(s *staged, _ *request) { s.db.follower = strangersFollower{} }, refused: true},
 		"the plan is older, and row security matters": {
 			change: func(s *staged, r *request) { r.prepared, s.plannedSince = true, s.plannedSince+1 }, refused: true,
 		},
@@ -54,16 +54,16 @@ func TestLoadsAreCapturedUnderTheirLabels(t *testing.T) {
 			also:   func(_ *staged, c *answer.Capture) bool { return c.Life == time.Second && c.Consent && c.ByRule },
 		},
 		"the session assumes what a look has yet to find out": {
-			change: func(s *staged, _ *request) { s.assume(s.server.verdicts.Generation()) },
+			change: func(s *staged, _ *request) { s.assume(s.db.verdicts.Generation()) },
 			also: func(s *staged, c *answer.Capture) bool {
-				return c.Assumed && c.Generation == s.server.verdicts.Generation()
+				return c.Assumed && c.Generation == s.db.verdicts.Generation()
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStaged(t)
-			s.server.cache, s.server.fence = cache, f
+			s.db.cache, s.db.fence = cache, f
 			s.known.Note(&probe.State{ID: digest.Of([]byte(name)), Server: probe.Server{Incarnation: "one"}})
 			slot := s.slotOf("SELECT name FROM item", &analysis.Verdict{Cacheable: true, Filtered: []string{"public.item"}})
 			r := request{slot: slot, terms: &rules.Judged{}}
@@ -102,7 +102,7 @@ func TestLabelIsOfTheSessionsServer(t *testing.T) {
 	cache, f := newLadder(t)
 	for incarnation, want := range map[fence.Incarnation]bool{"one": true, "another": false} {
 		s := newStaged(t)
-		s.server.cache, s.server.fence = cache, f
+		s.db.cache, s.db.fence = cache, f
 		s.known.Note(&probe.State{Server: probe.Server{Incarnation: incarnation}})
 		if start, ok := s.label(); ok != want || start.Label.Incarnation != "one" {
 			t.Errorf("%s: labelled %v as %+v", incarnation, ok, start)

@@ -46,7 +46,7 @@ func (u *understanding) withConsent(statement *statements.Statement, slot *shape
 		return v.Consent, life, byComment
 	}
 	if u.mayAcceptByRule() {
-		if life = u.server.termsOf(slot).OutOfDate; life > 0 {
+		if life = u.db.termsOf(slot).OutOfDate; life > 0 {
 			return v.Consent, life, byRule
 		}
 	}
@@ -57,7 +57,7 @@ func (u *understanding) withConsent(statement *statements.Statement, slot *shape
 // the session demands is asked before it is answered, where that is not known.
 func (u *understanding) mayAcceptByRule() bool {
 	demands := &u.state().Demands
-	return u.server.rules.Load().Accepts() && (!u.known.Holds() || demands.Level != fence.Strong && demands.After == nil)
+	return u.db.rules.Load().Accepts() && (!u.known.Holds() || demands.Level != fence.Strong && demands.After == nil)
 }
 
 // counted is the outcome that a hit counts as.

@@ -16,9 +16,9 @@ import (
 // statement is never wrong.
 func (s *sending) forwardDeallocate(unit []byte, name string) error {
 	s.statements.Forget(name)
-	s.server.counters.bypass(reasons.NotSelect, 1)
+	s.db.counters.bypass(reasons.NotSelect, 1)
 	s.expectUnit(conversation.Expectation{Kind: conversation.Query, Harmless: true, Named: true, Change: s.statements.SimpleQuery(statements.AskedByClient)})
-	s.server.counters.UpstreamQueries.Add(1)
+	s.db.counters.UpstreamQueries.Add(1)
 	return s.sendUpstream(unit)
 }
 

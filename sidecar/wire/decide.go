@@ -78,7 +78,7 @@ func (s *deciding) ladder(unit []byte, obstacle string, d *decision) {
 		d.answered, d.outcome = true, HitL1
 	case len(p.wants) == 0: // it prepares statements or closes them: there is nothing to decide
 		d.harmless = true
-	case d.stops(s.server.offReason()): // an operator has switched the cache off, or sessions have no server of their own
+	case d.stops(s.db.offReason()): // an operator has switched the cache off, or sessions have no server of their own
 	case d.stops(s.refusedBefore(p)): // one of its statements is known not to be cacheable
 	case atHead && s.lookupAll(): // all of its answers lie in memory
 		d.answered, d.outcome = true, HitL1
@@ -251,7 +251,7 @@ func (u *understanding) hopeless(statement *statements.Statement) string {
 	if u.state() != nil {
 		slot, verdict := u.knownVerdict(statement)
 		if verdict != nil && verdict.Cacheable {
-			if reason := u.server.forbidden(slot); reason != "" {
+			if reason := u.db.forbidden(slot); reason != "" {
 				return reason
 			}
 		}
@@ -266,7 +266,7 @@ func (u *understanding) hopeless(statement *statements.Statement) string {
 
 // knownVerdict is verdicts.Known for a statement, which remembers the answer.
 func (u *understanding) knownVerdict(statement *statements.Statement) (*shapes.Slot, *analysis.Verdict) {
-	return u.server.verdicts.Recall(&statement.Judged, u.state(), statement.SQL, statement.ParamTypes)
+	return u.db.verdicts.Recall(&statement.Judged, u.state(), statement.SQL, statement.ParamTypes)
 }
 
 // findVerdict is verdicts.Find for a statement, if it does not remember the answer. Behind reads
@@ -275,19 +275,19 @@ func (s *deciding) findVerdict(statement *statements.Statement) (*shapes.Slot, *
 	if slot, verdict := s.knownVerdict(statement); verdict != nil && verdict.Cacheable || s.behind {
 		return slot, verdict, statement.Judged.Literals()
 	}
-	return s.server.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
+	return s.db.verdicts.Find(s.ctx, s.state(), statement.SQL, statement.ParamTypes)
 }
 
 // refused is hopeless for a plan's statements, which remember the answer.
 func (u *understanding) refused(p *plan) string {
-	generation := u.server.judgements()
+	generation := u.db.judgements()
 	for i := range p.wants {
 		statement := p.wants[i].prepared.Statement
 		reason := u.hopeless(statement)
 		if reason == "" {
 			continue
 		}
-		if u.state() != nil && reason != reasons.Ruled && reason != reasons.Distrusted && !u.server.rules.Load().Accepts() { // it may depend on what the session demands
+		if u.state() != nil && reason != reasons.Ruled && reason != reasons.Distrusted && !u.db.rules.Load().Accepts() { // it may depend on what the session demands
 			statement.Refuse(u.state().ID, generation, reason)
 		}
 		return reason
@@ -300,7 +300,7 @@ func (u *understanding) refusedBefore(p *plan) string {
 	if u.state() == nil {
 		return ""
 	}
-	generation := u.server.judgements()
+	generation := u.db.judgements()
 	for i := range p.wants {
 		if reason := p.wants[i].prepared.Statement.Refused(u.state().ID, generation); reason != "" {
 			return reason
@@ -329,7 +329,7 @@ func (s *deciding) understand() string {
 	switch {
 	case s.state().Reason != "":
 		return s.state().Reason
-	case s.server.fence.Head() == nil:
+	case s.db.fence.Head() == nil:
 		return reasons.NotFollowing
 	case !s.sameServer() && s.state().Standby != "":
 		return reasons.ReplicaBehind
@@ -366,13 +366,13 @@ func (s *deciding) requestOf(w *want) (r request, reason string) {
 	if reason := s.objection(slot, verdict); reason != "" {
 		return request{}, reason
 	}
-	if reason := s.server.forbidden(slot); reason != "" {
+	if reason := s.db.forbidden(slot); reason != "" {
 		return request{}, reason
 	}
 	if s.behind && (by != noConsent || len(verdict.Settings) > 0) {
 		return request{}, reasons.Pipelined
 	}
-	terms := s.server.termsOf(slot)
+	terms := s.db.termsOf(slot)
 	if w.describes {
 		return request{slot: slot, tags: verdict.SchemaTags(), life: life, consent: by, terms: terms}, ""
 	}

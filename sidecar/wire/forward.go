@@ -61,7 +61,7 @@ func (s *sending) forwardQuery(unit []byte, known passage, c *answer.Capture) er
 		e.Change = s.statements.SimpleQuery(statements.AskedByClient)
 	}
 	s.expectUnit(e)
-	s.server.counters.UpstreamQueries.Add(1)
+	s.db.counters.UpstreamQueries.Add(1)
 	if err := s.sendUpstream(unit); err != nil || !along {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *sending) forwardGroup(unit []byte, harmless bool) error {
 			return err
 		}
 	}
-	s.server.counters.UpstreamQueries.Add(uint64(s.plan.executions))
+	s.db.counters.UpstreamQueries.Add(uint64(s.plan.executions))
 	if err := s.provideShown(unit, s.plan.shownByExecuted()); err != nil {
 		return err
 	}

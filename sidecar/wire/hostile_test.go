@@ -155,7 +155,7 @@ func TestSilentClientMeetsTheStartupDeadline(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
 	defer near.Close()
-	s := newSession(&Server{background: t.Context(), startupWait: 50 * time.Millisecond}, far)
+	s := newSession(&Server{database: database{background: t.Context()}, startupWait: 50 * time.Millisecond}, far)
 	defer s.end()
 	began := time.Now()
 	ended := make(chan bool)

@@ -52,7 +52,7 @@ func (s *deciding) sendLookup(r *request, c *answer.Capture) {
 		lookups.Found(precise)
 	})
 	s.statements.SimpleQuery(statements.AskedHere)
-	s.server.counters.UpstreamProbes.Add(1)
+	s.db.counters.UpstreamProbes.Add(1)
 	_ = s.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(sql), []byte{0}))
 }
 

@@ -151,7 +151,7 @@ func (a *asking) learnSettings(names []string) (reason string) {
 	if len(names) == 0 {
 		return ""
 	}
-	if !a.server.keyed.add(names) {
+	if !a.db.keyed.add(names) {
 		return reasons.Settings
 	}
 	if _, known := a.stateWith(names); known {

@@ -44,10 +44,10 @@ var rungs = []rung{
 			s.doubtNames()
 		})
 	}},
-	{reason: reasons.AllOff, lay: func(l *laid) { l.later(func(s *staged) { s.server.off.Store(true) }) }},
+	{reason: reasons.AllOff, lay: func(l *laid) { l.later(func(s *staged) { s.db.off.Store(true) }) }},
 	{reason: "remembered", lay: func(l *laid) {
 		l.later(func(s *staged) {
-			s.plan.wants[0].prepared.Statement.Refuse(s.state().ID, s.server.judgements(), "remembered")
+			s.plan.wants[0].prepared.Statement.Refuse(s.state().ID, s.db.judgements(), "remembered")
 		})
 	}},
 	{reason: reasons.Noticed, lay: func(l *laid) { l.later(func(s *staged) { s.plan.wants[0].prepared.Noticed.Store(true) }) }},
@@ -102,7 +102,7 @@ func climb(t *testing.T, cache *engine.Cache, f *fence.Fence, simple bool, lay .
 		put(l)
 	}
 	s = newStaged(t)
-	s.server.cache, s.server.fence = cache, f
+	s.db.cache, s.db.fence = cache, f
 	s.known.Note(&l.state)
 	s.slotOf(l.sql, &l.verdict)
 	unit := msgQuery(l.sql)

@@ -11,7 +11,7 @@ func (u *understanding) meaning() *statements.Meaning {
 	if u.state() == nil || u.known.Lacks() {
 		return nil
 	}
-	now := statements.Meaning{Generation: u.server.verdicts.Generation(), Names: u.state().Names}
+	now := statements.Meaning{Generation: u.db.verdicts.Generation(), Names: u.state().Names}
 	if u.meant == nil || *u.meant != now {
 		fresh := now // allocated only here
 		u.meant = &fresh

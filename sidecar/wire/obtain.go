@@ -66,7 +66,7 @@ func (s *deciding) keyOfQuery(text []byte) {
 
 // lookup finds the entry of s.key in this process's memory, if it may be served.
 func (s *deciding) lookup() *engine.Entry {
-	c := s.server.cache
+	c := s.db.cache
 	s.hash = c.Hash(s.key)
 	entry := c.Find(s.key, s.hash)
 	s.absent = entry == nil
@@ -74,7 +74,7 @@ func (s *deciding) lookup() *engine.Entry {
 		return nil
 	}
 	s.beginRead() // not before: where there is nothing to serve, nobody needs the time
-	if !s.server.sound(entry) || !s.server.permits(entry, s.arrival()) || entry.Payload.(*answer.Answer).ByRule && !s.mayAcceptByRule() {
+	if !s.db.sound(entry) || !s.db.permits(entry, s.arrival()) || entry.Payload.(*answer.Answer).ByRule && !s.mayAcceptByRule() {
 		c.NoteUnserved(engine.Miss)
 		return nil
 	}
@@ -87,8 +87,8 @@ func (s *deciding) lookup() *engine.Entry {
 // peek returns what lies under s.key in this process's memory, whether or not it may be
 // served.
 func (s *deciding) peek() *engine.Entry {
-	s.hash = s.server.cache.Hash(s.key)
-	return s.server.cache.Peek(s.key, s.hash)
+	s.hash = s.db.cache.Hash(s.key)
+	return s.db.cache.Peek(s.key, s.hash)
 }
 
 // keySettings makes the part of a want's key that its settings are. It reports false if a verdict
@@ -116,7 +116,7 @@ func (u *understanding) noteKeyed(w *want, names []string) (ok bool) {
 // settings of the application's own.
 func (s *deciding) lookupAll() bool {
 	p := &s.plan
-	someKeyed := len(s.server.keyed.all()) > 0
+	someKeyed := len(s.db.keyed.all()) > 0
 	if p.simple && !someKeyed || !s.servable() || !s.mayNamePortals() {
 		return false
 	}
@@ -144,10 +144,10 @@ func (s *deciding) lookupAll() bool {
 // sessions and follower may be on different sides.
 func (u *understanding) sameServer() bool {
 	if standby := u.state().Standby; standby != "" {
-		r := u.server.replica
+		r := u.db.replica
 		return r != nil && r.Serves(standby)
 	}
-	head := u.server.fence.Head()
+	head := u.db.fence.Head()
 	return head != nil && head.Incarnation == u.state().Incarnation
 }
 
@@ -156,7 +156,7 @@ func (u *understanding) sameServer() bool {
 // and what was written through this sidecar demand. It reports false if that could
 // not be proven in time.
 func (a *asking) prove(entry *engine.Entry) bool {
-	return a.server.cache.Prove(a.ctx, entry, &a.reads)
+	return a.db.cache.Prove(a.ctx, entry, &a.reads)
 }
 
 // obtainOne finds the answer of the one want, or begins the load that does.
@@ -167,12 +167,12 @@ func (s *deciding) obtainOne(d *decision) {
 	p.toldOf = nil
 	s.keyOf(w)
 	var there *engine.Entry
-	if !s.absent || s.server.cache.Hash(s.key) != s.hash { // else lookup found nothing a moment ago
+	if !s.absent || s.db.cache.Hash(s.key) != s.hash { // else lookup found nothing a moment ago
 		there = s.peek()
 	}
-	w.missed = s.server.cache.Missed(there, s.hash)
+	w.missed = s.db.cache.Missed(there, s.hash)
 	got := s.obtain(&p.requests[0], there)
-	s.noteObtained(&got, p.asked, s.server, s.arrival())
+	s.noteObtained(&got, p.asked, s.db, s.arrival())
 	w.capture = got.capture
 	d.reason, d.interrupted = got.reason, got.interrupted
 	switch {
@@ -209,7 +209,7 @@ func (s *deciding) captureAll() {
 	for i := range p.wants {
 		s.keyOf(&p.wants[i])
 		there := s.peek()
-		p.wants[i].missed = s.server.cache.Missed(there, s.hash)
+		p.wants[i].missed = s.db.cache.Missed(there, s.hash)
 		if start, ok := s.label(); ok {
 			p.wants[i].capture = s.beginCapture(&p.requests[i], start, answer.NewCapture())
 		}
@@ -219,12 +219,12 @@ func (s *deciding) captureAll() {
 // mayFindAll reports whether all that is wanted may be in memory or in Redis. Where one answer
 // is in neither, nothing need be proven.
 func (s *deciding) mayFindAll() bool {
-	c := s.server.cache
+	c := s.db.cache
 	s.plan.toldOf = nil
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
 		s.keyOf(w)
-		if there := s.peek(); !s.server.mayServe(there) {
+		if there := s.peek(); !s.db.mayServe(there) {
 			// What it tells of its statement, the keys of the others depend on.
 			return c.AsksRemote(s.plan.requests[i].slot.Shape, s.key)
 		} else if !s.plan.takes(&s.statements, w, there) {
@@ -236,14 +236,14 @@ func (s *deciding) mayFindAll() bool {
 
 // mayServe reports whether a look may prove an entry good: it is not known to have ended.
 // nil is none.
-func (s *Server) mayServe(there *engine.Entry) bool {
-	return there != nil && s.cache.Admits(there)
+func (d *database) mayServe(there *engine.Entry) bool {
+	return there != nil && d.cache.Admits(there)
 }
 
 // fetchAll finds all that is wanted in memory or in Redis, all or nothing, and
 // says where the farthest was found.
 func (s *deciding) fetchAll() (how Outcome, ok bool) {
-	c := s.server.cache
+	c := s.db.cache
 	s.plan.toldOf, s.plan.found = nil, 0
 	for i := range s.plan.wants {
 		w := &s.plan.wants[i]
@@ -267,8 +267,8 @@ func (s *deciding) fetchAll() (how Outcome, ok bool) {
 // obtain looks for the answer of s.key in memory, where there was an entry or nil a moment
 // ago, in loads under way and in Redis, and otherwise begins a load.
 func (s *deciding) obtain(r *request, there *engine.Entry) obtained {
-	c := s.server.cache
-	if s.server.mayServe(there) {
+	c := s.db.cache
+	if s.db.mayServe(there) {
 		r.permit(there)
 		// A look may prove it good, unless it is known to have ended. Where there is none,
 		// what follows asks for proof of what it finds itself, and a load needs none.
@@ -314,7 +314,7 @@ func (s *deciding) load(r *request, loading *answer.Capture) obtained {
 // share takes the answer of s.key from another client's load, from Redis, or
 // from another process that is loading it, if it may be served to this session.
 func (s *deciding) share(ctx context.Context, flight *engine.Flight, r *request) obtained {
-	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.proveSound(entry) && s.server.sound(entry) && s.permitted(r, entry) {
+	if entry, ok := flight.Wait(ctx, &s.reads); ok && s.sameServer() && s.assumptionProven() && s.proveSound(entry) && s.db.sound(entry) && s.permitted(r, entry) {
 		return obtained{entry: entry, outcome: Coalesced}
 	}
 	entry, tier := flight.Fetch(ctx, r.slot.Shape, answer.Decode)
@@ -328,7 +328,7 @@ func (s *deciding) served(r *request, entry *engine.Entry, tier engine.Tier) obt
 	}
 	now := fence.Now() // what is written while proving, this read need not show
 	switch {
-	case !s.prove(entry) || !s.permitted(r, entry) || !s.proveSound(entry) || !s.server.sound(entry) || !s.sameServer() || s.server.cache.Serve(entry, now, &s.reads) != engine.Hit,
+	case !s.prove(entry) || !s.permitted(r, entry) || !s.proveSound(entry) || !s.db.sound(entry) || !s.sameServer() || s.db.cache.Serve(entry, now, &s.reads) != engine.Hit,
 		!s.assumptionHolds():
 		return obtained{}
 	case tier == engine.Shared:
@@ -354,12 +354,12 @@ func (s *deciding) served(r *request, entry *engine.Entry, tier engine.Tier) obt
 // change, so a verdict that is still current after the label was taken is no
 // older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
 func (s *deciding) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
-	c := s.server.cache
-	if !s.talk.Clean() || !s.server.verdicts.Current(r.slot) || s.plannedBefore(r) ||
-		!start.Label.Lower.Includes(s.server.follower.State().Since()) || !s.server.follower.KnowsRole(s.state().Role) {
+	c := s.db.cache
+	if !s.talk.Clean() || !s.db.verdicts.Current(r.slot) || s.plannedBefore(r) ||
+		!start.Label.Lower.Includes(s.db.follower.State().Since()) || !s.db.follower.KnowsRole(s.state().Role) {
 		return nil
 	}
-	s.server.missed(r.slot)
+	s.db.missed(r.slot)
 	loading.Key, loading.Tags = append(loading.Key[:0], s.key...), append(loading.Tags[:0], r.tags...)
 	loading.Start, loading.Shape, loading.SizeMax, loading.Terms = start, r.slot.Shape, c.EntryMax(), r.terms
 	loading.Life, loading.Consent, loading.ByRule = r.life, r.consent != noConsent, r.consent == byRule
@@ -368,9 +368,9 @@ func (s *deciding) beginCapture(r *request, start engine.Start, loading *answer.
 	}
 	switch {
 	case start.Label.Replica:
-		loading.Certain = s.server.certainReplica(start)
+		loading.Certain = s.db.certainReplica(start)
 	case s.assumption.made && c.AsksRemote(r.slot.Shape, s.key):
-		loading.Certain = s.server.certainAssumption(s.assumption.generation, fence.Now())
+		loading.Certain = s.db.certainAssumption(s.assumption.generation, fence.Now())
 	case s.assumption.made:
 		loading.Assumed, loading.Generation = true, s.assumption.generation
 	}
@@ -380,12 +380,12 @@ func (s *deciding) beginCapture(r *request, start engine.Start, loading *answer.
 // label takes the label of a load on this session's connection.
 func (u *understanding) label() (engine.Start, bool) {
 	if u.state().Standby == "" {
-		start, ok := u.server.cache.Begin()
+		start, ok := u.db.cache.Begin()
 		return start, ok && start.Label.Incarnation == u.state().Incarnation
 	}
-	if u.server.replica == nil {
+	if u.db.replica == nil {
 		return engine.Start{}, false
 	}
-	start, ok := u.server.cache.StartReplica(u.server.replica)
+	start, ok := u.db.cache.StartReplica(u.db.replica)
 	return start, ok && u.sameServer()
 }

@@ -73,7 +73,7 @@ func (s *sending) openFor(unit []byte) (along bool, err error) {
 // Sync, have to be sent right behind it.
 func (s *sending) openAlong() error {
 	s.letGo()
-	s.server.counters.TransactionsOpened.Add(1)
+	s.db.counters.TransactionsOpened.Add(1)
 	s.opening = true
 	s.talk.BeginOpening()
 	s.openers = s.block.Statements(s.openers[:0], s.plan.takesSnapshot())
@@ -206,7 +206,7 @@ var errNotOpened = errors.New("open transaction: Postgres did not begin it")
 func (s *sending) open() error {
 	failed := s.talk.FailedBlock()
 	s.letGo()
-	s.server.counters.TransactionsOpened.Add(1)
+	s.db.counters.TransactionsOpened.Add(1)
 	due := s.portals.due(&s.plan)
 	s.portals.forget()
 	opened, err := s.tryToOpen(failed, due)

@@ -28,7 +28,7 @@ func (s *deciding) mayCaptureBehind() bool {
 func (s *deciding) mayServeAll() bool {
 	for i := range s.plan.wants {
 		s.keyOf(&s.plan.wants[i])
-		if !s.server.mayServe(s.peek()) {
+		if !s.db.mayServe(s.peek()) {
 			return false
 		}
 	}

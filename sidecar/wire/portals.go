@@ -188,7 +188,7 @@ func (s *sending) mayHoldAs(name []byte, c *block.Control) bool {
 	if !ends && (s.block.Held || c.Kind != block.Begin) {
 		return false
 	}
-	if base := s.known.Base(); s.server.shared.Load() || base != nil && base.Reason != "" {
+	if base := s.known.Base(); s.db.shared.Load() || base != nil && base.Reason != "" {
 		return false
 	}
 	s.namesPortals = true

@@ -43,7 +43,7 @@ func (u *understanding) before() *probe.State {
 // probeQuery is the probe that finds all that counts now. A table may get row
 // security the moment after: then the session is told to probe again.
 func (u *understanding) probeQuery(server, names bool) []byte {
-	return probe.Question{Server: server, Start: u.known.Base() == nil, Role: u.server.follower.State().Secured(), Names: names, Cursors: u.namesPortals}.With(u.server.keyed.all())
+	return probe.Question{Server: server, Start: u.known.Base() == nil, Role: u.db.follower.State().Secured(), Names: names, Cursors: u.namesPortals}.With(u.db.keyed.all())
 }
 
 // refreshState probes, and says why the state is not known afterwards. The probe would end an
@@ -57,7 +57,7 @@ func (a *asking) refreshState() string {
 		return reasons.ProbeFailed
 	}
 	// The look that this read will need anyway runs while the probe does.
-	a.server.follower.Wake()
+	a.db.follower.Wake()
 	if !a.probe() {
 		a.pause.begin()
 		return reasons.ProbeFailed

@@ -26,8 +26,7 @@ func unconnected(t testing.TB) *session {
 func unconnectedBehind(t testing.TB, f *fence.Fence) *session {
 	t.Helper()
 	server := &Server{
-		background: t.Context(), fence: f, follower: idleFollower{},
-		verdicts: shapes.NewBook(nil, nil),
+		database: database{background: t.Context(), fence: f, follower: idleFollower{}, verdicts: shapes.NewBook(nil, nil)},
 	}
 	s := newSession(server, silent{})
 	t.Cleanup(s.end)

@@ -11,12 +11,12 @@ import (
 func (a *asking) askRow(query []byte) (row []byte, answered bool) {
 	a.talk.OweRow()
 	a.statements.SimpleQuery(statements.AskedHere)
-	a.server.counters.UpstreamProbes.Add(1)
+	a.db.counters.UpstreamProbes.Add(1)
 	if a.sendUpstream(query) != nil || a.flushUpstream() != nil {
 		return nil, false
 	}
 	asked := fence.Now()
 	row, err := a.talk.AwaitRow()
-	a.server.counters.times.upstream[upstreamProbes].Observe(fence.Now().Sub(asked), 1)
+	a.db.counters.times.upstream[upstreamProbes].Observe(fence.Now().Sub(asked), 1)
 	return row, err == nil
 }

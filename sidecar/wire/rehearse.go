@@ -94,11 +94,11 @@ func (a *asking) mayRehearse() bool {
 // rehearse has Postgres perform statements that set something, the last of which shows
 // columns of values, and says what comes of it: ok is false if they are not to be held back.
 func (a *asking) rehearse(settings []string, columns int) (found rehearsal, ok bool) {
-	question := probe.Question{Role: a.server.follower.State().Secured()}.Message()
+	question := probe.Question{Role: a.db.follower.State().Secured()}.Message()
 	text := besidesSQL + "; " + strings.Join(settings, "; ") + "; " + besidesSQL + "; " + string(question[protocol.HeaderLength:])
 	a.talk.OweRows()
 	a.statements.SimpleQuery(statements.AskedHere)
-	a.server.counters.UpstreamProbes.Add(1)
+	a.db.counters.UpstreamProbes.Add(1)
 	if a.sendUpstream(protocol.AppendMessage(nil, 'Q', []byte(text))) != nil || a.flushUpstream() != nil {
 		return rehearsal{}, false
 	}

@@ -86,7 +86,7 @@ func (a *asking) discardPlans() string {
 	if reason := a.askable(); reason != "" {
 		return reason
 	}
-	m, generation := a.certain(), a.server.verdicts.Generation()
+	m, generation := a.certain(), a.db.verdicts.Generation()
 	if row, answered := a.askRow(discardPlans); !answered || row == nil {
 		return reasons.ProbeFailed
 	}

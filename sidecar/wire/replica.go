@@ -15,6 +15,6 @@ type Replica interface {
 
 // certainReplica says whether a load was made on the replica that is vouched for, once that
 // is certain.
-func (s *Server) certainReplica(start engine.Start) func(fence.Instant) bool {
-	return func(loaded fence.Instant) bool { return s.cache.ConfirmReplica(s.background, s.replica, start, loaded) }
+func (d *database) certainReplica(start engine.Start) func(fence.Instant) bool {
+	return func(loaded fence.Instant) bool { return d.cache.ConfirmReplica(d.background, d.replica, start, loaded) }
 }

@@ -27,18 +27,18 @@ func (s *Server) SetRules(set *rules.Set) {
 
 // judgements counts what changes the reason why a statement is not cacheable: the schema, and
 // the rules.
-func (s *Server) judgements() uint64 { return s.verdicts.Generation() + s.rulesSet.Load() }
+func (d *database) judgements() uint64 { return d.verdicts.Generation() + d.rulesSet.Load() }
 
 // termsOf are the terms of a shape whose verdict is known.
-func (s *Server) termsOf(slot *shapes.Slot) *rules.Judged { return slot.Terms(s.rules.Load()) }
+func (d *database) termsOf(slot *shapes.Slot) *rules.Judged { return slot.Terms(d.rules.Load()) }
 
 // forbidden is the reason if a rule says that no answer of a shape is kept, whose verdict is
 // known.
-func (s *Server) forbidden(slot *shapes.Slot) (reason string) {
-	if s.rules.Load() == nil {
+func (d *database) forbidden(slot *shapes.Slot) (reason string) {
+	if d.rules.Load() == nil {
 		return ""
 	}
-	switch terms := s.termsOf(slot); {
+	switch terms := d.termsOf(slot); {
 	case terms.Distrusted:
 		return reasons.Distrusted
 	case terms.Never:
@@ -49,17 +49,17 @@ func (s *Server) forbidden(slot *shapes.Slot) (reason string) {
 
 // permits reports whether no rule speaks against an entry that is served to a read which
 // began at a moment.
-func (s *Server) permits(entry *engine.Entry, at fence.Instant) bool {
-	set, a := s.rules.Load(), entry.Payload.(*answer.Answer)
+func (d *database) permits(entry *engine.Entry, at fence.Instant) bool {
+	set, a := d.rules.Load(), entry.Payload.(*answer.Answer)
 	if set == nil {
 		return !a.ByRule
 	}
 	terms := a.Terms.Load()
-	return terms.Of(set) && s.within(entry, terms, at)
+	return terms.Of(set) && d.within(entry, terms, at)
 }
 
 // within reports whether an entry is within its terms for a read that began at a moment.
-func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Instant) bool {
+func (d *database) within(entry *engine.Entry, terms *rules.Judged, at fence.Instant) bool {
 	switch {
 	case terms.Never:
 		return false
@@ -68,7 +68,7 @@ func (s *Server) within(entry *engine.Entry, terms *rules.Judged, at fence.Insta
 	case entry.Payload.(*answer.Answer).ByRule && entry.Age(at) > terms.OutOfDate:
 		return false
 	default:
-		return terms.Staleness == 0 || s.fence.Fresh(at, terms.Staleness)
+		return terms.Staleness == 0 || d.fence.Fresh(at, terms.Staleness)
 	}
 }
 
@@ -85,16 +85,16 @@ func (r *request) permit(entry *engine.Entry) {
 // to a hot row would have all who wait for it load for themselves.
 func (a *asking) permitted(r *request, entry *engine.Entry) bool {
 	r.permit(entry)
-	return a.proveFor(r) && a.server.within(entry, r.terms, a.arrival()) && (r.terms.Staleness == 0 || a.server.cache.Admits(entry))
+	return a.proveFor(r) && a.db.within(entry, r.terms, a.arrival()) && (r.terms.Staleness == 0 || a.db.cache.Admits(entry))
 }
 
 // proveFor makes sure that the head is as new as the rules want it for a request. It
 // reports false if that could not be proven in time.
 func (a *asking) proveFor(r *request) bool {
-	if r.terms.Staleness == 0 || a.server.fence.Fresh(a.arrival(), r.terms.Staleness) {
+	if r.terms.Staleness == 0 || a.db.fence.Fresh(a.arrival(), r.terms.Staleness) {
 		return true
 	}
 	stricter := a.reads.Derive()
 	stricter.SetStaleness(r.terms.Staleness)
-	return a.server.cache.Prove(a.ctx, nil, stricter)
+	return a.db.cache.Prove(a.ctx, nil, stricter)
 }

@@ -179,7 +179,7 @@ func TestBlockThatCannotBeOpenedEndsTheSession(t *testing.T) {
 	if want := bytes.Repeat(once, openAttemptsMax); !bytes.Equal(s.sent, want) || len(s.toUp) > 0 {
 		t.Errorf("sent is %s and then %q", showSent(s.sent), s.toUp)
 	}
-	if protocol.ErrorCode(s.shown) != "25000" || s.server.counters.ProtocolErrors.Load() != 1 {
+	if protocol.ErrorCode(s.shown) != "25000" || s.db.counters.ProtocolErrors.Load() != 1 {
 		t.Errorf("the client is shown\n%s", show(s.shown))
 	}
 }

@@ -41,9 +41,9 @@ type staged struct {
 
 // newStaged is one that Postgres has let in, and whose state is known.
 func newStaged(t testing.TB) *staged {
-	server := &Server{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}, fence: fence.New(fence.Options{})}
+	db := &database{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}, fence: fence.New(fence.Options{})}
 	s := &staged{deciding: &deciding{}, t: t}
-	s.attach(t.Context(), server, transport.NewStream(stagedEnd{write: s.show}, nil))
+	s.attach(t.Context(), db, transport.NewStream(stagedEnd{write: s.show}, nil))
 	s.up = transport.NewStream(stagedEnd{write: s.send}, nil)
 	s.talk.Begin(protocol.StatusIdle)
 	s.known.Note(&probe.State{})
@@ -232,7 +232,7 @@ func (s *staged) slotOf(sql string, v *analysis.Verdict) *shapes.Slot {
 		slot, found, _ = book.Find(ctx, s.state(), sql, nil)
 		return found == v
 	})
-	s.server.verdicts = book
+	s.db.verdicts = book
 	return slot
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/sidecar/internal/accesslog"
-	"github.com/freshet/freshet/sidecar/internal/reasons"
 	"github.com/freshet/freshet/sidecar/internal/rules"
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 	"github.com/freshet/freshet/sidecar/internal/transport"
@@ -108,16 +107,10 @@ type Options struct {
 // Server accepts clients and serves each in a session of its own.
 type Server struct {
 	upstream transport.Upstream
-	cache    *engine.Cache
-	fence    *fence.Fence
-	follower Follower
-	replica  Replica // nil: none
-	// learnFunc is Options.Learn.
-	learnFunc func(root uint32, column string)
-	observe   func(startup []byte) Observer // Options.Observe
-	verifier  *verify.Verifier              // nil: none
-	access    *accesslog.Log                // nil: none
-	warmer    *warmer                       // nil: none
+	database
+	observe func(startup []byte) Observer // Options.Observe
+	access  *accesslog.Log                // nil: none
+	warmer  *warmer                       // nil: none
 	// keepings holds an element for each load that waits to be kept.
 	keepings chan struct{}
 	tls      *tls.Config // Options.TLS
@@ -127,27 +120,15 @@ type Server struct {
 	// startupWait is how long a client may take to be authenticated.
 	startupWait time.Duration
 	logger      *slog.Logger
-	verdicts    *shapes.Book
-	keyed       keyedNames
-	counters    counters
 	// definedAt is when something was acknowledged last that may have changed definitions.
 	definedAt atomic.Int64
-	// afterLooked, unless nil, is called by sound between its questions, for tests that force
-	// an interleaving there.
-	afterLooked func()
-	// asking is how long a read takes to ask for all that is not known.
-	asking shapes.Average
-	// shortRuns is shortRunsMin, unless a test wants more reads spared, or none.
-	shortRuns atomic.Int64
 
 	listeners []net.Listener
 	socket    *transport.Socket
 	sessions  sessions
 	ends      *transport.LostEnds
-	// background is the context of all sessions; stop ends it.
-	background context.Context
-	stop       context.CancelFunc
-	running    *sync.WaitGroup
+	stop      context.CancelFunc // ends background
+	running   *sync.WaitGroup
 
 	// routes are the servers of other databases, by the names that clients ask for; front is
 	// the server that has this one among its routes, nil if none. Both are set before
@@ -156,7 +137,6 @@ type Server struct {
 	front            *Server
 	upstreamDatabase string
 
-	reportFunc func(name string) string // nil: none
 	// drainFor is Options.Drain in nanoseconds, until SetDrain. drain reads it when it begins.
 	drainFor atomic.Int64
 	// clientsMax is Options.ClientsMax, until SetClientsMax.
@@ -164,14 +144,6 @@ type Server struct {
 	// allowed are Options.AllowedUIDs, until SetAllowed; nil if whoever reaches
 	// the socket may connect. Each client that begins reads them.
 	allowed atomic.Pointer[[]uint32]
-	// rules are those of SetRules, nil if there are none. Every session reads them.
-	rules atomic.Pointer[rules.Set]
-	// rulesSet counts the calls of SetRules.
-	rulesSet atomic.Uint64
-	// off is set by SwitchOff, and read by every session.
-	off atomic.Bool
-	// shared is set by ShareServers, and read by every session.
-	shared atomic.Bool
 	// left is set by Leave.
 	left atomic.Bool
 
@@ -221,9 +193,13 @@ func New(o Options) (*Server, error) {
 // newServer returns a Server that does not listen.
 func newServer(o Options) *Server {
 	s := &Server{
-		upstream: transport.NewUpstream(o.Upstream), cache: o.Cache, fence: o.Fence, follower: o.Follower, learnFunc: o.Learn, reportFunc: o.ReportFunc,
-		observe: o.Observe, replica: o.Replica, verifier: o.Verifier, access: o.Access, keepings: make(chan struct{}, keepingMax),
-		tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
+		upstream: transport.NewUpstream(o.Upstream),
+		database: database{
+			cache: o.Cache, fence: o.Fence, follower: o.Follower, replica: o.Replica, verdicts: shapes.NewBook(o.Analyzer, o.Logger),
+			learnFunc: o.Learn, reportFunc: o.ReportFunc, verifier: o.Verifier,
+		},
+		observe: o.Observe, access: o.Access, keepings: make(chan struct{}, keepingMax),
+		tls: o.TLS, passwordless: o.Passwordless, peer: transport.PeerOf, startupWait: startupWaitMax, logger: o.Logger,
 		sessions: sessions{byKey: map[cancelKey]*session{}}, ends: transport.NewLostEnds(), running: new(sync.WaitGroup),
 		routes: map[string]*Server{},
 	}
@@ -285,18 +261,6 @@ func (s *Server) SwitchOff(off bool) { s.off.Store(off) }
 // ShareServers says whether a pooler may give the statements of one session to several
 // servers. Nothing of a session's state holds then, and every statement goes to Postgres.
 func (s *Server) ShareServers(share bool) { s.shared.Store(share) }
-
-// offReason is why nothing is answered from the cache, whoever asks; empty if there is no
-// such reason.
-func (s *Server) offReason() string {
-	switch {
-	case s.off.Load():
-		return reasons.AllOff
-	case s.shared.Load():
-		return reasons.Shared
-	}
-	return ""
-}
 
 // SwitchedOff reports what SwitchOff was told last.
 func (s *Server) SwitchedOff() bool { return s.off.Load() }

@@ -69,7 +69,7 @@ func newSession(s *Server, client net.Conn) *session {
 	c := &session{identity: identity{server: s, began: time.Now()}}
 	ctx, end := context.WithCancel(s.background)
 	c.end, c.in = end, transport.NewBuffer(client)
-	c.attach(ctx, s, transport.NewStream(client, s.ends))
+	c.attach(ctx, &s.database, transport.NewStream(client, s.ends))
 	return c
 }
 
@@ -213,7 +213,7 @@ func (s *session) handle(kind protocol.UnitKind, unit []byte) bool {
 
 // refuse ends the session with an error of the sidecar's own.
 func (a *asking) refuse(code, message, hint string) {
-	a.server.counters.ProtocolErrors.Add(1)
+	a.db.counters.ProtocolErrors.Add(1)
 	_ = a.flushClient() // the client may be gone already
 	a.writeMu.Lock()
 	defer a.writeMu.Unlock()

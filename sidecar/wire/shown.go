@@ -41,14 +41,14 @@ func shownBy(message []byte) (asked shown) {
 // the same whatever the client has set.
 func (a *asking) provideReports(asked shown) error {
 	for i, name := range reportNames {
-		if asked&(showsToken<<(i+1)) == 0 || a.server.reportFunc == nil {
+		if asked&(showsToken<<(i+1)) == 0 || a.db.reportFunc == nil {
 			continue
 		}
-		report := a.server.reportFunc(name)
+		report := a.db.reportFunc(name)
 		if len(report) > reportMax || bytes.Contains([]byte(report), []byte("$freshet$")) {
 			report = "unavailable"
 		}
-		a.server.counters.UpstreamProbes.Add(1)
+		a.db.counters.UpstreamProbes.Add(1)
 		if err := a.ask("SET freshet." + name + " = $freshet$" + report + "$freshet$"); err != nil {
 			return err
 		}

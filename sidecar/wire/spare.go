@@ -56,13 +56,13 @@ func (c *cachedReads) spares(u *understanding, p *plan) bool {
 	}
 	r := &c.reading
 	r.follow(c.changesSeen)
-	if r.reads > 0 || r.short < u.server.shortRuns.Load() || r.spared >= sparedMax {
+	if r.reads > 0 || r.short < u.db.shortRuns.Load() || r.spared >= sparedMax {
 		r.spared = 0
 		return false
 	}
 	// By the last state known: where that is wrong, so is no more than this estimate.
 	slot, verdict := u.knownVerdict(statement)
-	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > u.server.asking.Get() {
+	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > u.db.asking.Get() {
 		return false
 	}
 	r.reads++
@@ -94,11 +94,11 @@ func (c *cachedReads) noteWithheld(u *understanding, p *plan, reason string) {
 
 // noteObtained notes what became of a read; asks is set if its session's state had
 // to be asked for. Who waited for another's load has not waited for what it asked.
-func (c *cachedReads) noteObtained(got *obtained, asks bool, s *Server, arrived fence.Instant) {
+func (c *cachedReads) noteObtained(got *obtained, asks bool, db *database, arrived fence.Instant) {
 	if got.capture != nil {
 		c.reading.reads++
 	}
 	if asks && (got.capture != nil || got.entry != nil && got.outcome != Coalesced) {
-		s.asking.Note(fence.Now().Sub(arrived))
+		db.asking.Note(fence.Now().Sub(arrived))
 	}
 }

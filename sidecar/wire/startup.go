@@ -44,7 +44,7 @@ func (s *session) start() bool {
 	if !ok {
 		return false
 	}
-	s.understanding.server = s.server
+	s.understanding.db = &s.server.database
 	s.plannedSince = s.server.verdicts.Generation()
 	s.untilVerified = countdown(s.server.verifier.Countdown())
 	defer context.AfterFunc(s.ctx, s.up.HangUp)() // the end does not wait for Postgres

@@ -52,9 +52,9 @@ func (a *asking) provideDemands() error {
 	if !a.talk.Idle() {
 		return nil
 	}
-	a.server.counters.UpstreamProbes.Add(1)
+	a.db.counters.UpstreamProbes.Add(1)
 	return a.ask("SELECT pg_catalog.set_config(name, value, false)" +
-		" FROM (VALUES ('freshet.consistency', 'session'), ('freshet.cache', 'on'), ('freshet.staleness', '" + a.server.cache.Staleness().String() + "')) AS demands (name, value)" +
+		" FROM (VALUES ('freshet.consistency', 'session'), ('freshet.cache', 'on'), ('freshet.staleness', '" + a.db.cache.Staleness().String() + "')) AS demands (name, value)" +
 		" WHERE coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''")
 }
 
@@ -62,12 +62,12 @@ func (a *asking) provideDemands() error {
 // includes everything acknowledged before this moment.
 func (a *asking) provideToken() error {
 	set := "SET freshet.token = '" + a.token() + "'"
-	a.server.counters.UpstreamProbes.Add(1)
+	a.db.counters.UpstreamProbes.Add(1)
 	return a.ask(set)
 }
 
 func (a *asking) token() string {
-	token, err := a.server.cache.Token(a.ctx)
+	token, err := a.db.cache.Token(a.ctx)
 	if err != nil || a.state() == nil || !a.sameServer() {
 		return tokenUnavailable
 	}

@@ -15,8 +15,8 @@ import (
 //   - Whatever may change a setting unseen has known not hold, or an assumption made that a look
 //     ends.
 type understanding struct {
-	server *Server
-	talk   *conversation.Conversation // which also the goroutine has that reads Postgres
+	db   *database
+	talk *conversation.Conversation // which also the goroutine has that reads Postgres
 	// statements are the client's prepared ones.
 	statements statements.Set
 	// block is the transaction whose BEGIN is held back.

@@ -12,7 +12,7 @@ import (
 
 // newUnderstanding is what is known behind the first probe, without a session.
 func newUnderstanding() *understanding {
-	u := &understanding{server: &Server{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}}, talk: conversation.New()}
+	u := &understanding{db: &database{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}}, talk: conversation.New()}
 	u.talk.Begin('I')
 	u.known.Note(&probe.State{})
 	return u
@@ -72,9 +72,9 @@ func TestUnderstandingEndsAssumptions(t *testing.T) {
 	t.Parallel()
 	for name, changed := range map[string]bool{"the schema is as it was": false, "the schema has changed": true} {
 		u := newUnderstanding()
-		u.assume(u.server.verdicts.Generation())
+		u.assume(u.db.verdicts.Generation())
 		if changed {
-			u.server.verdicts.SchemaChanged()
+			u.db.verdicts.SchemaChanged()
 		}
 		if holds := u.assumptionHolds(); holds == changed || u.assumption.made || u.talk.Clean() == changed {
 			t.Errorf("%s: it holds %v, clean %v", name, holds, u.talk.Clean())

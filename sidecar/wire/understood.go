@@ -92,7 +92,7 @@ func (u *understanding) assumedWrongly() {
 // wrong: then the session's state has to be asked for.
 func (u *understanding) assumptionHolds() bool {
 	a := &u.assumption
-	if a.made && a.generation != u.server.verdicts.Generation() {
+	if a.made && a.generation != u.db.verdicts.Generation() {
 		u.assumedWrongly()
 	}
 	a.made = false
@@ -102,7 +102,7 @@ func (u *understanding) assumptionHolds() bool {
 // dropOutdatedAssumption ends an assumption of another schema than that of now. What is
 // loaded under it nobody could be served, and so nothing would end it.
 func (u *understanding) dropOutdatedAssumption() {
-	if a := &u.assumption; a.made && a.generation != u.server.verdicts.Generation() {
+	if a := &u.assumption; a.made && a.generation != u.db.verdicts.Generation() {
 		u.assumedWrongly()
 		a.made = false
 	}
@@ -127,17 +127,17 @@ func (a *asking) assumptionProven() bool {
 //  4. the reader finds that a look has begun since, and serves the entry.
 //
 // So the look is asked for first. Forced by TestWhatWasAssumedIsServedWhenItIsCertain.
-func (s *Server) sound(entry *engine.Entry) bool {
+func (d *database) sound(entry *engine.Entry) bool {
 	a := entry.Payload.(*answer.Answer)
 	generation, assumed := a.Assumes()
 	if !assumed {
 		return true
 	}
-	looked := s.fence.LookBegan() >= entry.Ticket.Loaded()
-	if s.afterLooked != nil {
-		s.afterLooked()
+	looked := d.fence.LookBegan() >= entry.Ticket.Loaded()
+	if d.afterLooked != nil {
+		d.afterLooked()
 	}
-	if !looked || generation != s.verdicts.Generation() {
+	if !looked || generation != d.verdicts.Generation() {
 		return false
 	}
 	a.BeCertain()
@@ -148,25 +148,25 @@ func (s *Server) sound(entry *engine.Entry) bool {
 // if need be. It reports false if that could not be proven in time.
 func (a *asking) proveSound(entry *engine.Entry) bool {
 	generation, assumed := entry.Payload.(*answer.Answer).Assumes()
-	if !assumed || generation != a.server.verdicts.Generation() {
+	if !assumed || generation != a.db.verdicts.Generation() {
 		return true
 	}
-	return a.server.lookedSince(a.ctx, entry.Ticket.Loaded())
+	return a.db.lookedSince(a.ctx, entry.Ticket.Loaded())
 }
 
 // lookedSince waits until a look is known that began at or after a moment. It reports false if
 // that takes too long.
-func (s *Server) lookedSince(ctx context.Context, at fence.Instant) bool {
+func (d *database) lookedSince(ctx context.Context, at fence.Instant) bool {
 	var reader fence.Session
 	reader.Received(at)
-	return s.cache.Prove(ctx, nil, &reader)
+	return d.cache.Prove(ctx, nil, &reader)
 }
 
 // certainAssumption says whether what a session assumed is right, of which all was answered
 // by moment at: once a look has found that out which began afterwards.
-func (s *Server) certainAssumption(generation uint64, at fence.Instant) func(fence.Instant) bool {
+func (d *database) certainAssumption(generation uint64, at fence.Instant) func(fence.Instant) bool {
 	return func(fence.Instant) bool {
-		return s.lookedSince(s.background, at) && generation == s.verdicts.Generation()
+		return d.lookedSince(d.background, at) && generation == d.verdicts.Generation()
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *sending) understood() bool {
 	if p.reason != "" || len(p.wants) == 0 || s.talk.MidGroup() || s.state() == nil || s.state().Standby != "" {
 		return false
 	}
-	if !s.server.follower.State().Reported() || !s.effectsKnown() {
+	if !s.db.follower.State().Reported() || !s.effectsKnown() {
 		return false // a look may lack a change of definitions that no event reports
 	}
 	if !s.talk.Undisturbed() && !(s.asksBeforeWrite() && s.effectsKnown()) {
@@ -246,7 +246,7 @@ func (s *sending) effectKnown(w *want) *shapes.Effect {
 	if !analysis.MayHaveEffect(statement.SQL) {
 		return nil
 	}
-	v := s.server.verdicts
+	v := s.db.verdicts
 	slot, verdict := s.knownVerdict(statement)
 	switch {
 	case slot == nil && s.sharesVerdict(statement):

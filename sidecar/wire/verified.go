@@ -57,8 +57,8 @@ func (p *plan) keyed() bool {
 // offer adds what is known of a hit's statement, and hands it over.
 func (u *understanding) offer(h *verify.Hit) {
 	h.State = u.state()
-	if slot, verdict, _ := u.server.verdicts.Known(h.State, h.SQL, h.ParamTypes); verdict != nil {
+	if slot, verdict, _ := u.db.verdicts.Known(h.State, h.SQL, h.ParamTypes); verdict != nil {
 		h.Shape, h.Tables, h.Roots, h.Determined = slot.Text(), verdict.Tables, verdict.Relations, verdict.Determined
 	}
-	u.server.verifier.Offer(h)
+	u.db.verifier.Offer(h)
 }
