@@ -116,8 +116,17 @@ func (l *line) flushUpstream() error {
 	}
 	_, err := l.up.Write(l.toUp)
 	l.toUp = l.toUp[:0]
-	return err
+	if err != nil {
+		return unsentError{err}
+	}
+	return nil
 }
+
+// unsentError says that Postgres takes nothing more. What it has said before may still be unread:
+// why it ends the connection.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
 
 // sendUpstream gathers a message for Postgres. Answers from the cache that came
 // before it are written first, so that they stay before its answer.
@@ -139,7 +148,7 @@ func (l *line) passOn() error {
 		return nil
 	}
 	if _, err := l.up.Write(l.in.Held()[:n]); err != nil {
-		return err
+		return unsentError{err}
 	}
 	l.in.Drop(n)
 	l.passing -= n

@@ -1,10 +1,12 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -210,6 +212,33 @@ func TestDeafPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 				t.Fatal(sent)
 			}
 		}
+	}
+	stop()
+}
+
+// What Postgres says before it leaves reaches the client, also where the sidecar finds first that
+// Postgres takes nothing more.
+func TestWhyPostgresLeavesIsToldBehindAFailedWrite(t *testing.T) {
+	bed := newTestbed(t, itemSchema)
+	s, postgres, stop := scripted(t, bed)
+	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+	c.send(startupMessage(bed.database))
+	up := letIn(t, postgres)
+	c.until("Z")
+	if err := up.conn.(*net.UnixConn).CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	c.send(msgQuery("CHECKPOINT"))
+	servers.Eventually(t, "the session to read its client no more", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("receiveFromClient("))
+	})
+	up.send(protocol.ErrorResponse("FATAL", "57P01", "terminating connection", ""))
+	if err := up.conn.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := c.rest(); !bytes.Contains(got, []byte("\x00C57P01\x00")) {
+		t.Errorf("the client was told\n%s", show(got))
 	}
 	stop()
 }

@@ -104,7 +104,7 @@ func (s *session) run() {
 	})
 	err := s.receiveFromClient()
 	s.leaveTurn()
-	if errors.Is(err, errLeft) || errors.Is(err, io.EOF) {
+	if errors.Is(err, errLeft) || errors.Is(err, io.EOF) || errors.As(err, new(unsentError)) {
 		s.letFinish(&upstream)
 	}
 	s.up.HangUp()
