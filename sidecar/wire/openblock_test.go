@@ -229,7 +229,7 @@ func TestCancelInOpenTransaction(t *testing.T) {
 // transaction be idle.
 func TestHitsInOpenTransactionAreNotIdle(t *testing.T) {
 	t.Parallel()
-	s := lentPatientSidecar(t)
+	s := lentSidecar(t)
 	bed := s.bed
 	s.learnRelayed()
 	const limit = 2 * time.Second
