@@ -32,16 +32,7 @@ func TestDirectUpdateIsShownByEverySidecar(t *testing.T) {
 	var took []time.Duration
 	for version := 1; version <= rounds; version++ {
 		for i, session := range sessions {
-			before := sidecars[i].stats()
-			first := session.ask("SELECT stock FROM item WHERE id = 1")
-			for range 3 {
-				if again := session.ask("SELECT stock FROM item WHERE id = 1"); again != first {
-					t.Fatalf("nobody wrote, and sidecar %d answers %s after %s", i, again, first)
-				}
-			}
-			if hits := sidecars[i].stats().since(before).hits(); hits < 3 {
-				t.Errorf("%d hits of 4 reads through sidecar %d", hits, i)
-			}
+			readUntilKept(t, session, sidecars[i])
 		}
 		b.exec(fmt.Sprintf("UPDATE item SET stock = %d WHERE id = 1", 1000+version))
 		acknowledged := time.Now()
@@ -61,6 +52,26 @@ func TestDirectUpdateIsShownByEverySidecar(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("an update made directly was shown after %v (median), %v (90 %%), at most %v", took[len(took)/2], took[len(took)*9/10], took[len(took)-1])
+}
+
+// readUntilKept reads the row that nobody writes until three of four reads are hits. Where the
+// sidecar was not given a processor for longer than it may be stale, fewer are.
+func readUntilKept(t *testing.T, session *psqlSession, s *sidecar) {
+	t.Helper()
+	hits := uint64(0)
+	for range 20 {
+		before := s.stats()
+		first := session.ask("SELECT stock FROM item WHERE id = 1")
+		for range 3 {
+			if again := session.ask("SELECT stock FROM item WHERE id = 1"); again != first {
+				t.Fatalf("nobody wrote, and the sidecar at %s answers %s after %s", s.at.host, again, first)
+			}
+		}
+		if hits = s.stats().since(before).hits(); hits >= 3 {
+			return
+		}
+	}
+	t.Fatalf("%d hits of 4 reads through the sidecar at %s", hits, s.at.host)
 }
 
 // psqlSession is a psql that answers questions one by one.
