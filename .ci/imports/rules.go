@@ -86,7 +86,7 @@ var rules = []rule{
 
 // independent is true for the harness and for every checker of the load test.
 func independent(from string) bool {
-	return in("./loadtest/compiling", "./loadtest/servers", "./loadtest/mutant")(from) ||
+	return in("./loadtest/allocations", "./loadtest/compiling", "./loadtest/servers", "./loadtest/mutant")(from) ||
 		in("./loadtest")(from) && strings.HasPrefix(path.Base(from), "check")
 }
 

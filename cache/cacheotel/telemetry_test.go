@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/cache"
 	"github.com/freshet/freshet/cache/cacheotel"
 	"github.com/freshet/freshet/cache/cachetest"
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
@@ -149,7 +150,7 @@ func TestReadsAreTraced(t *testing.T) {
 func TestObservedHitDoesNotAllocate(t *testing.T) {
 	o := newTold(t)
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := allocations.Fewest(1000, func() {
 		o.OnRead(ctx, cache.Read{Name: "square", Outcome: cache.OutcomeHit, Took: 100})
 	}); n != 0 {
 		t.Errorf("%v allocations a hit", n)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/loadtest/allocations"
 )
 
 // Ristretto's goroutine is woken once for batchMax items of an order, and each of them is
@@ -73,7 +75,7 @@ func TestItemThatWaitsToBeGiven(t *testing.T) {
 func TestSetAllocates(t *testing.T) {
 	s := store(t, 1<<30)
 	v, hash := "v", uint64(0)
-	if n := testing.AllocsPerRun(10_000, func() {
+	if n := allocations.Fewest(10_000, func() {
 		hash++
 		s.Set(hash, &v, 10, time.Millisecond)
 	}); n > 3 {

