@@ -11,8 +11,7 @@ import (
 type groupPassage struct {
 	*sending
 	// onlyReads is set if the group does nothing but read, harmless if it leaves the session's
-	// settings, and its names of statements, as they are, understood if its one want has its
-	// effect.
+	// settings, and its names of statements, as they are, understood if each want has its effect.
 	onlyReads, harmless, understood bool
 	// settled is set if Postgres owed nothing before the group: the names that it binds are those
 	// of statements that are there.
