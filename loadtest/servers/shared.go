@@ -107,10 +107,8 @@ func share(needs Needs) error {
 		}
 		shared.ofRoles.launch = shared.postgres.launch
 		preparing := options
-		preparing.Settings = maps.Clone(options.Settings)
-		if preparing.Settings == nil {
-			preparing.Settings = map[string]string{}
-		}
+		preparing.Settings = map[string]string{}
+		maps.Copy(preparing.Settings, options.Settings)
 		preparing.Settings["max_prepared_transactions"] = preparedMax
 		shared.preparing.launch = func() (*Postgres, error) {
 			return LaunchPostgres(context.Background(), preparing)

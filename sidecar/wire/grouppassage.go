@@ -60,35 +60,34 @@ func (s *sending) forwardGroup(unit []byte, harmless bool) error {
 
 // clearTheWay sends, and notes, what has to come before the group.
 func (g *groupPassage) clearTheWay(unit []byte) error {
-	s := g.sending
-	s.portals.closeFirst(unit)
+	g.portals.closeFirst(unit)
 	if !g.harmless {
-		s.noteMayChange()
+		g.noteMayChange()
 	}
-	outside := s.outsideBlock(unit)
-	if kind, _ := protocol.NextUnit(unit); !g.harmless || kind != protocol.UnitGroup || s.block.Held && !outside {
-		if err := s.catchUpInBlock(); err != nil {
+	outside := g.outsideBlock(unit)
+	if kind, _ := protocol.NextUnit(unit); !g.harmless || kind != protocol.UnitGroup || g.block.Held && !outside {
+		if err := g.catchUpInBlock(); err != nil {
 			return err
 		}
 	}
-	if s.block.Held && !outside {
-		if _, err := s.openFor(unit); err != nil {
+	if g.block.Held && !outside {
+		if _, err := g.openFor(unit); err != nil {
 			return err
 		}
 	}
-	if s.block.Held {
-		s.portals.take(&s.plan)
+	if g.block.Held {
+		g.portals.take(&g.plan)
 	}
 	if !g.onlyReads {
-		s.ahead.bound = boundRead{}
+		g.ahead.bound = boundRead{}
 	}
-	if !g.onlyReads || s.plan.asksPortals || s.plan.asksUnnamed {
-		if err := s.makeAhead(); err != nil {
+	if !g.onlyReads || g.plan.asksPortals || g.plan.asksUnnamed {
+		if err := g.makeAhead(); err != nil {
 			return err
 		}
 	}
-	s.db.counters.UpstreamQueries.Add(uint64(s.plan.executions))
-	return s.provideShown(unit, s.plan.shownByExecuted())
+	g.db.counters.UpstreamQueries.Add(uint64(g.plan.executions))
+	return g.provideShown(unit, g.plan.shownByExecuted())
 }
 
 // forwardMessage sends one message of the group.
