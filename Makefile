@@ -127,7 +127,7 @@ ifeq ($(MUTANTS)$(GROW),)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestDifferential' ./invalidation/analysis -differential-schemas $(SCHEMAS) -differential-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomSessions' ./sidecar/wire -random-scripts $(SCRIPTS) -random-seed $(SEED)
 	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^TestRandomTenants' ./sidecar/wire -tenant-steps $(TENANT_STEPS) -tenant-seed $(SEED)
-	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^(TestColdStampede|TestConnectionsDropped|TestMalformedMessages)' ./sidecar/wire -crowd $(CROWD)
+	FRESHET_SERVERS_DIR='$(FRESHET_SERVERS_DIR)' go test -count=1 -timeout 1h -run '^(TestColdStampede|TestDroppedConnectionsLeaveNothingBehind|TestMalformedMessages)' ./sidecar/wire -crowd $(CROWD)
 endif
 
 # What of the tests is quick: what needs no PostgreSQL, one place where answers are

@@ -24,7 +24,7 @@ import (
 // orders/id=1: the entry is refused. Asked after the load, the lookup could read a
 // user that the load did not. Hence only what is guarded by itself is asked, or by
 // what another lookup finds, in the same statement and so in the same snapshot: the
-// country of user 5 is known until users/id=5 moves. (TestLookupBeforeTheLoad)
+// country of user 5 is known until users/id=5 moves. (TestLookupThatACommitOvertookIsNotTrusted)
 
 // lookup asks for the values of a column of the rows of a table that a guard
 // leaves.

@@ -13,7 +13,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// once is an unnamed statement without parameters, described and executed.
+// once parses an unnamed statement without parameters, binds, describes and executes it, without a
+// Sync.
 func once(sql string) []byte {
 	return join(msgParse("", sql), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
 }
@@ -23,7 +24,7 @@ var blockDifferentials = []differential{
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), synced(read("3")), query("SELECT id FROM item WHERE id = -1"), query("COMMIT"),
 		query("COMMIT"), query("SELECT name FROM item WHERE id = 1"),
 	}},
-	{name: "nothing in it", hits: 1, steps: []step{
+	{name: "a block without statements", hits: 1, steps: []step{
 		query("BEGIN"), query("COMMIT"), query("START TRANSACTION READ ONLY;"), query("ROLLBACK;"), query("begin work"), query("END"),
 		query("SELECT name FROM item WHERE id = 1"),
 	}},
@@ -73,13 +74,13 @@ var blockDifferentials = []differential{
 		synced(msgParse("", "BEGIN"), msgBind(""), msgExecute("", 1), read("3")), synced(read("4")),
 		synced(msgParse("", "COMMIT"), msgBind(""), msgExecute("", 1)), synced(read("3")),
 	}},
-	{name: "deallocate inside", hits: 2, steps: []step{
+	{name: "deallocate in a block", hits: 2, steps: []step{
 		query("BEGIN"), synced(msgParse("s1", readItem, oidInt4)), synced(msgBind("s1", "3"), msgExecute("", 0)), query("DEALLOCATE s1"),
 		synced(msgParse("s1", readItem, oidInt4)), synced(msgBind("s1", "3"), msgExecute("", 0)), query("DEALLOCATE s1"), query("COMMIT"),
 		query("BEGIN"), query("DEALLOCATE s1"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
 		query("BEGIN"), query("SELECT nothing"), query("DEALLOCATE s1"), query("ROLLBACK"),
 	}},
-	{name: "prepare inside", hits: 1, steps: []step{
+	{name: "prepare in a block", hits: 1, steps: []step{
 		query("BEGIN"), synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(msgBind("s", "3"), msgExecute("", 0)),
 		synced(msgClose('S', "s")), query("COMMIT"),
 		query("BEGIN"), synced(msgParse("s", "SELECT nothing")), synced(read("3")), query("ROLLBACK"),
@@ -119,7 +120,7 @@ var blockDifferentials = []differential{
 		query("BEGIN"), {bytes.Repeat(msgQuery("SAVEPOINT s1"), block.StepsMax+2), strings.Repeat("Z", block.StepsMax+2)},
 		query("SELECT name FROM item WHERE id = 1"), query("RELEASE s1"), query("COMMIT"), query("SELECT name FROM item WHERE id = 1"),
 	}},
-	{name: "chained", hits: 3, steps: []step{
+	{name: "COMMIT and ROLLBACK AND CHAIN", hits: 3, steps: []step{
 		query("BEGIN READ ONLY"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT AND CHAIN"), query("SELECT name FROM item WHERE id = 1"),
 		query("INSERT INTO scratch VALUES (1, 'a')"), query("ROLLBACK AND CHAIN"), query("SHOW transaction_read_only"), query("COMMIT"),
 		query("BEGIN"), query("SELECT 1/(id - 3) FROM item WHERE id = 3"), query("ROLLBACK AND CHAIN"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
@@ -133,7 +134,7 @@ var blockDifferentials = []differential{
 		query("SET default_transaction_isolation = 'serializable'"), query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"),
 		query("COMMIT"),
 	}},
-	{name: "isolation behind a read and what opens the block", reset: "TRUNCATE scratch", hits: 6, steps: []step{
+	{name: "isolation set behind a read and the statement that opens the block", reset: "TRUNCATE scratch", hits: 6, steps: []step{
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("INSERT INTO scratch VALUES (1, 'a')"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), synced(once("INSERT INTO scratch VALUES (1, 'a')")), query("SET TRANSACTION READ WRITE"), query("ROLLBACK"),
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), synced(once("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), once("INSERT INTO scratch VALUES (1, 'a')")), query("ROLLBACK"),
@@ -142,12 +143,12 @@ var blockDifferentials = []differential{
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("EXPLAIN (COSTS OFF) SELECT 1"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("ROLLBACK"),
 	}},
-	{name: "settings inside", hits: 2, steps: []step{
+	{name: "settings in a block", hits: 2, steps: []step{
 		query("BEGIN"), query("SELECT ts FROM kinds WHERE id = 1"), query("SET LOCAL TimeZone = 'Asia/Tokyo'"), query("SELECT ts FROM kinds WHERE id = 1"),
 		query("COMMIT"), query("BEGIN"), query("SELECT ts FROM kinds WHERE id = 1"), query("COMMIT"),
 		query("BEGIN"), query("SET TimeZone = 'Asia/Tokyo'"), query("ROLLBACK"), query("SELECT ts FROM kinds WHERE id = 1"),
 	}},
-	{name: "what is not a read", reset: "TRUNCATE scratch", hits: 1, steps: []step{
+	{name: "statements that are no reads", reset: "TRUNCATE scratch", hits: 1, steps: []step{
 		query("BEGIN"), query("SELECT name FROM item WHERE id = 1 FOR UPDATE"), query("COMMIT"),
 		query("BEGIN"), query("BEGIN"), query("COMMIT"), query("BEGIN"), query(""), query("LISTEN x"), query("COMMIT"),
 		query("BEGIN"), {msgCall(1317, "four"), "Z"}, query("COMMIT"), query("BEGIN"), query("SELECT 1; SELECT 2"), query("COMMIT"),
@@ -162,7 +163,7 @@ var blockDifferentials = []differential{
 		query("SELECT name FROM item WHERE id = 1"),
 		query("BEGIN"), synced(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", 2)), synced(msgExecute("", 3)), query("COMMIT"),
 	}},
-	{name: "a message longer than the buffer inside", reset: "TRUNCATE scratch", hits: 1, steps: []step{
+	{name: "a message longer than the buffer in a block", reset: "TRUNCATE scratch", hits: 1, steps: []step{
 		query("BEGIN"), query("SELECT * FROM scratch"), query("INSERT INTO scratch VALUES (1, '" + strings.Repeat("y", 2<<20) + "')"),
 		query("SELECT id FROM scratch"), query("ROLLBACK"), query("SELECT * FROM scratch"),
 		query("BEGIN"), synced(msgParse("", "SELECT id /*"+strings.Repeat("z", 300<<10)+"*/ FROM item WHERE id = $1")),
@@ -176,12 +177,13 @@ var blockDifferentials = []differential{
 		query("SELECT * FROM scratch"),
 		{join(msgQuery("BEGIN"), msgQuery("INSERT INTO scratch VALUES (1, 'a')"), msgQuery("COMMIT"), msgQuery("SELECT * FROM scratch")), "ZZZZ"},
 	}},
-	{name: "the end of the connection inside", reset: "TRUNCATE scratch", steps: []step{query("BEGIN"), query("SELECT * FROM scratch")}},
+	{name: "the connection ends in a block", reset: "TRUNCATE scratch", steps: []step{query("BEGIN"), query("SELECT * FROM scratch")}},
 }
 
 func TestBlocksAreAnsweredAsPostgresDoes(t *testing.T) { compareAll(t, blockDifferentials) }
 
-// TestBlockOfReadsNeverReachesPostgres is what it is all for.
+// The sidecar holds a BEGIN back for the sake of this: a block whose reads are all hits costs
+// Postgres no statement, no probe and no transaction.
 func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -212,6 +214,9 @@ func TestBlockOfReadsNeverReachesPostgres(t *testing.T) {
 	}
 }
 
+// Forces the interleaving described at beginBlockRead: a block that may write is not shown a row
+// older than its BEGIN, though the follower has not heard of the change. A block that is READ ONLY
+// cannot write what it computed from an old row, and is shown the answer in the cache.
 func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
@@ -228,7 +233,7 @@ func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := versionOf7(t, conn); got != want {
-			t.Errorf("%s: version %d, want %d", begin, got, want)
+			t.Errorf("behind %s version %d is read, want %d", begin, got, want)
 		}
 		if _, err := conn.Exec(t.Context(), "COMMIT"); err != nil {
 			t.Fatal(err)
@@ -236,10 +241,10 @@ func TestBlockReadsWhatWasCommittedBeforeIt(t *testing.T) {
 	}
 }
 
-// TestBlockIsOpenedWhateverHitsItsBegin cancels the sidecar's own BEGIN, which the
-// client cannot see, in place of the statement behind it: that statement must
-// still run inside of the transaction.
-func TestBlockIsOpenedWhateverHitsItsBegin(t *testing.T) {
+// A cancel request of the client may meet the BEGIN that the sidecar held back and sends right
+// before the block's first write. The write must still run inside the transaction: nothing of it
+// is left behind the ROLLBACK.
+func TestWriteStaysInItsBlockWhenTheOpeningIsCancelled(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -269,7 +274,7 @@ func TestBlockIsOpenedWhateverHitsItsBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if version != 0 {
-			t.Fatalf("version %d: a write ran outside of its transaction", version)
+			t.Fatalf("version %d behind the ROLLBACK, want 0: the write ran outside its transaction", version)
 		}
 	}
 }

@@ -13,11 +13,11 @@ import (
 )
 
 // bystanderWaitMax is how long a client that does nothing wrong may wait for
-// one answer while others misbehave. A blocked one waits for ever.
+// one answer while other clients misbehave. A client that is blocked would wait for ever.
 const bystanderWaitMax = servers.EventuallyMax
 
 // bystander is a client that asks for the same row all the time, and must not
-// notice what others do.
+// notice what other clients do.
 type bystander struct {
 	stop    chan struct{}
 	done    sync.WaitGroup
@@ -26,15 +26,16 @@ type bystander struct {
 	slowest time.Duration
 }
 
-// watch starts a bystander on a sidecar whose database has item.
+// watch starts a bystander on a sidecar whose database has item. When the test ends, the bystander
+// must have had each answer in time, and at least half of its answers from the cache.
 func watch(t *testing.T, s *side) *bystander {
 	t.Helper()
 	b := &bystander{stop: make(chan struct{})}
 	ask := msgQuery("SELECT id, name FROM item WHERE id = 42")
 	want := dialRaw(t, s.bed.postgres.DSN(s.bed.database)).ask(ask)
 	c := dialRaw(t, s.dsn())
-	// With its first hit a sidecar has begun all that it does beside its sessions: nobody who
-	// measures from then on takes that for a leak.
+	// By its first hit a sidecar has started every goroutine that it runs beside its sessions: a
+	// test that measures behind the hit does not take these for a leak.
 	servers.Eventually(t, "a bystander's first hit", func() bool {
 		before := s.count(HitL1)
 		c.ask(ask)
@@ -57,7 +58,7 @@ func watch(t *testing.T, s *side) *bystander {
 			for !bytes.HasSuffix(got, []byte(protocol.ReadyIdle)) {
 				m, err := c.tryMessage()
 				if err != nil {
-					t.Errorf("a bystander was hurt: %v", err)
+					t.Errorf("a bystander cannot read its answer: %v", err)
 					return
 				}
 				got = append(got, m...)
@@ -76,16 +77,16 @@ func watch(t *testing.T, s *side) *bystander {
 		close(b.stop)
 		b.done.Wait()
 		if b.slowest > bystanderWaitMax {
-			t.Errorf("a bystander waited %v for one answer", b.slowest)
+			t.Errorf("a bystander waited %v for one answer, want %v at most", b.slowest, bystanderWaitMax)
 		}
 		if got := s.count(HitL1) - hits; b.answers == 0 || got < uint64(b.answers)/2 {
-			t.Errorf("%d answers to a bystander, %d hits", b.answers, got)
+			t.Errorf("a bystander had %d answers and %d hits, want answers, at least half of them hits", b.answers, got)
 		}
 	})
 	return b
 }
 
-// mustGoOn waits for more answers to the bystander.
+// mustGoOn waits until the bystander has had more answers.
 func (b *bystander) mustGoOn(t *testing.T) {
 	t.Helper()
 	count := func() int {
@@ -97,9 +98,10 @@ func (b *bystander) mustGoOn(t *testing.T) {
 	servers.Eventually(t, "answers to a bystander", func() bool { return count() > before+5 })
 }
 
-// resources are what a leak would take.
+// resources are what a leak of the sidecar would keep: this process' goroutines and file descriptors.
 type resources struct{ goroutines, descriptors int }
 
+// measure counts the resources that this process holds.
 func measure(t *testing.T) resources {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -109,7 +111,7 @@ func measure(t *testing.T) resources {
 	return resources{runtime.NumGoroutine(), len(open)}
 }
 
-// mustReturnTo waits until no more is held than before.
+// mustReturnTo waits until this process holds no more of either than before.
 func (before resources) mustReturnTo(t *testing.T) {
 	t.Helper()
 	var now resources
@@ -120,5 +122,5 @@ func (before resources) mustReturnTo(t *testing.T) {
 		}
 	}
 	stacks := make([]byte, 1<<20)
-	t.Errorf("%+v are held, %+v were before:\n%s", now, before, stacks[:runtime.Stack(stacks, true)])
+	t.Errorf("the process holds %+v, want no more than %+v:\n%s", now, before, stacks[:runtime.Stack(stacks, true)])
 }

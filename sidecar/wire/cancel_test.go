@@ -9,8 +9,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// cancel sends a cancel request with the client's key and returns when it was acted
-// on, as libpq does.
+// cancel sends a cancel request with the client's key on a connection of its own, and returns when
+// that connection was closed, as libpq does: the request was acted on then.
 func (c *rawClient) cancel(dsn string) {
 	c.t.Helper()
 	request := binary.BigEndian.AppendUint32(uint32s(uint32(12+len(c.key)-4), protocol.CancelCode), binary.BigEndian.Uint32(c.key))
@@ -18,20 +18,21 @@ func (c *rawClient) cancel(dsn string) {
 	other := &rawClient{t: c.t, conn: dialOnly(c.t, dsn)}
 	other.send(request)
 	if got := other.rest(); len(got) > 0 {
-		c.t.Errorf("a cancel request is answered with\n%s", show(got))
+		c.t.Errorf("a cancel request is answered with\n%s\nwant no answer", show(got))
 	}
 }
 
-// reaches waits until the session's server process is seen in a state.
+// reaches waits until the row of pg_stat_activity of the client's server process fulfils a
+// condition, readsClient if empty.
 func (c *rawClient) reaches(bed *testbed, condition string) {
 	c.t.Helper()
 	if condition == "" {
 		condition = readsClient
 	}
-	servers.Eventually(c.t, "the server process to get there", func() bool { return c.is(bed, condition) })
+	servers.Eventually(c.t, "the server process to reach "+condition, func() bool { return c.is(bed, condition) })
 }
 
-// is reports whether the session's server process is in a state.
+// is reports whether the row of pg_stat_activity of the client's server process fulfils a condition.
 func (c *rawClient) is(bed *testbed, condition string) bool {
 	var there bool
 	err := bed.direct.QueryRow(c.t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND "+condition,
@@ -39,18 +40,21 @@ func (c *rawClient) is(bed *testbed, condition string) bool {
 	return err == nil && there
 }
 
-// readsClient: the server process waits for its client.
+// readsClient is the condition that a server process waits for its client's next message.
 const readsClient = "wait_event = 'ClientRead'"
 
-// sessionStates are what a session may be in when something happens to it from
-// outside: how it gets there, how that is seen, and how it goes on.
+// sessionStates are the states of a session that something may happen to from outside, as a
+// cancel request or the loss of a connection: how the session gets into the state, how the test
+// sees that it has, and how the session goes on.
 var sessionStates = []struct {
-	name  string
+	name string
+	// enter is sent to get into the state, and the answer read up to a message of each kind in until.
 	enter []byte
-	until string // what comes back before
-	// there is a condition on pg_stat_activity, readsClient if empty.
+	until string
+	// there is the condition on pg_stat_activity by which the state is seen, readsClient if empty.
 	there string
-	after []byte // what the client sends afterwards; empty if an answer is due
+	// after is what the client sends afterwards, empty if Postgres owes it an answer.
+	after []byte
 }{
 	{name: "idle", enter: msgQuery(readItem3), until: "Z", after: msgQuery(readItem3)},
 	{name: "behind a hit", enter: join(msgQuery(readItem3), msgQuery(readItem3), read("3"), msgSync), until: "ZZZ", after: join(read("3"), msgSync)},
@@ -68,8 +72,8 @@ var sessionStates = []struct {
 	{name: "waiting for a lock", enter: msgQuery("UPDATE later SET id = 2"), there: "wait_event_type = 'Lock'"},
 }
 
-// bedForStates is a database in which sessions can get into each of sessionStates,
-// and a sidecar that has answered a read.
+// bedForStates is a database in which sessions can get into each of sessionStates, since another
+// connection keeps the row of later locked, and a sidecar that has answered a read.
 func bedForStates(t *testing.T) (*testbed, *side) {
 	t.Helper()
 	bed := newTestbed(t, casesSchema+"INSERT INTO later VALUES (1);")
@@ -82,9 +86,10 @@ func bedForStates(t *testing.T) (*testbed, *side) {
 	return bed, s
 }
 
-// The right key cancels what runs in Postgres in every state, with Postgres' own
-// words, and nothing else: afterwards the session goes on as it does directly.
-func TestCase38CancelInEveryState(t *testing.T) {
+// In whichever state a cancel request finds a session, the client is sent the same bytes as by
+// Postgres itself, also in answer to its next statements: the request ends what runs in Postgres,
+// and nothing else.
+func TestCase38CancelActsAsInPostgresInEveryState(t *testing.T) {
 	t.Parallel()
 	bed, s := bedForStates(t)
 	for _, state := range sessionStates {
@@ -115,8 +120,8 @@ func TestCase38CancelInEveryState(t *testing.T) {
 	}
 }
 
-// A request to cancel what was answered from memory does nothing, above all not to
-// what comes next.
+// A cancel request that comes behind a hit does nothing: above all it does not cancel the
+// client's next statement.
 func TestCase38CancelOfAHitSparesTheNextQuery(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, casesSchema)
@@ -132,27 +137,28 @@ func TestCase38CancelOfAHitSparesTheNextQuery(t *testing.T) {
 		c.ask(msgQuery(readItem3))
 		c.cancel(s.dsn())
 		if got := c.ask(msgQuery("SELECT pg_sleep(0.002), 'not cancelled'")); !bytes.Equal(got, want) {
-			t.Fatalf("the next query ended with\n%s", show(got))
+			t.Fatalf("the query behind a cancelled hit is answered with\n%s\nwant\n%s", show(got), show(want))
 		}
 	}
 }
 
-// statement_timeout ends what runs too long in Postgres, and the session goes on.
-func TestCase38StatementTimeout(t *testing.T) {
+// statement_timeout ends a statement that runs too long in Postgres, and the session goes on.
+func TestCase38StatementTimeoutEndsTheStatementAlone(t *testing.T) {
 	compareCase(t, differential{name: "timeouts", hits: 2, steps: append(queries(
 		readItem3, "SET statement_timeout = '20ms'", readItem3, "SELECT pg_sleep(20)", readItem3, "BEGIN", "SELECT pg_sleep(20)", readItem3, "ROLLBACK", "RESET statement_timeout", readItem3),
 		synced(read("3"), msgParse("", "SELECT 1/0"), msgBind(""), msgExecute("", 0)), query(readItem3))})
 }
 
-// Whoever waits for the load of a client that leaves gets its answer all the same.
-func TestCase38ClientLeavesDuringItsLoad(t *testing.T) {
+// A client that waits for another client's load gets its answer though the other client closes its
+// connection.
+func TestCase38WaiterIsAnsweredThoughTheLoadingClientLeaves(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(withLargeEntries)
 	slow, late := dialRaw(t, s.dsn()), s.connect()
 	s.learn(versionSibling)
 	slow.send(msgQuery(versionAtLength))
-	slow.message() // the load is under way, and the rest of it is not read
+	slow.message() // the load is under way, and slow does not read the rest of the answer
 	joined := make(chan error, 1)
 	go func() {
 		_, err := readVersion(late)
@@ -161,6 +167,6 @@ func TestCase38ClientLeavesDuringItsLoad(t *testing.T) {
 	servers.Eventually(t, "the second client to wait for the load", func() bool { return s.waiting() == 1 })
 	slow.conn.Close()
 	if err := <-joined; err != nil {
-		t.Errorf("the client that waited got %v", err)
+		t.Errorf("the client that waited got %v, want its answer", err)
 	}
 }

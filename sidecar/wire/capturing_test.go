@@ -17,43 +17,46 @@ type strangersFollower struct{ idleFollower }
 
 func (strangersFollower) KnowsRole(uint32) bool { return false }
 
-// A load is captured under its label where what is known then holds for what Postgres is to
-// answer, with what its request says of it. Otherwise nothing is, and the capture is as it was.
+// A load is captured under its label, with the terms of its request, if the session's settings, the
+// schema, the role and the plan are still the known ones when the load is sent. Otherwise it is not
+// captured, and the capture that was to be used is left as it was.
 func TestLoadsAreCapturedUnderTheirLabels(t *testing.T) {
 	t.Parallel()
 	cache, f := newLadder(t)
 	for name, test := range map[string]struct {
+		// change happens between the label and the load.
 		change  func(*staged, *request)
 		refused bool
-		also    func(*staged, *answer.Capture) bool
+		// also, unless nil, reports whether the capture has the terms that it is to have.
+		also func(*staged, *answer.Capture) bool
 	}{
 		"nothing is in the way": {also: func(_ *staged, c *answer.Capture) bool {
 			return c.SizeMax == cache.EntryMax() && c.Life == 0 && !c.Consent && !c.ByRule && !c.Assumed && c.Certain == nil
 		}},
-		"the session may be another": {change: func(s *staged, _ *request) { s.talk.Soil() }, refused: true},
-		"the schema has changed":     {change: func(s *staged, _ *request) { s.db.verdicts.SchemaChanged() }, refused: true},
-		"the role is a stranger":     {change: func(s *staged, _ *request) { s.db.follower = strangersFollower{} }, refused: true},
-		"the plan is older, and row security matters": {
+		"the session's settings may have changed": {change: func(s *staged, _ *request) { s.talk.Soil() }, refused: true},
+		"the schema has changed":                  {change: func(s *staged, _ *request) { s.db.verdicts.SchemaChanged() }, refused: true},
+		"the follower does not know the role":     {change: func(s *staged, _ *request) { s.db.follower = strangersFollower{} }, refused: true},
+		"row security matters, and Postgres' plan is older than the verdict": {
 			change: func(s *staged, r *request) { r.prepared, s.plannedSince = true, s.plannedSince+1 }, refused: true,
 		},
-		"row security matters, and there is no plan": {change: func(s *staged, _ *request) { s.plannedSince++ }},
-		"a rule says how large it may be": {
+		"row security matters, and Postgres has no plan": {change: func(s *staged, _ *request) { s.plannedSince++ }},
+		"a rule bounds the size": {
 			change: func(_ *staged, r *request) { r.terms = &rules.Judged{Terms: rules.Terms{EntryMax: 10}} },
 			also:   func(_ *staged, c *answer.Capture) bool { return c.SizeMax == 10 },
 		},
-		"a rule allows more than is kept": {
+		"a rule allows a larger size than the cache": {
 			change: func(_ *staged, r *request) { r.terms = &rules.Judged{Terms: rules.Terms{EntryMax: 1 << 30}} },
 			also:   func(_ *staged, c *answer.Capture) bool { return c.SizeMax == cache.EntryMax() },
 		},
-		"its text accepts an older answer": {
+		"the statement's comment accepts an outdated answer": {
 			change: func(_ *staged, r *request) { r.life, r.consent = time.Second, byComment },
 			also:   func(_ *staged, c *answer.Capture) bool { return c.Life == time.Second && c.Consent && !c.ByRule },
 		},
-		"a rule accepts an older answer": {
+		"a rule accepts an outdated answer": {
 			change: func(_ *staged, r *request) { r.life, r.consent = time.Second, byRule },
 			also:   func(_ *staged, c *answer.Capture) bool { return c.Life == time.Second && c.Consent && c.ByRule },
 		},
-		"the session assumes what a look has yet to find out": {
+		"the session's settings are assumed to be unchanged": {
 			change: func(s *staged, _ *request) { s.assume(s.db.verdicts.Generation()) },
 			also: func(s *staged, c *answer.Capture) bool {
 				return c.Assumed && c.Generation == s.db.verdicts.Generation()
@@ -71,7 +74,7 @@ func TestLoadsAreCapturedUnderTheirLabels(t *testing.T) {
 			s.keyOfQuery([]byte("SELECT name FROM item"))
 			start, ok := s.label()
 			if !ok {
-				t.Fatal("there is no label")
+				t.Fatal("the load gets no label")
 			}
 			if test.change != nil {
 				test.change(s, &r)
@@ -79,25 +82,25 @@ func TestLoadsAreCapturedUnderTheirLabels(t *testing.T) {
 			loading := &answer.Capture{}
 			c := s.beginCapture(&r, start, loading)
 			if c == nil != test.refused {
-				t.Fatalf("it is captured: %v", c != nil)
+				t.Fatalf("the load is captured: %v, want %v", c != nil, !test.refused)
 			}
 			switch {
 			case test.refused:
 				if loading.Key != nil || loading.Start.At != 0 {
-					t.Errorf("the capture has become %+v", loading)
+					t.Errorf("a load that is refused has changed the capture to %+v", loading)
 				}
 			case c != loading || string(c.Key) != string(s.key) || c.Start.At != start.At || c.Shape != slot.Shape:
-				t.Errorf("it is captured as %+v", c)
+				t.Errorf("the load is captured as %+v, want the key %q, the label of %v and the shape %v", c, s.key, start.At, slot.Shape)
 			case test.also != nil && !test.also(s, c):
-				t.Errorf("it is captured as %+v", c)
+				t.Errorf("the load is captured as %+v, without the terms of its request", c)
 			}
 		})
 	}
 }
 
-// A label is that of the head, where the session's connection leads to the server that the follower
-// looks at.
-func TestLabelIsOfTheSessionsServer(t *testing.T) {
+// A load gets the label of the follower's head only if the session's connection leads to the server
+// that the follower follows.
+func TestLoadIsLabelledOnlyOnTheFollowedServer(t *testing.T) {
 	t.Parallel()
 	cache, f := newLadder(t)
 	for incarnation, want := range map[fence.Incarnation]bool{"one": true, "another": false} {
@@ -105,7 +108,7 @@ func TestLabelIsOfTheSessionsServer(t *testing.T) {
 		s.db.cache, s.db.fence = cache, f
 		s.known.Note(&probe.State{Server: probe.Server{Incarnation: incarnation}})
 		if start, ok := s.label(); ok != want || start.Label.Incarnation != "one" {
-			t.Errorf("%s: labelled %v as %+v", incarnation, ok, start)
+			t.Errorf("on the server %s the load is labelled: %v, as %+v; want %v, and the label of the server one", incarnation, ok, start, want)
 		}
 	}
 }

@@ -40,7 +40,8 @@ GRANT SELECT (id) ON item TO case_writer;
 CREATE FUNCTION change_path() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); END $$;
 CREATE FUNCTION make_temporary() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMPORARY TABLE item (id int, name text, version int); INSERT INTO item VALUES (3, 'temporary', 0); END $$;`
 
-// compareCase plays scripts on a database of their own.
+// compareCase plays scripts directly and through a sidecar, on a database of their own, and compares
+// the answers.
 func compareCase(t *testing.T, scripts ...differential) *side {
 	t.Helper()
 	t.Parallel()
@@ -73,7 +74,7 @@ func queries(texts ...string) (steps []step) {
 	return steps
 }
 
-func TestCase07LocksAndOtherEffectsOfFunctions(t *testing.T) {
+func TestCase07FunctionsWithEffectsPassThrough(t *testing.T) {
 	s := compareCase(t, differential{name: "effects", hits: 2, steps: queries(
 		readItem3, "SELECT pg_advisory_lock(41), pg_try_advisory_xact_lock(42)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
 		readItem3, "SELECT pg_advisory_unlock(41)", "SELECT pg_advisory_unlock(41)", "SELECT pg_advisory_unlock_all()",
@@ -85,9 +86,10 @@ func TestCase07LocksAndOtherEffectsOfFunctions(t *testing.T) {
 	s.wantBypasses("volatile_function", "setting_dependent", "user_function")
 }
 
-// Writes that hide in an EXPLAIN, a SELECT or a CTE are passed on, and whoever
-// reads afterwards sees them.
-func TestCase09HiddenWrites(t *testing.T) {
+// Writes inside EXPLAIN, a CTE, a function, DO, EXECUTE, COPY or MERGE reach Postgres and end the
+// answers that they change: the writer's next read shows the write, and so does another client's
+// once the event was received.
+func TestCase09HiddenWritesEndWhatTheyChange(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, casesSchema+`
 CREATE FUNCTION hidden(v int) RETURNS int LANGUAGE sql AS 'UPDATE item SET version = v WHERE id = 7 RETURNING version';`)
@@ -106,7 +108,7 @@ CREATE FUNCTION hidden(v int) RETURNS int LANGUAGE sql AS 'UPDATE item SET versi
 		writer.ask(msgQuery(sql))
 		version := string(rune('1' + i))
 		if answer := writer.ask(read("7"), msgSync); !bytes.Contains(answer, []byte("\x00\x00\x00\x01"+version+"C")) {
-			t.Errorf("the writer does not read its version %s after %s:\n%s", version, sql, show(answer))
+			t.Errorf("behind %s the writer does not read version %s, which it wrote, but\n%s", sql, version, show(answer))
 		}
 		s.received()
 		s.wantVersionFromCache(other, version)
@@ -114,7 +116,8 @@ CREATE FUNCTION hidden(v int) RETURNS int LANGUAGE sql AS 'UPDATE item SET versi
 }
 
 func TestCase10TemporaryTablesHideOthers(t *testing.T) {
-	// Computed columns: the identifier of a temporary table is another in each run.
+	// Computed columns, since plain ones are described with the identifier of their table, and that of
+	// a temporary table is another in each run.
 	hidden := "SELECT name || version FROM item WHERE id = 3"
 	extended := synced(msgParse("", hidden), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
 	s := compareCase(t, differential{name: "temporary tables", hits: 1, steps: append(append(queries(
@@ -125,7 +128,7 @@ func TestCase10TemporaryTablesHideOthers(t *testing.T) {
 	s.wantBypasses(reasons.Temporary)
 }
 
-// A session keeps its temporary schema for life; empty, it hides nothing.
+// A session keeps its temporary schema for life. While that is empty, it hides no table.
 func TestCase10EmptyTemporarySchemaHidesNothing(t *testing.T) {
 	hidden := "SELECT name || version FROM item WHERE id = 3"
 	own := "SELECT array_to_string(current_schemas(true), ',') LIKE 'pg_temp_%'"
@@ -144,7 +147,7 @@ func TestCase10EmptyTemporarySchemaHidesNothing(t *testing.T) {
 	s.wantBypasses(reasons.Temporary)
 }
 
-func TestCase11SearchPath(t *testing.T) {
+func TestCase11SearchPathIsInTheKey(t *testing.T) {
 	s := compareCase(t,
 		differential{name: "in the session", hits: 9, steps: append(queries(
 			readItem3, "SET search_path = elsewhere, public", readItem3, "SELECT * FROM nullable WHERE id = 2", "SHOW search_path", "RESET search_path", readItem3,
@@ -165,11 +168,11 @@ func TestCase11SearchPath(t *testing.T) {
 	s.wantBypasses("user_function")
 }
 
-// Each setting that an answer depends on makes other answers, also where Postgres
-// does not report it.
-func TestCase12SettingsOfTheTextOfValues(t *testing.T) {
+// Each setting that decides how a value is written makes other answers, also a setting whose
+// changes Postgres does not report.
+func TestCase12SettingsOfTheTextOfValuesAreInTheKey(t *testing.T) {
 	var scripts []differential
-	for setting, values := range map[string][3]string{
+	for setting, values := range map[string][3]string{ // two values, and a read whose answer depends on the setting
 		"TimeZone":                    {"'Asia/Tokyo'", "'UTC'", "SELECT ts, ts::text FROM kinds WHERE id = 1"},
 		"DateStyle":                   {"German", "'SQL, DMY'", "SELECT ts, ts::date FROM kinds WHERE id = 1"},
 		"IntervalStyle":               {"iso_8601", "sql_standard", "SELECT ts - '2024-01-01' FROM kinds WHERE id = 1"},
@@ -203,7 +206,7 @@ func quoted(value string) string {
 	return "'" + value + "'"
 }
 
-func TestCase13SettingsOfTheMeaningOfTexts(t *testing.T) {
+func TestCase13SettingsOfTheMeaningOfTextsAreInTheKey(t *testing.T) {
 	isNull, nulls := "SELECT id FROM nullable WHERE n = NULL", "SELECT '{NULL,1}'::text[], id FROM nullable WHERE id = 2"
 	s := compareCase(t,
 		differential{name: "texts", hits: 6, steps: queries(
@@ -221,7 +224,7 @@ func TestCase13SettingsOfTheMeaningOfTexts(t *testing.T) {
 	s.wantBypasses("setting_dependent", "row_security")
 }
 
-func TestCase14RolesAndRights(t *testing.T) {
+func TestCase14RolesAndRightsDecideWhatIsAnswered(t *testing.T) {
 	readID := "SELECT id FROM item WHERE id = 3"
 	compareCase(t,
 		differential{name: "roles", hits: 3, steps: append(queries(
@@ -244,16 +247,16 @@ func TestCase15RowSecurityIsTransparent(t *testing.T) {
 	s.wantBypasses("row_security")
 }
 
-// VACUUM and CLUSTER fire no event: they change no answer but its order.
-func TestCase27VacuumAndCluster(t *testing.T) {
+// VACUUM and CLUSTER fire no event, since they change no answer but for the order of its rows.
+func TestCase27VacuumAndClusterChangeNoAnswer(t *testing.T) {
 	s := compareCase(t, differential{name: "maintenance", hits: 4, steps: queries(
 		readItem3, "VACUUM item", readItem3, "VACUUM (FULL) item", readItem3, "CLUSTER item USING item_pkey", readItem3, "ANALYZE item", readItem3, "REINDEX TABLE item", readItem3)})
 	if s.count(HitL1) == 0 {
-		t.Error("there were no hits")
+		t.Error("no read was a hit, want some")
 	}
 }
 
-func TestCase28SeveralStatementsInOneQuery(t *testing.T) {
+func TestCase28SeveralStatementsInOneQueryPassThrough(t *testing.T) {
 	s := compareCase(t, differential{name: "several", hits: 2, reset: "TRUNCATE scratch", steps: queries(
 		readItem3, "SELECT 1; "+readItem3, readItem3+"; "+readItem3, readItem3+";", "INSERT INTO scratch VALUES (1, 'a'); SELECT * FROM scratch", "SELECT * FROM scratch",
 		"INSERT INTO scratch VALUES (2, 'b'); SELECT 1/0", "SELECT * FROM scratch", "UPDATE scratch SET t = 'c'; SELECT * FROM scratch; COMMIT", "SELECT * FROM scratch",
@@ -262,7 +265,7 @@ func TestCase28SeveralStatementsInOneQuery(t *testing.T) {
 	s.wantBypasses("multiple_statements")
 }
 
-func TestCase29Transactions(t *testing.T) {
+func TestCase29UncommittedRowsAreSeenByTheirSessionAlone(t *testing.T) {
 	t.Run("own writes, savepoints, isolation", func(t *testing.T) {
 		compareCase(t, differential{name: "transactions", reset: "TRUNCATE scratch", hits: 2, steps: queries(
 			readItem3, "BEGIN", readItem3, "INSERT INTO scratch VALUES (1, 'a')", "SELECT * FROM scratch", readItem3, "SAVEPOINT a", "UPDATE scratch SET t = 'b'",
@@ -291,14 +294,14 @@ func TestCase29Transactions(t *testing.T) {
 	})
 }
 
-func TestCase30FailedTransactions(t *testing.T) {
+func TestCase30FailedTransactionsAreAnsweredByPostgres(t *testing.T) {
 	s := compareCase(t, differential{name: "failed", hits: 2, steps: append(append(queries(
 		readItem3, "BEGIN", "SELECT 1/0", readItem3, "SELECT 1"), synced(read("3")), synced(msgParse("s", readItem)), synced(msgParse("", ""), msgBind(""), msgExecute("", 0))),
 		queries("COMMIT", readItem3, "BEGIN", "SAVEPOINT a", "SELECT nothing", readItem3, "ROLLBACK TO a", readItem3, "COMMIT", readItem3)...)})
 	s.wantBypasses(reasons.Failed)
 }
 
-func TestCase31CursorsAndPortals(t *testing.T) {
+func TestCase31CursorsAndPortalsActAsInPostgres(t *testing.T) {
 	all := "SELECT id FROM item ORDER BY id LIMIT 5"
 	compareCase(t,
 		differential{name: "executed in portions", hits: 1, steps: []step{
@@ -316,8 +319,8 @@ func TestCase31CursorsAndPortals(t *testing.T) {
 	)
 }
 
-// flushed is how some drivers ask for the description before they bind: with a
-// Flush and no Sync.
+// flushed parses a statement and asks for its description with a Flush and no Sync, as some drivers
+// do before they bind.
 func flushed(name, sql string) step {
 	described := "n"
 	if sql == readItem {
@@ -326,14 +329,14 @@ func flushed(name, sql string) step {
 	return step{join(msgParse(name, sql), msgDescribe('S', name), msgFlush), described}
 }
 
-// runs executes a prepared statement, without its Sync.
+// runs binds a prepared statement to an id, describes and executes it, without a Sync.
 func runs(name, id string) []byte {
 	return join(msgBind(name, id), msgDescribe('P', ""), msgExecute("", 0))
 }
 
-// Hits and misses in one pipeline keep their order, an error in the middle skips to
-// its Sync, and a Flush asks for what there is.
-func TestCase32Pipelines(t *testing.T) {
+// Hits and misses in one pipeline keep their order, an error in the middle skips the messages up to
+// its Sync, and a Flush brings the answers to the messages before it.
+func TestCase32PipelinesKeepTheirOrder(t *testing.T) {
 	fails := join(msgParse("", "SELECT 1/0 FROM item"), msgBind(""), msgExecute("", 0))
 	miss := func(n string) []byte {
 		return join(msgParse("", "SELECT "+n+" WHERE random() >= 0"), msgBind(""), msgExecute("", 0))
@@ -372,7 +375,7 @@ func TestCase32Pipelines(t *testing.T) {
 	)
 }
 
-func TestCase33FormatsAndParameterTypes(t *testing.T) {
+func TestCase33FormatsAndParameterTypesAreInTheKey(t *testing.T) {
 	int4 := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 	int8 := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	bound := func(sql string, b binding, types ...uint32) step {
@@ -405,9 +408,9 @@ func TestCase34NoticesAreNotSwallowed(t *testing.T) {
 	s.wantBypasses(reasons.Noticed)
 }
 
-// A notification between the rows is the client's, and no part of the answer that
-// is kept.
-func TestCase35NotificationWithinAnAnswer(t *testing.T) {
+// A notification that Postgres sends between the rows of an answer is forwarded to the client, and
+// is no part of the answer that is kept.
+func TestCase35NotificationWithinAnAnswerIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	c := &answer.Capture{SizeMax: 1 << 20}
@@ -416,15 +419,15 @@ func TestCase35NotificationWithinAnAnswer(t *testing.T) {
 	done, notification := protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), protocol.AppendMessage(nil, 'A', []byte("\x00\x00\x00\x01news\x00x\x00"))
 	answer := join(description, notification, row, notification, done)
 	if shown := s.receive(t, answer); !bytes.Equal(shown, answer) {
-		t.Errorf("the client sees %s", show(shown))
+		t.Errorf("the client sees %s\nwant %s", show(shown), show(answer))
 	}
 	if want := join(row, done); !c.Whole() || !bytes.Equal(c.Answer().Body, want) || !bytes.Equal(c.Answer().Description, description) {
-		t.Errorf("kept is\n%s%s", show(c.Answer().Description), show(c.Answer().Body))
+		t.Errorf("kept is\n%s%s\nwant\n%s%s", show(c.Answer().Description), show(c.Answer().Body), show(description), show(want))
 	}
 }
 
-// A session that sleeps is told at once of what others notify, between its own
-// statements, and what it reads then is not older than the notification.
+// A session that listens and sends nothing gets other sessions' notifications at once, and a read
+// behind a notification shows what was committed before it.
 func TestNotificationsReachIdleSessions(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, casesSchema)
@@ -438,10 +441,10 @@ func TestNotificationsReachIdleSessions(t *testing.T) {
 		bed.exec("NOTIFY news, 'version " + version + "'")
 		want := protocol.AppendMessage(nil, 'A', uint32s(bed.direct.PgConn().PID()), []byte("news\x00version "+version+"\x00"))
 		if got := c.until("A"); !bytes.Equal(got, want) {
-			t.Errorf("the session is told\n%s", show(got))
+			t.Errorf("the session gets\n%s\nwant the notification\n%s", show(got), show(want))
 		}
 		if answer := string(c.ask(read("7"), msgSync)); !strings.Contains(answer, "\x00\x00\x00\x01"+version+"C") {
-			t.Errorf("behind the notification of version %s it reads\n%s", version, show([]byte(answer)))
+			t.Errorf("behind the notification of version %s the session reads\n%s", version, show([]byte(answer)))
 		}
 	}
 }
@@ -456,20 +459,20 @@ func TestCase36LargeResultsAreNotKept(t *testing.T) {
 	first := c.ask(large)
 	for range 5 {
 		if again := c.ask(large); !bytes.Equal(first, again) || len(again) < 2000000 {
-			t.Fatalf("%d bytes, at first %d", len(again), len(first))
+			t.Fatalf("asked again, the answer has %d bytes, want the same %d as at first, and more than 2000000", len(again), len(first))
 		}
 	}
 	if hits := s.count(HitL1) + s.count(HitL2) + s.count(Coalesced); hits > 0 {
 		t.Errorf("%d hits of an answer of %d bytes, where %d may be kept", hits, len(first), entryMax)
 	}
-	servers.Eventually(t, "hits of what is small", func() bool {
+	servers.Eventually(t, "hits of a small answer", func() bool {
 		before := s.count(HitL1)
 		c.ask(small)
 		return s.count(HitL1) > before
 	})
 }
 
-func TestCase37ErrorsAndEmptyResults(t *testing.T) {
+func TestCase37EmptyResultsAreKeptAndErrorsAreNot(t *testing.T) {
 	none := "SELECT name FROM item WHERE id = -1"
 	s := compareCase(t, differential{name: "errors and nothing", hits: 4, steps: append(queries(
 		none, none, "SELECT 1/0 FROM item", "SELECT 1/0 FROM item", "SELECT nothing FROM item", "SELECT name FROM item WHERE id = 1/(version - version)", none),
@@ -478,6 +481,6 @@ func TestCase37ErrorsAndEmptyResults(t *testing.T) {
 		synced(msgParse("", "SELECT 10 / (id - $1) FROM item WHERE id = 3"), msgBind("", "3"), msgExecute("", 0)),
 		synced(msgParse("", "SELECT 10 / (id - $1) FROM item WHERE id = 3"), msgBind("", "1"), msgExecute("", 0)))})
 	if s.count(Failed) == 0 {
-		t.Error("no error was counted")
+		t.Error("no statement is counted as failed, want some")
 	}
 }

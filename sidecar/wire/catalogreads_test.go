@@ -17,8 +17,8 @@ CREATE SCHEMA app;
 DO $$ BEGIN CREATE ROLE catalog_owner; EXCEPTION WHEN OTHERS THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE catalog_heir; EXCEPTION WHEN OTHERS THEN NULL; END $$;`
 
-// catalogReads are what drivers ask catalogs for, about a type of Postgres' own that nobody
-// misses.
+// catalogReads are statements by which drivers read catalogs: here about circle (718) and its array
+// (719), types of Postgres' own that no table of the schema uses, and about two schemas.
 var catalogReads = []step{
 	query("SELECT TYPNAME FROM PG_TYPE WHERE OID=718"),
 	query("SELECT oid, typname, oid::pg_catalog.regtype, typlen, typtype, typcategory, typdelim, typrelid FROM pg_catalog.pg_type WHERE oid OPERATOR(pg_catalog.=) 718::pg_catalog.regtype"),
@@ -28,8 +28,8 @@ var catalogReads = []step{
 	query("SELECT nspname FROM pg_namespace WHERE nspname = 'moved'"),
 }
 
-// What catalogs say of Postgres' own types is answered from the cache, byte for byte as by
-// Postgres, whatever is defined elsewhere: also what no event tells of.
+// Reads of catalogs about Postgres' own types are answered from the cache, and byte for byte as
+// Postgres answers them, whatever other sessions define: also where no event reports a change.
 func TestCase48CatalogsFollowDefinitions(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, catalogReadsSchema)
@@ -72,19 +72,20 @@ func TestCase48CatalogsFollowDefinitions(t *testing.T) {
 		warm(ddl)
 	}
 
-	// What others do and have not committed nobody sees, what the session itself does it sees.
+	// A session does not see what another session has defined and not committed, and sees what it has
+	// defined itself.
 	mustExec(t, other, "BEGIN; ALTER TYPE pg_catalog.circle RENAME TO ring; CREATE SCHEMA moved", pgx.QueryExecModeSimpleProtocol)
 	same("not committed", catalogReads...)
 	mustExec(t, other, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
 	through.ask(msgQuery("BEGIN"))
 	through.ask(msgQuery("CREATE SCHEMA moved"))
 	if got := through.ask(catalogReads[5].send); !bytes.Contains(got, []byte("moved")) {
-		t.Errorf("the session does not see what it has made:\n%s", show(got))
+		t.Errorf("want the schema moved, which the session has made; it reads\n%s", show(got))
 	}
 	through.ask(msgQuery("ROLLBACK"))
 	same("rolled back", catalogReads...)
 
-	// Types of others' sessions come and go without events.
+	// Temporary types of other sessions come and go without events.
 	for range 2 {
 		session := bed.connect(bed.postgres.DSN(bed.database))
 		mustExec(t, session, "CREATE TYPE pg_temp.passing AS ENUM ('x'); CREATE TEMP TABLE circle (id int)", pgx.QueryExecModeSimpleProtocol)
@@ -109,7 +110,7 @@ func TestCase48CatalogsFollowDefinitions(t *testing.T) {
 	}
 }
 
-// miscatalogued are sidecars that keep what catalogs say of more than events tell of.
+// miscatalogued are sidecars that keep answers of catalogs whose changes no event reports.
 var miscatalogued = []mutant.Named{
 	{Name: "any object is taken for one of the cluster", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/catalogreads.go", As: mutant.Condition, Old: "err == nil && oid < firstUserOID", New: "err == nil",
@@ -124,7 +125,7 @@ func TestPlantedMistakesOfCatalogsAreFound(t *testing.T) {
 	allFound(t, miscatalogued, "TestCase48CatalogsFollowDefinitions")
 }
 
-// Where event triggers are missing, catalogs are Postgres'.
+// Where event triggers are missing, reads of catalogs pass through.
 func TestCatalogsPassThroughWithoutEvents(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -142,6 +143,6 @@ func TestCatalogsPassThroughWithoutEvents(t *testing.T) {
 		c.ask(catalogReads[0].send)
 	}
 	if n := s.count(HitL1) - hits; n != 0 {
-		t.Errorf("%d hits, want none", n)
+		t.Errorf("%d hits of a read of a catalog, want none", n)
 	}
 }

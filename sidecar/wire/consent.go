@@ -24,7 +24,7 @@ import (
 //     verifier compares it with Postgres.
 //   - What is watched, rights and definitions end it as they end every other.
 //
-// (TestConsent, TestConsentByRule)
+// (TestCommentAcceptsAnOutdatedAnswer, TestRuleAcceptsAnOutdatedAnswer)
 
 // consent is whose word it is that an answer may be out of date.
 type consent byte

@@ -20,11 +20,12 @@ CREATE POLICY own ON aside.secret USING (owner = current_user);
 GRANT USAGE ON SCHEMA aside TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA aside TO PUBLIC;`
 
-// A statement whose comment accepts it is answered out of date, from a table that is not
-// watched or by the clock, and counted apart; the same statement without the comment is not,
-// whoever asks, nor is one of a table with row security; what is watched ends it all the same,
-// and so do its time, definitions and rights.
-func TestConsent(t *testing.T) {
+// A statement whose comment accepts an outdated answer is given one where only a table that is not
+// watched, or the clock, stands in the way of a fresh one. Such an answer counts as consented, not
+// as a hit. The same statement without the comment gets a fresh answer in every session, and
+// neither row security nor random values are answered by consent. A write to a watched table, the
+// end of the accepted time and a change of the definitions end the answer.
+func TestCommentAcceptsAnOutdatedAnswer(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, asideSchema)
 	s := bed.sidecar()
@@ -56,29 +57,29 @@ func TestConsent(t *testing.T) {
 			const accepting = "/* page, freshet: ttl=1h */ " + plain
 			bed.exec("UPDATE aside.note SET text = 'old'")
 			if got := kept(accepting); got != "old" {
-				t.Fatalf("it is %q", got)
+				t.Fatalf("the answer by consent is %q, want old", got)
 			}
 			hits := s.Report().Queries[HitL1.String()]
 			bed.exec("UPDATE aside.note SET text = 'new'")
 			if got := read(conn, accepting); got != "old" {
-				t.Errorf("who accepts it is told %q", got)
+				t.Errorf("the statement that accepts an outdated answer gets %q, want old", got)
 			}
 			for _, other := range []*pgx.Conn{conn, strict} {
 				if got := read(other, plain); got != "new" {
-					t.Errorf("who has not accepted it is told %q", got)
+					t.Errorf("the statement without the comment gets %q, want new", got)
 				}
 			}
 			if s.Report().Queries[HitL1.String()] != hits {
-				t.Error("what is out of date counts as a hit")
+				t.Error("an outdated answer counts as a hit, want it counted as consented")
 			}
 			const clock = "SELECT now()::text FROM item WHERE id = 8 /* freshet: ttl=1h */"
 			first := kept(clock)
 			if again := read(conn, clock); again != first {
-				t.Errorf("the clock went on: %s, %s", first, again)
+				t.Errorf("the answer by consent was %s and is %s, want it unchanged", first, again)
 			}
 			mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 8")
 			if again := read(conn, clock); again == first {
-				t.Error("a write to a watched table does not end it")
+				t.Errorf("behind a write to its watched table the answer by consent is still %s", again)
 			}
 
 			const secret = "SELECT count(*)::text FROM aside.secret /* freshet: ttl=1h */"
@@ -89,7 +90,7 @@ func TestConsent(t *testing.T) {
 				read(conn, random)
 			}
 			if consented() != before {
-				t.Error("row security, or what is random, is answered by consent")
+				t.Error("a read of random values or of a table with row security is answered by consent")
 			}
 
 			const short = "SELECT now()::text /* freshet: ttl=1ms */"
@@ -98,17 +99,17 @@ func TestConsent(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 
-			// Definitions end it.
+			// A change of the table's definition ends the answer.
 			bed.exec("ALTER TABLE aside.note ADD COLUMN more int")
 			s.look()
 			if got := read(conn, accepting); got != "new" {
-				t.Errorf("behind a change of the definition it is %q", got)
+				t.Errorf("behind a change of the definition the answer is %q, want new", got)
 			}
 			bed.exec("ALTER TABLE aside.note DROP COLUMN more")
 		})
 	}
 	passed := s.Report().Bypasses
 	if passed[reasons.Comment] != 0 || passed["row_security"]+passed["unwatched_table"] == 0 {
-		t.Errorf("passed through: %v", passed)
+		t.Errorf("passed through: %v; want some for row security or an unwatched table, and none for the comment", passed)
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
-// A rule accepts for whoever sends a statement that its answer is out of date, while it is in
-// force: of tables that are not watched if each of them has one, and where the clock is in
-// the way. It accepts nothing of row security, nor for a session that demands strong
-// consistency, and counts apart.
-func TestConsentByRule(t *testing.T) {
+// While a rule is in force, it accepts outdated answers for the clients that send its statements:
+// of tables that are not watched if each of them has a rule, and of a statement that reads the
+// clock if the rule is for the statement's shape. It accepts none where row security applies or
+// values are random, and none for a session that demands strong consistency. Such an answer counts
+// as consented, not as a hit.
+func TestRuleAcceptsAnOutdatedAnswer(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, asideSchema+"CREATE TABLE aside.other (id int PRIMARY KEY); INSERT INTO aside.other VALUES (1);")
 	s := bed.sidecar()
@@ -31,8 +32,8 @@ func TestConsentByRule(t *testing.T) {
 				return text
 			}
 			consented := func() uint64 { return s.Report().Queries[Consented.String()] }
-			// by reports whether a statement, asked so often, is answered by consent.
-			by := func(conn *pgx.Conn, sql string, often int) bool {
+			// consents reports whether one of so many executions of a statement is answered by consent.
+			consents := func(conn *pgx.Conn, sql string, often int) bool {
 				t.Helper()
 				before := consented()
 				for i := 0; i < often && consented() == before; i++ {
@@ -42,56 +43,56 @@ func TestConsentByRule(t *testing.T) {
 			}
 			const note, join, clock = "SELECT text FROM aside.note WHERE id = 1", "SELECT text FROM aside.note JOIN aside.other USING (id)", "SELECT now()::text FROM item WHERE id = 8"
 			set := func(list ...rules.Rule) { s.SetRules(rules.NewSet(list)) }
-			is := func(what, sql string, want bool) {
+			wantConsent := func(what, sql string, want bool) {
 				t.Helper()
 				often := 6
 				if want {
 					often = 500
 				}
-				if got := by(conn, sql, often); got != want {
-					t.Errorf("%s: answered by consent: %v", what, got)
+				if got := consents(conn, sql, often); got != want {
+					t.Errorf("%s: answered by consent: %v, want %v", what, got, want)
 				}
-				if by(strict, sql, 3) {
+				if consents(strict, sql, 3) {
 					t.Errorf("%s: a strong session is answered by consent", what)
 				}
 			}
 			set()
-			is("without rules", note, false)
+			wantConsent("without rules", note, false)
 			set(table("aside.note"))
 			bed.exec("UPDATE aside.note SET text = 'old'")
-			is("its table's rule", note, true)
+			wantConsent("its table's rule", note, true)
 			hits := s.count(HitL1)
 			bed.exec("UPDATE aside.note SET text = 'new'")
 			if got := read(conn, note); got != "old" {
-				t.Errorf("by the rule it is %q", got)
+				t.Errorf("by the rule the note is %q, want old", got)
 			}
 			if got := read(strict, note); got != "new" {
-				t.Errorf("a strong session is told %q", got)
+				t.Errorf("in a strong session the note is %q, want new", got)
 			}
 			mustExec(t, conn, "SET freshet.consistency = 'strong'")
 			if got := read(conn, note); got != "new" {
-				t.Errorf("a session that has become strong is told %q", got)
+				t.Errorf("in a session that has become strong the note is %q, want new", got)
 			}
 			mustExec(t, conn, "RESET freshet.consistency")
 			if got := read(conn, note); got != "old" {
-				t.Errorf("one that is strong no more is told %q", got)
+				t.Errorf("in a session that is strong no more the note is %q, want old", got)
 			}
-			is("one table's rule of two", join, false)
-			is("the clock, without a rule for the table", clock, false)
+			wantConsent("one table's rule of two", join, false)
+			wantConsent("the clock, without a rule for the table", clock, false)
 			if s.count(HitL1) != hits {
-				t.Error("what is out of date counts as a hit")
+				t.Error("an outdated answer counts as a hit, want it counted as consented")
 			}
 
 			set(table("aside.*"))
-			is("both tables' rule", join, true)
-			is("row security", "SELECT count(*)::text FROM aside.secret", false)
-			is("what is random", "SELECT random()::text FROM aside.note", false)
+			wantConsent("both tables' rule", join, true)
+			wantConsent("row security", "SELECT count(*)::text FROM aside.secret", false)
+			wantConsent("what is random", "SELECT random()::text FROM aside.note", false)
 			set(rules.Rule{Text: "SELECT now()::text FROM item WHERE id = ?", OutOfDate: time.Hour})
-			is("the clock, its shape's rule", clock, true)
+			wantConsent("the clock, its shape's rule", clock, true)
 			first := read(conn, clock)
 			mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 8")
 			if again := read(conn, clock); again == first {
-				t.Error("a write to a watched table does not end it")
+				t.Errorf("behind a write to its watched table the answer by consent is still %s", again)
 			}
 
 			for what, list := range map[string][]rules.Rule{
@@ -101,22 +102,22 @@ func TestConsentByRule(t *testing.T) {
 				set(table("aside.note"))
 				bed.exec("ALTER TABLE aside.note ALTER COLUMN text SET DEFAULT 'x'; UPDATE aside.note SET text = 'kept'")
 				s.look()
-				is("before "+what, note, true)
+				wantConsent("before "+what, note, true)
 				set(list...)
 				bed.exec("UPDATE aside.note SET text = 'now'")
 				if got := read(conn, note); got != "now" {
-					t.Errorf("%s: it is %q", what, got)
+					t.Errorf("%s: the note is %q, want now", what, got)
 				}
 			}
 		})
 	}
 	if !s.anyOutOfDate() {
-		t.Error("no shape is told to be out of date")
+		t.Error("ShapeUses names no shape that is answered by consent, want one, with the age of an answer")
 	}
 }
 
-// anyOutOfDate reports whether a shape is told to be answered by consent, with the age of an
-// answer.
+// anyOutOfDate reports whether ShapeUses names a shape that is answered by consent, with the age of
+// an answer and a table that is not watched.
 func (s *side) anyOutOfDate() bool {
 	uses, _ := s.ShapeUses(100)
 	for _, u := range uses {

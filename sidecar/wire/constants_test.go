@@ -41,13 +41,13 @@ var constants = []constant{
 	{"escape_string_warning", "off", "on", `SELECT id, k = E'a\\b' FROM read ORDER BY id`},
 }
 
-// analyseReadSQL does what ANALYZE does when it finds the table changed: no event trigger
-// sees it, and Postgres looks anew at the statements that read the table.
+// analyseReadSQL changes the row of the table read in pg_class, as ANALYZE does: no event trigger
+// sees the change, and Postgres analyses the prepared statements that read the table anew.
 const analyseReadSQL = "UPDATE pg_catalog.pg_class SET reltuples = reltuples + 1 WHERE oid = 'read'::regclass"
 
-// TestConstantsAreThoseOfTheParse: what Postgres fixed when it parsed a statement it
-// keeps when the setting changes, and analyses anew when the table does; and nobody
-// else is answered what such a statement gave.
+// Postgres keeps the constants of a prepared statement when the setting changes under which it read
+// them, and reads them anew when the table changes. The session that has the statement is answered
+// so, and its answers are given to no session that would get others from Postgres.
 func TestConstantsAreThoseOfTheParse(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
@@ -57,7 +57,7 @@ func TestConstantsAreThoseOfTheParse(t *testing.T) {
 	w.elsewhere = w.side.bed.sidecar()
 	for i, c := range constants {
 		for name := range c.scripts() {
-			c.sql += " " // what is cached of it was planned in no session of the next script
+			c.sql += " " // a text of its own: no earlier script has cached its answer
 			t.Run(fmt.Sprintf("%d, %s, %s", i, c.setting, name), func(t *testing.T) {
 				w.play(t, c.scripts()[name])
 			})
@@ -65,9 +65,9 @@ func TestConstantsAreThoseOfTheParse(t *testing.T) {
 	}
 }
 
-// What is read with row security has Postgres discard its plans after a change of the schema.
-// Each statement keeps the meaning that it had, be it parsed or executed by then, and under
-// the settings of now or others.
+// A read of a table with row security has the sidecar discard Postgres' plans after a change of the
+// schema. The session's other statements keep the constants that Postgres has read, whether they
+// were executed or only parsed by then, and whether the settings have changed since or not.
 func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
@@ -78,7 +78,7 @@ func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	for i, c := range constants {
 		t.Run(fmt.Sprintf("%d, %s", i, c.setting), func(t *testing.T) {
 			set := func(value string) turn { return turn{step: query("SET " + c.setting + " = " + value)} }
-			// The last use is asked for an answer to keep: the first revalidates the statement.
+			// The second use loads an answer to keep, since the first has Postgres revalidate the statement.
 			discard := []turn{{direct: "ALTER TABLE grown ALTER v TYPE bigint"}, use("secured"), use("secured")}
 			both := []turn{use("parsed"), use("executed")}
 			before := w.side.count(Miss)
@@ -93,6 +93,8 @@ func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	}
 }
 
+// scripts are the ways in which a session parses the statement, has Postgres analyse it anew and uses
+// it under one or the other value of the setting, with a second session beside it, by their names.
 func (c constant) scripts() map[string][]turn {
 	set := func(session int, value string) turn {
 		return turn{session: session, step: query("SET " + c.setting + " = " + value)}
@@ -125,35 +127,35 @@ func (c constant) scripts() map[string][]turn {
 	setter := turn{step: synced(msgParse("set", "SET "+c.setting+" = "+c.other))}
 	bind := func(sql string) []byte { return synced(msgParse("", sql), msgBind(""), msgExecute("", 0)).send }
 	return map[string][]turn{
-		"prepared under one, executed under the other": script(
+		"prepared under one value, executed under the other": script(
 			set(0, c.one), parse(0, "p"), set(0, c.other), set(1, c.other), thrice(use(0, "p")), parse(1, "p"),
 			thrice(use(1, "p")), thrice(use(0, "p")), once(1), once(0), thrice(once(1)), set(0, c.one), thrice(use(0, "p"))),
-		"analysed anew under the other": script(
+		"analysed anew under the other value": script(
 			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse, use(0, "p"), set(0, c.one),
 			thrice(use(0, "p")), set(1, c.one), thrice(once(1))),
 		"analysed anew by EXECUTE": script(
 			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse, turn{step: query("EXECUTE p")}, set(0, c.one),
 			thrice(use(0, "p")), set(1, c.one), thrice(once(1))),
-		"described under the other": script(
+		"described under the other value": script(
 			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), set(0, c.other), analyse,
 			turn{step: synced(msgDescribe('S', "p"))}, set(0, c.one), thrice(use(0, "p"))),
-		"analysed anew at a use that is answered here": script(
+		"analysed anew at a use that the sidecar answers": script(
 			set(0, c.one), parse(0, "p"), thrice(use(0, "p")), analyse, use(0, "p"), set(0, c.other), thrice(use(0, "p"))),
-		"unnamed, analysed anew at a use that is answered here": script(
+		"unnamed, analysed anew at a use that the sidecar answers": script(
 			set(0, c.one), setter, parse(0, ""), thrice(use(0, "")), analyse, use(0, ""), use(0, "set"), thrice(use(0, ""))),
-		"unnamed, parsed and used here, used again under the other": script(
+		"unnamed, parsed and used in the sidecar, used again under the other value": script(
 			set(0, c.one), setter, thrice(described(0)), use(0, ""), set(0, c.one), parse(0, ""), use(0, ""), parse(0, "p"),
 			described(0), use(0, ""), use(0, "set"), thrice(use(0, ""))),
 		"analysed anew at a use in a block": script(
 			set(0, c.one), setter, parse(0, "p"), thrice(use(0, "p")), analyse, turn{step: query("BEGIN")}, use(0, "p"), use(0, "set"),
 			use(0, "p"), turn{step: query("ROLLBACK")}, use(0, "p"), use(0, "set"), thrice(use(0, "p"))),
-		"under the other in a transaction": script(
+		"parsed in a transaction under the other value": script(
 			set(0, c.one), thrice(once(0)), turn{step: query("BEGIN")}, turn{step: query("SET LOCAL " + c.setting + " = " + c.other)},
 			parse(0, "p"), use(0, "p"), turn{step: query("COMMIT")}, thrice(use(0, "p")), set(1, c.one), thrice(once(1)), thrice(use(0, "p"))),
-		"unnamed, prepared under one and executed under the other": script(
+		"unnamed, prepared under one value and executed under the other": script(
 			set(0, c.one), thrice(parse(0, "")), thrice(use(0, "")), turn{step: step{bind("SET " + c.setting + " = " + c.other), "Z"}},
 			parse(0, ""), thrice(use(0, ""))),
-		"unnamed, parsed again under one and executed under the other": script(
+		"unnamed, parsed again under one value and executed under the other": script(
 			set(0, c.one), setter, described(0), use(0, ""), described(0), use(0, ""), described(0), use(0, "set"), thrice(use(0, ""))),
 		"prepared and used in one group": script(
 			set(0, c.other), set(1, c.one), thrice(once(1)),
@@ -161,16 +163,17 @@ func (c constant) scripts() map[string][]turn {
 	}
 }
 
-// TestConstantsGoOnHitting: statements without such constants are answered whatever
-// the session does, and those with them where it has not changed its settings.
-func TestConstantsGoOnHitting(t *testing.T) {
+// A prepared statement whose constants no setting decides goes on hitting whatever its session does.
+// One whose constants depend on DateStyle stops once its session has changed DateStyle, and goes on
+// behind anything else.
+func TestOnlyAChangedSettingStopsHitsOfConstants(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, constantsSchema)
 	s := bed.sidecar()
 	write, dated := msgQuery("UPDATE read SET n = 5 WHERE id = 3"), "SELECT id FROM read WHERE d = '01/02/2024'"
 	for name, c := range map[string]struct {
 		sql    string
-		before [][]byte // the statement is prepared, and then used behind each of these
+		before [][]byte // sent one after the other, each with a use of the statement behind it
 		misses bool
 	}{
 		"a parameter, behind SET":                {"SELECT id FROM read WHERE k <> $1", [][]byte{msgQuery("SET DateStyle = 'ISO, DMY'")}, false},
@@ -187,9 +190,9 @@ func TestConstantsGoOnHitting(t *testing.T) {
 				conn := dialRaw(t, s.dsn())
 				conn.ask(write)
 				s.allAnalysed()
-				conn.ask(write) // what it does is known
+				conn.ask(write) // analysed: the session knows that it changes no setting
 				conn.ask(msgQuery("SELECT id FROM read WHERE k <> 'a'"))
-				conn.ask(synced(msgParse("p", c.sql)).send) // known for certain, behind a write too
+				conn.ask(synced(msgParse("p", c.sql)).send) // its meaning is certain, behind the write too
 				for _, message := range c.before {
 					conn.ask(message)
 					conn.ask(use)
@@ -202,8 +205,8 @@ func TestConstantsGoOnHitting(t *testing.T) {
 				return s.count(HitL1) > before
 			}
 			if !c.misses {
-				// Where a write is not understood in time, its session is right to doubt what was
-				// parsed, for good: then another one tries.
+				// If the verdict on a write comes too late, the session rightly doubts its parsed
+				// statements for the rest of its life: then another session tries.
 				servers.Eventually(t, "a hit", func() bool {
 					conn := prepared()
 					defer conn.conn.Close()
@@ -218,9 +221,9 @@ func TestConstantsGoOnHitting(t *testing.T) {
 			}
 			conn := prepared()
 			before := s.Report().Bypasses[reasons.ParsedUnder]
-			servers.Eventually(t, "the reason", func() bool {
+			servers.Eventually(t, "a use to pass through for "+reasons.ParsedUnder, func() bool {
 				if hits(conn) {
-					t.Fatal("it was answered")
+					t.Fatalf("a use was a hit, want it passed through for %s", reasons.ParsedUnder)
 				}
 				return s.Report().Bypasses[reasons.ParsedUnder] > before
 			})

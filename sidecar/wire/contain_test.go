@@ -10,8 +10,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// faultyFollower panics when it is asked next, once it was told to, and counts how often a
-// session has woken it.
+// faultyFollower panics in its next State or Suspect once the flag of that name was set, and counts
+// how often sessions have woken it.
 type faultyFollower struct {
 	Follower
 	state, suspect atomic.Bool
@@ -37,8 +37,8 @@ func (f *faultyFollower) Suspect() {
 	f.Follower.Suspect()
 }
 
-// A session that meets a fault of the sidecar ends, with a word to its client, and is
-// counted; all others go on.
+// A session in which the sidecar panics ends with an error to its client, and is counted. All other
+// sessions go on.
 func TestFaultEndsOneSession(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -51,19 +51,19 @@ func TestFaultEndsOneSession(t *testing.T) {
 		fault *atomic.Bool
 		meets []byte
 	}{
-		{&bed.faults.state, read(3)}, // a miss
+		{&bed.faults.state, read(3)}, // a miss asks the follower for its state
 		{&bed.faults.suspect, msgQuery("ALTER ROLE " + superuser + " CONNECTION LIMIT -1")},
 	} {
 		c := dialRaw(t, s.dsn())
-		c.ask(read(1)) // its state is known now
+		c.ask(read(1)) // the session's state is known now
 		f.fault.Store(true)
 		c.send(f.meets)
 		if got := string(c.rest()); !strings.Contains(got, "CXX000\x00") {
-			t.Errorf("fault %d: the client is told %q", i, got)
+			t.Errorf("fault %d: the client is sent %q, want the error XX000", i, got)
 		}
 		s.panics++
 		if got := string(bystander.ask(read(1))); !strings.Contains(got, "SELECT 1") {
-			t.Errorf("fault %d: another client is told %q", i, got)
+			t.Errorf("fault %d: another client is sent %q, want its row", i, got)
 		}
 		if n := s.Report().Panics; n != s.panics {
 			t.Errorf("%d faults are counted, want %d", n, s.panics)

@@ -6,24 +6,25 @@ import (
 	"github.com/freshet/freshet/invalidation/analysis"
 )
 
-// The first question with a reason ends the list, and only what is known to be a read is
-// said to change nothing.
+// A question stops the decision if it has a reason. Only a question that is asked of reads notes
+// that the unit is harmless.
 func TestDecisionStopsAtTheFirstReason(t *testing.T) {
 	t.Parallel()
 	var d decision
 	if d.stops("") || d.stopsIf(false, "no") || d.stopsReadIf(false, "no") || d.reason != "" || d.harmless {
-		t.Errorf("questions without a reason stop: %+v", d)
+		t.Errorf("a question without a reason stops, or leaves %+v, want nothing decided", d)
 	}
 	if !d.stopsIf(true, "a write") || d.reason != "a write" || d.harmless {
-		t.Errorf("a write is decided as %+v", d)
+		t.Errorf("a write is decided as %+v, want it stopped and not harmless", d)
 	}
 	if !d.stopsReadIf(true, "a read") || d.reason != "a read" || !d.harmless {
-		t.Errorf("a read is decided as %+v", d)
+		t.Errorf("a read is decided as %+v, want it stopped and harmless", d)
 	}
 }
 
-// What is no read is counted as that, whatever else is in its way.
-func TestWhatIsNoReadIsNotCountedAsOne(t *testing.T) {
+// A statement that is no read is counted as passed through for that reason, though an unanswered
+// statement or an open group would be a reason too.
+func TestStatementsThatAreNoReadsAreCountedAsSuch(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	c := dialRaw(t, s.dsn())
@@ -34,7 +35,7 @@ func TestWhatIsNoReadIsNotCountedAsOne(t *testing.T) {
 	}
 	slow := msgQuery("SELECT pg_sleep(0.01)")
 	before := s.Report()
-	send("ZZZZ", slow, msgQuery("DISCARD ALL"), msgQuery("SET work_mem = '1MB'"), msgQuery("DEALLOCATE ALL")) // behind one that is unanswered
+	send("ZZZZ", slow, msgQuery("DISCARD ALL"), msgQuery("SET work_mem = '1MB'"), msgQuery("DEALLOCATE ALL")) // behind a statement that is unanswered
 	send("ZZ", slow, do("SET work_mem = '2MB'"), msgSync)
 	send("C", do("RESET work_mem"), msgFlush)
 	send("Z", msgSync)

@@ -14,7 +14,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/conversation"
 )
 
-// withoutEvents takes the event triggers away, as where nobody may create any.
+// withoutEvents drops Freshet's event triggers, as in a database where nobody may create any.
 const withoutEvents = "DROP EVENT TRIGGER freshet_ddl_start; DROP EVENT TRIGGER freshet_ddl_end; DROP EVENT TRIGGER freshet_drop"
 
 const viewSchema = itemSchema + `
@@ -23,9 +23,9 @@ CREATE FUNCTION define(int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
 	EXECUTE format('CREATE OR REPLACE VIEW seen AS SELECT id, %s AS version FROM item', $1); END $$;
 CREATE PROCEDURE defining(int) LANGUAGE plpgsql AS $$ BEGIN PERFORM define($1); END $$;`
 
-// Without event triggers, what a session of this sidecar defines all its sessions see
-// at once, however it is said; what was defined elsewhere is found in time, which this
-// sidecar has a lot of.
+// Without event triggers, a definition that a session of the sidecar makes, by whichever statement,
+// is seen by all sessions of the sidecar at once. A definition that was made elsewhere is found when
+// the follower compares definitions: here once an hour, or when the follower is told to suspect one.
 func TestOwnDefinitionsAreSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, viewSchema)
@@ -71,7 +71,7 @@ func TestOwnDefinitionsAreSeenAtOnce(t *testing.T) {
 		{"in a block", func(n int) []string {
 			return []string{"BEGIN", view(n), "INSERT INTO item VALUES (-1, 'x') ON CONFLICT DO NOTHING", "COMMIT"}
 		}, pgx.QueryExecModeSimpleProtocol},
-		{"several", func(n int) []string { return []string{"UPDATE item SET name = 'x' WHERE id = 1; " + view(n)} }, pgx.QueryExecModeSimpleProtocol},
+		{"several statements in one query", func(n int) []string { return []string{"UPDATE item SET name = 'x' WHERE id = 1; " + view(n)} }, pgx.QueryExecModeSimpleProtocol},
 		{"DO", func(n int) []string { return []string{fmt.Sprintf("DO 'BEGIN PERFORM define(%d); END'", n)} }, pgx.QueryExecModeSimpleProtocol},
 		{"CALL", func(n int) []string { return []string{fmt.Sprintf("CALL defining(%d)", n)} }, pgx.QueryExecModeExec},
 		{"a function", func(n int) []string { return []string{fmt.Sprintf("SELECT define(%d)", n)} }, pgx.QueryExecModeExec},
@@ -91,25 +91,25 @@ func TestOwnDefinitionsAreSeenAtOnce(t *testing.T) {
 	warm()
 	n := seenBounded()
 	bed.exec(view(99))
-	bed.exec("UPDATE item SET name = 'y' WHERE id = 8") // data are seen, of whatever session
+	bed.exec("UPDATE item SET name = 'y' WHERE id = 8") // rows are seen, whichever session writes them
 	mustExec(t, reader, "SET freshet.consistency = 'strong'")
 	var name string
 	if err := reader.QueryRow(t.Context(), "SELECT name FROM item WHERE id = 8").Scan(&name); err != nil || name != "y" {
-		t.Errorf("a strong read is shown %q, %v", name, err)
+		t.Errorf("a strong read is shown %q, %v; want y", name, err)
 	}
 	if got := seenBounded(); got != n {
-		t.Errorf("shown %d before anybody compared, want %d: nothing is tested", got, n)
+		t.Errorf("before the definitions are compared %d is shown, want %d: this test shows nothing", got, n)
 	}
 	s.follower.Suspect()
 	if err := s.follower.Confirm(t.Context(), fence.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if got := seenBounded(); got != 99 {
-		t.Errorf("after a comparison shown %d, want 99", got)
+		t.Errorf("behind the comparison %d is shown, want 99", got)
 	}
 }
 
-// suspected notes when it was told to suspect.
+// suspected is a follower of a given state that notes when it was last told to suspect a change.
 type suspected struct {
 	idleFollower
 	state *invalidation.State
@@ -119,8 +119,9 @@ type suspected struct {
 func (s *suspected) State() *invalidation.State { return s.state }
 func (s *suspected) Suspect()                   { s.at = fence.Now() }
 
-// The interleaving at invalidation.Follower.Suspect; and where definitions are
-// reported, or rows alone were written, nobody has to compare.
+// A statement that may have changed definitions has the follower suspect so before its write is
+// marked: else the interleaving at invalidation.Follower.Suspect is possible. Where event triggers
+// report definitions, or where the statement can have written rows alone, nothing is suspected.
 func TestDefinitionsAreSuspectedBeforeTheMark(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, viewSchema)

@@ -10,7 +10,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
-func TestEffectOfText(t *testing.T) {
+func TestOnlyControlStatementsHaveNoEffectByTheirText(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
 		"SET a.b = 'c'", "set local work_mem = 1000;", "RESET ALL", "SHOW all", "LISTEN a", "DISCARD ALL", "DEALLOCATE a",
@@ -56,7 +56,7 @@ func TestSettingsMarkNothing(t *testing.T) {
 
 // The interleaving described at effectOfBound: a name stands for an UPDATE though
 // its client believes, for now, that it stands for a SET.
-func TestNameOfAnotherStatementIsMarked(t *testing.T) {
+func TestWriteBehindASkippedParseIsMarked(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -134,7 +134,7 @@ func TestRowsThatAreWrittenAreMarked(t *testing.T) {
 
 // The interleaving of Server.SchemaChanged: whatever was marked by what was known of a
 // schema, everything is marked once another one is known.
-func TestMarksOfOldColumnsDoNotCount(t *testing.T) {
+func TestSchemaChangeMarksEverything(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)

@@ -158,7 +158,7 @@ func readFull(t *testing.T, conn net.Conn, into []byte) bool {
 }
 
 // The ways in which TLS begins, and the ways in which it must not.
-func TestHowEncryptionBegins(t *testing.T) {
+func TestTLSBeginsOnlyAsInPostgres(t *testing.T) {
 	t.Parallel()
 	b := newTLSBed(t, nil)
 	roots := x509.NewCertPool()
@@ -295,7 +295,7 @@ func TestRenewedCertificateIsShown(t *testing.T) {
 
 // A client that insists on channel binding leaves by itself, with libpq's words; the log
 // says which parameter it is, and what to write.
-func TestWhoInsistsOnChannelBindingIsTold(t *testing.T) {
+func TestRequiredChannelBindingIsExplainedInTheLog(t *testing.T) {
 	t.Parallel()
 	offer := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationSASL), []byte("SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00"))
 	b := newTLSBed(t, scriptedServer(t, offer))

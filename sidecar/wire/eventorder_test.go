@@ -58,7 +58,7 @@ func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
 // After a promotion the old primary may live on, and with it a follower's
 // connection, while the clients reach the new one: the looks go on, and say
 // nothing about what the clients write.
-func TestClientsReachThePromotedServerAndTheFollowerTheOldOne(t *testing.T) {
+func TestReadsPassThroughWhileTheFollowerFollowsAnotherServer(t *testing.T) {
 	t.Parallel()
 	old := servers.StartPostgres(t, servers.PostgresOptions{})
 	before := newTestbedOn(t, old, itemSchema)
@@ -186,7 +186,7 @@ func TestOtherIsolationsPassThrough(t *testing.T) {
 }
 
 // An error does not mean that nothing was committed.
-func TestFailedStatementsMayHaveCommitted(t *testing.T) {
+func TestWritesCommittedByFailedStatementsAreRead(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	bed.exec("CREATE PROCEDURE commits_and_fails(v int) LANGUAGE plpgsql AS 'BEGIN UPDATE item SET version = v WHERE id = 7; COMMIT; RAISE EXCEPTION $$x$$; END'")

@@ -78,7 +78,7 @@ func withoutLastWords(said []byte) []byte {
 	return said
 }
 
-func TestPostgresFaults(t *testing.T) {
+func TestPromisesHoldThroughFaultsOfPostgres(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient){
 		"restarted": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
@@ -145,7 +145,7 @@ func mustHit(t *testing.T, s *side) {
 	})
 }
 
-func TestConnectWhilePostgresIsDown(t *testing.T) {
+func TestClientsAreRefusedWhilePostgresIsDown(t *testing.T) {
 	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	bed := newTestbedOn(t, pg, itemSchema)

@@ -138,7 +138,7 @@ func (d damage) flipBit(value string) string {
 	return string(b)
 }
 
-func TestRedisFaults(t *testing.T) {
+func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 	t.Parallel()
 	const rounds = 5
 	must := func(t *testing.T, err error) {

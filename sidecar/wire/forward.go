@@ -220,7 +220,7 @@ func (s *sending) provideUnnamed(name []byte, ok bool, m *statements.Meaning) er
 		//  2. Before the Bind is looked at, nothing was heard yet, and nothing taken back.
 		//  3. Now it is heard that the group has failed: nothing is owed any more.
 		//
-		// B would be parsed here, and bound. Forced by TestBindBehindASkippedParse.
+		// B would be parsed here, and bound. Forced by TestBindBehindASkippedParseUsesTheStatementBefore.
 		s.takeBack()
 	}
 	p := s.statements.Unnamed()

@@ -9,7 +9,7 @@ import (
 
 // The interleaving described at provideUnnamed: a Bind comes together with a group that
 // fails before its Parse, and is dealt with when that is heard.
-func TestBindBehindASkippedParse(t *testing.T) {
+func TestBindBehindASkippedParseUsesTheStatementBefore(t *testing.T) {
 	t.Parallel()
 	s := fuzzed(t, &engine.Cache{})
 	a := s.statements.Unnamed()

@@ -34,7 +34,7 @@ import (
 //
 // So what the client was told is compared with what Postgres says now, before rows are
 // shown. Where they differ, Postgres would have refused, and so it is refused here.
-// Forced by TestHeldBackParseFindsAnotherTable.
+// Forced by TestRowsFitTheDescriptionOfAHeldBackParse.
 
 // changedStatement is the name of a statement that there is not: whoever binds it fails.
 const changedStatement = "freshet changed"

@@ -89,9 +89,9 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 	}
 }
 
-// TestHeldBackParseFindsAnotherTable: a description that was answered here holds for the
+// TestRowsFitTheDescriptionOfAHeldBackParse: a description that was answered here holds for the
 // rows that Postgres gives, or there are none.
-func TestHeldBackParseFindsAnotherTable(t *testing.T) {
+func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 	t.Parallel()
 	parse := synced(msgParse("", "SELECT * FROM typed_NN WHERE id = $1"), msgDescribe('S', ""))
 	use := synced(binding{values: [][]byte{[]byte("1")}, results: []uint16{1}}.message(), msgExecute("", 0))

@@ -168,7 +168,7 @@ func TestSilentClientMeetsTheStartupDeadline(t *testing.T) {
 	}
 }
 
-func TestCancelWithAnUnknownKey(t *testing.T) {
+func TestCancelWithAnUnknownKeyHurtsNobody(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	b := watch(t, s)
@@ -186,9 +186,9 @@ func TestCancelWithAnUnknownKey(t *testing.T) {
 	before.mustReturnTo(t)
 }
 
-// TestConnectionsDropped opens and drops connections in every stage, from several clients at
+// TestDroppedConnectionsLeaveNothingBehind opens and drops connections in every stage, from several clients at
 // once. One that left anything behind would be enough to be found.
-func TestConnectionsDropped(t *testing.T) {
+func TestDroppedConnectionsLeaveNothingBehind(t *testing.T) {
 	bed := newTestbed(t, wideSchema)
 	s := bed.sidecar()
 	b := watch(t, s)

@@ -25,7 +25,7 @@ import (
 //
 // So when a lookup has failed since a cancel request was passed on, Postgres is asked again to
 // cancel, before the client is shown anything more: what the request meets is the load, or a
-// server that has nothing to do. Forced by TestCancelDuringALookup.
+// server that has nothing to do. Forced by TestCancelDuringALookupEndsItsLoad.
 
 // sendLookup sends the lookup of a load that is to be sent next, if there is one that may make
 // its tags precise. That it could not be sent shows when the load is.

@@ -165,7 +165,7 @@ func TestLookupDisturbsNothing(t *testing.T) {
 
 // A role that may not read by itself what a view shows it gets no lookup, and its
 // answers depend on the whole table.
-func TestLookupWithoutRights(t *testing.T) {
+func TestChangeEndsAnswersOfARoleThatMayNotLookUp(t *testing.T) {
 	t.Parallel()
 	b := newRolesTestbed(t, joinSchema+`; CREATE VIEW bought AS SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id`)
 	role := "viewer_" + b.database
@@ -197,14 +197,14 @@ func TestLookupWithoutRights(t *testing.T) {
 	}
 }
 
-// TestLookupBeforeTheLoad forces this:
+// TestLookupThatACommitOvertookIsNotTrusted forces this:
 //
 //  1. the lookup reads that purchase 7 is of person 7;
 //  2. the load waits for a lock, before its snapshot;
 //  3. a commit gives purchase 7 to person 8;
 //  4. the load reads person 8, and is stored with the tag of person 7;
 //  5. a commit changes person 8: the answer must not be served to who comes then.
-func TestLookupBeforeTheLoad(t *testing.T) {
+func TestLookupThatACommitOvertookIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
 	ctx := context.Background()
@@ -268,7 +268,7 @@ func TestLookupGoesWithItsLoad(t *testing.T) {
 }
 
 // A cancel request that hits the lookup ends the statement that it was meant for.
-func TestCancelDuringALookup(t *testing.T) {
+func TestCancelDuringALookupEndsItsLoad(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
 	query := func(id string) []byte {

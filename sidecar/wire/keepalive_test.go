@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestHitsAreNotIdle reads from the cache for longer than Postgres lets a
+// TestHitsKeepPostgresFromEndingTheSessionAsIdle reads from the cache for longer than Postgres lets a
 // connection be idle.
-func TestHitsAreNotIdle(t *testing.T) {
+func TestHitsKeepPostgresFromEndingTheSessionAsIdle(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed

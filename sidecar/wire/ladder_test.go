@@ -124,7 +124,7 @@ func climb(t *testing.T, cache *engine.Cache, f *fence.Fence, simple bool, lay .
 
 // Whichever two questions stop a read, the ladder gives the reason of the first, to a Query and to
 // a group; and one that nothing stops is loaded.
-func TestLadderIsClimbedInItsOrder(t *testing.T) {
+func TestLadderGivesItsFirstReason(t *testing.T) {
 	t.Parallel()
 	for way, simple := range map[string]bool{"a Query": true, "a group": false} {
 		t.Run(way, func(t *testing.T) {

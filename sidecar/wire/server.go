@@ -314,7 +314,7 @@ func (s *Server) Report() Report {
 //  4. a reader is served the entry of 2, which lacks 1: its tags are not marked.
 //
 // So everything is marked once the change is known, at a moment after each mark that was
-// made by what was known before. Forced by TestMarksOfOldColumnsDoNotCount.
+// made by what was known before. Forced by TestSchemaChangeMarksEverything.
 func (s *Server) SchemaChanged() {
 	s.verdicts.SchemaChanged()
 	s.fence.MarkAll(fence.Now())
