@@ -98,7 +98,8 @@ func (b *bystander) mustGoOn(t *testing.T) {
 	servers.Eventually(t, "answers to a bystander", func() bool { return count() > before+5 })
 }
 
-// resources are what a leak of the sidecar would keep: this process' goroutines and file descriptors.
+// resources are what a leak of the sidecar would keep: this process' goroutines and file
+// descriptors.
 type resources struct{ goroutines, descriptors int }
 
 // measure counts the resources that this process holds.

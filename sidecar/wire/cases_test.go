@@ -116,8 +116,8 @@ CREATE FUNCTION hidden(v int) RETURNS int LANGUAGE sql AS 'UPDATE item SET versi
 }
 
 func TestCase10TemporaryTablesHideOthers(t *testing.T) {
-	// Computed columns, since plain ones are described with the identifier of their table, and that of
-	// a temporary table is another in each run.
+	// Computed columns, since plain ones are described with the identifier of their table, and that
+	// of a temporary table is another in each run.
 	hidden := "SELECT name || version FROM item WHERE id = 3"
 	extended := synced(msgParse("", hidden), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
 	s := compareCase(t, differential{name: "temporary tables", hits: 1, steps: append(append(queries(

@@ -78,7 +78,8 @@ func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	for i, c := range constants {
 		t.Run(fmt.Sprintf("%d, %s", i, c.setting), func(t *testing.T) {
 			set := func(value string) turn { return turn{step: query("SET " + c.setting + " = " + value)} }
-			// The second use loads an answer to keep, since the first has Postgres revalidate the statement.
+			// The second use loads an answer to keep, since the first has Postgres revalidate the
+			// statement.
 			discard := []turn{{direct: "ALTER TABLE grown ALTER v TYPE bigint"}, use("secured"), use("secured")}
 			both := []turn{use("parsed"), use("executed")}
 			before := w.side.count(Miss)
@@ -93,8 +94,9 @@ func TestDiscardedPlansKeepTheirSettings(t *testing.T) {
 	}
 }
 
-// scripts are the ways in which a session parses the statement, has Postgres analyse it anew and uses
-// it under one or the other value of the setting, with a second session beside it, by their names.
+// scripts are the ways in which a session parses the statement, has Postgres analyse it anew and
+// uses it under one or the other value of the setting, with a second session beside it, by their
+// names.
 func (c constant) scripts() map[string][]turn {
 	set := func(session int, value string) turn {
 		return turn{session: session, step: query("SET " + c.setting + " = " + value)}

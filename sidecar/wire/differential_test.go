@@ -26,25 +26,27 @@ CREATE TABLE later (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);
 CREATE PROCEDURE forgets() LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE t'; END $$;
 CREATE FUNCTION noisy() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'ahem'; RETURN 1; END $$;`
 
-// step sends messages and then reads up to a message of each kind in until.
+// step sends messages and then reads the answer up to a message of each kind in until, in that
+// order.
 type step struct {
 	send  []byte
 	until string
 }
 
+// differential is one script, and how often it has to hit.
 type differential struct {
 	name  string
 	steps []step
 	// reset is run directly before each run.
 	reset string
-	// hits is the least number of executions that the last run answers from
-	// memory: it makes sure that the comparison is one. Where no number says that
-	// the sidecar is warm, three runs do.
+	// hits is the least number of executions that the last run answers from memory: without
+	// hits, only Postgres' answers would be compared with Postgres'. Where it is 0, the
+	// sidecar counts as warm in the run of number warmRuns.
 	hits uint64
 }
 
-// coldRuns and warmRuns are how often a script runs at least, if hits say that the last of
-// these was warm, and if nothing does.
+// coldRuns is how often a script runs through the sidecar at least if its hits show that the last
+// run was warm, warmRuns if it has none to show.
 const coldRuns, warmRuns = 2, 3
 
 const (
@@ -56,7 +58,7 @@ const (
 
 func query(sql string) step { return step{msgQuery(sql), "Z"} }
 
-// synced sends messages and a Sync.
+// synced sends messages and a Sync, and reads up to the ReadyForQuery.
 func synced(messages ...[]byte) step { return step{append(join(messages...), msgSync...), "Z"} }
 
 // read is an unnamed extended read of one item, without its Sync.
@@ -70,17 +72,19 @@ func allItems(limit uint32) []byte {
 	return join(msgParse("", "SELECT id FROM item ORDER BY id"), msgBind(""), msgExecute("", limit))
 }
 
-// named binds the statement s to a portal of this name, for one item, and executes it, at most
-// limit rows at once.
+// named binds the statement s to a portal of this name with an item's id, and executes the portal
+// with a limit of rows.
 func named(portal, id string, limit uint32) []byte {
 	return join(binding{portal: portal, statement: "s", values: [][]byte{[]byte(id)}}.message(), msgExecute(portal, limit))
 }
 
-// all is named for a statement without parameters, control for any other, unlimited.
+// all is named for a statement s without parameters.
 func all(portal string, limit uint32) []byte {
 	return join(binding{portal: portal, statement: "s"}.message(), msgExecute(portal, limit))
 }
 
+// control binds a control statement to a portal and executes the portal, each with a Flush behind
+// it.
 func control(portal, statement string) []byte {
 	return join(withFlush(binding{portal: portal, statement: statement}.message()), withFlush(msgExecute(portal, 100)))
 }
@@ -123,7 +127,7 @@ var differentials = []differential{
 		synced(msgParse("s", readItem, oidInt4)), synced(msgParse("s", "SELECT 1", oidInt4)),
 		synced(msgBind("s", "5"), msgExecute("", 0)),
 	}},
-	{name: "statement of that name does not exist", steps: []step{
+	{name: "statements and portals that do not exist", steps: []step{
 		synced(msgBind("s", "5"), msgExecute("", 0)), synced(msgDescribe('S', "s")), synced(msgDescribe('P', "p")),
 		synced(msgExecute("p", 0)), synced(msgClose('S', "s")), synced(msgBind("", "5"), msgExecute("", 0)),
 		synced(msgDescribe('S', "")), synced(msgDescribe('P', "")), synced(msgExecute("", 0)),
@@ -165,7 +169,7 @@ var differentials = []differential{
 		synced(read("3"), msgClose('P', "")), synced(msgClose('P', ""), read("4")), synced(msgClose('P', "nobody")),
 		synced(msgParse("", readItem), msgBind("", "3"), msgClose('P', ""), msgExecute("", 0)),
 	}},
-	{name: "a portal is closed before it is executed, and another is", hits: 2, steps: []step{
+	{name: "a portal is closed unexecuted, and another is executed", hits: 2, steps: []step{
 		synced(read("3")), synced(read("4")),
 		synced(msgParse("", readItem), msgBind("", "3"), msgClose('P', ""), msgBind("", "4"), msgExecute("", 0)),
 		synced(msgParse("", readItem), msgBind("", "3"), msgExecute("", 0)),
@@ -205,7 +209,7 @@ var differentials = []differential{
 		synced(allItems(2)), query("BEGIN"), synced(allItems(2)), synced(msgExecute("", 2)), synced(msgExecute("", 0)), query("COMMIT"),
 		synced(msgExecute("", 2)), synced(allItems(2)),
 	}},
-	{name: "the unnamed portal again in a transaction", hits: 9, steps: []step{
+	{name: "the unnamed portal used again in a transaction", hits: 9, steps: []step{
 		synced(read("3")), query("BEGIN"), synced(read("3")), synced(msgExecute("", 0)), synced(msgDescribe('P', "")), query("COMMIT"),
 		query("BEGIN"), synced(read("3")), synced(msgDescribe('P', "")), synced(msgExecute("", 1)), query("ROLLBACK"),
 		query("BEGIN"), synced(read("3")), synced(read("4")), synced(msgExecute("", 0), read("3")), query("ROLLBACK"),
@@ -267,7 +271,7 @@ var differentials = []differential{
 		query("BEGIN"), synced(all("p", 1<<20)), synced(msgExecute("p", 2)), query("COMMIT"),
 		query("BEGIN"), synced(all("", 1<<20)), query("COMMIT"), query("BEGIN"), synced(all("", 1)), synced(msgExecute("", 2)), query("COMMIT"),
 	}},
-	{name: "control by named portals", hits: 5, reset: "TRUNCATE scratch", steps: []step{
+	{name: "control statements by named portals", hits: 5, reset: "TRUNCATE scratch", steps: []step{
 		synced(msgParse("s", readItem, oidInt4), msgDescribe('S', "s")), synced(msgParse("b", "BEGIN")), synced(msgParse("c", "COMMIT")), synced(msgParse("v", "SAVEPOINT v")),
 		synced(named("p", "3", 100)), synced(named("p", "3", 0)), synced(control("p0", "b")), synced(msgClose('P', "p0")), synced(named("p", "3", 100)), synced(control("p1", "c")), synced(msgClose('P', "p1")),
 		synced(control("p0", "b")), synced(control("p0", "b")), synced(control("p1", "c")), synced(control("p0", "b")), synced(control("p0", "c")), query("ROLLBACK"),
@@ -501,15 +505,14 @@ var differentials = []differential{
 		query("BEGIN"), query("DECLARE c CURSOR FOR SELECT id FROM item ORDER BY id"), query("FETCH 2 FROM c"),
 		synced(msgExecute("c", 2)), query("CLOSE c"), query("COMMIT"),
 	}},
-	{name: "locks, explain and friends", steps: []step{
+	{name: "locks, EXPLAIN, SHOW, VALUES, TABLE and LISTEN", steps: []step{
 		query("SELECT name FROM item WHERE id = 1 FOR UPDATE"), query("EXPLAIN (COSTS OFF) SELECT name FROM item"),
 		query("SHOW TimeZone"), query("VALUES (1), (2)"), query("TABLE scratch"), query("SELECT"), query("LISTEN x"), query("UNLISTEN x"),
 	}},
 	{name: "listen and notify", steps: []step{query("LISTEN x"), query("SELECT 1"), query("UNLISTEN *")}},
 }
 
-// manyStatements parses one text under the names s0, s1, …, and under one of 60
-// bytes.
+// manyStatements parses one text under n names, s0, s1, …, and under one more name of 60 bytes.
 func manyStatements(n int) []byte {
 	var all []byte
 	for i := range n {
@@ -520,7 +523,7 @@ func manyStatements(n int) []byte {
 
 func TestSidecarAnswersAsPostgresDoes(t *testing.T) { compareAll(t, differentials) }
 
-// compareAll runs scripts directly and through a sidecar.
+// compareAll compares scripts on one database, each directly and through one sidecar.
 func compareAll(t *testing.T, scripts []differential) {
 	t.Parallel()
 	bed := newTestbed(t, differentialSchema)
@@ -530,6 +533,8 @@ func compareAll(t *testing.T, scripts []differential) {
 	}
 }
 
+// compare runs the script directly and through a sidecar until that is warm, and compares the
+// answers.
 func (d *differential) compare(t *testing.T, bed *testbed, s *side) {
 	d.compareAs(t, bed, s, superuser)
 }
@@ -558,14 +563,14 @@ func (d *differential) compareRuns(t *testing.T, bed *testbed, s *side, role str
 		before := s.count(HitL1)
 		got := play(s.dsn() + as)
 		hits = s.count(HitL1) - before
-		for i := range want { // the first is what came at start-up
+		for i := range want { // answer 1 is the greeting
 			if !bytes.Equal(got[i], want[i]) {
 				t.Errorf("answer %d differs: Postgres says\n%s\nthe sidecar says\n%s", i+1, show(want[i]), show(got[i]))
 			}
 		}
 	}
-	// Tests beside this one change roles, which are the whole server's: what was
-	// brought in may be out again.
+	// Tests beside this one change roles, which belong to the whole server: that ends answers that
+	// the runs before have cached, so a run without enough hits is repeated.
 	deadline := time.Now().Add(servers.EventuallyMax)
 	for run := 1; run <= runsMin || time.Now().Before(deadline); run++ {
 		if again(); run >= runsMin && hits >= d.hits {
@@ -575,8 +580,8 @@ func (d *differential) compareRuns(t *testing.T, bed *testbed, s *side, role str
 	t.Errorf("%d hits in the last run, want %d at least. So far: %s", hits, d.hits, s.became())
 }
 
-// play runs the script on a new connection. The last element is what came after
-// the end of the script.
+// play runs the script on a new connection. It returns the greeting, the answer to each step, and
+// what came behind the Terminate.
 func (d *differential) play(t *testing.T, dsn string) [][]byte {
 	t.Helper()
 	c := dialRaw(t, dsn)

@@ -10,6 +10,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
+// Transaction control, SET and their kin have no effect on rows by their text alone. Any other
+// statement, and a text of which only a part is such a statement, may write.
 func TestOnlyControlStatementsHaveNoEffectByTheirText(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
@@ -17,7 +19,7 @@ func TestOnlyControlStatementsHaveNoEffectByTheirText(t *testing.T) {
 		"BEGIN", "COMMIT", "ROLLBACK TO a1", "RELEASE SAVEPOINT a1", "/* SELECT */ SET a.b = 'c'",
 	} {
 		if effectOfText(sql) != shapes.NoEffect {
-			t.Errorf("%s: may write anything", sql)
+			t.Errorf("%s: is taken for a write, want no effect", sql)
 		}
 	}
 	for _, sql := range []string{
@@ -25,12 +27,13 @@ func TestOnlyControlStatementsHaveNoEffectByTheirText(t *testing.T) {
 		"COMMIT PREPARED 'a'", "EXECUTE a", "FETCH a", "COMMIT; UPDATE item SET version = 1", "/* /* */ SET */ DELETE FROM item",
 	} {
 		if effectOfText(sql) == shapes.NoEffect {
-			t.Errorf("%s: taken for something that writes nothing", sql)
+			t.Errorf("%q: is taken for a statement without effect, want one that may write", sql)
 		}
 	}
 }
 
-// What changes settings, or begins and ends transactions, has nobody wait for a look.
+// Statements that change settings, and those that begin and end transactions, are not marked as
+// writes, so that no read waits for a look behind them. An UPDATE is.
 func TestSettingsMarkNothing(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -44,18 +47,19 @@ func TestSettingsMarkNothing(t *testing.T) {
 			mustExec(t, conn, sql, mode)
 		}
 		if s.fence.Marked(nil) != before {
-			t.Errorf("%s: taken for writes", name)
+			t.Errorf("%s: settings and transaction control are marked as writes, want no mark", name)
 		}
-		// Each is new to the analysis, which would tell of the rows alone.
+		// Each UPDATE has a text that is new: of one that was analysed the row alone would be marked.
 		mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 7 /* "+name+" */", mode)
 		if s.fence.Marked(nil) == before {
-			t.Errorf("%s: an UPDATE is not marked", name)
+			t.Errorf("%s: an UPDATE is not marked, want a mark", name)
 		}
 	}
 }
 
-// The interleaving described at effectOfBound: a name stands for an UPDATE though
-// its client believes, for now, that it stands for a SET.
+// Forces the interleaving described at effectOfBound: the Parse that would make the unnamed
+// statement a SET is skipped behind an error, so that the Bind sent behind it runs the UPDATE that
+// the unnamed statement was before. The UPDATE is marked.
 func TestWriteBehindASkippedParseIsMarked(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -69,16 +73,16 @@ func TestWriteBehindASkippedParseIsMarked(t *testing.T) {
 	))
 	c.until("ZZ")
 	if got := versionOf7(t, bed.direct); got != 5 {
-		t.Fatalf("version %d: this test shows nothing", got)
+		t.Fatalf("version %d, want 5: the UPDATE did not run, and this test shows nothing", got)
 	}
 	if s.fence.Marked(nil) == before {
-		t.Error("what was written under another name is not marked")
+		t.Error("the UPDATE that ran in place of the SET is not marked, want a mark")
 	}
 }
 
-// Of a write that tells by its own values which rows it changes, these are marked, and
-// the columns whose values it does not tell: what depends on other rows goes on being
-// served, though nobody looks.
+// A write whose own values say which row it changes marks that row, and each column whose value
+// they do not say. An answer that depends on another row is still served from the cache, though no
+// look can come; an answer that depends on the written row shows the write.
 func TestRowsThatAreWrittenAreMarked(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema+`CREATE INDEX ON item (name)`)
@@ -98,7 +102,7 @@ func TestRowsThatAreWrittenAreMarked(t *testing.T) {
 		write()
 		s.allAnalysed()
 	}
-	reads := map[string]bool{ // whether they depend on what is written
+	reads := map[string]bool{ // whether the read depends on the row that is written
 		"SELECT version FROM item WHERE id = 7":          true,
 		"SELECT version FROM item WHERE name = 'item 7'": true,
 		"SELECT max(version) FROM item":                  true,
@@ -125,23 +129,23 @@ func TestRowsThatAreWrittenAreMarked(t *testing.T) {
 		got := ask()
 		switch {
 		case depends && got != version:
-			t.Errorf("%s: version %d, and %d is acknowledged", sql, got, version)
+			t.Errorf("%s: version %d, want %d, which was acknowledged", sql, got, version)
 		case !depends && s.count(HitL1) == hits:
-			t.Errorf("%s: waits for a look, or goes to Postgres", sql)
+			t.Errorf("%s: no hit, want one, as the read does not depend on the row that was written", sql)
 		}
 	}
 }
 
-// The interleaving of Server.SchemaChanged: whatever was marked by what was known of a
-// schema, everything is marked once another one is known.
+// SchemaChanged marks everything, since the marks before it name only columns that were watched
+// then: the interleaving is described there.
 func TestSchemaChangeMarksEverything(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar(lazy)
 	s.warm(s.connect())
-	marked := fence.Now() // by what is known now
+	marked := fence.Now() // a write is marked by the columns that are watched now
 	s.SchemaChanged()
 	if s.fence.Marked(nil) < marked {
-		t.Error("an entry that depends on another column needs no look")
+		t.Errorf("everything is marked at %v, want %v or later: an entry that depends on another column would need no look", s.fence.Marked(nil), marked)
 	}
 }

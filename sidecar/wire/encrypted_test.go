@@ -68,12 +68,14 @@ func certificateFor(t *testing.T, dir string, addresses []net.IP, names []string
 	return certificate, key
 }
 
-// password is that of all users of the bed.
+// password is the password of all users of the bed that have one.
 const password = "correct horse"
 
-// encryptionUsers are the users of the bed, by how they show who they are.
+// encryptionUsers are the users of the bed, each named for the way in which Postgres authenticates
+// it.
 var encryptionUsers = []string{"by_scram", "by_md5", "by_password", "by_trust", "by_reject"}
 
+// newEncryptedBed makes an encryptedBed whose server shows a certificate for addresses or names.
 func newEncryptedBed(t *testing.T, addresses []net.IP, names []string) *encryptedBed {
 	t.Helper()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{TCP: true, HBA: []string{
@@ -113,7 +115,8 @@ func (b *encryptedBed) encrypt(addresses []net.IP, names []string) string {
 	return certificate
 }
 
-// through makes the sidecar's clients reach the server by TCP.
+// through has the sidecar reach the server by TCP, with this sslmode and the file of this root
+// certificate, from the next client on.
 func (b *encryptedBed) through(sslmode, rootCertificate string) {
 	b.t.Helper()
 	config, err := pgx.ParseConfig(b.encryptedDSN("by_trust", sslmode, rootCertificate))
@@ -123,6 +126,7 @@ func (b *encryptedBed) through(sslmode, rootCertificate string) {
 	b.side.Server.upstream = transport.NewUpstream(&config.Config)
 }
 
+// encryptedDSN leads to the server itself by TCP.
 func (b *encryptedBed) encryptedDSN(user, sslmode, rootCertificate string) string {
 	dsn := fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=%s", b.postgres.Port(), user, b.database, sslmode)
 	if rootCertificate != "" {
@@ -136,8 +140,7 @@ func (b *encryptedBed) sideDSN(user string) string {
 	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", b.side.dir, testPort, user, b.database)
 }
 
-// login connects with a password and reads an item; it returns the error that
-// there is.
+// login connects with a password, reads an item and leaves. It returns the first error.
 func (b *encryptedBed) login(dsn, password string) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -158,9 +161,10 @@ func (b *encryptedBed) login(dsn, password string) error {
 	return nil
 }
 
-// Between sidecar and Postgres there is TLS, between client and sidecar there is
-// none: what binds to the one cannot work on the other, and libpq ends a connection
-// on which it is offered. Everything else of the authentication is Postgres' own.
+// There is TLS between sidecar and Postgres, and none between client and sidecar. Channel binding
+// ties the authentication to one TLS connection, so that it cannot work through the sidecar, and
+// libpq ends a connection without TLS on which it is offered. So the sidecar takes channel binding
+// out of Postgres' offer. Otherwise each user is let in or refused as by Postgres itself.
 func TestCase44ChannelBindingIsNotOffered(t *testing.T) {
 	t.Parallel()
 	b := newEncryptedBed(t, []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
@@ -169,7 +173,7 @@ func TestCase44ChannelBindingIsNotOffered(t *testing.T) {
 		c.send(bytes.Replace(startupMessage(b.database), []byte("postgres"), []byte("by_scram"), 1))
 		want := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationSASL), []byte("SCRAM-SHA-256\x00\x00"))
 		if offer := c.message(); !bytes.Equal(offer, want) {
-			t.Errorf("the client is offered\n%s", show(offer))
+			t.Errorf("the client is offered\n%s\nwant\n%s", show(offer), show(want))
 		}
 	})
 	for _, user := range encryptionUsers {
@@ -198,38 +202,40 @@ func TestCase44ChannelBindingIsNotOffered(t *testing.T) {
 		}
 		for _, user := range []string{"by_scram", "by_md5", "by_password", "by_trust"} {
 			if got, err := psql(b.sideDSN(user), password); err != nil || got != "item 3" {
-				t.Errorf("%s: %v: %s", user, err, got)
+				t.Errorf("%s: psql ends with %v and prints %s; want item 3", user, err, got)
 			}
 		}
 		if got, err := psql(b.sideDSN("by_scram"), "wrong"); err == nil || !strings.Contains(got, "password authentication failed") {
-			t.Errorf("the wrong password: %v: %s", err, got)
+			t.Errorf("with the wrong password psql ends with %v and prints %s; want the authentication to fail", err, got)
 		}
 		if got, err := psql(b.sideDSN("by_scram")+" channel_binding=require", password); err == nil || !strings.Contains(got, "channel binding") {
-			t.Errorf("channel binding required: %v: %s", err, got)
+			t.Errorf("with channel binding required psql ends with %v and prints %s; want an error about channel binding", err, got)
 		}
 	})
 	if hits := b.side.count(HitL1); hits == 0 {
-		t.Error("no read of theirs was a hit")
+		t.Error("no read through the sidecar was a hit, want some")
 	}
 }
 
-// sameEnd reports whether two connections ended alike.
+// sameEnd reports whether two logins ended with the same error of Postgres, or both without one.
 func sameEnd(a, b error) bool {
 	var saidA, saidB *pgconn.PgError
 	if errors.As(a, &saidA) && errors.As(b, &saidB) {
-		return fmt.Sprint(withoutAddress(*saidA)) == fmt.Sprint(withoutAddress(*saidB))
+		return fmt.Sprint(withoutEncryption(*saidA)) == fmt.Sprint(withoutEncryption(*saidB))
 	}
 	return a == nil && b == nil
 }
 
-// withoutAddress takes out what names the connection itself.
-func withoutAddress(e pgconn.PgError) pgconn.PgError {
+// withoutEncryption takes the words about encryption out of an error: a connection through the
+// sidecar and one to Postgres itself may differ in them.
+func withoutEncryption(e pgconn.PgError) pgconn.PgError {
 	e.Message = strings.NewReplacer("SSL encryption", "", "no encryption", "").Replace(e.Message)
 	return e
 }
 
-// A server whose certificate does not hold is not connected to, and the client is
-// told so; neither is one that offers no TLS where it is demanded.
+// The sidecar does not connect to a server whose certificate fails the verification that the
+// sslmode asks for, nor to one that offers no TLS where the sslmode demands it. The client is sent
+// an error that says why.
 func TestCertificatesAreVerified(t *testing.T) {
 	t.Parallel()
 	b := newEncryptedBed(t, nil, []string{"another.example"})
@@ -238,7 +244,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 		t.Helper()
 		var said *pgconn.PgError
 		if err := b.login(b.sideDSN("by_trust"), ""); !errors.As(err, &said) || said.Code != "08006" || !strings.Contains(said.Message, word) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: the client gets %v, want 08006 with the word %q", what, err, word)
 		}
 	}
 	b.through("verify-full", b.certificate)
@@ -249,7 +255,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 		root := map[string]string{"verify-ca": b.certificate}[mode]
 		b.through(mode, root)
 		if err := b.login(b.sideDSN("by_trust"), ""); err != nil {
-			t.Errorf("sslmode=%s: %v", mode, err)
+			t.Errorf("sslmode=%s: the client gets %v, want to be served", mode, err)
 		}
 	}
 	b.exec("ALTER SYSTEM SET ssl = off")

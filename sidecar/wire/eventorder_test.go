@@ -16,11 +16,11 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// The tests of this file each force an order of events that a plainer protocol gets
-// wrong.
+// The tests of this file each force an order of events in which a simpler design would serve a
+// wrong answer.
 
-// promoteCopy starts a server with a copy of another's data, as a standby, and
-// promotes it. The other lives on.
+// promoteCopy starts a standby with a copy of a primary's data, and promotes it. The primary goes on
+// running.
 func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
 	t.Helper()
 	promoted := servers.StartPostgres(t, servers.PostgresOptions{})
@@ -40,7 +40,8 @@ func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", primary.DataDir(), promoted.DataDir()).CombinedOutput(); err != nil {
 		t.Fatalf("copy the primary: %v\n%s", err, out)
 	}
-	// In place of the copied file, so that the owner stays.
+	// The server's own settings replace the copied ones inside the copied file, so that the file
+	// keeps its owner.
 	for name, content := range map[string][]byte{settings: text, filepath.Join(promoted.DataDir(), "standby.signal"): nil} {
 		if err := os.WriteFile(name, content, 0o644); err != nil {
 			t.Fatal(err)
@@ -55,9 +56,9 @@ func promoteCopy(t *testing.T, primary *servers.Postgres) *servers.Postgres {
 	return promoted
 }
 
-// After a promotion the old primary may live on, and with it a follower's
-// connection, while the clients reach the new one: the looks go on, and say
-// nothing about what the clients write.
+// After a promotion the old primary may go on running, and with it the follower's connection, while
+// the clients reach the promoted server. The follower's looks then say nothing about the clients'
+// writes, so reads pass through for the other incarnation.
 func TestReadsPassThroughWhileTheFollowerFollowsAnotherServer(t *testing.T) {
 	t.Parallel()
 	old := servers.StartPostgres(t, servers.PostgresOptions{})
@@ -73,7 +74,7 @@ func TestReadsPassThroughWhileTheFollowerFollowsAnotherServer(t *testing.T) {
 		}
 		f.ConnConfig = config
 	})
-	bed.sidecar() // one that follows the new primary, where no incarnation has a name before
+	bed.sidecar() // its follower looks at the promoted server, and gives that incarnation its name
 	conn := s.connect()
 	for version := 1; version <= 20; version++ {
 		if _, err := conn.Exec(t.Context(), "UPDATE item SET version = $1 WHERE id = 7", version); err != nil {
@@ -82,17 +83,18 @@ func TestReadsPassThroughWhileTheFollowerFollowsAnotherServer(t *testing.T) {
 		s.received()
 		for range 3 {
 			if got := versionOf7(t, conn); got != version {
-				t.Fatalf("version %d was acknowledged by the new primary, and %d is read", version, got)
+				t.Fatalf("version %d is read, want %d, which the promoted server acknowledged", got, version)
 			}
 		}
 	}
 	report := s.Report()
 	if report.Bypasses[reasons.Incarnation] == 0 || s.count(HitL1)+s.count(HitL2)+s.count(Coalesced) > 0 {
-		t.Errorf("reads were not passed through because of the other server: %+v", report)
+		t.Errorf("want reads passed through for %s and no hit: %+v", reasons.Incarnation, report)
 	}
 }
 
-// learnExtended makes the sidecar analyse readItem as raw clients send it.
+// learnExtended makes the sidecar analyse the shape of readItem, so that its next read is a load to
+// be captured.
 func (s *side) learnExtended(c *rawClient) {
 	s.bed.t.Helper()
 	servers.Eventually(s.bed.t, "the shape to be known", func() bool {
@@ -134,8 +136,8 @@ func TestLabelIsTakenBeforeBind(t *testing.T) {
 	}
 }
 
-// Messages up to a Sync are one transaction: what a read in it answers may be
-// rolled back by an error that comes later, without any event.
+// The messages up to a Sync are one transaction. An error in it rolls back a row that a read before
+// the error has shown, without any event, so that the read's answer must not be captured.
 func TestFailedGroupIsNotCaptured(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -148,7 +150,7 @@ func TestFailedGroupIsNotCaptured(t *testing.T) {
 			t.Fatalf("the group read no dirty row or did not fail: %q", answer)
 		}
 		s.wantVersionFromCache(other, "0")
-		// Without an error, in a transaction that is not over, it is no better.
+		// Nor must an answer from inside a transaction that may still be rolled back.
 		writer.ask(msgQuery("BEGIN"))
 		writer.ask(execute("UPDATE item SET version = 333 WHERE id = 7"), read("7"), msgSync)
 		s.wantVersionFromCache(other, "0")
@@ -157,7 +159,7 @@ func TestFailedGroupIsNotCaptured(t *testing.T) {
 }
 
 // In another isolation than READ COMMITTED, statements share a snapshot that is
-// older than any label; Postgres does not report that setting.
+// older than any label. Postgres does not report the setting to clients.
 func TestOtherIsolationsPassThrough(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'"} {
@@ -170,7 +172,7 @@ func TestOtherIsolationsPassThrough(t *testing.T) {
 			other := s.connect() // its default comes from the database
 			var here string
 			if err := other.QueryRow(t.Context(), "SELECT current_setting($1)", strings.Fields(setting)[0]).Scan(&here); err != nil || !strings.Contains(setting, here) {
-				t.Fatalf("the session's setting is %q (%v)", here, err)
+				t.Fatalf("the session's setting is %q (%v), want %s", here, err, setting)
 			}
 			s.warm(ordinary)
 			report := s.Report()
@@ -179,13 +181,14 @@ func TestOtherIsolationsPassThrough(t *testing.T) {
 			}
 			after := s.Report()
 			if passed := after.Queries[Bypass.String()] - report.Queries[Bypass.String()]; passed != 5 {
-				t.Errorf("%d of 5 reads were passed through: %+v", passed, after.Bypasses)
+				t.Errorf("%d of 5 reads were passed through, want all: %+v", passed, after.Bypasses)
 			}
 		})
 	}
 }
 
-// An error does not mean that nothing was committed.
+// A statement that ends with an error may have committed a write before: the session's next read
+// shows that write, though the follower looks only when somebody demands it.
 func TestWritesCommittedByFailedStatementsAreRead(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
@@ -198,7 +201,7 @@ func TestWritesCommittedByFailedStatementsAreRead(t *testing.T) {
 	} {
 		s.warm(conn)
 		if _, err := conn.PgConn().Exec(t.Context(), statement).ReadAll(); err == nil {
-			t.Fatalf("%s succeeded", statement)
+			t.Fatalf("%s succeeded, want an error", statement)
 		}
 		if got := versionOf7(t, conn); got != want {
 			t.Errorf("%s: version %d, want %d, which was committed", statement, got, want)

@@ -35,8 +35,8 @@ func lost(err error) bool {
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// crash kills one backend, any but those of clients, after which Postgres ends all
-// others and recovers.
+// crash kills any one backend that belongs to none of these clients, whereupon Postgres ends all
+// others and recovers, and waits for that.
 func crash(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), pg.DSN(database))
@@ -70,7 +70,8 @@ WHERE backend_type = 'client backend' AND pid <> ALL ($1) AND datname = current_
 	})
 }
 
-// withoutLastWords takes out what a server process says that lost its master.
+// withoutLastWords returns what a server process said to its client, or nil if it said that it had
+// lost the postmaster.
 func withoutLastWords(said []byte) []byte {
 	if bytes.Contains(said, []byte("unexpected postmaster exit")) {
 		return nil
@@ -78,6 +79,9 @@ func withoutLastWords(said []byte) []byte {
 	return said
 }
 
+// While Postgres is restarted, killed or loses a backend, reads keep their promises and clients see
+// only errors of a lost connection. An idle client is told the same as by Postgres itself, and hits
+// come back.
 func TestPromisesHoldThroughFaultsOfPostgres(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(t *testing.T, pg *servers.Postgres, database string, clients ...*rawClient){
@@ -86,7 +90,7 @@ func TestPromisesHoldThroughFaultsOfPostgres(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"restarted at once": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
+		"stopped in immediate mode and started": func(t *testing.T, pg *servers.Postgres, _ string, _ ...*rawClient) {
 			if err := errors.Join(pg.Stop(servers.Immediate), pg.Start()); err != nil {
 				t.Fatal(err)
 			}
@@ -112,8 +116,8 @@ func TestPromisesHoldThroughFaultsOfPostgres(t *testing.T) {
 			fault(t, pg, bed.database, idle, idleDirect)
 			want, got := idleDirect.rest(), idle.rest()
 			if name == "killed" {
-				// Whether a server process still says so depends on which of them is killed
-				// first.
+				// Whether a server process still tells its client that the postmaster is gone
+				// depends on which of the two is killed first.
 				want, got = withoutLastWords(want), withoutLastWords(got)
 			}
 			if !bytes.Equal(want, got) {
@@ -124,7 +128,7 @@ func TestPromisesHoldThroughFaultsOfPostgres(t *testing.T) {
 			p.goOn()
 			p.end()
 			if p.errors < readersPerSide*2 {
-				t.Errorf("%d errors reached clients: the fault did not happen", p.errors)
+				t.Errorf("%d errors reached clients, want %d at least: the fault did not happen", p.errors, readersPerSide*2)
 			}
 			for _, s := range []*side{first, second} {
 				mustHit(t, s)
@@ -145,6 +149,8 @@ func mustHit(t *testing.T, s *side) {
 	})
 }
 
+// While Postgres is down, a client that connects is refused in time with an error of the protocol
+// and a hint. Once Postgres is back, reads hit again.
 func TestClientsAreRefusedWhilePostgresIsDown(t *testing.T) {
 	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
@@ -161,10 +167,10 @@ func TestClientsAreRefusedWhilePostgresIsDown(t *testing.T) {
 			t.Fatalf("without Postgres a client gets %v, not an error of the protocol", err)
 		}
 		if said.Severity != "FATAL" || said.Code != "08006" || said.Hint == "" {
-			t.Errorf("without Postgres a client gets %+v", said)
+			t.Errorf("without Postgres a client gets %+v, want FATAL 08006 with a hint", said)
 		}
 		if took := time.Since(began); took > bystanderWaitMax {
-			t.Errorf("the error took %v", took)
+			t.Errorf("the error took %v, want %v at most", took, bystanderWaitMax)
 		}
 	}
 	if err := pg.Start(); err != nil {
@@ -173,6 +179,8 @@ func TestClientsAreRefusedWhilePostgresIsDown(t *testing.T) {
 	mustHit(t, s)
 }
 
+// A client whose backend is terminated is told the same as by Postgres itself. Other clients do not
+// notice, and nothing of the session is left behind.
 func TestTerminatedBackendEndsOneClient(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -193,7 +201,7 @@ func TestTerminatedBackendEndsOneClient(t *testing.T) {
 	want := victim(bed.postgres.DSN(bed.database))
 	for range 3 {
 		if got := victim(s.dsn()); !bytes.Equal(got, want) {
-			t.Errorf("whose backend is terminated is told\n%s\nby Postgres, and by the sidecar\n%s", show(want), show(got))
+			t.Errorf("a client whose backend is terminated is told\n%s\nby Postgres, and by the sidecar\n%s", show(want), show(got))
 		}
 		b.mustGoOn(t)
 	}

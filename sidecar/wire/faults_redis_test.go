@@ -18,7 +18,7 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// redisClient speaks just enough of Redis' protocol to do it harm.
+// redisClient speaks just enough of Redis' protocol to read and to damage what Redis holds.
 type redisClient struct {
 	t    *testing.T
 	conn net.Conn
@@ -97,7 +97,7 @@ func (c *redisClient) values() map[string]string {
 	return all
 }
 
-// overwrite replaces every value, by what change makes of it.
+// overwrite replaces every value by the value that change returns for it.
 func (c *redisClient) overwrite(change func(value string) string) {
 	c.t.Helper()
 	for key, value := range c.values() {
@@ -119,7 +119,7 @@ func (c *redisClient) rotate() {
 	}
 }
 
-// damage is what is done to values, the same in each run.
+// damage alters values at random, and alike in each run.
 type damage struct{ random *rand.Rand }
 
 func (d damage) noise(n int) string {
@@ -138,6 +138,9 @@ func (d damage) flipBit(value string) string {
 	return string(b)
 }
 
+// While Redis fails, or while its values are damaged, exchanged or replaced by old ones, reads
+// through two sidecars that share it keep their promises and no client sees an error. Afterwards
+// the sidecars share loads again, in both directions.
 func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 	t.Parallel()
 	const rounds = 5
@@ -148,7 +151,7 @@ func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 		}
 	}
 	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises, d damage){
-		"none": func(*testing.T, *servers.Redis, *promises, damage) {},
+		"no fault": func(*testing.T, *servers.Redis, *promises, damage) {},
 		"killed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
 			r.Kill()
 			p.goOn()
@@ -167,23 +170,23 @@ func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 			p.goOn()
 			must(t, r.Resume())
 		},
-		"garbage": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"values replaced by noise": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range rounds {
 				dialRedis(t, r).overwrite(func(value string) string { return d.noise(d.random.IntN(2*len(value) + 1)) })
 				p.goOn()
 			}
 		},
-		"truncated": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"values truncated": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range rounds {
 				dialRedis(t, r).overwrite(func(value string) string { return value[:d.random.IntN(len(value)+1)] })
 				p.goOn()
 			}
 		},
-		"longer": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"values longer": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			dialRedis(t, r).overwrite(func(value string) string { return value + d.noise(100) })
 			p.goOn()
 		},
-		"bits flipped": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"bits of values flipped": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
 			for range 2 * rounds {
 				dialRedis(t, r).overwrite(d.flipBit)
 				time.Sleep(promiseInterval / 3)
@@ -227,13 +230,15 @@ func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 const (
 	// publishWaitMax is how long mustShare waits for one load to reach Redis.
 	publishWaitMax = 2 * time.Second
-	// sharesOfShape is how many loads mustShare tries to share of one shape: so few that nothing
-	// is learned yet of what Redis is worth for it. On a busy machine it may not be worth it.
+	// sharesOfShape is how many loads of one shape mustShare tries to share before it turns to
+	// another shape: so few that the sidecar has not learned yet whether Redis pays for the shape.
+	// On a busy machine Redis may not.
 	sharesOfShape = 16
 )
 
-// mustShare waits until what one sidecar has loaded is served by the other. It returns the
-// statement, which has a name that was not used before in it, and reads row 99.
+// mustShare waits until a load of one sidecar is served by the other, through Redis. It returns the
+// statement that was loaded: a read of row 99 under a column name that begins with name, which no
+// earlier call may have used.
 func mustShare(t *testing.T, bed *testbed, from, to *side, name string) (sql string) {
 	t.Helper()
 	loads, takes := from.connect(), to.connect()
@@ -254,7 +259,8 @@ func mustShare(t *testing.T, bed *testbed, from, to *side, name string) (sql str
 				continue // nothing was loaded
 			}
 			tried++
-			// A look has to confirm it first. While Redis is avoided nothing comes: again.
+			// A load is published once a look has confirmed it. While the sidecar avoids Redis, none
+			// is: then the next load is tried.
 			for limit := time.Now().Add(publishWaitMax); from.cache.Stats().Published == published && time.Now().Before(limit); {
 				time.Sleep(time.Millisecond)
 			}

@@ -7,8 +7,9 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// The interleaving described at provideUnnamed: a Bind comes together with a group that
-// fails before its Parse, and is dealt with when that is heard.
+// Forces the interleaving described at provideUnnamed: a group whose Parse Postgres skips, and a
+// Bind behind the group, come together, and the Bind is handled once Postgres has said that the
+// group has failed. The Bind then uses the unnamed statement from before the group.
 func TestBindBehindASkippedParseUsesTheStatementBefore(t *testing.T) {
 	t.Parallel()
 	s := fuzzed(t, &engine.Cache{})
@@ -24,13 +25,13 @@ func TestBindBehindASkippedParseUsesTheStatementBefore(t *testing.T) {
 	s.receive(t, join(protocol.ErrorResponse("ERROR", "26000", "no such statement", ""), []byte(protocol.ReadyIdle)))
 	bind := join(msgBind(""), msgExecute("", 0), msgSync)
 	if reason := s.obstacle(); reason == "" {
-		t.Error("a group may be answered by a statement that Postgres has skipped")
+		t.Error("no obstacle to answering a group by a statement whose Parse Postgres has skipped, want one")
 	}
 	s.planGroup(bind)
 	if err := s.forwardGroup(bind, false); err != nil {
 		t.Fatal(err)
 	}
 	if string(s.toUp) != string(bind) || s.statements.Unnamed() != a || !s.statements.Holds(a) {
-		t.Errorf("Postgres is sent %q", s.toUp)
+		t.Errorf("Postgres is sent %q, want %q; the client has the statement before: %v, Postgres holds it: %v, want both", s.toUp, bind, s.statements.Unnamed() == a, s.statements.Holds(a))
 	}
 }

@@ -17,13 +17,13 @@ import (
 // fuzzed is a session without connections that knows an unnamed statement and
 // one named s.
 func fuzzed(t *testing.T, cache *engine.Cache) *session {
-	s := unconnectedBehind(t, fence.New(fence.Options{Slots: 1})) // it is made thousands of times
+	s := unconnectedBehind(t, fence.New(fence.Options{Slots: 1})) // a small fence: one is made for each of thousands of inputs
 	s.server.cache = cache
 	s.up = transport.NewStream(silent{}, nil)
 	s.known.Note(&probe.State{})
 	text, ok := s.statements.Intern([]byte("SELECT 1\x00\x00\x00"))
 	if !ok {
-		t.Fatal("a statement is not understood")
+		t.Fatal("the session does not understand SELECT 1")
 	}
 	for _, name := range []string{"", "s"} {
 		p := &statements.Prepared{Statement: text, Parse: msgParse(name, "SELECT 1")}
@@ -56,7 +56,7 @@ func FuzzFrontend(f *testing.F) {
 		for held := sent; ; {
 			kind, n := protocol.NextUnit(held)
 			if n < 0 || n > len(held) || (n == 0) != (kind == protocol.UnitMalformed || kind == protocol.UnitIncomplete && n == 0) {
-				t.Fatalf("unit of kind %d has %d bytes of %d", kind, n, len(held))
+				t.Fatalf("a unit of kind %d has %d bytes of the %d that were sent, want one that fits", kind, n, len(held))
 			}
 			if n == 0 {
 				break
@@ -67,7 +67,7 @@ func FuzzFrontend(f *testing.F) {
 					whole += len(m)
 				}
 				if whole != n {
-					t.Fatalf("the messages of a unit have %d bytes of %d", whole, n)
+					t.Fatalf("the messages of a unit have %d bytes, want the unit's %d", whole, n)
 				}
 			}
 			fuzzGroup(t, counting, kind, unit)
@@ -78,14 +78,16 @@ func FuzzFrontend(f *testing.F) {
 	})
 }
 
+// fuzzGroup plans a unit, and answers it if the plan allows that. Then it has the unit forwarded by
+// another session, and checks the bytes that Postgres would be sent.
 func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, unit []byte) {
-	s := fuzzed(t, counting) // hits
+	s := fuzzed(t, counting) // its cache counts the hits
 	defer s.end()
 	s.planGroup(unit)
 	if p := &s.plan; p.reason == "" && kind == protocol.UnitGroup && len(p.wants) > 0 {
 		for i := range p.wants {
 			if w := &p.wants[i]; w.prepared == nil || w.prepared.Statement == nil {
-				t.Fatalf("a statement that is not known would be answered: %q", unit)
+				t.Fatalf("a group with a statement that the session does not know would be answered: %q", unit)
 			}
 			p.wants[i].entry = &engine.Entry{Payload: &answer.Answer{Body: []byte("body"), Description: []byte("description")}}
 			s.keyOf(&p.wants[i])
@@ -95,12 +97,12 @@ func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, uni
 			t.Fatal(err)
 		}
 		if !bytes.HasSuffix(s.out, []byte(protocol.ReadyIdle)) {
-			t.Fatalf("a group is answered with %q", s.out)
+			t.Fatalf("a group is answered with %q, want a ReadyForQuery at the end", s.out)
 		}
 	}
 	s = fuzzed(t, counting)
 	defer s.end()
-	s.statements.Provide(s.statements.Unnamed()) // or its Parse would be waited for
+	s.statements.Provide(s.statements.Unnamed()) // or its Parse would be sent first
 	s.statements.Settled()
 	s.planGroup(unit)
 	if kind == protocol.UnitGroup || kind == protocol.UnitPart {
@@ -108,7 +110,7 @@ func fuzzGroup(t *testing.T, counting *engine.Cache, kind protocol.UnitKind, uni
 			t.Fatal(err)
 		}
 		if !mentionsToken(unit) && !s.namesUnnamed(unit) && len(unit) < answersHeldMax && !bytes.Equal(s.toUp, unit) {
-			t.Fatalf("sent to Postgres\n%q\nof\n%q", s.toUp, unit)
+			t.Fatalf("Postgres is sent\n%q\nwant what the client has sent,\n%q", s.toUp, unit)
 		}
 	}
 }
@@ -131,8 +133,8 @@ func (s *session) namesUnnamed(unit []byte) bool {
 	return false
 }
 
-// FuzzBackend: whatever Postgres sends, in whatever pieces it comes, is passed on
-// the same.
+// FuzzBackend: whatever Postgres sends, the client sees the same bytes, in whichever pieces they
+// come.
 func FuzzBackend(f *testing.F) {
 	for _, seed := range [][]byte{
 		join([]byte(protocol.ParseComplete), []byte(protocol.BindComplete), protocol.AppendMessage(nil, 'D', make([]byte, 20<<10)), protocol.AppendMessage(nil, 'C', []byte("SELECT 1\x00")), []byte(protocol.ReadyIdle)),
@@ -151,7 +153,7 @@ func FuzzBackend(f *testing.F) {
 		for rest := sent; len(rest) > 0; {
 			n := protocol.MessageLength(rest)
 			if n > wholeMessageMax && rest[0] == 'E' {
-				return // an error is judged by the part that has come, and none is that long
+				return // the sidecar judges an error by the part that has come, and Postgres sends none that long
 			}
 			rest = rest[min(max(n, 1), len(rest)):]
 		}
@@ -161,12 +163,13 @@ func FuzzBackend(f *testing.F) {
 		s = fuzzReceiver(t, none, queue)
 		defer s.end()
 		if inPieces := s.pass(t, sent, int(pieces)+1); !bytes.Equal(whole, inPieces) {
-			t.Fatalf("the client sees\n%q\nor, in pieces,\n%q", whole, inPieces)
+			t.Fatalf("the client sees\n%q\nand, in pieces,\n%q\nwant the same", whole, inPieces)
 		}
 	})
 }
 
-// fuzzReceiver is a session to which different things are owed.
+// fuzzReceiver is a session to which Postgres owes the answers of one of four queues, an empty one
+// among them.
 func fuzzReceiver(t *testing.T, cache *engine.Cache, queue uint8) *session {
 	s := fuzzed(t, cache)
 	c := &answer.Capture{SizeMax: 64 << 10}
@@ -203,7 +206,7 @@ func (s *session) pass(t *testing.T, sent []byte, n int) (seen []byte) {
 		held = append(held, piece...)
 		taken, shown := s.take(held, &partial, nil)
 		if taken > len(held) || len(shown) > taken {
-			t.Fatalf("%d bytes taken and %d shown of %d", taken, len(shown), len(held))
+			t.Fatalf("of %d bytes %d are taken and %d shown, want no more shown than taken", len(held), taken, len(shown))
 		}
 		seen = append(seen, shown...)
 		held = held[taken:]

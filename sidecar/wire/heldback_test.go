@@ -9,7 +9,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// heldBackSchema has tables for each of so many scripts: dated_10, typed_10, and so on.
+// heldBackSchema has tables of its own for each of so many scripts: dated_10 and typed_10 for the
+// first, and so on.
 func heldBackSchema(scripts int) string {
 	var schema strings.Builder
 	schema.WriteString(itemSchema + "CREATE SCHEMA elsewhere;\n")
@@ -28,7 +29,7 @@ INSERT INTO typed_%[1]d VALUES (1, 1084227584), (2, 7);`, scriptsFirst+i)
 // lengths of their messages hold.
 const scriptsFirst = 10
 
-// numbered gives a script the tables of its number.
+// numbered writes a script's number in place of NN into the names of its tables.
 func numbered(turns []turn, number int) []turn {
 	for i := range turns {
 		turns[i].direct = strings.ReplaceAll(turns[i].direct, "_NN", fmt.Sprint("_", number))
@@ -37,9 +38,8 @@ func numbered(turns []turn, number int) []turn {
 	return turns
 }
 
-// TestHeldBackParseIsSentBeforeChanges: the Parse of an unnamed statement that was
-// answered here means what it would have meant to Postgres, whatever the client does
-// before it uses the statement.
+// The Parse of an unnamed statement that the sidecar has answered, and holds back, keeps the meaning
+// that it would have had in Postgres at once, whatever the client does before it uses the statement.
 func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 	t.Parallel()
 	dated := "SELECT id FROM dated_NN WHERE d = '01/02/2024' AND v = $1"
@@ -50,20 +50,20 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 		change string
 		steps  []step
 	}{
-		"SET":                      {"SET DateStyle = 'ISO, DMY'", []step{execute}},
-		"SET by a function":        {"SELECT set_config('DateStyle', 'ISO, DMY', false)", []step{execute}},
-		"SET behind a Flush":       {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgExecute("", 0), msgFlush), "C"}, synced()}},
-		"SET in two parts":         {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgFlush), "2"}, synced(msgExecute("", 0))}},
-		"SET and used in one":      {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("", "10"), msgExecute("", 0))}},
-		"SET that fails":           {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("nobody"))}},
-		"search path":              {"SET search_path = elsewhere", []step{execute}},
-		"function call":            {"SELECT 1", []step{{msgCall(2078, "DateStyle", "ISO, DMY", "f"), "Z"}}},
-		"a row of the table":       {"UPDATE dated_NN SET v = v + 1", []step{execute}},
-		"the table is gone":        {"DROP TABLE dated_NN", []step{execute}},
-		"a column of it is gone":   {"ALTER TABLE dated_NN DROP COLUMN v", []step{execute}},
-		"a transaction, set in it": {"SET LOCAL DateStyle = 'ISO, DMY'", []step{query("BEGIN"), parse, execute, use("10"), query("COMMIT")}},
-		"a transaction, held back": {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("begin"), msgExecute("", 0)), execute}},
-		"a failed one":             {"SELECT 1/0", []step{synced(msgBind("begin"), msgExecute("", 0)), execute, use("20"), synced(msgBind("rollback"), msgExecute("", 0))}},
+		"SET":                       {"SET DateStyle = 'ISO, DMY'", []step{execute}},
+		"SET by a function":         {"SELECT set_config('DateStyle', 'ISO, DMY', false)", []step{execute}},
+		"SET behind a Flush":        {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgExecute("", 0), msgFlush), "C"}, synced()}},
+		"SET in two parts":          {"SET DateStyle = 'ISO, DMY'", []step{{join(msgBind("change"), msgFlush), "2"}, synced(msgExecute("", 0))}},
+		"SET and used in one group": {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("", "10"), msgExecute("", 0))}},
+		"SET that fails":            {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("change"), msgExecute("", 0), msgBind("nobody"))}},
+		"search path":               {"SET search_path = elsewhere", []step{execute}},
+		"function call":             {"SELECT 1", []step{{msgCall(2078, "DateStyle", "ISO, DMY", "f"), "Z"}}},
+		"a row of the table":        {"UPDATE dated_NN SET v = v + 1", []step{execute}},
+		"the table is gone":         {"DROP TABLE dated_NN", []step{execute}},
+		"a column of it is gone":    {"ALTER TABLE dated_NN DROP COLUMN v", []step{execute}},
+		"a transaction, set in it":  {"SET LOCAL DateStyle = 'ISO, DMY'", []step{query("BEGIN"), parse, execute, use("10"), query("COMMIT")}},
+		"a transaction, held back":  {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("begin"), msgExecute("", 0)), execute}},
+		"a transaction, failed":     {"SELECT 1/0", []step{synced(msgBind("begin"), msgExecute("", 0)), execute, use("20"), synced(msgBind("rollback"), msgExecute("", 0))}},
 	}
 	w := newTwins(t, heldBackSchema(len(cases)))
 	number := scriptsFirst
@@ -76,7 +76,7 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 			for range 3 {
 				turns = append(turns, turn{step: parse}, turn{step: use("10")})
 			}
-			turns = append(turns, turn{step: parse}) // answered here
+			turns = append(turns, turn{step: parse}) // answered by the sidecar, and held back
 			for _, step := range c.steps {
 				turns = append(turns, turn{step: step})
 			}
@@ -89,8 +89,9 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 	}
 }
 
-// TestRowsFitTheDescriptionOfAHeldBackParse: a description that was answered here holds for the
-// rows that Postgres gives, or there are none.
+// A description that the sidecar gave of a held-back Parse fits the rows that Postgres sends later,
+// though another session has changed the table meanwhile. Where it does not fit, the client gets an
+// error and no rows.
 func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 	t.Parallel()
 	parse := synced(msgParse("", "SELECT * FROM typed_NN WHERE id = $1"), msgDescribe('S', ""))
@@ -99,27 +100,27 @@ func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 	described := synced(msgBind("", "2"), msgDescribe('P', ""), msgExecute("", 0))
 	scripts := map[string][]turn{}
 	for name, change := range map[string]string{
-		"other type":         "ALTER TABLE typed_NN ALTER v TYPE float4 USING 5",
-		"column more":        "ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'",
-		"column less":        "ALTER TABLE typed_NN DROP COLUMN v",
-		"other parameter":    "ALTER TABLE typed_NN ALTER id TYPE text",
-		"other name":         "ALTER TABLE typed_NN RENAME v TO value",
-		"table gone":         "DROP TABLE typed_NN",
-		"table replaced":     "ALTER TABLE typed_NN RENAME TO gone_NN; CREATE TABLE typed_NN AS SELECT * FROM gone_NN",
-		"nothing to do with": "CREATE TABLE other_NN (id int)",
+		"other type":      "ALTER TABLE typed_NN ALTER v TYPE float4 USING 5",
+		"one column more": "ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'",
+		"one column less": "ALTER TABLE typed_NN DROP COLUMN v",
+		"other parameter": "ALTER TABLE typed_NN ALTER id TYPE text",
+		"other name":      "ALTER TABLE typed_NN RENAME v TO value",
+		"table gone":      "DROP TABLE typed_NN",
+		"table replaced":  "ALTER TABLE typed_NN RENAME TO gone_NN; CREATE TABLE typed_NN AS SELECT * FROM gone_NN",
+		"unrelated table": "CREATE TABLE other_NN (id int)",
 	} {
 		for kind, steps := range map[string][]step{
-			"used":                     {use, use},
-			"used with other values":   {fresh, fresh},
-			"in a transaction":         {query("BEGIN"), parse, fresh, query("COMMIT")},
-			"in a block":               {synced(msgBind("begin"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
-			"behind a write in one":    {synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("write"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
-			"in a pipeline":            {{join(fresh.send, use.send, fresh.send), "ZZZ"}},
-			"described again":          {synced(msgDescribe('S', "")), fresh},
-			"in parts":                 {{join(fresh.send[:len(fresh.send)-protocol.HeaderLength], msgFlush), ""}, synced()},
-			"with another description": {described, fresh},
-			"parsed again":             {parse, fresh, parse, use},
-			"ended by a BEGIN":         {fresh, query("BEGIN"), use, query("ROLLBACK"), use},
+			"used":                           {use, use},
+			"used with other values":         {fresh, fresh},
+			"in a transaction":               {query("BEGIN"), parse, fresh, query("COMMIT")},
+			"in a block":                     {synced(msgBind("begin"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
+			"behind a write in a block":      {synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("write"), msgExecute("", 0)), fresh, use, synced(msgBind("commit"), msgExecute("", 0))},
+			"in a pipeline":                  {{join(fresh.send, use.send, fresh.send), "ZZZ"}},
+			"described again":                {synced(msgDescribe('S', "")), fresh},
+			"in parts":                       {{join(fresh.send[:len(fresh.send)-protocol.HeaderLength], msgFlush), ""}, synced()},
+			"with another description":       {described, fresh},
+			"parsed again":                   {parse, fresh, parse, use},
+			"the statement ended by a BEGIN": {fresh, query("BEGIN"), use, query("ROLLBACK"), use},
 		} {
 			if name != "other type" && kind != "used with other values" && kind != "in a block" {
 				continue // not every change in every way
@@ -129,7 +130,7 @@ func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 				turns = append(turns, turn{step: parse}, turn{step: use})
 			}
 			turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse}, turn{direct: change})
-			for range 3 { // another session brings the rows of now in
+			for range 3 { // another session has the answers of the changed table cached
 				turns = append(turns, turn{session: 1, step: parse}, turn{session: 1, step: use}, turn{session: 1, step: fresh})
 			}
 			for _, step := range steps {

@@ -22,10 +22,10 @@ func (silent) Write(b []byte) (int, error)      { return len(b), nil }
 func (silent) Close() error                     { return nil }
 func (silent) SetWriteDeadline(time.Time) error { return nil }
 
-// warmSession is a session of a real sidecar, without its sockets, that knows
-// the prepared statement "s" and whose cache has the answers to both messages.
-// Nothing asks Postgres for its state once something may have changed that, and roles, which
-// other tests make, are the server's: so no test that has one is parallel.
+// warmSession is a session of a real sidecar, without its sockets, that knows the prepared
+// statement "s", and the units simple and prepared, whose answers the sidecar's cache has. The
+// session has no Postgres that it could ask for its state again. Roles that other tests make belong
+// to the whole server, and would have it ask: so a test that has such a session is not parallel.
 func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	t.Helper()
 	text := "SELECT name, version FROM item WHERE id = 7"
@@ -59,25 +59,28 @@ func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 		capture.End('C')
 		s.storeCapture(capture, fence.Now())
 	}
-	s.received() // what was stored counts as seen
+	s.received() // a look from after both loads lets their answers be served
 	return c, simple, prepared
 }
 
+// parsed is a prepared statement that Postgres has accepted.
 func parsed(s *statements.Statement) *statements.Prepared {
 	p := &statements.Prepared{Statement: s}
 	p.Accepted.Store(true)
 	return p
 }
 
-// answer lets the session answer a message the way readClient does.
+// answerForTest has the session answer a unit from the cache, as readClient does.
 func (s *session) answerForTest(t testing.TB, unit []byte) {
 	kind, n := protocol.NextUnit(unit)
 	if n != len(unit) || !s.handle(kind, unit) || len(s.toUp) > 0 {
-		t.Fatal("not answered from the cache")
+		t.Fatal("the unit is not answered from the cache")
 	}
 	s.out = s.out[:0]
 }
 
+// A hit of a Query and one of a group allocate nothing, also where a setting is in the keys of other
+// statements because their row security reads it.
 func TestHitAllocatesNothing(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -87,7 +90,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 			c.now = 0
 			c.answerForTest(t, unit)
 		}); n != 0 {
-			t.Errorf("a %s hit%s allocates %v times", name, how, n)
+			t.Errorf("a %s hit%s allocates %v times, want none", name, how, n)
 		}
 	}
 	hits("", "simple", simple)
@@ -96,8 +99,8 @@ func TestHitAllocatesNothing(t *testing.T) {
 	hits(" beside row security", "simple", simple)
 }
 
-// A prepared statement is looked up in the book of verdicts once: what it may write is asked
-// again each time that it is relayed. Only which rows it writes depends on its values.
+// A prepared statement is looked up in the book of verdicts once, since the session asks what the
+// statement may write each time that it forwards it. Asked again, it allocates nothing.
 func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -105,28 +108,29 @@ func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 	for _, sql := range []string{"SELECT id FROM public.item WHERE now() IS NULL", "UPDATE public.item SET version = version + 1 WHERE version = 7"} {
 		statement, _ := c.statements.Intern([]byte(sql + "\x00\x00\x00"))
 		w := &want{prepared: &statements.Prepared{Statement: statement}}
-		c.effectKnown(w) // asks for it
+		c.effectKnown(w) // asks for the verdict
 		s.allAnalysed()
 		if _, verdict := c.knownVerdict(statement); verdict == nil {
-			t.Errorf("%s: no verdict", sql)
+			t.Errorf("%s: the session knows no verdict, want one", sql)
 		}
 		if n := allocations.Fewest(100, func() { c.effectKnown(w) }); n != 0 {
-			t.Errorf("%s: to ask what it may write allocates %v times", sql, n)
+			t.Errorf("%s: to ask what it may write allocates %v times, want none", sql, n)
 		}
 	}
 }
 
-// One group can ask for an answer many times: they are not gathered in memory.
+// A group can ask for one answer many times: the copies are written as they come, and not gathered
+// in memory.
 func TestAnswersOfOneGroupAreWrittenAsTheyCome(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	c, _, prepared := warmSession(t, bed.sidecar())
 	ask := prepared[:len(prepared)-protocol.HeaderLength]
 	unit := append(bytes.Repeat(ask, 4000), msgSync...)
 	if kind, n := protocol.NextUnit(unit); !c.handle(kind, unit[:n]) || len(c.toUp) > 0 {
-		t.Fatal("not answered from the cache")
+		t.Fatal("the group is not answered from the cache")
 	}
 	if held := cap(c.out); held > 4*answersHeldMax {
-		t.Errorf("%d bytes were held for one write", held)
+		t.Errorf("%d bytes were held for one write, want %d at most", held, 4*answersHeldMax)
 	}
 }
 

@@ -22,8 +22,7 @@ func uint32s(values ...uint32) []byte {
 	return b
 }
 
-// mustRefuse reads to the end of the connection; before it there must be one
-// protocol error.
+// mustRefuse reads to the end of the connection, and requires a fatal protocol error before it.
 func mustRefuse(t *testing.T, c *rawClient) {
 	t.Helper()
 	got := c.rest()
@@ -32,25 +31,25 @@ func mustRefuse(t *testing.T, c *rawClient) {
 	}
 }
 
-// greetings are what no client of Postgres begins with.
+// greetings are first bytes that no client of Postgres sends.
 var greetings = map[string][]byte{
-	"http":            []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-	"tls":             append([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, bytes.Repeat([]byte{7}, 500)...),
-	"high bytes":      bytes.Repeat([]byte{0xff}, 64),
-	"zeros":           make([]byte, 64),
-	"huge length":     append(uint32s(1<<31-1, 3<<16), "user\x00postgres\x00\x00"...),
-	"negative length": append(uint32s(1<<32-1, 3<<16), "user\x00postgres\x00\x00"...),
-	"length 4":        append(uint32s(4, 3<<16), "user\x00postgres\x00\x00"...),
-	"length 7":        append(uint32s(7, 3<<16), "user\x00postgres\x00\x00"...),
-	"over the limit":  append(uint32s(protocol.StartupLengthMax+1, 3<<16), "user\x00postgres\x00\x00"...),
-	"X":               msgTerminate,
-	"X, cut off":      msgTerminate[:4],
-	"version 0.0":     uint32s(8, 0),
-	"version 1.0":     append(uint32s(8+14, 1<<16), "user\x00postgres\x00"...),
-	"version 2.0":     append(uint32s(8+15, 2<<16), "user\x00postgres\x00\x00"...),
+	"http":               []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+	"tls":                append([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, bytes.Repeat([]byte{7}, 500)...),
+	"high bytes":         bytes.Repeat([]byte{0xff}, 64),
+	"zeros":              make([]byte, 64),
+	"huge length":        append(uint32s(1<<31-1, 3<<16), "user\x00postgres\x00\x00"...),
+	"negative length":    append(uint32s(1<<32-1, 3<<16), "user\x00postgres\x00\x00"...),
+	"length 4":           append(uint32s(4, 3<<16), "user\x00postgres\x00\x00"...),
+	"length 7":           append(uint32s(7, 3<<16), "user\x00postgres\x00\x00"...),
+	"over the limit":     append(uint32s(protocol.StartupLengthMax+1, 3<<16), "user\x00postgres\x00\x00"...),
+	"Terminate":          msgTerminate,
+	"Terminate, cut off": msgTerminate[:4],
+	"version 0.0":        uint32s(8, 0),
+	"version 1.0":        append(uint32s(8+14, 1<<16), "user\x00postgres\x00"...),
+	"version 2.0":        append(uint32s(8+15, 2<<16), "user\x00postgres\x00\x00"...),
 }
 
-// interruptions are what no client sends once it is connected.
+// interruptions are messages that no client sends once it is connected.
 var interruptions = map[string][]byte{
 	"high bytes":       bytes.Repeat([]byte{0xff}, 64),
 	"zeros":            make([]byte, 64),
@@ -67,6 +66,8 @@ var interruptions = map[string][]byte{
 	"unknown in group": join(read("3"), protocol.AppendMessage(nil, 'y')),
 }
 
+// Malformed bytes are answered at start-up as by Postgres, and refused with a protocol error later.
+// Another client does not notice, nothing is left behind, and each refusal is counted.
 func TestMalformedMessagesAreRefusedAndHurtNobody(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -77,7 +78,7 @@ func TestMalformedMessagesAreRefusedAndHurtNobody(t *testing.T) {
 			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 			_ = c.trySend(greeting)
 			d := &rawClient{t: t, conn: dialOnly(t, bed.postgres.DSN(bed.database))}
-			_ = d.trySend(greeting) // who is refused early may not take it all
+			_ = d.trySend(greeting) // a server that refuses early may not read it all
 			if want, got := d.rest(), c.rest(); !bytes.Equal(want, got) {
 				t.Errorf("Postgres says %q and the sidecar %q", want, got)
 			}
@@ -105,12 +106,12 @@ func TestMalformedMessagesAreRefusedAndHurtNobody(t *testing.T) {
 	b.mustGoOn(t)
 	before.mustReturnTo(t)
 	if got := s.Report().ProtocolErrors; got < uint64(len(greetings)+len(interruptions)) {
-		t.Errorf("%d protocol errors were counted, want %d at least", got, len(greetings)+len(interruptions))
+		t.Errorf("%d protocol errors are counted, want %d at least", got, len(greetings)+len(interruptions))
 	}
 }
 
-// TestUnfinishedMessagesHurtNobody leaves messages unfinished, with silence or
-// with the end of the connection behind them.
+// Clients that leave a message unfinished, and then are silent or close their connections, hurt no
+// other client and leave nothing behind.
 func TestUnfinishedMessagesHurtNobody(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -136,13 +137,14 @@ func TestUnfinishedMessagesHurtNobody(t *testing.T) {
 		}
 	}
 	for _, kind := range "QPBDECdcfFSHX" {
-		// A length that Postgres allows or not, of which almost nothing comes.
+		// A message of a length that Postgres allows or not, of which almost nothing comes, and the
+		// beginning of one that is longer than the sidecar's buffer.
 		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, uint32s(1<<30-1, 0, 0)...))
 		leave(dialRaw(t, s.dsn()).conn, append([]byte{byte(kind)}, append(uint32s(1<<20), make([]byte, transport.BufferLengthMax+100)...)...))
 	}
 	b.mustGoOn(t)
 	if got := s.psql("SELECT name FROM item WHERE id = 7"); got != "item 7\n" {
-		t.Errorf("a new client reads %q", got)
+		t.Errorf("a new client reads %q, want item 7", got)
 	}
 	for _, c := range silent {
 		c.Close()
@@ -151,6 +153,7 @@ func TestUnfinishedMessagesHurtNobody(t *testing.T) {
 	before.mustReturnTo(t)
 }
 
+// A client that connects and sends nothing is given up once startupWait is over.
 func TestSilentClientMeetsTheStartupDeadline(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
@@ -161,13 +164,15 @@ func TestSilentClientMeetsTheStartupDeadline(t *testing.T) {
 	ended := make(chan bool)
 	go func() { ended <- s.start() }()
 	if <-ended {
-		t.Error("a client that said nothing was let in")
+		t.Error("a client that sent nothing was let in, want it given up")
 	}
 	if took := time.Since(began); took < 50*time.Millisecond || took > bystanderWaitMax {
-		t.Errorf("it was waited for %v", took)
+		t.Errorf("the client was waited for %v, want 50ms at least and %v at most", took, bystanderWaitMax)
 	}
 }
 
+// A cancel request whose key no session has, or whose key is missing or too long, is not answered
+// and hurts no other client.
 func TestCancelWithAnUnknownKeyHurtsNobody(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -179,15 +184,16 @@ func TestCancelWithAnUnknownKeyHurtsNobody(t *testing.T) {
 		c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 		c.send(request)
 		if got := c.rest(); len(got) > 0 {
-			t.Errorf("a cancel request is answered with\n%s", show(got))
+			t.Errorf("a cancel request is answered with\n%s\nwant no answer", show(got))
 		}
 	}
 	b.mustGoOn(t)
 	before.mustReturnTo(t)
 }
 
-// TestDroppedConnectionsLeaveNothingBehind opens and drops connections in every stage, from several clients at
-// once. One that left anything behind would be enough to be found.
+// Connections that several clients open and drop at once, in every stage of a session, leave nothing
+// behind, and hurt no other client. A single one that kept a goroutine or a file descriptor would be
+// found.
 func TestDroppedConnectionsLeaveNothingBehind(t *testing.T) {
 	bed := newTestbed(t, wideSchema)
 	s := bed.sidecar()
@@ -198,13 +204,13 @@ func TestDroppedConnectionsLeaveNothingBehind(t *testing.T) {
 	before := measure(t)
 	startup := startupMessage(bed.database)
 	stages := map[string]func(){
-		"before start-up":  func() { dialOnly(t, s.dsn()).Close() },
-		"within start-up":  func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup[:20]); c.Close() },
-		"behind start-up":  func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup); c.Close() },
-		"connected":        func() { dialRaw(t, s.dsn()).conn.Close() },
-		"connected, half":  func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT 1")[:7]); c.conn.Close() },
-		"in a slow query":  func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT pg_sleep(0.02)")); c.conn.Close() },
-		"in a transaction": func() { c := dialRaw(t, s.dsn()); c.ask(msgQuery("BEGIN")); c.conn.Close() },
+		"before start-up":      func() { dialOnly(t, s.dsn()).Close() },
+		"within start-up":      func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup[:20]); c.Close() },
+		"behind start-up":      func() { c := dialOnly(t, s.dsn()); _, _ = c.Write(startup); c.Close() },
+		"connected":            func() { dialRaw(t, s.dsn()).conn.Close() },
+		"half of a query sent": func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT 1")[:7]); c.conn.Close() },
+		"in a slow query":      func() { c := dialRaw(t, s.dsn()); c.send(msgQuery("SELECT pg_sleep(0.02)")); c.conn.Close() },
+		"in a transaction":     func() { c := dialRaw(t, s.dsn()); c.ask(msgQuery("BEGIN")); c.conn.Close() },
 		"unread hits": func() {
 			c := dialRaw(t, s.dsn())
 			c.send(bytes.Repeat(msgQuery("SELECT * FROM wide"), 8))
@@ -222,7 +228,7 @@ func TestDroppedConnectionsLeaveNothingBehind(t *testing.T) {
 			c.send(msgQuery("SELECT count(*) FROM wide, item, item i"))
 			c.conn.Close()
 		},
-		"said goodbye": func() { c := dialRaw(t, s.dsn()); c.send(msgTerminate); c.rest() },
+		"Terminate sent": func() { c := dialRaw(t, s.dsn()); c.send(msgTerminate); c.rest() },
 	}
 	const clients = 8
 	for name, stage := range stages {
@@ -236,7 +242,7 @@ func TestDroppedConnectionsLeaveNothingBehind(t *testing.T) {
 		}
 		all.Wait()
 		if t.Failed() {
-			t.Fatalf("failed: %s", name)
+			t.Fatalf("failed in the stage %s", name)
 		}
 	}
 	b.mustGoOn(t)

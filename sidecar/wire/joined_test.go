@@ -18,7 +18,8 @@ const joinSchema = `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE 
 
 const joinSQL = "SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id WHERE p.id = $1"
 
-// joinBed is a sidecar that looks up the rows joined to, and a way to ask it.
+// joinBed is a sidecar that looks up the rows that joinSQL joins, since it has loaded that shape
+// often enough, and a client of it.
 type joinBed struct {
 	*testbed
 	side *side
@@ -26,11 +27,12 @@ type joinBed struct {
 	t    *testing.T
 }
 
+// newJoinBed makes a joinBed, and loads joinSQL until the next load is looked up.
 func newJoinBed(t *testing.T) *joinBed {
 	b := newTestbed(t, joinSchema)
 	j := &joinBed{testbed: b, side: b.sidecar(patient), t: t}
 	j.conn = j.side.connect()
-	// The first loads know of no lookup.
+	// The first loads of a shape are not looked up.
 	for id := 40; j.side.count(Miss) < shapes.LookupLoadsMin; id++ {
 		if id > 50 {
 			t.Fatal("the statement is not captured")
@@ -40,6 +42,7 @@ func newJoinBed(t *testing.T) *joinBed {
 	return j
 }
 
+// ask reads the name of the person who made a purchase.
 func (j *joinBed) ask(id int) (name string) {
 	j.t.Helper()
 	if err := j.conn.QueryRow(context.Background(), joinSQL, id).Scan(new(int), &name); err != nil {
@@ -48,7 +51,8 @@ func (j *joinBed) ask(id int) (name string) {
 	return name
 }
 
-// want asks and checks the answer and where it came from.
+// want reads a purchase, once the sidecar has received what was committed, and requires the person's
+// name and the outcome that the read counts as.
 func (j *joinBed) want(id int, name string, how Outcome) {
 	j.t.Helper()
 	j.side.received()
@@ -57,11 +61,12 @@ func (j *joinBed) want(id int, name string, how Outcome) {
 		j.t.Errorf("purchase %d is of %q, want %q", id, got, name)
 	}
 	if j.side.count(how) != before+1 {
-		j.t.Errorf("purchase %d: not a %s; %v", id, how, j.side.Report().Queries)
+		j.t.Errorf("purchase %d: want a %s; counted so far: %v", id, how, j.side.Report().Queries)
 	}
 }
 
-// What a join leads to ends the answer, and what it does not lead to leaves it.
+// A change of a row that the join leads to ends the answer. A change of another row of the joined
+// table leaves it.
 func TestRowsJoinedToAreLookedUp(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
@@ -82,7 +87,8 @@ func TestRowsJoinedToAreLookedUp(t *testing.T) {
 	j.want(3, "new 5", Miss)
 }
 
-// So does what a subquery names, and what a view or a subquery in FROM leads to.
+// A change of a row that a view or a subquery leads to ends the answer. A change of another row of
+// the table leaves it.
 func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, joinSchema+`; CREATE VIEW bill AS SELECT id AS bill, person_id AS payer FROM purchase WHERE note <> 'void'`)
@@ -105,10 +111,10 @@ func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 				t.Errorf("%s of %d is %q, want %q; error %v", sql, id, got, name, err)
 			}
 			if s.count(how) != before+1 {
-				t.Errorf("%s of %d: not a %s; %v", sql, id, how, s.Report().Queries)
+				t.Errorf("%s of %d: want a %s; counted so far: %v", sql, id, how, s.Report().Queries)
 			}
 		}
-		for id := 40; id < 40+shapes.LookupLoadsMin+1; id++ { // the first loads know of no lookup
+		for id := 40; id < 40+shapes.LookupLoadsMin+1; id++ { // the first loads of a shape are not looked up
 			if _, err := conn.Exec(t.Context(), sql, id); err != nil {
 				t.Fatal(err)
 			}
@@ -125,9 +131,8 @@ func TestSubqueriesAndViewsAreLookedUp(t *testing.T) {
 	}
 }
 
-// A statement that is parsed in one group and run in another survives the lookup
-// in between, which ends Postgres' unnamed statement; and so does a block that is
-// held back.
+// A statement that is parsed in one group and executed in another survives the lookup in between,
+// which ends Postgres' unnamed statement. A block that is held back survives the lookup, too.
 func TestLookupDisturbsNothing(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
@@ -139,32 +144,32 @@ func TestLookupDisturbsNothing(t *testing.T) {
 	for _, id := range []string{"11", "12", "11"} {
 		result := j.conn.PgConn().ExecPrepared(ctx, "", [][]byte{[]byte(id)}, nil, nil).Read()
 		if result.Err != nil || len(result.Rows) != 1 || string(result.Rows[0][1]) != "person "+id {
-			t.Errorf("purchase %s: %q, error %v", id, result.Rows, result.Err)
+			t.Errorf("purchase %s: %q, error %v; want person %s", id, result.Rows, result.Err, id)
 		}
 	}
 	if len(description.ParamOIDs) != 1 {
-		t.Errorf("parameters %v", description.ParamOIDs)
+		t.Errorf("the statement is described with parameters %v, want one", description.ParamOIDs)
 	}
 	before := j.side.count(Miss)
 	err = pgx.BeginFunc(ctx, j.conn, func(tx pgx.Tx) error {
 		var name string
 		if err := tx.QueryRow(ctx, joinSQL, 21).Scan(new(int), &name); err != nil || name != "person 21" {
-			t.Errorf("in a block: %q, error %v", name, err)
+			t.Errorf("in a block: %q, error %v; want person 21", name, err)
 		}
 		if status := j.conn.PgConn().TxStatus(); status != 'T' {
-			t.Errorf("the client is told that its transaction is %c", status)
+			t.Errorf("the client is told that its transaction is %c, want T", status)
 		}
 		return nil
 	})
 	if err != nil || j.side.count(Miss) != before+1 {
-		t.Errorf("error %v; %v", err, j.side.Report().Queries)
+		t.Errorf("the block ends with error %v, want none and one miss; counted so far: %v", err, j.side.Report().Queries)
 	}
 	j.exec("UPDATE person SET name = 'other' WHERE id = 22")
 	j.want(21, "person 21", HitL1)
 }
 
-// A role that may not read by itself what a view shows it gets no lookup, and its
-// answers depend on the whole table.
+// The lookups of a role that may not read the tables below its view fail. Without them the role's
+// answers depend on the whole tables, so that a change still ends them.
 func TestChangeEndsAnswersOfARoleThatMayNotLookUp(t *testing.T) {
 	t.Parallel()
 	b := newRolesTestbed(t, joinSchema+`; CREATE VIEW bought AS SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id`)
@@ -193,17 +198,18 @@ func TestChangeEndsAnswersOfARoleThatMayNotLookUp(t *testing.T) {
 	b.exec("UPDATE person SET name = 'changed' WHERE id = 30")
 	s.received()
 	if got := ask(30); got != "changed" {
-		t.Errorf("got %q after the change", got)
+		t.Errorf("behind the change %q is read, want changed", got)
 	}
 }
 
-// TestLookupThatACommitOvertookIsNotTrusted forces this:
+// The tags of a lookup do not keep an answer valid that was loaded after a commit which the lookup
+// has not seen. The test forces this:
 //
 //  1. the lookup reads that purchase 7 is of person 7;
 //  2. the load waits for a lock, before its snapshot;
 //  3. a commit gives purchase 7 to person 8;
 //  4. the load reads person 8, and is stored with the tag of person 7;
-//  5. a commit changes person 8: the answer must not be served to who comes then.
+//  5. a commit changes person 8: the stored answer must not be served any more.
 func TestLookupThatACommitOvertookIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
@@ -238,7 +244,8 @@ func TestLookupThatACommitOvertookIsNotTrusted(t *testing.T) {
 	j.want(7, "eighth", HitL1)
 }
 
-// A load is sent while its lookup is unanswered.
+// A load is sent right behind its lookup, without waiting for the lookup's answer, and still gets
+// the tags that the lookup finds.
 func TestLookupGoesWithItsLoad(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
@@ -255,19 +262,19 @@ func TestLookupGoesWithItsLoad(t *testing.T) {
 	})
 	mustExec(t, locker, "COMMIT")
 	if got := c.until("Z"); !bytes.Contains(got, []byte("person 9")) {
-		t.Errorf("the answer is\n%s", show(got))
+		t.Errorf("the load is answered with\n%s\nwant person 9", show(got))
 	}
 	j.side.received()
-	j.exec("UPDATE person SET name = 'changed' WHERE id = 8") // another than was found
+	j.exec("UPDATE person SET name = 'changed' WHERE id = 8") // another row than the lookup found
 	j.side.look()
 	hits := j.side.count(HitL1)
 	c.ask(ask)
 	if j.side.count(HitL1) != hits+1 {
-		t.Errorf("no hit behind a change of another row; so far: %s", j.side.became())
+		t.Errorf("no hit behind a change of another row, want one; so far: %s", j.side.became())
 	}
 }
 
-// A cancel request that hits the lookup ends the statement that it was meant for.
+// A cancel request that meets the lookup ends the load, too, which the client has meant.
 func TestCancelDuringALookupEndsItsLoad(t *testing.T) {
 	t.Parallel()
 	j := newJoinBed(t)
@@ -275,7 +282,7 @@ func TestCancelDuringALookupEndsItsLoad(t *testing.T) {
 		return msgQuery("SELECT p.id, q.name FROM purchase p JOIN person q ON q.id = p.person_id WHERE p.id = " + id)
 	}
 	c := dialRaw(t, j.side.dsn())
-	for id := 10; id < 10+2*shapes.LookupLoadsMin; id++ { // the shape of the text is another one
+	for id := 10; id < 10+2*shapes.LookupLoadsMin; id++ { // the Query is another shape than joinSQL, and needs first loads of its own
 		c.ask(query(strconv.Itoa(id)))
 	}
 	locker := j.connect(j.postgres.DSN(j.database))
@@ -286,18 +293,18 @@ func TestCancelDuringALookupEndsItsLoad(t *testing.T) {
 	c.reaches(j.testbed, "wait_event_type = 'Lock' AND query LIKE '%json_agg%'")
 	c.cancel(j.side.dsn())
 	if got := c.until("Z"); !bytes.Contains(got, []byte("57014")) {
-		t.Errorf("the statement is answered with\n%s", show(got))
+		t.Errorf("the cancelled load is answered with\n%s\nwant the error 57014", show(got))
 	}
 	if _, err := locker.Exec(context.Background(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.ask(query("9")); !bytes.Contains(got, []byte("person 9")) {
-		t.Errorf("after the cancel:\n%s", show(got))
+		t.Errorf("behind the cancel request the read gets\n%s\nwant person 9", show(got))
 	}
 }
 
-// A statement whose joins lead to more rows than tags are made of is not looked up
-// at every load.
+// If a statement's joins keep leading to more rows than tags are made of, only a few of its loads
+// are looked up.
 func TestCrowdedLookupsBecomeRare(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, `CREATE TABLE person (id int PRIMARY KEY, name text); CREATE TABLE basket (id int PRIMARY KEY);
@@ -329,6 +336,6 @@ func TestCrowdedLookupsBecomeRare(t *testing.T) {
 		}
 	}
 	if looked < shapes.LookupCrowdedMax || looked > loads/2 {
-		t.Errorf("%d of %d loads were looked up", looked, loads)
+		t.Errorf("%d of %d loads were looked up, want %d at least and %d at most", looked, loads, shapes.LookupCrowdedMax, loads/2)
 	}
 }

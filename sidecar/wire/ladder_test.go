@@ -12,32 +12,35 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// laid is a read that everything is known of, and what may be in its way.
+// laid is a read whose verdict and state are known, with the reasons to pass it through that are
+// laid in its way.
 type laid struct {
 	sql      string
 	state    probe.State
 	verdict  analysis.Verdict
 	obstacle string
-	// lay are done when the plan is made.
+	// lay are called when the plan is made.
 	lay []func(*staged)
 }
 
+// later lays something in the way of the read once its plan is made.
 func (l *laid) later(do func(*staged)) { l.lay = append(l.lay, do) }
 
 // rung is a question of the ladder with a reason to pass through.
 type rung struct {
 	reason string
-	// ofPrepared is set if it is asked of statements that were prepared before: of no Query.
+	// ofPrepared is set if the question concerns only statements that were prepared before, and so
+	// no Query.
 	ofPrepared bool
 	// lay puts the reason in the way.
 	lay func(*laid)
 }
 
-// rungs are such questions in the order of the ladder.
+// rungs are questions of the ladder, in its order.
 var rungs = []rung{
 	{reason: reasons.Failed, lay: func(l *laid) { l.obstacle = reasons.Failed }},
 	{reason: reasons.PortalReused, lay: func(l *laid) { l.later(func(s *staged) { s.plan.refuse(reasons.PortalReused) }) }},
-	{reason: reasons.ProbeFailed, lay: func(l *laid) { // nobody can say which names stand
+	{reason: reasons.ProbeFailed, lay: func(l *laid) { // Postgres cannot be asked which names stand
 		l.later(func(s *staged) {
 			s.plan.named = true
 			s.pause.begin()
@@ -66,21 +69,21 @@ var rungs = []rung{
 	}},
 	{reason: reasons.Value, lay: func(l *laid) { l.verdict.ParamTypes = []uint32{oidInt4} }},
 	{reason: reasons.Revalidated, ofPrepared: true, lay: func(l *laid) { l.later(func(s *staged) { s.plan.wants[0].prepared.Meaning.Store(nil) }) }},
-	{reason: reasons.ProbeFailed, ofPrepared: true, lay: func(l *laid) { // nobody can discard plans
+	{reason: reasons.ProbeFailed, ofPrepared: true, lay: func(l *laid) { // Postgres cannot be asked to discard plans
 		l.verdict.Filtered = []string{"public.item"}
 		l.later(func(s *staged) { s.plannedSince++ })
 	}},
 	{reason: reasons.SchemaMoving, lay: func(l *laid) { l.later(func(s *staged) { s.talk.Soil() }) }},
 }
 
-// doubtNames has Postgres say that SQL has ended statements.
+// doubtNames has Postgres say that it has discarded all, and with that the client's statements.
 func (s *staged) doubtNames() {
 	s.talk.Owe(conversation.Expectation{Kind: conversation.Query, Harmless: true})
 	s.hear("CDISCARD_ALL ZI")
 }
 
-// newLadder is what the ladder finds answers by: a cache that has none, and a look that has just
-// begun.
+// newLadder makes what the ladder looks for answers in, an empty cache, and the cache's fence, whose
+// head is from a look that has just begun.
 func newLadder(t *testing.T) (*engine.Cache, *fence.Fence) {
 	t.Helper()
 	f := fence.New(fewSlots)
@@ -93,7 +96,7 @@ func newLadder(t *testing.T) (*engine.Cache, *fence.Fence) {
 	return cache, f
 }
 
-// climb decides about a read, as a Query or as a group, with what is laid in its way.
+// climb makes a read a Query or a group, lays reasons in its way, and decides about it.
 func climb(t *testing.T, cache *engine.Cache, f *fence.Fence, simple bool, lay ...func(*laid)) (d decision, s *staged) {
 	t.Helper()
 	l := &laid{sql: "SELECT name FROM item", verdict: analysis.Verdict{Cacheable: true}}
@@ -118,12 +121,12 @@ func climb(t *testing.T, cache *engine.Cache, f *fence.Fence, simple bool, lay .
 	for _, put := range l.lay {
 		put(s)
 	}
-	s.waits = []string{"E57014 ZI"} // to whatever it asks Postgres
+	s.waits = []string{"E57014 ZI"} // the answer to whichever question the ladder asks Postgres
 	return *s.decide(unit, l.obstacle), s
 }
 
-// Whichever two questions stop a read, the ladder gives the reason of the first, to a Query and to
-// a group; and one that nothing stops is loaded.
+// Whichever two questions would stop a read, the ladder gives the reason of the earlier one, for a
+// Query and for a group. A read that no question stops is loaded.
 func TestLadderGivesItsFirstReason(t *testing.T) {
 	t.Parallel()
 	for way, simple := range map[string]bool{"a Query": true, "a group": false} {
@@ -132,7 +135,7 @@ func TestLadderGivesItsFirstReason(t *testing.T) {
 			cache, f := newLadder(t)
 			d, s := climb(t, cache, f, simple)
 			if c := s.plan.wants[0].capture; d.reason != "" || d.answered || !d.harmless || c == nil {
-				t.Errorf("a read that nothing stops is decided as %+v", d)
+				t.Errorf("a read that no question stops is decided as %+v, with the capture %v; want it loaded", d, c)
 			} else {
 				c.Release(nil)
 			}
@@ -145,7 +148,7 @@ func TestLadderGivesItsFirstReason(t *testing.T) {
 						continue
 					}
 					if d, s := climb(t, cache, f, simple, rungs[j].lay, rungs[i].lay); d.reason != rungs[i].reason || d.answered || s.plan.wants[0].capture != nil {
-						t.Errorf("questions %d and %d: %q, want %q; decided is %+v", i, j, d.reason, rungs[i].reason, d)
+						t.Errorf("%q (question %d) and %q (question %d) are laid in the way: the reason is %q, want %q; decided is %+v", rungs[i].reason, i, rungs[j].reason, j, d.reason, rungs[i].reason, d)
 					}
 				}
 			}

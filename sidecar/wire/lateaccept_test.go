@@ -12,7 +12,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
-// lateListener hands out a client that it has accepted when it is closed, not before.
+// lateListener hands out one client, which the kernel accepted before, only when the listener is
+// closed.
 type lateListener struct {
 	net.Listener
 	accepted net.Conn
@@ -34,17 +35,18 @@ func (l *lateListener) Close() error {
 	return l.Listener.Close()
 }
 
-// Who was accepted while another process took over is served by the one that accepted:
+// A client that was accepted while another process took over is served by the process that
+// accepted it:
 //
-//  1. a client connects, and the kernel hands it to this process;
-//  2. another process says that it accepts now, and this one stops accepting;
-//  3. this one comes to look at the client of 1: to close it would refuse who connected
-//     while somebody listened all the time.
+//  1. a client connects, and the kernel hands the connection to this process;
+//  2. another process says that it accepts from now on, and this process stops accepting;
+//  3. this process comes to handle the connection of 1. If it closed the connection, a client would
+//     be refused though one of the two processes was listening all the time.
 //
-// Where nobody has taken over, such a client is sent away like all others.
+// Where the process ends and no other has taken over, such a client is sent away.
 func TestClientAcceptedLateIsServed(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ leaves, served bool }{"taken over": {true, true}, "ended": {false, false}} {
+	for name, c := range map[string]struct{ leaves, served bool }{"another process took over": {true, true}, "ended without a successor": {false, false}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bed := newTestbed(t, itemSchema)
