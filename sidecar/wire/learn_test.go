@@ -11,13 +11,13 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
-// A shape that misses again and again for want of a watched column gets it, and is
-// then invalidated by its own rows only.
+// Where a shape misses again and again because a column that it asks for is not watched, the
+// sidecar has that column watched. From then on only writes to the shape's own rows end its answers.
 func TestOftenMissedColumnIsLearned(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, `CREATE TABLE note (id int PRIMARY KEY, topic text, body text);
 		INSERT INTO note SELECT n, 'topic ' || n % 10, 'body' FROM generate_series(1, 100) n`)
-	s := b.sidecar(asInstaller) // which puts the new columns into the triggers
+	s := b.sidecar(asInstaller) // may add columns to the triggers
 	c := s.connect()
 	ask := func(topic int) {
 		t.Helper()
@@ -34,17 +34,17 @@ func TestOftenMissedColumnIsLearned(t *testing.T) {
 		ask(n)
 	}
 	if learned() {
-		t.Error("the column is watched after a few misses")
+		t.Errorf("the column topic is watched after %d reads, want that after %d misses at the earliest", shapes.MissesPerWish/2, shapes.MissesPerWish)
 	}
 	deadline := time.Now().Add(servers.EventuallyMax)
 	for n := 1000; !learned(); n++ {
 		if time.Now().After(deadline) {
-			t.Fatal("the column is not watched after many misses")
+			t.Fatalf("the column topic is not watched after %d more reads, want that after %d misses", n-1000, shapes.MissesPerWish)
 		}
 		ask(n)
 	}
-	// Now what is changed elsewhere in the table leaves the answer alone. The first
-	// time may meet a schema change that is still being taken in.
+	// A write to a row of another topic leaves the answer about topic 3 in the cache. The first
+	// rounds may fail while the sidecar still takes in the change of the triggers.
 	kept := func() bool {
 		ask(3)
 		b.exec("UPDATE note SET body = body || '.' WHERE topic = 'topic 4'")
@@ -55,7 +55,7 @@ func TestOftenMissedColumnIsLearned(t *testing.T) {
 	}
 	for !kept() {
 		if time.Now().After(deadline) {
-			t.Fatal("a write to another topic ends the answer")
+			t.Fatal("each write to a row of topic 4 ended the answer about topic 3, want it kept")
 		}
 	}
 	b.exec("INSERT INTO note VALUES (1000, 'topic 3', '')")
@@ -63,6 +63,6 @@ func TestOftenMissedColumnIsLearned(t *testing.T) {
 	before := s.count(HitL1)
 	ask(3)
 	if s.count(HitL1) != before {
-		t.Error("a row of its own topic did not end the answer")
+		t.Error("the answer about topic 3 was a hit behind an INSERT of a row of topic 3, want it ended")
 	}
 }

@@ -43,23 +43,27 @@ const lentIdleMax = 20 * time.Second
 // lender keeps the beds that nobody has borrowed.
 type lender struct {
 	mu sync.Mutex
-	// idle are lent last in, first out, so that no more wait than tests run at once.
+	// idle are the beds that wait to be lent. The last that came in is lent first, so that beds
+	// beyond those that the tests need wait for lentIdleMax and are closed.
 	idle    []*lentBed
-	closing sync.WaitGroup // of those that have waited for lentIdleMax
+	closing sync.WaitGroup // waits for the beds that retire closes
 }
 
-// lentBed is what a lender lends, in turn.
+// lentBed is a database and a sidecar before it, lent to one test after the other.
 type lentBed struct {
 	keeper *keeper
 	bed    *testbed
 	side   *side
-	// schemas counts how often definitions may have changed.
+	// schemas counts how often the follower has reported that definitions may have changed.
 	schemas atomic.Int64
-	// idle ends the bed, and turns counts how often it was lent: both are the lender's.
+	// idle closes the bed that nobody has borrowed in time, and turns counts how often the bed was
+	// taken out of lender.idle. Both are under the lender's lock.
 	idle  *time.Timer
 	turns int
 }
 
+// lend returns the sidecar of a bed that waits, or of a new one. Behind the test the bed is kept
+// for the next one, unless the test has failed or has changed definitions.
 func (l *lender) lend(t *testing.T) *side {
 	t.Helper()
 	b := l.take()
@@ -69,7 +73,7 @@ func (l *lender) lend(t *testing.T) *side {
 	schemas := b.schemas.Load()
 	bed, s := *b.bed, *b.side
 	bed.t, bed.sides, s.bed = t, nil, &bed
-	t.Cleanup(func() { // after the test's own
+	t.Cleanup(func() { // runs behind what the test itself registers
 		kept := false
 		defer func() {
 			if !kept {
@@ -84,6 +88,7 @@ func (l *lender) lend(t *testing.T) *side {
 	return &s
 }
 
+// startLentBed starts a bed whose changes of definitions are counted.
 func startLentBed(t *testing.T) *lentBed {
 	t.Helper()
 	b := &lentBed{keeper: &keeper{TB: t}}
@@ -105,8 +110,8 @@ func startLentBed(t *testing.T) *lentBed {
 	return b
 }
 
-// renew makes the rows of a lent bed anew, when the test's sessions have ended, and waits until
-// the sidecar knows.
+// renew waits until the test's sessions have ended, makes the rows of the lent bed anew, and waits
+// until the sidecar has received that.
 func (s *side) renew(t *testing.T) {
 	t.Helper()
 	servers.Eventually(t, "the sessions of a lent sidecar to end", func() bool { return s.Report().Sessions == 0 })
@@ -126,11 +131,12 @@ func (l *lender) take() *lentBed {
 	}
 	b := l.idle[len(l.idle)-1]
 	l.idle = l.idle[:len(l.idle)-1]
-	b.idle.Stop() // where that is too late, retire finds another turn
+	b.idle.Stop() // if the timer has fired already, retire finds that turns has changed
 	b.turns++
 	return b
 }
 
+// keep has a bed wait to be lent again, for lentIdleMax at most.
 func (l *lender) keep(b *lentBed) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,7 +145,7 @@ func (l *lender) keep(b *lentBed) {
 	b.idle = time.AfterFunc(lentIdleMax, func() { l.retire(b, turns) })
 }
 
-// retire closes a bed that waits, unless it was lent since its turns were counted.
+// retire closes a bed that waits, unless it was lent since turns was read.
 func (l *lender) retire(b *lentBed, turns int) {
 	l.mu.Lock()
 	at := slices.Index(l.idle, b)
@@ -154,7 +160,7 @@ func (l *lender) retire(b *lentBed, turns int) {
 	b.keeper.close()
 }
 
-// close closes all beds, when no test runs.
+// close closes all beds. No test may run any more.
 func (l *lender) close() {
 	for b := l.take(); b != nil; b = l.take() {
 		b.keeper.close()
@@ -162,14 +168,15 @@ func (l *lender) close() {
 	l.closing.Wait()
 }
 
-// keeper is the testing.TB of a bed that outlives the test that it was made for: what cleans up
-// waits for close. What fails then fails the package, as no test may run.
+// keeper is the testing.TB of a bed that outlives the test that it was made for: the functions
+// that clean up behind the bed wait for close. An error in one of them fails the package, since
+// the test has ended, and maybe all tests.
 type keeper struct {
-	testing.TB // for what fails while the bed is made
+	testing.TB // of the test that the bed is made for, and that a failure to make it ends
 	cleanups   []func()
 }
 
-// keepersFailed counts what has failed behind the tests.
+// keepersFailed counts the errors that keepers were told of.
 var keepersFailed atomic.Int64
 
 func (*keeper) Helper() {}
@@ -193,12 +200,12 @@ func (k *keeper) close() {
 	}
 }
 
-// lentBedsClosed returns m with the beds that were lent closed after its tests.
+// lentBedsClosed returns m with a Run that closes the lent beds behind the tests.
 func lentBedsClosed(m servers.M) servers.M { return closingLent{m} }
 
 type closingLent struct{ servers.M }
 
-// Run runs the tests.
+// Run runs the tests and closes the beds. An error in that makes the result a failure.
 func (c closingLent) Run() int {
 	code := c.M.Run()
 	lent.close()

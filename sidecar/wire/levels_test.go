@@ -20,20 +20,22 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// lazy makes a sidecar that looks only when somebody demands it, and that may
-// serve what is an hour old: what a level demands is then all that is fresh.
+// lazy makes a sidecar that may serve answers an hour old, and that looks once a minute unless a
+// read demands a look or a writer rings: a hit is then no fresher than its level demands.
 func lazy(c *engine.Options, f *invalidation.FollowerOptions) {
 	c.Staleness = time.Hour
 	f.Poll, f.Verify = time.Minute, time.Minute
 }
 
-// newQuietTestbed is newTestbed for a database whose writers ring no bell: where transactions
-// can be prepared, the trigger must not notify.
+// newQuietTestbed is newTestbed for a database whose writers ring no bell. The bell is a NOTIFY,
+// which the trigger must not use where transactions can be prepared: Postgres would refuse to
+// prepare them.
 func newQuietTestbed(t *testing.T, schema string) *testbed {
 	t.Helper()
 	return newCopiedTestbed(t, servers.SharedPostgresOfPrepared(t), schema, "public.*")
 }
 
+// versionOf7 reads the version of item 7.
 func versionOf7(t testing.TB, conn *pgx.Conn) (version int) {
 	t.Helper()
 	if err := conn.QueryRow(t.Context(), "SELECT version FROM item WHERE id = 7").Scan(&version); err != nil {
@@ -42,7 +44,7 @@ func versionOf7(t testing.TB, conn *pgx.Conn) (version int) {
 	return version
 }
 
-// warm reads until the sidecar would serve the answer to anybody, and returns it.
+// warm reads the version of item 7 until that is a hit, and returns it.
 func (s *side) warm(conn *pgx.Conn) (version int) {
 	s.bed.t.Helper()
 	servers.Eventually(s.bed.t, "a hit", func() bool {
@@ -52,21 +54,22 @@ func (s *side) warm(conn *pgx.Conn) (version int) {
 		}
 		return s.count(HitL1) > before
 	})
-	// A look that the reads have asked for, and that nobody waited for, must not come
-	// later than what the test does next.
+	// The reads may have asked for a look that nobody waited for. It must not find what the test
+	// does next: so wait for a look here.
 	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
 		s.bed.t.Fatal(err)
 	}
 	return version
 }
 
-// earshot is what a follower hears Postgres within: nothing while it is closed.
+// earshot is a gate in a follower's connections: while it is closed, the follower reads nothing
+// of what Postgres sends.
 type earshot struct {
-	gate   sync.RWMutex // held for writing while it is closed
-	closed bool         // belongs to the test
+	gate   sync.RWMutex // held for writing while the earshot is closed
+	closed bool         // belongs to the test's goroutine
 }
 
-// of makes a sidecar's follower hear through it.
+// of is a sideOption: the sidecar's follower gets its connections within the earshot.
 func (e *earshot) of(_ *engine.Options, f *invalidation.FollowerOptions) {
 	f.ConnConfig = f.ConnConfig.Copy()
 	dial := f.ConnConfig.DialFunc
@@ -79,7 +82,7 @@ func (e *earshot) of(_ *engine.Options, f *invalidation.FollowerOptions) {
 	}
 }
 
-// close keeps back what Postgres says, from what the follower has not read yet on.
+// close keeps back everything that the follower has not read yet.
 func (e *earshot) close() {
 	if !e.closed {
 		e.gate.Lock()
@@ -94,7 +97,7 @@ func (e *earshot) open() {
 	}
 }
 
-// heard is a follower's connection.
+// heard is a follower's connection within an earshot.
 type heard struct {
 	net.Conn
 	within *earshot
@@ -107,9 +110,10 @@ func (h heard) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// overlooked writes to item 7 what no look can come by: the follower hears nothing from
-// before the write on, until its earshot is opened. A read that conn may be served from
-// memory does not show the write. It returns that version, and what conn reads instead.
+// overlooked writes a new version of item 7 that no look can find: the earshot of the sidecar's
+// follower is closed before the write, and stays closed until the test opens it. A read of conn,
+// which the sidecar may answer from its cache, must still show the version before. It returns the
+// version that was written, and the one that conn is shown.
 func (s *side) overlooked(of *earshot, conn *pgx.Conn, write func(sql string)) (written, shown int) {
 	s.bed.t.Helper()
 	of.open()
@@ -119,12 +123,14 @@ func (s *side) overlooked(of *earshot, conn *pgx.Conn, write func(sql string)) (
 	written = shown + 1
 	write(fmt.Sprint("UPDATE item SET version = ", written, " WHERE id = 7"))
 	if got := versionOf7(s.bed.t, conn); got != shown {
-		s.bed.t.Errorf("version %d, which no look has come by, want %d", got, shown)
+		s.bed.t.Errorf("version %d is read, though no look can have found the write, want %d", got, shown)
 	}
 	return written, shown
 }
 
-func TestLevels(t *testing.T) {
+// A strong read shows each write that was acknowledged before it, whether the level was chosen
+// when the session started or by SET. What has not changed it gets from the cache, too.
+func TestStrongReadsShowEveryAcknowledgedWrite(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	ear := &earshot{}
@@ -133,11 +139,11 @@ func TestLevels(t *testing.T) {
 
 	written, _ := s.overlooked(ear, ordinary, func(sql string) { bed.exec(sql) })
 	if got := versionOf7(t, strong); got != written {
-		t.Errorf("a strong read shows version %d, and %d was acknowledged before it", got, written)
+		t.Errorf("a strong read shows version %d, want %d, which was acknowledged before it", got, written)
 	}
 	ear.open()
 	if got := versionOf7(t, strong); got != written {
-		t.Errorf("a strong read behind a look shows version %d, and %d was acknowledged before it", got, written)
+		t.Errorf("a strong read with a follower that hears Postgres again shows version %d, want %d, which was acknowledged before it", got, written)
 	}
 
 	s.warm(ordinary)
@@ -153,11 +159,12 @@ func TestLevels(t *testing.T) {
 		versionOf7(t, ordinary)
 	}
 	if s.count(HitL1) == hits {
-		t.Error("strong reads of what did not change are never served from the cache")
+		t.Error("none of 3 strong reads of an unchanged row is a hit, want one at least")
 	}
 }
 
-func TestStalenessOfASession(t *testing.T) {
+// A session that sets a shorter staleness is shown what was acknowledged longer ago than that.
+func TestReadsAreWithinTheirSessionsStaleness(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	ear := &earshot{}
@@ -171,9 +178,9 @@ func TestStalenessOfASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	acknowledged := time.Now()
-	servers.Eventually(t, "the bound to pass", func() bool { return time.Since(acknowledged) > 20*time.Millisecond })
+	servers.Eventually(t, "20 ms to pass since the write", func() bool { return time.Since(acknowledged) > 20*time.Millisecond })
 	if got := versionOf7(t, conn); got != written {
-		t.Errorf("version %d, older than the session's staleness allows", got)
+		t.Errorf("version %d is read with a staleness of 20 ms, want %d, which was acknowledged longer ago", got, written)
 	}
 }
 
@@ -198,19 +205,20 @@ func TestTokenCarriesAWriteToAnotherSidecar(t *testing.T) {
 				}
 			}
 			if !strings.Contains(token, "@") || !strings.Contains(again, "@") {
-				t.Fatalf("tokens %q and %q", token, again)
+				t.Fatalf("the tokens are %q and %q, want an @ in both", token, again)
 			}
 			if _, err := reader.Exec(t.Context(), "SET freshet.after = '"+token+"'"); err != nil {
 				t.Fatal(err)
 			}
 			if got := versionOf7(t, reader); got != written {
-				t.Errorf("version %d after the token of the write of version %d", got, written)
+				t.Errorf("a read behind the token of a write shows version %d, want %d, which was written", got, written)
 			}
 		})
 	}
 }
 
-// A client may ask for the level in force also where it never chose one.
+// SHOW and current_setting answer with the level, the staleness and the cache setting in force,
+// also where the client never chose one.
 func TestDemandsInForceAreShown(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -227,22 +235,22 @@ func TestDemandsInForceAreShown(t *testing.T) {
 				return value
 			}
 			if got := shown("SHOW freshet.consistency"); got != "session" {
-				t.Errorf("consistency %q at the start", got)
+				t.Errorf("freshet.consistency is %q at the start, want session", got)
 			}
 			if got := shown("Select current_setting('freshet.staleness')"); got != s.cache.Staleness().String() {
-				t.Errorf("staleness %q at the start", got)
+				t.Errorf("freshet.staleness is %q at the start, want %v", got, s.cache.Staleness())
 			}
 			if got := shown("SHOW freshet.cache"); got != "on" {
-				t.Errorf("the cache is %q at the start", got)
+				t.Errorf("freshet.cache is %q at the start, want on", got)
 			}
 			s.warm(conn)
 			if _, err := conn.Exec(t.Context(), "SET freshet.consistency = 'strong'", mode); err != nil {
 				t.Fatal(err)
 			}
 			if got := shown("SHOW freshet.consistency"); got != "strong" {
-				t.Errorf("consistency %q behind SET", got)
+				t.Errorf("freshet.consistency is %q behind SET, want strong", got)
 			}
-			// What a transaction has not asked for yet may still be chosen.
+			// The SHOW takes no snapshot: the transaction may still choose its isolation level.
 			for _, sql := range []string{"BEGIN", "SHOW freshet.consistency", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "COMMIT"} {
 				if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 					t.Errorf("%s: %v", sql, err)
@@ -252,7 +260,9 @@ func TestDemandsInForceAreShown(t *testing.T) {
 	}
 }
 
-func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
+// No head of this database can include a token of another incarnation: a read that demands it
+// goes to Postgres.
+func TestReadBehindATokenOfAnotherIncarnationGoesToPostgres(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	conn := s.connect()
@@ -263,11 +273,13 @@ func TestTokenOfAnotherLifeGoesToPostgres(t *testing.T) {
 	before := s.Report()
 	versionOf7(t, conn)
 	if after := s.Report(); after.Bypasses[reasons.Unproven] != before.Bypasses[reasons.Unproven]+1 {
-		t.Errorf("a demand that cannot be met did not go to Postgres: %+v", after)
+		t.Errorf("%d reads were passed through as %s, want 1: %+v", after.Bypasses[reasons.Unproven]-before.Bypasses[reasons.Unproven], reasons.Unproven, after)
 	}
 }
 
-func TestDemandNotUnderstood(t *testing.T) {
+// A value that is no demand is answered with a warning, and reads pass through until the setting
+// is reset.
+func TestReadsPassThroughBehindADemandNotUnderstood(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	config, err := pgx.ParseConfig(s.dsn())
@@ -296,13 +308,13 @@ func TestDemandNotUnderstood(t *testing.T) {
 			t.Errorf("%s = %s: %d reads passed through, want 2", setting, value, n)
 		}
 		if len(warnings) != 1 || !strings.Contains(warnings[0], setting) {
-			t.Errorf("%s = %s: warnings %q, want one that names it", setting, value, warnings)
+			t.Errorf("%s = %s: warnings %q, want one that names the setting", setting, value, warnings)
 		}
 		if _, err := conn.Exec(t.Context(), "RESET "+setting); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := conn.Exec(t.Context(), "SHOW freshet.nothing"); err == nil || !errors.As(err, new(*pgconn.PgError)) {
-		t.Errorf("an unknown setting of ours is answered with %v", err)
+		t.Errorf("SHOW freshet.nothing, a setting that does not exist, ends with %v, want an error of Postgres", err)
 	}
 }

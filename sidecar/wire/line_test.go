@@ -14,10 +14,10 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// written is what was written to one end of a line, in the order of both ends.
+// written is one write to an end of a line: to the client or to Postgres.
 type written struct{ to, what string }
 
-// end is an end of a line that notes what is written to it.
+// end is an end of a line that appends each write to the log of both ends.
 type end struct {
 	net.Conn
 	to  string
@@ -29,7 +29,7 @@ func (e end) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// newLine returns a line without sockets, and what is written to it.
+// newLine returns a line without sockets, and the log of what is written to its ends, in order.
 func newLine() (*line, *[]written) {
 	var log []written
 	l := &line{client: transport.NewStream(end{to: "client", log: &log}, nil), up: transport.NewStream(end{to: "Postgres", log: &log}, nil), talk: conversation.New()}
@@ -37,8 +37,8 @@ func newLine() (*line, *[]written) {
 	return l, &log
 }
 
-// What is gathered for the client is written before what Postgres is sent behind it, and many
-// bytes are not held.
+// Answers that are gathered for the client are written before messages that are gathered for
+// Postgres. Many bytes are written as they come, instead of being gathered.
 func TestLineKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	many := string(bytes.Repeat([]byte("m"), answersHeldMax))
@@ -76,13 +76,13 @@ func TestLineKeepsTheOrder(t *testing.T) {
 	} {
 		l, log := newLine()
 		if err := test.say(l); err != nil || !slices.Equal(*log, test.want) {
-			t.Errorf("%s: written are %.60q, %v", name, *log, err)
+			t.Errorf("%s: written are %.60q, %v, want %.60q and no error", name, *log, err, test.want)
 		}
 	}
 }
 
-// Behind the last that Postgres has said nothing is told.
-func TestLineIsSilentBehindTheEnd(t *testing.T) {
+// Once Postgres has ended the connection, nothing more is written to the client.
+func TestLineIsSilentOncePostgresHasLeft(t *testing.T) {
 	t.Parallel()
 	l, log := newLine()
 	l.talk.Leave()
@@ -92,19 +92,19 @@ func TestLineIsSilentBehindTheEnd(t *testing.T) {
 		"flush": l.flushClient, "a message": func() error { return l.sendUpstream(syncMessage) }, "a long answer": func() error { return l.appendBody(long) },
 	} {
 		if err := say(); !errors.Is(err, errDone) || len(*log) > 0 {
-			t.Errorf("%s: %v, written are %q", name, err, *log)
+			t.Errorf("%s: %v, written are %q, want %v and nothing written", name, err, *log, errDone)
 		}
 	}
 }
 
-// A line on which nothing but hits has passed for half of the time after which Postgres ends it
-// sends a Sync, and not before.
+// Behind a hit, a line sends a Sync if Postgres was sent nothing for half of the time after which
+// it ends an idle session, and not before.
 func TestLineIsKeptAlive(t *testing.T) {
 	t.Parallel()
 	const limit = time.Minute
 	l, log := newLine()
 	if l.timeIdleness(&probe.State{}); l.timed {
-		t.Error("the time is taken though Postgres ends nothing")
+		t.Error("the time of each message to Postgres is taken, though Postgres ends no idle session, want it not taken")
 	}
 	l.timeIdleness(&probe.State{IdleMax: limit})
 	if err := errors.Join(l.sendUpstream([]byte("message")), l.flush()); err != nil {
@@ -117,10 +117,10 @@ func TestLineIsKeptAlive(t *testing.T) {
 			t.Fatal(err)
 		}
 		if owed := l.talk.Owed(); owed != (after >= limit/2) || owed != bytes.Equal(l.toUp, syncMessage) {
-			t.Errorf("%v after the last message: %q is to be sent", after, l.toUp)
+			t.Errorf("%v after the last message %q is to be sent, want a Sync: %v", after, l.toUp, after >= limit/2)
 		}
 	}
 	if l.toUp = l.toUp[:0]; l.keepAlive(0) != nil || len(l.toUp) > 0 || len(*log) != 1 {
-		t.Errorf("without a limit: %q is to be sent", l.toUp)
+		t.Errorf("without a limit %q is to be sent, and %d writes were made, want nothing more than the first", l.toUp, len(*log))
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// localDifferentials are transactions as programs begin them that name a tenant, a user or
-// a limit in each: Rails, Laravel and Hasura, in the words that these send.
+// localDifferentials are transactions that begin with a SET LOCAL of a tenant, a user or a limit, as
+// Rails, Laravel and Hasura send them.
 var localDifferentials = []differential{
 	{name: "a limit, as Rails sets it", hits: 3, steps: []step{
 		query("BEGIN"), query("SET LOCAL statement_timeout = 5000"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
@@ -33,26 +33,26 @@ var localDifferentials = []differential{
 		synced(once("BEGIN"), once(`SET LOCAL "hasura.user" = '{"x-hasura-role":"user","x-hasura-user-id":"it''s 2"}'`), read("3")), synced(once("SELECT current_setting('hasura.user')")), synced(once("COMMIT")),
 		synced(once("BEGIN"), once(`SET LOCAL "hasura.user" = '3'`), once("SELECT 1/0 FROM scratch")), synced(read("3")), synced(once("COMMIT")),
 	}},
-	{name: "written under one", reset: "TRUNCATE scratch", hits: 1, steps: []step{
+	{name: "a write behind SET LOCAL", reset: "TRUNCATE scratch", hits: 1, steps: []step{
 		query("BEGIN"), query("SET LOCAL app.note = 'first'"), query("SELECT name FROM item WHERE id = 1"), query("INSERT INTO scratch VALUES (1, current_setting('app.note'))"), query("COMMIT"),
 		query("SELECT * FROM scratch"), query("BEGIN"), query("SET LOCAL app.note = 'second'"), query("SELECT name FROM item WHERE id = 1"),
 		query("INSERT INTO scratch VALUES (2, current_setting('app.note'))"), query("SELECT * FROM scratch"), query("ROLLBACK"), query("SELECT * FROM scratch"),
 	}},
-	{name: "taken back", hits: 2, steps: []step{
+	{name: "settings that are rolled back", hits: 2, steps: []step{
 		query("BEGIN"), query("SET LOCAL app.note = '1'"), query("SAVEPOINT s1"), query("SET LOCAL app.note = '2'"), query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK TO s1"),
 		query("SELECT current_setting('app.note')"), query("ROLLBACK"),
 		query("BEGIN"), query("SET LOCAL app.note = '1'"), query("SAVEPOINT s1"), query("SET LOCAL app.note = '2'"), query("RELEASE s1"), query("SELECT name FROM item WHERE id = 1"),
 		query("SELECT current_setting('app.note')"), query("COMMIT AND CHAIN"), query("SELECT current_setting('app.note', true)"), query("COMMIT"),
 		query("BEGIN"), query("SET LOCAL app.note = '1'"), query("COMMIT AND CHAIN"), query("SELECT current_setting('app.note', true)"), query("COMMIT"),
 	}},
-	{name: "refused", hits: 1, steps: []step{
+	{name: "settings that Postgres refuses", hits: 1, steps: []step{
 		query("BEGIN"), query("SET LOCAL statement_timeout = 'soon'"), query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK"),
 		query("BEGIN"), query("SET LOCAL statement_timeout = 5000"), query("SET LOCAL statement_timeout = '-7'"), query("SELECT 1"), query("ROLLBACK"),
 		query("BEGIN"), query(`SET LOCAL "app.not a name" = 1`), query("ROLLBACK"), query("BEGIN"), query("SET LOCAL plpgsql.check_asserts = 'perhaps'"), query("ROLLBACK"),
 		query("SET LOCAL app.note = 'nowhere'"), query("SELECT name FROM item WHERE id = 1"),
 		query("BEGIN"), query("SELECT 1/(id - 3) FROM item WHERE id = 3"), query("SET LOCAL app.note = '1'"), query("ROLLBACK"),
 	}},
-	{name: "those that change answers", hits: 1, steps: []step{
+	{name: "settings that change answers", hits: 1, steps: []step{
 		query("BEGIN"), query("SET LOCAL TimeZone = 'Asia/Tokyo'"), query("SELECT ts FROM kinds WHERE id = 1"), query("COMMIT"), query("SELECT ts FROM kinds WHERE id = 1"),
 		query("BEGIN"), query("SET LOCAL app.note = '1'"), query("SET LOCAL search_path = pg_catalog"), query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK"),
 		query("BEGIN"), query("SET LOCAL app.note = '1'"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("SELECT name FROM item WHERE id = 1"), query("SHOW transaction_isolation"), query("COMMIT"),
@@ -63,7 +63,8 @@ var localDifferentials = []differential{
 	}},
 }
 
-// localRolesSchema is for roles and search paths of one transaction.
+// localRolesSchema has a table note in each of three schemas, and the role login, which may
+// become reader, who may read what login may read, and nobody, who may read nothing.
 const localRolesSchema = differentialSchema + `
 CREATE SCHEMA tenant_a; CREATE TABLE tenant_a.note (id int PRIMARY KEY, body text); INSERT INTO tenant_a.note VALUES (1, 'of a');
 CREATE SCHEMA tenant_b; CREATE TABLE tenant_b.note (id int PRIMARY KEY, body text); INSERT INTO tenant_b.note VALUES (1, 'of b');
@@ -75,9 +76,9 @@ GRANT INSERT ON scratch, tenant_a.note TO login;`
 
 const readNote = "SELECT body FROM note WHERE id = 1"
 
-// set binds the unnamed statement of set_config for as many settings as there are pairs of
-// name and value, each a parameter.
-func set(pairs ...string) []byte {
+// setConfigs is an unnamed SELECT of one set_config for each pair of a name and a value. The
+// values are parameters, as PostgREST sends them.
+func setConfigs(pairs ...string) []byte {
 	var calls, values []string
 	for i := 0; i < len(pairs); i += 2 {
 		calls = append(calls, fmt.Sprintf("set_config('%s', $%d, true)", pairs[i], i/2+1))
@@ -104,14 +105,14 @@ var localStateDifferentials = []differential{
 	}},
 	{name: "as PostgREST names its user", hits: 4, steps: []step{
 		query("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-		synced(set("search_path", `"tenant_a", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"1"}`, "request.method", "GET")), synced(once(readNote)), query("COMMIT"),
+		synced(setConfigs("search_path", `"tenant_a", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"1"}`, "request.method", "GET")), synced(once(readNote)), query("COMMIT"),
 		query("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-		synced(set("search_path", `"tenant_a", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"2\\", "it's": "é"}`, "request.method", "GET")), synced(once(readNote)), synced(read("3")), synced(once("SELECT current_setting('request.jwt.claims')")), query("COMMIT"),
+		synced(setConfigs("search_path", `"tenant_a", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"2\\", "it's": "é"}`, "request.method", "GET")), synced(once(readNote)), synced(read("3")), synced(once("SELECT current_setting('request.jwt.claims')")), query("COMMIT"),
 		query("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-		synced(set("search_path", `"tenant_b", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"1"}`, "request.method", "HEAD")), synced(once(readNote)), query("COMMIT"),
+		synced(setConfigs("search_path", `"tenant_b", "public"`, "role", "reader", "request.jwt.claims", `{"sub":"1"}`, "request.method", "HEAD")), synced(once(readNote)), query("COMMIT"),
 		query("SELECT current_setting('request.jwt.claims', true), current_setting('role'), current_setting('search_path')"),
 	}},
-	{name: "prepared by name", hits: 4, steps: []step{
+	{name: "BEGIN, set_config, read and COMMIT prepared by name", hits: 4, steps: []step{
 		synced(msgParse("set", "select set_config('search_path', $1, true), set_config('role', $2, true), set_config($3, $4, true)", oidText, oidText, oidText, oidText)), synced(msgParse("begin", "BEGIN")), synced(msgParse("end", "COMMIT")),
 		synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("set", "tenant_a", "reader", "app.x", "1"), msgDescribe('P', ""), msgExecute("", 0)),
 		synced(msgParse("s", readNote), msgDescribe('S', "s")), synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("end"), msgExecute("", 0)),
@@ -119,10 +120,10 @@ var localStateDifferentials = []differential{
 		synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("set", "tenant_c", "reader", "app.x", "1"), msgExecute("", 1)), synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("end"), msgExecute("", 0)),
 		synced(msgBind("begin"), msgExecute("", 0)), synced(msgBind("set", "tenant_a", "reader", "app.x", "1"), msgExecute("", 0)), synced(msgBind("s"), msgExecute("", 0)), synced(msgBind("end"), msgExecute("", 0)), synced(msgBind("s"), msgExecute("", 0)),
 	}},
-	{name: "in one group with the read", hits: 2, steps: []step{
-		query("BEGIN"), synced(set("search_path", "tenant_a"), once(readNote)), synced(once(readNote)), query("COMMIT"),
-		synced(once("BEGIN"), set("search_path", "tenant_b", "app.y", ""), once(readNote)), synced(once("COMMIT")),
-		synced(once("BEGIN"), set("search_path", "tenant_b", "app.y", "1"), once("SELECT 1/0 FROM scratch")), synced(once("COMMIT")), synced(once(readNote)),
+	{name: "set_config in one group with the read", hits: 2, steps: []step{
+		query("BEGIN"), synced(setConfigs("search_path", "tenant_a"), once(readNote)), synced(once(readNote)), query("COMMIT"),
+		synced(once("BEGIN"), setConfigs("search_path", "tenant_b", "app.y", ""), once(readNote)), synced(once("COMMIT")),
+		synced(once("BEGIN"), setConfigs("search_path", "tenant_b", "app.y", "1"), once("SELECT 1/0 FROM scratch")), synced(once("COMMIT")), synced(once(readNote)),
 	}},
 	{name: "savepoints", hits: 6, steps: []step{
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), query("SAVEPOINT s1"), query("SET LOCAL search_path TO tenant_b"), query(readNote), query("ROLLBACK TO s1"), query(readNote),
@@ -132,18 +133,18 @@ var localStateDifferentials = []differential{
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), query("SELECT random() > 2"), query(readNote), query("COMMIT AND CHAIN"), query(readNote), query("ROLLBACK"), query(readNote),
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), query("SELECT 1/0 FROM note"), query("SET LOCAL search_path TO tenant_b"), query("ROLLBACK"), query(readNote),
 	}},
-	{name: "writes under them", reset: "TRUNCATE scratch; DELETE FROM tenant_a.note WHERE id > 1", hits: 1, steps: []step{
+	{name: "writes under a search path or role of the transaction", reset: "TRUNCATE scratch; DELETE FROM tenant_a.note WHERE id > 1", hits: 1, steps: []step{
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), query(readNote), query("INSERT INTO note VALUES (2, 'new')"), query("SELECT count(*) FROM note"), query("COMMIT"), query("SELECT count(*) FROM tenant_a.note"),
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), query("INSERT INTO note VALUES (2, 'twice')"), query("COMMIT"),
 		query("BEGIN"), query("SET LOCAL ROLE reader"), query("INSERT INTO scratch VALUES (1, 'a')"), query("ROLLBACK"), query("INSERT INTO scratch VALUES (1, 'a')"), query("SELECT * FROM scratch"),
 		{join(msgQuery("BEGIN"), msgQuery("SET LOCAL search_path TO tenant_a"), msgQuery("INSERT INTO note VALUES (3, 'third')"), msgQuery("COMMIT"), msgQuery(readNote), msgQuery("SELECT count(*) FROM tenant_a.note")), "ZZZZZZ"}, query("SELECT count(*) FROM tenant_a.note"),
 	}},
-	{name: "unnamed statements across them", hits: 1, steps: []step{
+	{name: "unnamed statements across changes of the search path", hits: 1, steps: []step{
 		query("BEGIN"), query("SET LOCAL search_path TO tenant_a"), synced(msgParse("", readNote), msgDescribe('S', "")), synced(msgBind(""), msgExecute("", 0)), synced(msgBind(""), msgExecute("", 0)), query("COMMIT"),
-		synced(once("BEGIN")), synced(set("search_path", "tenant_a")), synced(msgParse("", readNote), msgDescribe('S', "")), synced(once("SAVEPOINT s1")), synced(once(readNote)), synced(once("COMMIT")), synced(msgBind(""), msgExecute("", 0)),
-		synced(once(readItem0)), synced(once("BEGIN")), synced(set("search_path", "tenant_c")), synced(msgParse("", "SELECT * FROM note"), msgDescribe('S', "")), synced(msgBind(""), msgExecute("", 0)), synced(msgDescribe('S', "")), synced(once("COMMIT")),
+		synced(once("BEGIN")), synced(setConfigs("search_path", "tenant_a")), synced(msgParse("", readNote), msgDescribe('S', "")), synced(once("SAVEPOINT s1")), synced(once(readNote)), synced(once("COMMIT")), synced(msgBind(""), msgExecute("", 0)),
+		synced(once(nameOfItem1)), synced(once("BEGIN")), synced(setConfigs("search_path", "tenant_c")), synced(msgParse("", "SELECT * FROM note"), msgDescribe('S', "")), synced(msgBind(""), msgExecute("", 0)), synced(msgDescribe('S', "")), synced(once("COMMIT")),
 	}},
-	{name: "what set_config shows", steps: []step{
+	{name: "answers of set_config", steps: []step{
 		query("BEGIN"), query("SELECT set_config('statement_timeout', '5000', true), set_config('work_mem', '8192', true)"), query("SHOW statement_timeout"), query("COMMIT"),
 		query("BEGIN"), query("SELECT set_config('statement_timeout', '5000', true), set_config('app.x', '', true)"), query("COMMIT"),
 		query("BEGIN"), query("SELECT set_config('statement_timeout', 'soon', true)"), query("COMMIT"), query("BEGIN"), query("SELECT set_config('no_such', 'a', true)"), query("COMMIT"),
@@ -154,9 +155,9 @@ var localStateDifferentials = []differential{
 	}},
 }
 
-const readItem0 = "SELECT name FROM item WHERE id = 1"
+const nameOfItem1 = "SELECT name FROM item WHERE id = 1"
 
-// The roles are set by one that is no superuser, as programs are.
+// The transactions are those of the role login, as programs are usually no superusers.
 func TestRolesAndSearchPathsOfTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	bed, s := newLocalRoles(t)
@@ -165,8 +166,8 @@ func TestRolesAndSearchPathsOfTransactionsAreAnsweredAsPostgresDoes(t *testing.T
 	}
 }
 
-// newLocalRoles starts a sidecar before a server of its own, since roles are the whole
-// server's.
+// newLocalRoles starts a server with localRolesSchema and a sidecar before it. The server is not
+// shared, since roles are the whole server's.
 func newLocalRoles(t *testing.T) (*testbed, *side) {
 	t.Helper()
 	bed := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), localRolesSchema)
@@ -181,7 +182,8 @@ func TestSettingsOfTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	compareAll(t, localDifferentials)
 }
 
-// A load behind a setting that is held back runs under it: a limit ends it.
+// A load runs under the settings that its transaction has made before it, also where they were held
+// back: a statement_timeout ends it.
 func TestLoadRunsUnderTheSettingsBeforeIt(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -192,17 +194,17 @@ func TestLoadRunsUnderTheSettingsBeforeIt(t *testing.T) {
 	conn := s.connect()
 	s.warm(conn)
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
-		for round := range 3 { // the setting is proven, the read is analysed, both are known
+		for round := range 3 { // the first round proves the setting, and has the read analysed
 			opened := s.Report().TransactionsOpened
 			mustExec(t, conn, "BEGIN")
 			mustExec(t, conn, limit, mode)
 			if round > 0 && s.Report().TransactionsOpened != opened {
-				t.Errorf("round %d: the setting was not held back", round)
+				t.Errorf("%v, round %d: the setting opened the transaction, want it held back", mode, round)
 			}
 			_, err := conn.Exec(t.Context(), slow, mode)
 			var refusal *pgconn.PgError
 			if !errors.As(err, &refusal) || refusal.Code != "57014" {
-				t.Errorf("round %d: the read ends with %v", round, err)
+				t.Errorf("%v, round %d: the read ends with %v, want 57014, query_canceled", mode, round, err)
 			}
 			mustExec(t, conn, "ROLLBACK")
 			s.analysed(slow)
@@ -210,9 +212,9 @@ func TestLoadRunsUnderTheSettingsBeforeIt(t *testing.T) {
 	}
 }
 
-// A role and a search path are rehearsed once, whatever else differs from transaction to
-// transaction, and the reads behind them cost Postgres nothing.
-func TestRehearsalsAreFew(t *testing.T) {
+// A role and a search path are rehearsed once, whatever value an application's setting beside them
+// has in each transaction. From then on such a transaction with its read costs Postgres nothing.
+func TestRehearsedTransactionsCostPostgresNothing(t *testing.T) {
 	t.Parallel()
 	bed, s := newLocalRoles(t)
 	conn := bed.connect(s.dsn() + " user=login")
@@ -223,7 +225,7 @@ func TestRehearsalsAreFew(t *testing.T) {
 		mustExec(t, conn, readNote, pgx.QueryExecModeExec)
 		mustExec(t, conn, "COMMIT", pgx.QueryExecModeSimpleProtocol)
 	}
-	servers.Eventually(t, "a request without a word to Postgres", func() bool {
+	servers.Eventually(t, "20 requests without a statement or a probe for Postgres", func() bool {
 		before := s.Report()
 		for i := range 20 {
 			request(fmt.Sprintf(`{"sub":"%d"}`, i))
@@ -233,8 +235,10 @@ func TestRehearsalsAreFew(t *testing.T) {
 	})
 }
 
-// The interleaving described in rehearse.go.
-func TestRehearsedRoleLosesItsRights(t *testing.T) {
+// Forces the interleaving described in rehearse.go: a role loses its rights between two reads of a
+// block that began with SET LOCAL ROLE. What was rehearsed holds no longer: the second read fails,
+// and so does the next transaction.
+func TestRehearsalEndsWithTheRightsOfItsRole(t *testing.T) {
 	t.Parallel()
 	bed, s := newLocalRoles(t)
 	conn := bed.connect(s.dsn() + " user=login")
@@ -248,7 +252,8 @@ func TestRehearsedRoleLosesItsRights(t *testing.T) {
 		_, err := conn.Exec(t.Context(), readNote, pgx.QueryExecModeSimpleProtocol)
 		return err
 	}
-	hits := func() { // of a whole transaction, held back
+	// hits waits until a read of a whole transaction, which is held back, is a hit.
+	hits := func() {
 		t.Helper()
 		servers.Eventually(t, "a hit under the role", func() bool {
 			before, opened := s.count(HitL1), s.Report().TransactionsOpened
@@ -270,8 +275,8 @@ func TestRehearsedRoleLosesItsRights(t *testing.T) {
 		return err
 	}
 	for _, c := range []struct{ name, change, back string }{
-		{"the table", "REVOKE SELECT ON tenant_a.note FROM reader", "GRANT SELECT ON tenant_a.note TO reader"},
-		{"the schema", "REVOKE USAGE ON SCHEMA tenant_a FROM reader", "GRANT USAGE ON SCHEMA tenant_a TO reader"},
+		{"SELECT on the table", "REVOKE SELECT ON tenant_a.note FROM reader", "GRANT SELECT ON tenant_a.note TO reader"},
+		{"USAGE of the schema", "REVOKE USAGE ON SCHEMA tenant_a FROM reader", "GRANT USAGE ON SCHEMA tenant_a TO reader"},
 	} {
 		hits()
 		begin()
@@ -281,16 +286,16 @@ func TestRehearsedRoleLosesItsRights(t *testing.T) {
 		bed.exec(c.change)
 		s.received()
 		if err := reads(); err == nil {
-			t.Errorf("without %s, a read in the transaction is answered", c.name)
+			t.Errorf("without %s, the next read in the block is answered, want an error", c.name)
 		}
 		mustExec(t, conn, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
 		if transaction() == nil {
-			t.Errorf("without %s, a read in the next transaction is answered", c.name)
+			t.Errorf("without %s, a read in the next transaction is answered, want an error", c.name)
 		}
 		bed.exec(c.back)
 		s.received()
 	}
 	hits()
-	bed.exec("REVOKE reader FROM login") // of which no event tells
+	bed.exec("REVOKE reader FROM login") // no event reports this
 	servers.Eventually(t, "the role to be refused", func() bool { return transaction() != nil })
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// In whatever state a session is when Postgres ends it, its client hears what
-// Postgres' own client would have heard, and no more.
-func TestUpstreamLostInEveryState(t *testing.T) {
+// In whatever state a session is when Postgres ends it, its client receives what a client of
+// Postgres itself would receive, and no more.
+func TestSessionEndsAsPostgresEndsItInEveryState(t *testing.T) {
 	t.Parallel()
 	bed, s := bedForStates(t)
 	for _, state := range sessionStates {
@@ -35,8 +35,8 @@ func TestUpstreamLostInEveryState(t *testing.T) {
 	}
 }
 
-// When the whole server goes, the connections end as they end directly.
-func TestServerLostInEveryState(t *testing.T) {
+// When the whole server stops, the connections through the sidecar end as the direct ones do.
+func TestSessionsEndAsTheServerStopsInEveryState(t *testing.T) {
 	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{})
 	bed := newTestbedOn(t, pg, casesSchema)
@@ -46,7 +46,7 @@ func TestServerLostInEveryState(t *testing.T) {
 		for i, dsn := range []string{pg.DSN(bed.database), s.dsn()} {
 			for _, state := range sessionStates {
 				if state.name == "waiting for a lock" || state.name == "in an open transaction" {
-					continue // it would wait for its twin's lock
+					continue // the first waits for a lock of bedForStates, the second would have the other client wait for its lock
 				}
 				c := dialRaw(t, dsn)
 				c.send(state.enter)
@@ -72,30 +72,30 @@ func TestServerLostInEveryState(t *testing.T) {
 	}
 }
 
-// Who says goodbye, or ends its side of the connection, behind statements that are
-// not answered yet, gets the answers.
-func TestClientLeavesBehindUnansweredStatements(t *testing.T) {
+// A client that sends Terminate, or closes its sending side, behind statements that are not
+// answered yet receives what it would receive from Postgres itself: the answers come first.
+func TestLeavingClientReceivesItsAnswers(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, casesSchema)
 	s := bed.sidecar()
 	slow := "SELECT pg_sleep(0.05), 'slow'"
 	for name, send := range map[string][]byte{
-		"nothing":       nil,
-		"hits":          join(msgQuery(readItem3), read("3"), msgSync),
-		"slow":          msgQuery(slow),
-		"pipeline":      join(msgQuery(readItem3), msgQuery(slow), read("3"), msgSync, msgQuery("SELECT 1/0"), msgQuery(readItem3)),
-		"group":         join(msgParse("", slow), msgBind(""), msgExecute("", 0), msgSync),
-		"without Sync":  join(msgParse("", slow), msgBind(""), msgExecute("", 0), msgFlush),
-		"transaction":   join(msgQuery("BEGIN"), msgQuery("INSERT INTO scratch VALUES (1, 'x')"), msgQuery("SELECT * FROM scratch")),
-		"large":         msgQuery("SELECT body FROM big"),
-		"copy":          join(msgQuery("COPY scratch FROM STDIN"), msgCopyData("5\tx\n")),
-		"cut off":       join(msgQuery(slow), msgQuery(readItem3)[:9]),
-		"held":          msgQuery("BEGIN"),
-		"held and read": join(msgQuery("BEGIN"), msgQuery(readItem3)),
+		"nothing":                       nil,
+		"hits":                          join(msgQuery(readItem3), read("3"), msgSync),
+		"a slow query":                  msgQuery(slow),
+		"pipeline":                      join(msgQuery(readItem3), msgQuery(slow), read("3"), msgSync, msgQuery("SELECT 1/0"), msgQuery(readItem3)),
+		"group":                         join(msgParse("", slow), msgBind(""), msgExecute("", 0), msgSync),
+		"without Sync":                  join(msgParse("", slow), msgBind(""), msgExecute("", 0), msgFlush),
+		"transaction":                   join(msgQuery("BEGIN"), msgQuery("INSERT INTO scratch VALUES (1, 'x')"), msgQuery("SELECT * FROM scratch")),
+		"a large answer":                msgQuery("SELECT body FROM big"),
+		"COPY without its end":          join(msgQuery("COPY scratch FROM STDIN"), msgCopyData("5\tx\n")),
+		"cut off":                       join(msgQuery(slow), msgQuery(readItem3)[:9]),
+		"a BEGIN held back":             msgQuery("BEGIN"),
+		"a BEGIN held back, and a read": join(msgQuery("BEGIN"), msgQuery(readItem3)),
 	} {
 		for _, goodbye := range []string{"Terminate", "half-closed"} {
 			if name == "cut off" && goodbye == "Terminate" {
-				continue // it would be a part of the message
+				continue // Terminate would be a part of the message that is cut off
 			}
 			play := func(dsn string) []byte {
 				bed.exec("TRUNCATE scratch")

@@ -28,9 +28,9 @@ func (s *side) sessionOf(c *rawClient) (found *session) {
 	return found
 }
 
-// TestClientThatLeavesBehindItsQuery holds the sidecar up while a client sends
-// and leaves.
-func TestClientThatLeavesBehindItsQuery(t *testing.T) {
+// A client sends a query and leaves while its session, whose writeMu the test holds, can write
+// nothing. The session ends then, and nothing of it is left behind.
+func TestSessionEndsWhoseClientLeavesBehindItsQuery(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	ask := msgQuery("SELECT name FROM item WHERE id = 7")
@@ -65,9 +65,9 @@ func TestClientThatLeavesBehindItsQuery(t *testing.T) {
 	before.mustReturnTo(t)
 }
 
-// TestPostgresThatLeavesBehindItsAnswer holds the sidecar up while Postgres
-// answers, says that it leaves, and leaves.
-func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
+// Postgres answers, sends its last error and ends the connection while the session, whose writeMu
+// the test holds, can write nothing. The client receives all of it afterwards.
+func TestAnswerAndLastErrorAreDeliveredThoughPostgresHasLeft(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -90,12 +90,12 @@ func TestPostgresThatLeavesBehindItsAnswer(t *testing.T) {
 		kinds += string(kind)
 	}
 	if kinds != "TDCZE" {
-		t.Errorf("the client got\n%s", show(got))
+		t.Errorf("the client got\n%s\nwant the messages TDCZE", show(got))
 	}
 	servers.Eventually(t, "the session to end", func() bool { return s.sessions.find(cancelKey(c.key)) == nil })
 }
 
-// standIn is a listener in the place of a Postgres, and how to connect to it.
+// standIn is a listener in the place of a Postgres, and the configuration that leads to it.
 func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 	t.Helper()
 	const port = 5432
@@ -108,7 +108,8 @@ func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 	return listener, &pgconn.Config{Host: dir, Port: port}
 }
 
-// scripted is a sidecar whose Postgres is played by the test.
+// scripted is a sidecar whose clients are led to a listener, where the test plays Postgres. The test
+// must call stop, which ends the sidecar.
 func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop func()) {
 	t.Helper()
 	postgres, place := standIn(t)
@@ -116,8 +117,8 @@ func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop 
 	return s, postgres, stop
 }
 
-// beside starts a sidecar that shares all but its sessions with s, and leads its clients
-// elsewhere.
+// beside starts a sidecar that shares all but its sessions with s, and leads its clients to
+// upstream. stop ends it, and checks that no session met a fault.
 func (s *side) beside(t *testing.T, upstream *pgconn.Config) (other *side, stop func()) {
 	t.Helper()
 	other = &side{bed: s.bed, dir: socketDir(t)}
@@ -140,15 +141,16 @@ func (s *side) beside(t *testing.T, upstream *pgconn.Config) (other *side, stop 
 				t.Error(err)
 			}
 		case <-time.After(servers.EventuallyMax):
-			t.Fatal("the sidecar does not end")
+			t.Fatalf("the sidecar has not ended after %v", servers.EventuallyMax)
 		}
 		if n := other.Report().Panics; n != 0 {
-			t.Errorf("%d sessions met a fault of the sidecar", n)
+			t.Errorf("%d sessions met a fault of the sidecar, want none", n)
 		}
 	}
 }
 
-// letIn plays Postgres up to the client's first ReadyForQuery. The probe fails.
+// letIn accepts a session's connection and plays Postgres up to the client's first ReadyForQuery.
+// The session's probe is answered with an error.
 func letIn(t *testing.T, postgres net.Listener) *rawClient {
 	t.Helper()
 	conn, err := postgres.Accept()
@@ -166,14 +168,15 @@ func letIn(t *testing.T, postgres net.Listener) *rawClient {
 	return up
 }
 
-// TestAnswerAndEndAtOnce: Postgres dies behind a complete answer, without a word.
-func TestAnswerAndEndAtOnce(t *testing.T) {
+// Postgres ends the connection right behind a complete answer, without an error. The client
+// receives the answer.
+func TestAnswerIsDeliveredThoughPostgresEndsRightBehindIt(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s, postgres, stop := scripted(t, bed)
 	for name, leave := range testkit.Closings {
 		t.Run(name, func(t *testing.T) {
-			for range 20 { // bytes and end are one edge now and then
+			for range 20 { // only now and then do the answer and the end arrive as one event
 				c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 				c.send(startupMessage(bed.database))
 				up := letIn(t, postgres)
@@ -185,7 +188,7 @@ func TestAnswerAndEndAtOnce(t *testing.T) {
 					t.Error(err)
 				}
 				if got := c.rest(); len(got) == 0 || got[0] != 'C' {
-					t.Errorf("the client got\n%s", show(got))
+					t.Errorf("the client got\n%s\nwant the CommandComplete first", show(got))
 				}
 			}
 		})
@@ -193,12 +196,12 @@ func TestAnswerAndEndAtOnce(t *testing.T) {
 	stop()
 }
 
-// TestDeafPostgresDoesNotHoldUpTheEnd: a session that is blocked in a write to
-// Postgres, which reads nothing, ends with the others.
-func TestDeafPostgresDoesNotHoldUpTheEnd(t *testing.T) {
+// A session that is blocked in a write to Postgres, which reads nothing, does not keep the sidecar
+// from ending.
+func TestDeafPostgresDoesNotHoldUpTheSidecarsEnd(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s, postgres, stop := scripted(t, bed)
-	for _, length := range []int{8 << 20, 8 << 10} { // longer than the buffer, and many in one
+	for _, length := range []int{8 << 20, 8 << 10} { // messages longer than the session's buffer, and such that many fit into it
 		message := msgCopyData(string(make([]byte, length)))
 		c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 		c.send(startupMessage(bed.database))
@@ -216,9 +219,9 @@ func TestDeafPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 	stop()
 }
 
-// What Postgres says before it leaves reaches the client, also where the sidecar finds first that
-// Postgres takes nothing more.
-func TestWhyPostgresLeavesIsToldBehindAFailedWrite(t *testing.T) {
+// The error with which Postgres ends a connection reaches the client, also where a write to Postgres
+// fails before the sidecar reads the error.
+func TestLastErrorOfPostgresIsDeliveredBehindAFailedWrite(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s, postgres, stop := scripted(t, bed)
 	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
@@ -238,7 +241,7 @@ func TestWhyPostgresLeavesIsToldBehindAFailedWrite(t *testing.T) {
 		t.Error(err)
 	}
 	if got := c.rest(); !bytes.Contains(got, []byte("\x00C57P01\x00")) {
-		t.Errorf("the client was told\n%s", show(got))
+		t.Errorf("the client got\n%s\nwant the error 57P01", show(got))
 	}
 	stop()
 }

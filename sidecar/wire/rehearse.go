@@ -32,7 +32,7 @@ import (
 //  3. a second read in the block would be judged by what was rehearsed before 2.
 //
 // The event of 2 soils the session, so 3 has it probed, and the block rehearsed, first.
-// Forced by TestRehearsedRoleLosesItsRights.
+// Forced by TestRehearsalEndsWithTheRightsOfItsRole.
 
 // rehearsedMax bounds what a session keeps of its rehearsals. Beyond it all is forgotten.
 const rehearsedMax = 64
