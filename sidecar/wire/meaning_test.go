@@ -7,27 +7,26 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// TestCase26PreparedStatementsAfterChanges: a statement that was prepared before its
-// table, role or search path changed answers as it does on Postgres itself, even
-// if other clients have brought the new rows into the cache.
-func TestCase26PreparedStatementsAfterChanges(t *testing.T) {
+// A statement that was prepared before its table, role or search path changed is answered as by
+// Postgres itself, even if other clients have brought the new rows into the cache.
+func TestCase26PreparedStatementIsAnsweredAsPostgresDoesBehindAChange(t *testing.T) {
 	t.Parallel()
 	use := synced(msgBind("s", "3"), msgExecute("", 0))
 	describe := synced(msgDescribe('S', "s"))
 	for name, change := range map[string]struct {
-		direct string // on Postgres, once
-		within []byte // in each session
+		direct string // SQL of another session, at Postgres itself
+		within []byte // sent by each session, where direct is empty
 	}{
-		"column added":          {direct: "ALTER TABLE item ADD COLUMN extra int DEFAULT 5"},
-		"column dropped":        {direct: "ALTER TABLE item DROP COLUMN name"},
-		"column of other type":  {direct: "ALTER TABLE item ALTER COLUMN version TYPE bigint"},
-		"parameter's type":      {direct: "ALTER TABLE item ALTER COLUMN id TYPE text"},
-		"other table":           {direct: "CREATE TABLE other (id int)"},
-		"rights":                {direct: "GRANT SELECT ON item TO PUBLIC"},
-		"table replaced":        {direct: "ALTER TABLE item RENAME TO gone; CREATE TABLE item AS SELECT id, version, name FROM gone"},
-		"search path":           {within: msgQuery("SET search_path = elsewhere, public")},
-		"search path, in short": {within: msgQuery("SET search_path = elsewhere, public; RESET search_path")},
-		"role":                  {within: msgQuery("SET ROLE nobody_in_particular")},
+		"column added":                   {direct: "ALTER TABLE item ADD COLUMN extra int DEFAULT 5"},
+		"column dropped":                 {direct: "ALTER TABLE item DROP COLUMN name"},
+		"column of other type":           {direct: "ALTER TABLE item ALTER COLUMN version TYPE bigint"},
+		"type of the parameter":          {direct: "ALTER TABLE item ALTER COLUMN id TYPE text"},
+		"another table made":             {direct: "CREATE TABLE other (id int)"},
+		"rights granted":                 {direct: "GRANT SELECT ON item TO PUBLIC"},
+		"table replaced":                 {direct: "ALTER TABLE item RENAME TO gone; CREATE TABLE item AS SELECT id, version, name FROM gone"},
+		"search path":                    {within: msgQuery("SET search_path = elsewhere, public")},
+		"search path, changed and reset": {within: msgQuery("SET search_path = elsewhere, public; RESET search_path")},
+		"role":                           {within: msgQuery("SET ROLE nobody_in_particular")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +55,7 @@ DO $$ BEGIN CREATE ROLE nobody_in_particular; EXCEPTION WHEN OTHERS THEN NULL; E
 			} else {
 				compare("change", step{send: change.within})
 			}
-			// Another client brings the new rows and the new description in.
+			// Another client has the new rows and the new description loaded into the cache.
 			other := dialRaw(t, s.dsn())
 			other.ask(change.within, query("SELECT").send)
 			if change.within != nil {
@@ -72,7 +71,7 @@ DO $$ BEGIN CREATE ROLE nobody_in_particular; EXCEPTION WHEN OTHERS THEN NULL; E
 				compare("after", use)
 				compare("after", describe)
 			}
-			if name == "other table" || name == "rights" {
+			if name == "another table made" || name == "rights granted" {
 				servers.Eventually(t, "hits after a change that does not matter", func() bool {
 					before := s.count(HitL1)
 					through.ask(use.send)

@@ -9,7 +9,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// messagesSchema is what the drivers below read, as an ordinary role.
+// messagesSchema has what the drivers of byMessages read, and the role programs that they are: no
+// superuser.
 const messagesSchema = itemSchema + `
 CREATE ROLE programs LOGIN;
 GRANT SELECT ON item TO programs;`
@@ -25,8 +26,8 @@ func byPG8000(sql string, values ...string) []step {
 	}
 }
 
-// byOldPG8000 is a statement as pg8000 1.10 executes it, the one of Debian: prepared once, bound to
-// a portal of its own, and closed in a round trip more.
+// byOldPG8000 is a statement as pg8000 1.10, Debian's, executes it: prepared once before, bound to a
+// portal with a name, which is closed in one more round trip.
 func byOldPG8000(statement, portal string, values ...string) []step {
 	b := binding{portal: portal, statement: statement}
 	for _, v := range values {
@@ -35,13 +36,13 @@ func byOldPG8000(statement, portal string, values ...string) []step {
 	return []step{synced(withFlush(b.message()), withFlush(msgExecute(portal, 100))), synced(withFlush(msgClose('P', portal)))}
 }
 
-// byMessages are drivers that are not in the distribution, by the messages that they send
-// for one read or more.
+// byMessages are drivers that do not run here: the messages that each sends for one read or more
+// stand for it.
 var byMessages = []struct {
 	name  string
-	reads uint64
-	steps []step
-	once  []step // what it prepares
+	reads uint64 // in steps
+	steps []step // played again and again
+	once  []step // played before: what the driver prepares
 }{
 	{name: "psqlODBC, transactions", reads: 1, steps: []step{query("BEGIN;SELECT name FROM item WHERE id = 1"), query("COMMIT")}},
 	{name: "psqlODBC, a savepoint for each statement", reads: 2, steps: []step{
@@ -76,9 +77,9 @@ var byMessages = []struct {
 	{name: "Pgtcl", reads: 1, steps: []step{query("SET client_encoding TO 'UNICODE'"), query("SELECT name FROM item WHERE id = 1")}},
 }
 
-// TestDriversByTheirMessages: once warm, each read of each driver is a hit, and it gets
-// byte for byte what Postgres says.
-func TestDriversByTheirMessages(t *testing.T) {
+// Once the sidecar is warm, each read of each driver of byMessages is a hit, and the driver gets byte
+// for byte what Postgres says.
+func TestReadsOfDriversByTheirMessagesAreHits(t *testing.T) {
 	t.Parallel()
 	b := newRolesTestbed(t, messagesSchema)
 	s := b.sidecar(patient)

@@ -12,28 +12,27 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// exchange is a statement that goes to Postgres, with what Postgres answers: through a
-// session of a real sidecar, without its sockets.
+// exchange is a statement that a session of a real sidecar, without its sockets, sends to Postgres,
+// and the answer that Postgres would give.
 type exchange struct {
 	c      *session
-	unit   func(id int) []byte
+	unit   func(id int) []byte // the statement with a value
 	answer []byte
-	next   int
+	next   int // the last value that was sent
 }
 
-// once has the session send the statement with a value that it did not have before, and
-// relay the answer.
+// once has the session send the statement with the next value, and relay the answer.
 func (e *exchange) once(t testing.TB) {
 	e.next++
 	unit := e.unit(e.next)
 	e.c.now = 0
 	if kind, n := protocol.NextUnit(unit); n != len(unit) || !e.c.handle(kind, unit) || len(e.c.toUp) == 0 {
-		t.Fatal("not sent to Postgres")
+		t.Fatalf("value %d: the statement is not sent to Postgres", e.next)
 	}
 	e.c.toUp = e.c.toUp[:0]
 	answer := append(e.c.relay.scratch[:0], e.answer...)
 	if n, _ := e.c.take(answer, &e.c.relay.partial, nil); n != len(answer) || e.c.talk.Owed() {
-		t.Fatal("not all was taken")
+		t.Fatalf("value %d: %d of %d bytes of the answer are taken, and Postgres owes an answer: %v", e.next, n, len(answer), e.c.talk.Owed())
 	}
 	for i := range e.c.relay.measured {
 		e.c.server.measureRelayed(&e.c.relay.measured[i])
@@ -42,7 +41,8 @@ func (e *exchange) once(t testing.TB) {
 	e.c.relay.scratch = answer
 }
 
-// exchanges are a miss and a relayed read, in both protocols.
+// exchanges are a miss and a relayed read, which cannot be cached, each as a Query and as a group
+// with a prepared statement.
 func exchanges(t testing.TB, s *side) map[string]*exchange {
 	rows := protocol.AppendMessage(nil, 'D', []byte("\x00\x02\x00\x00\x00\x04name\x00\x00\x00\x011"))
 	rows = protocol.AppendMessage(rows, 'C', []byte("SELECT 1\x00"))
@@ -84,44 +84,44 @@ func exchanges(t testing.TB, s *side) map[string]*exchange {
 	}
 	for _, e := range all {
 		e.next = 1000
-		e.once(t) // asks for its analysis
+		e.once(t) // has the statement analysed
 		s.allAnalysed()
 		e.once(t)
 	}
 	return all
 }
 
-// putLength makes the length of a message, alone in b, what it is.
+// putLength writes the length of the one message in b into its header.
 func putLength(b []byte) { binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1)) }
 
-// A miss allocates what stays: the entry, its bytes, the item that memory keeps it in, and
-// what Ristretto is given that in. What a load is made with is used again. The text of a
-// Query is kept besides, and taken apart.
-func TestMissAllocatesWhatStays(t *testing.T) {
+// A miss allocates only what is kept: the entry, its bytes, the item that memory keeps the entry in,
+// and what Ristretto is given that item in. What a load is made with is used again. A Query costs a
+// few more, as its text is kept besides, and taken apart.
+func TestMissAllocatesOnlyWhatIsKept(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
 	for name, e := range exchanges(t, s) {
 		most := map[string]float64{"prepared miss": 4, "simple miss": 11, "prepared relayed": 0, "simple relayed": 5}[name]
 		if raceDetector {
-			most += 8 // pools lose some of what they are given
+			most += 8 // pools lose some of what is put into them
 		}
 		missed := s.count(Miss)
 		n := allocations.Fewest(2000, func() { e.once(t) })
 		if n > most {
-			t.Errorf("%s: %v allocations, want %v", name, n, most)
+			t.Errorf("%s: %v allocations, want %v at most", name, n, most)
 		}
 		if missed = s.count(Miss) - missed; missed != 0 != strings.HasSuffix(name, "miss") {
-			t.Errorf("%s: %d misses", name, missed)
+			t.Errorf("%s: %d misses, want some: %v", name, missed, strings.HasSuffix(name, "miss"))
 		}
 	}
 }
 
-// exchangesAtOnce is how many of one kind take their turn.
+// exchangesAtOnce is how many of one kind follow one another in a turn.
 const exchangesAtOnce = 2000
 
-// BenchmarkMiss says what of a miss, and of a relayed read, is not the sockets'. They take
-// turns, and what is told is the median of their processor time: the machine may do other
-// work. b.N is the number of turns.
+// BenchmarkMiss reports the processor time of a miss and of a relayed read without their sockets.
+// They take turns, and the median of each is reported, since the machine may do other work. b.N is
+// the number of turns.
 func BenchmarkMiss(b *testing.B) {
 	bed := newTestbed(b, itemSchema)
 	all := exchanges(b, bed.sidecar())

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// tpcbScript is pgbench's own, of one branch.
+// tpcbScript is the script that pgbench brings, for a database of scale 1.
 const tpcbScript = `\set aid random(1, 100000)
 \set bid 1
 \set tid random(1, 10)
@@ -53,7 +53,7 @@ func BenchmarkNotHittingInTransactions(b *testing.B) {
 	fmt.Printf("\n| protocol, clients | BEGIN, read, change, END / PgBouncer | TPC-B / PgBouncer | BEGIN, read, change, END / direct | TPC-B / direct |\n|---|---|---|---|---|\n%s\n", rows.String())
 }
 
-// scriptFile is a file with a script of pgbench's.
+// scriptFile writes a script for pgbench into a file and returns the file's path.
 func scriptFile(b *testing.B, name, text string) string {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), name+".sql")

@@ -12,12 +12,12 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// distance is how long the network takes from client to server and back.
+// distance is how long a message takes to Postgres and its answer back, together.
 const distance = 500 * time.Microsecond
 
-// BenchmarkNotHittingFromAfar is the case of a Postgres that is not on this machine: all that
-// goes to it, the follower's looks too, takes distance there and back. b.N is the number of
-// rounds.
+// BenchmarkNotHittingFromAfar compares misses and hits with Postgres itself as if Postgres were on
+// another machine: all that goes there, the follower's looks too, takes distance there and back. b.N
+// is the number of rounds.
 func BenchmarkNotHittingFromAfar(b *testing.B) {
 	bed := newTestbed(b, "")
 	near := place{bed.postgres.SocketDir(), bed.postgres.Port()}
@@ -49,7 +49,7 @@ func BenchmarkNotHittingFromAfar(b *testing.B) {
 	fmt.Printf("\n| protocol, clients | direct, a statement | miss / direct | hit / direct |\n|---|---|---|---|\n%s\n", rows.String())
 }
 
-// moveAway returns the directory of a socket from which all takes longer to a server.
+// moveAway returns the directory of a socket that leads to a server, with distance in between.
 func moveAway(b *testing.B, server place) (dir string) {
 	b.Helper()
 	d, err := servers.NewDistance(filepath.Join(server.dir, fmt.Sprintf(".s.PGSQL.%d", server.port)), distance)

@@ -16,9 +16,10 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// What does not hit is measured with pgbench's accounts read by their key. A miss asks
-// with a number that never comes again; what is relayed reads the same row, and cannot
-// be cached; writes change every tenth row that is read, of those that are read most.
+// What does not hit is measured with pgbench's accounts, read by their key. missScript asks with a
+// number that hardly comes again; relayedScript reads the same row by a statement that cannot be
+// cached; hotReadScript and hotSetScript read and write some rows far more often than others, in
+// the proportion that a benchmark gives them.
 const (
 	missScript    = "\\set aid random(1, 100000)\n\\set once random(1, 2000000000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid AND :once > 0;\n"
 	relayedScript = "\\set aid random(1, 100000)\n\\set once random(1, 2000000000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid AND :once > 0 AND random() >= 0;\n"
@@ -26,29 +27,29 @@ const (
 	hotSetScript  = "\\set aid random_zipfian(1, 20000, 1.05)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\n"
 )
 
-// contender is one of the ways that take turns in a round.
+// contender is one of the ways to run scripts that are compared: they take turns in each round.
 type contender struct {
 	name    string
 	at      place
-	side    *side // nil: Postgres itself
+	side    *side // the sidecar at that place, nil for Postgres itself or PgBouncer
 	scripts []string
 }
 
-// reading is what one turn brought.
+// reading is what was measured in one turn.
 type reading struct {
 	tps float64
-	// Of the process that sidecar and benchmark share, for each statement.
+	// processor and allocations are those of the process that the sidecar and the benchmark share,
+	// for each statement.
 	processor   time.Duration
 	allocations float64
-	// Of the sidecar, in the turn.
+	// These are the sidecar's.
 	looksPerThousand, looksPerSecond, hitRatio, waitsPerThousand float64
 }
 
-// BenchmarkNotHitting says what statements cost that are not answered from the cache:
-// Postgres itself, relayed statements, misses without Redis and with it, and hits, and
-// two mixes of reads with writes of the same rows, take turns in each round. The numbers
-// are medians of the rounds; b.N is the number of rounds. Its last lines are the
-// tables of docs/benchmarks.md.
+// BenchmarkNotHitting measures what statements cost that are not answered from the cache. In each
+// round take turns: Postgres itself, relayed statements, misses without Redis and with it, hits, and
+// two mixes of reads with writes of the same rows. The numbers are medians of the rounds; b.N is the
+// number of rounds. The last lines that it prints are the tables of docs/benchmarks.md.
 func BenchmarkNotHitting(b *testing.B) {
 	bed := newTestbed(b, "")
 	direct := place{bed.postgres.SocketDir(), bed.postgres.Port()}
@@ -107,13 +108,13 @@ func BenchmarkNotHitting(b *testing.B) {
 		"\n| protocol, clients: what | processor µs | allocations | looks per 1 000 | looks per second | answered here | wait for a look, per 1 000 |\n|---|---|---|---|---|---|---|\n%s\n", ratios.String(), costs.String())
 }
 
-// takeTurns runs all turns once for each round, and returns the median of each.
+// takeTurns has each contender take its turn in each round, and returns the medians by name.
 func (b *testbed) takeTurns(bench *testing.B, mode string, clients int, turns []contender) map[string]reading {
 	args := []string{"-n", "-M", mode, "-c", fmt.Sprint(clients), "-j", fmt.Sprint(min(clients, 2)), "-T"}
 	taken := map[string][]reading{}
 	for _, t := range turns {
 		if t.side != nil {
-			b.take(t, append(args, "1")) // has its statements analysed, and warms what hits
+			b.take(t, append(args, "1")) // has the statements analysed, and warms the cache for those that hit
 		}
 	}
 	for bench.Loop() {
@@ -147,7 +148,7 @@ func median(all []reading, of func(reading) float64) float64 {
 
 var pgbenchProcessed = regexp.MustCompile(`transactions actually processed: ([0-9]+)`)
 
-// take has one turn.
+// take runs a contender's scripts for one turn, and measures it.
 func (b *testbed) take(t contender, args []string) reading {
 	b.t.Helper()
 	args = slices.Clone(args)
@@ -171,14 +172,14 @@ func (b *testbed) take(t contender, args []string) reading {
 	}
 }
 
-// row is a line of the table of costs.
+// row is the reading as a line of the table of costs.
 func (r reading) row(name string) string {
 	return fmt.Sprintf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f |\n", name,
 		float64(r.processor)/float64(time.Microsecond), r.allocations, r.looksPerThousand, r.looksPerSecond, 100*r.hitRatio, r.waitsPerThousand)
 }
 
-// breakEven is the ratio of hits above which a cache is faster than Postgres alone, if
-// what does not hit takes as long as the way that is named.
+// breakEven is the ratio of hits above which a sidecar is faster than Postgres alone, if every
+// statement that does not hit takes as long as those of the contender way.
 func breakEven(taken map[string]reading, way string) string {
 	m, o, h := 1/taken[way].tps, 1/taken["direct"].tps, 1/taken["hit"].tps
 	if h >= o {
@@ -187,13 +188,14 @@ func breakEven(taken map[string]reading, way string) string {
 	return fmt.Sprintf("%.0f %%", 100*max((m-o)/(m-h), 0))
 }
 
-// meter is what is counted of a sidecar and of the process.
+// meter is what is counted of a sidecar and of this process up to a moment.
 type meter struct {
 	at                                  time.Time
 	processor                           time.Duration
 	allocations, looks, answered, waits uint64
 }
 
+// meter reads the counters. Without a sidecar its own are 0.
 func (b *testbed) meter(s *side) meter {
 	b.t.Helper()
 	var memory runtime.MemStats
@@ -209,7 +211,7 @@ func (b *testbed) meter(s *side) meter {
 	return m
 }
 
-// processorTime is what this process has used.
+// processorTime is how much this process has used.
 func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var used syscall.Rusage
@@ -219,6 +221,7 @@ func processorTime(t testing.TB) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// number is the first that pgbench has printed in this pattern.
 func number(t testing.TB, pattern *regexp.Regexp, out string) float64 {
 	t.Helper()
 	match := pattern.FindStringSubmatch(out)

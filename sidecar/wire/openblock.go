@@ -29,7 +29,7 @@ import (
 // So a change that is received before a transaction has ended makes it one that may have
 // done anything: SchemaChanged soils every session before the head of 2 is published, and
 // what soils a transaction stays until it has ended. Shown by
-// TestOpenTransactionGoesByOlderRights.
+// TestReadUnderOlderRightsOfAnOpenTransactionIsKeptForNobody.
 
 // cancelInTransaction has Postgres fail what stands for the statement that was cancelled,
 // and so the transaction.

@@ -14,9 +14,12 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// relayedRead has to run in its transaction, and is known to do nothing but read.
+// relayedRead cannot be cached: in a transaction it goes to Postgres, which then knows of the
+// transaction. Its analysis says that it does nothing but read.
 const relayedRead = "SELECT random() >= 0"
 
+// openBlockDifferentials are transactions that Postgres knows of, most of them by relayedRead, and that
+// go on with reads which may be answered from the cache, and with much that forbids it.
 var openBlockDifferentials = []differential{
 	{name: "reads behind a read", hits: 5, steps: []step{
 		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), synced(read("3")), query("SELECT id FROM item WHERE id = -1"), query("COMMIT"),
@@ -37,7 +40,7 @@ var openBlockDifferentials = []differential{
 		query("BEGIN"), query(relayedRead), query("SELECT 1; INSERT INTO scratch VALUES (2, 'b')"), query("SELECT * FROM scratch"), query("ROLLBACK"),
 		query("BEGIN"), query(relayedRead), query("DO $$ BEGIN INSERT INTO scratch VALUES (2, 'b'); END $$"), query("SELECT * FROM scratch"), query("ROLLBACK"),
 	}},
-	{name: "chained", hits: 2, steps: []step{
+	{name: "AND CHAIN", hits: 2, steps: []step{
 		query("BEGIN READ ONLY"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("COMMIT AND CHAIN"), query("SELECT name FROM item WHERE id = 1"),
 		query("INSERT INTO scratch VALUES (1, 'a')"), query("SELECT name FROM item WHERE id = 1"), query("ROLLBACK AND CHAIN"), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
 	}},
@@ -54,7 +57,7 @@ var openBlockDifferentials = []differential{
 		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), query("COMMIT"),
 		query("SET default_transaction_isolation = 'serializable'"), query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), query("COMMIT"),
 	}},
-	{name: "what hides a table", hits: 1, steps: []step{
+	{name: "a temporary table that hides a table", hits: 1, steps: []step{
 		query("BEGIN"), query(relayedRead), query("SELECT name || '' FROM item WHERE id = 1"), query("CREATE TEMP TABLE item AS SELECT 1 AS id, 'temporary' AS name"),
 		query("SELECT name || '' FROM item WHERE id = 1"), synced(once("SELECT name || '' FROM item WHERE id = 1")), query("ROLLBACK"), query("SELECT name || '' FROM item WHERE id = 1"),
 	}},
@@ -80,29 +83,32 @@ func TestOpenTransactionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	compareAll(t, openBlockDifferentials)
 }
 
-// beginsRead has a client begin a transaction that Postgres knows of and that has read.
+// beginsRead has a client begin a transaction that Postgres knows of and that has done nothing but
+// read.
 func (s *side) beginsRead(conn *pgx.Conn) {
 	s.bed.t.Helper()
 	mustExec(s.bed.t, conn, "BEGIN")
 	mustExec(s.bed.t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol)
 }
 
-// learnRelayed waits until relayedRead is known to do nothing but read.
+// learnRelayed waits until relayedRead is analysed, and so known to do nothing but read.
 func (s *side) learnRelayed() {
 	s.bed.t.Helper()
 	conn := s.connect()
 	defer conn.Close(context.Background())
 	servers.Eventually(s.bed.t, "the analysis of "+relayedRead, func() bool {
-		// Again, where a role that another test has changed ended what was known.
+		// Sent again each time: another test may have changed a role, which ends what was known.
 		mustExec(s.bed.t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol)
 		return s.knows(relayedRead)
 	})
 }
 
+// versionOfRow is a read of the item whose id is filled in.
 const versionOfRow = "SELECT version FROM item WHERE id = %d"
 
-// A read in such a transaction is captured, for others and for itself.
-func TestOpenTransactionCaptures(t *testing.T) {
+// A read in a transaction that Postgres knows of, and that has done nothing but read, is captured: the
+// same read is a hit then, in this transaction and for another client.
+func TestReadInOpenTransactionIsCaptured(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	s.learnRelayed()
@@ -120,12 +126,14 @@ func TestOpenTransactionCaptures(t *testing.T) {
 		if answered()-hits == 2 && s.count(Miss)-misses == 1 {
 			return
 		}
-		if id == 90 { // roles that another test makes may have every session asked
-			t.Fatalf("%d hits and %d misses, want 2 and 1: %v", answered()-hits, s.count(Miss)-misses, s.Report())
+		if id == 90 { // so many, as other tests make roles, behind which the session's state is asked for
+			t.Fatalf("%d hits and %d misses of 3 reads of a row, want 2 and 1: %v", answered()-hits, s.count(Miss)-misses, s.Report())
 		}
 	}
 }
 
+// In a transaction of reads a read shows what was committed behind its BEGIN, as in Postgres, though
+// an older answer is in the cache and nobody looks unasked.
 func TestOpenTransactionReadsWhatWasCommittedMeanwhile(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
@@ -135,14 +143,17 @@ func TestOpenTransactionReadsWhatWasCommittedMeanwhile(t *testing.T) {
 	s.warm(conn)
 	mustExec(t, conn, "BEGIN")
 	bed.exec("UPDATE item SET version = 5 WHERE id = 7")
-	mustExec(t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol) // what is answered now was shown behind the UPDATE
+	mustExec(t, conn, relayedRead, pgx.QueryExecModeSimpleProtocol) // its answer comes behind the UPDATE, and so must the look that a hit needs
 	if got := versionOf7(t, conn); got != 5 {
 		t.Errorf("version %d, want 5", got)
 	}
 	mustExec(t, conn, "COMMIT")
 }
 
-func TestOpenTransactionGoesByOlderRights(t *testing.T) {
+// The interleaving described in openblock.go: Postgres goes by the rights under which a
+// transaction has locked a table until the transaction ends. What it shows behind a change of the
+// rights is kept for nobody.
+func TestReadUnderOlderRightsOfAnOpenTransactionIsKeptForNobody(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -161,7 +172,7 @@ func TestOpenTransactionGoesByOlderRights(t *testing.T) {
 		return reads(conn, 1) == nil && s.count(HitL1) > before
 	})
 	s.beginsRead(conn)
-	if err := errors.Join(reads(conn, 20), reads(conn, 21)); err != nil { // Postgres knows the rights now
+	if err := errors.Join(reads(conn, 20), reads(conn, 21)); err != nil { // Postgres has locked the table now
 		t.Fatal(err)
 	}
 	bed.exec("REVOKE SELECT ON item FROM " + role)
@@ -172,19 +183,19 @@ func TestOpenTransactionGoesByOlderRights(t *testing.T) {
 		return reads(other, 22) != nil && s.Report().Bypasses[reasons.AnalysisPending] == pending
 	})
 	for id := 30; id < 40; id++ {
-		_ = reads(conn, id) // may be shown, by the rights that it began with
+		_ = reads(conn, id) // may be shown, by the rights under which the table was locked
 	}
 	mustExec(t, conn, "ROLLBACK")
 	for id := 30; id < 40; id++ {
 		if err := reads(other, id); err == nil {
-			t.Fatalf("row %d is shown to a role that may not read it any more", id)
+			t.Fatalf("item %d is shown to a role that may not read it any more, want an error", id)
 		}
 	}
 }
 
-// TestCancelInOpenTransaction cancels a statement that waits for another client's load: it
-// has failed then, and its transaction with it.
-func TestCancelInOpenTransaction(t *testing.T) {
+// A client in a transaction that Postgres knows of waits for another client's load, and cancels its
+// statement: the statement fails, and the transaction with it.
+func TestCancelOfAWaitFailsItsOpenTransaction(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(withLargeEntries)
@@ -213,21 +224,21 @@ func TestCancelInOpenTransaction(t *testing.T) {
 	})
 	var refusal *pgconn.PgError
 	if err := <-failed; !errors.As(err, &refusal) || refusal.Code != "57014" {
-		t.Errorf("the statement ends with %v", err)
+		t.Errorf("the statement ends with %v, want 57014, query_canceled", err)
 	}
 	if status := waiting.PgConn().TxStatus(); status != 'E' {
 		t.Errorf("the transaction is %c, want E", status)
 	}
 	if _, err := waiting.Exec(t.Context(), "SELECT 1"); !errors.As(err, &refusal) || refusal.Code != "25P02" {
-		t.Errorf("the next statement: %v", err)
+		t.Errorf("the next statement ends with %v, want 25P02, in_failed_sql_transaction", err)
 	}
 	mustExec(t, waiting, "ROLLBACK")
 	h.release()
 }
 
-// TestHitsInOpenTransactionAreNotIdle reads from the cache for longer than Postgres lets a
-// transaction be idle.
-func TestHitsInOpenTransactionAreNotIdle(t *testing.T) {
+// A transaction that Postgres knows of, and whose reads are all answered from the cache, outlives
+// idle_in_transaction_session_timeout.
+func TestHitsKeepTheirOpenTransactionAlive(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -241,7 +252,7 @@ func TestHitsInOpenTransactionAreNotIdle(t *testing.T) {
 	for reads := uint64(1); time.Since(began) < 2*limit || s.count(HitL1)-hits < 20; reads++ {
 		versionOf7(t, conn)
 		if n := s.count(HitL1) - hits; n < reads/2 && time.Since(began) > servers.EventuallyMax {
-			t.Fatalf("%d hits of %d reads: this test shows little", n, reads)
+			t.Fatalf("%d hits of %d reads, want half at least: the transaction is not kept alive by hits alone", n, reads)
 		}
 		time.Sleep(limit / 50)
 	}
