@@ -38,7 +38,7 @@ func (u *understanding) holds(p *plan) bool {
 // is known to leave settings and definitions as they are: else a client that sends reads
 // behind reads, or whom a Sync of the sidecar's keeps alive, would lose the hits of what it
 // has prepared with a date in it. Settings of a transaction are the exception: its end may be
-// among what is unanswered. Forced by TestPreparedBehindUnanswered.
+// among what is unanswered. Forced by TestStatementPreparedBehindAnUnansweredReadHits.
 func (u *understanding) certain() *statements.Meaning {
 	if !u.talk.Certain() && (u.known.Local() || !u.talk.Undisturbed()) {
 		return nil

@@ -77,8 +77,8 @@ var byMessages = []struct {
 	{name: "Pgtcl", reads: 1, steps: []step{query("SET client_encoding TO 'UNICODE'"), query("SELECT name FROM item WHERE id = 1")}},
 }
 
-// Once the sidecar is warm, each read of each driver of byMessages is a hit, and the driver gets byte
-// for byte what Postgres says.
+// Once the sidecar is warm, each read of each driver of byMessages is a hit, and the driver gets
+// byte for byte what Postgres says.
 func TestReadsOfDriversByTheirMessagesAreHits(t *testing.T) {
 	t.Parallel()
 	b := newRolesTestbed(t, messagesSchema)

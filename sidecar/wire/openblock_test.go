@@ -18,8 +18,8 @@ import (
 // transaction. Its analysis says that it does nothing but read.
 const relayedRead = "SELECT random() >= 0"
 
-// openBlockDifferentials are transactions that Postgres knows of, most of them by relayedRead, and that
-// go on with reads which may be answered from the cache, and with much that forbids it.
+// openBlockDifferentials are transactions that Postgres knows of, most of them by relayedRead, and
+// that go on with reads which may be answered from the cache, and with much that forbids it.
 var openBlockDifferentials = []differential{
 	{name: "reads behind a read", hits: 5, steps: []step{
 		query("BEGIN"), query(relayedRead), query("SELECT name FROM item WHERE id = 1"), synced(read("3")), query("SELECT id FROM item WHERE id = -1"), query("COMMIT"),
@@ -106,8 +106,8 @@ func (s *side) learnRelayed() {
 // versionOfRow is a read of the item whose id is filled in.
 const versionOfRow = "SELECT version FROM item WHERE id = %d"
 
-// A read in a transaction that Postgres knows of, and that has done nothing but read, is captured: the
-// same read is a hit then, in this transaction and for another client.
+// A read in a transaction that Postgres knows of, and that has done nothing but read, is captured:
+// the same read is a hit then, in this transaction and for another client.
 func TestReadInOpenTransactionIsCaptured(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)

@@ -9,13 +9,13 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// A driver that waits for the description of a statement before it binds it has
-// been shown the schema of that moment, and gets no rows that are older:
+// A driver that waits for the description of a statement before it binds the statement has been
+// shown the schema of that moment, and must get no rows that are older. This could happen:
 //
 //  1. an entry is stored;
 //  2. ALTER TABLE adds a column; its event is not received yet;
-//  3. Postgres describes the statement with three columns, behind a Flush;
-//  4. the entry, which has two and is within the staleness bound, is served.
+//  3. Postgres describes the statement with the new column, behind a Flush;
+//  4. the entry, which has the columns of before and is within the staleness bound, is served.
 func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
@@ -45,12 +45,12 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 	}
 	bed.exec("ALTER TABLE item ADD COLUMN added integer")
 	if columns, fields := ask(); columns != fields {
-		t.Errorf("a row of %d fields follows a description of %d columns", fields, columns)
+		t.Errorf("a row of %d fields follows a description of %d columns, want as many", fields, columns)
 	}
 }
 
-// The part of a group that Postgres was sent may have failed, and may have
-// executed something: then the rest is Postgres' too.
+// Postgres was sent a part of a group. If that part has failed, or has written, the rest of the
+// group goes to Postgres too, though its read could be answered from the cache.
 func TestOpenGroupThatFailedOrWrotePassesThrough(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -60,11 +60,11 @@ func TestOpenGroupThatFailedOrWrotePassesThrough(t *testing.T) {
 	c.send(join(msgParse("failed", "SELECT nothing"), msgFlush))
 	c.until("E")
 	if got := c.ask(read("7"), msgSync); got[0] != 'Z' {
-		t.Errorf("a group that has failed was answered:\n%s", show(got))
+		t.Errorf("the rest of a group that has failed is answered, want ReadyForQuery alone:\n%s", show(got))
 	}
 	c.send(join(msgParse("", "UPDATE item SET version = 5 WHERE id = 7"), msgBind(""), msgExecute("", 0), msgFlush))
 	c.until("C")
 	if got := string(c.ask(read("7"), msgSync)); !strings.Contains(got, "\x00\x00\x00\x015C") {
-		t.Errorf("the client does not see what its group wrote:\n%s", show([]byte(got)))
+		t.Errorf("the client does not see version 5, which its group wrote:\n%s", show([]byte(got)))
 	}
 }

@@ -27,7 +27,7 @@ import (
 //  3. the client does not wait for answers, and sends another UPDATE.
 //
 // So nothing more is sent before the BEGIN has succeeded (see settle). Forced by
-// TestFailedBeginTakesItsStatementAlong.
+// TestStatementsBehindAFailedBeginDoNotRun.
 
 // mayOpenWith reports whether a unit may be sent together with the BEGIN before it:
 // it has to be a whole one, and to end in a Sync that can be relied on. A simple
@@ -172,7 +172,7 @@ func (s *sending) awaitOpening() error {
 //  1. A cancel request meets the BEGIN behind its Parse; the Close is skipped.
 //  2. The next block's BEGIN has the same name, which is taken.
 //
-// Forced by TestFailedBeginTakesItsStatementAlong.
+// Forced by TestStatementsBehindAFailedBeginDoNotRun.
 func (s *sending) clearOpening() error {
 	if s.talk.TransactionStatus() != protocol.StatusIdle { // what failed came behind the BEGIN
 		if err := s.ask("ROLLBACK"); err != nil {

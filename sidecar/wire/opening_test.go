@@ -12,9 +12,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// overhear puts a link between a sidecar and its Postgres on which heard may
-// change each message of a client, or hold it up. It is for sessions that start
-// later.
+// overhear leads the sessions of s that start from now on through a link to Postgres. heard is given
+// each message of a session to Postgres, and returns what is passed on instead.
 func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 	t.Helper()
 	listener, place := standIn(t)
@@ -31,6 +30,7 @@ func overhear(t *testing.T, s *side, heard func(message []byte) []byte) {
 	}()
 }
 
+// passOnHeard relays one connection of a session until either side ends it.
 func passOnHeard(t *testing.T, conn net.Conn, direct transport.Upstream, heard func([]byte) []byte) {
 	defer conn.Close()
 	startup, err := protocol.ReadStartup(conn)
@@ -62,16 +62,17 @@ func passOnHeard(t *testing.T, conn net.Conn, direct transport.Upstream, heard f
 	}
 }
 
-// opens reports whether a message belongs to what begins a block.
+// opens reports whether a message is one of those by which the sidecar begins a block at Postgres.
 func opens(message []byte) bool { return bytes.Contains(message, []byte(openingName)) }
 
+// openers send an UPDATE, which opens a block that was held back, in each protocol.
 var openers = map[string]func(update string) []byte{
 	"simple":   msgQuery,
 	"extended": func(update string) []byte { return synced(once(update)).send },
 }
 
-// TestBeginCostsNoRoundTrip keeps everything that begins a block on the way until
-// the statement behind it is there, too.
+// A BEGIN that was held back is sent together with the statement behind it: a link that keeps the
+// messages which begin the block until that statement comes does not keep the client waiting.
 func TestBeginCostsNoRoundTrip(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -90,29 +91,29 @@ func TestBeginCostsNoRoundTrip(t *testing.T) {
 	for name, update := range openers {
 		held = false
 		c := dialRaw(t, s.dsn())
-		c.ask(msgQuery("SELECT name FROM item WHERE id = 1")) // probes
+		c.ask(msgQuery("SELECT name FROM item WHERE id = 1")) // has the session probed
 		c.ask(msgQuery("BEGIN"))
 		c.ask(msgQuery("SAVEPOINT s1"))
 		if got := c.ask(update("UPDATE item SET version = 1 WHERE id = 1")); !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
-			t.Errorf("%s: the statement was answered with\n%s", name, show(got))
+			t.Errorf("%s: the statement is answered with\n%s\nwant ReadyForQuery in a transaction", name, show(got))
 		}
 		if !held {
-			t.Errorf("%s: nothing was held up", name)
+			t.Errorf("%s: the link has kept no message that begins a block, want the BEGIN", name)
 		}
 		c.ask(msgQuery("ROLLBACK TO s1"))
 		if got := c.ask(msgQuery("SELECT version FROM item WHERE id = 1")); !bytes.Contains(got, []byte("\x010")) {
-			t.Errorf("%s: the savepoint restored\n%s", name, show(got))
+			t.Errorf("%s: behind ROLLBACK TO the version is\n%s\nwant 0", name, show(got))
 		}
 		c.ask(msgQuery("COMMIT"))
 		c.conn.Close()
 	}
 }
 
-// readOfABlock opens no block that is held back, once it is known.
+// readOfABlock can be answered while its block is held back, once the sidecar has its analysis.
 const readOfABlock = "SELECT version FROM item WHERE id = 1"
 
-// knowsTheReadOfABlock waits until it is: where the analysis took long, the read would open its
-// block, as it would where the follower looked late and the sidecar is not patient.
+// knowsTheReadOfABlock waits until the sidecar has the analysis of readOfABlock: before, the read
+// would open its block. It would so too where a follower looks late, unless the sidecar is patient.
 func (s *side) knowsTheReadOfABlock(t *testing.T) {
 	t.Helper()
 	c := dialRaw(t, s.dsn())
@@ -121,9 +122,10 @@ func (s *side) knowsTheReadOfABlock(t *testing.T) {
 	c.conn.Close()
 }
 
-// A transaction that has read, and then changes something, begins with nothing but its BEGIN:
-// the statement behind it has Postgres take the snapshot that it has taken for the read.
-func TestBeginBehindAReadIsAlone(t *testing.T) {
+// A block that was held back, has read, and then writes is begun by its BEGIN alone. As the block
+// has read, Postgres must have taken a snapshot for it; the UPDATE behind the BEGIN sees to that,
+// so no SELECT is sent for it.
+func TestBeginBehindAReadIsSentAlone(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
@@ -145,14 +147,14 @@ func TestBeginBehindAReadIsAlone(t *testing.T) {
 		c.ask(update("UPDATE item SET version = 1 WHERE id = 1"))
 		c.ask(msgQuery("ROLLBACK"))
 		if !slices.Equal(begun, []string{"BEGIN"}) {
-			t.Errorf("%s: %q begin the transaction", name, begun)
+			t.Errorf("%s: %q begin the transaction, want BEGIN alone", name, begun)
 		}
 	}
 	c.conn.Close()
 }
 
-// openingFailures are what Postgres may refuse of what begins a block: the place of
-// the message, what of it is garbled, and the error.
+// openingFailures are the messages that begin a block and that Postgres may refuse: the message is
+// of the given kind, the garbled text in it makes Postgres refuse it, and code is Postgres' error.
 var openingFailures = []struct {
 	name, garbled, code string
 	kind                byte
@@ -163,11 +165,11 @@ var openingFailures = []struct {
 	{name: "SELECT", garbled: "SELECT", kind: 'P', code: "42601"},
 }
 
-// TestFailedBeginTakesItsStatementAlong has Postgres refuse what begins a block:
-// neither the statement behind it nor the next one, which the client sends without
-// waiting, may run outside of the transaction. Nor may anything be left of it that
-// the client could see, or the next BEGIN meet.
-func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
+// Postgres refuses a message that begins a block. Then neither the statement behind it, nor the
+// next one, which the client sends without waiting, may run outside of the transaction. Nor may a
+// statement of the sidecar's own be left, which the client could see, and whose name the next BEGIN
+// needs.
+func TestStatementsBehindAFailedBeginDoNotRun(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
@@ -186,29 +188,29 @@ func TestFailedBeginTakesItsStatementAlong(t *testing.T) {
 				garbled, garbledKind = failure.garbled, failure.kind
 				c := dialRaw(t, s.dsn())
 				c.ask(msgQuery("BEGIN"))
-				c.ask(msgQuery(readOfABlock)) // read, so that a SELECT is sent along
+				c.ask(msgQuery(readOfABlock)) // with this read and the savepoint a SELECT is among the messages that begin the block
 				c.ask(msgQuery("SAVEPOINT s1"))
 				c.send(join(update("UPDATE item SET version = 1 WHERE id = 1"), update("UPDATE item SET version = 2 WHERE id = 1")))
 				for _, code := range []string{failure.code, "25P02"} {
 					if got := c.until("Z"); !bytes.Contains(got, []byte("C"+code+"\x00")) || !bytes.HasSuffix(got, []byte(protocol.ReadyFailed)) {
-						t.Errorf("instead of %s the client got\n%s", code, show(got))
+						t.Errorf("the client got, instead of %s in a failed transaction,\n%s", code, show(got))
 					}
 				}
 				garbledKind = 0
 				if got := c.ask(msgQuery("ROLLBACK TO s1")); !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
-					t.Errorf("back to the savepoint:\n%s", show(got))
+					t.Errorf("ROLLBACK TO is answered with\n%s\nwant ReadyForQuery in a transaction", show(got))
 				}
 				if got := c.ask(update("UPDATE item SET version = 3 WHERE id = 1")); !bytes.Contains(got, []byte("UPDATE 1\x00")) {
-					t.Errorf("the next statement of the transaction:\n%s", show(got))
+					t.Errorf("the next statement of the transaction is answered with\n%s\nwant UPDATE 1", show(got))
 				}
 				if got := c.ask(msgQuery("SELECT 'left: ' || name FROM pg_prepared_statements")); bytes.Contains(got, []byte("left: ")) {
-					t.Errorf("Postgres has statements of the sidecar's own:\n%s", show(got))
+					t.Errorf("Postgres has prepared statements, which are the sidecar's own, want none:\n%s", show(got))
 				}
 				if got := c.ask(msgQuery("ROLLBACK")); !bytes.HasSuffix(got, []byte(protocol.ReadyIdle)) {
-					t.Errorf("the end of the transaction:\n%s", show(got))
+					t.Errorf("ROLLBACK is answered with\n%s\nwant ReadyForQuery outside of a transaction", show(got))
 				}
 				if got := c.ask(msgQuery("SELECT version FROM item WHERE id = 1")); !bytes.Contains(got, []byte("\x010")) {
-					t.Errorf("something was written outside of the transaction:\n%s", show(got))
+					t.Errorf("the version behind ROLLBACK is\n%s\nwant 0: an UPDATE has run outside of the transaction", show(got))
 				}
 				c.conn.Close()
 			})

@@ -34,18 +34,18 @@ type corpusStatement struct {
 	sql    string
 	values [][][]byte
 	copyIn *copyIn
-	// part, unless 0, is the only part of the script that it belongs to.
+	// part, unless 0, is the only part of the script that has the statement: see kindsScripts.
 	part int
 }
 
-// in reports whether the statement belongs to a part.
+// in reports whether a part has the statement.
 func (s *corpusStatement) in(part int) bool { return s.part == 0 || s.part == part }
 
 // copyIn is what is sent for a COPY FROM STDIN.
 type copyIn struct {
 	rows []string
 	fail string // unless empty, the client gives up with these words
-	sent bool   // it went with the statement
+	sent bool   // the data were sent with the statement: nothing is to be sent when Postgres asks
 }
 
 // data are the messages of the data, without a Sync.
@@ -63,8 +63,8 @@ func (c *copyIn) data() []byte {
 	return append(all, msgCopyDone...)
 }
 
-// messages are those that answer a CopyInResponse. A statement without data
-// refuses.
+// messages answer a CopyInResponse: the data, with a Sync in the extended protocol. A statement
+// without data gets a CopyFail.
 func (c *copyIn) messages(extended bool) []byte {
 	if c == nil {
 		c = &copyIn{fail: "there is no data"}
@@ -87,8 +87,8 @@ func (s *corpusStatement) bindings() [][][]byte {
 	return s.values
 }
 
-// whole is one execution by the extended protocol, without its Sync: at once, cut
-// by Flush, or fetched by portions.
+// whole is one execution by the extended protocol, without its Sync: cut by Flush if kind is 2,
+// fetched by portions if it is 3, and otherwise at once.
 func (s *corpusStatement) whole(values [][]byte, kind int) []byte {
 	parse, bind := msgParse("", s.sql), binding{values: values}.message()
 	switch kind {
@@ -101,8 +101,8 @@ func (s *corpusStatement) whole(values [][]byte, kind int) []byte {
 	}
 }
 
-// readCorpus returns the scripts in the order of their names, behind those that
-// are generated.
+// readCorpus returns the scripts of testdata/corpus in the order of their names, behind those of
+// kindsScripts.
 func readCorpus(t *testing.T) []*corpusScript {
 	t.Helper()
 	scripts := kindsScripts(t)
@@ -124,6 +124,7 @@ func readCorpus(t *testing.T) []*corpusScript {
 	return scripts
 }
 
+// parseScript reads the statements of a script, and from a line "-- hits: " its hitsMin.
 func parseScript(name string, text []byte) (*corpusScript, error) {
 	script := &corpusScript{name: name}
 	var sql strings.Builder

@@ -205,11 +205,13 @@ func TestCorpusHasEveryCommand(t *testing.T) {
 	}
 	for _, command := range commands {
 		if !slices.ContainsFunc(texts, func(sql string) bool { return sql == command || strings.HasPrefix(sql, command+" ") }) {
-			t.Errorf("no statement of the corpus is %s", command)
+			t.Errorf("no statement of the corpus begins with %s, want one for each command", command)
 		}
 	}
 }
 
+// Each built-in type that a column can have is in kinds, or in kindsElsewhere with the reason why
+// not.
 func TestCorpusHasEveryBuiltInType(t *testing.T) {
 	t.Parallel()
 	pg := servers.SharedPostgres(t)
@@ -230,7 +232,7 @@ func TestCorpusHasEveryBuiltInType(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !covered[name] && kindsElsewhere[name] == "" {
-			t.Errorf("the corpus has no column of type %s", name)
+			t.Errorf("the corpus has no column of type %s: want it in kinds, or in kindsElsewhere", name)
 		}
 	}
 	if err := rows.Err(); err != nil {

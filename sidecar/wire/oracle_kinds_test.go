@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// kind is a built-in type with two of its values and a text that is none.
+// kind is a built-in type with two of its values, a and b, and bad, a text that is no value of it.
 type kind struct {
 	name      string // as in pg_type
 	a, b, bad string
@@ -91,7 +91,7 @@ var kinds = []kind{
 	{"tstzmultirange", "{[\"2024-01-01 00:00:00+00\",\"2024-01-02 00:00:00+00\")}", "{}", "{[x,]}"},
 }
 
-// kindsElsewhere are the built-in types that no column of ours has, and why.
+// kindsElsewhere are the built-in types that no column of the corpus has, and why.
 var kindsElsewhere = map[string]string{
 	"pg_node_tree":          "has no input",
 	"gtsvector":             "has no input",
@@ -101,9 +101,9 @@ var kindsElsewhere = map[string]string{
 	"pg_brin_bloom_summary": "has no input", "pg_brin_minmax_multi_summary": "has no input",
 }
 
-// kindReads and kindWrites are what is asked of each type: T stands for the type,
-// C for a column of it, A and B for values of it, and X for a text that is none.
-// The reads of one row of the matrix are cacheable or not by the type.
+// kindReads and kindWrites are templates of the statements for each type: T stands for the type, C
+// for a column of it, A and B for values of it, and X for a text that is no value of it. It may
+// depend on the type whether a read can be cached.
 var kindReads = []string{
 	`SELECT A::T`,
 	`SELECT id, C FROM kinds ORDER BY id`,
@@ -141,13 +141,16 @@ var kindWrites = []string{
 	`DELETE FROM written`,
 }
 
-// kindsPerPage is how many types' rows, dead ones included, leave room on a page. As
-// long as there is room, rows lie in the order in which they were written, however
-// long others may need the old ones; then Postgres may make room.
+// kindsPerPage is for how many types rows can be written, and left dead, until a page of the table
+// written is full. Up to then rows lie in the order in which they were written. Afterwards Postgres
+// may reuse the place of dead rows, as soon as no snapshot needs them, which differs between the
+// servers.
 const kindsPerPage = 4
 
+// column is the name of the column of a type.
 func column(k kind) string { return "c_" + k.name }
 
+// typeName is the type as SQL names it.
 func typeName(k kind) string {
 	if k.name == "char" {
 		return `"char"`
@@ -157,8 +160,8 @@ func typeName(k kind) string {
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// kindsSchema makes the tables of all types: kinds to be read, written to be
-// written.
+// kindsSchema makes two tables with a column of each type: kinds, which kindReads read and nobody
+// changes, and written, which kindWrites change.
 func kindsSchema() string {
 	var columns, a, b []string
 	for _, k := range kinds {
@@ -170,10 +173,11 @@ func kindsSchema() string {
 		"INSERT INTO kinds VALUES (1, " + strings.Join(a, ", ") + "), (2, " + strings.Join(b, ", ") + ");\nINSERT INTO kinds VALUES (3);\n"
 }
 
-// kindsScripts are the statements of all types. In the modes of texts one type differs from
-// another by the texts alone, which simple compares: each of these modes gets a part, in
-// which each template and each type is. What writes goes by type, since one statement of
-// it needs another.
+// kindsScripts are two scripts, of the reads and of the writes of all types. To the modes that send
+// values as text (oracleMode.text), types differ in the statements' texts alone, and these the mode
+// simple compares for all types. So each of those modes plays one part of a script only. Each part
+// of the reads has some statements of each type and of each template. All writes of a type are in
+// one part, since they build on one another.
 func kindsScripts(t *testing.T) []*corpusScript {
 	t.Helper()
 	var scripts []*corpusScript
@@ -202,7 +206,7 @@ func kindsScripts(t *testing.T) []*corpusScript {
 			t.Fatal(err)
 		}
 		if len(script.statements) != len(parts) {
-			t.Fatalf("%s: %d statements were made of %d", part.name, len(script.statements), len(parts))
+			t.Fatalf("%s: the script has %d statements, want %d", part.name, len(script.statements), len(parts))
 		}
 		for i := range script.statements {
 			script.statements[i].part = parts[i]
@@ -213,14 +217,15 @@ func kindsScripts(t *testing.T) []*corpusScript {
 	return scripts
 }
 
-// instance fills a template with a type.
+// instance is a template filled for a type: in the statement values are literals, in the lines \bind
+// behind it they are as they are.
 func instance(template string, k kind) string {
 	sql, bindings, _ := strings.Cut(template, ";\n")
 	return fill(sql, typeName(k), column(k), literal(k.a), literal(k.b), literal(k.bad)) + ";\n" +
 		fill(bindings, "", "", k.a, k.b, k.bad)
 }
 
-// fill replaces the words T, C, A, B and X.
+// fill replaces the words T, C, A, B and X, but not the N of \N.
 func fill(text, t, c, a, b, x string) string {
 	words := map[string]string{"T": t, "C": c, "A": a, "B": b, "X": x}
 	var out strings.Builder

@@ -20,12 +20,12 @@ import (
 type oracleMode struct {
 	name string
 	send func(p *player, s *corpusStatement) error
-	// elsewhere is set if the other sidecar gets its statements too.
+	// elsewhere is set if the mode is also played through the oracle's other sidecar.
 	elsewhere bool
-	// text is set if values come as they do in the mode simple: of statements that differ
-	// in types alone, each mode of that kind gets its part.
+	// text is set if values are sent and returned as text, as in the mode simple. Such a mode plays
+	// one part only of a script that has parts: see kindsScripts.
 	text bool
-	// again is set if scripts of which nothing is answered from memory are sent a second time.
+	// again is set if the mode plays each script a second time, also where no hits are expected.
 	again bool
 }
 
@@ -37,14 +37,14 @@ var oracleModes = []oracleMode{
 	{name: "pipelined", send: (*player).pipelined, text: true},
 }
 
-// textModes counts those whose values come as in the mode simple.
+// textModes is how many of oracleModes have text set, and how many parts a script has.
 const textModes = 3
 
 // playback is a script to be sent in one way.
 type playback struct {
 	script *corpusScript
 	mode   oracleMode
-	// part is which part of the script's statements a mode of texts gets.
+	// part is which part of the script is played, if mode.text is set.
 	part    int
 	encoder *binaryEncoder
 }
@@ -53,9 +53,9 @@ type playback struct {
 type player struct {
 	playback
 	c       *rawClient
-	in      *bufio.Reader // of what comes
+	in      *bufio.Reader // reads c
 	answers []answered
-	named_  int
+	named_  int // how many statements with a name were prepared
 	batch   batch
 }
 
@@ -84,7 +84,7 @@ func (p playback) on(c *rawClient) ([]answered, error) {
 	return on.answers, errors.Join(err, c.conn.Close())
 }
 
-// message reads one message, through a buffer.
+// message reads one message from the buffer.
 func (p *player) message() ([]byte, error) {
 	header, err := p.in.Peek(protocol.HeaderLength)
 	if err != nil {
@@ -99,11 +99,11 @@ func (p *player) message() ([]byte, error) {
 	return m, err
 }
 
-// sentAtOnceMax is so little, in bytes, that it can be written before anything is
-// read.
+// sentAtOnceMax is how many bytes are written before an answer is read: so few that the write does
+// not block.
 const sentAtOnceMax = 32 << 10
 
-// send sends messages while their answer is read, if they are many.
+// send writes messages. Those longer than sentAtOnceMax are written while the caller reads.
 func (p *player) send(messages []byte) <-chan error {
 	sent := make(chan error, 1)
 	if len(messages) <= sentAtOnceMax {
@@ -114,11 +114,12 @@ func (p *player) send(messages []byte) <-chan error {
 	return sent
 }
 
+// keep appends what came back for a statement to the answers.
 func (p *player) keep(statement string, answer []byte) {
 	p.answers = append(p.answers, answered{statement, p.maskUnequal(answer)})
 }
 
-// maskUnequal takes out what cannot be the same on two servers:
+// maskUnequal replaces in an answer what cannot be the same on two servers:
 //
 //   - the process id in a notification that the session sent itself.
 func (p *player) maskUnequal(answer []byte) []byte {
@@ -130,9 +131,9 @@ func (p *player) maskUnequal(answer []byte) []byte {
 	return answer
 }
 
-// exchange sends messages and reads up to the last of so many ReadyForQuery. What
-// Postgres asks to be copied in is sent when it asks; extended says that a Sync
-// must follow it.
+// exchange sends messages and reads up to the last of so many ReadyForQuery as ready says. The data
+// of a COPY FROM STDIN are sent when Postgres asks for them; extended says that a Sync must follow
+// them.
 func (p *player) exchange(send []byte, ready int, in *copyIn, extended bool) ([]byte, error) {
 	if err := p.c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
 		return nil, err
@@ -158,6 +159,7 @@ func (p *player) exchange(send []byte, ready int, in *copyIn, extended bool) ([]
 	return got, <-sent
 }
 
+// simple sends a Query.
 func (p *player) simple(s *corpusStatement) error {
 	got, err := p.exchange(msgQuery(s.sql), 1, s.copyIn, false)
 	p.keep(s.sql, got)
@@ -246,18 +248,17 @@ func parameterTypes(answer []byte) (types []uint32) {
 
 // batch gathers statements that are sent in one write.
 type batch struct {
-	number int
-	sql    string
+	number int    // of batches before it
+	sql    string // the statements, for messages
 	send   []byte
-	ready  int
+	ready  int // how many ReadyForQuery are to come
 }
 
 // batchMax is the number of statements in a batch.
 const batchMax = 8
 
-// pipelined sends many statements in one write, by turns as simple queries, as
-// groups, and in some batches as groups that are cut by a Flush or fetch their
-// rows by portions.
+// pipelined sends batches of statements, each in one write, by turns as Queries and as groups. In
+// every third batch some groups are cut by a Flush, or fetch their rows by portions.
 func (p *player) pipelined(s *corpusStatement) error {
 	b := &p.batch
 	values := s.bindings()[0]
@@ -279,6 +280,7 @@ func (p *player) pipelined(s *corpusStatement) error {
 	return nil
 }
 
+// sendBatch sends the batch, if it has statements, and begins the next.
 func (p *player) sendBatch() error {
 	b := p.batch
 	if b.ready == 0 {
@@ -306,7 +308,7 @@ type encoderKey struct {
 	text string
 }
 
-// encode returns nil if there is no such form.
+// encode returns the binary form of a text as a value of a type, nil if Postgres gives none.
 func (e *binaryEncoder) encode(oid uint32, text string) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()

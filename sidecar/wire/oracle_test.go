@@ -13,18 +13,18 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// The byte oracle. Two servers are made alike, file by file and identifier by
-// identifier. One gets a corpus of statements directly, the other the same
-// statements in the same order through a sidecar, and each time twice. Every byte
-// that comes back must be the same: nothing is left out of the comparison but
-// what maskUnequal names.
+// The byte oracle. Two servers are made alike, file by file and identifier by identifier. One gets
+// a corpus of statements directly, the other the same statements in the same order through a
+// sidecar, in each of oracleModes, and a second time where hits are expected or the mode says so.
+// Every byte that comes back must be the same: nothing is left out of the comparison but what
+// maskUnequal names.
 
 const (
 	// oracleStatementsMin is how many statements the corpus has at least.
 	oracleStatementsMin = 3500
-	// oracleSharedHitsMin is how many answers come out of Redis at least.
+	// oracleSharedHitsMin is how many answers the other sidecar gets out of Redis at least.
 	oracleSharedHitsMin = 1500
-	// oracleStatesMin is how many kinds of errors and notices they meet.
+	// oracleStatesMin is how many SQLSTATEs errors and notices have at least.
 	oracleStatesMin = 100
 )
 
@@ -39,8 +39,8 @@ type twin struct {
 func newTwinBed(t *testing.T) *testbed {
 	t.Helper()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{
-		// Both would act at moments of their own, with effects on plans and on the
-		// order of rows.
+		// Autovacuum and parallel workers act at moments of their own, which plans and the order of
+		// rows depend on.
 		"autovacuum": "off", "max_parallel_workers_per_gather": "0",
 		"max_prepared_transactions": "5", "wal_level": "logical",
 	}})
@@ -66,9 +66,9 @@ func newTwinBed(t *testing.T) *testbed {
 	return b
 }
 
-// makeTemporarySchemas makes the schemas that Postgres makes when one of its
-// backends first has a temporary table: which backend a session gets may differ,
-// and a new schema takes identifiers.
+// makeTemporarySchemas has each backend that a session may get make its temporary schema, which it
+// would make with its first temporary table. A new schema takes identifiers, and which backend a
+// session gets may differ between the servers.
 func (b *testbed) makeTemporarySchemas() {
 	b.t.Helper()
 	const backends = 40
@@ -81,7 +81,8 @@ func (b *testbed) makeTemporarySchemas() {
 	}
 }
 
-func TestOracle(t *testing.T) {
+// A sidecar answers the whole corpus, in each of oracleModes, byte for byte as Postgres does.
+func TestCorpusIsAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
 		return
@@ -102,8 +103,8 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	t.Run("hitting", func(t *testing.T) {
-		// What one process loaded, another one answers. It ends with these scripts: to follow
-		// the definitions of the others is work for nothing.
+		// The other sidecar answers from Redis what the first has loaded. It ends with this subtest:
+		// to follow the definitions that the scripts behind it make would be work for nothing.
 		elsewhere := *cached
 		elsewhere.t = t
 		o.other = elsewhere.sidecar(unwatching, shared)
@@ -111,7 +112,7 @@ func TestOracle(t *testing.T) {
 			t.Run(script.name, func(t *testing.T) { o.play(t, script) })
 		}
 		if hits := o.other.count(HitL2); hits < oracleSharedHitsMin {
-			t.Errorf("%d hits of what another process loaded, want %d at least. So far: %s", hits, oracleSharedHitsMin, o.other.became())
+			t.Errorf("%d hits of answers that the first sidecar loaded, want %d at least. So far: %s", hits, oracleSharedHitsMin, o.other.became())
 		}
 	})
 	o.other = nil
@@ -132,17 +133,19 @@ type oracle struct {
 	// other, unless nil, is a second sidecar before the server of side.
 	other   *side
 	encoder *binaryEncoder
-	// statements counts those that were played, and states has the SQLSTATEs that they met.
+	// statements counts the statements that were played, states has the SQLSTATEs of their errors
+	// and notices.
 	statements int
 	states     map[string]bool
 }
 
-// play plays a script in each way, twice, and compares what comes back.
+// play plays a script in each mode on both twins, and a second time if hits are expected or the mode
+// says so, and compares the answers.
 func (o *oracle) play(t *testing.T, script *corpusScript) {
 	t.Helper()
 	o.statements += len(script.statements)
 	hits, part := uint64(0), 0
-	var direct map[string][]answered // what Postgres answers to reads in each mode
+	var direct map[string][]answered // Postgres' answers in each mode, if the script only reads
 	if script.reads {
 		direct = map[string][]answered{}
 	}
@@ -185,8 +188,8 @@ type answered struct {
 	bytes     []byte
 }
 
-// playTwins plays one script on both servers at once. What Postgres itself has answered before is
-// in direct, unless that is nil, by the name of the mode, and is not asked for again.
+// playTwins plays one script on both servers at once. direct, unless nil, has Postgres' own answers
+// by the name of the mode: where these are there the script is played through the sidecar only.
 func playTwins(t *testing.T, twins [2]twin, play playback, direct map[string][]answered) (answers [2][]answered) {
 	t.Helper()
 	var both sync.WaitGroup
@@ -212,6 +215,7 @@ func playTwins(t *testing.T, twins [2]twin, play playback, direct map[string][]a
 	return answers
 }
 
+// compareAnswers requires that the sidecar, answers[1], has answered as Postgres, answers[0].
 func compareAnswers(t *testing.T, when string, answers [2][]answered) {
 	t.Helper()
 	if len(answers[0]) != len(answers[1]) {

@@ -30,7 +30,7 @@ type heldLoad struct {
 	rows pgx.Rows
 }
 
-// holdLoad sends versionAtLength through conn and reads its first row only.
+// holdLoad sends versionAtLength through conn and reads only the first row of the answer.
 func holdLoad(t *testing.T, conn *pgx.Conn) *heldLoad {
 	t.Helper()
 	rows, err := conn.Query(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
@@ -57,7 +57,8 @@ func (h *heldLoad) release() (version int) {
 	}
 }
 
-// readVersion asks for the same as holdLoad and checks that all rows agree.
+// readVersion sends versionAtLength through conn, reads the whole answer, and returns the version in
+// its last row.
 func readVersion(conn *pgx.Conn) (version int, err error) {
 	rows, err := conn.Query(context.Background(), versionAtLength, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
@@ -76,14 +77,15 @@ func (s *side) received() {
 	}
 }
 
-// TestCase39OvertakenLoad forces this, with one sidecar and with two that share Redis:
+// A load that a write overtakes is served to nobody who comes after the event. Forces this, in two
+// sidecars that share Redis:
 //
 //  1. a client's read takes its snapshot in Postgres;
 //  2. a commit changes the row, and the sidecars receive the event;
 //  3. the read ends with the old row, is answered to its client and offered to
 //     both tiers;
-//  4. everybody who comes after the event must be shown the new row.
-func TestCase39OvertakenLoad(t *testing.T) {
+//  4. whoever asks either of the two sidecars from then on must be shown the new row.
+func TestCase39OvertakenLoadIsNotServedBehindTheEvent(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	rd := servers.SharedRedis(t)
@@ -114,12 +116,12 @@ func TestCase39OvertakenLoad(t *testing.T) {
 	})
 }
 
-// TestCase39LateComerDoesNotShareAnOvertakenLoad forces this:
+// A client that asks after an event gets no answer of a load from before the event. Forces this:
 //
-//  1. a client's read takes its snapshot, others may join its load;
+//  1. a client's read takes its snapshot, and others may wait for its load;
 //  2. a commit changes the row, and the sidecar receives the event;
-//  3. another client asks the same and joins the load under way;
-//  4. the load ends with the old row, which is no answer for the second client.
+//  3. another client asks the same, and waits for that load;
+//  4. the load ends with the old row, which must not be the second client's answer.
 func TestCase39LateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -143,7 +145,7 @@ func TestCase39LateComerDoesNotShareAnOvertakenLoad(t *testing.T) {
 		t.Errorf("the overtaken read answered version %d, want 0", got)
 	}
 	if got := <-joined; got != 1 {
-		t.Errorf("the client that came after the event was shown version %d, want 1", got)
+		t.Errorf("the client that asked after the event was shown version %d, want 1", got)
 	}
 }
 
@@ -159,8 +161,8 @@ func (s *side) waiting() (n int) {
 	return n
 }
 
-// TestOwnWritesAreSeen checks that a client that was told of its commit never
-// reads from before it, though the event may not have been received yet.
+// A client to which its commit was acknowledged never reads a state from before the commit, though
+// the sidecar may not have received the event yet.
 func TestOwnWritesAreSeen(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -184,13 +186,13 @@ func TestOwnWritesAreSeen(t *testing.T) {
 		}
 	}
 	if served() == before {
-		t.Error("nothing was served from the cache, so this test showed nothing")
+		t.Error("no read was served from the cache, want some: otherwise this test shows nothing")
 	}
 }
 
-// TestCase38CancelWhileWaiting cancels a client that waits for another's load: it gets
-// Postgres' own error, and the load goes on.
-func TestCase38CancelWhileWaiting(t *testing.T) {
+// A client that waits for another client's load cancels its read: the read ends with the error that
+// Postgres has for that, and the load goes on.
+func TestCase38CancelEndsTheWaitForALoad(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(withLargeEntries)
@@ -207,12 +209,12 @@ func TestCase38CancelWhileWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-result; err == nil || fmt.Sprint(err) != "ERROR: canceling statement due to user request (SQLSTATE 57014)" {
-		t.Errorf("the cancelled read ended with %v", err)
+		t.Errorf("the cancelled read ended with %v, want 57014, canceling statement due to user request", err)
 	}
 	if got := h.release(); got != 0 {
-		t.Errorf("the load answered %d, want 0", got)
+		t.Errorf("the load answered version %d, want 0", got)
 	}
 	if got := late.QueryRow(context.Background(), "SELECT version FROM item WHERE id = 7"); got.Scan(new(int)) != nil {
-		t.Error("the cancelled client's connection is of no use any more")
+		t.Error("the next read of the cancelled client fails, want an answer")
 	}
 }

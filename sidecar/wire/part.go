@@ -22,7 +22,7 @@ import (
 //     after the part was shown (see conversation.Stand).
 //   - Postgres goes by the rights that it has locked its tables under until the Sync comes, as in
 //     a transaction: what others define meanwhile soils the session, and so nothing is captured
-//     behind it (see openblock.go). Forced by TestOpenGroupGoesByOlderRights.
+//     behind it (see openblock.go). Forced by TestReadUnderOlderRightsOfAnOpenGroupIsKeptForNobody.
 
 // endsInFlush reports whether the last message of a unit is a Flush.
 func endsInFlush(unit []byte) bool {

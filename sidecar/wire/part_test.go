@@ -17,12 +17,12 @@ func part(until string, messages ...[]byte) step {
 	return step{append(join(messages...), msgFlush...), until}
 }
 
-// someItems are the first items by their ids, in a portal that is bound and described.
+// someItems binds and describes a portal of the first five items.
 func someItems(portal string) []byte {
 	return join(msgParse("", "SELECT id FROM item WHERE id <= 5 ORDER BY id"), binding{portal: portal}.message(), msgDescribe('P', portal))
 }
 
-// firstItems are a few more, by another statement.
+// firstItems is someItems of six items, by another statement.
 func firstItems(portal string) []byte {
 	return join(msgParse("", "SELECT id FROM item WHERE id <= 6 ORDER BY id"), binding{portal: portal}.message(), msgDescribe('P', portal))
 }
@@ -42,11 +42,12 @@ func manyCursors() []step {
 	return append(steps, part("s", msgExecute("C_0", 2)), part("s", msgExecute(last, 2)), part("C", msgExecute("C_0", 9)), synced())
 }
 
-// oneItem is an item in a portal that is bound and described.
+// oneItem binds and describes a portal of one item.
 func oneItem(portal, id string) []byte {
 	return join(msgParse("", readItem), binding{portal: portal, values: [][]byte{[]byte(id)}}.message(), msgDescribe('P', portal))
 }
 
+// partDifferentials are groups that are sent in parts, each with a Flush, and a Sync at the end.
 var partDifferentials = []differential{
 	{name: "reads, each with its Flush", hits: 5, steps: []step{
 		part("C", read("3")), part("C", read("4")), synced(), part("C", read("3"), read("4")), synced(read("3")),
@@ -72,10 +73,10 @@ var partDifferentials = []differential{
 	{name: "a cursor in pieces, loaded by its first", hits: 1, steps: []step{
 		part("T", someItems("C_1")), part("s", msgExecute("C_1", 2)), part("C", msgExecute("C_1", 9)), synced(), synced(someItems(""), msgExecute("", 0)),
 	}},
-	{name: "left before its end", hits: 1, steps: []step{
+	{name: "a cursor left before its end", hits: 1, steps: []step{
 		part("T", firstItems("C_1")), part("s", msgExecute("C_1", 2)), synced(), synced(firstItems(""), msgExecute("", 0)),
 	}},
-	{name: "closed before its end", hits: 1, steps: []step{
+	{name: "a cursor closed before its end", hits: 1, steps: []step{
 		synced(someItems(""), msgExecute("", 0)),
 		part("T", someItems("C_1")), part("s", msgExecute("C_1", 2)), synced(msgClose('P', "C_1")), part("E", msgExecute("C_1", 2)), synced(),
 		part("T", someItems("C_1")), synced(msgClose('P', "C_1")), synced(msgClose('P', "C_1")),
@@ -98,7 +99,7 @@ var partDifferentials = []differential{
 		synced(someItems(""), msgExecute("", 0)),
 		part("s", someItems(""), msgExecute("", 2)), part("C", msgExecute("", 0)), part("C", read("3")), part("C", msgExecute("", 0)), synced(),
 	}},
-	{name: "without waiting", steps: []step{
+	{name: "sent without waiting for answers", steps: []step{
 		{join(someItems("C_1"), msgFlush, msgExecute("C_1", 2), msgFlush, msgExecute("C_1", 9), msgFlush, msgSync, someItems("C_1"), msgFlush, msgExecute("C_1", 9), msgSync), "ZZ"},
 		{join(read("3"), msgFlush, once(relayedRead), msgFlush), "CC"}, part("C", read("3")), synced(),
 	}},
@@ -132,7 +133,7 @@ var partDifferentials = []differential{
 
 func TestPartsAreAnsweredAsPostgresDoes(t *testing.T) { compareAll(t, partDifferentials) }
 
-// misparted are sidecars that answer parts otherwise than Postgres does.
+// misparted are planted mistakes: sidecars that answer parts otherwise than Postgres does.
 var misparted = []mutant.Named{
 	{Name: "a portion is kept for the whole answer", Edits: []mutant.Edit{{
 		File: "sidecar/internal/answer/capture.go", As: mutant.Condition, Old: "kind == 's' && c.ToItsEnd && !c.complete", New: "false",
@@ -143,13 +144,15 @@ var misparted = []mutant.Named{
 	}}},
 }
 
+// TestPartsAreAnsweredAsPostgresDoes fails with each mistake of misparted.
 func TestPlantedMistakesOfPartsAreFound(t *testing.T) {
 	t.Parallel()
 	allFound(t, misparted, "TestPartsAreAnsweredAsPostgresDoes")
 }
 
-// Of parts that are answered, and of the Sync behind them, Postgres does not hear.
-func TestPartsDoNotReachPostgres(t *testing.T) {
+// Of parts that are answered from the cache, and of the Sync behind them, nothing is sent to
+// Postgres.
+func TestAnsweredPartsDoNotReachPostgres(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -168,18 +171,18 @@ func TestPartsDoNotReachPostgres(t *testing.T) {
 		return s.count(HitL1)-before == 3
 	})
 	sent, probes := s.Report().UpstreamQueries, s.Report().UpstreamProbes
-	calls := bed.statementsOf(c.pid())
+	calls := bed.lastActivity(c.pid())
 	play()
 	if n := s.Report().UpstreamQueries - sent + s.Report().UpstreamProbes - probes; n != 0 {
 		t.Errorf("%d statements reached Postgres, want none", n)
 	}
-	if now := bed.statementsOf(c.pid()); now != calls {
-		t.Errorf("Postgres heard of the client: %q before, %q behind", calls, now)
+	if now := bed.lastActivity(c.pid()); now != calls {
+		t.Errorf("the last that Postgres has heard of the client is %q, want %q, as before the parts", now, calls)
 	}
 }
 
-// statementsOf tells what Postgres has heard last of a client, and when.
-func (b *testbed) statementsOf(pid uint32) (heard string) {
+// lastActivity is the last statement that Postgres has had of a client, and when it began or ended.
+func (b *testbed) lastActivity(pid uint32) (heard string) {
 	b.t.Helper()
 	err := b.direct.QueryRow(b.t.Context(), "SELECT state_change || query FROM pg_stat_activity WHERE pid = $1", int32(pid)).Scan(&heard)
 	if err != nil {
@@ -188,9 +191,9 @@ func (b *testbed) statementsOf(pid uint32) (heard string) {
 	return heard
 }
 
-// A portal that was answered shows what was committed when it was bound, like Postgres' own,
-// and what is bound later shows what came in between. (How a load is labelled whose Execute
-// comes later, TestLabelIsTakenBeforeBind shows.)
+// A portal whose Bind was answered from the cache shows what was committed when it was bound, like
+// a portal of Postgres; a portal that is bound behind a write shows the write.
+// (TestLabelIsTakenBeforeBind shows how a load is labelled whose Execute comes later.)
 func TestPortalShowsWhatItWasBoundTo(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -203,25 +206,25 @@ func TestPortalShowsWhatItWasBoundTo(t *testing.T) {
 		c.send(part("", oneItem("C_1", "7")).send)
 		c.until("T")
 		if s.count(HitL1) == hits {
-			t.Fatal("the portal is not answered")
+			t.Fatalf("version %d: the Bind of the portal is no hit", version)
 		}
 		bed.exec(fmt.Sprintf("UPDATE item SET version = %d WHERE id = 7", version+1))
 		s.received()
 		c.send(part("", msgExecute("C_1", 100)).send)
 		if got := c.until("C"); !bytes.Contains(got, []byte(fmt.Sprintf("\x00\x00\x00\x01%dC", version))) {
-			t.Errorf("the portal shows not what it was bound to, version %d:\n%s", version, show(got))
+			t.Errorf("the portal does not show version %d, which was committed when it was bound:\n%s", version, show(got))
 		}
 		c.send(part("", read("7")).send)
 		if got := c.until("C"); !bytes.Contains(got, []byte(fmt.Sprintf("\x00\x00\x00\x01%dC", version+1))) {
-			t.Errorf("what is bound behind the write does not show version %d:\n%s", version+1, show(got))
+			t.Errorf("a portal that is bound behind the write does not show version %d:\n%s", version+1, show(got))
 		}
 		c.ask(msgSync)
 	}
 }
 
-// Postgres goes by the rights under which it has locked a table until the Sync comes: what it
-// shows behind a change of them is kept for nobody.
-func TestOpenGroupGoesByOlderRights(t *testing.T) {
+// Until the Sync of a group Postgres goes by the rights under which the group has locked a table.
+// What it shows the group behind a change of the rights is kept for nobody.
+func TestReadUnderOlderRightsOfAnOpenGroupIsKeptForNobody(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -256,7 +259,7 @@ func TestOpenGroupGoesByOlderRights(t *testing.T) {
 	var err error
 	for id := 30; id < 40; id++ {
 		if got := string(other.ask(read(fmt.Sprint(id)), msgSync)); !strings.Contains(got, "42501") {
-			err = errors.Join(err, fmt.Errorf("row %d is shown to a role that may not read it any more", id))
+			err = errors.Join(err, fmt.Errorf("item %d is shown to a role that may not read it any more, want error 42501", id))
 		}
 	}
 	if err != nil {

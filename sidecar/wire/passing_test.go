@@ -12,8 +12,9 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// passingTables are permanent, passingObjects is what a session makes that goes when it ends, and
-// takes parts of them along.
+// passingTables are permanent tables. passingObjects are temporary objects of a session, and what
+// depends on them: columns and a partition of those tables, a table and a view. All of them go when
+// the session ends.
 const (
 	passingTables = itemSchema + `
 CREATE TABLE by_type (id int PRIMARY KEY); CREATE TABLE by_domain (id int PRIMARY KEY); CREATE TABLE by_collation (id int PRIMARY KEY);
@@ -32,14 +33,14 @@ CREATE TABLE typed OF pg_temp.pair; INSERT INTO typed VALUES (1, 2);
 CREATE VIEW named AS SELECT id, 'low'::pg_temp.mood::text AS m FROM item WHERE id = 7;`
 )
 
-// passingReads lose a column, a row, their table or their view with those objects.
+// passingReads lose a column, a row, their table or their view when passingObjects go.
 var passingReads = []step{
 	query("SELECT * FROM by_type"), query("SELECT * FROM by_domain"), query("SELECT * FROM by_collation"), query("SELECT * FROM by_function"),
 	query("SELECT id FROM by_part ORDER BY id"), query("SELECT a FROM typed"), query("SELECT id FROM named"),
 }
 
-// What goes with a session's temporary objects goes without an event: nothing that depends on them
-// is answered from the cache, and so nothing is answered from it behind their end.
+// When the temporary objects of a session go, what depends on them goes too, and no event reports
+// it. So nothing that depends on a temporary object is answered from the cache.
 func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, passingTables)
@@ -49,6 +50,7 @@ func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 		t.Helper()
 		wantSame(t, why, through, direct, reads...)
 	}
+	// settled waits until done counts each of the reads.
 	settled := func(why string, done func() uint64, reads ...step) {
 		t.Helper()
 		servers.Eventually(t, why, func() bool {
@@ -58,7 +60,7 @@ func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 		})
 	}
 	hits := func() uint64 { return s.count(HitL1) }
-	before := passingReads[:5]
+	before := passingReads[:5] // whose tables are there before passingObjects, and behind them
 	settled("nothing but hits before", hits, before...)
 
 	maker := bed.connect(bed.postgres.DSN(bed.database))
@@ -67,7 +69,7 @@ func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.received()
-	same("made", passingReads...)
+	same("behind passingObjects", passingReads...)
 	settled("verdicts on what depends on temporary objects", func() uint64 {
 		return hits() + s.Report().Bypasses[string(analysis.ReasonTemporaryTable)]
 	}, passingReads...)
@@ -87,7 +89,7 @@ func TestNothingOutlivesTemporaryObjects(t *testing.T) {
 	settled("nothing but hits behind", hits, before...)
 }
 
-// outliving is a sidecar that keeps what depends on temporary objects.
+// outliving are planted mistakes: sidecars that keep answers which depend on temporary objects.
 var outliving = []mutant.Named{
 	{Name: "what depends on temporary objects is cached", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/passing.go", As: mutant.Condition, Old: "!c.passing[o]", New: "true",
@@ -99,14 +101,16 @@ var outliving = []mutant.Named{
 	}}},
 }
 
-// directSQL is a mistaken passingSQL.
+// directSQL takes the place of passingSQL in a mutant: it finds what depends on a temporary type
+// directly, and nothing else.
 const directSQL = `
 	SELECT w.catalog, w.oid FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::oid[])) w(catalog, oid)
 	JOIN pg_catalog.pg_depend d ON d.classid = w.catalog AND d.objid = w.oid AND d.refclassid = 1247
 	JOIN pg_catalog.pg_type t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 	WHERE pg_catalog.starts_with(n.nspname::text, 'pg_temp_')`
 
-func TestPlantedLongevityIsFound(t *testing.T) {
+// TestNothingOutlivesTemporaryObjects fails with each mistake of outliving.
+func TestPlantedCachingOfTemporaryObjectsIsFound(t *testing.T) {
 	t.Parallel()
 	allFound(t, outliving, "TestNothingOutlivesTemporaryObjects")
 }

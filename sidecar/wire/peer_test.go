@@ -20,7 +20,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// accountNumber is the number of an operating system user.
+// accountNumber is the user id of an account of the operating system. The test ends if the account
+// was not found.
 func accountNumber(t *testing.T, account *user.User, err error) uint32 {
 	t.Helper()
 	if err != nil {
@@ -33,9 +34,10 @@ func accountNumber(t *testing.T, account *user.User, err error) uint32 {
 	return uint32(number)
 }
 
-// Where Postgres lets the sidecar in without a password, its client is not let in as
-// anybody: it is the role of its own name, or of the sidecar's user.
-func TestWhoPostgresAsksForNothingIsItself(t *testing.T) {
+// Where Postgres lets the sidecar in without a password, that says nothing of the sidecar's client.
+// Such a client is let in as any role if it runs as the sidecar's own user, and otherwise only as
+// the role of its own name, unless PasswordlessAny is chosen.
+func TestClientIsLetInWithoutAPasswordOnlyAsItself(t *testing.T) {
 	t.Parallel()
 	own, err := user.Current()
 	accountNumber(t, own, err)
@@ -81,16 +83,16 @@ func TestWhoPostgresAsksForNothingIsItself(t *testing.T) {
 		err := loginAs(test.through, test.role)
 		if test.refusal == "" {
 			if err != nil {
-				t.Errorf("%s: refused: %v", test.name, err)
+				t.Errorf("%s: refused with %v, want the client let in", test.name, err)
 			}
 			continue
 		}
 		failure, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || failure.Code != "28000" || !strings.Contains(failure.Message, test.refusal) || !strings.Contains(failure.Hint, "--passwordless any") {
-			t.Errorf("%s: %v, want 28000 with %q", test.name, err, test.refusal)
+			t.Errorf("%s: %v, want 28000 with %q and a hint of --passwordless any", test.name, err, test.refusal)
 		}
 		if test.through.Report().SessionsRefused != refused+1 {
-			t.Errorf("%s: not counted as refused", test.name)
+			t.Errorf("%s: %d sessions are counted as refused, want %d", test.name, test.through.Report().SessionsRefused, refused+1)
 		}
 	}
 }
@@ -110,8 +112,9 @@ func loginAs(s *side, role string) error {
 	return conn.Ping(context.Background())
 }
 
-// The kernel tells who a client is: a process of another user is refused. To be
-// another user takes a superuser; others find themselves.
+// The kernel tells whose process a client is, and a process of another user is refused. Only root
+// can start one: if the tests run as another user, the client is a process of that user, and is let
+// in.
 func TestKernelTellsWhoConnects(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -144,6 +147,6 @@ func TestKernelTellsWhoConnects(t *testing.T) {
 		t.Errorf("the client is user %d, want %d", uid, wanted)
 	}
 	if refused := err != nil && strings.Contains(string(out), "not for this client"); refused != (credential != nil) {
-		t.Errorf("psql: %v: %s", err, out)
+		t.Errorf("psql ends with %v, want it refused: %v; it prints\n%s", err, credential != nil, out)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// The scripts read the accounts of pgbench by their key, as its own -S does, from
-// a range that fits into the cache. Those called uncached cannot be cached; changes
-// reads what it is about to write.
+// The scripts read the accounts of pgbench by their key, as pgbench's own -S does, from a range
+// that fits into the cache. Only cachedScript and the read of changesScript can be cached, as the
+// others ask for now(); changesScript then writes what it has read.
 const (
 	cachedScript   = "\\set aid random(1, 1000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
 	uncachedScript = "\\set aid random(1, 1000)\nSELECT abalance, now() FROM pgbench_accounts WHERE aid = :aid;\n"
@@ -23,8 +23,8 @@ const (
 		"UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\nEND;\n"
 )
 
-// newPgbenchBed is a database with pgbench's tables, a sidecar that watches them, and where
-// Postgres itself and PgBouncer before it are.
+// newPgbenchBed makes a database with pgbench's tables and a sidecar that watches them. direct is
+// the place of Postgres itself, relayed that of a PgBouncer before it.
 func newPgbenchBed(b *testing.B) (bed *testbed, s *side, direct, relayed place) {
 	b.Helper()
 	bed = newTestbed(b, "")
@@ -37,10 +37,9 @@ func newPgbenchBed(b *testing.B) (bed *testbed, s *side, direct, relayed place) 
 	return bed, s, direct, place{bouncer.SocketDir(), bouncer.Port()}
 }
 
-// BenchmarkPgbench compares pgbench through a sidecar with pgbench at Postgres
-// itself, and what is not cached also with pgbench through PgBouncer, which only
-// relays. They take turns: the ratios of transactions per second are medians of
-// the rounds. b.N is the number of rounds.
+// BenchmarkPgbench compares pgbench through a sidecar with pgbench at Postgres itself, and where not
+// everything is cached also with pgbench through PgBouncer, which only relays. They take turns: the
+// ratios of transactions per second are medians of the rounds. b.N is the number of rounds.
 func BenchmarkPgbench(b *testing.B) {
 	bed, s, direct, relayed := newPgbenchBed(b)
 	through := place{s.dir, testPort}
@@ -85,6 +84,7 @@ type place struct {
 	port int
 }
 
+// pgbenchArgs are the arguments that lead pgbench to a place and the bed's database, and more.
 func (b *testbed) pgbenchArgs(at place, more ...string) []string {
 	return append([]string{"-h", at.dir, "-p", fmt.Sprint(at.port), "-U", "postgres"}, append(more, b.database)...)
 }

@@ -4,7 +4,7 @@ package wire
 // goes to Postgres, and all behind it has to, since answers keep their order. But what is
 // unanswered are reads, which leave everything as it was: so what is known of the session holds
 // for those behind them, and they are captured if they lie nowhere either. Otherwise a pipeline
-// of cold reads would be warm only after as many rounds as it has reads. (TestColdPipeline)
+// of cold reads would be warm only after as many rounds as it has reads. (TestColdPipelineIsCaptured)
 //
 // A change of the settings that nobody asked for, a reload of the configuration, is no
 // exception:

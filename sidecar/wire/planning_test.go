@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// planningSchema has functions that change the session, and that Postgres calls when
-// it plans: an immutable one to fold it into a constant, a stable one to guess how
+// planningSchema has two functions that change a setting of the session, and that Postgres calls
+// when it plans: the immutable folded to fold it into a constant, the stable guessed to guess how
 // many rows there will be.
 const planningSchema = itemSchema + `
 CREATE TABLE raw (id int PRIMARY KEY, b bytea);
@@ -16,23 +16,24 @@ CREATE FUNCTION folded() RETURNS int LANGUAGE plpgsql IMMUTABLE AS
 CREATE FUNCTION guessed() RETURNS int LANGUAGE plpgsql STABLE AS
 	$$ BEGIN PERFORM set_config('bytea_output', 'escape', false); RETURN 1; END $$;`
 
-// A Bind without an Execute plans, and what planning calls may change the session.
-func TestBindMayRunCode(t *testing.T) {
+// A Bind has Postgres plan, also without an Execute, and the functions that Postgres calls for that
+// may change settings. A read behind the Bind is answered under the new settings, as by Postgres.
+func TestReadIsAnsweredUnderTheSettingsThatABindHasMade(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, planningSchema)
 	s := bed.sidecar()
 	read := msgQuery("SELECT b FROM raw WHERE id = 1")
 	folded, guessed := "SELECT folded()", "SELECT id FROM raw WHERE id < guessed()"
 	for name, change := range map[string][]step{
-		"bound":                     {synced(msgParse("", folded), msgBind(""))},
-		"bound, for an estimate":    {synced(msgParse("", guessed), msgBind(""))},
-		"bound and described":       {synced(msgParse("", folded), msgBind(""), msgDescribe('P', ""))},
-		"bound and closed":          {synced(msgParse("", folded), msgBind(""), msgClose('P', ""))},
-		"bound to a named portal":   {synced(msgParse("", folded), binding{portal: "p"}.message())},
-		"named":                     {synced(msgParse("s", folded)), synced(msgBind("s"))},
-		"bound behind a Flush":      {{join(msgParse("", folded), msgBind(""), msgFlush), "2"}, synced()},
-		"bound in two parts":        {{join(msgParse("", folded), msgFlush), "1"}, synced(msgBind(""))},
-		"bound beside what is read": {synced(msgParse("", folded), msgBind(""), readRaw(), msgExecute("", 0))},
+		"bound":                   {synced(msgParse("", folded), msgBind(""))},
+		"bound, for an estimate":  {synced(msgParse("", guessed), msgBind(""))},
+		"bound and described":     {synced(msgParse("", folded), msgBind(""), msgDescribe('P', ""))},
+		"bound and closed":        {synced(msgParse("", folded), msgBind(""), msgClose('P', ""))},
+		"bound to a named portal": {synced(msgParse("", folded), binding{portal: "p"}.message())},
+		"bound, prepared by name": {synced(msgParse("s", folded)), synced(msgBind("s"))},
+		"bound behind a Flush":    {{join(msgParse("", folded), msgBind(""), msgFlush), "2"}, synced()},
+		"bound in two parts":      {{join(msgParse("", folded), msgFlush), "1"}, synced(msgBind(""))},
+		"bound beside a read":     {synced(msgParse("", folded), msgBind(""), readRaw(), msgExecute("", 0))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			direct, through := dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, s.dsn())
@@ -51,5 +52,5 @@ func TestBindMayRunCode(t *testing.T) {
 	}
 }
 
-// readRaw is what a portal is bound to that is executed.
+// readRaw binds the unnamed portal to a read of raw.
 func readRaw() []byte { return join(msgParse("", "SELECT id FROM raw"), msgBind("")) }

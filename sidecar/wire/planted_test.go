@@ -15,8 +15,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// misread are sidecars that answer the reads of prepared statements otherwise than
-// Postgres does.
+// misread are planted mistakes: sidecars that answer reads, most of prepared statements, otherwise
+// than Postgres does.
 var misread = []mutant.Named{
 	{Name: "the settings at Parse are ignored", Edits: []mutant.Edit{{
 		File: "sidecar/internal/statements/parsetime.go", As: mutant.Condition,
@@ -50,13 +50,14 @@ var misread = []mutant.Named{
 	}}},
 }
 
-// misreadSeed is of scripts of which one of the first fourteen finds each; busy servers may
-// have the cache miss what it would have hit, so a few more are played.
+// misreadSeed makes scripts the first fourteen of which find all mistakes of misread. Of these
+// misreadScripts are played, a few more: on a busy machine the cache may miss where it would have
+// hit, and a script then finds nothing.
 const misreadSeed, misreadScripts = 4062, 24
 
-// plainTests are these tests without the race detector, as one program that is any of
-// misread, misparted, miscatalogued, outliving, tenantLeaks or roleRules, or none of them. The first test that
-// asks for it has it built.
+// plainTests is a program of this package's tests without the race detector, and with the planted
+// mistakes misread, misparted, miscatalogued, outliving, tenantLeaks and roleRules, of which the
+// environment switches on one or none. The first test that asks for the program has it built.
 var plainTests plainProgram
 
 type plainProgram struct {
@@ -65,6 +66,7 @@ type plainProgram struct {
 	err          error
 }
 
+// path is that of the program, which is built when it is first asked for.
 func (p *plainProgram) path(t *testing.T) string {
 	t.Helper()
 	p.once.Do(func() {
@@ -78,7 +80,7 @@ func (p *plainProgram) path(t *testing.T) string {
 	return p.program
 }
 
-// removed returns m with the program removed after its tests.
+// removed returns m with a Run that removes the program behind the tests.
 func (p *plainProgram) removed(m servers.M) servers.M { return removingPlain{p, m} }
 
 type removingPlain struct {
@@ -86,7 +88,7 @@ type removingPlain struct {
 	servers.M
 }
 
-// Run runs the tests.
+// Run runs the tests and removes the program.
 func (r removingPlain) Run() int {
 	defer func() {
 		if r.dir != "" {
@@ -96,10 +98,10 @@ func (r removingPlain) Run() int {
 	return r.M.Run()
 }
 
-// playedPlain plays the test that calls it in plainTests, with the flags of this program, and
-// reports that it did, if this program has the race detector: for a test of one session after
-// the other, in which there is nothing to detect that others do not show, at a tenth of the
-// speed.
+// playedPlain, if this program has the race detector, plays the test that calls it in plainTests,
+// with the flags of this program, and returns true; otherwise it returns false. It is for tests
+// that have one session ask after the other: under the race detector they take ten times as long,
+// and show no race that other tests do not show.
 func playedPlain(t *testing.T) bool {
 	t.Helper()
 	if !raceDetector {
@@ -119,19 +121,21 @@ func playedPlain(t *testing.T) bool {
 	return true
 }
 
-// TestPlantedMisreadingsAreFound: the random sessions find each of them. This is what
-// their word that Postgres would have said the same is worth.
+// TestRandomSessionsAreAnsweredAsPostgresDoes fails with each mistake of misread: without this,
+// that it passes would say little.
 func TestPlantedMisreadingsAreFound(t *testing.T) {
 	t.Parallel()
 	allFound(t, misread, "TestRandomSessionsAreAnsweredAsPostgresDoes",
 		"-random-seed", fmt.Sprint(misreadSeed), "-random-scripts", fmt.Sprint(misreadScripts))
 }
 
-// playsMax is how often a test is played until it finds a planted mistake: where the machine lets
-// a follower look late, what is read from memory otherwise is read anew, and nothing shows.
+// playsMax is how often a test is played at most until it finds a planted mistake: where a busy
+// machine lets the follower look late, reads that would hit are loaded anew, and the mistake does
+// not show.
 const playsMax = 3
 
-// allFound checks that a test of plainTests finds each of the planted mistakes.
+// allFound requires that a test of plainTests fails, with an answer that differs, for each of the
+// planted mistakes.
 func allFound(t *testing.T, planted []mutant.Named, test string, flags ...string) {
 	t.Helper()
 	program := plainTests.path(t)
@@ -148,7 +152,7 @@ func allFound(t *testing.T, planted []mutant.Named, test string, flags ...string
 				}
 			}
 			if err == nil || !strings.Contains(string(out), "the sidecar says") {
-				t.Errorf("%s %s does not find it, %v:\n%s", test, strings.Join(flags, " "), err, out)
+				t.Errorf("%s %s does not find the mistake in %d plays, the last ends with %v:\n%s", test, strings.Join(flags, " "), playsMax, err, out)
 			}
 		})
 	}

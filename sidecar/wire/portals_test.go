@@ -11,10 +11,10 @@ import (
 // transaction has to be opened:
 //
 //  1. a read by the portal p is answered from the cache in a block that is held back;
-//  2. another client makes its row one that the read fails at;
-//  3. the client writes: the block is opened, and p is to be made.
+//  2. another client changes the row, so that the read would fail;
+//  3. the client writes: the block is opened, and Postgres is to make p.
 //
-// The transaction has failed then, each time; the session goes on behind it.
+// The transaction has failed then. The session goes on: its next transaction runs as any other.
 func TestPortalThatCannotBeMadeFailsItsTransaction(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema+`UPDATE item SET version = 1;`)
@@ -22,6 +22,7 @@ func TestPortalThatCannotBeMadeFailsItsTransaction(t *testing.T) {
 	c := dialRaw(t, s.dsn())
 	const divided = "SELECT 10 / version FROM item WHERE id = $1"
 	c.ask(msgParse("s", divided, oidInt4), msgSync)
+	// hit sends a read until it is a hit.
 	hit := func(message []byte) {
 		t.Helper()
 		for before := s.count(HitL1); s.count(HitL1) == before; {
@@ -41,21 +42,21 @@ func TestPortalThatCannotBeMadeFailsItsTransaction(t *testing.T) {
 			c.ask(msgQuery("BEGIN READ WRITE"))
 			if c.ask(named("p", "7", 0), msgSync); s.count(HitL1) == before {
 				c.ask(msgQuery("ROLLBACK"))
-				t.Fatal("the read in the block is no hit")
+				t.Fatalf("%s: the read in the block is no hit", name)
 			}
 			bed.exec("UPDATE item SET version = 0 WHERE id = 7")
 			if got := c.ask(write); !bytes.HasSuffix(got, []byte(protocol.ReadyFailed)) || protocol.ErrorCode(got[:protocol.MessageLength(got)]) != "25P02" {
-				t.Errorf("%s: the write in a transaction without its portal is answered with\n%s", name, show(got))
+				t.Errorf("%s: the write in a transaction whose portal cannot be made is answered with\n%s\nwant 25P02", name, show(got))
 			}
 			if got := c.ask(msgQuery("COMMIT")); !bytes.Contains(got, []byte("ROLLBACK")) || !bytes.HasSuffix(got, []byte(protocol.ReadyIdle)) {
-				t.Errorf("%s: COMMIT is answered with\n%s", name, show(got))
+				t.Errorf("%s: COMMIT is answered with\n%s\nwant ROLLBACK", name, show(got))
 			}
-			// The session is right: what begins its next block has its name again.
+			// The next block begins: the name of the statement that begins it is free again.
 			if got := c.ask(msgQuery("BEGIN")); !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
-				t.Errorf("%s: BEGIN is answered with\n%s", name, show(got))
+				t.Errorf("%s: BEGIN is answered with\n%s\nwant ReadyForQuery in a transaction", name, show(got))
 			}
 			if got := c.ask(write); bytes.IndexByte(kindsOf(got), 'E') >= 0 || !bytes.HasSuffix(got, []byte(protocol.ReadyInBlock)) {
-				t.Errorf("%s: the next transaction's write is answered with\n%s", name, show(got))
+				t.Errorf("%s: the next transaction's write is answered with\n%s\nwant no error", name, show(got))
 			}
 			c.ask(msgQuery("ROLLBACK"))
 		}
