@@ -15,14 +15,14 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
-// unconnected is a session that has neither client nor upstream: for what is
-// decided without them.
+// unconnected makes an idle session that has neither a client nor a Postgres, for tests of
+// decisions that need neither.
 func unconnected(t testing.TB) *session {
 	t.Helper()
 	return unconnectedBehind(t, fence.New(fewSlots))
 }
 
-// unconnectedBehind is unconnected with a certain fence.
+// unconnectedBehind is unconnected with the fence f.
 func unconnectedBehind(t testing.TB, f *fence.Fence) *session {
 	t.Helper()
 	server := &Server{
@@ -34,7 +34,7 @@ func unconnectedBehind(t testing.TB, f *fence.Fence) *session {
 	return s
 }
 
-// idleFollower has nothing to follow.
+// idleFollower is a follower that follows no database and has received no event.
 type idleFollower struct{}
 
 func (idleFollower) Wake() {}
@@ -45,13 +45,14 @@ func (idleFollower) KnowsRole(uint32) bool { return true }
 
 func (idleFollower) State() *invalidation.State { return &invalidation.State{} }
 
-// receive gives a session what Postgres sent, and returns what the client sees.
+// receive has the session read b as bytes from Postgres, and returns the bytes that its client
+// gets of them.
 func (s *session) receive(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var partial relayed
 	n, shown := s.take(b, &partial, nil)
 	if n != len(b) {
-		t.Fatalf("%d of %d bytes were taken", n, len(b))
+		t.Fatalf("the session took %d of %d bytes, want all", n, len(b))
 	}
 	return shown
 }
@@ -62,22 +63,22 @@ func TestFatalErrorDuringAProbeReachesTheClient(t *testing.T) {
 	s.talk.OweRow()
 	fatal := protocol.ErrorResponse("FATAL", "57P01", "terminating connection due to administrator command", "")
 	if shown := s.receive(t, fatal); string(shown) != string(fatal) {
-		t.Errorf("the client sees %q", shown)
+		t.Errorf("the client gets %q, want the fatal error %q", shown, fatal)
 	}
 	s = unconnected(t)
 	s.talk.OweRow()
 	refused := join(protocol.ErrorResponse("ERROR", "3F000", "schema \"freshet\" does not exist", ""), []byte(protocol.ReadyIdle))
 	if shown := s.receive(t, refused); len(shown) > 0 {
-		t.Errorf("the client sees a failed probe: %s", show(shown))
+		t.Errorf("the client gets the answer of a failed probe, want nothing:\n%s", show(shown))
 	}
 	row, _ := s.talk.AwaitRow()
 	if state := probe.ParseAnswer(row, nil); state != nil || s.talk.Owed() {
-		t.Errorf("a failed probe found %+v; something is still owed: %v", state, s.talk.Owed())
+		t.Errorf("a failed probe found the state %+v, want none; Postgres still owes an answer: %v, want false", state, s.talk.Owed())
 	}
 }
 
-// A reload of the configuration takes effect between two messages: the answer
-// that follows is of other settings than its key says.
+// Postgres reports a setting that a reload of its configuration changed, between two messages of
+// an answer. The answer may depend on the new value, and its key holds the old one.
 func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
@@ -86,17 +87,18 @@ func TestCase35AnswerBehindAChangedSettingIsNotKept(t *testing.T) {
 	answer := join(protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00Asia/Tokyo\x00")),
 		protocol.AppendMessage(nil, 'T', []byte{0, 0}), protocol.AppendMessage(nil, 'C', []byte("SELECT 0\x00")))
 	if shown := s.receive(t, answer); string(shown) != string(answer) {
-		t.Errorf("the client sees %s", show(shown))
+		t.Errorf("the client gets\n%s\nwant the whole answer\n%s", show(shown), show(answer))
 	}
-	// The conversation alone is told: a session gives the capture back, for others to use.
+	// ReadyForQuery goes to the conversation alone: the session would give the capture back for
+	// reuse, and the test could not look at it any more.
 	s.talk.Lock()
 	s.talk.HearLocked(protocol.ReadyIdle[0], []byte(protocol.ReadyIdle[protocol.HeaderLength:]))
 	s.talk.Unlock()
 	if c.Whole() {
-		t.Error("the answer would be kept")
+		t.Error("the capture is whole: the answer would be kept")
 	}
 	if s.talk.Clean() {
-		t.Error("the session counts as known")
+		t.Error("the conversation is clean, as if no setting had changed")
 	}
 }
 
@@ -110,20 +112,22 @@ func TestDatabaseWithoutFreshetIsNotProbedForEveryRead(t *testing.T) {
 	for i := range 100 {
 		var got int
 		if err := c.QueryRow(t.Context(), "SELECT oid::int - oid::int + $1 FROM pg_class LIMIT 1", i).Scan(&got); err != nil || got != i {
-			t.Fatalf("read %d: %v", got, err)
+			t.Fatalf("read %d, %v, want %d", got, err, i)
 		}
 	}
 	after := s.Report()
 	if n := after.UpstreamProbes - before.UpstreamProbes; n > 10 {
-		t.Errorf("%d probes for 100 reads of a database that has no Freshet", n)
+		t.Errorf("%d probes for 100 reads of a database that has no Freshet, want at most 10", n)
 	}
 	if after.Bypasses[reasons.ProbeFailed] == before.Bypasses[reasons.ProbeFailed] {
 		t.Errorf("no read was passed through for %s: %v", reasons.ProbeFailed, after.Bypasses)
 	}
 }
 
-// TestNewIncarnationIsFoundOnAnOldConnection installs anew, which names another
-// incarnation. A probe asks for it only where the follower's is not the one known.
+// TestNewIncarnationIsFoundOnAnOldConnection uninstalls Freshet and installs it again, which
+// gives the database a new incarnation. A session that was open before must learn it, and be
+// served again: its probes ask for the incarnation only when the follower has another one than
+// the session knows.
 func TestNewIncarnationIsFoundOnAnOldConnection(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -138,7 +142,7 @@ func TestNewIncarnationIsFoundOnAnOldConnection(t *testing.T) {
 	}
 	mustHit := func(version int) {
 		t.Helper()
-		servers.Eventually(t, "hits to come back", func() bool {
+		servers.Eventually(t, fmt.Sprintf("a hit that shows version %d", version), func() bool {
 			before := s.count(HitL1)
 			return versionOf7(t, conn) == version && s.count(HitL1) > before
 		})

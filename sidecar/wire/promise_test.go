@@ -12,23 +12,24 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// promises is what readers are held to while something else goes on: a writer
-// goes to Postgres directly, readers go through sidecars, and a read that began
-// at t must show every version that was acknowledged before t - staleness. A
-// reader's own writes must show at once, and no reader may see a row go back.
+// promises checks the promises of freshness while a test does something else, such as stopping a
+// server. One writer changes rows at Postgres directly, and readers read them through sidecars. A
+// read that began at t must show each version that was acknowledged before t - staleness; a
+// reader's own write must show in its next read, and no reader may see a row go back to an older
+// version.
 type promises struct {
 	t         *testing.T
 	staleness time.Duration
 	stop      chan struct{}
 	done      sync.WaitGroup
-	// excused says of an error that it may reach a client; the reader then connects
-	// again. nil excuses nothing.
+	// excused reports whether an error may reach a client, which then connects again. nil
+	// excuses no error.
 	excused func(error) bool
 
 	mu      sync.Mutex
 	history map[int][]acknowledged
 	reads   int
-	errors  int
+	errors  int // that were excused
 }
 
 // acknowledged is one version and when its commit was acknowledged.
@@ -38,7 +39,7 @@ type acknowledged struct {
 }
 
 const (
-	promisedItems   = 12 // written directly
+	promisedItems   = 12 // rows 1 to 12, which the writer changes
 	readersPerSide  = 2
 	writeEvery      = 2 * time.Millisecond
 	readEvery       = time.Millisecond
@@ -46,7 +47,7 @@ const (
 	promiseInterval = 300 * time.Millisecond
 )
 
-// hold starts one writer, and readers on each sidecar. They end with the test.
+// hold starts the writer, and readersPerSide readers through each sidecar. They end with the test.
 func hold(t *testing.T, bed *testbed, excused func(error) bool, sides ...*side) *promises {
 	t.Helper()
 	p := &promises{
@@ -56,7 +57,7 @@ func hold(t *testing.T, bed *testbed, excused func(error) bool, sides ...*side) 
 	p.done.Go(func() { p.write(bed.postgres.DSN(bed.database)) })
 	for i, s := range sides {
 		for j := range readersPerSide {
-			own := 50 + i*readersPerSide + j // a row that only this reader writes
+			own := 50 + i*readersPerSide + j // the id of a row that only this reader writes
 			p.done.Go(func() { p.read(s.dsn(), own) })
 		}
 	}
@@ -73,7 +74,7 @@ func (p *promises) end() {
 	close(p.stop)
 	p.done.Wait()
 	if p.reads == 0 {
-		p.t.Error("nothing was read")
+		p.t.Error("the readers read nothing: this shows nothing")
 	}
 }
 
@@ -86,7 +87,7 @@ func (p *promises) ended() bool {
 	}
 }
 
-// goOn waits until readers have read for a while.
+// goOn waits until the readers have made 100 more reads, and for promiseInterval at least.
 func (p *promises) goOn() {
 	p.t.Helper()
 	count := func() int {
@@ -95,11 +96,11 @@ func (p *promises) goOn() {
 		return p.reads
 	}
 	before, began := count(), time.Now()
-	servers.Eventually(p.t, "reads to go on", func() bool { return count() > before+100 && time.Since(began) > promiseInterval })
+	servers.Eventually(p.t, "100 more reads", func() bool { return count() > before+100 && time.Since(began) > promiseInterval })
 }
 
-// connected calls use with a connection until the test ends, connecting again
-// after an error that is excused.
+// connected calls use with a connection, again and again until the test ends. After an error that
+// is excused it connects anew; any other error fails the test and ends the calls.
 func (p *promises) connected(dsn string, use func(*pgx.Conn) error) {
 	for !p.ended() {
 		conn, err := pgx.Connect(context.Background(), dsn)
@@ -139,12 +140,13 @@ func (p *promises) write(dsn string) {
 	})
 }
 
+// bump adds one to a row's version, and returns the new version.
 func bump(conn *pgx.Conn, id int) (version int, err error) {
 	err = conn.QueryRow(context.Background(), "UPDATE item SET version = version + 1 WHERE id = $1 RETURNING version", id).Scan(&version)
 	return version, err
 }
 
-// least returns the version that a read of a row which begins now must show.
+// least returns the oldest version of a row that a read which begins now may show.
 func (p *promises) least(id int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +163,7 @@ func (p *promises) least(id int) int {
 func (p *promises) read(dsn string, own int) {
 	random := rand.New(rand.NewPCG(1, uint64(own)))
 	p.connected(dsn, func(conn *pgx.Conn) error {
-		seen := map[int]int{} // by this connection
+		seen := map[int]int{} // the newest version of each row that this connection was shown
 		for round := 0; !p.ended(); round++ {
 			id := 1 + random.IntN(promisedItems)
 			if round%7 == 0 {
@@ -180,7 +182,7 @@ func (p *promises) read(dsn string, own int) {
 				return err
 			}
 			if got < least {
-				p.t.Errorf("row %d: version %d was read, %d was promised (%d seen by this client)", id, got, least, seen[id])
+				p.t.Errorf("row %d: read version %d, want %d or later; this client had been shown %d", id, got, least, seen[id])
 			}
 			seen[id] = got
 			p.mu.Lock()

@@ -2,6 +2,6 @@
 
 package wire
 
-// raceDetector says whether these tests look for races: then pools lose some of what they
-// are given.
+// raceDetector reports whether the tests run with the race detector, under which a sync.Pool
+// drops some of the objects that are put into it.
 const raceDetector = true

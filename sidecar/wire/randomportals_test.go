@@ -2,8 +2,8 @@ package wire
 
 import "strings"
 
-// portalScenes are played by sessions that name their portals, read them in pieces, and do
-// not wait for answers.
+// portalScenes are the scenes of sessions that name their portals, read portals in pieces, and
+// send the next unit before the last one is answered.
 var portalScenes = []scene{
 	{1, (*scenery).change},
 	{1, (*scenery).table},
@@ -16,17 +16,19 @@ var portalScenes = []scene{
 	{1, (*scenery).cursor},
 }
 
-// portalNames are those of portals; one of a cursor WITH HOLD is among them.
+// portalName returns the name of a portal: mostly the unnamed one, and h is also the name of the
+// cursor WITH HOLD that cursor declares.
 func (s *scenery) portalName() string { return chosen(s, "", "", "c", "d", "h") }
 
+// limit returns how many rows an Execute asks for; 0 asks for all.
 func (s *scenery) limit() uint32 { return chosen[uint32](s, 0, 0, 1, 2, 100) }
 
-// fetched binds a statement to a portal and reads it, with a limit or twice or described or
-// closed, without its Sync.
+// fetched returns the messages that bind a statement to a portal and execute it, maybe with a
+// limit, a Describe, a second Execute, a Close or a Flush, and without a Sync.
 func (s *scenery) fetched() []byte {
 	portal, statement := s.portalName(), s.name()
 	messages := [][]byte{binding{portal: portal, statement: statement}.message()}
-	if statement != "" && s.random.IntN(3) == 0 { // of the unnamed one: see the list of differences
+	if statement != "" && s.random.IntN(3) == 0 { // not of the unnamed statement, whose description may differ: see the list of differences in docs/protocol.md
 		messages = append(messages, msgDescribe('P', portal))
 	}
 	messages = append(messages, msgExecute(portal, s.limit()))
@@ -41,18 +43,19 @@ func (s *scenery) fetched() []byte {
 	return join(messages...)
 }
 
-// portal reads portals outside of blocks, where each ends with its Sync.
+// portal reads portals outside of blocks, where a Sync ends every portal: the last Execute finds
+// none.
 func (s *scenery) portal() []turn {
 	again := s.fetched()
 	return ofOne(synced(again), synced(again), synced(s.fetched()), synced(msgExecute(chosen(s, "c", "d"), 0)))
 }
 
-// portalsOfBlock leaves portals in a transaction, reads them on, fetches from them by SQL, and
-// makes others with their names.
+// portalsOfBlock opens portals in a transaction and leaves them open, goes on reading them by
+// Execute and by FETCH, and binds other portals under the same names.
 func (s *scenery) portalsOfBlock() []turn {
 	name := s.name()
 	turns := ofOne(s.parse(name, s.sql()), used(name), query("BEGIN"))
-	if s.random.IntN(3) == 0 { // the portal without a name, which the read before has left
+	if s.random.IntN(3) == 0 { // executes the unnamed portal again that the read before has left open
 		turns = append(turns, ofOne(used(name), synced(msgExecute("", 0)))...)
 	}
 	for range 1 + s.random.IntN(5) {
@@ -66,7 +69,7 @@ func (s *scenery) portalsOfBlock() []turn {
 	return append(turns, ofOne(query(chosen(s, "ROLLBACK", "COMMIT")), synced(s.fetched()))...)
 }
 
-// batch asks for several reads in one group, of which some may be known.
+// batch sends groups of several reads, some of which may be in the cache.
 func (s *scenery) batch() []turn {
 	var all [][]byte
 	for range 2 + s.random.IntN(4) {
@@ -77,7 +80,7 @@ func (s *scenery) batch() []turn {
 	return ofOne(same, same, synced(once(s.sql())), same)
 }
 
-// pipeline sends several units in one write, of which some may fail, and some set.
+// pipeline sends several units in one write; some may fail, and some change a setting.
 func (s *scenery) pipeline() []turn {
 	var sent []byte
 	n := 0
@@ -106,7 +109,7 @@ func (s *scenery) pipeline() []turn {
 	return ofOne(same, same)
 }
 
-// cursor has a cursor outlive its transaction, with the name of a portal.
+// cursor declares a cursor that outlives its transaction, under a name that portals have too.
 func (s *scenery) cursor() []turn {
 	return ofOne(query("DECLARE h CURSOR WITH HOLD FOR "+s.sql()), synced(s.fetched()), query("FETCH h"), synced(s.fetched()), query("CLOSE h"))
 }

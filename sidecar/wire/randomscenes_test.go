@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// scenesSchema is what the scenes are about besides the constants: a table whose columns
-// come and go, one of the same name elsewhere, and one of which a role sees a part.
+// scenesSchema adds to constantsSchema a table whose columns come and go, a table of the same
+// name in another schema, and a table of which a role may see only a part.
 const scenesSchema = constantsSchema + `
 CREATE TABLE grown (id int PRIMARY KEY, v int);
 INSERT INTO grown VALUES (1, 10), (2, 20);
@@ -25,25 +25,29 @@ GRANT USAGE ON SCHEMA elsewhere TO scenes_reader;
 GRANT SELECT ON read, grown, guarded TO scenes_reader;
 GRANT SELECT, INSERT ON noted TO scenes_reader;`
 
-// scenery is what the scenes of one script have in common: one text whose constants
-// depend on a setting, and few others, so that what one session leaves in the cache is
-// what the other asks for. mark tells its texts from those of other scripts.
+// scenery is shared by all scenes of one script. It offers only a few statements, so that each
+// session asks for answers that another one has left in the cache.
 type scenery struct {
-	random   *rand.Rand
+	random *rand.Rand
+	// constant is the statement whose constants depend on a setting.
 	constant constant
-	mark     string
-	scenes   []scene
+	// mark is a comment at the end of each text, by which the texts of one script differ from
+	// those of all others.
+	mark string
+	// scenes are those to choose from.
+	scenes []scene
 }
 
-// scene makes a short sequence that has a sense of its own. Session 0 is the one whose
-// scene it is, 1 is the next one.
+// scene makes a short sequence of turns that tries one thing. In its turns session 0 is the
+// session that plays the scene, and session 1 the next one.
 type scene struct {
+	// weight is how often the scene is chosen, compared with the others.
 	weight int
 	turns  func(*scenery) []turn
 }
 
-// scenes are played in between one another: what one prepares, another one uses under
-// other settings, and behind other tables.
+// scenes are those of TestRandomSessionsAreAnsweredAsPostgresDoes. The scenes of two sessions are
+// interleaved: one scene uses what another has prepared, when settings or tables have changed.
 var scenes = []scene{
 	{2, (*scenery).change},
 	{3, (*scenery).heldBackBehindChange},
@@ -73,8 +77,8 @@ func (s *scenery) scene() []turn {
 	return nil
 }
 
-// setters are what changes the sense of statements, by the names under which each
-// session has them prepared.
+// setters are the statements that change what other statements mean, by the names under which
+// each session has prepared them.
 func (s *scenery) setters() map[string]string {
 	return map[string]string{
 		"one":       "SET " + s.constant.setting + " = " + s.constant.one,
@@ -86,12 +90,13 @@ func (s *scenery) setters() map[string]string {
 	}
 }
 
-// setterNames has each as often as it is to be chosen.
+// setterNames holds each name of setters as often as it is to be chosen.
 var setterNames = []string{"one", "one", "one", "other", "other", "other", "elsewhere", "home", "home", "reader", "self", "self"}
 
+// chosen returns a random one of from.
 func chosen[T any](s *scenery, from ...T) T { return from[s.random.IntN(len(from))] }
 
-// opening prepares the setters.
+// opening is the first turn of a session: it prepares the setters.
 func (s *scenery) opening(session int) []turn {
 	var parses [][]byte
 	setters := s.setters()
@@ -101,20 +106,23 @@ func (s *scenery) opening(session int) []turn {
 	return []turn{{session: session, step: synced(parses...)}}
 }
 
-// setter is one that is executed by its name, so that the unnamed statement survives.
+// setter executes a random setter by its name, which leaves the unnamed statement alone.
 func (s *scenery) setter() step {
 	return synced(msgBind(chosen(s, setterNames...)), msgExecute("", 0))
 }
 
+// sql returns a random statement: in half of all cases the one whose constants depend on a
+// setting.
 func (s *scenery) sql() string {
 	return chosen(s, s.constant.sql, s.constant.sql, s.constant.sql, "SELECT * FROM grown WHERE id = 1", "SELECT * FROM grown WHERE id = 1",
 		"SELECT id, current_schema FROM guarded ORDER BY id") + s.mark
 }
 
+// name returns the name of a prepared statement: the unnamed one, or p.
 func (s *scenery) name() string { return chosen(s, "", "p") }
 
-// parse prepares a statement, and has it described mostly; always, if its columns may
-// change, as who reads rows has to know their form.
+// parse prepares a statement, and has it described in most cases; always if its columns may
+// change, as a client must know the columns of the rows that it reads.
 func (s *scenery) parse(name, sql string) step {
 	var messages [][]byte
 	if name != "" {
@@ -131,7 +139,7 @@ func parsedAndDescribed(sql string) step { return synced(msgParse("", sql), msgD
 
 func used(name string) step { return synced(msgBind(name), msgExecute("", 0)) }
 
-// ofOne are turns of the session whose scene it is.
+// ofOne returns turns of the session that plays the scene.
 func ofOne(steps ...step) (turns []turn) {
 	for _, step := range steps {
 		turns = append(turns, turn{step: step})
@@ -139,37 +147,37 @@ func ofOne(steps ...step) (turns []turn) {
 	return turns
 }
 
+// change changes a setting, the search_path or the role.
 func (s *scenery) change() []turn {
 	how := chosen(s, setterNames...)
 	switch s.random.IntN(4) {
 	case 0:
 		return ofOne(query(s.setters()[how]))
-	case 1: // parsed anew, in place of the unnamed statement
+	case 1: // parsed as the unnamed statement, which replaces the one before
 		return ofOne(synced(msgParse("", s.setters()[how]), msgBind(""), msgExecute("", 0)))
 	default:
 		return ofOne(s.setter())
 	}
 }
 
-// warm are turns behind which the description and the rows of a statement are cached.
+// warm returns turns after which the description and the rows of a statement are cached.
 func (s *scenery) warm(sql string) []turn {
 	return ofOne(parsedAndDescribed(sql), used(""), parsedAndDescribed(sql), used(""), parsedAndDescribed(sql))
 }
 
-// heldBackBehindChange: the Parse of the unnamed statement is answered from the cache, and
-// the statement is used when another setting holds.
+// heldBackBehindChange uses an unnamed statement under another setting than that of its Parse,
+// which was answered from the cache and is held back.
 func (s *scenery) heldBackBehindChange() []turn {
 	turns := append(s.warm(s.sql()), ofOne(s.setter())...)
-	if s.random.IntN(3) == 0 { // with what uses it, in one group
+	if s.random.IntN(3) == 0 { // the setter and the use of the unnamed statement in one group
 		use := join(msgBind(chosen(s, setterNames...)), msgExecute("", 0), msgBind(""), msgExecute("", 0))
 		turns = append(turns, ofOne(synced(use))...)
 	}
 	return append(turns, ofOne(used(""), used(""))...)
 }
 
-// heldBackBehindTable: the description of the unnamed statement is answered from the
-// cache, and the statement is used when the table has other columns, of which another
-// session has rows.
+// heldBackBehindTable uses an unnamed statement that was described from the cache, when its table
+// has other columns by now. In between, another session may load rows with the new columns.
 func (s *scenery) heldBackBehindTable() []turn {
 	sql := "SELECT * FROM grown WHERE id = 1" + s.mark
 	turns := append(s.warm(sql), s.table()...)
@@ -179,29 +187,31 @@ func (s *scenery) heldBackBehindTable() []turn {
 	return append(turns, ofOne(used(""), used(""))...)
 }
 
-// preparedThenChanged: a statement is prepared under one setting, and executed under
-// another, in which the next session asks for the same.
+// preparedThenChanged prepares a statement under one setting and executes it under another. Then
+// the next session asks for the same text under the second setting.
 func (s *scenery) preparedThenChanged() []turn {
 	sql, name, now := s.sql(), s.name(), s.setter()
 	turns := ofOne(s.setter(), s.parse(name, sql), now, used(name), used(name))
 	return append(turns, turn{session: 1, step: now}, turn{session: 1, step: s.parse("", sql)}, turn{session: 1, step: used("")})
 }
 
-// sameElsewhere: two sessions come to have the same settings, and the same statement.
+// sameElsewhere has two sessions ask for the same text under the same settings, so that the second
+// may be answered what the first has loaded.
 func (s *scenery) sameElsewhere() []turn {
 	sql, now := s.sql(), s.setter()
 	return []turn{{step: now}, {session: 1, step: now}, {step: s.parse("", sql)}, {step: used("")}, {session: 1, step: s.parse("", sql)}, {session: 1, step: used("")}}
 }
 
-// inBlock: a setting holds for one transaction only.
+// inBlock sets a setting for one transaction only, and uses a statement in the transaction and
+// behind it.
 func (s *scenery) inBlock() []turn {
 	local := "SET LOCAL" + s.setters()[chosen(s, setterNames...)][len("SET"):]
 	middle := chosen(s, used("p"), s.parse("p", s.sql()), parsedAndDescribed(s.sql()), used(""))
 	return ofOne(query("BEGIN"), query(local), middle, used("p"), query(chosen(s, "ROLLBACK", "COMMIT")), used("p"))
 }
 
-// written: a transaction reads, and reads again what it has written. Nobody waits for who
-// inserts.
+// written has a transaction read a table, write to it, and read its own write. It inserts, as
+// sessions that insert wait for no lock of each other.
 func (s *scenery) written(session int) (turns []turn) {
 	read := chosen(s, query, func(sql string) step { return synced(once(sql)) })("SELECT count(*) FROM public.noted" + s.mark)
 	for _, step := range []step{query("BEGIN"), query(relayedRead), read, query("INSERT INTO public.noted VALUES (1)"), read, read,
@@ -211,29 +221,33 @@ func (s *scenery) written(session int) (turns []turn) {
 	return turns
 }
 
-// table has Postgres analyse statements anew, some of which have other columns then.
+// table changes a table, or has it analysed: Postgres then analyses the statements that read it
+// anew, some with other columns.
 func (s *scenery) table() []turn {
 	return []turn{{direct: chosen(s, analyseReadSQL, "ANALYZE grown",
 		"ALTER TABLE grown ADD COLUMN IF NOT EXISTS w text DEFAULT 'w'", "ALTER TABLE grown DROP COLUMN IF EXISTS w",
 		"ALTER TABLE grown ALTER v TYPE bigint", "ALTER TABLE grown ALTER v TYPE int")}}
 }
 
+// prepare prepares a statement, and executes or describes it.
 func (s *scenery) prepare() []turn {
 	name := s.name()
 	return ofOne(s.parse(name, s.sql()), chosen(s, used(name), synced(msgDescribe('S', name))))
 }
 
+// use executes a prepared statement three times.
 func (s *scenery) use() []turn {
 	again := used(s.name())
 	return ofOne(again, again, again)
 }
 
+// once parses, describes and executes a statement in one group, twice.
 func (s *scenery) once() []turn {
 	once := synced(msgParse("", s.sql()), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
 	return ofOne(once, once)
 }
 
-// plain asks by a simple Query, or executes by one what the protocol prepared.
+// plain sends a Query: a read, or an EXECUTE of the statement that a Parse has prepared.
 func (s *scenery) plain() []turn {
 	return ofOne(query(chosen(s, s.sql(), "EXECUTE p")))
 }

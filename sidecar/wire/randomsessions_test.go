@@ -20,15 +20,15 @@ const (
 	randomSessions = 2
 )
 
-// randomScript has the sessions play scenes, each its own, in between one another. Tables
-// change while no session is in a block, in which it may have locked them.
+// randomScript interleaves random scenes of the sessions. Tables change only while no session is
+// in a block: a block may hold locks on them, and the change would wait for ever.
 func randomScript(s *scenery) (turns []turn) {
-	var left [randomSessions][]turn
+	var left [randomSessions][]turn // of the scene that each session plays
 	for session := range left {
 		turns = append(turns, s.opening(session)...)
 	}
 	blocks := 0
-	var analysed [randomSessions]bool // since the session changed the setting last
+	var analysed [randomSessions]bool // whether the table was analysed since the session last changed the setting
 	for len(turns) < randomTurns || blocks > 0 {
 		session := s.random.IntN(randomSessions)
 		if len(left[session]) == 0 {
@@ -61,14 +61,15 @@ func (s *scenery) setsConstants(of step) bool {
 	})
 }
 
-// usesOfAll are uses of all that a session has prepared. Where nobody uses a statement between
-// an ANALYZE and a change of a setting, Postgres reads the constants by the setting of the use
-// before, or of the one behind: it depends on whether it heard of the former (see unseen.go).
+// usesOfAll executes each statement that a session has prepared. Without such a use between an
+// ANALYZE and a change of the setting, Postgres may read the constants by the setting of the last
+// use, or by that of the next one, depending on whether it was shown the last use (see unseen.go).
+// The sidecar and Postgres would be allowed to differ.
 func usesOfAll(session int) []turn {
 	return []turn{{session: session, step: used("")}, {session: session, step: used("p")}}
 }
 
-// blocksOpened is 1 for what begins a block, and -1 for what ends one.
+// blocksOpened is 1 for a Query that begins a block, -1 for one that ends it, and 0 otherwise.
 func blocksOpened(send []byte) int {
 	switch string(send) {
 	case string(msgQuery("BEGIN")):
@@ -80,8 +81,8 @@ func blocksOpened(send []byte) int {
 	}
 }
 
-// Whatever two sessions prepare, describe, set and use in whatever
-// order, while tables change under them, they are told what Postgres tells.
+// Two sessions prepare, describe, set and use statements in random orders, while tables change:
+// the sidecar answers each message with the same bytes as Postgres.
 func TestRandomSessionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
@@ -90,13 +91,15 @@ func TestRandomSessionsAreAnsweredAsPostgresDoes(t *testing.T) {
 	playRandom(t, *randomScripts, scenes)
 }
 
-// So they are when their portals have names and limits, and when they do not wait for answers.
+// The same with portals that have names and row limits, and with sessions that send without
+// waiting for answers.
 func TestRandomSessionsWithPortalsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	playRandom(t, *randomScripts/2, portalScenes)
 }
 
-// playRandom plays random scripts of scenes, through a sidecar that keeps everything warm.
+// playRandom plays random scripts of the scenes, through a sidecar that loads again each answer
+// that was read twice and that a change has ended (Options.WarmFrom).
 func playRandom(t *testing.T, scripts int, scenes []scene) {
 	cached := newTestbed(t, scenesSchema)
 	cached.warmFrom = time.Nanosecond
@@ -106,13 +109,13 @@ func playRandom(t *testing.T, scripts int, scenes []scene) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		s := &scenery{random: r, mark: fmt.Sprintf(" /* script %d */", i), constant: constants[r.IntN(len(constants))], scenes: scenes}
 		if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { w.play(t, randomScript(s)) }) {
-			return // what follows would be about this one, too
+			return // the failed script has left sessions and tables in a state that would fail the next ones too
 		}
 	}
 	hits := w.side.count(HitL1)
 	warmed := w.side.counters.Warmed.Load()
-	t.Logf("%d statements were hits; %d loads nobody had asked for", hits, warmed)
+	t.Logf("%d statements were hits; %d loads were made that no client had asked for", hits, warmed)
 	if hits < uint64(scripts) {
-		t.Errorf("only %d statements were hits: this test shows little", hits)
+		t.Errorf("%d statements were hits, want at least %d: this test shows little", hits, scripts)
 	}
 }

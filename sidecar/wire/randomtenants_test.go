@@ -21,7 +21,7 @@ import (
 var (
 	tenantSeed  = flag.Uint64("tenant-seed", 1, "seed of the random policies, roles, settings and changes")
 	tenantSteps = flag.Int("tenant-steps", 20, "how many changes the random tenants go through")
-	tenantFocus = flag.String("tenant-focus", "", "of what every other change is: policies, security, views, rows, roles, moments; or each: inner")
+	tenantFocus = flag.String("tenant-focus", "", "the kind of half of the changes at least: policies, security, views, rows, roles or moments; or inner, the kind of all changes")
 )
 
 const randomTenantSchema = `
@@ -41,14 +41,14 @@ ALTER TABLE doc OWNER TO keeper; ALTER TABLE member OWNER TO keeper; ALTER VIEW 
 ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC`
 
-// docConditions are of policies on doc, memberConditions on member.
+// docConditions are the conditions of policies on doc, memberConditions of those on member.
 var (
 	docConditions = []string{
 		"tenant = current_setting('app.tenant', true)", "tenant = current_setting('app.tenant', true) OR owner = current_user", "owner = who()", "true", "id % 2 = 0",
 		"grp IN (SELECT grp FROM member WHERE who = current_user)", "EXISTS (SELECT FROM member m WHERE m.grp = doc.grp AND m.who = current_setting('app.who', true))",
 		"grp IN (SELECT s.grp FROM secret s WHERE s.open)", "owner = session_user", "random() >= 0 AND tenant = current_setting('app.tenant', true)",
 	}
-	// innerConditions are those of doc that read views.
+	// innerConditions are conditions of policies on doc that read views.
 	innerConditions = []string{
 		"grp IN (SELECT grp FROM my_grp)", "grp IN (SELECT grp FROM my_grp)", "EXISTS (SELECT FROM open_grp g WHERE g.grp = doc.grp)", "grp IN (SELECT grp FROM my_open_grp)", "id <= (SELECT count(*) * 3 FROM my_grp)",
 	}
@@ -62,19 +62,19 @@ var (
 	viewQueries = []string{"SELECT id FROM of_keeper ORDER BY id", "SELECT id FROM of_reader ORDER BY id", "SELECT id FROM of_keeper_too ORDER BY id", "SELECT count(*), count(body) FROM of_both"}
 )
 
-// randomTenants are sessions of several tenants, the same ones to Postgres itself, and
-// changes of all that decides what each is shown.
+// randomTenants plays random requests of tenants between random changes of all that decides which
+// rows a tenant is shown, and compares what the sidecar answers with what Postgres answers.
 type randomTenants struct {
 	*testbed
 	t        *testing.T
 	random   *rand.Rand
 	side     *side
 	sessions []tenantPair
-	asked    []tenantRequest // since the last change
+	asked    []tenantRequest // the requests since the last change
 	super    *pgx.Conn       // a superuser's session through the sidecar
-	counted  bool            // Postgres can be asked to tell at once what its statistics have counted
-	policies int
-	log      []string
+	counted  bool            // Postgres has pg_stat_force_next_flush, which publishes its statistics at once
+	policies int             // the number of the policy on doc that was added last
+	log      []string        // all that was done, for the message of a failure
 }
 
 // tenantRequest is a transaction of a tenant, with its reads.
@@ -83,15 +83,17 @@ type tenantRequest struct {
 	extended   bool
 }
 
-// tenantPair is one session through the sidecar, and one that does the same directly.
+// tenantPair is a session through the sidecar, and one to Postgres itself that sends the same.
 type tenantPair struct{ through, direct *pgx.Conn }
 
-// comparingWhenAsked makes a sidecar that compares what no event tells of when it is told to
-// alone: a test decides what was changed, and changed back, in between.
+// comparingWhenAsked makes a sidecar that compares roles and memberships, which no event reports,
+// only when it is told to: so a test can change something and change it back between two
+// comparisons.
 func comparingWhenAsked(_ *engine.Options, o *invalidation.FollowerOptions) { o.Verify = time.Hour }
 
-// newRandomTenants makes them. The sidecar may read the versions of roles, or is told that roles
-// are steady.
+// newRandomTenants starts a server with the tables, roles and sessions. If steady is set, the
+// sidecar may not read pg_authid and is told that roles are steady; otherwise it may read there
+// the versions of roles.
 func newRandomTenants(t *testing.T, seed uint64, steady bool) *randomTenants {
 	t.Helper()
 	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), randomTenantSchema)
@@ -103,7 +105,7 @@ func newRandomTenants(t *testing.T, seed uint64, steady bool) *randomTenants {
 		t.Fatal(err)
 	}
 	for i, condition := range []string{docConditions[0], docConditions[6], docConditions[7]} {
-		r.change(fmt.Sprintf("CREATE POLICY p%d ON doc USING (%s)", i, condition)) // what is declared counts from now on
+		r.change(fmt.Sprintf("CREATE POLICY p%d ON doc USING (%s)", i, condition)) // a change of the schema, so that the declaration of who() counts from now on
 	}
 	for range 4 {
 		pair := tenantPair{b.connect(r.side.dsn() + " user=login"), b.connect(b.postgres.DSN(b.database) + " user=login")}
@@ -124,15 +126,17 @@ func (r *randomTenants) query() string {
 	return r.one(tenantQueries...)
 }
 
+// one returns a random one of several texts.
 func (r *randomTenants) one(of ...string) string { return of[r.random.IntN(len(of))] }
 
-// change changes something for everybody, and waits until that is received.
+// change runs SQL at Postgres directly, and waits until the sidecar has received its events.
 func (r *randomTenants) change(sql string) {
 	r.t.Helper()
 	r.run(r.direct, sql)
 	r.side.received()
 }
 
+// run executes SQL, which may fail, and logs the SQL and its error.
 func (r *randomTenants) run(conn *pgx.Conn, sql string) {
 	r.t.Helper()
 	r.log = append(r.log, sql)
@@ -141,8 +145,8 @@ func (r *randomTenants) run(conn *pgx.Conn, sql string) {
 	}
 }
 
-// changeRoles changes what no event tells of: through the sidecar, which notices the command,
-// or beside it, until it compares.
+// changeRoles changes roles or memberships, which no event reports: through the sidecar, which
+// notices the command, or at Postgres directly, where a comparison has to find the change.
 func (r *randomTenants) changeRoles(sql string) {
 	r.t.Helper()
 	if r.random.IntN(2) == 0 {
@@ -150,27 +154,28 @@ func (r *randomTenants) changeRoles(sql string) {
 		return
 	}
 	r.run(r.direct, sql)
-	r.compared()
+	r.compareRoles()
 }
 
-// compared has the sidecar compare what no event tells of.
-func (r *randomTenants) compared() {
+// compareRoles has the sidecar compare roles and memberships, which no event reports.
+func (r *randomTenants) compareRoles() {
 	r.t.Helper()
 	r.side.follower.Suspect()
 	r.side.received()
 }
 
-// count has Postgres tell what its statistics have counted, which it does late otherwise.
-func (r *randomTenants) count() {
+// flushStatistics has Postgres publish at once what its statistics have counted, if it can.
+func (r *randomTenants) flushStatistics() {
 	r.t.Helper()
 	if r.counted {
 		r.run(r.direct, "SELECT pg_stat_force_next_flush()")
 	}
 }
 
-// moment gives a role BYPASSRLS, or the owner's privileges, has a tenant read, and takes it away again before
-// anybody has compared. What is shown in the moment is between what was and what is.
-func (r *randomTenants) moment() {
+// changeForAMoment gives a role BYPASSRLS or the owner's privileges, has a tenant read, and takes
+// them away again before the sidecar has compared roles. The answers of that moment are not
+// compared: the sidecar may still answer as before it. The requests behind it are.
+func (r *randomTenants) changeForAMoment() {
 	r.t.Helper()
 	if r.steadyRoles && !r.counted {
 		return
@@ -183,7 +188,7 @@ func (r *randomTenants) moment() {
 	r.changeRoles(take)
 	r.change("UPDATE doc SET body = body || '!'")
 	r.run(r.direct, give)
-	r.count()
+	r.flushStatistics()
 	p, q := r.sessions[r.random.IntN(len(r.sessions))], tenantRequest{statements: []string{"BEGIN", "SET LOCAL ROLE " + role, "SET LOCAL app.tenant = 'a'"}}
 	for range 3 {
 		q.statements = append(q.statements, r.query())
@@ -196,29 +201,29 @@ func (r *randomTenants) moment() {
 	}
 	r.asked = append(r.asked, q)
 	r.run(r.direct, take)
-	r.count()
-	r.compared()
+	r.flushStatistics()
+	r.compareRoles()
 }
 
-// tenantChange is a kind of changes.
+// tenantChange makes a random change of a kind; kinds are the values of tenantFocus.
 type tenantChange struct {
 	kind string
 	make func(*randomTenants)
 }
 
-// innerChanges are of the views that policies read, beside tenantChanges where no other kind is
-// looked at.
+// innerChanges concern the views that policies read. They are made besides tenantChanges, unless
+// tenantFocus is another kind.
 var innerChanges = []tenantChange{
 	{"inner", (*randomTenants).addInnerPolicy}, {"inner", (*randomTenants).changeInnerView}, {"inner", (*randomTenants).changeInnerView}, {"inner", (*randomTenants).changeBelowView}, {"inner", (*randomTenants).changeBelowView},
 }
 
-// tenantChanges are the kinds of changes, each as often as it stands here.
+// tenantChanges holds each change as often as it is to be made, compared with the others.
 var tenantChanges = []tenantChange{
 	{"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).addPolicy}, {"policies", (*randomTenants).changePolicy}, {"policies", (*randomTenants).changeMemberPolicy}, {"security", (*randomTenants).changeSecurity},
 	{"views", (*randomTenants).changeView},
 	{"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeDocs}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeMembers}, {"rows", (*randomTenants).changeSecrets},
 	{"roles", (*randomTenants).changeAttributes}, {"roles", (*randomTenants).changeMemberships},
-	{"moments", (*randomTenants).moment},
+	{"moments", (*randomTenants).changeForAMoment},
 }
 
 // changeSomething makes one random change.
@@ -244,11 +249,12 @@ func (r *randomTenants) addPolicy() {
 	r.change(fmt.Sprintf("DROP POLICY IF EXISTS p%[1]d ON doc; CREATE POLICY p%[1]d ON doc AS %[2]s FOR %[3]s TO %[4]s USING (%[5]s)", r.policies, r.one("PERMISSIVE", "PERMISSIVE", "PERMISSIVE", "RESTRICTIVE"), r.one("ALL", "SELECT"), r.one("PUBLIC", "PUBLIC", "anna", "bert"), r.one(docConditions...)))
 }
 
-// addInnerPolicy has doc depend on what a view shows its reader.
+// addInnerPolicy leaves doc with one policy, whose condition reads a view.
 func (r *randomTenants) addInnerPolicy() {
 	r.change(fmt.Sprintf("ALTER TABLE member OWNER TO bert; ALTER TABLE member ENABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS p0 ON doc; CREATE POLICY p0 ON doc USING (%s); DROP POLICY IF EXISTS p1 ON doc; DROP POLICY IF EXISTS p2 ON doc", r.one(innerConditions...)))
 }
 
+// changeInnerView changes the reader, the owner or the text of a view that policies read.
 func (r *randomTenants) changeInnerView() {
 	if view := r.one(innerViews...); r.random.IntN(3) > 0 {
 		r.change("ALTER VIEW " + view + " " + r.one("SET (security_invoker)", "SET (security_invoker = off)", "RESET (security_invoker)", "OWNER TO anna", "OWNER TO bert", "OWNER TO seer"))
@@ -259,7 +265,8 @@ func (r *randomTenants) changeInnerView() {
 		"CREATE OR REPLACE VIEW open_grp AS SELECT grp FROM secret", "CREATE OR REPLACE VIEW open_grp AS SELECT grp FROM secret WHERE open", "CREATE OR REPLACE VIEW my_open_grp AS SELECT grp FROM open_grp"))
 }
 
-// changeBelowView changes what the views of policies read, and who is shown it.
+// changeBelowView changes the rows of the tables that the views of policies read, or a policy on
+// one of these tables.
 func (r *randomTenants) changeBelowView() {
 	switch r.random.IntN(3) {
 	case 0:
@@ -308,10 +315,10 @@ func (r *randomTenants) changeMemberships() {
 	r.changeRoles(r.one(r.one("GRANT keeper TO ", "REVOKE keeper FROM ", "REVOKE keeper FROM ")+r.one("anna", "bert"), "GRANT anna TO bert", "REVOKE anna FROM bert", "ALTER ROLE bert NOINHERIT", "ALTER ROLE bert INHERIT"))
 }
 
-// begin are the statements that begin a transaction of a tenant, as programs send them.
+// begin returns the statements by which a program begins a transaction for a tenant.
 func (r *randomTenants) begin() []string {
 	role, tenant, who := r.one("anna", "bert", "anna", "bert", "seer", "seer", "keeper", "keeper", "none"), r.one("a", "b", "c", ""), r.one("anna", "bert", "a", "b")
-	if *tenantFocus == "inner" { // what is asked for depends on both, or should not
+	if *tenantFocus == "inner" { // the views depend on the role, and the policies of their tables on app.who
 		return []string{"BEGIN", "SET LOCAL ROLE " + r.one("anna", "bert"), "SET LOCAL app.who = '" + who + "'"}
 	}
 	switch r.random.IntN(5) {
@@ -328,7 +335,8 @@ func (r *randomTenants) begin() []string {
 	}
 }
 
-// request is a random transaction of a random tenant.
+// request makes a random transaction of a random tenant, which repeats its last read, and a read
+// behind the transaction.
 func (r *randomTenants) request() tenantRequest {
 	statements := r.begin()
 	for range 3 {
@@ -338,7 +346,7 @@ func (r *randomTenants) request() tenantRequest {
 	return tenantRequest{statements, r.random.IntN(2) == 0}
 }
 
-// play has a pair of sessions do the same, and compares what they are shown.
+// play sends a request on both sessions of a random pair, and compares the answers.
 func (r *randomTenants) play(q tenantRequest) {
 	r.t.Helper()
 	i := r.random.IntN(len(r.sessions))
@@ -346,13 +354,13 @@ func (r *randomTenants) play(q tenantRequest) {
 	for _, sql := range q.statements {
 		want, got := asked(r.sessions[i].direct, q.extended, sql), asked(r.sessions[i].through, q.extended, sql)
 		if got != want {
-			r.t.Fatalf("%s\n%s (extended %v):\n the sidecar says %s\n Postgres says    %s", strings.Join(r.log, "\n"), sql, q.extended, got, want)
+			r.t.Fatalf("%s\n%s (extended %v):\n the sidecar answers %s\n Postgres answers    %s", strings.Join(r.log, "\n"), sql, q.extended, got, want)
 		}
 	}
 }
 
-// TestRandomTenantsAreAnsweredAsPostgresDoes: under random policies, roles and settings,
-// several tenants at once are shown what Postgres shows them, behind each change.
+// TestRandomTenantsAreAnsweredAsPostgresDoes changes policies, roles, rows and views at random.
+// Behind each change, sessions of several tenants get the answers that Postgres gives them.
 func TestRandomTenantsAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
@@ -361,9 +369,9 @@ func TestRandomTenantsAreAnsweredAsPostgresDoes(t *testing.T) {
 	newRandomTenants(t, *tenantSeed, false).playAll()
 }
 
-// TestRandomTenantsOfSteadyRolesAreAnsweredAsPostgresDoes: the same where the upstream's role
-// may not read pg_authid, and the operator says that roles are steady. That they are not is
-// found all the same, once Postgres has counted it.
+// TestRandomTenantsOfSteadyRolesAreAnsweredAsPostgresDoes does the same with a sidecar that may not
+// read pg_authid and whose operator says that roles are steady. Roles do change here: the sidecar
+// finds that by the counters of Postgres' statistics.
 func TestRandomTenantsOfSteadyRolesAreAnsweredAsPostgresDoes(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
@@ -372,7 +380,7 @@ func TestRandomTenantsOfSteadyRolesAreAnsweredAsPostgresDoes(t *testing.T) {
 	newRandomTenants(t, *tenantSeed, true).playAll()
 }
 
-// playAll makes changes, and plays what tenants ask behind each.
+// playAll makes tenantSteps changes, and plays requests behind each.
 func (r *randomTenants) playAll() {
 	r.t.Helper()
 	if *tenantFocus == "inner" {
@@ -381,7 +389,7 @@ func (r *randomTenants) playAll() {
 	for range *tenantSteps {
 		r.changeSomething()
 		from := len(r.log)
-		again := r.asked // whoever was answered before the change asks behind it
+		again := r.asked // a request from before the change is played again: its answers may be cached
 		r.asked = nil
 		for range 4 {
 			r.asked = append(r.asked, r.request())
@@ -396,15 +404,16 @@ func (r *randomTenants) playAll() {
 	hits, misses := r.side.count(HitL1), r.side.count(Miss)
 	r.t.Logf("%d hits, %d misses, %v", hits, misses, r.side.Report().Bypasses)
 	if hits < uint64(*tenantSteps) {
-		r.t.Errorf("%d hits and %d misses in %d steps: this test shows little; %v", hits, misses, *tenantSteps, r.side.Report().Bypasses)
+		r.t.Errorf("%d hits and %d misses in %d steps, want a hit for each step at least: this test shows little; passed through: %v", hits, misses, *tenantSteps, r.side.Report().Bypasses)
 	}
 }
 
-// tenantLeaks are sidecars that show one reader what another is to be shown, or what was to be
-// shown before.
+// tenantLeaks are planted mistakes by which a sidecar shows a reader the answer of another reader,
+// or one from before a change.
 var tenantLeaks = slices.Concat(anyLeaks, rowLeaks, securityLeaks, policyLeaks, roleLeaks, membershipLeaks, momentLeaks, countLeaks, readerLeaks, ownerLeaks, innerLeaks)
 
-// anyLeaks are found by whatever is changed.
+// anyLeaks are found whatever kind of changes is made; each of the lists below is found by changes
+// of the kind that TestPlantedTenantLeaksAreFound gives for it.
 var anyLeaks = []mutant.Named{
 	{Name: "a setting is missing from the key", Edits: []mutant.Edit{{
 		File: "sidecar/wire/keyedsettings.go", As: mutant.Statements,
@@ -416,12 +425,12 @@ var anyLeaks = []mutant.Named{
 		Old: "k.local != nil",
 		New: "false",
 	}}},
-	{Name: "row security is taken to spare everybody", Edits: []mutant.Edit{{
+	{Name: "row security is taken to filter nobody", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/rowsecurity.go", As: mutant.Condition,
 		Old: "!r.rowSecurity",
 		New: "true",
 	}}},
-	{Name: "settings of a transaction end with no savepoint", Edits: []mutant.Edit{{
+	{Name: "settings count as known behind a rollback to a savepoint", Edits: []mutant.Edit{{
 		File: "sidecar/wire/keyedsettings.go", As: mutant.Condition,
 		Old: "u.values.unknown || u.known.Base() == nil",
 		New: "u.known.Base() == nil",
@@ -478,7 +487,7 @@ var membershipLeaks = []mutant.Named{
 }
 
 var momentLeaks = []mutant.Named{
-	{Name: "BYPASSRLS of a moment is not noticed", Edits: []mutant.Edit{{
+	{Name: "BYPASSRLS that was given for a moment is not noticed", Edits: []mutant.Edit{{
 		File: "invalidation/audit.go", As: mutant.Statements,
 		Old: "return versions, nil",
 		New: "return \"\", nil",
@@ -486,15 +495,15 @@ var momentLeaks = []mutant.Named{
 }
 
 var countLeaks = []mutant.Named{
-	{Name: "a membership of a moment is not noticed", Edits: []mutant.Edit{{
+	{Name: "a membership that was given for a moment is not noticed", Edits: []mutant.Edit{{
 		File: "invalidation/roles.go", As: mutant.Switching,
 		Old: "QueryRow(ctx, silentSQL)",
-		New: "QueryRow(ctx, map[bool]string{true: strings.Replace(silentSQL, roleCountsSQL, \"NULL\", 1), false: silentSQL}[mutantIs(\"a membership of a moment is not noticed\")])",
+		New: "QueryRow(ctx, map[bool]string{true: strings.Replace(silentSQL, roleCountsSQL, \"NULL\", 1), false: silentSQL}[mutantIs(\"a membership that was given for a moment is not noticed\")])",
 	}}},
 }
 
 var readerLeaks = []mutant.Named{
-	{Name: "a view's tables are read as who reads the view", Edits: []mutant.Edit{{
+	{Name: "a view's tables are taken to be read as the reader of the view", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/rowsecurity.go", As: mutant.Statements,
 		Old: "reads = append(reads, securedRead{e.oid(\"relid\"), readAs(q, e), filtered[e]})",
 		New: "reads = append(reads, securedRead{e.oid(\"relid\"), 0, false})",
@@ -502,7 +511,7 @@ var readerLeaks = []mutant.Named{
 }
 
 var ownerLeaks = []mutant.Named{
-	{Name: "a view's tables are read as its owner, security_invoker or not", Edits: []mutant.Edit{{
+	{Name: "a view's tables are taken to be read as its owner despite security_invoker", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/rowsecurity.go", As: mutant.Statements,
 		Old: "reads = append(reads, securedRead{e.oid(\"relid\"), readAs(q, e), filtered[e]})",
 		New: `as := readAs(q, e)
@@ -515,8 +524,8 @@ var ownerLeaks = []mutant.Named{
 	}}},
 }
 
-// innerLeaks are of the views that policies read. As whom these are read, TestPoliciesThatReadViews of
-// the analysis asks.
+// innerLeaks concern the views that policies read. Which role reads the tables of such a view is
+// checked by TestPoliciesThatReadViews of package analysis.
 var innerLeaks = []mutant.Named{
 	{Name: "the tables of a policy's views are missing from the tags", Edits: []mutant.Edit{{
 		File: "invalidation/analysis/policyviews.go", As: mutant.Statements,
@@ -525,8 +534,8 @@ var innerLeaks = []mutant.Named{
 	}}},
 }
 
-// TestPlantedTenantLeaksAreFound: the random tenants find each of them, by a seed whose first
-// changes bring it to light.
+// TestPlantedTenantLeaksAreFound has the random tenants find each of tenantLeaks, with a kind of
+// changes and a seed whose first hundred changes show the leak.
 func TestPlantedTenantLeaksAreFound(t *testing.T) {
 	t.Parallel()
 	for _, planted := range []struct {

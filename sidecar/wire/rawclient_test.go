@@ -18,17 +18,18 @@ import (
 // rawWait bounds each read of a rawClient.
 const rawWait = time.Minute
 
-// rawClient speaks the protocol byte for byte: it sends what it is told to, and
-// shows what came.
+// rawClient is a client that sends any bytes, and returns the messages of the server as they
+// came.
 type rawClient struct {
 	t    testing.TB
 	conn net.Conn
-	// greeting is what came before the first ReadyForQuery, key the cancel key in it.
+	// greeting holds the messages before the first ReadyForQuery, without the BackendKeyData, whose
+	// body is key: the number of the server process, and the secret to cancel with.
 	greeting []byte
 	key      []byte
 }
 
-// pid is that of the client's server process, which the cancel key begins with.
+// pid returns the number of the client's server process, with which key begins.
 func (c *rawClient) pid() uint32 { return binary.BigEndian.Uint32(c.key) }
 
 // socketOf returns the address of the Unix socket in a DSN.
@@ -41,7 +42,7 @@ func socketOf(t testing.TB, dsn string) string {
 	return fmt.Sprintf("%s/.s.PGSQL.%d", config.Host, config.Port)
 }
 
-// dialOnly connects to the socket of a DSN and says nothing.
+// dialOnly connects to the socket of a DSN and sends nothing.
 func dialOnly(t testing.TB, dsn string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", socketOf(t, dsn))
@@ -93,6 +94,7 @@ func (c *rawClient) send(b []byte) {
 	}
 }
 
+// trySend is send for a connection that may have ended.
 func (c *rawClient) trySend(b []byte) error {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(rawWait)); err != nil {
 		return err
@@ -111,6 +113,7 @@ func (c *rawClient) message() []byte {
 	return m
 }
 
+// tryMessage is message for a connection that may have ended.
 func (c *rawClient) tryMessage() ([]byte, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(rawWait)); err != nil {
 		return nil, err
@@ -128,14 +131,15 @@ func (c *rawClient) tryMessage() ([]byte, error) {
 	return m, err
 }
 
-// until reads up to a message of each kind named, in that order.
+// until reads messages until one of each kind of kinds has come, in that order, and returns all
+// that it has read.
 func (c *rawClient) until(kinds string) []byte {
 	c.t.Helper()
 	var got []byte
 	for i := 0; i < len(kinds); {
 		m, err := c.tryMessage()
 		if err != nil {
-			c.t.Fatalf("waiting for %q of %q: %v, got\n%s", kinds[i], kinds, err, show(got))
+			c.t.Fatalf("waiting for a message %q of %q: %v; so far came\n%s", kinds[i], kinds, err, show(got))
 		}
 		got = append(got, m...)
 		if m[0] == kinds[i] {
@@ -152,19 +156,20 @@ func (c *rawClient) ask(messages ...[]byte) []byte {
 	return c.until("Z")
 }
 
-// wantSame requires that a sidecar answers reads as Postgres does, byte for byte.
+// wantSame requires that a sidecar answers reads with the same bytes as Postgres. why says, in the
+// message of a failure, what has happened before.
 func wantSame(t testing.TB, why string, through, direct *rawClient, reads ...step) {
 	t.Helper()
 	for i, r := range reads {
 		through.send(r.send)
 		direct.send(r.send)
 		if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
-			t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
+			t.Errorf("%s, read %d: the sidecar answers\n%s\nPostgres answers\n%s", why, i, show(got), show(want))
 		}
 	}
 }
 
-// rest reads until the connection is closed, and closes this end.
+// rest reads until the server has closed the connection, and closes the client's end.
 func (c *rawClient) rest() []byte {
 	c.t.Helper()
 	defer c.conn.Close()
@@ -173,12 +178,12 @@ func (c *rawClient) rest() []byte {
 	}
 	got, err := io.ReadAll(c.conn)
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-		c.t.Fatalf("the connection was not closed; it said\n%s", show(got))
+		c.t.Fatalf("the server has not closed the connection; so far came\n%s", show(got))
 	}
 	return got
 }
 
-// show prints backend messages, one a line.
+// show formats messages of the server, each on a line with its kind, its length and its body.
 func show(b []byte) string {
 	var lines []string
 	for kind, m := range protocol.Messages(b) {
@@ -203,7 +208,7 @@ func join(parts ...[]byte) []byte {
 	return all
 }
 
-// Frontend messages.
+// What follows makes messages of a client.
 
 func msgQuery(sql string) []byte { return protocol.AppendMessage(nil, 'Q', []byte(sql+"\x00")) }
 
@@ -216,7 +221,7 @@ func msgParse(name, sql string, types ...uint32) []byte {
 	return protocol.AppendMessage(nil, 'P', body)
 }
 
-// binding is a Bind message in parts. A nil value is NULL.
+// binding holds the parts of a Bind message. A nil value is NULL.
 type binding struct {
 	portal, statement string
 	formats           []uint16
@@ -246,7 +251,7 @@ func appendInt16s(dst []byte, list []uint16) []byte {
 	return dst
 }
 
-// msgBind binds text values to a statement, for text results.
+// msgBind binds text values to a statement, as the unnamed portal, with results in text.
 func msgBind(statement string, values ...string) []byte {
 	b := binding{statement: statement}
 	for _, v := range values {

@@ -13,9 +13,9 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// Who cannot be connected for want of file descriptors reads that, and not that
-// Postgres may be down.
-func TestRefusalForWantOfDescriptors(t *testing.T) {
+// A client that cannot be connected to Postgres because the sidecar has no file descriptors left is
+// told so, and not that Postgres may be down.
+func TestClientThatCannotBeConnectedIsToldWhy(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		err    error
@@ -34,18 +34,19 @@ func TestRefusalForWantOfDescriptors(t *testing.T) {
 		message, err := io.ReadAll(client)
 		for _, text := range test.says {
 			if err != nil || !strings.Contains(string(message), text) {
-				t.Errorf("%v: %q, %v", test.err, message, err)
+				t.Errorf("%v: the client is told %q, %v, want %q in it", test.err, message, err, text)
 			}
 		}
 		if all := e.server.counters.SessionsRefused.Load(); test.counts(&e.server.counters) != 1 || all != 1 {
-			t.Errorf("%v: not counted by its reason; %d in all", test.err, all)
+			t.Errorf("%v: %d refusals are counted for this reason, %d in all, want 1 and 1", test.err, test.counts(&e.server.counters), all)
 		}
 	}
 }
 
-// Who cannot even be accepted for want of file descriptors reads that too, by way of one that is
-// kept for it; where nobody came after all, nothing is counted.
-func TestRefusalOfWhoCannotBeAccepted(t *testing.T) {
+// A client that cannot even be accepted because no file descriptors are left is told so too: the
+// sidecar gives up one of its lastFiles to accept it. Where no client waits, none is counted as
+// refused.
+func TestClientThatCannotBeAcceptedIsToldWhy(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -60,12 +61,12 @@ func TestRefusalOfWhoCannotBeAccepted(t *testing.T) {
 	s := &Server{logger: slog.New(slog.DiscardHandler)}
 	var last lastFiles
 	if s.refuseNext(l, &last) {
-		t.Error("somebody is refused without a file descriptor")
+		t.Error("a client was refused, though the sidecar keeps no file descriptor to accept it with")
 	}
 	last.hold()
 	defer last.giveUp(lastFilesMax)
 	if s.refuseNext(l, &last) || s.counters.SessionsRefused.Load() != 0 {
-		t.Error("nobody came, and somebody was refused")
+		t.Error("a client was refused, though none had connected")
 	}
 	client, err := net.Dial("unix", l.Addr().String())
 	if err != nil {
@@ -76,15 +77,16 @@ func TestRefusalOfWhoCannotBeAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !s.refuseNext(l, &last) {
-		t.Fatal("nobody was refused")
+		t.Fatal("the client that had connected was not refused")
 	}
 	message, err := io.ReadAll(client)
 	for _, text := range []string{"SFATAL\x00", "C53300\x00", "raise LimitNOFILE"} {
 		if err != nil || !strings.Contains(string(message), text) {
-			t.Errorf("%q, %v", message, err)
+			t.Errorf("the client is told %q, %v, want %q in it", message, err, text)
 		}
 	}
 	if s.counters.RefusedByFiles.Load() != 1 || s.counters.SessionsRefused.Load() != 1 || len(last) != lastFilesMax {
-		t.Errorf("%d refused, %d file descriptors kept", s.counters.SessionsRefused.Load(), len(last))
+		t.Errorf("%d clients were refused, %d of them for want of file descriptors, want 1 and 1; %d file descriptors are kept, want %d",
+			s.counters.SessionsRefused.Load(), s.counters.RefusedByFiles.Load(), len(last), lastFilesMax)
 	}
 }

@@ -20,7 +20,7 @@ import (
 //
 // So an answer of a statement that reads tables with row security is kept only if
 // Postgres has analysed it since the schema or the roles changed last. Forced by
-// TestPlanFromBeforeTheRoleChanged.
+// TestAnswerOfAPlanFromBeforeBypassRLSIsNotKept.
 //
 // To have one analysed anew is to have all analysed anew, each at its next use, under the
 // settings of then:

@@ -32,8 +32,8 @@ func newReplicaBed(t *testing.T, settings map[string]string) *replicaBed {
 	return b
 }
 
-// replicaSidecar starts a sidecar whose clients reach one server while another is
-// vouched for.
+// replicaSidecar starts a sidecar whose clients are connected to reached, while it knows of vouched
+// how far that has replayed. The two differ where clients are led to another standby.
 func (b *replicaBed) replicaSidecar(reached, vouched *servers.Postgres) *side {
 	b.t.Helper()
 	s := b.sidecar()
@@ -64,13 +64,15 @@ func (b *replicaBed) replicaSidecar(reached, vouched *servers.Postgres) *side {
 	return s
 }
 
-// bounded opens a session through the sidecar that accepts what a replica shows.
+// bounded opens a session through the sidecar with bounded consistency, the only level that is
+// served before a replica.
 func (s *side) bounded() *pgx.Conn {
 	s.bed.t.Helper()
 	return s.bed.connect(s.dsn() + " options='-c freshet.consistency=bounded'")
 }
 
-func name(t *testing.T, conn *pgx.Conn, id int) (name string) {
+// nameOf reads the name of an item.
+func nameOf(t *testing.T, conn *pgx.Conn, id int) (name string) {
 	t.Helper()
 	if err := conn.QueryRow(t.Context(), "SELECT name FROM items WHERE id = $1", id).Scan(&name); err != nil {
 		t.Fatal(err)
@@ -78,49 +80,51 @@ func name(t *testing.T, conn *pgx.Conn, id int) (name string) {
 	return name
 }
 
-// hit reads until an answer came from the cache, and returns it.
+// hit reads the name of an item until the answer is a hit, and returns it.
 func (b *replicaBed) hit(conn *pgx.Conn, id int) (text string) {
 	b.t.Helper()
 	servers.Eventually(b.t, "a hit", func() bool {
 		before := b.side.count(HitL1)
-		text = name(b.t.(*testing.T), conn, id)
+		text = nameOf(b.t.(*testing.T), conn, id)
 		return b.side.count(HitL1) > before
 	})
 	return text
 }
 
-func TestSidecarBeforeALaggingStandby(t *testing.T) {
+// While a standby has not replayed a change, an entry that the change concerns is no hit, and the
+// standby's old row is not kept. Other entries go on being hits.
+func TestChangedEntryIsNoHitUntilTheStandbyHasReplayed(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, nil)
 	conn := b.side.bounded()
 	if got := b.hit(conn, 1); got != "old" {
-		t.Fatalf("got %q", got)
+		t.Fatalf("before the change a hit shows %q, want %q", got, "old")
 	}
 	b.hit(conn, 2)
 	if err := b.standby.PauseReplay(); err != nil {
 		t.Fatal(err)
 	}
 	b.exec("UPDATE items SET name = 'new' WHERE id = 1")
-	if _, err := b.side.cache.Token(t.Context()); err != nil { // the event was received
+	if _, err := b.side.cache.Token(t.Context()); err != nil { // waits until the event is received
 		t.Fatal(err)
 	}
 	before := b.side.count(HitL1)
 	for range 50 {
-		if got := name(t, conn, 1); got != "old" {
-			t.Fatalf("a paused standby shows %q", got)
+		if got := nameOf(t, conn, 1); got != "old" {
+			t.Fatalf("a standby that replays nothing shows %q, want %q", got, "old")
 		}
 	}
 	if hits := b.side.count(HitL1) - before; hits != 0 {
-		t.Errorf("%d hits on what lacks a commit", hits)
+		t.Errorf("%d hits on an entry that lacks a commit, want none", hits)
 	}
 	if got := b.hit(conn, 2); got != "other" {
-		t.Errorf("got %q", got)
+		t.Errorf("a hit on the other item shows %q, want %q", got, "other")
 	}
 	if err := b.standby.ResumeReplay(); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.hit(conn, 1); got != "new" {
-		t.Errorf("a hit shows %q", got)
+		t.Errorf("when the standby has replayed the change, a hit shows %q, want %q", got, "new")
 	}
 }
 
@@ -145,17 +149,17 @@ func TestCase41ReplicaPassesThroughWhatIsNotBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 {
-			name(t, conn, 1)
+			nameOf(t, conn, 1)
 		}
 	}
 	if got := b.side.count(HitL1); got != hits {
-		t.Errorf("%d hits", got-hits)
+		t.Errorf("%d hits of sessions that are not bounded, want none", got-hits)
 	}
 	if n := b.side.Report().Bypasses[reasons.ReplicaLevel]; n < 10 {
-		t.Errorf("%d reads passed for that reason", n)
+		t.Errorf("%d reads passed through for %s, want at least 10", n, reasons.ReplicaLevel)
 	}
 	if len(notices) != 1 || !strings.Contains(notices[0], "strong") {
-		t.Errorf("notices %q", notices)
+		t.Errorf("the notices are %q, want one, of the level strong", notices)
 	}
 }
 
@@ -166,11 +170,11 @@ func TestConnectionToAnotherStandbyIsNotServed(t *testing.T) {
 	s := b.replicaSidecar(second, b.standby)
 	conn := s.bounded()
 	servers.Eventually(t, "reads to pass through", func() bool {
-		name(t, conn, 1)
+		nameOf(t, conn, 1)
 		return s.Report().Bypasses[reasons.ReplicaBehind] > 5
 	})
 	if s.count(HitL1)+s.count(Miss) != 0 {
-		t.Error("another standby's answers were kept")
+		t.Errorf("%d reads were hits and %d loads, want none: the answers are another standby's", s.count(HitL1), s.count(Miss))
 	}
 }
 
@@ -186,18 +190,19 @@ func TestPromotedStandbyIsPassedThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		if got := name(t, conn, 1); got != "of the new timeline" {
-			t.Fatalf("got %q", got)
+		if got := nameOf(t, conn, 1); got != "of the new timeline" {
+			t.Fatalf("behind the promotion and a write the session reads %q, want its own write", got)
 		}
 	}
 }
 
-// The client gets the conflict that Postgres reports, and the connection goes on.
+// Where replay conflicts with a query, the client gets the error by which Postgres ends the query,
+// and its connection can be used on.
 func TestRecoveryConflictReachesTheClient(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, map[string]string{"max_standby_streaming_delay": "0"})
 	conn := b.side.bounded()
-	name(t, conn, 1)
+	nameOf(t, conn, 1)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := conn.Exec(context.Background(), "SELECT name, pg_sleep(30) FROM items")
@@ -214,15 +219,15 @@ func TestRecoveryConflictReachesTheClient(t *testing.T) {
 	err := <-failed
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || pgErr.Code != "40001" {
-		t.Fatalf("got %v", err)
+		t.Fatalf("the query ended with %v, want the error 40001", err)
 	}
-	if got := name(t, conn, 2); got != "other" {
-		t.Errorf("got %q", got)
+	if got := nameOf(t, conn, 2); got != "other" {
+		t.Errorf("behind the conflict the session reads %q, want %q", got, "other")
 	}
 }
 
-// Roles are judged as they are on the primary, and a replica may not know of a
-// change of theirs: what has row security passes through, whoever reads it.
+// The sidecar knows roles as they are on the primary, and a replica may not have replayed a change
+// of them yet. So reads of tables with row security pass through, whichever role sends them.
 func TestRowSecurityPassesThroughOnAReplica(t *testing.T) {
 	t.Parallel()
 	b := newReplicaBed(t, nil)
@@ -231,15 +236,16 @@ func TestRowSecurityPassesThroughOnAReplica(t *testing.T) {
 	b.exec("ALTER TABLE items ENABLE ROW LEVEL SECURITY")
 	b.side.received()
 	passed := func() uint64 { return b.side.Report().Bypasses["row_security"] }
-	servers.Eventually(t, "the reason to be told", func() bool { name(t, conn, 1); return passed() > 0 })
+	servers.Eventually(t, "a read to pass through for row_security", func() bool { nameOf(t, conn, 1); return passed() > 0 })
 	hits, misses, before := b.side.count(HitL1), b.side.count(Miss), passed()
 	const reads = 5
 	for range reads {
-		if got := name(t, conn, 1); got != "old" {
-			t.Errorf("got %q", got)
+		if got := nameOf(t, conn, 1); got != "old" {
+			t.Errorf("the read shows %q, want %q", got, "old")
 		}
 	}
 	if b.side.count(HitL1) != hits || b.side.count(Miss) != misses || passed() != before+reads {
-		t.Errorf("%d passed through of %d: %v", passed()-before, reads, b.side.Report())
+		t.Errorf("%d of %d reads passed through for row_security, want all; there are %d hits and %d misses more, want none",
+			passed()-before, reads, b.side.count(HitL1)-hits, b.side.count(Miss)-misses)
 	}
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// auditsRarely leaves it to the sidecar to notice what no event reports.
+// auditsRarely makes a sidecar that compares roles, which no event reports, by itself only once an
+// hour: within a test only because of a command that passes through it, or because the test asks.
 func auditsRarely(_ *engine.Options, f *invalidation.FollowerOptions) { f.Verify = time.Hour }
 
-// TestRoleCommandsAreSeenAtOnce: what a command that passes through the sidecar does to a
-// role, which no event reports, every session of the sidecar sees that the role has, also
-// those that began before.
+// TestRoleCommandsAreSeenAtOnce takes a right away from a role by a command that passes through the
+// sidecar. No event reports the command. All the same, each session of that role is refused its
+// next read as by Postgres, also a session that has read from the cache before.
 func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	const sql = "SELECT version FROM item WHERE id = 7"
@@ -32,7 +33,7 @@ func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 		"NOSUPERUSER":              {"SUPERUSER", "REVOKE {group} FROM {member}; ALTER USER {member} NOSUPERUSER"},
 		"NOINHERIT":                {"", "ALTER ROLE {member} NOINHERIT; REVOKE {group} FROM {member}; GRANT {group} TO {member}"},
 		"DROP ROLE":                {"", "DROP ROLE {member}"},
-		"made anew":                {"", "DROP ROLE {member}; CREATE ROLE {member} LOGIN"},
+		"DROP and CREATE ROLE":     {"", "DROP ROLE {member}; CREATE ROLE {member} LOGIN"},
 		"DROP OWNED":               {"", "DROP OWNED BY {group}"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,25 +60,27 @@ func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 			mustExec(t, issuer, named(c.commands))
 			want := asked(plain, false, sql)
 			if got := asked(open, false, sql); got != want {
-				t.Errorf("a session that was open reads %s, of Postgres %s", got, want)
+				t.Errorf("a session that was open before reads %s, Postgres answers %s", got, want)
 			}
 			if want != "42501" {
-				t.Errorf("Postgres says %s: this shows nothing", want)
+				t.Errorf("Postgres answers %s, want the error 42501: this shows nothing", want)
 			}
 			if _, err := issuer.Exec(t.Context(), named("SET ROLE {member}")); err == nil {
 				if got := asked(issuer, false, sql); got != "42501" {
-					t.Errorf("the session that issued the command reads %s", got)
+					t.Errorf("the session that issued the command reads %s, want the error 42501", got)
 				}
 			}
 		})
 	}
 }
 
-// TestMembershipChangesWhileRolesRead: a membership is given and taken away behind the
-// sidecar's back, two steps from a member, who is filtered, while the member, who reads a view
-// that is the member's, and somebody else read. What the first two are shown once roles were
-// compared is what Postgres shows; what the last one has read stays.
-func TestMembershipChangesWhileRolesRead(t *testing.T) {
+// TestMembershipChangeEndsTheEntriesOfItsMembersAlone gives and takes away a membership, and
+// BYPASSRLS, at Postgres directly. The membership is not the member's own: member is in middle, and
+// middle is put into group. Three entries are there before: what member reads of a table with row
+// security, what other reads of a view of that table which member owns, and what other reads of
+// another table. Once the sidecar has compared roles, the first two are what Postgres answers, and
+// the third is still a hit.
+func TestMembershipChangeEndsTheEntriesOfItsMembersAlone(t *testing.T) {
 	t.Parallel()
 	const own, view, elsewhere = "SELECT count(*) FROM item", "SELECT * FROM peek", "SELECT count(*) FROM plain"
 	bed := newRolesTestbed(t, itemSchema+"; CREATE TABLE plain (id int PRIMARY KEY); CREATE VIEW peek AS SELECT count(*) FROM item")
@@ -106,7 +109,7 @@ func TestMembershipChangesWhileRolesRead(t *testing.T) {
 	follows := func(conn *pgx.Conn, sql, command, want string) {
 		for range 2 {
 			if got := asked(conn, false, sql); got != want {
-				t.Errorf("%s: %s is %s of Postgres, the sidecar says %s", command, sql, want, got)
+				t.Errorf("behind %s, to %s Postgres answers %s, the sidecar %s", command, sql, want, got)
 			}
 		}
 	}
@@ -115,27 +118,28 @@ func TestMembershipChangesWhileRolesRead(t *testing.T) {
 		before := hit(reader, own)
 		hit(bystander, view)
 		if strings.HasPrefix(command, "REVOKE") {
-			hit(reader, elsewhere) // which only members of the group may read
+			hit(reader, elsewhere) // member may read this table only while it is in group
 		}
 		bed.exec(names.Replace(command))
 		want := asked(plain, false, own)
 		if want == before {
-			t.Fatalf("%s changes nothing of %s: this shows nothing", command, want)
+			t.Fatalf("behind %s Postgres answers %s as before: this shows nothing", command, want)
 		}
 		compared := fence.Now()
 		s.follower.Suspect()
-		servers.Eventually(t, "roles are compared", func() bool { s.follower.Wake(); return s.fence.LookBegan() > compared })
+		servers.Eventually(t, "a look that compares roles", func() bool { s.follower.Wake(); return s.fence.LookBegan() > compared })
 		follows(reader, own, command, want)
 		follows(bystander, view, command, want)
 		follows(reader, elsewhere, command, asked(plain, false, elsewhere))
 		misses := s.count(Miss)
 		if asked(bystander, false, elsewhere); s.count(Miss) != misses {
-			t.Errorf("%s ends what another role has read of another table", command)
+			t.Errorf("behind %s a read of another role of another table is a miss, want a hit", command)
 		}
 	}
 }
 
-// roleRules are sidecars that lack a rule of what a change of a role ends.
+// roleRules are planted mistakes: each takes away a rule of which entries the change of a role
+// ends.
 var roleRules = []mutant.Named{
 	{Name: "members of a role that has changed keep what they read", Edits: []mutant.Edit{{
 		File: "invalidation/roles.go", As: mutant.Statements,
@@ -156,15 +160,16 @@ var roleRules = []mutant.Named{
 		Old: "v.role == 0 || v.otherRoles",
 		New: "false",
 	}}},
-	{Name: "the event of a role is not understood", Edits: []mutant.Edit{{
+	{Name: "the event of a changed role ends nothing", Edits: []mutant.Edit{{
 		File: "invalidation/look.go", As: mutant.Statements,
 		Old: "s.roles = s.roles || fence.IsRoleText(text)",
 		New: "event.Tags[i] = fence.NewTag(\"nothing\")",
 	}}},
 }
 
-// TestRolesWithoutARuleAreFound: each of them shows somebody what was before.
-func TestRolesWithoutARuleAreFound(t *testing.T) {
+// TestPlantedRoleMistakesAreFound: with each of roleRules, a reader is shown an answer from before
+// the change of a role.
+func TestPlantedRoleMistakesAreFound(t *testing.T) {
 	t.Parallel()
-	allFound(t, roleRules, "TestMembershipChangesWhileRolesRead")
+	allFound(t, roleRules, "TestMembershipChangeEndsTheEntriesOfItsMembersAlone")
 }

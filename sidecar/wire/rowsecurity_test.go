@@ -37,8 +37,8 @@ CREATE VIEW of_tenant AS SELECT * FROM letter;
 ALTER TABLE letter OWNER TO owner; ALTER TABLE forced OWNER TO owner; ALTER VIEW of_owner OWNER TO owner; ALTER VIEW of_tenant OWNER TO tenant;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC;`
 
-// tenantReads are statements whose answers depend on the role, and on the tenant for roles
-// that row security does not spare.
+// tenantReads are statements whose answers depend on the role, and for roles that row security
+// filters on the setting app.tenant.
 var tenantReads = []string{
 	"SELECT * FROM letter ORDER BY id",
 	"SELECT count(*) FROM stamp s JOIN letter l ON l.id = s.letter_id WHERE s.id < 9",
@@ -46,13 +46,14 @@ var tenantReads = []string{
 	"SELECT * FROM forced ORDER BY id",
 	"SELECT * FROM of_owner ORDER BY id",
 	"SELECT * FROM of_tenant ORDER BY id",
-	"SELECT * FROM hard ORDER BY id", // nobody knows what its policy depends on
+	"SELECT * FROM hard ORDER BY id", // its policy calls random(): the answer is not known to depend on settings alone
 }
 
 var tenantRoles = []string{"owner", "member", "bypass", "super", "tenant"}
 
-// tenants are open sessions of every role, for each of two tenants, through a
-// sidecar, and a way to hear from Postgres what each must be shown.
+// tenants are open sessions of every role and of both tenants, through a sidecar. truth is a
+// superuser's session to Postgres itself, which takes the role of each of them to find out what it
+// must be shown.
 type tenants struct {
 	*testbed
 	t        *testing.T
@@ -66,12 +67,14 @@ type tenantSession struct {
 	conn         *pgx.Conn
 }
 
-// verify is how often the sidecar compares what no event tells of.
+// newTenants starts a server, a sidecar and the sessions. The sidecar compares roles, which no event
+// reports, each time verify has passed.
 func newTenants(t *testing.T, verify time.Duration) *tenants {
 	t.Helper()
 	b := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{}), tenantSchema)
 	w := &tenants{testbed: b, t: t, truth: b.connect(b.postgres.DSN(b.database))}
-	// Without it, roles that row security does not apply to pass through.
+	// Where the follower may not read pg_authid, reads of roles that row security does not filter
+	// pass through.
 	b.exec("GRANT SELECT ON pg_authid TO " + servers.Follower)
 	w.side = b.sidecar(func(_ *engine.Options, o *invalidation.FollowerOptions) { o.Verify = verify })
 	for _, role := range tenantRoles {
@@ -82,7 +85,7 @@ func newTenants(t *testing.T, verify time.Duration) *tenants {
 	return w
 }
 
-// open connects through the sidecar.
+// open connects as a role through the sidecar, for a tenant.
 func (w *tenants) open(role, tenant string) *tenantSession {
 	w.t.Helper()
 	conn := w.connect(strings.Replace(w.side.dsn(), "user=postgres", "user="+role, 1))
@@ -91,10 +94,12 @@ func (w *tenants) open(role, tenant string) *tenantSession {
 	return s
 }
 
-// ask returns what a session is answered: rows, or the code of an error. Each time
-// Postgres would analyse the statement anew.
+// ask returns the answer of a session: rows, or the code of an error. It prepares nothing, so that
+// Postgres analyses the statement each time.
 func (s *tenantSession) ask(extended bool, sql string) string { return asked(s.conn, extended, sql) }
 
+// asked returns what a connection answers to sql: the rows of its first result, or the code of an
+// error. extended asks by the extended protocol.
 func asked(conn *pgx.Conn, extended bool, sql string) string {
 	var rows [][][]byte
 	var err error
@@ -114,7 +119,8 @@ func asked(conn *pgx.Conn, extended bool, sql string) string {
 	return fmt.Sprintf("%s %v", rows, err)
 }
 
-// want is what Postgres shows a session of this kind that is new.
+// want returns what Postgres answers to a new session of the same role and tenant, after the
+// statements of prepare.
 func (w *tenants) want(s *tenantSession, prepare, sql string) string {
 	asked(w.truth, false, "SET SESSION AUTHORIZATION "+s.role+"; SET app.tenant = '"+s.tenant+"'; "+prepare)
 	answer := asked(w.truth, false, sql)
@@ -122,8 +128,7 @@ func (w *tenants) want(s *tenantSession, prepare, sql string) string {
 	return answer
 }
 
-// truths are what Postgres shows new sessions of every kind for each of tenantReads, as
-// long as nothing is changed.
+// truths returns what Postgres answers now, for each of the sessions, to each of tenantReads.
 func (w *tenants) truths() [][]string {
 	w.t.Helper()
 	var all [][]string
@@ -139,9 +144,9 @@ func (w *tenants) truths() [][]string {
 	return all
 }
 
-// wrong describes the first session that is not answered as truths say; empty if there is
-// none.
-func (w *tenants) wrong(truths [][]string) string {
+// wrongAnswer describes the first answer through the sidecar that is not the one of truths; empty
+// if there is none.
+func (w *tenants) wrongAnswer(truths [][]string) string {
 	w.t.Helper()
 	for i, s := range w.sessions {
 		for j, sql := range tenantReads {
@@ -155,8 +160,8 @@ func (w *tenants) wrong(truths [][]string) string {
 	return ""
 }
 
-// cached counts the answers of a session that came from the cache or went there.
-func (w *tenants) cached(ask func()) uint64 {
+// countCached counts the answers to ask that came from the cache or were loads for it.
+func (w *tenants) countCached(ask func()) uint64 {
 	count := func() uint64 {
 		return w.side.count(HitL1) + w.side.count(HitL2) + w.side.count(Coalesced) + w.side.count(Miss)
 	}
@@ -165,44 +170,45 @@ func (w *tenants) cached(ask func()) uint64 {
 	return count() - before
 }
 
-// TestCase15RowSecurityByRole shows that answers are cached for those whom row security
-// spares, and for those whom it filters by what is known, for each tenant; and that all get
-// what Postgres would show them: at first, and after each change of what decides.
-func TestCase15RowSecurityByRole(t *testing.T) {
+// TestCase15RowSecurityIsAnsweredByRoleAndTenant: answers are cached for roles that row security does
+// not filter, and for each tenant of a role that it filters by settings the sidecar knows. Every
+// session gets the answer of Postgres, at first and after each change of a policy, a role or a row
+// that decides what the session may see.
+func TestCase15RowSecurityIsAnsweredByRoleAndTenant(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
 		return
 	}
 	w := newTenants(t, 50*time.Millisecond)
 	truths := w.truths()
-	for range 2 { // who loads an answer and who comes behind, then all from memory
-		if found := w.wrong(truths); found != "" {
+	for range 2 { // the first time answers are loaded, the second time all come from memory
+		if found := w.wrongAnswer(truths); found != "" {
 			t.Fatal(found)
 		}
 	}
 	for _, s := range w.sessions {
 		for _, sql := range tenantReads {
 			for _, extended := range []bool{false, true} {
-				n := w.cached(func() {
+				n := w.countCached(func() {
 					for range 3 {
 						s.ask(extended, sql)
 					}
 				})
 				if want := !strings.Contains(sql, "hard") || s.role == "bypass" || s.role == "super"; want != (n == 3) || !want && n > 0 {
-					t.Errorf("%s (extended %v): %s: %d of 3 went through the cache", s.role, extended, sql, n)
+					t.Errorf("%s (extended %v): %d of 3 answers to %s came from the cache or were loads for it, want all 3: %v, otherwise none", s.role, extended, n, sql, want)
 				}
 			}
 		}
 	}
 	if w.side.count(HitL1) == 0 {
-		t.Error("there were no hits")
+		t.Error("there were no hits: this shows nothing")
 	}
 	w.side.wantBypasses("volatile_function")
 
 	changes := []struct {
 		sql string
-		// told is set if an event tells of it: then it counts at once.
-		told bool
+		// reported is set if an event reports the change: then it counts at once.
+		reported bool
 	}{
 		{"ALTER TABLE letter FORCE ROW LEVEL SECURITY", true}, {"ALTER TABLE letter NO FORCE ROW LEVEL SECURITY", true},
 		{"ALTER TABLE letter DISABLE ROW LEVEL SECURITY", true}, {"ALTER TABLE letter ENABLE ROW LEVEL SECURITY", true},
@@ -221,19 +227,19 @@ func TestCase15RowSecurityByRole(t *testing.T) {
 	}
 	if w.major() >= 15 {
 		changes = append(changes, struct {
-			sql  string
-			told bool
+			sql      string
+			reported bool
 		}{"ALTER VIEW of_owner SET (security_invoker)", true})
 	}
 	for _, c := range changes {
 		w.exec(c.sql)
 		w.side.received()
 		truths := w.truths()
-		if !c.told {
-			servers.Eventually(t, "everybody to see what Postgres shows after "+c.sql, func() bool { return w.wrong(truths) == "" })
+		if !c.reported {
+			servers.Eventually(t, "every session to be answered as by Postgres after "+c.sql, func() bool { return w.wrongAnswer(truths) == "" })
 		}
 		for range 2 {
-			if found := w.wrong(truths); found != "" {
+			if found := w.wrongAnswer(truths); found != "" {
 				t.Fatalf("after %s: %s", c.sql, found)
 			}
 		}
@@ -249,8 +255,8 @@ func (b *testbed) major() int {
 	return number
 }
 
-// A session that takes another role is another reader, however it does that.
-func TestCase15RowSecurityOfASessionsRoles(t *testing.T) {
+// A session that takes another role, by whatever statement, is answered as a session of that role.
+func TestCase15SessionIsAnsweredByTheRoleThatItTakes(t *testing.T) {
 	t.Parallel()
 	if playedPlain(t) {
 		return
@@ -265,7 +271,8 @@ func TestCase15RowSecurityOfASessionsRoles(t *testing.T) {
 				"RESET SESSION AUTHORIZATION", "SELECT set_config('role', 'tenant', false)", "DISCARD ALL; SET app.tenant = '" + tenant + "'",
 			} {
 				s.ask(false, change)
-				// The role is changed within the text that decides.
+				// Postgres refuses DISCARD ALL in a Query of several statements: the session keeps the role
+				// that it had before.
 				if strings.Contains(change, "DISCARD") {
 					s.ask(false, "SET app.tenant = '"+tenant+"'")
 				}
@@ -282,7 +289,7 @@ func TestCase15RowSecurityOfASessionsRoles(t *testing.T) {
 	}
 }
 
-// truthLike makes a direct session that is what the other says it is.
+// truthLike gives the session truth the role, the row_security and the tenant of s, and returns it.
 func (w *tenants) truthLike(s *tenantSession) *pgx.Conn {
 	w.t.Helper()
 	results, err := s.conn.PgConn().Exec(context.Background(), "SELECT current_user, current_setting('row_security')").ReadAll()
@@ -295,10 +302,10 @@ func (w *tenants) truthLike(s *tenantSession) *pgx.Conn {
 	return w.truth
 }
 
-// Postgres keeps the plan of a statement when its role gets BYPASSRLS: the session
-// that prepared it would be shown the rows of its tenant, and these must not become
-// everybody's answer.
-func TestPlanFromBeforeTheRoleChanged(t *testing.T) {
+// Postgres keeps the plan of a prepared statement when the role gets BYPASSRLS: the session that
+// prepared the statement goes on being shown the rows of its tenant alone. They must not be kept as
+// the answer of all sessions of the role, which see all rows now.
+func TestAnswerOfAPlanFromBeforeBypassRLSIsNotKept(t *testing.T) {
 	t.Parallel()
 	w := newTenants(t, 50*time.Millisecond)
 	const sql = "SELECT id FROM letter ORDER BY id"
@@ -311,7 +318,7 @@ func TestPlanFromBeforeTheRoleChanged(t *testing.T) {
 		if s == old {
 			statement = "kept"
 		}
-		rows, _ := s.conn.Query(t.Context(), statement) // CollectRows says what is wrong
+		rows, _ := s.conn.Query(t.Context(), statement) // CollectRows returns its error
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 		if err != nil {
 			t.Fatal(err)
@@ -319,31 +326,31 @@ func TestPlanFromBeforeTheRoleChanged(t *testing.T) {
 		return fmt.Sprint(ids)
 	}
 	if got := ids(old); got != "[1 3]" {
-		t.Fatalf("the tenant reads %s", got)
+		t.Fatalf("before the change the tenant reads %s, want [1 3]", got)
 	}
 	w.exec("ALTER ROLE tenant BYPASSRLS")
-	// A new session has the new role's rights at once; its own key too.
+	// A session that begins now has the new rights at once, and a key of its own.
 	fresh := w.open("tenant", "b")
-	servers.Eventually(t, "the old session to be spared", func() bool {
+	servers.Eventually(t, "the old session to read all rows, by way of the cache", func() bool {
 		if got := ids(fresh); got != "[1 2 3]" {
-			t.Fatalf("a new session of a role with BYPASSRLS reads %s", got)
+			t.Fatalf("a new session of a role with BYPASSRLS reads %s, want [1 2 3]", got)
 		}
-		return ids(old) == "[1 2 3]" && w.cached(func() { ids(old) }) == 1
+		return ids(old) == "[1 2 3]" && w.countCached(func() { ids(old) }) == 1
 	})
 	for range 3 {
 		for _, s := range []*tenantSession{old, fresh, w.open("tenant", "b")} {
 			if got := ids(s); got != "[1 2 3]" {
-				t.Errorf("a session of %s reads %s", s.tenant, got)
+				t.Errorf("a session of tenant %s reads %s, want [1 2 3]", s.tenant, got)
 			}
 		}
 	}
 }
 
-// What was loaded in a moment of BYPASSRLS is nobody's answer after it, though the
-// role looks as if nothing had been.
-func TestMomentOfBypassIsNoticed(t *testing.T) {
+// A role has BYPASSRLS for a moment between two comparisons of roles, and then is what it was. What
+// it has loaded in that moment must not be served afterwards.
+func TestBypassRLSOfAMomentIsNoticed(t *testing.T) {
 	t.Parallel()
-	w := newTenants(t, time.Second) // the moment is shorter
+	w := newTenants(t, time.Second) // the time between two comparisons, in which BYPASSRLS is given and taken away
 	const sql = "SELECT * FROM letter ORDER BY id"
 	w.exec("ALTER ROLE tenant BYPASSRLS")
 	s := w.open("tenant", "a")
@@ -352,11 +359,11 @@ func TestMomentOfBypassIsNoticed(t *testing.T) {
 	}
 	w.exec("ALTER ROLE tenant NOBYPASSRLS")
 	want := w.want(s, "", sql)
-	servers.Eventually(t, "the tenant to read its own again", func() bool { return s.ask(true, sql) == want })
+	servers.Eventually(t, "the tenant to read its own rows alone again", func() bool { return s.ask(true, sql) == want })
 	for range 3 {
 		for _, s := range []*tenantSession{s, w.open("tenant", "a")} {
 			if got := s.ask(true, sql); got != want {
-				t.Errorf("got %s, want %s", got, want)
+				t.Errorf("a session of the tenant reads %s, want %s", got, want)
 			}
 		}
 	}

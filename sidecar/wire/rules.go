@@ -19,7 +19,7 @@ import (
 //
 // So an answer carries the terms that it was judged by, and whose they are. Where those are
 // not of the rules in force it is no hit, and whoever knows its statement judges it anew
-// (permit). Forced by TestRulesHoldForWhatWasKeptBefore.
+// (permit). Forced by TestRulesHoldForEntriesKeptBefore.
 func (s *Server) SetRules(set *rules.Set) {
 	s.rules.Store(set)
 	s.rulesSet.Add(1)

@@ -18,44 +18,45 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/rules"
 )
 
+// itemRule is a set of one rule, for table item.
 func itemRule(t rules.Terms) *rules.Set {
 	return rules.NewSet([]rules.Rule{{Table: "public.item", Terms: t}})
 }
 
-// A read that begins after a rule was put in force goes by it, whatever was kept, or
-// remembered of its statement, before.
-func TestRulesHoldForWhatWasKeptBefore(t *testing.T) {
+// A read that begins after a rule was put in force obeys the rule, also where an entry for it, or a
+// verdict on its statement, is older than the rule.
+func TestRulesHoldForEntriesKeptBefore(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
 	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
 		t.Run(name, func(t *testing.T) {
 			conn := s.connect()
-			is := func(what string, wantHits, wantPassed uint64) {
+			counts := func(rule string, wantHits, wantPassed uint64) {
 				t.Helper()
 				if hits, passed := s.passed(t, conn, reasons.Ruled, readVersion7, mode); hits != wantHits || passed != wantPassed {
-					t.Errorf("%s: %d hits, %d reads passed through, want %d and %d", what, hits, passed, wantHits, wantPassed)
+					t.Errorf("%s: %d hits, %d reads passed through, want %d and %d", rule, hits, passed, wantHits, wantPassed)
 				}
 			}
 			s.warm(conn)
-			s.passed(t, conn, reasons.Ruled, readVersion7, mode) // kept in this form too
-			is("without rules", 2, 0)
+			s.passed(t, conn, reasons.Ruled, readVersion7, mode) // leaves an entry of this protocol's form too
+			counts("without rules", 2, 0)
 			s.SetRules(itemRule(rules.Terms{Never: true}))
-			is("never kept", 0, 2)
-			is("never kept, asked again", 0, 2)
+			counts("a rule that nothing of the table is kept", 0, 2)
+			counts("the same rule, asked again", 0, 2)
 			s.SetRules(rules.NewSet([]rules.Rule{{Table: "public.other", Terms: rules.Terms{Never: true}}}))
-			is("another table's rule", 2, 0)
+			counts("a rule of another table", 2, 0)
 			s.SetRules(rules.NewSet([]rules.Rule{{Text: "SELECT … WHERE id = ?", Terms: rules.Terms{Never: true}}}))
-			is("its shape's rule", 0, 2)
+			counts("a rule of the shape", 0, 2)
 			s.SetRules(nil)
-			is("no rules any more", 2, 0)
+			counts("without rules again", 2, 0)
 		})
 	}
 }
 
-// A rule's staleness has each read shown what was acknowledged so long before it, by a
-// look where that is needed; the sidecar's own promise is an hour here.
-func TestRuleOfStaleness(t *testing.T) {
+// A rule's staleness bounds how old an answer may be, although the sidecar's own staleness is an hour
+// here: where no look is recent enough, a read waits for one.
+func TestRuleOfStalenessBoundsTheAgeOfAnswers(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
@@ -65,19 +66,21 @@ func TestRuleOfStaleness(t *testing.T) {
 	for version := 1; version <= 20; version++ {
 		bed.exec("UPDATE item SET version = $1 WHERE id = 7", version)
 		if got := versionOf7(t, conn); got != version {
-			t.Fatalf("read version %d, acknowledged was %d", got, version)
+			t.Fatalf("read version %d, want %d, which was acknowledged", got, version)
 		}
 	}
 	looks := s.follower.Stats().Looks
 	if hits, _ := s.passed(t, conn, reasons.Ruled, readVersion7, pgx.QueryExecModeSimpleProtocol); hits == 0 {
-		t.Error("never a hit behind a look")
+		t.Error("no hit in two reads, want one behind a look")
 	}
 	if s.follower.Stats().Looks == looks {
-		t.Error("two reads that must be fresher than the last look have not asked for another")
+		t.Error("two reads that must be fresher than the last look were answered without another look")
 	}
 }
 
-func TestRulesOfLifeAndSize(t *testing.T) {
+// Under a rule's TTL of a nanosecond no entry is served any more; under a rule's EntryMax that the
+// answer exceeds no new answer is kept.
+func TestRulesOfTTLAndEntryMaxAreObeyed(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
@@ -94,19 +97,20 @@ func TestRulesOfLifeAndSize(t *testing.T) {
 		s.warm(conn)
 		s.SetRules(itemRule(c.terms))
 		if c.terms.EntryMax == 8 {
-			mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 7") // what is kept already stays
+			mustExec(t, conn, "UPDATE item SET version = version + 1 WHERE id = 7") // EntryMax does not end the entry that is kept already
 		}
 		versionOf7(t, conn)
 		misses := s.count(Miss)
 		hits, _ := s.passed(t, conn, reasons.Ruled, readVersion7, pgx.QueryExecModeCacheStatement)
 		if c.hits && hits != 2 || !c.hits && (hits != 0 || s.count(Miss) != misses+2) {
-			t.Errorf("%+v: %d hits, %d misses", c.terms, hits, s.count(Miss)-misses)
+			t.Errorf("%+v: %d hits and %d misses of two reads, want hits: %v", c.terms, hits, s.count(Miss)-misses, c.hits)
 		}
 	}
 }
 
-// What another sidecar loaded is judged by the rules of the one that serves it.
-func TestRulesHoldForWhatRedisHas(t *testing.T) {
+// An entry in Redis that another sidecar has loaded is served by the rules of the sidecar that serves
+// it.
+func TestRulesHoldForEntriesInRedis(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	always := func(c *engine.Options, _ *invalidation.FollowerOptions) { c.RemotePolicy = engine.RemoteAlways }
@@ -124,11 +128,11 @@ func TestRulesHoldForWhatRedisHas(t *testing.T) {
 		}
 	}
 	if two.count(HitL2) != found || two.count(Miss) != misses+2 {
-		t.Errorf("with a life of a nanosecond: %d hits on Redis, %d loads", two.count(HitL2)-found, two.count(Miss)-misses)
+		t.Errorf("with a TTL of a nanosecond: %d hits in Redis and %d misses of two reads, want 0 and 2", two.count(HitL2)-found, two.count(Miss)-misses)
 	}
 }
 
-// nowhere is what an access log is written to that nobody reads.
+// nowhere is the file of an access log that discards all lines.
 type nowhere struct{ io.Writer }
 
 func (nowhere) Close() error { return nil }
@@ -146,7 +150,7 @@ func TestHitUnderRulesAllocatesNothing(t *testing.T) {
 	set := itemRule(rules.Terms{TTL: time.Hour, Staleness: time.Hour})
 	for name, unit := range map[string][]byte{"simple": simple, "prepared": prepared} {
 		s.SetRules(nil)
-		c.answerForTest(t, unit) // leaves the key of what it found
+		c.answerForTest(t, unit) // leaves the key of the entry in c.key
 		s.SetRules(set)
 		entry := s.cache.Peek(c.key, s.cache.Hash(c.key))
 		entry.Payload.(*answer.Answer).Terms.Store(set.For("", []string{"public.item"}))
@@ -154,7 +158,7 @@ func TestHitUnderRulesAllocatesNothing(t *testing.T) {
 			c.now = 0
 			c.answerForTest(t, unit)
 		}); n != 0 {
-			t.Errorf("a %s hit allocates %v times", name, n)
+			t.Errorf("a hit of a %s read allocates %v times, want 0", name, n)
 		}
 	}
 }

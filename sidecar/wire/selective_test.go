@@ -2,10 +2,10 @@ package wire
 
 import "testing"
 
-// A read that compares several watched columns depends on the values of the most selective one,
-// by statistics that only the table's owner may read: a change of the tenant's other rows leaves
-// its answer.
-func TestOtherRowsOfATenantEndNothing(t *testing.T) {
+// A read that compares several watched columns depends only on the value of the most selective one.
+// Statistics say which column that is, and only the table's owner may read them. A change of other
+// rows of the same store leaves the entry.
+func TestChangeOfATenantsOtherRowsEndsNoEntry(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, `CREATE TABLE tuple (store text, object text, note text, PRIMARY KEY (store, object));
 		INSERT INTO tuple SELECT 'a', 'o' || i, '' FROM generate_series(1, 500) i; ANALYZE tuple`)
