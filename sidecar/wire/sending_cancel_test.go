@@ -6,12 +6,13 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// A wait in a transaction that Postgres knows of is cancelled by what fails there, and is shown as
-// the cancelled statement.
-func TestCancelInATransactionFailsIt(t *testing.T) {
+// A client's statement waits in the sidecar, within a transaction that Postgres knows of, and the
+// client cancels it. The sidecar has Postgres fail a Bind of no statement, so that the transaction
+// fails, and the client is shown the error of a cancelled statement in its place.
+func TestCancelledWaitFailsTheTransaction(t *testing.T) {
 	t.Parallel()
 	failing := join(binding{statement: "freshet changed"}.message(), msgSync)
-	doSending(t, map[string]sendingTest{
+	runSendingTests(t, map[string]sendingTest{
 		"a wait": {
 			given: func(s *staged) { s.talk.Begin(protocol.StatusInBlock) },
 			do:    func(s *staged) error { return s.cancelInTransaction() },
@@ -27,7 +28,7 @@ func TestCancelInATransactionFailsIt(t *testing.T) {
 			sent: failing, then: "in a transaction, owes",
 			says: "E26000 ZE", shown: "CSELECT_1 ZT E57014 ZE", end: "failed",
 		},
-		"the end of the connection in between": {
+		"a wait, and the connection ends before the Bind is answered": {
 			given: func(s *staged) { s.talk.Begin(protocol.StatusInBlock) },
 			do:    func(s *staged) error { return s.cancelInTransaction() },
 			sent:  failing, then: "in a transaction, owes",

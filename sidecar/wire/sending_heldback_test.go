@@ -6,24 +6,24 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
-// What was parsed and used here, Postgres is shown before what may change what it means, in
-// groups of its own that the client does not see.
-func TestWhatIsHeldBackIsSentBeforeChanges(t *testing.T) {
+// The sidecar has answered a Parse, or a use of a prepared statement, by itself. Postgres is sent it
+// before a unit that may change its meaning, in a group of its own that the client does not see.
+func TestHeldBackParsesAndUsesAreSentBeforeChanges(t *testing.T) {
 	t.Parallel()
 	writes := join(msgBind("w"), msgExecute("", 0), msgSync)
 	write := func(s *staged) error { return s.group(false, writes) }
-	here := func(s *staged) { s.prepared(); s.answeredHere(stagedDated) }
+	here := func(s *staged) { s.prepareReadAndWrite(); s.answeredHere(stagedDated) }
 	used := func(sql string, use statements.Use) func(*staged) {
-		return func(s *staged) { s.prepared(); s.statements.NoteUse(s.prepare("d", sql), use) }
+		return func(s *staged) { s.prepareReadAndWrite(); s.statements.NoteUse(s.prepare("d", sql), use) }
 	}
 	const withParameter = stagedDated + " AND id = $1"
-	doSending(t, map[string]sendingTest{
-		"a Parse": {
+	runSendingTests(t, map[string]sendingTest{
+		"a held-back Parse": {
 			given: here, do: write, waits: []string{"1 ZI"},
 			sent: join(msgParse("", stagedDated), msgSync, writes), then: "idle, owes",
 			says: "2 CUPDATE_1 ZI", shown: "2 CUPDATE_1 ZI", end: "idle, soiled", also: unnamedIs("is Postgres'"),
 		},
-		"a Parse that is refused": {
+		"a held-back Parse that Postgres refuses": {
 			given: here, do: write, waits: []string{"E22008 ZI"},
 			sent: join(msgParse("", stagedDated), msgSync, writes), then: "idle, owes",
 			says: "2 CUPDATE_1 ZI", shown: "2 CUPDATE_1 ZI", end: "idle, soiled", also: unnamedIs("is the client's alone"),
@@ -40,7 +40,7 @@ func TestWhatIsHeldBackIsSentBeforeChanges(t *testing.T) {
 		},
 		"no Parse in a group that has failed": {
 			given: func(s *staged) {
-				s.prepared()
+				s.prepareReadAndWrite()
 				mustSend(s, s.group(true, msgBind("nobody"), msgFlush))
 				s.hear("E26000")
 				s.answeredHere(stagedDated)
@@ -48,13 +48,13 @@ func TestWhatIsHeldBackIsSentBeforeChanges(t *testing.T) {
 			do: write, sent: writes, then: "idle, owes",
 			says: "ZI", shown: "ZI", end: "idle, soiled", also: unnamedIs("is the client's alone"),
 		},
-		"a Parse in a transaction, where settings matter to it": {
+		"a Parse in a transaction, if settings decide about its constants": {
 			given: func(s *staged) { here(s); s.talk.Begin('T') }, do: write, waits: []string{"1 ZT"},
 			sent: join(msgParse("", stagedDated), msgSync, writes), then: "in a transaction, owes",
 			says: "2 CUPDATE_1 ZT", shown: "2 CUPDATE_1 ZT", end: "in a transaction, soiled", also: unnamedIs("is Postgres'"),
 		},
-		"no other Parse in a transaction, which its error would fail": {
-			given: func(s *staged) { s.prepared(); s.answeredHere(stagedRead); s.talk.Begin('T') }, do: write,
+		"no other Parse in a transaction, as its error would fail the transaction": {
+			given: func(s *staged) { s.prepareReadAndWrite(); s.answeredHere(stagedRead); s.talk.Begin('T') }, do: write,
 			sent: writes, then: "in a transaction, owes",
 			says: "2 CUPDATE_1 ZT", shown: "2 CUPDATE_1 ZT", end: "in a transaction, soiled", also: unnamedIs("is the client's alone"),
 		},
@@ -83,12 +83,12 @@ func TestWhatIsHeldBackIsSentBeforeChanges(t *testing.T) {
 			sent: writes, then: "in a transaction, owes",
 			says: "2 CUPDATE_1 ZT", shown: "2 CUPDATE_1 ZT", end: "in a transaction, soiled",
 		},
-		"a Parse before a block is opened": {
+		"a Parse before a held block is opened": {
 			given: func(s *staged) { here(s); s.beginBlock("BEGIN") }, do: write, waits: []string{"1 ZI"},
-			sent: join(msgParse("", stagedDated), msgSync, opened("BEGIN"), writes), then: "idle, owes, opening",
+			sent: join(msgParse("", stagedDated), msgSync, openingOf("BEGIN"), writes), then: "idle, owes, opening",
 			says: "1 2 CBEGIN 3 3 2 CUPDATE_1 ZT", shown: "2 CUPDATE_1 ZT", end: "in a transaction, soiled", also: unnamedIs("is Postgres'"),
 		},
-		"a Parse before a long message": {
+		"a Parse before a message longer than the buffer": {
 			given: here, do: func(s *staged) error { return s.forwardLong(msgBind("w")) }, waits: []string{"1 ZI"},
 			sent: join(msgParse("", stagedDated), msgSync, msgBind("w")), then: "idle, owes, mid group",
 			says: "2", shown: "2", end: "idle, mid group", also: unnamedIs("is Postgres'"),

@@ -10,9 +10,10 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
-// What a plan needs to have known, or to have made anew, Postgres is asked for before the unit goes
-// anywhere, on its connection and unseen; and where it may not be asked, the reason says so.
-func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
+// Before a unit is answered or sent, the sidecar asks Postgres, unseen on the session's connection,
+// for the state that the plan needs to know, or to analyse statements anew. Where it may not ask, or
+// the answer does not help, the reason to pass the unit through says why.
+func TestPostgresIsAskedForWhatAPlanNeeds(t *testing.T) {
 	t.Parallel()
 	state := func(s *staged) []byte { return s.probeQuery(true, s.talk.NamesDoubtful()) }
 	discard := msgQuery("DISCARD PLANS; SELECT 1")
@@ -30,17 +31,17 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 		given  func(*staged)
 		ask    func(*staged) string
 		waits  []string
-		sent   func(*staged) []byte // nothing if nil
+		sent   func(*staged) []byte // nil: nothing is sent
 		reason string
 		end    string // idle, if empty
 	}{
-		"a doubted statement is analysed anew, and shown its use": {
+		"a doubted statement is analysed anew, and its Describe is sent": {
 			given: doubted,
 			ask:   func(s *staged) string { plan(s, executing("d")); return s.readAsNow() },
 			waits: []string{"CDISCARD_PLANS T D CSELECT_1 ZI"},
 			sent:  func(*staged) []byte { return join(discard, msgDescribe('S', "d"), msgSync) }, end: "idle, owes",
 		},
-		"a doubted statement that was planned": {
+		"a doubted statement that was planned is analysed anew, and its Bind is sent": {
 			given: func(s *staged) {
 				s.statements.PlannedUnder(s.prepare("d", stagedDated), s.meaning())
 				s.statements.Doubt()
@@ -49,7 +50,7 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 			waits: []string{"CDISCARD_PLANS T D CSELECT_1 ZI"},
 			sent:  func(*staged) []byte { return join(discard, msgBind("d"), msgSync) }, end: "idle, owes",
 		},
-		"a doubted statement whose plans stay": {
+		"a doubted statement whose plans Postgres does not discard": {
 			given: doubted,
 			ask:   func(s *staged) string { plan(s, executing("d")); return s.readAsNow() },
 			waits: []string{"E57014 ZI"},
@@ -63,46 +64,54 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 			given: func(s *staged) { s.prepare("d", stagedDated); s.statements.BeginEpoch() },
 			ask:   func(s *staged) string { plan(s, executing("d")); return s.readAsNow() }, reason: reasons.ParsedUnder,
 		},
-		"a statement that is read as now": {
+		"a statement that was read under the settings of now": {
 			given: func(s *staged) { s.prepare("d", stagedDated) },
 			ask:   func(s *staged) string { plan(s, executing("d")); return s.readAsNow() },
 		},
-		"names that may have gone": {
-			given: func(s *staged) { s.prepared(); mustSend(s, s.query("DISCARD ALL", true)); s.hear("CDISCARD_ALL ZI") },
+		"a group that uses a name which may have gone": {
+			given: func(s *staged) {
+				s.prepareReadAndWrite()
+				mustSend(s, s.query("DISCARD ALL", true))
+				s.hear("CDISCARD_ALL ZI")
+			},
 			ask:   func(s *staged) string { return s.checkNames(plan(s, executing("w"))) },
 			waits: []string{"E3F000 ZI"}, sent: state, reason: reasons.ProbeFailed, end: "idle, soiled, names doubtful",
 		},
-		"names that nobody uses": {
-			given: func(s *staged) { s.prepared(); mustSend(s, s.query("DISCARD ALL", true)); s.hear("CDISCARD_ALL ZI") },
-			ask:   func(s *staged) string { return s.checkNames(plan(s, msgParse("", "SELECT 1"), msgSync)) }, end: "idle, names doubtful",
+		"a group that uses no name": {
+			given: func(s *staged) {
+				s.prepareReadAndWrite()
+				mustSend(s, s.query("DISCARD ALL", true))
+				s.hear("CDISCARD_ALL ZI")
+			},
+			ask: func(s *staged) string { return s.checkNames(plan(s, msgParse("", "SELECT 1"), msgSync)) }, end: "idle, names doubtful",
 		},
-		"cursors that may have a portal's name": {
-			given: (*staged).prepared,
+		"a named portal, while it is not known whether there are cursors": {
+			given: (*staged).prepareReadAndWrite,
 			ask:   func(s *staged) string { plan(s, portal); return s.askPortals() },
 			waits: []string{"E3F000 ZI"}, reason: reasons.ProbeFailed, end: "idle, soiled",
 			sent: state,
 		},
-		"cursors of which there are none": {
-			given: func(s *staged) { s.prepared(); s.known.Note(&probe.State{Cursors: probe.NoCursors}) },
+		"a named portal, while there are no cursors": {
+			given: func(s *staged) { s.prepareReadAndWrite(); s.known.Note(&probe.State{Cursors: probe.NoCursors}) },
 			ask:   func(s *staged) string { plan(s, portal); return s.askPortals() },
 		},
-		"cursors of which there are some": {
-			given: func(s *staged) { s.prepared(); s.known.Note(&probe.State{Cursors: probe.SomeCursors}) },
+		"a named portal, while there are cursors": {
+			given: func(s *staged) { s.prepareReadAndWrite(); s.known.Note(&probe.State{Cursors: probe.SomeCursors}) },
 			ask:   func(s *staged) string { plan(s, portal); return s.askPortals() }, reason: reasons.NamedPortal,
 		},
-		"a portal that the client has": {
+		"a named portal that the client has already": {
 			given: func(s *staged) {
-				s.prepared()
+				s.prepareReadAndWrite()
 				s.known.Note(&probe.State{Cursors: probe.NoCursors})
 				s.portals.add([]byte("p"), &statements.Statement{}, nil)
 			},
 			ask: func(s *staged) string { plan(s, portal); return s.askPortals() }, reason: reasons.NamedPortal,
 		},
-		"cursors, behind reads that are unanswered": {
-			given: func(s *staged) { s.prepared(); s.behind = true },
+		"a named portal behind reads that are unanswered": {
+			given: func(s *staged) { s.prepareReadAndWrite(); s.behind = true },
 			ask:   func(s *staged) string { plan(s, portal); return s.askPortals() }, reason: reasons.Pipelined,
 		},
-		"a BEGIN by a portal": {
+		"a BEGIN by a named portal may be held back": {
 			given: func(s *staged) { s.known.Note(&probe.State{Cursors: probe.NoCursors}) },
 			ask: func(s *staged) string {
 				c := block.ParseControl("BEGIN")
@@ -112,7 +121,7 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 				return ""
 			},
 		},
-		"a savepoint by a portal": {
+		"a savepoint by a named portal may not be held back": {
 			given: func(s *staged) { s.known.Note(&probe.State{Cursors: probe.NoCursors}); s.beginBlock("BEGIN") },
 			ask: func(s *staged) string {
 				c := block.ParseControl("SAVEPOINT a1")
@@ -123,22 +132,22 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 			},
 			reason: "it may not be held back", end: "idle, held back",
 		},
-		"the settings that a date is parsed under": {
-			given: func(s *staged) { s.prepared(); unknown(s) },
+		"a Parse with a date in it, while the settings are unknown": {
+			given: func(s *staged) { s.prepareReadAndWrite(); unknown(s) },
 			ask: func(s *staged) string {
 				s.beCertain(plan(s, msgParse("", stagedDated), msgSync))
 				return ""
 			},
 			waits: []string{"E3F000 ZI"}, sent: state, end: "idle, soiled",
 		},
-		"the settings that nothing depends on": {
-			given: func(s *staged) { s.prepared(); unknown(s) },
+		"a Parse without constants, while the settings are unknown": {
+			given: func(s *staged) { s.prepareReadAndWrite(); unknown(s) },
 			ask: func(s *staged) string {
 				s.beCertain(plan(s, msgParse("", stagedRead), msgSync))
 				return ""
 			},
 		},
-		"the settings before the eighth write in a row": {
+		"the eighth write in a row": {
 			given: func(s *staged) { s.doubted = doubtedMax - 2 },
 			ask: func(s *staged) string {
 				for range 2 {
@@ -162,17 +171,17 @@ func TestPostgresIsAskedBeforeAUnit(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(s.waits) > 1 {
-				t.Error("Postgres is not waited for")
+				t.Errorf("the session waited for Postgres %d times fewer than wanted", len(s.waits)-1)
 			}
 			var want []byte
 			if test.sent != nil {
 				want = test.sent(s)
 			}
 			if reason != test.reason || string(s.sent) != string(want) || len(s.shown) > 0 {
-				t.Errorf("%q, want %q; sent is\n%s, want\n%s; shown is %q", reason, test.reason, showSent(s.sent), showSent(want), s.shown)
+				t.Errorf("the reason is %q, want %q; Postgres is sent\n%s, want\n%s; the client is shown %q, want nothing", reason, test.reason, showSent(s.sent), showSent(want), s.shown)
 			}
 			if got := s.standing(); got != cmp.Or(test.end, "idle") {
-				t.Errorf("in the end %s, want %s", got, cmp.Or(test.end, "idle"))
+				t.Errorf("in the end the session is %s, want %s", got, cmp.Or(test.end, "idle"))
 			}
 		})
 	}

@@ -9,12 +9,13 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/shapes"
 )
 
-// A Query goes to Postgres as it came. What is known of it says what counts as known behind it.
-func TestQueriesAreSent(t *testing.T) {
+// A Query goes to Postgres as it came. Behind it the session's state counts as known only if the
+// sidecar knows that the Query changes no setting.
+func TestQueriesAreSentAsTheyCame(t *testing.T) {
 	t.Parallel()
 	const write = "UPDATE item SET name = 'new' WHERE id = 7"
 	loading := &answer.Capture{SizeMax: 1 << 10}
-	doSending(t, map[string]sendingTest{
+	runSendingTests(t, map[string]sendingTest{
 		"a read": {
 			do:   func(s *staged) error { return s.query("SELECT 1", true) },
 			sent: msgQuery("SELECT 1"), then: "idle, owes",
@@ -25,7 +26,7 @@ func TestQueriesAreSent(t *testing.T) {
 			sent: msgQuery(write), then: "idle, owes",
 			says: "CUPDATE_1 ZI", shown: "CUPDATE_1 ZI", end: "idle, soiled",
 		},
-		"a write of which is known what it writes": {
+		"a write whose effect is known": {
 			do: func(s *staged) error {
 				s.planQuery([]byte(write), true)
 				return s.forwardQuery(msgQuery(write), passage{harmless: true, writes: &shapes.Effect{}}, nil)
@@ -33,7 +34,7 @@ func TestQueriesAreSent(t *testing.T) {
 			sent: msgQuery(write), then: "idle, owes",
 			says: "CUPDATE_1 ZI", shown: "CUPDATE_1 ZI", end: "idle",
 		},
-		"one that fails": {
+		"a read that fails": {
 			do:   func(s *staged) error { return s.query("SELECT 1/0", true) },
 			sent: msgQuery("SELECT 1/0"), then: "idle, owes",
 			says: "T E22012 ZI", shown: "T E22012 ZI", end: "idle",
@@ -43,24 +44,24 @@ func TestQueriesAreSent(t *testing.T) {
 			sent: msgQuery("BEGIN"), then: "idle, owes",
 			says: "CBEGIN ZT", shown: "CBEGIN ZT", end: "in a transaction",
 		},
-		"a setting that comes with its answer": {
+		"a read whose answer reports a changed setting": {
 			do:   func(s *staged) error { return s.query("SELECT 1", true) },
 			sent: msgQuery("SELECT 1"), then: "idle, owes",
 			says: "S T D CSELECT_1 ZI", shown: "S T D CSELECT_1 ZI", end: "idle, soiled",
 		},
-		"what ends prepared statements": {
+		"a DISCARD ALL": {
 			do:   func(s *staged) error { return s.query("DISCARD ALL", false) },
 			sent: msgQuery("DISCARD ALL"), then: "idle, owes",
 			says: "CDISCARD_ALL ZI", shown: "CDISCARD_ALL ZI", end: "idle, soiled, names doubtful",
 		},
-		"one that ends a statement by its name": {
+		"a DEALLOCATE": {
 			given: func(s *staged) { s.prepare("s", "SELECT 1") },
 			do:    func(s *staged) error { return s.forwardDeallocate(msgQuery("DEALLOCATE s"), "s") },
 			sent:  msgQuery("DEALLOCATE s"), then: "idle, owes",
 			says: "CDEALLOCATE ZI", shown: "CDEALLOCATE ZI", end: "idle",
 			also: func(s *staged) string {
 				if s.statements.Named([]byte("s")) != nil {
-					return "the statement is believed to stand"
+					return "the statement s is believed to stand, want that it has gone"
 				}
 				return ""
 			},
@@ -76,16 +77,16 @@ func TestQueriesAreSent(t *testing.T) {
 			also: func(s *staged) string {
 				switch {
 				case len(s.ended) != 1 || s.ended[0] != loading || !loading.Whole():
-					return "its answer is not captured"
+					return "the capture has not ended as a whole answer"
 				case string(loading.Answer().Description)+string(loading.Answer().Body) != string(saying("T D CSELECT_1")):
-					return "another answer is captured"
+					return "the capture holds another answer than Postgres gave"
 				case s.plan.wants[0].capture != nil:
-					return "the plan goes on to hold the capture"
+					return "the plan still holds the capture"
 				}
 				return ""
 			},
 		},
-		"two without waiting": {
+		"two Queries without waiting": {
 			do: func(s *staged) error {
 				if err := s.query("SELECT 1", true); err != nil {
 					return err
@@ -103,23 +104,23 @@ func TestQueriesAreSent(t *testing.T) {
 	})
 }
 
-// A Query ends the unnamed statement, the client's and Postgres', and gives it back if Postgres
-// skips the Query.
+// A Query ends the unnamed statement, both for the client and in Postgres. If Postgres skips the
+// Query, the statement stands again.
 func TestQueryEndsTheUnnamedStatement(t *testing.T) {
 	t.Parallel()
 	read := func(s *staged) error { return s.query("SELECT 1", true) }
-	doSending(t, map[string]sendingTest{
-		"of Postgres": {
+	runSendingTests(t, map[string]sendingTest{
+		"a statement that Postgres has": {
 			given: func(s *staged) { s.prepare("", "SELECT 2") },
 			do:    read, sent: msgQuery("SELECT 1"), then: "idle, owes",
 			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamedIs("is none"),
 		},
-		"one that was answered here": {
+		"a statement whose Parse was answered here": {
 			given: func(s *staged) { s.answeredHere("SELECT 2") },
 			do:    read, sent: msgQuery("SELECT 1"), then: "idle, owes",
 			says: "T D CSELECT_1 ZI", shown: "T D CSELECT_1 ZI", end: "idle", also: unnamedIs("is none"),
 		},
-		"behind a group that fails before its Sync": {
+		"no statement, if Postgres skips the Query behind a failed part": {
 			given: func(s *staged) { s.prepare("", "SELECT 2") },
 			do: func(s *staged) error {
 				if err := s.group(false, msgBind("nobody"), msgExecute("", 0), msgFlush); err != nil {
@@ -133,7 +134,7 @@ func TestQueryEndsTheUnnamedStatement(t *testing.T) {
 	})
 }
 
-// unnamed tells whose the unnamed statement is.
+// unnamed says, behind the words "the unnamed statement", whose the session believes it to be.
 func (s *staged) unnamed() string {
 	switch p := s.statements.Unnamed(); {
 	case p == nil && s.statements.Holds(nil):
@@ -149,8 +150,8 @@ func (s *staged) unnamed() string {
 	}
 }
 
-// What is longer than the buffer is sent from its beginning on, for what it is by its first
-// message: nothing is known of it.
+// Of a message that is longer than the buffer, the beginning is sent as soon as the buffer is full.
+// By its kind alone the session knows which answer Postgres owes; of its contents it knows nothing.
 func TestBeginningsOfLongMessagesAreSent(t *testing.T) {
 	t.Parallel()
 	cut := func(message []byte) []byte { return message[:len(message)-1] }
@@ -174,31 +175,32 @@ func TestBeginningsOfLongMessagesAreSent(t *testing.T) {
 			sent: cut(test.message), then: test.then, says: test.says, shown: test.shown, end: test.end,
 		}
 	}
-	doSending(t, tests)
+	runSendingTests(t, tests)
 }
 
-// That a message longer than the buffer has succeeded says nothing of the setting that was refused
-// before it.
+// Postgres refused a setting, and then executed a Query longer than the buffer. Its success is no
+// proof that the setting is accepted.
 func TestLongQueryProvesNoSetting(t *testing.T) {
 	t.Parallel()
 	const setting = "SET LOCAL statement_timeout = '1 parsec'"
 	proof, _ := proofOf(&block.ParseControl(setting).Settings[0])
-	doSending(t, map[string]sendingTest{"a long Query behind a setting": {
+	runSendingTests(t, map[string]sendingTest{"a long Query behind a setting": {
 		given: func(s *staged) { mustSend(s, s.query(setting, false)); s.hear("E22023 ZI") },
 		do:    func(s *staged) error { return s.forwardLong(msgQuery(stagedWrite)) },
 		sent:  msgQuery(stagedWrite), then: "idle, owes",
 		says: "CUPDATE_1 ZI", shown: "CUPDATE_1 ZI", end: "idle, soiled",
 		also: func(s *staged) string {
 			if _, known := s.proven.find(proof); known {
-				return "the setting is believed to be accepted"
+				return "the session has a proof that Postgres accepts the setting, want none"
 			}
 			return ""
 		},
 	}})
 }
 
-// Answers that were gathered are the client's before Postgres hears what came behind them.
-func TestAnswersStayBeforeWhatIsSentBehindThem(t *testing.T) {
+// Answers of the sidecar that are still gathered reach the client before Postgres is sent the next
+// message, and so before Postgres can answer it.
+func TestGatheredAnswersReachTheClientBeforeTheNextMessageIsSent(t *testing.T) {
 	t.Parallel()
 	s := newStaged(t)
 	s.out = append(s.out, saying("CSELECT_1 ZI")...)
@@ -206,16 +208,16 @@ func TestAnswersStayBeforeWhatIsSentBehindThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := saying("CSELECT_1 ZI"); string(s.shown) != string(want) || len(s.sent) > 0 || len(s.out) > 0 {
-		t.Errorf("the client is shown %q, and Postgres sent %q", s.shown, s.sent)
+		t.Errorf("the client is shown %q, want %q; Postgres is sent %q, and %q is still gathered, want nothing of either", s.shown, want, s.sent, s.out)
 	}
 	s.waits = []string{"T D CSELECT_1 ZI"}
 	if err := s.flush(); err != nil {
 		t.Fatal(err)
 	}
 	if want := saying("CSELECT_1 ZI T D CSELECT_1 ZI"); string(s.shown) != string(want) {
-		t.Errorf("the client is shown\n%s", show(s.shown))
+		t.Errorf("the client is shown\n%s\nwant\n%s", show(s.shown), show(want))
 	}
 	if s.talk.TransactionStatus() != protocol.StatusIdle || s.talk.Owed() {
-		t.Error(s.standing())
+		t.Errorf("the session is %s, want idle", s.standing())
 	}
 }

@@ -23,23 +23,24 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/transport"
 )
 
-// staged is a session that can send, without sockets and without a server: Postgres says what a
-// script has it say, and all that is written is kept.
+// staged is a session without sockets, as far as its layers up to deciding. A script answers as
+// Postgres, and all bytes that the session writes to Postgres and to its client are kept.
 type staged struct {
 	*deciding
 	t testing.TB
-	// sent is what Postgres was sent, and shown what its client was.
+	// sent holds the bytes that were written to Postgres, shown those for the client.
 	sent, shown []byte
-	// waits are what Postgres says when it is written to, an element for each write. Behind the
-	// last one nothing more is heard, so that nobody waits for ever.
+	// waits are the answers of Postgres to the next writes to it, an answer for each write, in the
+	// words of saying. A write beyond the last one closes the conversation, so that the session does
+	// not wait for ever.
 	waits []string
-	// ended are the captures whose answers have ended.
+	// ended are the captures that the conversation has given back, as their answers have ended.
 	ended []*answer.Capture
-	// news is all that it was told of what it has heard.
+	// news collects what the conversation has reported of all messages of Postgres.
 	news conversation.News
 }
 
-// newStaged is one that Postgres has let in, and whose state is known.
+// newStaged makes a session that is idle behind its start-up, and whose state is known.
 func newStaged(t testing.TB) *staged {
 	db := &database{verdicts: shapes.NewBook(anyAnalyzer{}, nil), follower: idleFollower{}, fence: fence.New(fence.Options{})}
 	s := &staged{deciding: &deciding{}, t: t}
@@ -52,10 +53,10 @@ func newStaged(t testing.TB) *staged {
 	return s
 }
 
-// stagedMax is how long a wait lasts for what a script does not have Postgres say.
+// stagedMax bounds a wait of a session for a message that the script does not hold.
 const stagedMax = time.Minute
 
-// stagedEnd is an end of a line that hands on what is written to it.
+// stagedEnd is a connection that hands all that is written to it to a function.
 type stagedEnd struct {
 	silent
 	write func([]byte)
@@ -79,7 +80,7 @@ func (s *staged) send(b []byte) {
 	s.hear(said)
 }
 
-// hear has the session hear what Postgres says: see saying.
+// hear has the session receive messages of Postgres, in the words of saying.
 func (s *staged) hear(words string) {
 	s.talk.Lock()
 	defer s.talk.Unlock()
@@ -101,9 +102,10 @@ func (s *staged) hear(words string) {
 	}
 }
 
-// saying are the messages of Postgres that words stand for, each its letter. Behind it may stand the
-// status of a ReadyForQuery, the code of an error, or the tag of a command, with _ for a space. t1 is
-// the description of one parameter, F an error that ends the connection.
+// saying makes messages of Postgres, one for each word. A word begins with the letter of the message's
+// kind, F for an error that ends the connection. What follows is the status of a ReadyForQuery, the
+// code of an error, or the tag of a CommandComplete, with _ for each space; t1 is a
+// ParameterDescription of one parameter. Example: "2 D CSELECT_1 ZI".
 func saying(words string) (messages []byte) {
 	for _, word := range strings.Fields(words) {
 		kind, rest := word[0], strings.ReplaceAll(word[1:], "_", " ")
@@ -136,7 +138,8 @@ func saying(words string) (messages []byte) {
 // oneInteger is the body of a ParameterDescription of one int4.
 var oneInteger = []byte{0, 1, 0, 0, 0, oidInt4}
 
-// errorSaid is an error of a code: one that the sidecar gives in Postgres' place is as it says.
+// errorSaid makes an error of a code. Of the codes that the sidecar itself answers with, the message
+// is the sidecar's.
 func errorSaid(code string) []byte {
 	switch code {
 	case "57014":
@@ -147,7 +150,8 @@ func errorSaid(code string) []byte {
 	return protocol.ErrorResponse("ERROR", code, "said", "")
 }
 
-// standing tells how things stand between the session and Postgres, and what is held back.
+// standing describes the session in words: the status of its transaction, then all that is so of
+// the conversation and of the held block.
 func (s *staged) standing() string {
 	status := map[byte]string{0: "mistrusted", protocol.StatusIdle: "idle", protocol.StatusInBlock: "in a transaction", protocol.StatusFailed: "failed"}
 	words := []string{status[s.talk.TransactionStatus()]}
@@ -171,19 +175,20 @@ func (s *staged) standing() string {
 	return strings.Join(words, ", ")
 }
 
-// query sends a Query as session does that has decided to: behind what is held back, as the plan
-// that it is.
+// query passes a Query on as a session does that has decided to pass it through. harmless is set if
+// the Query is known to change no setting.
 func (s *staged) query(sql string, harmless bool) error {
 	unit := msgQuery(sql)
 	return s.unit(unit, harmless, func() { s.planQuery([]byte(sql), true) })
 }
 
-// group sends a group, or a part of one, likewise.
+// group passes a group, or a part of one, on in the same way.
 func (s *staged) group(harmless bool, messages ...[]byte) error {
 	unit := join(messages...)
 	return s.unit(unit, harmless, func() { s.planGroup(unit) })
 }
 
+// unit settles what has become known, makes the plan of a unit, and passes the unit on.
 func (s *staged) unit(unit []byte, harmless bool, plan func()) error {
 	if err := s.settle(); err != nil {
 		return err
@@ -194,7 +199,7 @@ func (s *staged) unit(unit []byte, harmless bool, plan func()) error {
 	return s.forward(unit, harmless)
 }
 
-// beginBlock holds back a BEGIN, and what comes behind it.
+// beginBlock has a block held back: texts are its BEGIN and the control statements behind it.
 func (s *staged) beginBlock(texts ...string) {
 	for _, text := range texts {
 		next, does := s.block.Perform(block.ParseControl(text), text, block.Standing{MayBegin: true, MayHold: true})
@@ -208,7 +213,7 @@ func (s *staged) beginBlock(texts ...string) {
 	}
 }
 
-// verdictOf analyses everything as one verdict.
+// verdictOf is an analyzer that gives the same verdict on each statement.
 type verdictOf struct{ *analysis.Verdict }
 
 func (v verdictOf) Analyze(context.Context, analysis.Request) (*analysis.Verdict, error) {
@@ -217,7 +222,8 @@ func (v verdictOf) Analyze(context.Context, analysis.Request) (*analysis.Verdict
 
 func (verdictOf) Forget() {}
 
-// slotOf has a text analysed, with a verdict.
+// slotOf gives the session a book of verdicts in which a text has the verdict v, and returns the
+// text's slot.
 func (s *staged) slotOf(sql string, v *analysis.Verdict) *shapes.Slot {
 	s.t.Helper()
 	book := shapes.NewBook(verdictOf{v}, slog.New(slog.DiscardHandler))
@@ -236,7 +242,7 @@ func (s *staged) slotOf(sql string, v *analysis.Verdict) *shapes.Slot {
 	return slot
 }
 
-// prepare has Postgres accept a statement of the client's, as what its text means now.
+// prepare has the client prepare a statement, which Postgres accepts under the state of now.
 func (s *staged) prepare(name, sql string) *statements.Prepared {
 	s.t.Helper()
 	if err := errors.Join(s.group(true, msgParse(name, sql), msgSync), s.flush()); err != nil {
@@ -247,8 +253,8 @@ func (s *staged) prepare(name, sql string) *statements.Prepared {
 	return s.statements.Named([]byte(name))
 }
 
-// answeredHere is an unnamed statement that the client believes to have prepared, and that
-// Postgres has not heard of.
+// answeredHere gives the session an unnamed statement whose Parse the sidecar has answered by itself,
+// and that Postgres does not know of.
 func (s *staged) answeredHere(sql string) *statements.Prepared {
 	statement, _ := s.statements.Intern([]byte(sql + "\x00\x00\x00"))
 	p := &statements.Prepared{Statement: statement, Parse: msgParse("", sql)}
@@ -256,8 +262,9 @@ func (s *staged) answeredHere(sql string) *statements.Prepared {
 	return s.statements.Adopt(p, true)
 }
 
-// opened is what begins a block in Postgres, by its statements, without a Sync.
-func opened(texts ...string) (messages []byte) {
+// openingOf returns the messages, without a Sync, that open a block in Postgres by executing the
+// statements that were held back.
+func openingOf(texts ...string) (messages []byte) {
 	const name = "freshet begin"
 	for _, text := range texts {
 		messages = append(messages, join(msgParse(name, text), binding{portal: name, statement: name}.message(), msgExecute(name, 0), msgClose('P', name), msgClose('S', name))...)
@@ -265,31 +272,36 @@ func opened(texts ...string) (messages []byte) {
 	return messages
 }
 
-// sendingTest is one way to send something, and what comes of it.
+// sendingTest has a session send something, lets Postgres answer, and says what must come of it. Its
+// fields stand in the order of events.
 type sendingTest struct {
-	// given is done before, and what is sent and shown for it does not count.
+	// given prepares the session. The bytes that are sent and shown for it do not count.
 	given func(*staged)
-	do    func(*staged) error
-	// waits are what Postgres says while it is waited for: see staged.
+	// do sends.
+	do func(*staged) error
+	// waits are the answers of Postgres that do waits for: see staged.waits.
 	waits []string
-	sent  []byte
-	// then is how things stand when all is sent, and in the end, when Postgres has said what it
-	// says behind that.
+	// sent are the bytes that do must send to Postgres.
+	sent []byte
+	// then is what standing must say when do has ended.
 	then string
+	// says are the messages of Postgres that come then, in the words of saying.
 	says string
-	end  string
-	// waitsBehind are what Postgres says while the session finds out what came of it, before its
-	// client's next message is dealt with, and sentBehind is what it is sent for that.
+	// sentBehind are the bytes that the session must send when it settles afterwards, before it
+	// would deal with its client's next message, and waitsBehind the answers that it waits for.
 	waitsBehind []string
 	sentBehind  []byte
-	// shown is what the client is shown of all that Postgres says, or in its place.
+	// end is what standing must say in the end.
+	end string
+	// shown are the messages that the client must be shown in all, in the words of saying.
 	shown string
-	// also says what else is wrong, if anything is.
+	// also, unless nil, checks what else must be so in the end, and describes what is wrong; empty
+	// if nothing is.
 	also func(*staged) string
 }
 
-// doSending does so.
-func doSending(t *testing.T, tests map[string]sendingTest) {
+// runSendingTests runs each test as a subtest by its name.
+func runSendingTests(t *testing.T, tests map[string]sendingTest) {
 	t.Helper()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -300,18 +312,18 @@ func doSending(t *testing.T, tests map[string]sendingTest) {
 				test.given(s)
 				s.sent, s.shown = nil, nil
 			}
-			s.waits = append(test.waits[:len(test.waits):len(test.waits)], "") // for the flush behind it
+			s.waits = append(test.waits[:len(test.waits):len(test.waits)], "") // an empty answer to the last flush below
 			if err := errors.Join(test.do(s), s.flush()); err != nil {
-				t.Fatalf("%v; sent is\n%s", err, showSent(s.sent))
+				t.Fatalf("sending fails: %v; Postgres is sent\n%s", err, showSent(s.sent))
 			}
 			if len(s.waits) > 0 {
-				t.Errorf("Postgres is waited for %d times fewer than it is to be", len(s.waits))
+				t.Errorf("the session waited for Postgres %d times fewer than wanted", len(s.waits))
 			}
 			if !bytes.Equal(s.sent, test.sent) {
-				t.Errorf("sent is\n%s, want\n%s", showSent(s.sent), showSent(test.sent))
+				t.Errorf("Postgres is sent\n%s, want\n%s", showSent(s.sent), showSent(test.sent))
 			}
 			if got := s.standing(); got != test.then {
-				t.Errorf("when it is sent, %s; want %s", got, test.then)
+				t.Errorf("when all is sent, the session is %s, want %s", got, test.then)
 			}
 			s.hear(test.says)
 			s.sent, s.waits = nil, test.waitsBehind
@@ -319,16 +331,16 @@ func doSending(t *testing.T, tests map[string]sendingTest) {
 				t.Fatal(err)
 			}
 			if len(s.waits) > 0 {
-				t.Error("behind it Postgres is not waited for")
+				t.Errorf("while it settled, the session waited for Postgres %d times fewer than wanted", len(s.waits))
 			}
 			if !bytes.Equal(s.sent, test.sentBehind) {
-				t.Errorf("behind it sent is\n%s, want\n%s", showSent(s.sent), showSent(test.sentBehind))
+				t.Errorf("while the session settled, Postgres is sent\n%s, want\n%s", showSent(s.sent), showSent(test.sentBehind))
 			}
 			if got := s.standing(); got != test.end {
-				t.Errorf("in the end, %s; want %s", got, test.end)
+				t.Errorf("in the end the session is %s, want %s", got, test.end)
 			}
 			if want := saying(test.shown); !bytes.Equal(s.shown, want) {
-				t.Errorf("the client is shown\n%s, want\n%s", show(s.shown), show(want))
+				t.Errorf("the client is shown\n%s\nwant\n%s", show(s.shown), show(want))
 			}
 			if test.also != nil {
 				if wrong := test.also(s); wrong != "" {

@@ -10,10 +10,12 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
-// TestSettingsThatChangeAnswers has sessions of two sidecars read under one value and
-// then under the other, each what the other one has loaded. Two cases are played at once, and
-// none waits for other tests, as the sidecars would meanwhile follow for nothing.
-func TestSettingsThatChangeAnswers(t *testing.T) {
+// TestSettingsThatChangeAnswersSeparateThem has sessions of two sidecars read the same statement under
+// two values of a setting, for each setting of testkit.SettingCases. Each session must get the answer
+// of Postgres, also where another session has loaded the answer under the other value. The cases are
+// no parallel subtests, which would wait for other tests while both sidecars go on following: two
+// goroutines play them.
+func TestSettingsThatChangeAnswersSeparateThem(t *testing.T) {
 	t.Parallel()
 	pg := servers.SharedPostgres(t)
 	role := "settings_" + pg.CreateDatabase(t)
@@ -32,7 +34,8 @@ func TestSettingsThatChangeAnswers(t *testing.T) {
 	all.Wait()
 }
 
-// playSetting has the sessions of a role read what the setting changes.
+// playSetting plays one case: three sessions change the setting and read a statement whose answer it
+// changes.
 func playSetting(t *testing.T, bed *testbed, sides []*side, c testkit.SettingCase, role string) {
 	t.Helper()
 	set := func(value string) step {
@@ -44,7 +47,7 @@ func playSetting(t *testing.T, bed *testbed, sides []*side, c testkit.SettingCas
 			turns = append(turns, turn{session: session, step: s})
 		}
 	}
-	// Whose analysis is not done yet would not be answered.
+	// Each is read several times, as reads pass through until the statement is analysed.
 	simple, extended := query(c.SQL), synced(msgParse("", c.SQL), msgBind(""), msgDescribe('P', ""), msgExecute("", 0))
 	play(0, set(c.One), simple, simple, simple, extended, extended, extended)
 	play(1, set(c.Other), simple, simple, simple, extended, extended, extended)
@@ -53,9 +56,10 @@ func playSetting(t *testing.T, bed *testbed, sides []*side, c testkit.SettingCas
 	compareSessions(t, bed, sides, turns)
 }
 
-// TestRandomIndexIsNobodyElses: what a session reads by an index that gives a part of
-// what it finds, others are not answered.
-func TestRandomIndexIsNobodyElses(t *testing.T) {
+// TestAnswerOfAFuzzyIndexIsNotShared: under gin_fuzzy_search_limit, an index returns a random part of
+// the rows that it finds. A session with this setting passes through, so that no other session is
+// given such a part.
+func TestAnswerOfAFuzzyIndexIsNotShared(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, `
 CREATE TABLE tagged (id int PRIMARY KEY, tags int[]);
@@ -63,16 +67,16 @@ INSERT INTO tagged SELECT i, ARRAY[1, i % 7] FROM generate_series(1, 3000) i;
 CREATE INDEX ON tagged USING gin (tags);
 ANALYZE tagged;`)
 	s := bed.sidecar()
-	random, usual := s.connect(), s.connect()
-	mustExec(t, random, "SET gin_fuzzy_search_limit = 100; SET enable_seqscan = off")
+	fuzzy, usual := s.connect(), s.connect()
+	mustExec(t, fuzzy, "SET gin_fuzzy_search_limit = 100; SET enable_seqscan = off")
 	count := "SELECT count(*) FROM tagged WHERE tags @> '{1}'"
 	for range 5 {
-		mustExec(t, random, count)
+		mustExec(t, fuzzy, count)
 	}
 	for range 3 {
 		var n int
 		if err := usual.QueryRow(t.Context(), count).Scan(&n); err != nil || n != 3000 {
-			t.Errorf("%d rows, %v", n, err)
+			t.Errorf("another session counts %d rows, %v, want 3000", n, err)
 		}
 	}
 	if s.Report().Bypasses[reasons.Setting] == 0 {
@@ -80,7 +84,8 @@ ANALYZE tagged;`)
 	}
 }
 
-// TestSessionWithALibraryPassesThrough: what a library hooks into, nobody can tell.
+// TestSessionWithALibraryPassesThrough: a library that a session has loaded may change any answer, so
+// that the session's reads pass through. Other sessions are still served.
 func TestSessionWithALibraryPassesThrough(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, itemSchema)
@@ -92,22 +97,23 @@ func TestSessionWithALibraryPassesThrough(t *testing.T) {
 	before := s.Report()
 	for range 3 {
 		if got := versionOf7(t, loads); got != 0 {
-			t.Errorf("version %d", got)
+			t.Errorf("read version %d, want 0", got)
 		}
 	}
 	after := s.Report()
 	if passed := after.Bypasses[reasons.Library] - before.Bypasses[reasons.Library]; passed != 3 {
 		t.Errorf("%d of 3 reads passed through for %s: %v", passed, reasons.Library, after.Bypasses)
 	}
-	// Of a database's own, an ordinary role's session, too. This library is everywhere.
+	// The same holds for a library that the database has each session load, also where the session's
+	// role is no superuser. dict_snowball comes with each installation of Postgres.
 	bed.exec(fmt.Sprintf("CREATE ROLE %[1]s_reader LOGIN; GRANT SELECT ON item TO %[1]s_reader; ALTER DATABASE %[1]s SET session_preload_libraries = 'dict_snowball'", bed.database))
 	preloaded := bed.connect(fmt.Sprintf("host=%s port=%d user=%s_reader dbname=%s", s.dir, testPort, bed.database, bed.database))
-	servers.Eventually(t, "the reason", func() bool {
+	servers.Eventually(t, "a read to pass through for "+reasons.Library, func() bool {
 		versionOf7(t, preloaded)
 		return s.Report().Bypasses[reasons.Library] > after.Bypasses[reasons.Library]
 	})
-	// What was kept before is distrusted once the ALTER is noticed, which may be now.
-	servers.Eventually(t, "another session to be answered", func() bool {
+	// The ALTER DATABASE ends older entries when the sidecar notices it, which may be only now.
+	servers.Eventually(t, "a hit of the session without a library", func() bool {
 		hits := s.count(HitL1)
 		versionOf7(t, other)
 		return s.count(HitL1) == hits+1

@@ -17,11 +17,11 @@ CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, version int NOT NULL 
 
 const itemRows = `INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 100) i;`
 
-// scans reads Postgres' own counter of how often a table was read.
+// scans returns how often a table was read, by Postgres' own counter.
 func (b *testbed) scans(table string) int64 {
 	b.t.Helper()
-	// A backend reports its counters when it has been idle for a moment, or at
-	// once when it ends: read them after the connections that count are closed.
+	// A server process publishes its counters when it has been idle for a moment, or when it ends:
+	// the caller waits for the end of the connections whose reads are to count.
 	var n int64
 	err := b.direct.QueryRow(context.Background(),
 		`SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = $1`, table).Scan(&n)
@@ -31,6 +31,7 @@ func (b *testbed) scans(table string) int64 {
 	return n
 }
 
+// Postgres' own counter shows that hits do not read the table.
 func TestCase43SecondReadDoesNotReachPostgres(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -42,25 +43,27 @@ func TestCase43SecondReadDoesNotReachPostgres(t *testing.T) {
 		first = s.psql(read)
 		return s.count(HitL1) > before
 	})
-	servers.Eventually(t, "the sessions that Postgres answered to end, and with them to report", func() (ended bool) {
+	servers.Eventually(t, "the server processes of psql to end, which publishes their counters", func() (ended bool) {
 		err := bed.direct.QueryRow(t.Context(), `SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'psql' AND datname = current_database()`).Scan(&ended)
 		return err == nil && ended
 	})
 	before, hits := bed.scans("item"), s.count(HitL1)
 	for range 5 {
 		if got := s.psql(read); got != first {
-			t.Fatalf("a hit answers %q, Postgres answered %q", got, first)
+			t.Fatalf("a hit answers %q, want %q as the first hit", got, first)
 		}
 	}
-	time.Sleep(1100 * time.Millisecond) // Postgres reports at most once a second
+	time.Sleep(1100 * time.Millisecond) // Postgres publishes its counters at most once a second
 	if after := bed.scans("item"); after != before {
-		t.Errorf("item was read %d times by hits", after-before)
+		t.Errorf("Postgres read table item %d times while there were hits alone, want 0", after-before)
 	}
 	if n := s.count(HitL1) - hits; n != 5 {
 		t.Errorf("%d hits, want 5. So far: %s", n, s.became())
 	}
 }
 
+// An UPDATE at Postgres directly shows through each of two sidecars, to all reads that begin more than
+// a second after its commit.
 func TestDirectUpdateIsSeenThroughEverySidecar(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
@@ -91,7 +94,7 @@ func TestDirectUpdateIsSeenThroughEverySidecar(t *testing.T) {
 					return true
 				}
 				if age := asked.Sub(acknowledged); age > time.Second {
-					t.Errorf("version %d was not shown to a read %v after its commit", version, age)
+					t.Errorf("sidecar %d shows version %d to a read %v after the commit of version %d", i, got, age, version)
 				}
 				return false
 			})

@@ -12,11 +12,12 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// TestBigResultToASlowReader streams 100 MB to a client that takes its time.
-func TestBigResultToASlowReader(t *testing.T) {
+// TestBigResultStreamsToASlowReader reads a result of 100 MB slowly. The sidecar does not gather the
+// result in memory, and goes on serving another client.
+func TestBigResultStreamsToASlowReader(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
-	b := watch(t, s)
+	bystander := watch(t, s)
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -27,42 +28,42 @@ func TestBigResultToASlowReader(t *testing.T) {
 	before := heap()
 	var grown uint64
 	slow.send(msgQuery("SELECT i, repeat('x', 1000000) FROM generate_series(1, 100) i, item WHERE item.id = 1"))
-	b.mustGoOn(t) // nothing is read yet
+	bystander.mustGoOn(t) // while the slow client has read nothing yet
 	received := 0
 	for kind := byte(0); kind != 'Z'; {
 		m := slow.message()
 		kind = m[0]
 		if received += len(m); kind == 'D' && received%7 == 0 {
-			b.mustGoOn(t)
+			bystander.mustGoOn(t)
 		}
 		if now := heap(); now > before {
 			grown = max(grown, now-before)
 		}
 	}
 	if received < 100e6 {
-		t.Errorf("%d bytes of 100 MB came", received)
+		t.Errorf("%d bytes came, want 100 MB at least", received)
 	}
-	const grownMax = 12 << 20 // the buffers of both directions, one message here, a capture up to the largest entry
+	const grownMax = 12 << 20 // the buffers of both directions, one message in this client, and a capture up to the largest entry
 	if grown > grownMax {
-		t.Errorf("the heap grew by %d bytes for a result that streams", grown)
+		t.Errorf("the heap grew by %d bytes for a result that streams, want at most %d", grown, grownMax)
 	}
 }
 
-// stuck brings a session to where the sidecar cannot write to its client, which
-// reads nothing, and cannot pass on a notification either.
-func stuck(t *testing.T, s *side) *rawClient {
+// stuckClient connects a client that asks for many wide answers and reads none of them, until the
+// sidecar can write nothing more to it, not even a notification of Postgres.
+func stuckClient(t *testing.T, s *side) *rawClient {
 	t.Helper()
 	ask := msgQuery("SELECT * FROM wide")
 	c := dialRaw(t, s.dsn())
 	c.ask(msgQuery("LISTEN news"))
-	// What Postgres answered would fill the socket before any hit is counted.
+	// Only hits are counted below: answers that pass through would fill the socket uncounted.
 	servers.Eventually(t, "hits", func() bool {
 		before := s.count(HitL1)
 		c.ask(ask)
 		return s.count(HitL1) > before
 	})
 	before := s.count(HitL1)
-	c.send(bytes.Repeat(ask, 100)) // the sidecar's buffer takes them
+	c.send(bytes.Repeat(ask, 100)) // which the sidecar's buffer takes
 	last := before
 	servers.Eventually(t, "no more answers to fit into the socket", func() bool {
 		time.Sleep(100 * time.Millisecond)
@@ -78,12 +79,12 @@ const wideSchema = itemSchema + `
 CREATE TABLE wide (id int PRIMARY KEY, body text NOT NULL);
 INSERT INTO wide SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 8000) i;`
 
-// TestStuckClientHoldsUpNobody: a schema change has to reach all sessions, and
-// one of them belongs to a client that does not read.
+// TestStuckClientHoldsUpNobody: a change of the schema has to reach all sessions, and the client of
+// one session does not read. The others are served again all the same.
 func TestStuckClientHoldsUpNobody(t *testing.T) {
 	bed := newTestbed(t, wideSchema)
 	s := bed.sidecar()
-	stuck(t, s)
+	stuckClient(t, s)
 	for round := range 3 {
 		bed.exec("ALTER TABLE item ADD COLUMN IF NOT EXISTS extra int DEFAULT 1")
 		bed.exec("ALTER TABLE item DROP COLUMN extra")
@@ -98,6 +99,7 @@ func TestStuckClientHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// A sidecar with a client that does not read ends within its limit.
 func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 	bed := newTestbed(t, wideSchema)
 	first := bed.sidecar()
@@ -116,7 +118,7 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	stuck(t, s)
+	stuckClient(t, s)
 	began := time.Now()
 	stop()
 	select {
@@ -125,15 +127,15 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > bystanderWaitMax {
-			t.Errorf("the end took %v, its limit is %v", took, time.Second)
+			t.Errorf("the end of the sidecar took %v, want %v at most, of which %v to drain", took, bystanderWaitMax, time.Second)
 		}
 	case <-time.After(servers.EventuallyMax):
-		t.Fatal("the sidecar does not end")
+		t.Fatalf("the sidecar has not ended after %v", servers.EventuallyMax)
 	}
 }
 
-// TestSilentPostgresDoesNotHoldUpTheEnd: a session that waits for the answer to
-// its start-up ends with the others.
+// TestSilentPostgresDoesNotHoldUpTheEnd: the sidecar ends while a session still waits for Postgres to
+// answer its start-up. stop fails the test if it does not.
 func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)

@@ -11,7 +11,7 @@ import (
 // To Postgres they are one transaction, but in READ COMMITTED each statement sees what was
 // committed before it began. So the first ones are answered, as if their group had ended
 // there, and what is behind them is a group of its own, which goes to Postgres in one piece
-// and is captured. Its Sync ends both. (TestFirstReadsOfAGroup)
+// and is captured. Its Sync ends both. (TestFirstReadsOfAGroupAreAnsweredFromMemory)
 
 // maySplit reports whether the first wants of a group, those that have their entry, may be
 // answered by themselves. All others have to be reads: VACUUM, for example, fails behind

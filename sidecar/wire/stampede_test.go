@@ -14,28 +14,29 @@ import (
 // slowRead keeps Postgres busy for a while and depends on table item.
 const slowRead = `SELECT count(*) FROM item, generate_series(1, 60000) g WHERE item.version + g > 0`
 
-// slowSibling has the shape of slowRead, and takes as long.
+// slowSibling has the shape of slowRead and takes as long, so that the sidecars can learn the shape
+// while slowRead itself stays cold.
 var slowSibling = strings.Replace(slowRead, "60000", "59999", 1)
 
-// crowd makes hundreds of clients of what are dozens in make test.
+// crowd multiplies the clients of tests that run with dozens in make test.
 var crowd = flag.Int("crowd", 1, "how many times as many clients ask at once, and drop their connections, as in make test")
 
-// TestColdStampede lets clients ask at once for what nobody asked before. It
-// runs alone, because it takes the whole machine.
-func TestColdStampede(t *testing.T) {
+// TestColdStampedeReachesPostgresOnce has many clients ask at once for an answer that is in no cache.
+// It runs alone, because it takes the whole machine.
+func TestColdStampedeReachesPostgresOnce(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	stampede(t, 100**crowd, bed.sidecar())
 }
 
-// TestColdStampedeOverAFleet does the same at three sidecars that share Redis.
-func TestColdStampedeOverAFleet(t *testing.T) {
+// TestColdStampedeOverAFleetReachesPostgresOnce does the same with three sidecars that share Redis.
+func TestColdStampedeOverAFleetReachesPostgresOnce(t *testing.T) {
 	bed := newTestbed(t, itemSchema)
 	rd := servers.SharedRedis(t)
 	stampede(t, 60**crowd, bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())), bed.sidecar(withRedis(rd.URL())))
 }
 
-// stampede lets clients, dealt out to sidecars, ask the same at once, and checks
-// that one query reaches Postgres.
+// stampede has clients, dealt out to sidecars, send the same read at once, and checks that one query
+// reaches Postgres and that all other clients share its answer.
 func stampede(t *testing.T, clients int, sides ...*side) {
 	conns := make([]*pgx.Conn, clients)
 	var connecting sync.WaitGroup
@@ -63,7 +64,7 @@ func stampede(t *testing.T, clients int, sides ...*side) {
 			<-start
 			var n int
 			if err := conn.QueryRow(t.Context(), slowRead, pgx.QueryExecModeSimpleProtocol).Scan(&n); err != nil || n != 6000000 {
-				t.Errorf("answer %d, error %v", n, err)
+				t.Errorf("a client is answered %d, %v, want 6000000", n, err)
 			}
 		})
 	}

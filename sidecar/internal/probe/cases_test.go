@@ -14,7 +14,7 @@ import (
 
 // settingsUnseen have no case in testkit.SettingCases.
 var settingsUnseen = map[string]string{
-	"auto_explain.log_level": "its messages tell times", "gin_fuzzy_search_limit": "TestRandomIndexIsNobodyElses",
+	"auto_explain.log_level": "its messages tell times", "gin_fuzzy_search_limit": "TestAnswerOfAFuzzyIndexIsNotShared",
 	"default_transaction_isolation": "shows only in a transaction", "session_replication_role": "rules for SELECT have no such condition",
 	"lc_messages": "a server may have one locale alone", "lc_monetary": "so here", "lc_numeric": "and here", "lc_time": "and here",
 	"ignore_checksum_failure": "no page is damaged", "zero_damaged_pages": "nor for this", "ignore_system_indexes": "nor is an index",
