@@ -14,7 +14,7 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// startupOf is a start-up message of some version, with options beside user and
+// startupOf makes a start-up message of a version of the protocol, with options besides user and
 // database.
 func startupOf(version uint32, database string, options ...string) []byte {
 	body := binary.BigEndian.AppendUint32(nil, version)
@@ -25,7 +25,8 @@ func startupOf(version uint32, database string, options ...string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
 }
 
-// greet sends a start-up message and reads up to ReadyForQuery or the end.
+// greet sends a start-up message, and reads the answer up to ReadyForQuery or to the end of the
+// connection.
 func greet(t *testing.T, dsn string, startup []byte) *rawClient {
 	t.Helper()
 	c := &rawClient{t: t, conn: dialOnly(t, dsn)}
@@ -34,11 +35,12 @@ func greet(t *testing.T, dsn string, startup []byte) *rawClient {
 	return c
 }
 
+// readGreeting reads up to the first ReadyForQuery, or to the end of the connection.
 func (c *rawClient) readGreeting() {
 	for {
 		m, err := c.tryMessage()
 		if err != nil {
-			return // Postgres refused, and said why
+			return // Postgres has refused the client; its error is in the greeting
 		}
 		switch m[0] {
 		case 'K':
@@ -51,7 +53,8 @@ func (c *rawClient) readGreeting() {
 	}
 }
 
-// On a socket there is nothing to encrypt: libpq and others ask, hear no, and go on.
+// On a Unix socket there is nothing to encrypt: clients such as libpq ask for encryption, are
+// answered N, and go on without it.
 func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
@@ -75,60 +78,60 @@ func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 			answers[i] = append(append(answers[i], c.greeting...), c.ask(msgQuery("SELECT name FROM item WHERE id = 3"))...)
 		}
 		if !bytes.Equal(answers[0], answers[1]) || bytes.Count(answers[1][:len(codes)], []byte("N")) != len(codes) {
-			t.Errorf("%s: Postgres says %q, the sidecar %q", name, answers[0], answers[1])
+			t.Errorf("%s: Postgres answers %q, the sidecar %q, want the same and N to each request", name, answers[0], answers[1])
 		}
 	}
 }
 
-// Postgres itself negotiates the version and the options of the protocol, and a
-// key to cancel with may be of any length.
+// Postgres itself negotiates the version and the options of the protocol: the client gets its answer
+// unchanged, and can cancel with the sidecar's key, whose length is that of Postgres' key.
 func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
 	for name, startup := range map[string][]byte{
-		"3.0":                      startupOf(3<<16, bed.database),
-		"3.0 with an option":       startupOf(3<<16, bed.database, "_pq_.unknown", "1"),
-		"3.2":                      startupOf(3<<16|2, bed.database),
-		"3.2 with options":         startupOf(3<<16|2, bed.database, "_pq_.one", "1", "_pq_.two", "x", "application_name", "me"),
-		"3.9999":                   startupOf(3<<16|9999, bed.database),
-		"2.0":                      startupOf(2<<16, bed.database),
-		"4.0":                      startupOf(4<<16, bed.database),
-		"unknown database":         startupOf(3<<16, "nowhere"),
-		"unknown setting":          startupOf(3<<16, bed.database, "nonsense", "1"),
-		"options":                  startupOf(3<<16|2, bed.database, "options", "-c TimeZone=Asia/Tokyo -c extra_float_digits=0"),
-		"options that are refused": startupOf(3<<16, bed.database, "options", "-c work_mem=lots"),
-		"setting of start-up":      startupOf(3<<16, bed.database, "DateStyle", "German", "client_encoding", "LATIN1"),
-		"replication":              startupOf(3<<16, bed.database, "replication", "database"),
-		"not terminated":           uint32s(13, 3<<16, 0x75736572, 0)[:13],
+		"3.0":                            startupOf(3<<16, bed.database),
+		"3.0 with an option":             startupOf(3<<16, bed.database, "_pq_.unknown", "1"),
+		"3.2":                            startupOf(3<<16|2, bed.database),
+		"3.2 with options":               startupOf(3<<16|2, bed.database, "_pq_.one", "1", "_pq_.two", "x", "application_name", "me"),
+		"3.9999":                         startupOf(3<<16|9999, bed.database),
+		"2.0":                            startupOf(2<<16, bed.database),
+		"4.0":                            startupOf(4<<16, bed.database),
+		"unknown database":               startupOf(3<<16, "nowhere"),
+		"unknown setting":                startupOf(3<<16, bed.database, "nonsense", "1"),
+		"options":                        startupOf(3<<16|2, bed.database, "options", "-c TimeZone=Asia/Tokyo -c extra_float_digits=0"),
+		"options that are refused":       startupOf(3<<16, bed.database, "options", "-c work_mem=lots"),
+		"settings":                       startupOf(3<<16, bed.database, "DateStyle", "German", "client_encoding", "LATIN1"),
+		"replication":                    startupOf(3<<16, bed.database, "replication", "database"),
+		"message that is not terminated": uint32s(13, 3<<16, 0x75736572, 0)[:13],
 	} {
 		t.Run(name, func(t *testing.T) {
 			direct, through := greet(t, bed.postgres.DSN(bed.database), startup), greet(t, s.dsn(), startup)
 			if !bytes.Equal(direct.greeting, through.greeting) {
-				t.Fatalf("Postgres says\n%s\nthe sidecar says\n%s", show(direct.greeting), show(through.greeting))
+				t.Fatalf("Postgres answers\n%s\nthe sidecar answers\n%s", show(direct.greeting), show(through.greeting))
 			}
 			if len(direct.key) != len(through.key) {
-				t.Errorf("the key to cancel with has %d bytes, and through the sidecar %d", len(direct.key), len(through.key))
+				t.Errorf("the key to cancel with has %d bytes through the sidecar, want %d as of Postgres", len(through.key), len(direct.key))
 			}
 			if through.key == nil {
 				return
 			}
 			ask, sleep := msgQuery("SELECT 1.0::float8 / 3, timestamptz '2024-01-01 00:00:00+00'"), msgQuery("SELECT pg_sleep(60)")
 			if want, got := direct.ask(ask), through.ask(ask); !bytes.Equal(want, got) {
-				t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
+				t.Errorf("Postgres answers\n%s\nthe sidecar answers\n%s", show(want), show(got))
 			}
 			through.send(sleep)
 			through.reaches(bed, "wait_event = 'PgSleep'")
 			through.cancel(s.dsn())
 			if got := through.until("Z"); !bytes.Contains(got, []byte("\x00C57014\x00")) {
-				t.Errorf("the cancelled statement ended with\n%s", show(got))
+				t.Errorf("the cancelled statement ended with\n%s\nwant the error 57014", show(got))
 			}
 		})
 	}
 }
 
-// scriptedServer is a server that says something to whoever connects, when a
-// start-up message has come, and leaves.
+// scriptedServer starts a server that reads the start-up message of each client, sends it the bytes
+// say, and closes the connection. It returns how to connect to the server.
 func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -155,45 +158,45 @@ func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 	return &pgconn.Config{Host: at.IP.String(), Port: uint16(at.Port)}
 }
 
-// What Postgres says before it leaves during the start-up reaches the client, and
-// the connection ends as it would have.
-func TestUpstreamLostDuringStartup(t *testing.T) {
+// Postgres sends something during the start-up of a session and closes the connection. The client
+// gets the same bytes, and then the end of its connection.
+func TestAnswerOfAPostgresThatLeavesDuringStartupReachesTheClient(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	first := bed.sidecar()
 	authenticated := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationOK))
 	setting := protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
 	for name, say := range map[string][]byte{
-		"silently":                  nil,
-		"with an error":             protocol.ErrorResponse("FATAL", "57P03", "the database system is starting up", ""),
-		"asking for a password":     protocol.AppendMessage(nil, 'R', uint32s(3)),
-		"behind the authentication": authenticated,
-		"between settings":          join(authenticated, setting),
-		"with the error in the end": join(authenticated, setting, protocol.ErrorResponse("FATAL", "53300", "sorry, too many clients already", "")),
-		"before it is ready":        join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
+		"nothing":                   nil,
+		"an error":                  protocol.ErrorResponse("FATAL", "57P03", "the database system is starting up", ""),
+		"a question for a password": protocol.AppendMessage(nil, 'R', uint32s(3)),
+		"the authentication":        authenticated,
+		"a setting":                 join(authenticated, setting),
+		"a setting, then an error":  join(authenticated, setting, protocol.ErrorResponse("FATAL", "53300", "sorry, too many clients already", "")),
+		"all but ReadyForQuery":     join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, stop := first.beside(t, scriptedServer(t, say))
 			defer stop()
 			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 			c.send(startupMessage(bed.database))
-			if name == "asking for a password" {
+			if name == "a question for a password" {
 				m := c.message()
 				c.send(protocol.AppendMessage(nil, 'p', []byte("secret\x00")))
 				if got := append(m, c.rest()...); !bytes.Equal(got, say) {
-					t.Errorf("the client sees\n%s", show(got))
+					t.Errorf("the client gets\n%s\nPostgres sent\n%s", show(got), show(say))
 				}
 				return
 			}
 			if got := c.rest(); !bytes.Equal(got, say) {
-				t.Errorf("the client sees\n%s\nPostgres said\n%s", show(got), show(say))
+				t.Errorf("the client gets\n%s\nPostgres sent\n%s", show(got), show(say))
 			}
 		})
 	}
 }
 
-// A message of the start-up that comes in pieces is put together again.
-func TestStartupInPieces(t *testing.T) {
+// The messages of a start-up are understood though each of their bytes comes in a write of its own.
+func TestStartupInPiecesIsUnderstood(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -206,7 +209,7 @@ func TestStartupInPieces(t *testing.T) {
 	inPieces(uint32s(8, protocol.SSLCode))
 	reply := make([]byte, 1)
 	if _, err := io.ReadFull(c.conn, reply); err != nil || reply[0] != 'N' {
-		t.Fatalf("encryption asked for: %q, %v", reply, err)
+		t.Fatalf("the request for encryption is answered %q, %v, want N", reply, err)
 	}
 	inPieces(startupMessage(bed.database))
 	c.readGreeting()
@@ -215,13 +218,14 @@ func TestStartupInPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := dialRaw(t, bed.postgres.DSN(config.Database)).greeting; !bytes.Equal(c.greeting, want) {
-		t.Errorf("the greeting is\n%s\nand directly\n%s", show(c.greeting), show(want))
+		t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(c.greeting), show(want))
 	}
 }
 
-// Who ends, or says something else than a start-up message, is met with the end of the
-// connection, as by Postgres: a reset is an error to a client, and ends some programs.
-func TestConnectionsThatDoNotBeginJustEnd(t *testing.T) {
+// A client that sends something else than a start-up message gets what Postgres sends it: nothing, or
+// an error if data follow its request for encryption. Then its connection is closed without a reset,
+// which would be an error to the client and ends some programs.
+func TestConnectionWithoutAStartupIsClosedWithoutAReset(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -239,7 +243,7 @@ func TestConnectionsThatDoNotBeginJustEnd(t *testing.T) {
 			said, err := io.ReadAll(conn)
 			asked := sent[len(sent)-1] == 0 && len(sent) > len("X\x00\x00\x00\x04")
 			if refused := bytes.Contains(said, []byte("received unencrypted data after")); err != nil || refused != asked || !asked && len(said) > 0 {
-				t.Errorf("%q at %s: %q, then %v", sent, dsn, said, err)
+				t.Errorf("behind %q, %s answers %q and the connection ends with %v, want the refusal of unencrypted data: %v, and no error", sent, dsn, said, err, asked)
 			}
 		}
 	}

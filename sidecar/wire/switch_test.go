@@ -9,8 +9,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// passed reads version 7 twice and returns what was counted: hits, and reads that passed
-// through for a reason.
+// passed sends a read of a version twice, and returns how many of the two were hits, and how many
+// passed through for the reason.
 func (s *side) passed(t *testing.T, conn *pgx.Conn, reason, sql string, mode pgx.QueryExecMode) (hits, passed uint64) {
 	t.Helper()
 	before := s.Report()
@@ -26,9 +26,9 @@ func (s *side) passed(t *testing.T, conn *pgx.Conn, reason, sql string, mode pgx
 
 const readVersion7 = "SELECT version FROM item WHERE id = 7"
 
-// A session says for itself whether it is served from the cache, as it says everything to
-// Postgres: for good, for one transaction, when it connects.
-func TestSessionSwitchesItselfOff(t *testing.T) {
+// A session switches the cache off for itself by the setting freshet.cache: until it is set again,
+// for one transaction, or from its start-up on.
+func TestSessionSwitchesItsCacheOff(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
@@ -40,34 +40,34 @@ func TestSessionSwitchesItselfOff(t *testing.T) {
 					t.Fatalf("%s: %v", sql, err)
 				}
 			}
-			is := func(off bool) {
+			wantOff := func(off bool) {
 				t.Helper()
 				hits, passed := s.passed(t, conn, reasons.SwitchedOff, readVersion7, mode)
 				if off && (hits != 0 || passed != 2) || !off && (hits == 0 || passed != 0) {
-					t.Errorf("off is %v: %d hits, %d reads passed through", off, hits, passed)
+					t.Errorf("%d hits, %d reads passed through for %s, want both passed through: %v, otherwise hits alone", hits, passed, reasons.SwitchedOff, off)
 				}
 			}
 			s.warm(conn)
-			is(false)
+			wantOff(false)
 			exec("SET freshet.cache = 'off'")
-			is(true)
+			wantOff(true)
 			exec("SET freshet.cache = 'on'")
-			is(false)
+			wantOff(false)
 			exec("BEGIN")
 			exec("SET LOCAL freshet.cache = 'off'")
 			before := s.Report().Queries[HitL1.String()]
 			exec(readVersion7)
 			if s.Report().Queries[HitL1.String()] != before {
-				t.Error("a read of a transaction that is switched off was a hit")
+				t.Error("a read was a hit in a transaction that has switched the cache off")
 			}
 			exec("COMMIT")
-			is(false)
+			wantOff(false)
 			exec("SET freshet.cache = 'off'")
 			exec("RESET freshet.cache")
-			is(false)
+			wantOff(false)
 		})
 	}
-	t.Run("at the start", func(t *testing.T) {
+	t.Run("from the start-up on", func(t *testing.T) {
 		config, err := pgx.ParseConfig(s.dsn())
 		if err != nil {
 			t.Fatal(err)
@@ -79,13 +79,14 @@ func TestSessionSwitchesItselfOff(t *testing.T) {
 		}
 		defer conn.Close(context.Background())
 		if hits, passed := s.passed(t, conn, reasons.SwitchedOff, readVersion7, pgx.QueryExecModeExec); hits != 0 || passed != 2 {
-			t.Errorf("%d hits, %d reads passed through", hits, passed)
+			t.Errorf("%d hits, %d reads passed through for %s, want 0 and 2", hits, passed, reasons.SwitchedOff)
 		}
 	})
 }
 
-// One statement is left to Postgres by a comment in it, another beside it is served.
-func TestCommentSwitchesOff(t *testing.T) {
+// A statement with a comment that switches the cache off passes through; the same statement without
+// the comment is served. A comment of freshet's that is not understood passes through too.
+func TestCommentSwitchesTheCacheOffForItsStatement(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	conn := s.connect()
@@ -97,16 +98,16 @@ func TestCommentSwitchesOff(t *testing.T) {
 			readVersion7 + " /* freshet: for ever */":           reasons.Comment,
 		} {
 			if hits, passed := s.passed(t, conn, reason, sql, mode); hits != 0 || passed != 2 {
-				t.Errorf("%v, %s: %d hits, %d reads passed through", mode, sql, hits, passed)
+				t.Errorf("%v, %s: %d hits, %d reads passed through for %s, want 0 and 2", mode, sql, hits, passed, reason)
 			}
 		}
 	}
 	s.warm(conn) // a statement without a comment is served as before
 }
 
-// An operator switches everything off and on again: at once, for sessions that were there
-// and those that come, and what was written meanwhile is shown behind it.
-func TestServerIsSwitchedOff(t *testing.T) {
+// An operator switches the cache off and on again. Each takes effect at once, for sessions that are
+// there and for those that come, and a write from in between shows when the cache is on again.
+func TestOperatorSwitchesTheCacheOffForAllSessions(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -118,7 +119,7 @@ func TestServerIsSwitchedOff(t *testing.T) {
 			s.SwitchOff(true)
 			for _, c := range []*pgx.Conn{conn, s.connect()} {
 				if hits, passed := s.passed(t, c, reasons.AllOff, readVersion7, mode); hits != 0 || passed != 2 {
-					t.Errorf("switched off: %d hits, %d reads passed through", hits, passed)
+					t.Errorf("switched off: %d hits, %d reads passed through for %s, want 0 and 2", hits, passed, reasons.AllOff)
 				}
 			}
 			if _, err := other.Exec(t.Context(), "UPDATE item SET version = version + 1 WHERE id = 7"); err != nil {
@@ -130,11 +131,11 @@ func TestServerIsSwitchedOff(t *testing.T) {
 			}
 			s.SwitchOff(false)
 			if got := versionOf7(t, conn); got != written {
-				t.Errorf("switched on again, version %d is shown, %d was written", got, written)
+				t.Errorf("switched on again: read version %d, want %d, which was written meanwhile", got, written)
 			}
 			s.warm(conn)
 			if hits, passed := s.passed(t, conn, reasons.AllOff, readVersion7, mode); hits == 0 || passed != 0 {
-				t.Errorf("switched on again: %d hits, %d reads passed through", hits, passed)
+				t.Errorf("switched on again: %d hits, %d reads passed through for %s, want hits alone", hits, passed, reasons.AllOff)
 			}
 		})
 	}

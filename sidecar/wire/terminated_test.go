@@ -7,16 +7,17 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// TestBlockOfATerminatedSession: where Postgres has ended a connection, the end of a block
-// that was held back on it fails, as it would have.
-func TestBlockOfATerminatedSession(t *testing.T) {
+// TestEndOfABlockFailsOnATerminatedSession: Postgres terminates a session while the sidecar holds its
+// block. The client's next control statement must fail with the error of Postgres, and not be
+// answered by the sidecar as if Postgres were there.
+func TestEndOfABlockFailsOnATerminatedSession(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
 	read := msgQuery("SELECT name FROM item WHERE id = 3")
 	for name, end := range map[string][]byte{
 		"COMMIT": msgQuery("COMMIT"), "ROLLBACK": msgQuery("ROLLBACK"), "SAVEPOINT": msgQuery("SAVEPOINT s1"),
-		"COMMIT, extended": synced(msgParse("", "COMMIT"), msgBind(""), msgExecute("", 0)).send,
+		"COMMIT in a group": synced(msgParse("", "COMMIT"), msgBind(""), msgExecute("", 0)).send,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 20 {
@@ -28,7 +29,7 @@ func TestBlockOfATerminatedSession(t *testing.T) {
 				_ = c.trySend(end) // the connection may have ended already
 				got := c.rest()
 				if !bytes.Contains(got, []byte("\x00C57P01\x00")) || len(got) != protocol.MessageLength(got) {
-					t.Fatalf("the client was told\n%s", show(got))
+					t.Fatalf("the client gets\n%s\nwant the error 57P01 alone", show(got))
 				}
 			}
 		})

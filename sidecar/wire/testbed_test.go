@@ -27,54 +27,55 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
-// testbed is one database with Freshet installed, and any number of sidecars
-// before it.
+// testbed is a database with Freshet installed, and any number of sidecars that lead to it. The fields
+// between direct and sides are for tests to set before they call sidecar.
 type testbed struct {
 	t        testing.TB
 	postgres *servers.Postgres
 	database string
 	direct   *pgx.Conn // to Postgres itself
-	// peer, unless nil, says who the clients of the next sidecars are, instead of the
-	// kernel, and passwordless which role they may be without a password.
+	// peer, unless nil, says instead of the kernel who the clients of the next sidecars are.
+	// passwordless says which role each may be without a password.
 	peer         peerFunc
 	passwordless Passwordless
 	// listenTCP and tls are Options of the next sidecars.
 	listenTCP string
 	tls       *tls.Config
-	// upstream, unless nil, is where the clients of the next sidecars are led to.
+	// upstream, unless nil, is the server that the clients of the next sidecars are connected to.
 	upstream *pgconn.Config
-	// log, unless nil, takes what the next sidecars log.
+	// log, unless nil, takes the log records of the next sidecars.
 	log *slog.Logger
-	// access, unless nil, is told of the statements of the next sidecar.
+	// access, unless nil, is the access log of the next sidecars.
 	access *accesslog.Log
 	// steadyRoles is analysis.Options.SteadyRoles of the next sidecars.
 	steadyRoles bool
-	// warmFrom is Options.WarmFrom of the next sidecars. warmPatience, unless 0, is how long their
-	// clients wait for what they have not asked for, and warmIdleWait how long that waits for one
-	// of them to be idle.
+	// warmFrom is Options.WarmFrom of the next sidecars. warmPatience, unless 0, is the least that
+	// their clients wait for a load that they have not asked for (warmPatienceMin), and warmIdleWait,
+	// unless 0, how long such a load waits for an idle session.
 	warmFrom, warmPatience, warmIdleWait time.Duration
 	// faults, unless nil, stands between the sessions of the next sidecar and its
 	// follower.
 	faults *faultyFollower
-	// sides are those that sidecar has started, until the test ends.
+	// sides are the sidecars that were started, until the test ends.
 	sides []*side
 }
 
-// newTestbed makes a database with the given schema and watches all its tables. Its beds of
-// one schema are copies of one.
+// newTestbed makes a database with the given schema on a shared server, and watches all its tables.
+// The databases of one schema are copies of one that was filled.
 func newTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
 	return newCopiedTestbed(t, servers.SharedPostgres(t), schema, "public.*")
 }
 
-// newRolesTestbed is newTestbed for tests that make, change or drop roles. A role that its
-// schema makes may be there already.
+// newRolesTestbed is newTestbed for tests that make, change or drop roles, which all databases of the
+// server share: a role that the schema makes may be there already.
 func newRolesTestbed(t testing.TB, schema string) *testbed {
 	t.Helper()
 	return newCopiedTestbed(t, servers.SharedPostgresOfRoles(t), schema, "public.*")
 }
 
-// newCopiedTestbed is newTestbed on a shared server, of which patterns are watched.
+// newCopiedTestbed is newTestbed on the shared server pg, where the patterns of watch name the
+// tables that are watched.
 func newCopiedTestbed(t testing.TB, pg *servers.Postgres, schema string, watch ...string) *testbed {
 	t.Helper()
 	return newBed(t, pg, func(pg *servers.Postgres) string {
@@ -82,7 +83,7 @@ func newCopiedTestbed(t testing.TB, pg *servers.Postgres, schema string, watch .
 	})
 }
 
-// newTestbedOn is newTestbed on a certain server, where nothing is copied.
+// newTestbedOn is newTestbed on the server pg, with a database that is filled and not copied.
 func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	t.Helper()
 	return newBed(t, pg, func(pg *servers.Postgres) string {
@@ -94,16 +95,18 @@ func newTestbedOn(t testing.TB, pg *servers.Postgres, schema string) *testbed {
 	})
 }
 
+// newBed makes a testbed of the database that the function makes.
 func newBed(t testing.TB, pg *servers.Postgres, database func(*servers.Postgres) string) *testbed {
 	t.Helper()
 	b := &testbed{t: t, postgres: pg}
-	t.Cleanup(b.forget) // after all else that the bed cleans up
+	t.Cleanup(b.forget) // runs last, after all other cleanups of the bed
 	b.database = database(pg)
 	b.direct = b.connect(pg.DSN(b.database))
 	return b
 }
 
-// fillBed makes a schema and watches its tables that patterns name.
+// fillBed executes the SQL of a schema, and installs Freshet to watch the tables that the patterns of
+// watch name.
 func fillBed(dsn, schema string, watch ...string) error {
 	conn, err := pgx.Connect(context.Background(), dsn)
 	if err != nil {
@@ -117,9 +120,9 @@ func fillBed(dsn, schema string, watch ...string) error {
 	return err
 }
 
-// forget lets go of the sidecars, which have ended. Package testing keeps each parallel test,
-// with the functions that cleaned up behind it and what these hold, until all have ended:
-// hundreds of megabytes of fences and memories.
+// forget drops the sidecars, which have ended. Package testing keeps each parallel test with its
+// cleanup functions until all tests have ended, and these functions hold the testbed: without forget
+// they would hold hundreds of megabytes of fences and caches.
 func (b *testbed) forget() {
 	for _, s := range b.sides {
 		*s = side{}
@@ -127,6 +130,7 @@ func (b *testbed) forget() {
 	b.sides = nil
 }
 
+// connect opens a connection that is closed when the test ends.
 func (b *testbed) connect(dsn string) *pgx.Conn {
 	b.t.Helper()
 	conn, err := pgx.Connect(context.Background(), dsn)
@@ -137,7 +141,7 @@ func (b *testbed) connect(dsn string) *pgx.Conn {
 	return conn
 }
 
-// exec runs SQL directly on Postgres.
+// exec runs SQL at Postgres directly.
 func (b *testbed) exec(sql string, args ...any) {
 	b.t.Helper()
 	mustExec(b.t, b.direct, sql, args...)
@@ -158,14 +162,14 @@ type side struct {
 	analyzer *analysis.Analyzer
 	fence    *fence.Fence
 	dir      string
-	// panics is how many sessions are meant to meet a fault.
+	// panics is how many sessions the test has meet a fault of the sidecar.
 	panics uint64
 }
 
 type sideOption func(*engine.Options, *invalidation.FollowerOptions)
 
-// redisWaitMax bounds a call to Redis in tests. On a busy machine one takes longer now
-// and then than users would wait.
+// redisWaitMax bounds a call to Redis in tests: on a busy machine a call sometimes takes longer than
+// users would wait.
 const redisWaitMax = time.Second
 
 func withRedis(url string) sideOption {
@@ -178,11 +182,12 @@ func withRedis(url string) sideOption {
 	}
 }
 
-// asInstaller makes a sidecar that may watch more tables and columns by itself.
+// asInstaller makes a sidecar with the rights of an installer, which may watch more tables and
+// columns by itself.
 func asInstaller(_ *engine.Options, f *invalidation.FollowerOptions) { f.ConnConfig.User = superuser }
 
-// patient makes a sidecar that serves what it has however late a busy machine lets it
-// look: for tests that count hits.
+// patient makes a sidecar that may serve what is an hour old, so that a look which a busy machine
+// delays turns no hit into a miss: for tests that count hits.
 func patient(c *engine.Options, _ *invalidation.FollowerOptions) { c.Staleness = time.Hour }
 
 const (
@@ -190,12 +195,13 @@ const (
 	superuser = "postgres"
 )
 
-// fewSlots make a small fence: each reset changes all of its slots, which is a third of what a
-// sidecar's start costs under the race detector. That tags share them has one looked at twice.
+// fewSlots make a small fence. A reset writes all slots of a fence: with the default number, that is a
+// third of what a sidecar's start costs under the race detector. With few slots more tags share one,
+// which makes checks of entries slower and answers no different.
 var fewSlots = fence.Options{Slots: 1 << 12}
 
-// sidecar starts a sidecar and waits until it follows. It has the rights of a
-// follower and no others, unless asInstaller is among the options.
+// sidecar starts a sidecar in this process and waits until it follows the database. It has the rights
+// of a follower only, unless asInstaller is among the options.
 func (b *testbed) sidecar(options ...sideOption) *side {
 	b.t.Helper()
 	config, err := pgx.ParseConfig(b.postgres.FollowerDSN(b.database))
@@ -259,7 +265,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 		b.faults.Follower = s.follower
 		s.Server.follower = b.faults
 	}
-	s.shortRuns.Store(math.MaxInt64) // or a few tests only would see what the cache says behind a write
+	s.shortRuns.Store(math.MaxInt64) // spares no read behind a write: most tests ask what the cache answers there
 	server.Store(s.Server)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 3)
@@ -289,7 +295,7 @@ func (b *testbed) sidecar(options ...sideOption) *side {
 	return s
 }
 
-// dsn leads through the sidecar.
+// dsn returns the connection string of a superuser's connection through the sidecar.
 func (s *side) dsn() string {
 	return fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.dir, testPort, s.bed.database)
 }
@@ -300,19 +306,19 @@ func (s *side) connect() *pgx.Conn {
 	return s.bed.connect(s.dsn())
 }
 
-// count reads one counter by the name of an outcome.
+// count returns how many statements have had an outcome.
 func (s *side) count(o Outcome) uint64 { return s.Report().Queries[o.String()] }
 
-// became says what became of the queries so far, and of what was loaded: for who expects more
-// hits.
+// became describes what became of all statements and entries so far, for the message of a failure
+// where hits are missing.
 func (s *side) became() string {
 	r := s.Report()
 	return fmt.Sprintf("%v; misses: %v; passed through: %v; the cache: %+v; the follower: %q",
 		r.Queries, r.Misses, r.Bypasses, s.cache.Stats(), s.follower.Stats().LastError)
 }
 
-// psql runs psql through the sidecar, each argument one command, and returns
-// what it prints.
+// psql runs psql through the sidecar, with each argument as a command of one session, and returns its
+// output.
 func (s *side) psql(commands ...string) string {
 	s.bed.t.Helper()
 	return run(s.bed.t, s.bed.postgres, "psql", append([]string{
@@ -320,17 +326,18 @@ func (s *side) psql(commands ...string) string {
 	}, each("-c", commands)...)...)
 }
 
-// learn makes the sidecar analyse the shape of a statement, so that the next one
-// of that shape is a load to be captured, however slow the machine.
+// learn has the sidecar analyse the shape of a statement, however slow the machine: it sends the
+// statement until it passes through no more.
 func (s *side) learn(sql string) {
 	s.bed.t.Helper()
-	servers.Eventually(s.bed.t, "the shape to be known", func() bool {
+	servers.Eventually(s.bed.t, "the shape of "+sql+" to be known", func() bool {
 		before := s.count(Bypass)
 		s.psql(sql)
 		return s.count(Bypass) == before
 	})
 }
 
+// each returns a flag before each of the values.
 func each(flag string, values []string) []string {
 	var out []string
 	for _, v := range values {
@@ -339,7 +346,7 @@ func each(flag string, values []string) []string {
 	return out
 }
 
-// run runs one of Postgres' own programs.
+// run runs a program that comes with Postgres, such as psql, and returns its output.
 func run(t testing.TB, pg *servers.Postgres, name string, args ...string) string {
 	t.Helper()
 	tool, err := pg.Tool(name)

@@ -11,8 +11,8 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// Every miss has a cause, and all of them together are the misses.
-func TestMissesHaveCauses(t *testing.T) {
+// Each miss is counted under one cause.
+func TestEachMissHasOneCause(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(func(c *engine.Options, _ *invalidation.FollowerOptions) {
@@ -29,23 +29,23 @@ func TestMissesHaveCauses(t *testing.T) {
 	s.learn("SELECT name FROM item WHERE id = 1")
 	read("SELECT name FROM item WHERE id = 2")
 	if by(engine.Cold) == 0 {
-		t.Errorf("nothing was cold: %v", s.Report().Misses)
+		t.Errorf("no miss of a new key is counted as cold: %v", s.Report().Misses)
 	}
 	bed.exec("UPDATE item SET version = version + 1 WHERE id = 2")
 	s.received()
 	read("SELECT name FROM item WHERE id = 2")
 	if by(engine.Invalidated) != 1 {
-		t.Errorf("the change ended nothing: %v", s.Report().Misses)
+		t.Errorf("%d misses are counted as invalidated, want 1: %v", by(engine.Invalidated), s.Report().Misses)
 	}
 	large := "SELECT repeat(name, 5000) FROM item WHERE id = 3"
 	s.learn(large)
-	servers.Eventually(t, "a large answer to be remembered", func() bool {
+	servers.Eventually(t, "a miss that is counted as too large", func() bool {
 		read(large)
 		return by(engine.TooLarge) > 0
 	})
 	some := func(i int) string { return fmt.Sprintf("SELECT repeat(name, %d) FROM item WHERE id = 4", i) }
 	s.learn(some(1))
-	servers.Eventually(t, "something to have gone for others", func() bool {
+	servers.Eventually(t, "a miss that is counted as evicted", func() bool {
 		for i := range 200 {
 			read(some(i))
 		}
@@ -57,12 +57,12 @@ func TestMissesHaveCauses(t *testing.T) {
 		sum += n
 	}
 	if sum != r.Queries["miss"] {
-		t.Errorf("%d causes for %d misses: %v", sum, r.Queries["miss"], r.Misses)
+		t.Errorf("%d causes are counted for %d misses: %v", sum, r.Queries["miss"], r.Misses)
 	}
 }
 
-// What statements take is measured by how they are answered, and what hits save.
-func TestTimesAreMeasured(t *testing.T) {
+// The time of each statement is measured under its outcome, and so is the time that hits save.
+func TestTimesAreMeasuredByOutcome(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar(patient)
@@ -77,33 +77,33 @@ func TestTimesAreMeasured(t *testing.T) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	// The last byte of an answer is written before its time is taken.
+	// The sidecar takes the time of a statement after it has written the answer's last byte.
 	servers.Eventually(t, "all times to be taken", func() bool { return s.Report().Latency["error"].Count > 0 })
 	r := s.Report()
 	if n := outcomesOf(s) - before; n != uint64(len(statements)) || r.Queries["error"] != 1 {
-		t.Errorf("%d statements have %d outcomes, and one of them is an error: %v", len(statements), n, r.Queries)
+		t.Errorf("%d statements have %d outcomes, want one for each, and one error: %v", len(statements), n, r.Queries)
 	}
 	for _, outcome := range []string{"hit_l1", "miss", "bypass"} {
 		if r.Latency[outcome].Count == 0 {
-			t.Errorf("no time of %s", outcome)
+			t.Errorf("no time is measured for the outcome %s", outcome)
 		}
 	}
 	if hits := r.Latency["hit_l1"].Count; hits != r.Queries["hit_l1"] || hits != r.Overhead["hit"].Count || hits != r.HitAge["memory"].Count {
-		t.Errorf("%d hits, %d times, %d overheads, %d ages", r.Queries["hit_l1"], hits, r.Overhead["hit"].Count, r.HitAge["memory"].Count)
+		t.Errorf("%d hits have %d times, %d overheads and %d ages, want the same number of each", r.Queries["hit_l1"], hits, r.Overhead["hit"].Count, r.HitAge["memory"].Count)
 	}
 	if took := r.Upstream["bypass"].SumSeconds; took < 0.02 || r.BypassSeconds["not_immutable"]+r.BypassSeconds["volatile_function"] < 0.02 {
-		t.Errorf("what passed through took %v s, by reason %v", took, r.BypassSeconds)
+		t.Errorf("statements that passed through took %v s, by reason %v, want 0.02 s at least of each", took, r.BypassSeconds)
 	}
 	if r.SavedSeconds <= 0.001 {
-		t.Errorf("hits have saved %v s", r.SavedSeconds)
+		t.Errorf("hits have saved %v s, want more than 0.001 s", r.SavedSeconds)
 	}
 	if r.Upstream["probe"].Count == 0 || r.Upstream["load"].Count == 0 || r.Overhead["relay"].Count == 0 {
-		t.Errorf("upstream %v, overhead %v", r.Upstream, r.Overhead)
+		t.Errorf("the times of Postgres are %v and the overheads %v, want some of probe, load and relay", r.Upstream, r.Overhead)
 	}
 }
 
-// outcomesOf is the sum of all outcomes: each statement that was executed has one, and is an
-// error besides if Postgres says so.
+// outcomesOf returns the sum of all outcomes but errors: each statement has one of these outcomes, and
+// one that fails is counted as an error besides.
 func outcomesOf(s *side) (sum uint64) {
 	r := s.Report()
 	for _, n := range r.Queries {

@@ -18,14 +18,14 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// TestRowsFitTheDescriptionThatTheClientHas forces this, in every way to have a statement
-// described, while the follower sees nothing:
+// TestRowsFitTheDescriptionThatTheClientHas forces this, for each way to have a statement
+// described, while the follower receives nothing:
 //
 //  1. a session has a statement described;
-//  2. the table changes, which the follower does not receive;
-//  3. another session loads the rows of now, or the description of now, into the cache;
-//  4. the first session executes: it gets rows of its description, or an error, as from
-//     Postgres.
+//  2. the columns of the table change, and the follower does not receive the event;
+//  3. another session loads rows with the new columns, or their description, into the cache;
+//  4. the first session executes its statement: it must get rows that fit the description it
+//     has, or the error of Postgres that the result type has changed.
 func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, heldBackSchema(7))
@@ -41,37 +41,37 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, others, after []step
 	}{
-		"named": {
+		"a named statement": {
 			[]step{synced(parse("p", msgDescribe('S', "p"))), use("p", "1")},
 			[]step{{join(parse(""), use("", "2").send), "Z"}},
 			[]step{use("p", "2"), use("p", "1")},
 		},
-		"named, described by others": {
+		"a named statement, described to others behind the change": {
 			[]step{synced(parse("p", msgDescribe('S', "p"))), use("p", "1")},
 			[]step{synced(parse("", msgDescribe('S', ""))), use("", "2"), synced(parse("", msgDescribe('S', "")))},
 			[]step{synced(msgDescribe('S', "p")), use("p", "2"), use("p", "2", described)},
 		},
-		"named, described with its rows": {
+		"a named statement, described by its portal": {
 			[]step{synced(parse("p")), use("p", "1", described)},
 			[]step{{join(parse(""), use("", "2", described).send), "Z"}, {join(parse(""), use("", "2").send), "Z"}},
 			[]step{use("p", "2"), use("p", "2", described)},
 		},
-		"named, and not described before": {
+		"a named statement, not described before the change": {
 			[]step{synced(parse("p"))},
 			[]step{{join(parse(""), use("", "2", described).send), "Z"}, {join(parse(""), use("", "2").send), "Z"}},
 			[]step{synced(msgDescribe('S', "p")), use("p", "2")},
 		},
-		"with a row limit": {
+		"a named statement, executed with a row limit": {
 			[]step{synced(parse("p", msgDescribe('S', "p")))},
 			[]step{synced(parse(""), use("", "2").send[:len(use("", "2").send)-2*protocol.HeaderLength-5], msgExecute("", 1))},
 			[]step{synced(binding{statement: "p", values: [][]byte{[]byte("2")}, results: []uint16{1}}.message(), msgExecute("", 1))},
 		},
-		"unnamed": {
+		"the unnamed statement": {
 			[]step{synced(parse("", msgDescribe('S', "")))},
 			[]step{{join(parse(""), use("", "2").send), "Z"}, synced(parse("", msgDescribe('S', "")))},
 			[]step{use("", "2"), use("", "1")},
 		},
-		"all in one group": {
+		"the unnamed statement, described and executed in one group": {
 			[]step{{join(parse("", msgDescribe('S', "")), use("", "1").send), "Z"}},
 			[]step{{join(parse(""), use("", "2").send), "Z"}},
 			[]step{{join(parse("", msgDescribe('S', "")), use("", "2").send), "Z"}, use("", "1")},
@@ -81,7 +81,7 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fill := func(m []byte) []byte { return bytes.ReplaceAll(m, []byte("_NN"), fmt.Append(nil, "_", number)) }
 			reader, other := dialReader(t, s), dialReader(t, s)
-			// The shape is known, but none of the rows.
+			// The shape is known then, and the cache has no row of those below.
 			for range 3 {
 				other.ask(fill(parse("")), use("", "3").send)
 			}
@@ -102,14 +102,15 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	}
 }
 
-// reader is a client that reads rows by the description that it was given last.
+// reader is a client that checks each row against the description that it was given last.
 type reader struct {
 	*rawClient
-	types []uint32 // of the columns
-	rows  int
+	types []uint32 // the types of the described columns; nil if none were described
+	rows  int      // how many rows have come
 }
 
-// dialReader connects a client that is content with what is as old as it may be.
+// dialReader connects a reader whose consistency is bounded: it demands no look, so that an entry may
+// lack a change that the follower has not received.
 func dialReader(t testing.TB, s *side) *reader {
 	t.Helper()
 	r := &reader{rawClient: dialRaw(t, s.dsn())}
@@ -117,12 +118,11 @@ func dialReader(t testing.TB, s *side) *reader {
 	return r
 }
 
-// read sends a group and reads its answer as a driver does. The only error that it may
-// have is that the description does not hold any more.
+// read sends a group and checks its answer with understand.
 func (r *reader) read(group []byte) {
 	r.t.Helper()
 	if group[0] == 'P' {
-		r.types = nil // what was described was another statement
+		r.types = nil // the group parses a statement: the description of another one counts no more
 	}
 	answer := r.ask(group)
 	if err := r.understand(answer); err != nil {
@@ -130,6 +130,9 @@ func (r *reader) read(group []byte) {
 	}
 }
 
+// understand takes the rows of an answer apart as a driver does, and returns an error if a row does
+// not fit the description that came last, or if the answer has another error than that the result
+// type has changed (0A000).
 func (r *reader) understand(answer []byte) error {
 	for kind, message := range protocol.Messages(answer) {
 		body := message[protocol.HeaderLength:]
@@ -139,24 +142,24 @@ func (r *reader) understand(answer []byte) error {
 		case 'D':
 			columns, ok := protocol.DataRow(body)
 			if !ok || r.types != nil && len(columns) != len(r.types) {
-				return fmt.Errorf("a row has %d columns, and %d were described", len(columns), len(r.types))
+				return fmt.Errorf("a row has %d columns, want %d as described", len(columns), len(r.types))
 			}
 			for i := range r.types {
 				if width := map[uint32]int{oidInt4: 4, oidInt8: 8}[r.types[i]]; width != 0 && columns[i] != nil && len(columns[i]) != width {
-					return fmt.Errorf("column %d has %d bytes, and %d were described", i, len(columns[i]), width)
+					return fmt.Errorf("column %d has %d bytes, want %d as described", i, len(columns[i]), width)
 				}
 			}
 			r.rows++
 		case 'E':
 			if !bytes.Contains(body, []byte("\x00C0A000\x00")) {
-				return errors.New("an error that Postgres would not have")
+				return errors.New("the answer has an error, want none or 0A000")
 			}
 		}
 	}
 	return nil
 }
 
-// columnTypes reads the types in the body of a RowDescription.
+// columnTypes returns the types of the columns in the body of a RowDescription.
 func columnTypes(body []byte) (types []uint32) {
 	for rest := body[2:]; len(rest) > 0; rest = rest[18:] {
 		_, rest, _ = protocol.CutString(rest)
@@ -165,8 +168,8 @@ func columnTypes(body []byte) (types []uint32) {
 	return types
 }
 
-// freezeFollower stops the server processes that serve the followers of the database,
-// until the test ends.
+// freezeFollower stops the server processes of the followers of the database until the test ends, so
+// that the followers receive nothing.
 func (b *testbed) freezeFollower(t testing.TB) {
 	t.Helper()
 	rows, err := b.direct.Query(context.Background(),
@@ -176,7 +179,7 @@ func (b *testbed) freezeFollower(t testing.TB) {
 	}
 	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	if err != nil || len(pids) == 0 {
-		t.Fatalf("the followers are served by %v: %v", pids, err)
+		t.Fatalf("the followers have the server processes %v, %v, want some", pids, err)
 	}
 	signal := func(sig syscall.Signal) {
 		for _, pid := range pids {
@@ -185,7 +188,7 @@ func (b *testbed) freezeFollower(t testing.TB) {
 			}
 		}
 	}
-	servers.Eventually(t, "the followers' server processes to hold nothing while they are stopped", func() bool {
+	servers.Eventually(t, "the followers' server processes to be idle when they are stopped", func() bool {
 		signal(syscall.SIGSTOP)
 		if b.idle(pids) {
 			return true
@@ -195,13 +198,14 @@ func (b *testbed) freezeFollower(t testing.TB) {
 	})
 	t.Cleanup(func() {
 		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
+			_ = syscall.Kill(pid, syscall.SIGCONT) // the process may have ended
 		}
 	})
 }
 
-// idle reports whether server processes wait for their clients, and so hold no lock that
-// anybody else could wait for. One that is stopped may hold up even the question.
+// idle reports whether server processes wait for their clients, and so hold no lock for which
+// somebody else could wait. If a stopped process does hold a lock, this question itself may wait for
+// it: hence its limit of a second.
 func (b *testbed) idle(pids []int) (idle bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -214,9 +218,9 @@ func (b *testbed) idle(pids []int) (idle bool) {
 	return err == nil && idle
 }
 
-// TestRowsFitUnderAStormOfColumns: sessions that describe a statement and execute it for
-// binary results, while columns come and go, are given no row of another width than
-// described.
+// TestRowsFitUnderAStormOfColumns: while columns come, go and change their types, sessions describe a
+// statement and execute it for binary results. No row has another number of columns, or another width
+// of a column, than was described.
 func TestRowsFitUnderAStormOfColumns(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, heldBackSchema(1))
@@ -234,13 +238,13 @@ func TestRowsFitUnderAStormOfColumns(t *testing.T) {
 				name := []string{"", fmt.Sprint("s", n)}[i/2%2]
 				answer := r.ask(msgParse(name, "SELECT * FROM typed_10 WHERE id = $1"), msgDescribe('S', name), msgSync)
 				if err := r.understand(answer); err != nil {
-					t.Errorf("described: %v\n%s", err, show(answer))
+					t.Errorf("Describe: %v\n%s", err, show(answer))
 				}
 				for id := range 4 {
 					bind := binding{statement: name, values: [][]byte{fmt.Append(nil, id)}, results: []uint16{1}}.message()
 					answer := r.ask(bind, msgExecute("", 0), msgSync)
 					if err := r.understand(answer); err != nil {
-						t.Errorf("executed: %v\n%s", err, show(answer))
+						t.Errorf("Execute: %v\n%s", err, show(answer))
 					}
 				}
 			}
@@ -256,8 +260,8 @@ func TestRowsFitUnderAStormOfColumns(t *testing.T) {
 	sessions.Wait()
 }
 
-// stormWithHits makes changes for two seconds, with a pause after every few of them until
-// something was answered from memory: a storm without would show nothing.
+// stormWithHits makes changes for two seconds. After every four it waits for a hit: a storm without
+// hits would show nothing.
 func (s *side) stormWithHits(change func()) {
 	s.bed.t.Helper()
 	for begin := time.Now(); time.Since(begin) < 2*time.Second; {
@@ -269,11 +273,11 @@ func (s *side) stormWithHits(change func()) {
 	}
 }
 
-// TestRowsFitUnderAStormOfTypes: the same of a column whose type becomes another one of
-// the same width, and whose value tells which one it is of.
+// TestRowsFitUnderAStormOfTypes does the same with a column that changes between two types of the same
+// width. Its value differs with the type, so that a row shows of which type it is.
 func TestRowsFitUnderAStormOfTypes(t *testing.T) {
 	t.Parallel()
-	const whole, seven = 10, 0x40e00000 // as an int4, and as the float4 7
+	const whole, seven = 10, 0x40e00000 // the column's value in bytes, as the int4 10 and as the float4 7
 	bed := newTestbed(t, "CREATE TABLE swapped (id int PRIMARY KEY, v int); INSERT INTO swapped VALUES (1, 10)")
 	s := bed.sidecar()
 	storm, stop := context.WithCancel(t.Context())
@@ -285,16 +289,16 @@ func TestRowsFitUnderAStormOfTypes(t *testing.T) {
 			for n := 0; storm.Err() == nil; n++ {
 				name := []string{"", fmt.Sprint("s", n)}[i%2]
 				want := map[uint32]uint32{pgtype.Int4OID: whole, pgtype.Float4OID: seven}
-				var told uint32
+				var described uint32 // the type of the column
 				for kind, m := range protocol.Messages(client.ask(msgParse(name, "SELECT * FROM swapped"), msgDescribe('S', name), msgSync)) {
 					if kind == 'T' {
-						told = columnTypes(m[protocol.HeaderLength:])[1]
+						described = columnTypes(m[protocol.HeaderLength:])[1]
 					}
 				}
 				use := join(binding{statement: name, results: []uint16{1}}.message(), msgExecute("", 0), msgSync)
 				for kind, m := range protocol.Messages(join(client.ask(use), client.ask(use))) {
-					if got := binary.BigEndian.Uint32(m[len(m)-4:]); kind == 'D' && told != 0 && got != want[told] {
-						t.Errorf("%q was described with type %d, and gives %x", name, told, got)
+					if got := binary.BigEndian.Uint32(m[len(m)-4:]); kind == 'D' && described != 0 && got != want[described] {
+						t.Errorf("statement %q was described with type %d and gives %x, want %x", name, described, got, want[described])
 					}
 				}
 			}
@@ -302,7 +306,7 @@ func TestRowsFitUnderAStormOfTypes(t *testing.T) {
 	}
 	s.stormWithHits(func() {
 		bed.exec("ALTER TABLE swapped ALTER v TYPE float4 USING 7")
-		s.received() // or nothing would be kept that is of this type
+		s.received() // or nothing of this type would be kept
 		bed.exec("ALTER TABLE swapped ALTER v TYPE int USING 10")
 		s.received()
 	})

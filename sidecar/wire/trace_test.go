@@ -10,8 +10,9 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
-// TestReadsLeaveSessionsAsTheyWere does through a sidecar what Postgres refuses a
-// session that has a temporary schema, or PL/pgSQL.
+// TestReadsLeaveSessionsAsTheyWere: the sidecar's own questions on a session's connection give the
+// session neither a temporary schema nor PL/pgSQL. Postgres would refuse PREPARE TRANSACTION to a
+// session with the first, and the setting plpgsql.anything to one with the second.
 func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 	t.Parallel()
 	bed := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"max_prepared_transactions": "5"}}), itemSchema)
@@ -26,7 +27,7 @@ func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 		mustExec(t, conn, "BEGIN")
 		var temporary uint32
 		if err := conn.QueryRow(t.Context(), "SELECT pg_my_temp_schema()").Scan(&temporary); err != nil || temporary != 0 {
-			t.Errorf("with %s the session has the temporary schema %d, %v", path, temporary, err)
+			t.Errorf("with the search_path %s the session has the temporary schema %d, %v, want 0, none", path, temporary, err)
 		}
 		mustExec(t, conn, "PREPARE TRANSACTION 'kept'")
 		mustExec(t, conn, "ROLLBACK PREPARED 'kept'")
@@ -36,9 +37,9 @@ func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 	}
 }
 
-// TestRoleMadeAnewIsAnother: a role that has the name of one that was dropped is not
-// answered what that one was.
-func TestRoleMadeAnewIsAnother(t *testing.T) {
+// TestRoleMadeAnewIsNotAnsweredAsTheDroppedOne: a role is dropped, and another one is made with its
+// name and without its rights. The new role must not be answered from entries of the dropped one.
+func TestRoleMadeAnewIsNotAnsweredAsTheDroppedOne(t *testing.T) {
 	t.Parallel()
 	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -59,15 +60,15 @@ func TestRoleMadeAnewIsAnother(t *testing.T) {
 	s.warm(old)
 	for range 3 {
 		if got := asMember(sql); got != "[[0]] <nil>" {
-			t.Fatalf("a member reads %s", got)
+			t.Fatalf("before it is dropped, the role reads %s, want version 0", got)
 		}
 	}
 	old.Close(t.Context())
 	bed.exec("DROP ROLE " + member + "; CREATE ROLE " + member + " LOGIN")
 	if got := asked(as(), false, sql); got != "42501" {
-		t.Errorf("who has the name now reads %s", got)
+		t.Errorf("a session of the new role reads %s, want the error 42501", got)
 	}
 	if got := asMember(sql); got != "42501" {
-		t.Errorf("a session that takes the role now reads %s", got)
+		t.Errorf("a session that takes the new role reads %s, want the error 42501", got)
 	}
 }

@@ -9,37 +9,37 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
-// twins are two databases made alike: one is asked directly, the other through sidecars
-// that share nothing but their database.
+// twins are two databases of the same content. plain is asked directly, the other one through side, and
+// through elsewhere if that is set: sidecars that share nothing but their database.
 type twins struct {
 	t     testing.TB
 	plain *testbed
 	side  *side
-	// elsewhere, unless nil, serves the sessions of odd numbers.
+	// elsewhere, unless nil, serves the sessions with odd numbers.
 	elsewhere *side
-	// idle are connections to Postgres itself that scripts have ended well, and that are
-	// as if they were new.
+	// idle are connections to plain that an earlier script has used and giveBack has made like new.
 	idle []*rawClient
 }
 
+// newTwins makes two databases of a schema, and a sidecar for the second one.
 func newTwins(t testing.TB, schema string) *twins {
 	t.Helper()
 	return twinsOf(t, newTestbed(t, schema), newTestbed(t, schema))
 }
 
-// twinsOf returns twins of two databases of the same schema, the second of which is cached.
+// twinsOf makes twins of two databases of the same schema, with a sidecar for the second one.
 func twinsOf(t testing.TB, plain, cached *testbed) *twins {
 	return &twins{t: t, plain: plain, side: cached.sidecar()}
 }
 
-// turn is what one of several sessions sends.
+// turn is a step of one of several sessions, or a change of the databases.
 type turn struct {
 	session int
 	step
-	direct string // run on the databases themselves instead
+	direct string // SQL that is executed on the databases directly, instead of the step; empty if none is
 }
 
-// play plays a script on both and compares all that comes back.
+// play plays a script on both databases, and compares all answers.
 func (w *twins) play(t testing.TB, turns []turn) {
 	t.Helper()
 	change := func(sql string) {
@@ -57,11 +57,11 @@ func (w *twins) play(t testing.TB, turns []turn) {
 	compareTurns(t, turns, change, connect, w.giveBack)
 }
 
-// direct returns a connection to Postgres itself on which nothing is left of earlier scripts.
+// direct returns a connection to plain on which nothing is left of earlier scripts.
 func (w *twins) direct(t testing.TB) *rawClient {
 	last := len(w.idle) - 1
 	if last < 0 {
-		c := dialRaw(w.t, w.plain.postgres.DSN(w.plain.database)) // it outlives the script's own test
+		c := dialRaw(w.t, w.plain.postgres.DSN(w.plain.database)) // the connection outlives the script's own test
 		c.t = t
 		return c
 	}
@@ -70,8 +70,8 @@ func (w *twins) direct(t testing.TB) *rawClient {
 	return c
 }
 
-// giveBack keeps a connection to Postgres itself for the next script: a connection costs
-// Postgres more than most scripts do. One that cannot be made like new ends.
+// giveBack makes a connection to plain like new and keeps it for the next script, as a connection
+// costs Postgres more than most scripts. A connection that cannot be made like new is closed.
 func (w *twins) giveBack(c *rawClient) {
 	if err := c.trySend(join(msgSync, msgQuery("ROLLBACK"), msgQuery("DISCARD ALL"))); err != nil {
 		c.conn.Close()
@@ -91,9 +91,9 @@ func (w *twins) giveBack(c *rawClient) {
 	}
 }
 
-// compareSessions plays a script on Postgres and through sidecars, on one database, each
-// session with connections of its own. Session 2 and the following are of the second
-// sidecar.
+// compareSessions plays a script on one database, directly and through sidecars, and compares the
+// answers. Each session has two connections of its own. Sessions 0 and 1 use the first sidecar, the
+// others the second one.
 func compareSessions(t testing.TB, bed *testbed, sides []*side, turns []turn) {
 	t.Helper()
 	compareTurns(t, turns, func(sql string) { bed.exec(sql) }, func(session int) [2]*rawClient {
@@ -102,9 +102,9 @@ func compareSessions(t testing.TB, bed *testbed, sides []*side, turns []turn) {
 	}, func(direct *rawClient) { direct.conn.Close() })
 }
 
-// compareTurns plays a script on Postgres and through a sidecar, given how to run SQL on
-// the databases themselves, how a session connects to both, and what becomes of its
-// connection to Postgres itself.
+// compareTurns plays a script directly and through a sidecar, and compares the answers. change executes
+// SQL on the databases; connect returns the two connections of a session, first the direct one; leave
+// takes the direct one back in the end.
 func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient, leave func(direct *rawClient)) {
 	t.Helper()
 	sessions := map[int][2]*rawClient{}
@@ -130,14 +130,14 @@ func compareTurns(t testing.TB, turns []turn, change func(sql string), connect f
 			got[j] = maskTwins(c.until(turn.until))
 		}
 		if !bytes.Equal(got[0], got[1]) {
-			t.Errorf("turn %d of session %d, %s\nPostgres says\n%s\nthe sidecar says\n%s",
+			t.Errorf("turn %d, of session %d: %s\nPostgres answers\n%s\nthe sidecar answers\n%s",
 				i, turn.session, showSent(turn.send), show(got[0]), show(got[1]))
 		}
 	}
 }
 
-// maskTwins takes out of an answer what two databases do not have alike, or what an error
-// of the sidecar's own does not tell: identifiers of tables, and places in Postgres' code.
+// maskTwins takes two things out of an answer: the OIDs of tables, which differ between two databases,
+// and the places in Postgres' source code, which an error of the sidecar's own does not name.
 func maskTwins(answer []byte) []byte {
 	var masked []byte
 	for kind, message := range protocol.Messages(answer) {
@@ -156,8 +156,9 @@ func maskTwins(answer []byte) []byte {
 	return masked
 }
 
-// withoutParameters takes the ParameterDescription out that Postgres may say before it
-// finds that a statement cannot be described any more: see the list of differences.
+// withoutParameters takes the ParameterDescription out of an answer. Postgres may send one before it
+// finds that a statement cannot be described any more: see the list of differences in
+// docs/protocol.md.
 func withoutParameters(answer []byte) (kept []byte) {
 	for kind, message := range protocol.Messages(answer) {
 		if kind != 't' {
@@ -167,6 +168,8 @@ func withoutParameters(answer []byte) (kept []byte) {
 	return kept
 }
 
+// maskTables sets the table and the column that each column comes from to 0, in the body of a
+// RowDescription.
 func maskTables(body []byte) {
 	for rest := body[2:]; len(rest) > 0; rest = rest[18:] {
 		_, rest, _ = protocol.CutString(rest)
@@ -174,6 +177,7 @@ func maskTables(body []byte) {
 	}
 }
 
+// withoutPlaces takes file, line and routine out of the body of an error or a notice.
 func withoutPlaces(body []byte) (kept []byte) {
 	for field := range bytes.SplitSeq(body, []byte{0}) {
 		if len(field) > 0 && !strings.ContainsRune("FLR", rune(field[0])) {
@@ -183,7 +187,7 @@ func withoutPlaces(body []byte) (kept []byte) {
 	return kept
 }
 
-// showSent prints frontend messages.
+// showSent formats messages of a client, each with its kind and the beginning of its body.
 func showSent(sent []byte) string {
 	var parts []string
 	for kind, m := range protocol.Messages(sent) {

@@ -14,8 +14,9 @@ CREATE COLLATION mine (provider = libc, locale = 'C');
 CREATE TABLE felt (id int PRIMARY KEY, m mood, u uuid, t text COLLATE mine);
 INSERT INTO felt VALUES (1, 'ok', NULL, 'x');`
 
-// What types and collations are called is answered from the cache, byte for byte as by
-// Postgres, and behind each definition elsewhere that changes it anew.
+// The names of types and collations are answered from the cache, with the same bytes as by Postgres.
+// Behind each definition that changes a name, which another session makes at Postgres directly, the
+// new name is answered, at first and from the cache again.
 func TestCase47NamesOfTypesFollowDefinitions(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, typeNamesSchema)
@@ -40,7 +41,7 @@ func TestCase47NamesOfTypesFollowDefinitions(t *testing.T) {
 		"ALTER TYPE far.temper SET SCHEMA public",
 		"CREATE TABLE front.temper (id int)", // hides the type
 		"DROP TABLE front.temper",
-		"CREATE DOMAIN front.uuid AS text", // hides Postgres' own
+		"CREATE DOMAIN front.uuid AS text", // hides Postgres' own type
 		"DROP DOMAIN front.uuid",
 		"ALTER COLLATION mine RENAME TO yours",
 		"ALTER TABLE felt ALTER m TYPE text",

@@ -71,7 +71,7 @@ func (u *understanding) noteMayChange() {
 //  3. its state is asked for, and is what it was before 1;
 //  4. the answer of the statement, of those with the word NULL, would be kept under on.
 //
-// So asking for the state ends no assumption. Forced by TestAskingEndsNoAssumption. Where
+// So asking for the state ends no assumption. Forced by TestProbeEndsNoAssumption. Where
 // the session has sent nothing like 2 meanwhile, and the state is found to be what it was,
 // only a trigger that is followed by its opposite has had its statements read otherwise: these
 // are doubted, and relied on again when Postgres has analysed them anew (see readAsNow).
@@ -126,7 +126,7 @@ func (a *asking) assumptionProven() bool {
 //  3. the event is received: the generation moves, and the head of the look is published;
 //  4. the reader finds that a look has begun since, and serves the entry.
 //
-// So the look is asked for first. Forced by TestWhatWasAssumedIsServedWhenItIsCertain.
+// So the look is asked for first. Forced by TestEntryOfAnAssumptionIsSoundBehindALook.
 func (d *database) sound(entry *engine.Entry) bool {
 	a := entry.Payload.(*answer.Answer)
 	generation, assumed := a.Assumes()

@@ -22,19 +22,18 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/statements"
 )
 
-// analysed waits until the sidecar knows what there is to know of a text, which a client
-// has sent.
+// analysed waits until the sidecar has analysed a statement that a client has sent.
 func (s *side) analysed(sql string) {
 	s.bed.t.Helper()
 	servers.Eventually(s.bed.t, "the analysis of "+sql, func() bool { return s.knows(sql) })
 }
 
-// knows reports whether a text that a client has sent is analysed.
+// knows reports whether a statement that a client has sent is analysed.
 func (s *side) knows(sql string) bool {
 	return slices.ContainsFunc(s.verdicts.All(), func(slot *shapes.Slot) bool { return slot.SQL() == sql && !slot.Pending() })
 }
 
-// look waits for a look that begins now.
+// look waits until the follower has made a look that began after this call.
 func (s *side) look() {
 	s.bed.t.Helper()
 	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
@@ -42,12 +41,13 @@ func (s *side) look() {
 	}
 }
 
+// probes returns how many probes the sidecar has made.
 func (s *side) probes() uint64 { return s.Report().UpstreamProbes }
 
-// A write that runs nothing of the user's leaves the session known, alone and in a
-// transaction, however it is sent: nobody asks for its settings, and a read behind it may
-// be kept.
-func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
+// A write for which Postgres runs no code of the user's leaves the session's state known, alone or in a
+// transaction, and in each form in which it may be sent: no probe follows, and the fence marks only the
+// tables that are written.
+func TestHarmlessWriteIsFollowedByNoProbe(t *testing.T) {
 	t.Parallel()
 	s := lentSidecar(t)
 	bed := s.bed
@@ -67,7 +67,7 @@ func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
 			mustExec(t, conn, sql, mode)
 			if conn.PgConn().TxStatus() == 'I' {
 				if got, want := versionOf7(t, conn), versionOf7(t, bed.direct); got != want {
-					t.Errorf("behind %s version %d is read, want %d", sql, got, want)
+					t.Errorf("behind %s the session reads version %d, want %d", sql, got, want)
 				}
 			}
 		}
@@ -90,9 +90,10 @@ func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
 		"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement, "unnamed": pgx.QueryExecModeExec,
 	} {
 		conn := s.connect()
-		work(t, conn, mode) // each text of this shape is known behind it
-		// Roles that another test makes have every session asked, now and then.
-		servers.Eventually(t, name+": writes that nobody asks behind", func() bool {
+		work(t, conn, mode) // has each statement analysed in this form
+		// Other tests make roles on the same server, whereupon each session is probed: hence more than
+		// one attempt.
+		servers.Eventually(t, name+": writes that no probe follows", func() bool {
 			s.look()
 			before, all := s.probes(), s.fence.Marked(nil)
 			work(t, conn, mode)
@@ -101,7 +102,8 @@ func TestHarmlessWritesAreNotAskedBehind(t *testing.T) {
 	}
 }
 
-// A write of one table leaves the answers of others as good as they were: nobody need look.
+// A write to one table demands no look for entries of other tables: they go on being hits while the
+// follower hears nothing of Postgres.
 func TestWriteLeavesOtherTablesServed(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema+`; CREATE TABLE other (id int PRIMARY KEY, v int); INSERT INTO other VALUES (1, 0)`)
@@ -111,11 +113,11 @@ func TestWriteLeavesOtherTablesServed(t *testing.T) {
 	writer, reader := s.connect(), s.connect()
 	mustExec(t, writer, write)
 	s.analysed(write)
-	for range doubtedMax { // one of these finds out that the session is what it was
+	for range doubtedMax { // before one of these the session's state is probed
 		mustExec(t, writer, write)
 	}
 	s.warm(reader)
-	ear.close() // no look can come
+	ear.close() // the follower can make no look
 	t.Cleanup(ear.open)
 	hits := s.count(HitL1)
 	for range 10 {
@@ -123,17 +125,17 @@ func TestWriteLeavesOtherTablesServed(t *testing.T) {
 		versionOf7(t, reader)
 	}
 	if n := s.count(HitL1) - hits; n != 10 {
-		t.Errorf("%d of 10 reads of another table were hits", n)
+		t.Errorf("%d of 10 reads of another table were hits, want all", n)
 	}
 	ear.open()
 	var v int
 	if err := reader.QueryRow(t.Context(), "SELECT v FROM other WHERE id = 1").Scan(&v); err != nil || v != 11+doubtedMax {
-		t.Errorf("the table that was written to: %d, %v, want %d", v, err, 11+doubtedMax)
+		t.Errorf("the table that was written to shows %d, %v, want %d", v, err, 11+doubtedMax)
 	}
 }
 
-// whereSchema has one name in two schemas, and a way to go from one to the other in
-// everything that runs behind a write.
+// whereSchema has a table here in each of two schemas, and all kinds of objects by which a write runs
+// code of the user's. That code changes the search_path, so that here is the table of schema b.
 const whereSchema = `
 	CREATE SCHEMA a; CREATE SCHEMA b;
 	CREATE TABLE public.spare (id int);
@@ -164,8 +166,8 @@ const whereSchema = `
 	CREATE TABLE b.here (name text); INSERT INTO b.here VALUES ('b');
 	GRANT ALL ON ALL TABLES IN SCHEMA public, a, b TO PUBLIC; GRANT USAGE ON SCHEMA a, b TO PUBLIC`
 
-// here is where a session's search_path leads to.
-func here(t *testing.T, conn *pgx.Conn) (name string) {
+// schemaOfHere returns the schema in which a session's search_path finds the table here.
+func schemaOfHere(t *testing.T, conn *pgx.Conn) (name string) {
 	t.Helper()
 	if err := conn.QueryRow(t.Context(), "SELECT name FROM here").Scan(&name); err != nil {
 		t.Fatal(err)
@@ -173,8 +175,8 @@ func here(t *testing.T, conn *pgx.Conn) (name string) {
 	return name
 }
 
-// watchBoth watches both schemas.
-func (b *testbed) watchBoth() *testbed {
+// watchSchemas watches the tables of the schemas a and b too.
+func (b *testbed) watchSchemas() *testbed {
 	b.t.Helper()
 	if _, err := invalidation.Install(context.Background(), b.direct, invalidation.Options{Watch: []string{"a.*", "b.*"}, FollowerRoles: []string{servers.Follower}}); err != nil {
 		b.t.Fatal(err)
@@ -182,11 +184,11 @@ func (b *testbed) watchBoth() *testbed {
 	return b
 }
 
-// However code of the user's comes to run behind a write, and changes a setting, the reads
-// behind it are those of the new setting.
-func TestPlantedCodeIsAskedBehind(t *testing.T) {
+// A write runs code of the user's that changes a setting: by a trigger, a default, a constraint, an
+// index and so on. In whatever way, the next read is answered under the new setting.
+func TestSettingChangedByCodeBehindAWriteIsNoticed(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, whereSchema).watchBoth()
+	bed := newTestbed(t, whereSchema).watchSchemas()
 	s := bed.sidecar()
 	for i, sql := range []string{
 		"INSERT INTO triggered VALUES (1)", "INSERT INTO late VALUES (1)", "INSERT INTO defaulted (id) VALUES (1)", "INSERT INTO checked VALUES (1)",
@@ -198,13 +200,13 @@ func TestPlantedCodeIsAskedBehind(t *testing.T) {
 	} {
 		conn := s.connect()
 		if strings.Contains(sql, "secured") {
-			mustExec(t, conn, "SET ROLE "+servers.Follower) // whom policies are for
+			mustExec(t, conn, "SET ROLE "+servers.Follower) // to which the policy of the table applies
 		}
 		for _, inBlock := range []bool{false, true} {
-			for range 2 { // the second time all is known
+			for range 2 { // the second time the statement is analysed
 				mustExec(t, conn, "SET search_path = a, public")
-				if got := here(t, conn); got != "a" {
-					t.Fatalf("%d: before, it is %s", i, got)
+				if got := schemaOfHere(t, conn); got != "a" {
+					t.Fatalf("statement %d: before it the session reads the table of schema %s, want a", i, got)
 				}
 				if inBlock {
 					mustExec(t, conn, "BEGIN", pgx.QueryExecModeSimpleProtocol)
@@ -213,8 +215,8 @@ func TestPlantedCodeIsAskedBehind(t *testing.T) {
 				if inBlock {
 					mustExec(t, conn, "COMMIT", pgx.QueryExecModeSimpleProtocol)
 				}
-				if got := here(t, conn); got != "b" {
-					t.Errorf("%s (in a block: %v): it is %s, as if nothing had changed the setting", sql, inBlock, got)
+				if got := schemaOfHere(t, conn); got != "b" {
+					t.Errorf("behind %s (in a block: %v) the session reads the table of schema %s, want b, as the search_path has changed", sql, inBlock, got)
 				}
 				s.analysed(sql)
 			}
@@ -222,31 +224,32 @@ func TestPlantedCodeIsAskedBehind(t *testing.T) {
 	}
 }
 
-// The interleaving that understood.go tells of. What is read behind the trigger is neither
-// what was kept for the settings of before, nor kept for them.
+// The interleaving at the top of understood.go: a write is known to run no code of the user's, and then
+// another client gives its table a trigger that changes the search_path. The writer's next read is not
+// answered from an entry of the old search_path, and its answer is not kept as one.
 func TestTriggerFromElsewhereIsFoundOut(t *testing.T) {
 	t.Parallel()
-	for _, known := range []bool{true, false} {
-		bed := newQuietTestbed(t, whereSchema).watchBoth()
+	for _, known := range []bool{true, false} { // whether the cache has the answer under the old search_path
+		bed := newQuietTestbed(t, whereSchema).watchSchemas()
 		s := bed.sidecar(lazy)
 		const write = "INSERT INTO plain VALUES (1)"
 		conn, other := s.connect(), s.connect()
 		for _, c := range []*pgx.Conn{conn, other} {
 			mustExec(t, c, "SET search_path = a, public")
-			here(t, c)
+			schemaOfHere(t, c)
 		}
 		mustExec(t, other, "SET freshet.consistency = 'bounded'")
 		mustExec(t, conn, write)
 		s.analysed(write)
-		here(t, conn)
+		schemaOfHere(t, conn)
 		read := "SELECT name FROM here"
-		if !known { // a shape that is known, of which no answer is
+		if !known { // a statement whose shape is analysed, and whose answer is in no cache
 			read = "SELECT name FROM here WHERE name <> $1"
 			mustExec(t, conn, read, "x")
 			s.analysed(read)
 		}
 		mustExec(t, conn, write)
-		here(t, conn)
+		schemaOfHere(t, conn)
 		s.look()
 
 		probes := s.probes()
@@ -258,30 +261,30 @@ func TestTriggerFromElsewhereIsFoundOut(t *testing.T) {
 		}
 		var got string
 		if err := conn.QueryRow(t.Context(), read, args...).Scan(&got); err != nil || got != "b" {
-			t.Errorf("behind a trigger of a moment ago (the answer of before is kept: %v) it is %q, %v", known, got, err)
+			t.Errorf("behind the trigger (the old answer is in the cache: %v) the session reads the table of schema %q, %v, want b", known, got, err)
 		}
 		for range 3 {
 			if err := other.QueryRow(t.Context(), read, args...).Scan(&got); err != nil || got != "a" {
-				t.Errorf("another session, which went nowhere, is shown %q, %v", got, err)
+				t.Errorf("another session, whose search_path has not changed, reads the table of schema %q, %v, want a", got, err)
 			}
 		}
-		if got := here(t, conn); got != "b" {
-			t.Errorf("the second read behind it is of %q", got)
+		if got := schemaOfHere(t, conn); got != "b" {
+			t.Errorf("behind the trigger the second read is of the table of schema %q, want b", got)
 		}
 		if s.probes() == probes {
-			t.Error("nobody has asked: this shows nothing")
+			t.Error("the sidecar has made no probe: this shows nothing")
 		}
 	}
 }
 
-// anyAnalyzer has analysed nothing yet.
+// anyAnalyzer is an analyzer for a book of verdicts that is asked for none.
 type anyAnalyzer struct{ shapes.Analyzer }
 
 func (anyAnalyzer) Forget() {}
 
-// The interleaving that assumedWrongly tells of: what was asked for in between is as it was
-// before, and yet what was parsed is relied on no more once the assumption is found wrong.
-func TestAskingEndsNoAssumption(t *testing.T) {
+// The interleaving described at assumedWrongly: a probe finds the same settings as before, and yet what
+// was parsed since the assumption is not relied on any more once the assumption is found wrong.
+func TestProbeEndsNoAssumption(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)
 	s.server.verdicts = shapes.NewBook(anyAnalyzer{}, nil)
@@ -294,32 +297,34 @@ func TestAskingEndsNoAssumption(t *testing.T) {
 	s.noteMayChange()
 	s.adopt(&probe.State{ParseTime: digest.Of([]byte("a"))})
 	if !s.statements.ReadsNow(parsed) {
-		t.Fatal("what was parsed counts no more, and nothing is wrong")
+		t.Fatal("the statement does not count as read under the settings of now, though no assumption was wrong yet")
 	}
 	s.server.verdicts.SchemaChanged() // the event of the trigger is received
 	if s.assumptionHolds() || s.statements.MayReadNow(parsed) || s.talk.Clean() {
-		t.Errorf("after a wrong assumption the state holds: %v, what was parsed counts: %v, the session is clean: %v",
+		t.Errorf("after a wrong assumption the state holds: %v, the statement may count as read under the settings of now: %v, the session is clean: %v, want false of each",
 			s.known.Holds(), s.statements.MayReadNow(parsed), s.talk.Clean())
 	}
 	s.adopt(&probe.State{ParseTime: digest.Of([]byte("a"))})
 	if !s.assumptionHolds() {
-		t.Error("what was asked for since does not count")
+		t.Error("the state does not hold behind a probe that follows the wrong assumption")
 	}
 
-	// Who demands bounded staleness alone demands no look that could find out.
+	// A session of bounded consistency demands no look that could find an assumption wrong. So it
+	// makes none, and relies on no statement that was parsed under one.
 	parses()
 	s.assume(s.server.verdicts.Generation())
 	s.adopt(&probe.State{ParseTime: digest.Of([]byte("a")), Demands: probe.Demands{Level: fence.Bounded}})
 	if s.assumption.made || s.statements.ReadsNow(parsed) {
-		t.Errorf("a session that is bounded now assumes: %v, and relies on what it has parsed: %v", s.assumption.made, s.statements.ReadsNow(parsed))
+		t.Errorf("a session that has become bounded assumes: %v, and relies on the statement: %v, want false of both", s.assumption.made, s.statements.ReadsNow(parsed))
 	}
 }
 
-// What a session has prepared with a date in it hits again behind a change of the schema that
-// came while something was assumed, unless the session itself has changed a setting since.
+// The schema changes while a session assumes something, and so the session's prepared statement with a
+// date in it is doubted. Its reads become hits again, unless the session itself has changed a setting
+// since it began to assume.
 func TestDoubtedStatementsHitAgain(t *testing.T) {
 	t.Parallel()
-	bed := newQuietTestbed(t, whereSchema).watchBoth()
+	bed := newQuietTestbed(t, whereSchema).watchSchemas()
 	s := bed.sidecar(lazy)
 	conn := s.connect()
 	const write, read = "INSERT INTO spare VALUES (1)", "SELECT count(*) FROM plain WHERE '2024-01-02'::date > '2024-01-01' AND id >= $1"
@@ -334,7 +339,7 @@ func TestDoubtedStatementsHitAgain(t *testing.T) {
 		mustExec(t, conn, write)
 		s.analysed(write)
 		servers.Eventually(t, "a hit behind a write", hits)
-		mustExec(t, conn, write) // and the session assumes that it has run nothing of the user's
+		mustExec(t, conn, write) // the session assumes that this write has run no code of the user's
 		bed.exec(definition)
 	}
 	writesMeanwhile("COMMENT ON TABLE spare IS 'a'")
@@ -348,16 +353,16 @@ func TestDoubtedStatementsHitAgain(t *testing.T) {
 	s.look()
 	for range 5 {
 		if hits() {
-			t.Error("what may have been read under settings that the session has changed since is a hit")
+			t.Error("a statement is a hit though Postgres may have read its date under settings that the session has changed since")
 		}
 	}
 	if s.Report().Bypasses[reasons.ParsedUnder] == before {
-		t.Errorf("nothing was passed through for its constants: this shows nothing; so far: %s", s.became())
+		t.Errorf("no read passed through for %s: this shows nothing; so far: %s", reasons.ParsedUnder, s.became())
 	}
 }
 
-// A definition that was changed through this sidecar counts at once: the interleaving that
-// reliesOn tells of.
+// The interleaving described at reliesOn: a trigger that was made through this sidecar marks the table
+// it writes to, although its event is not received yet.
 func TestTriggerMadeHereMarksItsTables(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, whereSchema)
@@ -381,16 +386,17 @@ func TestTriggerMadeHereMarksItsTables(t *testing.T) {
 	mustExec(t, definer, "CREATE TRIGGER t BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION logs()")
 	mustExec(t, writer, write)
 	if got := logged(reader); got != 1 {
-		t.Errorf("behind a trigger of a moment ago %d rows are logged, want 1", got)
+		t.Errorf("behind the first write with the trigger the reader is shown %d, want 1", got)
 	}
 	mustExec(t, writer, write)
 	if got := logged(reader); got != 2 {
-		t.Errorf("behind the second write %d rows are logged, want 2", got)
+		t.Errorf("behind the second write with the trigger the reader is shown %d, want 2", got)
 	}
 }
 
-// What a client writes into its texts is not analysed one by one.
-func TestTextsThatShareNothingAreNotAnalysed(t *testing.T) {
+// A client writes other values into the text of each statement. The texts share a verdict or have none:
+// they are not analysed one by one.
+func TestTextsThatDifferInValuesAreNotAnalysedOneByOne(t *testing.T) {
 	t.Parallel()
 	bed := newTestbed(t, itemSchema)
 	s := bed.sidecar()
@@ -402,13 +408,15 @@ func TestTextsThatShareNothingAreNotAnalysed(t *testing.T) {
 		versionOf7(t, conn)
 	}
 	if n := len(s.verdicts.All()) - before; n > 3 {
-		t.Errorf("%d shapes of 2 kinds of writes and a read", n)
+		t.Errorf("%d shapes are analysed for two kinds of writes and a read, want 3 at most", n)
 	}
 }
 
-// wishes counts the looks that a cache asks for: those that somebody waits for, and others.
+// wishes counts the looks that a cache asks its follower for: confirmed counts those that a read waits
+// for, woken the others.
 type wishes struct{ confirmed, woken atomic.Int64 }
 
+// of makes a sidecar whose wishes are counted.
 func (w *wishes) of(c *engine.Options, _ *invalidation.FollowerOptions) {
 	wake, confirm := c.Wake, c.Confirm
 	c.Wake = func() { w.woken.Add(1); wake() }
@@ -417,10 +425,10 @@ func (w *wishes) of(c *engine.Options, _ *invalidation.FollowerOptions) {
 
 func (w *wishes) all() int64 { return w.confirmed.Load() + w.woken.Load() }
 
-// Who reads behind a write waits for no look if one has begun since the write was
-// acknowledged, be it before the read came. And where reads tend to follow, the
-// acknowledgement itself asks for that look.
-func TestReadBehindAWriteIsOwedItsAcknowledgement(t *testing.T) {
+// A read behind a write waits for no look if one has begun since the write was acknowledged, even if
+// that was before the read came. Where a session has the habit of reading behind its writes, the
+// acknowledgement of a write asks for that look itself.
+func TestReadBehindAWriteIsServedByALookSinceItsAcknowledgement(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
 	var wishes wishes
@@ -431,7 +439,7 @@ func TestReadBehindAWriteIsOwedItsAcknowledgement(t *testing.T) {
 	s.analysed(write)
 	s.warm(conn)
 	for range doubtedMax {
-		mustExec(t, conn, write) // one of these finds out that the session is what it was
+		mustExec(t, conn, write) // before one of these the session's state is probed
 	}
 	versionOf7(t, conn)
 	for range 10 {
@@ -443,7 +451,7 @@ func TestReadBehindAWriteIsOwedItsAcknowledgement(t *testing.T) {
 			t.Errorf("%d hits behind a write, want 1", n)
 		}
 		if n := wishes.confirmed.Load() - waits; n != 0 {
-			t.Errorf("a read waited for a look, though one has begun behind the write")
+			t.Errorf("a read waited for %d looks, want none, as one has begun behind the write", n)
 		}
 	}
 	servers.Eventually(t, "the acknowledgement of a write to ask for a look", func() bool {
@@ -455,8 +463,8 @@ func TestReadBehindAWriteIsOwedItsAcknowledgement(t *testing.T) {
 	})
 }
 
-// A session that reads one row after another and changes it is asked for no look by anybody:
-// what it loads is kept at once, and its transactions begin without one.
+// A session reads one row after another, each for the first time, and changes it. No look is asked for:
+// its loads are kept at once, and its transactions begin without one.
 func TestTransactionsThatMissAskForNoLook(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, itemSchema)
@@ -479,7 +487,7 @@ func TestTransactionsThatMissAskForNoLook(t *testing.T) {
 	s.analysed(read)
 	s.analysed(write)
 	for id := range doubtedMax {
-		transaction(id + 1) // one of these finds out that the session is what it was
+		transaction(id + 1) // in one of these the session's state is probed
 	}
 	s.look()
 	missed, looks := s.count(Miss), wishes.all()+bed.faults.woken.Load()
@@ -488,16 +496,16 @@ func TestTransactionsThatMissAskForNoLook(t *testing.T) {
 		transaction(20 + i)
 	}
 	if n := s.count(Miss) - missed; n != rows {
-		t.Errorf("%d misses in %d transactions", n, rows)
+		t.Errorf("%d misses in %d transactions, want one in each", n, rows)
 	}
 	if n := wishes.all() + bed.faults.woken.Load() - looks; n != 0 {
-		t.Errorf("%d looks were asked for, and nobody waited for one", n)
+		t.Errorf("%d looks were asked for, want none", n)
 	}
 }
 
-// What a session assumed that loaded an answer is certain from the look on that began
-// afterwards, if it was right: the interleaving that sound tells of.
-func TestWhatWasAssumedIsServedWhenItIsCertain(t *testing.T) {
+// The interleaving described at sound: an entry was loaded under an assumption. It is sound from the
+// first look on that began after the load, if the schema has not changed by then.
+func TestEntryOfAnAssumptionIsSoundBehindALook(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t).server
 	s.verdicts = shapes.NewBook(anyAnalyzer{}, nil)
@@ -512,20 +520,20 @@ func TestWhatWasAssumedIsServedWhenItIsCertain(t *testing.T) {
 	entry, _ := loaded()
 	look(9)
 	if s.sound(entry) {
-		t.Error("a look from before the load's end makes it certain")
+		t.Error("the entry is sound behind a look that began before the load had ended")
 	}
 	look(10)
 	if !s.sound(entry) {
-		t.Error("a look from behind the load's end does not make it certain")
+		t.Error("the entry is not sound behind a look that began when the load had ended")
 	}
 	s.verdicts.SchemaChanged()
 	if !s.sound(entry) {
-		t.Error("what was certain is not any more")
+		t.Error("an entry that was sound is not any more, as the schema has changed later")
 	}
 	entry, _ = loaded()
 	s.verdicts.SchemaChanged()
 	if s.sound(entry) {
-		t.Error("what was assumed wrongly is certain")
+		t.Error("the entry is sound though the schema changed before the look")
 	}
 
 	entry, a := loaded()
@@ -535,9 +543,9 @@ func TestWhatWasAssumedIsServedWhenItIsCertain(t *testing.T) {
 		look(11)
 	}
 	if s.sound(entry) {
-		t.Error("what an event spoke against that was received meanwhile is certain")
+		t.Error("the entry is sound though the event of a change was received while sound asked")
 	}
 	if _, assumed := a.Assumes(); !assumed {
-		t.Error("it is taken for certain from now on")
+		t.Error("the entry does not carry its assumption any more, as if it were sound for ever")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
 
+// OwedMax answers are owed, all of a group whose Sync has not come: one more unit is expected only when
+// Postgres has answered one of them.
 func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -24,17 +26,17 @@ func TestWaitForRoomEndsWithAnswersToParts(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-waited:
-			t.Fatal("more is expected than there is room for")
+			t.Fatalf("more than %d answers are expected, want a wait for room", conversation.OwedMax)
 		default:
 		}
-		// No ReadyForQuery: the Sync that would bring it is what waits.
+		// The answer comes without a ReadyForQuery: the Sync that would bring one is what waits for room.
 		s.receive(t, []byte(protocol.CloseComplete))
 		<-waited
 	})
 }
 
-// A connection that is passed through unread, such as one for replication, gets
-// every byte as it comes, wherever the reads end.
+// On a connection that the sidecar passes through unread, such as one for replication, the client gets
+// every byte of Postgres, also where a read ends within a message.
 func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := unconnected(t)

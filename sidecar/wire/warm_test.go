@@ -12,8 +12,9 @@ import (
 	"github.com/freshet/freshet/sidecar/internal/answer"
 )
 
-// newWarmBed is a bed whose sidecar loads again whatever was read twice, however late a busy
-// machine lets a session be idle.
+// newWarmBed makes a testbed with a sidecar that loads again each entry that was read twice and that a
+// change has ended, however late a busy machine lets a session be idle. Such a load, which no client has
+// asked for, is called a warming load.
 func newWarmBed(t *testing.T, schema string, options ...sideOption) (*testbed, *side) {
 	t.Helper()
 	b := newTestbed(t, schema)
@@ -21,11 +22,12 @@ func newWarmBed(t *testing.T, schema string, options ...sideOption) (*testbed, *
 	return b, b.sidecar(append(options, patient)...)
 }
 
-// heat has a client read until the answer was read from memory twice since it was loaded.
-func (s *side) heat(c *rawClient, ask []byte) {
+// hitTwice has a client read until two reads in a row were hits: then the entry is watched, to be loaded
+// again.
+func (s *side) hitTwice(c *rawClient, ask []byte) {
 	s.bed.t.Helper()
 	run := 0
-	servers.Eventually(s.bed.t, "two hits", func() bool {
+	servers.Eventually(s.bed.t, "two hits in a row", func() bool {
 		before := s.count(HitL1)
 		c.ask(ask)
 		run++
@@ -36,27 +38,27 @@ func (s *side) heat(c *rawClient, ask []byte) {
 	})
 }
 
-// warms waits until so many loads that nobody asked for have ended, and there are no more.
-func (s *side) warms(n uint64) {
+// awaitWarmed waits until n warming loads have ended in all and no load is under way.
+func (s *side) awaitWarmed(n uint64) {
 	s.bed.t.Helper()
-	servers.Eventually(s.bed.t, fmt.Sprintf("load %d that nobody asked for", n), func() bool {
+	servers.Eventually(s.bed.t, fmt.Sprintf("warming load %d to end", n), func() bool {
 		return s.Report().Warmed >= n && s.cache.Loading() == 0
 	})
 	if got := s.Report().Warmed; got != n {
-		s.bed.t.Fatalf("%d loads that nobody asked for, want %d", got, n)
+		s.bed.t.Fatalf("there were %d warming loads, want %d", got, n)
 	}
 }
 
-// watches counts the answers that are watched.
+// watches returns how many entries are watched, to be loaded again when a change ends them.
 func (s *side) watches() int {
 	s.warmer.mu.Lock()
 	defer s.warmer.mu.Unlock()
 	return len(s.warmer.watched)
 }
 
-// What was read twice and ended by a change is there again when it is asked for next, whatever the
-// form of the answer, and is what Postgres says.
-func TestWhatIsReadOftenIsLoadedAgain(t *testing.T) {
+// An entry was read twice, and a change has ended it. It is loaded again, so that the next read is a
+// hit, with the answer of Postgres. This holds for each form of an answer.
+func TestEntryReadTwiceIsLoadedAgainBehindAChange(t *testing.T) {
 	t.Parallel()
 	b, s := newWarmBed(t, itemSchema)
 	const all = "SELECT name, version FROM item WHERE id < $1 ORDER BY id"
@@ -65,12 +67,12 @@ func TestWhatIsReadOftenIsLoadedAgain(t *testing.T) {
 		name         string
 		prepare, ask []byte
 	}{
-		{name: "a query", ask: msgQuery("SELECT name, version FROM item WHERE id = 3")},
+		{name: "a Query", ask: msgQuery("SELECT name, version FROM item WHERE id = 3")},
 		{name: "a described portal", ask: join(read("3"), msgSync)},
 		{name: "rows alone", ask: join(msgParse("", all), msgBind("", "5"), msgExecute("", 0), msgSync)},
-		{name: "rows that were told", prepare: join(msgParse("p", all), msgDescribe('S', "p"), msgSync), ask: join(msgBind("p", "5"), msgExecute("", 0), msgSync)},
-		{name: "the first rows", prepare: join(msgParse("p", all), msgDescribe('S', "p"), msgSync), ask: join(msgBind("p", "5"), msgExecute("", 2), msgSync)},
-		{name: "with a statement's description", ask: join(msgParse("", all), msgDescribe('S', ""), msgBind("", "5"), msgExecute("", 0), msgSync)},
+		{name: "rows of a described statement", prepare: join(msgParse("p", all), msgDescribe('S', "p"), msgSync), ask: join(msgBind("p", "5"), msgExecute("", 0), msgSync)},
+		{name: "rows up to a limit", prepare: join(msgParse("p", all), msgDescribe('S', "p"), msgSync), ask: join(msgBind("p", "5"), msgExecute("", 2), msgSync)},
+		{name: "a statement's description and rows", ask: join(msgParse("", all), msgDescribe('S', ""), msgBind("", "5"), msgExecute("", 0), msgSync)},
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			c, direct := dialRaw(t, s.dsn()), dialRaw(t, b.postgres.DSN(b.database))
@@ -80,47 +82,49 @@ func TestWhatIsReadOftenIsLoadedAgain(t *testing.T) {
 				direct.ask(form.prepare)
 			}
 			for range 3 {
-				s.heat(c, form.ask)
+				s.hitTwice(c, form.ask)
 				before := s.Report()
 				b.exec("UPDATE item SET version = version + 1 WHERE id = 3")
 				s.received()
 				n++
-				s.warms(n)
+				s.awaitWarmed(n)
 				if got, want := c.ask(form.ask), direct.ask(form.ask); !bytes.Equal(got, want) {
-					t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
+					t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
 				}
 				after := s.Report()
 				if after.Queries[HitL1.String()] == before.Queries[HitL1.String()] || after.Queries[Miss.String()] != before.Queries[Miss.String()] || after.WarmedRead != n {
-					t.Errorf("no hit behind load %d: %s", n, s.became())
+					t.Errorf("behind warming load %d the read was no hit, or %d such loads were read, want %d: %s", n, after.WarmedRead, n, s.became())
 				}
 			}
 			left := msgQuery("SELECT name FROM pg_prepared_statements")
 			if got, want := c.ask(left), direct.ask(left); !bytes.Equal(got, want) {
-				t.Errorf("left behind:\n%s\nwant\n%s", show(got), show(want))
+				t.Errorf("the session has the prepared statements\n%s\nwant\n%s", show(got), show(want))
 			}
 		})
 	}
 }
 
-// What is read once for each write is not loaded for nobody.
-func TestWhatIsReadOnceForEachWriteIsLeftAlone(t *testing.T) {
+// An entry that is read once for each change is not loaded again: the next change would end it before
+// another read.
+func TestEntryReadOncePerChangeIsNotLoadedAgain(t *testing.T) {
 	t.Parallel()
 	b, s := newWarmBed(t, itemSchema)
 	c, ask := dialRaw(t, s.dsn()), join(read("3"), msgSync)
-	s.heat(c, ask)
-	for range 10 { // the first finds what was loaded for it, the others load
+	s.hitTwice(c, ask)
+	for range 10 { // the first read finds the one warming load, the others are misses
 		b.exec("UPDATE item SET version = version + 1 WHERE id = 3")
 		s.received()
-		s.warms(1)
+		s.awaitWarmed(1)
 		c.ask(ask)
 		if n := s.watches(); n != 0 {
-			t.Fatalf("%d answers are watched that were read once", n)
+			t.Fatalf("%d entries are watched that were read once, want none", n)
 		}
 	}
 }
 
-// Who is idle in another state, as another role or with other settings, is not asked.
-func TestOthersSessionsLoadNothing(t *testing.T) {
+// A session that is idle in another state than that of an entry's key is not used to load the entry
+// again. Nor is one in a transaction, or one that idle_session_timeout would end.
+func TestSessionInAnotherStateIsNotUsedForWarming(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, casesSchema)
 	b.warmFrom = 1
@@ -131,16 +135,16 @@ func TestOthersSessionsLoadNothing(t *testing.T) {
 		other.ask(msgQuery(set))
 		other.ask(msgQuery("SELECT version FROM item WHERE id = 4"))
 	}
-	s.heat(c, ask)
+	s.hitTwice(c, ask)
 	c.conn.Close()
-	c.gone(b)
+	c.awaitGone(b)
 	b.exec("UPDATE item SET version = version + 1 WHERE id = 3")
-	servers.Eventually(t, "the answer to be left to who asks for it", func() bool { return s.Report().WarmRefused == 1 })
-	s.warms(0)
+	servers.Eventually(t, "the warming load to be given up", func() bool { return s.Report().WarmRefused == 1 })
+	s.awaitWarmed(0)
 }
 
-// gone waits until the client's server process has ended.
-func (c *rawClient) gone(bed *testbed) {
+// awaitGone waits until the client's server process has ended.
+func (c *rawClient) awaitGone(bed *testbed) {
 	c.t.Helper()
 	servers.Eventually(c.t, "the server process to end", func() bool {
 		var n int
@@ -148,14 +152,14 @@ func (c *rawClient) gone(bed *testbed) {
 	})
 }
 
-// gated is a read that a lock keeps from ending.
+// gated is a testbed with a warming load that a lock keeps from ending.
 type gated struct {
 	*testbed
 	side   *side
 	locker *pgx.Conn
-	// reader's session makes the load.
+	// reader is the client on whose connection the load runs.
 	reader *rawClient
-	// before is how many loads had ended when that of begin began.
+	// before is how many warming loads had ended when begin began the last one.
 	before uint64
 }
 
@@ -167,6 +171,8 @@ const (
 
 var gatedAsk = msgQuery(gatedRead)
 
+// newGated makes a gated. Its clients wait for a warming load for patience at least before it is
+// cancelled, or for the product's own minimum if patience is 0.
 func newGated(t *testing.T, patience time.Duration) *gated {
 	t.Helper()
 	b := newTestbed(t, gateSchema)
@@ -177,20 +183,20 @@ func newGated(t *testing.T, patience time.Duration) *gated {
 	return g
 }
 
-// begin has a load begin that nobody asked for, and wait for a lock. Where something else ends
-// what was read before the lock is there, the load does not wait, and there is another.
+// begin has a warming load begin and wait for the lock. If something else has ended the entry before
+// the lock was taken, the load did not wait for it, and begin tries again.
 func (g *gated) begin() {
 	g.t.Helper()
 	m := g.side.warmer
 	for waits := false; !waits; {
 		g.side.received()
-		g.side.heat(g.reader, gatedAsk)
-		servers.Eventually(g.t, "no load to be under way", func() bool { return len(m.places) == 0 })
+		g.side.hitTwice(g.reader, gatedAsk)
+		servers.Eventually(g.t, "no warming load to be under way", func() bool { return len(m.places) == 0 })
 		g.before = g.side.Report().Warmed
 		mustExec(g.t, g.locker, "BEGIN; LOCK TABLE gate")
 		g.exec("UPDATE item SET version = version + 1 WHERE id = 3")
 		g.side.received()
-		servers.Eventually(g.t, "a load to wait for the lock, or to be over", func() bool {
+		servers.Eventually(g.t, "a warming load to wait for the lock, or to be over", func() bool {
 			waits = g.reader.is(g.testbed, waitsLock)
 			return waits || g.side.watches() == 0 && len(m.places) == 0
 		})
@@ -200,17 +206,18 @@ func (g *gated) begin() {
 	}
 }
 
-// warms waits until the load that begin began and no others have ended.
-func (g *gated) warms() {
+// awaitWarmed waits until the load of begin has ended, and no other one has.
+func (g *gated) awaitWarmed() {
 	g.t.Helper()
-	g.side.warms(g.before + 1)
+	g.side.awaitWarmed(g.before + 1)
 }
 
+// open releases the lock.
 func (g *gated) open() { mustExec(g.t, g.locker, "COMMIT") }
 
-// The interleaving described in warming.go: a client that sends something waits for no more than
-// a load, and is answered as by Postgres.
-func TestWarmingGivesWay(t *testing.T) {
+// The interleaving described in warming.go: a client sends something while a warming load runs on its
+// connection. The load is cancelled, and the client is answered as by Postgres.
+func TestWarmingGivesWayToTheClient(t *testing.T) {
 	t.Parallel()
 	g := newGated(t, 0)
 	direct := dialRaw(t, g.postgres.DSN(g.database))
@@ -220,7 +227,7 @@ func TestWarmingGivesWay(t *testing.T) {
 		msgQuery("UPDATE item SET version = 100 WHERE id = 5 RETURNING version"),
 		msgQuery("INSERT INTO scratch VALUES (1)"),
 		msgQuery("SET DateStyle = 'ISO'"),
-		join(msgBind(""), msgExecute("", 0), msgSync), // there is no such statement
+		join(msgBind(""), msgExecute("", 0), msgSync), // fails: the client has no unnamed statement
 		join(msgParse("", "SELECT $1::int"), msgSync),
 		join(msgBind("", "7"), msgExecute("", 0), msgSync),
 		msgQuery("SELECT 1/0"),
@@ -229,61 +236,63 @@ func TestWarmingGivesWay(t *testing.T) {
 		g.begin()
 		want := direct.ask(next)
 		if got := g.reader.ask(next); !bytes.Equal(got, want) {
-			t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
+			t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
 		}
 		g.open()
 		if got, want := g.reader.ask(gatedAsk), direct.ask(gatedAsk); !bytes.Equal(got, want) {
-			t.Errorf("behind %s the sidecar says\n%s\nPostgres says\n%s", show(next), show(got), show(want))
+			t.Errorf("behind %s the sidecar answers\n%s\nPostgres answers\n%s", show(next), show(got), show(want))
 		}
 	}
 }
 
-// The interleaving described in warming.go: a cancel request does not end the load of an idle
-// client, and what the client has sent behind the load it ends.
-func TestCancelWhileWarming(t *testing.T) {
+// The interleaving described in warming.go: while a warming load runs on its connection, a client asks
+// to cancel. If the client has sent nothing, the load goes on; if it has sent a statement, which waits
+// for the load, the statement is cancelled.
+func TestCancelWhileWarmingEndsTheClientsStatementAlone(t *testing.T) {
 	t.Parallel()
 	g := newGated(t, time.Hour)
 	g.begin()
 	g.reader.cancel(g.side.dsn())
 	g.reader.reaches(g.testbed, waitsLock)
 	g.open()
-	g.warms()
+	g.awaitWarmed()
 	hits := g.side.count(HitL1)
 	g.reader.ask(gatedAsk)
 	if g.side.count(HitL1) != hits+1 {
-		t.Errorf("the load of an idle client has brought nothing: %s", g.side.became())
+		t.Errorf("no hit on the load that ran on an idle client's connection: %s", g.side.became())
 	}
 	for _, sent := range [][]byte{msgQuery("SELECT pg_sleep(60)"), join(msgParse("", "SELECT pg_sleep(60)"), msgBind(""), msgExecute("", 0), msgSync), gatedAsk} {
 		g.begin()
 		g.reader.send(sent)
-		g.side.awaitsWarming(g.reader)
+		g.side.awaitWaiting(g.reader)
 		g.reader.cancel(g.side.dsn())
 		if got := g.reader.until("Z"); !bytes.Contains(got, []byte("57014")) {
-			t.Errorf("%s is answered with\n%s", show(sent), show(got))
+			t.Errorf("the cancelled %s is answered with\n%s\nwant the error 57014", show(sent), show(got))
 		}
 		g.open()
 	}
 	if got := g.reader.ask(msgQuery("SELECT pg_sleep(0.002)")); bytes.Contains(got, []byte("57014")) {
-		t.Errorf("the next statement is answered with\n%s", show(got))
+		t.Errorf("the next statement is answered with\n%s\nwant no error 57014", show(got))
 	}
 }
 
-// awaitsWarming waits until what a client has sent waits for a load that it has not asked for.
-func (s *side) awaitsWarming(c *rawClient) {
+// awaitWaiting waits until a statement of the client waits for the warming load on its connection.
+func (s *side) awaitWaiting(c *rawClient) {
 	s.bed.t.Helper()
 	waiting := s.sessionOf(c)
-	servers.Eventually(s.bed.t, "the client to wait", func() bool {
+	servers.Eventually(s.bed.t, "the client's statement to wait for the warming load", func() bool {
 		waiting.cancels.mu.Lock()
 		defer waiting.cancels.mu.Unlock()
 		return waiting.cancels.awaited
 	})
 }
 
-// The interleaving described in warming.go: what a change overtakes is not served, whether it
-// shows the change or not, and not loaded again.
-func TestChangeWhileWarming(t *testing.T) {
+// The interleaving described in warming.go: a change overtakes a warming load, before Postgres reads
+// the row or behind. The answer is not served, whether it shows the change or not, and is not loaded
+// again.
+func TestAnswerOvertakenWhileWarmingIsNotServed(t *testing.T) {
 	t.Parallel()
-	for name, before := range map[string]bool{"before Postgres reads": true, "behind": false} {
+	for name, before := range map[string]bool{"before Postgres reads": true, "after Postgres has read": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGated(t, time.Hour)
@@ -294,39 +303,39 @@ func TestChangeWhileWarming(t *testing.T) {
 				g.side.received()
 				g.open()
 			} else {
-				g.side.heat(g.reader, gatedAsk)
+				g.side.hitTwice(g.reader, gatedAsk)
 				var now string
 				if err := g.direct.QueryRow(t.Context(), "SELECT clock_timestamp()::text").Scan(&now); err != nil {
 					t.Fatal(err)
 				}
 				session := g.side.sessionOf(g.reader)
-				session.writeMu.Lock() // what Postgres says is not heard
+				session.writeMu.Lock() // the session cannot read what Postgres sends
 				g.exec("UPDATE item SET version = version + 1 WHERE id = 3")
 				g.reader.reaches(g.testbed, "state = 'idle' AND query_start > '"+now+"' AND query LIKE 'SELECT i.version%'")
 				g.exec("UPDATE item SET version = version + 1 WHERE id = 3")
 				g.side.received()
 				session.writeMu.Unlock()
 			}
-			g.warms()
+			g.awaitWarmed()
 			misses := g.side.count(Miss)
 			if got, want := g.reader.ask(gatedAsk), direct.ask(gatedAsk); !bytes.Equal(got, want) {
-				t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
+				t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
 			}
 			if g.side.count(Miss) != misses+1 || g.side.watches() != 0 {
-				t.Errorf("not a miss: %s; %d answers are watched", g.side.became(), g.side.watches())
+				t.Errorf("%d misses, want 1; %d entries are watched, want none; so far: %s", g.side.count(Miss)-misses, g.side.watches(), g.side.became())
 			}
-			g.warms()
+			g.awaitWarmed()
 		})
 	}
 }
 
-// The interleaving described in warming.go: with its client the load ends, and who waits for it
-// loads.
-func TestClientLeavesWhileWarming(t *testing.T) {
+// The interleaving described in warming.go: the client leaves while a warming load runs on its
+// connection. The load ends, and another client that waited for it loads the answer itself.
+func TestWarmingEndsWhenItsClientLeaves(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(*rawClient){
-		"it closes the connection": func(c *rawClient) { c.conn.Close() },
-		"it says goodbye":          func(c *rawClient) { c.send(msgTerminate) },
+		"the client closes the connection": func(c *rawClient) { c.conn.Close() },
+		"the client sends Terminate":       func(c *rawClient) { c.send(msgTerminate) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -336,19 +345,20 @@ func TestClientLeavesWhileWarming(t *testing.T) {
 			other.send(gatedAsk)
 			servers.Eventually(t, "the second client to wait for the load", func() bool { return g.side.waiting() == 1 })
 			leave(g.reader)
-			g.reader.gone(g.testbed)
+			g.reader.awaitGone(g.testbed)
 			other.reaches(g.testbed, waitsLock)
 			want := dialRaw(t, g.postgres.DSN(g.database))
 			g.open()
 			if got, want := other.until("Z"), want.ask(gatedAsk); !bytes.Equal(got, want) {
-				t.Errorf("who waited is told\n%s\nPostgres says\n%s", show(got), show(want))
+				t.Errorf("the client that waited gets\n%s\nPostgres answers\n%s", show(got), show(want))
 			}
 		})
 	}
 }
 
-// Who asks for what is being loaded for nobody waits for that load, and makes none.
-func TestReadersShareWhatIsLoadedForNobody(t *testing.T) {
+// A client that asks for an answer which a warming load is bringing waits for that load, and makes none
+// of its own.
+func TestReaderSharesAWarmingLoad(t *testing.T) {
 	t.Parallel()
 	g := newGated(t, time.Hour)
 	g.begin()
@@ -358,35 +368,37 @@ func TestReadersShareWhatIsLoadedForNobody(t *testing.T) {
 	servers.Eventually(t, "the second client to wait for the load", func() bool { return g.side.waiting() == 1 })
 	g.open()
 	if got, want := other.until("Z"), dialRaw(t, g.postgres.DSN(g.database)).ask(gatedAsk); !bytes.Equal(got, want) {
-		t.Errorf("who waited is told\n%s\nPostgres says\n%s", show(got), show(want))
+		t.Errorf("the client that waited gets\n%s\nPostgres answers\n%s", show(got), show(want))
 	}
 	if r := g.side.Report(); g.side.count(Miss) != misses || r.WarmedRead != 1 {
-		t.Errorf("%d were read; %s", r.WarmedRead, g.side.became())
+		t.Errorf("%d misses, want none; %d warming loads were read, want 1; so far: %s", g.side.count(Miss)-misses, r.WarmedRead, g.side.became())
 	}
 }
 
-// An error of such a load shows nowhere and leaves nothing.
-func TestErrorsOfWhatIsLoadedForNobody(t *testing.T) {
+// A warming load ends with an error of Postgres. No client is shown the error, and no prepared statement
+// of the load is left in the session.
+func TestErrorOfAWarmingLoadShowsNowhere(t *testing.T) {
 	t.Parallel()
 	b, s := newWarmBed(t, itemSchema)
 	c, direct := dialRaw(t, s.dsn()), dialRaw(t, b.postgres.DSN(b.database))
 	ask := join(msgParse("", "SELECT 10 / version AS share FROM item WHERE id = $1"), msgBind("", "3"), msgDescribe('P', ""), msgExecute("", 0), msgSync)
 	b.exec("UPDATE item SET version = 1 WHERE id = 3")
-	s.heat(c, ask)
+	s.hitTwice(c, ask)
 	b.exec("UPDATE item SET version = 0 WHERE id = 3")
 	s.received()
-	s.warms(1)
+	s.awaitWarmed(1)
 	bindUnnamed := join(msgBind("", "3"), msgExecute("", 0), msgSync)
 	direct.ask(ask)
 	for _, next := range [][]byte{bindUnnamed, ask, bindUnnamed, msgQuery("SELECT name FROM pg_prepared_statements"), bindUnnamed} {
 		if got, want := c.ask(next), direct.ask(next); !bytes.Equal(got, want) {
-			t.Errorf("%s\nthe sidecar says\n%s\nPostgres says\n%s", show(next), show(got), show(want))
+			t.Errorf("%s\nthe sidecar answers\n%s\nPostgres answers\n%s", show(next), show(got), show(want))
 		}
 	}
 }
 
-// A fault of the sidecar's own in such a load ends the session, and no other.
-func TestFaultWhileWarming(t *testing.T) {
+// A fault of the sidecar's own in a warming load ends the session on whose connection the load runs, and
+// no other session.
+func TestFaultWhileWarmingEndsOneSession(t *testing.T) {
 	t.Parallel()
 	_, s := newWarmBed(t, itemSchema)
 	s.panics = 1
@@ -394,52 +406,53 @@ func TestFaultWhileWarming(t *testing.T) {
 	c.ask(msgQuery(readItem3))
 	session := s.sessionOf(c)
 	session.turn.Lock()
-	malformed := &wish{state: session.state().ID} // without a key
+	malformed := &wish{state: session.state().ID} // has no key, so that the load panics
 	session.turn.Unlock()
-	servers.Eventually(t, "the load to begin", func() bool { return session.beginWarming(malformed, answer.NewCapture()) != nil })
+	servers.Eventually(t, "the warming load to begin", func() bool { return session.beginWarming(malformed, answer.NewCapture()) != nil })
 	if got := c.rest(); !bytes.Contains(got, []byte("XX000")) {
-		t.Errorf("the client is told\n%s", show(got))
+		t.Errorf("the client of the session gets\n%s\nwant the error XX000", show(got))
 	}
 	if got := other.ask(msgQuery(readItem3)); !bytes.Contains(got, []byte("item 3")) {
-		t.Errorf("another client is told\n%s", show(got))
+		t.Errorf("another client gets\n%s\nwant item 3", show(got))
 	}
 }
 
-// As many answers are watched as may be: those that took longest.
-func TestWatchedAnswersAreBounded(t *testing.T) {
+// At most warmWatched entries are watched: those whose loads took longest.
+func TestWatchedEntriesAreBounded(t *testing.T) {
 	t.Parallel()
 	m := newWarmer(&Server{}, 1)
 	for n := range uint64(3 * warmWatched) {
 		m.watch(&wish{hash: n + 1, took: time.Duration(n + 1)})
 	}
 	if len(m.watched) != warmWatched || m.server.counters.WarmRefused.Load() != 2*warmWatched || m.watched[3*warmWatched] == nil {
-		t.Errorf("%d are watched, %d refused", len(m.watched), m.server.counters.WarmRefused.Load())
+		t.Errorf("%d entries are watched, want %d; %d were refused, want %d; the one whose load took longest is watched: %v, want true",
+			len(m.watched), warmWatched, m.server.counters.WarmRefused.Load(), 2*warmWatched, m.watched[3*warmWatched] != nil)
 	}
 	m.watch(&wish{hash: 1 << 20, took: 0})
 	if m.watched[1<<20] != nil {
-		t.Error("what takes no time is watched in place of what takes some")
+		t.Error("an entry whose load took no time is watched in place of one whose load took longer")
 	}
 }
 
-// Nothing is loaded for nobody while clients wait for many loads, or as many such loads are under
-// way as may be.
-func TestLoadsForNobodyAreBounded(t *testing.T) {
+// No warming load begins while warmAtOnce of them are under way, or while warmCrowd loads of clients
+// are.
+func TestWarmingLoadsAreBounded(t *testing.T) {
 	t.Parallel()
 	_, s := newWarmBed(t, itemSchema)
 	m := s.warmer
 	for range warmAtOnce {
 		if !m.begins(&wish{}) {
-			t.Fatal("a load does not begin")
+			t.Fatalf("a warming load does not begin, want %d at once", warmAtOnce)
 		}
 	}
 	if m.begins(&wish{}) {
-		t.Error("more loads begin than may be under way")
+		t.Errorf("a warming load begins while %d are under way, want none", warmAtOnce)
 	}
 	<-m.places
 	for n := range warmCrowd {
 		defer s.cache.Join(fmt.Append(nil, n)).Finish(nil)
 	}
 	if m.begins(&wish{}) {
-		t.Error("a load begins while clients wait for many")
+		t.Errorf("a warming load begins while %d loads of clients are under way, want none", warmCrowd)
 	}
 }

@@ -27,7 +27,7 @@ import (
 // Who waits has waited for one load when it has waited for as long as the answer took the last
 // time: then the load is cancelled. The statement is sent when Postgres has answered, and has
 // acted on the cancel request, or the request could meet the statement. Forced by
-// TestWarmingGivesWay.
+// TestWarmingGivesWayToTheClient.
 //
 // The client cancels. An idle client's cancel request means nothing, and is not passed on: it
 // would end the load. But the client may have sent a statement:
@@ -38,7 +38,8 @@ import (
 //     had.
 //
 // So the load is cancelled, and the request is kept: it ends the statement's wait for another's
-// load, or is passed on behind the statement. Forced by TestCancelWhileWarming.
+// load, or is passed on behind the statement. Forced by
+// TestCancelWhileWarmingEndsTheClientsStatementAlone.
 //
 // A change comes:
 //
@@ -48,14 +49,14 @@ import (
 //
 // The label lacks the change, whether the answer shows it or not: the entry has ended, as that of
 // any other load. Nobody has read it, so that it is not loaded again. Forced by
-// TestChangeWhileWarming.
+// TestAnswerOvertakenWhileWarmingIsNotServed.
 //
 // The settings change: by the client, and that waits; by a reload of the configuration, and that
 // ends with its event what was labelled before (see pipeline.go).
 //
 // The session ends. If it is the client that leaves, the load is cancelled, which Postgres would
 // otherwise go on with for nobody. Who waits for it chooses another leader. Forced by
-// TestClientLeavesWhileWarming.
+// TestWarmingEndsWhenItsClientLeaves.
 //
 // Its errors and notices are not shown, and store nothing. It is one more statement to
 // pg_stat_statements, statement_timeout and the log of Postgres. Where idle_session_timeout would

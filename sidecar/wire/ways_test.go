@@ -36,15 +36,15 @@ const waysSchema = `
 	CREATE VIEW instead AS SELECT id, v FROM audited;
 	CREATE TRIGGER redirects INSTEAD OF UPDATE ON instead FOR EACH ROW EXECUTE FUNCTION logs()`
 
-// allAnalysed waits until nothing is being analysed.
+// allAnalysed waits until no statement is being analysed.
 func (s *side) allAnalysed() {
 	s.bed.t.Helper()
 	servers.Eventually(s.bed.t, "all analyses", func() bool { return !slices.ContainsFunc(s.verdicts.All(), (*shapes.Slot).Pending) })
 }
 
-// However a statement comes to change a table, by its own target or by what runs
-// behind it, the next read on another connection of the sidecar shows it, although
-// nobody looks unasked.
+// A statement may change a table as its own target, or by a trigger, a rule, a function and so on. In
+// whatever way, the next read on another connection of the same sidecar shows the change, although the
+// follower looks only when a read demands it.
 func TestEveryWayToWriteIsSeen(t *testing.T) {
 	t.Parallel()
 	bed := newQuietTestbed(t, waysSchema)
@@ -54,8 +54,8 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 		name, read string
 		write      []string
 	}{
-		{"its target", one, []string{"UPDATE parent SET v = v + 1 WHERE id = 1"}},
-		{"a view of it", one, []string{"UPDATE shown SET v = v + 1 WHERE id = 1"}},
+		{"an UPDATE of the table", one, []string{"UPDATE parent SET v = v + 1 WHERE id = 1"}},
+		{"an UPDATE of a view of the table", one, []string{"UPDATE shown SET v = v + 1 WHERE id = 1"}},
 		{"a part of a WITH", one, []string{"WITH u AS (UPDATE parent SET v = v + 1 WHERE id = 1 RETURNING v) SELECT v FROM u"}},
 		{"a WITH below another write", one, []string{"WITH u AS (UPDATE parent SET v = v + 1 WHERE id = 1 RETURNING v) INSERT INTO general SELECT 1, v FROM u"}},
 		{"an insert that meets a row", one, []string{"INSERT INTO parent VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET v = parent.v + 1"}},
@@ -67,7 +67,7 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 		{"an update that cascades", "SELECT parent FROM child WHERE id = 1", []string{"UPDATE parent SET id = id + 1000 WHERE id = (SELECT parent FROM child WHERE id = 1)"}},
 		{"a delete that cascades", "SELECT count(parent) FROM child", []string{"DELETE FROM parent WHERE id = 8"}},
 		{"a partition", "SELECT v FROM parts WHERE id = 1", []string{"UPDATE low SET v = v + 1"}},
-		{"its whole", "SELECT sum(v) FROM low", []string{"UPDATE parts SET v = v + 1 WHERE id = 1"}},
+		{"the table of a partition", "SELECT sum(v) FROM low", []string{"UPDATE parts SET v = v + 1 WHERE id = 1"}},
 		{"a row that moves", "SELECT count(*) FROM high", []string{"UPDATE parts SET id = 50 WHERE id = 1"}},
 		{"a parent of inheritance", "SELECT v FROM special", []string{"UPDATE general SET v = v + 1"}},
 		{"a child of inheritance", "SELECT sum(v) FROM general", []string{"UPDATE special SET v = v + 1"}},
@@ -94,7 +94,7 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 			}
 			return got
 		}
-		// Each shape is known, of the reads as of the writes, when it counts.
+		// The shapes of the read and of the writes are analysed before the change that counts.
 		servers.Eventually(t, fmt.Sprintf("%s: a hit", test.name), func() bool {
 			before := s.count(HitL1)
 			read(reader)
@@ -102,7 +102,7 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 		})
 		for _, sql := range test.write {
 			for _, sql := range []string{"BEGIN", sql, "ROLLBACK"} {
-				_, _ = writer.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol) // a part of a transaction may fail alone
+				_, _ = writer.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol) // a statement may fail without the transaction that it is part of
 			}
 		}
 		s.allAnalysed()
@@ -115,7 +115,7 @@ func TestEveryWayToWriteIsSeen(t *testing.T) {
 		}
 		got, want := read(reader), read(bed.direct)
 		if got != want || want == before {
-			t.Errorf("%s: read %q behind the acknowledgement, want %q; it was %q", test.name, got, want, before)
+			t.Errorf("%s: read %q behind the acknowledgement, want %q, and not %q as before", test.name, got, want, before)
 		}
 	}
 }
