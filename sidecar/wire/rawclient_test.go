@@ -80,7 +80,7 @@ func dialRaw(t testing.TB, dsn string) *rawClient {
 		case 'Z':
 			return c
 		case 'E':
-			t.Fatalf("start-up: %s", show(message))
+			t.Fatalf("the start-up is refused:\n%s", show(message))
 		default:
 			c.greeting = append(c.greeting, message...)
 		}
@@ -108,7 +108,7 @@ func (c *rawClient) message() []byte {
 	c.t.Helper()
 	m, err := c.tryMessage()
 	if err != nil {
-		c.t.Fatalf("read: %v", err)
+		c.t.Fatalf("waiting for a message: %v", err)
 	}
 	return m
 }
@@ -164,7 +164,7 @@ func wantSame(t testing.TB, why string, through, direct *rawClient, reads ...ste
 		through.send(r.send)
 		direct.send(r.send)
 		if got, want := through.until("Z"), direct.until("Z"); !bytes.Equal(got, want) {
-			t.Errorf("%s, read %d: the sidecar answers\n%s\nPostgres answers\n%s", why, i, show(got), show(want))
+			t.Errorf("%s, read %d: the sidecar says\n%s\nPostgres says\n%s", why, i, show(got), show(want))
 		}
 	}
 }

@@ -60,10 +60,10 @@ func TestRoleCommandsAreSeenAtOnce(t *testing.T) {
 			mustExec(t, issuer, named(c.commands))
 			want := asked(plain, false, sql)
 			if got := asked(open, false, sql); got != want {
-				t.Errorf("a session that was open before reads %s, Postgres answers %s", got, want)
+				t.Errorf("a session that was open before reads %s, Postgres says %s", got, want)
 			}
 			if want != "42501" {
-				t.Errorf("Postgres answers %s, want the error 42501: this shows nothing", want)
+				t.Errorf("Postgres says %s, want the error 42501: this shows nothing", want)
 			}
 			if _, err := issuer.Exec(t.Context(), named("SET ROLE {member}")); err == nil {
 				if got := asked(issuer, false, sql); got != "42501" {
@@ -109,7 +109,7 @@ func TestMembershipChangeEndsTheEntriesOfItsMembersAlone(t *testing.T) {
 	follows := func(conn *pgx.Conn, sql, command, want string) {
 		for range 2 {
 			if got := asked(conn, false, sql); got != want {
-				t.Errorf("behind %s, to %s Postgres answers %s, the sidecar %s", command, sql, want, got)
+				t.Errorf("behind %s, to %s the sidecar says %s, Postgres says %s", command, sql, got, want)
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func TestMembershipChangeEndsTheEntriesOfItsMembersAlone(t *testing.T) {
 		bed.exec(names.Replace(command))
 		want := asked(plain, false, own)
 		if want == before {
-			t.Fatalf("behind %s Postgres answers %s as before: this shows nothing", command, want)
+			t.Fatalf("behind %s Postgres says %s as before: this shows nothing", command, want)
 		}
 		compared := fence.Now()
 		s.follower.Suspect()

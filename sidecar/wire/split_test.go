@@ -19,7 +19,7 @@ func TestFirstReadsOfAGroupAreAnsweredFromMemory(t *testing.T) {
 		before, looksBefore := s.Report(), s.cache.Stats().Unproven
 		got, want := maskTwins(c.ask(messages...)), maskTwins(direct.ask(messages...))
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s\nPostgres answers\n%s\nthe sidecar answers\n%s", showSent(join(messages...)), show(want), show(got))
+			t.Errorf("%s\nPostgres says\n%s\nthe sidecar says\n%s", showSent(join(messages...)), show(want), show(got))
 		}
 		after, looksAfter := s.Report(), s.cache.Stats().Unproven
 		return after.Queries["hit_l1"] - before.Queries["hit_l1"], after.Queries["miss"] - before.Queries["miss"],

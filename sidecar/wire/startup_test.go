@@ -78,7 +78,7 @@ func TestEncryptionIsDeclinedOnTheSocket(t *testing.T) {
 			answers[i] = append(append(answers[i], c.greeting...), c.ask(msgQuery("SELECT name FROM item WHERE id = 3"))...)
 		}
 		if !bytes.Equal(answers[0], answers[1]) || bytes.Count(answers[1][:len(codes)], []byte("N")) != len(codes) {
-			t.Errorf("%s: Postgres answers %q, the sidecar %q, want the same and N to each request", name, answers[0], answers[1])
+			t.Errorf("%s: Postgres says %q, the sidecar says %q, want the same and N to each request", name, answers[0], answers[1])
 		}
 	}
 }
@@ -108,7 +108,7 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			direct, through := greet(t, bed.postgres.DSN(bed.database), startup), greet(t, s.dsn(), startup)
 			if !bytes.Equal(direct.greeting, through.greeting) {
-				t.Fatalf("Postgres answers\n%s\nthe sidecar answers\n%s", show(direct.greeting), show(through.greeting))
+				t.Fatalf("Postgres says\n%s\nthe sidecar says\n%s", show(direct.greeting), show(through.greeting))
 			}
 			if len(direct.key) != len(through.key) {
 				t.Errorf("the key to cancel with has %d bytes through the sidecar, want %d as of Postgres", len(through.key), len(direct.key))
@@ -118,7 +118,7 @@ func TestProtocolVersionsAreNegotiatedByPostgres(t *testing.T) {
 			}
 			ask, sleep := msgQuery("SELECT 1.0::float8 / 3, timestamptz '2024-01-01 00:00:00+00'"), msgQuery("SELECT pg_sleep(60)")
 			if want, got := direct.ask(ask), through.ask(ask); !bytes.Equal(want, got) {
-				t.Errorf("Postgres answers\n%s\nthe sidecar answers\n%s", show(want), show(got))
+				t.Errorf("Postgres says\n%s\nthe sidecar says\n%s", show(want), show(got))
 			}
 			through.send(sleep)
 			through.reaches(bed, "wait_event = 'PgSleep'")
@@ -218,7 +218,7 @@ func TestStartupInPiecesIsUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := dialRaw(t, bed.postgres.DSN(config.Database)).greeting; !bytes.Equal(c.greeting, want) {
-		t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(c.greeting), show(want))
+		t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(c.greeting), show(want))
 	}
 }
 

@@ -34,7 +34,7 @@ type testbed struct {
 	postgres *servers.Postgres
 	database string
 	direct   *pgx.Conn // to Postgres itself
-	// peer, unless nil, says instead of the kernel who the clients of the next sidecars are.
+	// peer, unless nil, says in place of the kernel who the clients of the next sidecars are.
 	// passwordless says which role each may be without a password.
 	peer         peerFunc
 	passwordless Passwordless
@@ -162,7 +162,7 @@ type side struct {
 	analyzer *analysis.Analyzer
 	fence    *fence.Fence
 	dir      string
-	// panics is how many sessions the test has meet a fault of the sidecar.
+	// panics is how many sessions the test makes meet a fault of the sidecar.
 	panics uint64
 }
 

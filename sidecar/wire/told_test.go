@@ -81,7 +81,7 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fill := func(m []byte) []byte { return bytes.ReplaceAll(m, []byte("_NN"), fmt.Append(nil, "_", number)) }
 			reader, other := dialReader(t, s), dialReader(t, s)
-			// The shape is known then, and the cache has no row of those below.
+			// Reads another row than those below, so that the shape is analysed and they stay cold.
 			for range 3 {
 				other.ask(fill(parse("")), use("", "3").send)
 			}

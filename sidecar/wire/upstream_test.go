@@ -43,6 +43,6 @@ func TestUnreadConnectionHoldsNothingBack(t *testing.T) {
 	s.talk.Mistrust()
 	sent := bytes.Repeat(protocol.AppendMessage(nil, 'W', []byte("0123456789")), 50)
 	if got := s.pass(t, sent, 7); !bytes.Equal(got, sent) {
-		t.Errorf("%d of %d bytes reached the client", len(got), len(sent))
+		t.Errorf("the client got %d bytes, want the %d that Postgres sent, unchanged", len(got), len(sent))
 	}
 }

@@ -89,7 +89,7 @@ func TestEntryReadTwiceIsLoadedAgainBehindAChange(t *testing.T) {
 				n++
 				s.awaitWarmed(n)
 				if got, want := c.ask(form.ask), direct.ask(form.ask); !bytes.Equal(got, want) {
-					t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
+					t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
 				}
 				after := s.Report()
 				if after.Queries[HitL1.String()] == before.Queries[HitL1.String()] || after.Queries[Miss.String()] != before.Queries[Miss.String()] || after.WarmedRead != n {
@@ -236,11 +236,11 @@ func TestWarmingGivesWayToTheClient(t *testing.T) {
 		g.begin()
 		want := direct.ask(next)
 		if got := g.reader.ask(next); !bytes.Equal(got, want) {
-			t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
+			t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
 		}
 		g.open()
 		if got, want := g.reader.ask(gatedAsk), direct.ask(gatedAsk); !bytes.Equal(got, want) {
-			t.Errorf("behind %s the sidecar answers\n%s\nPostgres answers\n%s", show(next), show(got), show(want))
+			t.Errorf("behind %s the sidecar says\n%s\nPostgres says\n%s", show(next), show(got), show(want))
 		}
 	}
 }
@@ -319,7 +319,7 @@ func TestAnswerOvertakenWhileWarmingIsNotServed(t *testing.T) {
 			g.awaitWarmed()
 			misses := g.side.count(Miss)
 			if got, want := g.reader.ask(gatedAsk), direct.ask(gatedAsk); !bytes.Equal(got, want) {
-				t.Errorf("the sidecar answers\n%s\nPostgres answers\n%s", show(got), show(want))
+				t.Errorf("the sidecar says\n%s\nPostgres says\n%s", show(got), show(want))
 			}
 			if g.side.count(Miss) != misses+1 || g.side.watches() != 0 {
 				t.Errorf("%d misses, want 1; %d entries are watched, want none; so far: %s", g.side.count(Miss)-misses, g.side.watches(), g.side.became())
@@ -350,7 +350,7 @@ func TestWarmingEndsWhenItsClientLeaves(t *testing.T) {
 			want := dialRaw(t, g.postgres.DSN(g.database))
 			g.open()
 			if got, want := other.until("Z"), want.ask(gatedAsk); !bytes.Equal(got, want) {
-				t.Errorf("the client that waited gets\n%s\nPostgres answers\n%s", show(got), show(want))
+				t.Errorf("the client that waited gets\n%s\nPostgres says\n%s", show(got), show(want))
 			}
 		})
 	}
@@ -368,7 +368,7 @@ func TestReaderSharesAWarmingLoad(t *testing.T) {
 	servers.Eventually(t, "the second client to wait for the load", func() bool { return g.side.waiting() == 1 })
 	g.open()
 	if got, want := other.until("Z"), dialRaw(t, g.postgres.DSN(g.database)).ask(gatedAsk); !bytes.Equal(got, want) {
-		t.Errorf("the client that waited gets\n%s\nPostgres answers\n%s", show(got), show(want))
+		t.Errorf("the client that waited gets\n%s\nPostgres says\n%s", show(got), show(want))
 	}
 	if r := g.side.Report(); g.side.count(Miss) != misses || r.WarmedRead != 1 {
 		t.Errorf("%d misses, want none; %d warming loads were read, want 1; so far: %s", g.side.count(Miss)-misses, r.WarmedRead, g.side.became())
@@ -391,7 +391,7 @@ func TestErrorOfAWarmingLoadShowsNowhere(t *testing.T) {
 	direct.ask(ask)
 	for _, next := range [][]byte{bindUnnamed, ask, bindUnnamed, msgQuery("SELECT name FROM pg_prepared_statements"), bindUnnamed} {
 		if got, want := c.ask(next), direct.ask(next); !bytes.Equal(got, want) {
-			t.Errorf("%s\nthe sidecar answers\n%s\nPostgres answers\n%s", show(next), show(got), show(want))
+			t.Errorf("%s\nthe sidecar says\n%s\nPostgres says\n%s", show(next), show(got), show(want))
 		}
 	}
 }
