@@ -354,6 +354,7 @@ func (r *randomTenants) play(q tenantRequest) {
 	for _, sql := range q.statements {
 		want, got := asked(r.sessions[i].direct, q.extended, sql), asked(r.sessions[i].through, q.extended, sql)
 		if got != want {
+			// allFound looks for "the sidecar says" in this message.
 			r.t.Fatalf("%s\n%s (extended %v):\n the sidecar says %s\n Postgres says    %s", strings.Join(r.log, "\n"), sql, q.extended, got, want)
 		}
 	}

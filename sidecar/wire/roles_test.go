@@ -109,6 +109,7 @@ func TestMembershipChangeEndsTheEntriesOfItsMembersAlone(t *testing.T) {
 	follows := func(conn *pgx.Conn, sql, command, want string) {
 		for range 2 {
 			if got := asked(conn, false, sql); got != want {
+				// allFound looks for "the sidecar says" in this message.
 				t.Errorf("behind %s, to %s the sidecar says %s, Postgres says %s", command, sql, got, want)
 			}
 		}

@@ -130,6 +130,7 @@ func compareTurns(t testing.TB, turns []turn, change func(sql string), connect f
 			got[j] = maskTwins(c.until(turn.until))
 		}
 		if !bytes.Equal(got[0], got[1]) {
+			// allFound looks for "the sidecar says" in this message.
 			t.Errorf("turn %d, of session %d: %s\nPostgres says\n%s\nthe sidecar says\n%s",
 				i, turn.session, showSent(turn.send), show(got[0]), show(got[1]))
 		}
