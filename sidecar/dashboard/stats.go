@@ -273,14 +273,11 @@ const statementMax = 4 << 10
 
 func (s *Shape) normalize() {
 	s.Statement = shortened(s.Statement, statementMax)
-	for _, list := range []*[]string{&s.Tables, &s.Tags, &s.Watch, &s.Roles} {
-		if *list == nil {
-			*list = []string{}
-		}
-	}
-	if s.Misses == nil {
-		s.Misses = map[string]uint64{}
-	}
+	s.Tables = listOrEmpty(s.Tables)
+	s.Tags = listOrEmpty(s.Tags)
+	s.Watch = listOrEmpty(s.Watch)
+	s.Roles = listOrEmpty(s.Roles)
+	s.Misses = mapOrEmpty(s.Misses)
 }
 
 // Times are what statements took. The maps hold all their names from the start on.
@@ -619,93 +616,118 @@ type RedisShape struct {
 // normalize completes s for readers that want every field to have its type, and
 // cuts the lists to their limits. It changes no map or list of its caller.
 func (s *Stats) normalize() {
-	if s.Databases == nil {
-		s.Databases = []DatabaseState{}
-	}
+	s.normalizeStatements()
+	s.normalizeBypasses()
+	s.normalizeClients()
+	s.normalizeInvalidation()
+	s.normalizeTiers()
+	s.Databases = listOrEmpty(s.Databases)
+	s.Verify.Results = mapOrEmpty(s.Verify.Results)
+	s.Problems = firstOf(s.Problems, ProblemsMax)
+}
+
+// normalizeStatements completes and cuts what tells how statements were answered, and in what time.
+func (s *Stats) normalizeStatements() {
 	queries := make(map[string]uint64, len(outcomeNames))
 	for _, name := range outcomeNames {
 		queries[name] = s.Queries[name]
 	}
 	s.Queries = queries
-	if s.Bypasses == nil {
-		s.Bypasses = map[string]uint64{}
-	}
-	for _, counts := range []*map[string]uint64{&s.FollowerResetCauses, &s.InvalidationKinds, &s.TablesLost, &s.Redis.ErrorKinds, &s.InvalidatedEntries, &s.L1.EvictionsOf} {
-		if *counts == nil {
-			*counts = map[string]uint64{}
-		}
-	}
-	if s.L1.MissRatios == nil {
-		s.L1.MissRatios = []MissRatio{}
-	}
-	if s.UpstreamConnections == nil {
-		s.UpstreamConnections = map[string]int64{}
-	}
-	if s.FollowerParts == nil {
-		s.FollowerParts = map[string]FollowerPart{}
-	}
-	if s.SessionStates == nil {
-		s.SessionStates = map[string]uint64{}
-	}
-	if s.BypassSeconds == nil {
-		s.BypassSeconds = map[string]float64{}
-	}
-	if s.Misses == nil {
-		s.Misses = map[string]uint64{}
-	}
+	s.Misses = mapOrEmpty(s.Misses)
+	s.Shapes = normalShapes(s.Shapes, ShapesMax)
+	s.ShapesPassed = normalShapes(s.ShapesPassed, ShapesPassedMax)
+
 	s.Times.BoundsSeconds, s.Times.HitAgeBoundsSeconds = histogram.Bounds, histogram.AgeBounds
-	for _, named := range []*map[string]histogram.Reading{&s.Times.Latency, &s.Times.Upstream, &s.Times.Overhead, &s.Times.HitAge, &s.Times.Redis} {
-		if *named == nil {
-			*named = map[string]histogram.Reading{}
-		}
-	}
-	if s.Verify.Results == nil {
-		s.Verify.Results = map[string]uint64{}
-	}
-	for _, texts := range []*map[string]string{&s.BypassAdvice, &s.BypassDocs} {
-		if *texts == nil {
-			*texts = map[string]string{}
-		}
-	}
-	s.Watched = append([]Table{}, s.Watched[:min(len(s.Watched), WatchedMax)]...)
-	for i := range s.Watched {
-		if s.Watched[i].Columns == nil {
-			s.Watched[i].Columns = []string{}
-		}
-	}
-	s.Shapes = append([]Shape{}, s.Shapes[:min(len(s.Shapes), ShapesMax)]...)
-	for i := range s.Shapes {
-		s.Shapes[i].normalize()
-	}
-	s.ShapesPassed = append([]Shape{}, s.ShapesPassed[:min(len(s.ShapesPassed), ShapesPassedMax)]...)
-	for i := range s.ShapesPassed {
-		s.ShapesPassed[i].normalize()
-	}
-	s.Clients = append([]ClientGroup{}, s.Clients[:min(len(s.Clients), ClientGroupsMax)]...)
-	s.SessionList = append([]Session{}, s.SessionList[:min(len(s.SessionList), SessionListMax)]...)
-	s.Written = append([]TableWrites{}, s.Written[:min(len(s.Written), WrittenMax)]...)
-	s.Happened = append([]Happening{}, s.Happened...)
-	for i := range s.Happened {
-		s.Happened[i].Tables = append([]string{}, s.Happened[i].Tables...)
-	}
-	if s.Postgres.Missing == nil {
-		s.Postgres.Missing = []string{}
-	}
-	if s.Postgres.Publications == nil {
-		s.Postgres.Publications = []string{}
-	}
-	if s.BypassRules == nil {
-		s.BypassRules = map[string][]string{}
-	}
+	s.Times.Latency = mapOrEmpty(s.Times.Latency)
+	s.Times.Upstream = mapOrEmpty(s.Times.Upstream)
+	s.Times.Overhead = mapOrEmpty(s.Times.Overhead)
+	s.Times.HitAge = mapOrEmpty(s.Times.HitAge)
+	s.Times.Redis = mapOrEmpty(s.Times.Redis)
+}
+
+// normalizeBypasses completes and cuts what tells of what went to Postgres uncached.
+func (s *Stats) normalizeBypasses() {
+	s.Bypasses = mapOrEmpty(s.Bypasses)
+	s.BypassSeconds = mapOrEmpty(s.BypassSeconds)
+	s.BypassAdvice = mapOrEmpty(s.BypassAdvice)
+	s.BypassDocs = mapOrEmpty(s.BypassDocs)
+	s.BypassRules = mapOrEmpty(s.BypassRules)
+	s.BypassExamples = mapOrEmpty(s.BypassExamples)
 	for _, examples := range s.BypassExamples {
 		for i, statement := range examples {
 			examples[i] = shortened(statement, statementMax)
 		}
 	}
-	if s.BypassExamples == nil {
-		s.BypassExamples = map[string][]string{}
+}
+
+// normalizeClients completes and cuts what tells of who is connected, and the connections to Postgres for them.
+func (s *Stats) normalizeClients() {
+	s.UpstreamConnections = mapOrEmpty(s.UpstreamConnections)
+	s.SessionStates = mapOrEmpty(s.SessionStates)
+	s.Clients = firstOf(s.Clients, ClientGroupsMax)
+	s.SessionList = firstOf(s.SessionList, SessionListMax)
+}
+
+// normalizeInvalidation completes and cuts what tells of the server that is followed, its tables, and their changes.
+func (s *Stats) normalizeInvalidation() {
+	s.FollowerParts = mapOrEmpty(s.FollowerParts)
+	s.FollowerResetCauses = mapOrEmpty(s.FollowerResetCauses)
+	s.InvalidationKinds = mapOrEmpty(s.InvalidationKinds)
+	s.InvalidatedEntries = mapOrEmpty(s.InvalidatedEntries)
+	s.TablesLost = mapOrEmpty(s.TablesLost)
+	s.Watched = firstOf(s.Watched, WatchedMax)
+	for i := range s.Watched {
+		s.Watched[i].Columns = listOrEmpty(s.Watched[i].Columns)
 	}
-	s.Problems = append([]string{}, s.Problems[:min(len(s.Problems), ProblemsMax)]...)
-	s.Fleet = append([]fleet.Member{}, s.Fleet...)
-	s.Redis.Shapes = append([]RedisShape{}, s.Redis.Shapes[:min(len(s.Redis.Shapes), ShapesMax)]...)
+	s.Written = firstOf(s.Written, WrittenMax)
+	s.Happened = copied(s.Happened)
+	for i := range s.Happened {
+		s.Happened[i].Tables = copied(s.Happened[i].Tables)
+	}
+	s.Postgres.Missing = listOrEmpty(s.Postgres.Missing)
+	s.Postgres.Publications = listOrEmpty(s.Postgres.Publications)
+}
+
+// normalizeTiers completes and cuts what tells of the tiers: the memory, Redis, and the sidecars that share Redis.
+func (s *Stats) normalizeTiers() {
+	s.L1.EvictionsOf = mapOrEmpty(s.L1.EvictionsOf)
+	s.L1.MissRatios = listOrEmpty(s.L1.MissRatios)
+	s.Redis.ErrorKinds = mapOrEmpty(s.Redis.ErrorKinds)
+	s.Redis.Shapes = firstOf(s.Redis.Shapes, ShapesMax)
+	s.Fleet = copied(s.Fleet)
+}
+
+// normalShapes is a copy of the first shapes, normalized.
+func normalShapes(shapes []Shape, most int) []Shape {
+	shapes = firstOf(shapes, most)
+	for i := range shapes {
+		shapes[i].normalize()
+	}
+	return shapes
+}
+
+// mapOrEmpty is m, or an empty map if there is none: null in JSON has no type.
+func mapOrEmpty[M ~map[K]V, K comparable, V any](m M) M {
+	if m == nil {
+		return M{}
+	}
+	return m
+}
+
+// listOrEmpty is list, or an empty one if there is none.
+func listOrEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// copied is a copy of list, empty if there is none.
+func copied[T any](list []T) []T {
+	return append([]T{}, list...)
+}
+
+// firstOf is a copy of the first of list, at most as many.
+func firstOf[T any](list []T, most int) []T {
+	return copied(list[:min(len(list), most)])
 }
