@@ -285,6 +285,24 @@ func (c *config) validate() error {
 	var problems []error
 	wrong := func(format string, arguments ...any) { problems = append(problems, fmt.Errorf(format, arguments...)) }
 
+	c.checkListeners(wrong)
+	c.checkTLS(wrong)
+	c.checkRules(wrong)
+	c.checkReporting(wrong)
+	c.checkLimits(wrong)
+	c.checkVerification(wrong)
+	c.checkRedisUse(wrong)
+	c.checkPasswordSource(wrong)
+	c.checkMemory(wrong)
+	c.checkTimes(wrong)
+	if len(problems) > 0 {
+		return codedError{errors.Join(problems...), exitUsage}
+	}
+	return nil
+}
+
+// checkListeners checks where clients find the sidecar, and who of them may connect.
+func (c *config) checkListeners(wrong func(format string, values ...any)) {
 	if c.SocketDir == "" {
 		wrong("--socket-dir is missing: name the directory where clients find the socket, for example --socket-dir /run/freshet")
 	} else if absolute, err := filepath.Abs(c.SocketDir); err != nil {
@@ -303,8 +321,28 @@ func (c *config) validate() error {
 	if len(c.AllowUids) > 0 && c.ListenTCP != "" {
 		wrong("--allow-uids says who may connect, and nothing tells who does by --listen-tcp: leave one out")
 	}
-	c.checkTLS(wrong)
-	c.checkRules(wrong)
+}
+
+// checkTLS checks how clients on TCP are served encrypted.
+func (c *config) checkTLS(wrong func(format string, values ...any)) {
+	files := c.TLSCertFile != "" || c.TLSKeyFile != ""
+	switch {
+	case !files && !c.TLSSelf:
+	case c.ListenTCP == "":
+		wrong("--tls-cert-file, --tls-key-file and --tls-self-signed say how clients on TCP are served, and there are none: add --listen-tcp; on the socket nothing is encrypted")
+	case files && c.TLSSelf:
+		wrong("--tls-cert-file and --tls-self-signed both say which certificate clients are shown: leave one out")
+	case files && (c.TLSCertFile == "" || c.TLSKeyFile == ""):
+		wrong("--tls-cert-file and --tls-key-file belong together: give both")
+	case files:
+		if _, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
+			wrong("read --tls-cert-file and --tls-key-file: %w", err)
+		}
+	}
+}
+
+// checkReporting checks where the sidecar tells how it is.
+func (c *config) checkReporting(wrong func(format string, values ...any)) {
 	if c.adminOn() {
 		if err := checkAddress(c.Admin); err != nil {
 			wrong("--admin %q is no address: write HOST:PORT, such as 127.0.0.1:7070, or off: %w", c.Admin, err)
@@ -323,33 +361,57 @@ func (c *config) validate() error {
 			wrong("--otlp %q: %w", c.OTLP, err)
 		}
 	}
+}
+
+// checkLimits checks how many may connect, here and to Postgres.
+func (c *config) checkLimits(wrong func(format string, values ...any)) {
 	if c.MaxClients < 0 {
 		wrong("--max-clients %d is out of range: give a number of clients, or 0 for as many as Postgres lets", c.MaxClients)
 	}
 	if least := run.OwnConnectionsMax*(1+len(c.Databases)) + 1; c.MaxUpstream != 0 && c.MaxUpstream < least {
 		wrong("--max-upstream %d is too little: the sidecar itself needs up to %d, so give at least %d, or 0 for as many as Postgres lets", c.MaxUpstream, least-1, least)
 	}
+}
+
+// checkVerification checks how many hits are compared with Postgres.
+func (c *config) checkVerification(wrong func(format string, values ...any)) {
 	if !(c.Verify >= 0 && c.Verify <= 1) { // nor is NaN
 		wrong("--verify %g is out of range: it is a share, between 0 and 1", c.Verify)
 	}
 	if !(c.VerifyRate >= 0) {
 		wrong("--verify-rate %g is out of range: give a number of answers in a second, such as 2", c.VerifyRate)
 	}
+}
+
+// checkRedisUse checks where Redis is, and that nothing says how it is used where there is none.
+func (c *config) checkRedisUse(wrong func(format string, values ...any)) {
 	if c.Redis != "" && !hasScheme(c.Redis, redis.Schemes...) {
 		wrong("--redis does not begin with a known scheme: write %s", redis.URLForms)
 	}
 	if c.Redis == "" && (c.RedisKeyFile != "" || c.RedisCompress || c.RedisPolicy != "" && c.RedisPolicy != engine.RemoteWhereItPays) {
 		wrong("--redis-policy, --redis-key-file and --redis-compress say how Redis is used, and there is none: add --redis, or leave them out")
 	}
+}
+
+// checkPasswordSource checks that the password comes from one place.
+func (c *config) checkPasswordSource(wrong func(format string, values ...any)) {
 	if c.PasswordFile != "" && c.PasswordCommand != "" {
 		wrong("--password-file and --password-command both say where the password is: leave one out")
 	}
+}
+
+// checkMemory checks what entries may take of memory.
+func (c *config) checkMemory(wrong func(format string, values ...any)) {
 	if c.Memory < memoryMin {
 		wrong("--memory %s is too little: give at least %s", c.Memory, byteSize(memoryMin))
 	}
 	if c.MaxEntry < maxEntryMin || c.MaxEntry > c.Memory {
 		wrong("--max-entry %s is out of range: it is between %s and --memory (%s)", c.MaxEntry, byteSize(maxEntryMin), c.Memory)
 	}
+}
+
+// checkTimes checks how long things may take: promises, looks, lives of entries, the end.
+func (c *config) checkTimes(wrong func(format string, values ...any)) {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
@@ -367,28 +429,6 @@ func (c *config) validate() error {
 	}
 	if c.Poll >= pollMin && c.Staleness >= stalenessMin && c.Poll > c.Staleness/2 {
 		wrong("--poll %s is more than half of --staleness %s: freshness could not be proven between two looks; give for example --poll %s", c.Poll, c.Staleness, c.Staleness/4)
-	}
-	if len(problems) > 0 {
-		return codedError{errors.Join(problems...), exitUsage}
-	}
-	return nil
-}
-
-// checkTLS checks how clients on TCP are served encrypted.
-func (c *config) checkTLS(wrong func(format string, values ...any)) {
-	files := c.TLSCertFile != "" || c.TLSKeyFile != ""
-	switch {
-	case !files && !c.TLSSelf:
-	case c.ListenTCP == "":
-		wrong("--tls-cert-file, --tls-key-file and --tls-self-signed say how clients on TCP are served, and there are none: add --listen-tcp; on the socket nothing is encrypted")
-	case files && c.TLSSelf:
-		wrong("--tls-cert-file and --tls-self-signed both say which certificate clients are shown: leave one out")
-	case files && (c.TLSCertFile == "" || c.TLSKeyFile == ""):
-		wrong("--tls-cert-file and --tls-key-file belong together: give both")
-	case files:
-		if _, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
-			wrong("read --tls-cert-file and --tls-key-file: %w", err)
-		}
 	}
 }
 
