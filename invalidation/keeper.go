@@ -84,59 +84,88 @@ func (k *keeper) session(ctx context.Context) error {
 	defer ticker.Stop()
 	k.installAt = 0 // The database may have been made anew.
 	for {
-		err := k.install(ctx, conn)
-		k.attempted.Do(func() { close(k.f.attempted) })
-		if err != nil {
-			if conn.IsClosed() {
-				return err
-			}
-			// Without the rights to install, what is installed can be followed.
-			k.f.stats.noted(err)
-			k.f.logger.Warn("new tables are not watched", "error", err)
+		if err := k.tryInstall(ctx, conn); err != nil {
+			return err
 		}
 		if err := k.audit(ctx, conn); err != nil {
 			return err
 		}
-		if now := fence.Now(); now >= k.trimAt {
-			if _, err := trim(ctx, conn, time.Duration(k.f.retention.Load())); err != nil {
-				return explainMissing(err, conn.Config().User)
-			}
-			if err := k.f.stats.readOutbox(ctx, conn); err != nil {
-				return err
-			}
-			if err := k.f.stats.readServer(ctx, conn); err != nil {
-				if conn.IsClosed() {
-					return err
-				}
-				// It is for people alone: a role that may not ask goes on following.
-				k.f.logger.Debug("the server does not say what it is", "error", err)
-			}
-			k.trimAt = now.Add(trimPause)
+		if err := k.trimIfDue(ctx, conn, trimPause); err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-k.f.installs:
-			k.installAt, k.planned = 0, ""
-		case c := <-k.f.changes:
-			if err := k.tell(ctx, conn, c); err != nil {
-				k.f.stats.happened(HappenedDDL, c.tables, c.at)
-				if conn.IsClosed() {
-					return err
-				}
-				k.f.logger.Debug("cannot say which tables have changed", "error", err)
-			}
-		case l := <-k.f.lessons:
-			if err := k.learn(ctx, conn, l); err != nil {
-				if conn.IsClosed() {
-					return err
-				}
-				k.f.stats.noted(err)
-				k.f.logger.Warn("cannot watch another column", "error", err)
-			}
-		case <-ticker.C:
+		if err := k.attend(ctx, conn, ticker.C); err != nil {
+			return err
 		}
 	}
+}
+
+// tryInstall installs what is missing and notes what keeps it from that: without the rights
+// to install, what is installed can be followed. It returns an error if the connection is lost.
+func (k *keeper) tryInstall(ctx context.Context, conn *pgx.Conn) error {
+	err := k.install(ctx, conn)
+	k.attempted.Do(func() { close(k.f.attempted) })
+	switch {
+	case err == nil:
+		return nil
+	case conn.IsClosed():
+		return err
+	}
+	k.f.stats.noted(err)
+	k.f.logger.Warn("new tables are not watched", "error", err)
+	return nil
+}
+
+// trimIfDue trims the outbox and reads what is told of it and of the server, unless that was
+// done less than pause ago.
+func (k *keeper) trimIfDue(ctx context.Context, conn *pgx.Conn, pause time.Duration) error {
+	now := fence.Now()
+	if now < k.trimAt {
+		return nil
+	}
+	if _, err := trim(ctx, conn, time.Duration(k.f.retention.Load())); err != nil {
+		return explainMissing(err, conn.Config().User)
+	}
+	if err := k.f.stats.readOutbox(ctx, conn); err != nil {
+		return err
+	}
+	if err := k.f.stats.readServer(ctx, conn); err != nil {
+		if conn.IsClosed() {
+			return err
+		}
+		// It is for people alone: a role that may not ask goes on following.
+		k.f.logger.Debug("the server does not say what it is", "error", err)
+	}
+	k.trimAt = now.Add(pause)
+	return nil
+}
+
+// attend waits until somebody asks for something, and does it, or until the next tick. It
+// returns an error if the connection is lost or ctx ends.
+func (k *keeper) attend(ctx context.Context, conn *pgx.Conn, tick <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-k.f.installs:
+		k.installAt, k.planned = 0, ""
+	case c := <-k.f.changes:
+		if err := k.tell(ctx, conn, c); err != nil {
+			k.f.stats.happened(HappenedDDL, c.tables, c.at)
+			if conn.IsClosed() {
+				return err
+			}
+			k.f.logger.Debug("cannot say which tables have changed", "error", err)
+		}
+	case l := <-k.f.lessons:
+		if err := k.learn(ctx, conn, l); err != nil {
+			if conn.IsClosed() {
+				return err
+			}
+			k.f.stats.noted(err)
+			k.f.logger.Warn("cannot watch another column", "error", err)
+		}
+	case <-tick:
+	}
+	return nil
 }
 
 // audit looks for what no event reported. The goroutine that looks then reads
