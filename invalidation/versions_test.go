@@ -22,12 +22,9 @@ func TestAuditsOfNothing(t *testing.T) {
 		t.Helper()
 		servers.Eventually(t, "audits come to rest", func() bool {
 			audits = f.Stats().Audits
-			at := f.auditedAt.Load()
-			for seen := 0; seen < 5; {
-				if now := f.auditedAt.Load(); now != at {
-					at, seen = now, seen+1
-				}
-				time.Sleep(verify / 10)
+			for range 5 {
+				at := f.auditedAt.Load()
+				servers.Eventually(t, "what is installed is looked at again", func() bool { return f.auditedAt.Load() != at })
 			}
 			return f.Stats().Audits == audits && audits > 0
 		})
