@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,23 +22,35 @@ type mutantsCommand struct {
 
 // run finds out the mutants and returns the exit code.
 func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
+	all, err := c.findAll(ctx, out, log)
+	switch {
+	case err != nil:
+		fmt.Fprintf(log, "loadtest: %v\n", err)
+		return exitUnknown
+	case !all:
+		return exitBroken
+	}
+	return 0
+}
+
+// findAll reports whether all mutants that are meant were found out; it logs what is the matter
+// with one that was not, and goes on.
+func (c mutantsCommand) findAll(ctx context.Context, out, log io.Writer) (all bool, err error) {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
-		fmt.Fprintf(log, "loadtest: create a directory for mutants: %v\n", err)
-		return exitUnknown
+		return false, fmt.Errorf("create a directory for mutants: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	together, err := check.BuildSwitched(ctx, c.Source, dir)
 	if err != nil {
-		fmt.Fprintf(log, "loadtest: %v\n", err)
-		return exitUnknown
+		return false, err
 	}
 	ground := new(check.Ground)
-	defer ground.Close()
-	code, tried := 0, 0
+	defer func() { err = errors.Join(err, ground.Close()) }()
+	all, tried := true, 0
 	for _, m := range check.Mutants() {
-		if ctx.Err() != nil {
-			return exitUnknown
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		if !strings.Contains(m.Name, c.Only) {
 			continue
@@ -47,16 +60,15 @@ func (c mutantsCommand) run(ctx context.Context, out, log io.Writer) int {
 		found, err := c.find(ctx, m, together, ground)
 		if err != nil {
 			fmt.Fprintf(log, "loadtest: %v\n", err)
-			code = exitBroken
+			all = false
 			continue
 		}
 		fmt.Fprintf(out, "%s\n  found out after %.1f s: %s\n", m.Name, time.Since(began).Seconds(), found)
 	}
 	if tried == 0 {
-		fmt.Fprintf(log, "loadtest: no mutant's name holds %q\n", c.Only)
-		return exitUnknown
+		return false, fmt.Errorf("no mutant's name holds %q", c.Only)
 	}
-	return code
+	return all, nil
 }
 
 // find finds a mutant out, on a ground. together is the program of those that can be switched.
