@@ -65,7 +65,7 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 		"a transaction, held back":  {"SET DateStyle = 'ISO, DMY'", []step{synced(msgBind("begin"), msgExecute("", 0)), execute}},
 		"a transaction, failed":     {"SELECT 1/0", []step{synced(msgBind("begin"), msgExecute("", 0)), execute, use("20"), synced(msgBind("rollback"), msgExecute("", 0))}},
 	}
-	w := newTwins(t, heldBackSchema(len(cases)))
+	w := newTwins(t, heldBackSchema(len(cases)), patient)
 	number := scriptsFirst
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestHeldBackParseIsSentBeforeChanges(t *testing.T) {
 			for range 3 {
 				turns = append(turns, turn{step: parse}, turn{step: use("10")})
 			}
-			turns = append(turns, turn{step: parse}) // answered by the sidecar, and held back
+			turns = append(turns, turn{step: parse, here: true}) // and held back
 			for _, step := range c.steps {
 				turns = append(turns, turn{step: step})
 			}
@@ -129,7 +129,7 @@ func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 			for range 3 {
 				turns = append(turns, turn{step: parse}, turn{step: use})
 			}
-			turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse}, turn{direct: change})
+			turns = append(turns, turn{step: query("SELECT 1")}, turn{step: parse, here: true}, turn{direct: change})
 			for range 3 { // another session has the answers of the changed table cached
 				turns = append(turns, turn{session: 1, step: parse}, turn{session: 1, step: use}, turn{session: 1, step: fresh})
 			}
@@ -139,7 +139,7 @@ func TestRowsFitTheDescriptionOfAHeldBackParse(t *testing.T) {
 			scripts[name+", "+kind] = turns
 		}
 	}
-	w := newTwins(t, heldBackSchema(len(scripts)))
+	w := newTwins(t, heldBackSchema(len(scripts)), patient)
 	number := scriptsFirst
 	for name, turns := range scripts {
 		t.Run(name, func(t *testing.T) {

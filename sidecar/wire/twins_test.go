@@ -2,9 +2,13 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/sidecar/internal/protocol"
 )
@@ -21,15 +25,15 @@ type twins struct {
 	idle []*rawClient
 }
 
-// newTwins makes two databases of a schema, and a sidecar for the second one.
-func newTwins(t testing.TB, schema string) *twins {
+// newTwins makes two databases of a schema, and a sidecar with the options for the second one.
+func newTwins(t testing.TB, schema string, options ...sideOption) *twins {
 	t.Helper()
-	return twinsOf(t, newTestbed(t, schema), newTestbed(t, schema))
+	return twinsOf(t, newTestbed(t, schema), newTestbed(t, schema), options...)
 }
 
 // twinsOf makes twins of two databases of the same schema, with a sidecar for the second one.
-func twinsOf(t testing.TB, plain, cached *testbed) *twins {
-	return &twins{t: t, plain: plain, side: cached.sidecar()}
+func twinsOf(t testing.TB, plain, cached *testbed, options ...sideOption) *twins {
+	return &twins{t: t, plain: plain, side: cached.sidecar(options...)}
 }
 
 // turn is a step of one of several sessions, or a change of the databases.
@@ -37,6 +41,8 @@ type turn struct {
 	session int
 	step
 	direct string // SQL that is executed on the databases directly, instead of the step; empty if none is
+	// here is set if the sidecar has to answer the step by itself: nothing of it may reach Postgres.
+	here bool
 }
 
 // play plays a script on both databases, and compares all answers.
@@ -54,7 +60,7 @@ func (w *twins) play(t testing.TB, turns []turn) {
 		}
 		return [2]*rawClient{w.direct(t), dialRaw(t, side.dsn())}
 	}
-	compareTurns(t, turns, change, connect, w.giveBack)
+	compareTurns(t, turns, change, connect, w.giveBack, w.side.bed.direct)
 }
 
 // direct returns a connection to plain on which nothing is left of earlier scripts.
@@ -99,13 +105,14 @@ func compareSessions(t testing.TB, bed *testbed, sides []*side, turns []turn) {
 	compareTurns(t, turns, func(sql string) { bed.exec(sql) }, func(session int) [2]*rawClient {
 		dsn := sides[min(session/2, len(sides)-1)].dsn()
 		return [2]*rawClient{dialRaw(t, bed.postgres.DSN(bed.database)), dialRaw(t, dsn)}
-	}, func(direct *rawClient) { direct.conn.Close() })
+	}, func(direct *rawClient) { direct.conn.Close() }, bed.direct)
 }
 
 // compareTurns plays a script directly and through a sidecar, and compares the answers. change executes
 // SQL on the databases; connect returns the two connections of a session, first the direct one; leave
-// takes the direct one back in the end.
-func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient, leave func(direct *rawClient)) {
+// takes the direct one back in the end. activity is a connection to the server that the sidecar leads
+// to, and tells which steps have reached it.
+func compareTurns(t testing.TB, turns []turn, change func(sql string), connect func(session int) [2]*rawClient, leave func(direct *rawClient), activity *pgx.Conn) {
 	t.Helper()
 	sessions := map[int][2]*rawClient{}
 	defer func() {
@@ -124,6 +131,10 @@ func compareTurns(t testing.TB, turns []turn, change func(sql string), connect f
 			clients = connect(turn.session)
 			sessions[turn.session] = clients
 		}
+		var busy time.Time
+		if turn.here {
+			busy = clients[1].lastBusy(activity)
+		}
 		var got [2][]byte
 		for j, c := range clients {
 			c.send(turn.send)
@@ -134,7 +145,20 @@ func compareTurns(t testing.TB, turns []turn, change func(sql string), connect f
 			t.Errorf("turn %d, of session %d: %s\nPostgres says\n%s\nthe sidecar says\n%s",
 				i, turn.session, showSent(turn.send), show(got[0]), show(got[1]))
 		}
+		if turn.here && !clients[1].lastBusy(activity).Equal(busy) {
+			t.Errorf("turn %d, of session %d: %s\nreached Postgres, want it answered by the sidecar: this script shows nothing", i, turn.session, showSent(turn.send))
+		}
 	}
+}
+
+// lastBusy returns when the client's server process, as activity sees it, began to wait for a message
+// last: each message that it is sent, if only a Parse, changes that.
+func (c *rawClient) lastBusy(activity *pgx.Conn) (at time.Time) {
+	c.t.Helper()
+	if err := activity.QueryRow(context.Background(), "SELECT state_change FROM pg_stat_activity WHERE pid = $1", c.pid()).Scan(&at); err != nil {
+		c.t.Fatal(err)
+	}
+	return at
 }
 
 // maskTwins takes two things out of an answer: the OIDs of tables, which differ between two databases,
