@@ -127,11 +127,15 @@ func TestLabelIsTakenBeforeBind(t *testing.T) {
 	slow, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 	s.learnExtended(other)
 	for _, version := range []string{"111", "112", "113"} {
+		loads := s.count(Miss)
 		slow.send(join(msgParse("", readItem), msgBind("", "7"), msgFlush))
 		slow.until("12")
 		bed.exec("UPDATE item SET version = " + version + " WHERE id = 7")
 		s.received()
 		slow.ask(msgDescribe('P', ""), msgExecute("", 0), msgSync)
+		if got := s.count(Miss) - loads; got != 1 {
+			t.Fatalf("%d loads for the cache by the read whose Bind came before the write, want 1: this test shows nothing. So far: %s", got, s.became())
+		}
 		s.wantVersionFromCache(other, version)
 	}
 }
