@@ -97,16 +97,22 @@ func (c *redisClient) values() map[string]string {
 	return all
 }
 
-// overwrite replaces every value by the value that change returns for it.
-func (c *redisClient) overwrite(change func(value string) string) {
+// overwrite replaces every value by the value that change returns for it, and returns how many are
+// others than before.
+func (c *redisClient) overwrite(change func(value string) string) (altered int) {
 	c.t.Helper()
 	for key, value := range c.values() {
-		c.do("SET", key, change(value), "KEEPTTL")
+		now := change(value)
+		c.do("SET", key, now, "KEEPTTL")
+		if now != value {
+			altered++
+		}
 	}
+	return altered
 }
 
-// rotate gives every key the value of another.
-func (c *redisClient) rotate() {
+// rotate gives every key the value of another, and returns how many have another value than before.
+func (c *redisClient) rotate() (altered int) {
 	c.t.Helper()
 	all := c.values()
 	var keys []string
@@ -115,8 +121,13 @@ func (c *redisClient) rotate() {
 	}
 	slices.Sort(keys)
 	for i, key := range keys {
-		c.do("SET", key, all[keys[(i+1)%len(keys)]], "KEEPTTL")
+		now := all[keys[(i+1)%len(keys)]]
+		c.do("SET", key, now, "KEEPTTL")
+		if now != all[key] {
+			altered++
+		}
 	}
+	return altered
 }
 
 // damage alters values at random, and alike in each run.
@@ -150,64 +161,83 @@ func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises, d damage){
-		"no fault": func(*testing.T, *servers.Redis, *promises, damage) {},
-		"killed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
+	// Each fault that alters values returns how many it has altered, any other one notAltering.
+	const notAltering = -1
+	for name, fault := range map[string]func(t *testing.T, r *servers.Redis, p *promises, d damage) (altered int){
+		"no fault": func(*testing.T, *servers.Redis, *promises, damage) int { return notAltering },
+		"killed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) int {
 			r.Kill()
 			p.goOn()
 			must(t, r.Start())
+			return notAltering
 		},
-		"restarted": func(t *testing.T, r *servers.Redis, p *promises, _ damage) { must(t, r.Restart()) },
-		"flushed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
+		"restarted": func(t *testing.T, r *servers.Redis, p *promises, _ damage) int {
+			must(t, r.Restart())
+			return notAltering
+		},
+		"flushed": func(t *testing.T, r *servers.Redis, p *promises, _ damage) (altered int) {
 			c := dialRedis(t, r)
 			for range 4 * rounds {
+				altered += len(c.values())
 				c.do("FLUSHALL")
 				time.Sleep(5 * time.Millisecond)
 			}
+			return altered
 		},
-		"paused": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
+		"paused": func(t *testing.T, r *servers.Redis, p *promises, _ damage) int {
 			must(t, r.Pause())
 			p.goOn()
 			must(t, r.Resume())
+			return notAltering
 		},
-		"values replaced by noise": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"values replaced by noise": func(t *testing.T, r *servers.Redis, p *promises, d damage) (altered int) {
 			for range rounds {
-				dialRedis(t, r).overwrite(func(value string) string { return d.noise(d.random.IntN(2*len(value) + 1)) })
+				altered += dialRedis(t, r).overwrite(func(value string) string { return d.noise(d.random.IntN(2*len(value) + 1)) })
 				p.goOn()
 			}
+			return altered
 		},
-		"values truncated": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"values truncated": func(t *testing.T, r *servers.Redis, p *promises, d damage) (altered int) {
 			for range rounds {
-				dialRedis(t, r).overwrite(func(value string) string { return value[:d.random.IntN(len(value)+1)] })
+				altered += dialRedis(t, r).overwrite(func(value string) string { return value[:d.random.IntN(len(value)+1)] })
 				p.goOn()
 			}
+			return altered
 		},
-		"values longer": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
-			dialRedis(t, r).overwrite(func(value string) string { return value + d.noise(100) })
+		"values longer": func(t *testing.T, r *servers.Redis, p *promises, d damage) (altered int) {
+			altered = dialRedis(t, r).overwrite(func(value string) string { return value + d.noise(100) })
 			p.goOn()
+			return altered
 		},
-		"bits of values flipped": func(t *testing.T, r *servers.Redis, p *promises, d damage) {
+		"bits of values flipped": func(t *testing.T, r *servers.Redis, p *promises, d damage) (altered int) {
 			for range 2 * rounds {
-				dialRedis(t, r).overwrite(d.flipBit)
+				altered += dialRedis(t, r).overwrite(d.flipBit)
 				time.Sleep(promiseInterval / 3)
 			}
+			return altered
 		},
-		"values of other keys": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
+		"values of other keys": func(t *testing.T, r *servers.Redis, p *promises, _ damage) (altered int) {
 			for range rounds {
-				dialRedis(t, r).rotate()
+				altered += dialRedis(t, r).rotate()
 				p.goOn()
 			}
+			return altered
 		},
-		"old values resurrected": func(t *testing.T, r *servers.Redis, p *promises, _ damage) {
+		"old values resurrected": func(t *testing.T, r *servers.Redis, p *promises, _ damage) (altered int) {
 			for range rounds {
 				c := dialRedis(t, r)
 				old := c.values()
 				p.goOn() // the writer writes
+				now := c.values()
 				for key, value := range old {
 					c.do("SET", key, value)
+					if now[key] != value {
+						altered++
+					}
 				}
 				p.goOn()
 			}
+			return altered
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +248,9 @@ func TestPromisesHoldThroughFaultsOfRedis(t *testing.T) {
 			mustShare(t, bed, first, second, "at_first")
 			p := hold(t, bed, nil, first, second)
 			p.goOn()
-			fault(t, r, p, damage{rand.New(rand.NewPCG(1, 2))})
+			if fault(t, r, p, damage{rand.New(rand.NewPCG(1, 2))}) == 0 {
+				t.Error("the fault has met no value that it could alter: this test shows nothing")
+			}
 			p.goOn()
 			p.end()
 			mustShare(t, bed, first, second, "again")
