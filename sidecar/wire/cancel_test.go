@@ -124,17 +124,15 @@ func TestCase38CancelActsAsInPostgresInEveryState(t *testing.T) {
 // client's next statement.
 func TestCase38CancelOfAHitSparesTheNextQuery(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, casesSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	c := dialRaw(t, s.dsn())
-	servers.Eventually(t, "a hit", func() bool {
-		before := s.count(HitL1)
-		c.ask(msgQuery(readItem3))
-		return s.count(HitL1) > before
-	})
-	want := dialRaw(t, bed.postgres.DSN(bed.database)).ask(msgQuery("SELECT pg_sleep(0.002), 'not cancelled'"))
+	want := dialRaw(t, s.bed.postgres.DSN(s.bed.database)).ask(msgQuery("SELECT pg_sleep(0.002), 'not cancelled'"))
 	for range 50 {
-		c.ask(msgQuery(readItem3))
+		servers.Eventually(t, "a hit", func() bool {
+			before := s.count(HitL1)
+			c.ask(msgQuery(readItem3))
+			return s.count(HitL1) > before
+		})
 		c.cancel(s.dsn())
 		if got := c.ask(msgQuery("SELECT pg_sleep(0.002), 'not cancelled'")); !bytes.Equal(got, want) {
 			t.Fatalf("the query behind a cancelled hit is answered with\n%s\nwant\n%s", show(got), show(want))
