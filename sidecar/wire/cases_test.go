@@ -249,11 +249,8 @@ func TestCase15RowSecurityIsTransparent(t *testing.T) {
 
 // VACUUM and CLUSTER fire no event, since they change no answer but for the order of its rows.
 func TestCase27VacuumAndClusterChangeNoAnswer(t *testing.T) {
-	s := compareCase(t, differential{name: "maintenance", hits: 4, steps: queries(
+	compareCase(t, differential{name: "maintenance", hits: 4, steps: queries(
 		readItem3, "VACUUM item", readItem3, "VACUUM (FULL) item", readItem3, "CLUSTER item USING item_pkey", readItem3, "ANALYZE item", readItem3, "REINDEX TABLE item", readItem3)})
-	if s.count(HitL1) == 0 {
-		t.Error("no read was a hit, want some")
-	}
 }
 
 func TestCase28SeveralStatementsInOneQueryPassThrough(t *testing.T) {
@@ -276,8 +273,7 @@ func TestCase29UncommittedRowsAreSeenByTheirSessionAlone(t *testing.T) {
 	})
 	t.Run("what is not committed is not captured", func(t *testing.T) {
 		t.Parallel()
-		bed := newRolesTestbed(t, casesSchema)
-		s := bed.sidecar()
+		s := lentSidecar(t)
 		writer, other := dialRaw(t, s.dsn()), dialRaw(t, s.dsn())
 		s.learnExtended(other)
 		writer.ask(msgQuery("BEGIN"))
@@ -430,8 +426,8 @@ func TestCase35NotificationWithinAnAnswerIsNotKept(t *testing.T) {
 // behind a notification shows what was committed before it.
 func TestNotificationsReachIdleSessions(t *testing.T) {
 	t.Parallel()
-	bed := newRolesTestbed(t, casesSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
+	bed := s.bed
 	c := dialRaw(t, s.dsn())
 	s.learnExtended(c)
 	c.ask(msgQuery("LISTEN news"))
