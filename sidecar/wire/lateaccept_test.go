@@ -46,11 +46,9 @@ func (l *lateListener) Close() error {
 // Where the process ends and no other has taken over, such a client is sent away.
 func TestClientAcceptedLateIsServed(t *testing.T) {
 	t.Parallel()
+	s := lentSidecar(t)
 	for name, c := range map[string]struct{ leaves, served bool }{"another process took over": {true, true}, "ended without a successor": {false, false}} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			bed := newTestbed(t, itemSchema)
-			s := bed.sidecar()
 			config, err := pgx.ParseConfig(s.dsn())
 			if err != nil {
 				t.Fatal(err)
