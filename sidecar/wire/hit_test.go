@@ -79,11 +79,17 @@ func (s *session) answerForTest(t testing.TB, unit []byte) {
 	s.out = s.out[:0]
 }
 
-// A hit of a Query and one of a group allocate nothing, also where a setting is in the keys of other
-// statements because their row security reads it.
+// The subtests share a sidecar, with a session each. The last has a setting be in keys from then on.
 func TestHitAllocatesNothing(t *testing.T) {
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := newTestbed(t, itemSchema).sidecar()
+	t.Run("the book is asked once what a statement may write", func(t *testing.T) { mustRememberWhatItMayWrite(t, s) })
+	t.Run("answers of one group are written as they come", func(t *testing.T) { mustWriteAsTheyCome(t, s) })
+	t.Run("hits", func(t *testing.T) { mustHitWithoutAllocations(t, s) })
+}
+
+// mustHitWithoutAllocations requires that a hit of a Query and one of a group allocate nothing, also
+// where a setting is in the keys of other statements because their row security reads it.
+func mustHitWithoutAllocations(t *testing.T, s *side) {
 	c, simple, prepared := warmSession(t, s)
 	hits := func(how, name string, unit []byte) {
 		if n := allocations.Fewest(1000, func() {
@@ -99,11 +105,10 @@ func TestHitAllocatesNothing(t *testing.T) {
 	hits(" beside row security", "simple", simple)
 }
 
-// A prepared statement is looked up in the book of verdicts once, since the session asks what the
-// statement may write each time that it forwards it. Asked again, it allocates nothing.
-func TestStatementRemembersWhatItMayWrite(t *testing.T) {
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+// mustRememberWhatItMayWrite requires that a prepared statement is looked up in the book of verdicts
+// once, since the session asks what the statement may write each time that it forwards it. Asked
+// again, it allocates nothing.
+func mustRememberWhatItMayWrite(t *testing.T, s *side) {
 	c, _, _ := warmSession(t, s)
 	for _, sql := range []string{"SELECT id FROM public.item WHERE now() IS NULL", "UPDATE public.item SET version = version + 1 WHERE version = 7"} {
 		statement, _ := c.statements.Intern([]byte(sql + "\x00\x00\x00"))
@@ -119,11 +124,10 @@ func TestStatementRemembersWhatItMayWrite(t *testing.T) {
 	}
 }
 
-// A group can ask for one answer many times: the copies are written as they come, and not gathered
-// in memory.
-func TestAnswersOfOneGroupAreWrittenAsTheyCome(t *testing.T) {
-	bed := newTestbed(t, itemSchema)
-	c, _, prepared := warmSession(t, bed.sidecar())
+// mustWriteAsTheyCome requires that the copies of one answer that a group asks for many times are
+// written as they come, and not gathered in memory.
+func mustWriteAsTheyCome(t *testing.T, s *side) {
+	c, _, prepared := warmSession(t, s)
 	ask := prepared[:len(prepared)-protocol.HeaderLength]
 	unit := append(bytes.Repeat(ask, 4000), msgSync...)
 	if kind, n := protocol.NextUnit(unit); !c.handle(kind, unit[:n]) || len(c.toUp) > 0 {
