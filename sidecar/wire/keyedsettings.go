@@ -27,7 +27,7 @@ import (
 //
 // So 1 has the transaction's settings be unknown until it has ended, whether anybody has named
 // app.tenant or not: it may be named between 1 and 2. Forced by
-// TestTenantSetInAnOpenTransaction. What sets one for the session (SET, a function) soils it
+// TestCase15TenantSetInAnOpenTransaction. What sets one for the session (SET, a function) soils it
 // as it always did, and has it probed.
 //
 // A setting that had no value is the empty text behind the transaction that has set it, and

@@ -352,7 +352,7 @@ func (s *deciding) served(r *request, entry *engine.Entry, tier engine.Tier) obt
 //
 // The follower drops the verdicts before it publishes a head that includes the
 // change, so a verdict that is still current after the label was taken is no
-// older than the label. Forced by TestSchemaChangeBetweenVerdictAndLabel.
+// older than the label. Forced by TestLoadsAreCapturedUnderTheirLabels.
 func (s *deciding) beginCapture(r *request, start engine.Start, loading *answer.Capture) *answer.Capture {
 	c := s.db.cache
 	if !s.talk.Clean() || !s.db.verdicts.Current(r.slot) || s.plannedBefore(r) ||

@@ -255,6 +255,47 @@ func (b *testbed) major() int {
 	return number
 }
 
+// Forces the interleaving described at keyedsettings.go: a transaction that Postgres has begun sets
+// the tenant for itself, and the read behind that, whose verdict names the setting, is shown the rows
+// of that tenant, though the answer for the session's own tenant is in the cache. So it is where no
+// verdict has named the setting before.
+func TestCase15TenantSetInAnOpenTransaction(t *testing.T) {
+	t.Parallel()
+	w := newTenants(t, time.Hour)
+	const (
+		sql   = "SELECT id FROM letter ORDER BY id"
+		opens = "SELECT count(*) + random() * 0 FROM stamp" // in Postgres, and is known to change nothing
+	)
+	s := w.open("tenant", "a")
+	s.ask(false, opens)
+	w.side.analysed(opens)
+	inTransaction := func() {
+		t.Helper()
+		for _, change := range []string{"SET LOCAL app.tenant = 'b'", "SELECT set_config('app.tenant', 'b', true)"} {
+			s.ask(false, "BEGIN")
+			s.ask(false, opens)
+			s.ask(false, change)
+			if got, want := s.ask(false, sql), w.want(s, "SET app.tenant = 'b'", sql); got != want {
+				t.Errorf("behind %s the session reads %s, want %s, the rows of tenant b", change, got, want)
+			}
+			s.ask(false, "ROLLBACK")
+		}
+	}
+	inTransaction() // no verdict has named the setting yet
+	own := w.want(s, "", sql)
+	servers.Eventually(t, "a hit of the tenant's own answer", func() bool {
+		hits := w.side.count(HitL1)
+		if got := s.ask(false, sql); got != own {
+			t.Fatalf("the session reads %s, want %s, the rows of its own tenant", got, own)
+		}
+		return w.side.count(HitL1) > hits
+	})
+	inTransaction()
+	if got := s.ask(false, sql); got != own {
+		t.Errorf("behind the transactions the session reads %s, want %s, the rows of its own tenant", got, own)
+	}
+}
+
 // A session that takes another role, by whatever statement, is answered as a session of that role.
 func TestCase15SessionIsAnsweredByTheRoleThatItTakes(t *testing.T) {
 	t.Parallel()
