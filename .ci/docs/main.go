@@ -2,8 +2,8 @@
 // benchmark and file. A claim whose test is gone is no claim any more. It prints
 // every violation and fails if there is one.
 //
-// It reads the documents of the top directory and those in docs/. What a test asserts is for
-// people to read.
+// It reads the documents of the top directory and those in docs/, and for the tests that they name
+// the comments of Go code that is no test. What a test asserts is for people to read.
 package main
 
 import (
@@ -48,7 +48,52 @@ func check(root string) ([]string, error) {
 		d := page{root: root, path: document, tests: tests}
 		found = append(found, d.violations(string(text))...)
 	}
+	inComments, err := namedInComments(root, tests)
+	return append(found, inComments...), err
+}
+
+var (
+	// comment is a line of a comment, unless it is code of an example there.
+	comment  = regexp.MustCompile(`(?m)^\s*//(?:[^\t\n].*)?$`)
+	testWord = regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w*`)
+)
+
+// namedInComments finds the tests that comments of our own code name, where that is no test itself,
+// and that there are not.
+func namedInComments(root string, tests map[string]bool) (found []string, err error) {
+	err = eachFile(root, func(path string) error {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, line := range comment.FindAllString(string(text), -1) {
+			for _, name := range testWord.FindAllString(line, -1) {
+				if !tests[name] {
+					found = append(found, fmt.Sprintf("%s: there is no test %s", path, name))
+				}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the comments: %w", err)
+	}
 	return found, nil
+}
+
+// eachFile calls do with the path of each file of ours.
+func eachFile(root string, do func(path string) error) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules" || entry.Name() == "testdata"):
+			return filepath.SkipDir
+		case entry.IsDir():
+			return nil
+		}
+		return do(path)
+	})
 }
 
 var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz|Example)\w*)\(`)
@@ -56,13 +101,8 @@ var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz|Example
 // testsIn finds the tests in all of our own code.
 func testsIn(root string) (map[string]bool, error) {
 	tests := map[string]bool{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules" || entry.Name() == "testdata"):
-			return filepath.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(path, "_test.go"):
+	err := eachFile(root, func(path string) error {
+		if !strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
 		text, err := os.ReadFile(path)

@@ -63,3 +63,20 @@ func TestWhatIsNamedMustExist(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatCommentsNameMustExist(t *testing.T) {
+	for comment, want := range map[string]int{"Forced by TestHere.": 0, "TestGone, and TestHere": 1, "Forced by\n\t// BenchmarkGone.": 1, "Tests and Testing": 0, "\n//\tfunc TestExample(t *testing.T)": 0} {
+		found, err := check(tree(t, map[string]string{
+			"docs/a.md":       "",
+			"a/a.go":          "package a\n\n\t// " + comment + "\nvar text = `TestInText`\n",
+			"a/a_test.go":     "package a\n\n// TestElsewhere\nfunc TestHere(t *testing.T) {}\n",
+			"a/testdata/b.go": "// TestData\n",
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) != want {
+			t.Errorf("%s: found %q, want %d", comment, found, want)
+		}
+	}
+}
