@@ -84,15 +84,21 @@ func TestLineKeepsTheOrder(t *testing.T) {
 // Once Postgres has ended the connection, nothing more is written to the client.
 func TestLineIsSilentOncePostgresHasLeft(t *testing.T) {
 	t.Parallel()
-	l, log := newLine()
-	l.talk.Leave()
-	l.out = append(l.out, "answer"...)
-	long := make([]byte, bodyCopyMax+1)
-	for name, say := range map[string]func() error{
-		"flush": l.flushClient, "a message": func() error { return l.sendUpstream(syncMessage) }, "a long answer": func() error { return l.appendBody(long) },
+	long := func(l *line) error { return l.appendBody(make([]byte, bodyCopyMax+1)) }
+	for name, test := range map[string]struct {
+		gathered string // for the client, before Postgres leaves
+		say      func(*line) error
+	}{
+		"flush":                        {"answer", (*line).flushClient},
+		"a message behind an answer":   {"answer", func(l *line) error { return l.sendUpstream(syncMessage) }},
+		"a long answer behind another": {"answer", long},
+		"a long answer alone":          {"", long},
 	} {
-		if err := say(); !errors.Is(err, errDone) || len(*log) > 0 {
-			t.Errorf("%s: %v, written are %q, want %v and nothing written", name, err, *log, errDone)
+		l, log := newLine()
+		l.out = append(l.out, test.gathered...)
+		l.talk.Leave()
+		if err := test.say(l); !errors.Is(err, errDone) || len(*log) > 0 {
+			t.Errorf("%s: %v, written are %.60q, want %v and nothing written", name, err, *log, errDone)
 		}
 	}
 }
