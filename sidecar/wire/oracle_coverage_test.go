@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -195,17 +194,28 @@ VALUES
 WITH
 `), "\n")
 
+// commandOf is the longest of commands that a statement begins with, empty if there is none: ALTER
+// OPERATOR CLASS is no ALTER OPERATOR.
+func commandOf(sql string) (longest string) {
+	for _, command := range commands {
+		if len(command) > len(longest) && (sql == command || strings.HasPrefix(sql, command+" ")) {
+			longest = command
+		}
+	}
+	return longest
+}
+
 func TestCorpusHasEveryCommand(t *testing.T) {
 	t.Parallel()
-	var texts []string
+	had := map[string]bool{}
 	for _, script := range readCorpus(t) {
 		for _, s := range script.statements {
-			texts = append(texts, s.sql)
+			had[commandOf(s.sql)] = true
 		}
 	}
 	for _, command := range commands {
-		if !slices.ContainsFunc(texts, func(sql string) bool { return sql == command || strings.HasPrefix(sql, command+" ") }) {
-			t.Errorf("no statement of the corpus begins with %s, want one for each command", command)
+		if !had[command] {
+			t.Errorf("no statement of the corpus is a %s, want one for each command", command)
 		}
 	}
 }
