@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,11 +23,15 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 	s := bed.sidecar(lazy)
 	c := dialRaw(t, s.dsn())
 	const all = "SELECT * FROM item WHERE id = 7"
-	describe := join(msgParse("", all), msgDescribe('S', ""), msgFlush)
+	parsed := 0
+	describe := func() []byte {
+		parsed++ // with a statement that it does not know, so that the part is described by Postgres, and not from the entry
+		return join(msgParse(fmt.Sprint("unknown", parsed), "SELECT random()"), msgParse("", all), msgDescribe('S', ""), msgFlush)
+	}
 	run := join(msgBind(""), msgExecute("", 0), msgSync)
 	ask := func() (columns, fields int) {
-		c.send(describe)
-		c.until("1t")
+		c.send(describe())
+		c.until("11t")
 		columns = int(c.message()[protocol.HeaderLength+1])
 		for _, m := range protocol.Messages(c.ask(run)) {
 			if m[0] == 'D' {
@@ -35,17 +40,20 @@ func TestOpenGroupShowsNoLessThanItsDescription(t *testing.T) {
 		}
 		return columns, fields
 	}
+	const before, after = 3, 4 // columns of item
 	servers.Eventually(t, "a hit", func() bool {
-		before := s.count(HitL1)
-		ask()
-		return s.count(HitL1) > before
+		hits := s.count(HitL1)
+		if columns, fields := ask(); columns != before || fields != before {
+			t.Fatalf("a row of %d fields follows a description of %d columns, want %d of each", fields, columns, before)
+		}
+		return s.count(HitL1) > hits
 	})
 	if err := s.follower.Confirm(t.Context(), fence.Now()); err != nil {
 		t.Fatal(err)
 	}
 	bed.exec("ALTER TABLE item ADD COLUMN added integer")
-	if columns, fields := ask(); columns != fields {
-		t.Errorf("a row of %d fields follows a description of %d columns, want as many", fields, columns)
+	if columns, fields := ask(); columns != after || fields != after {
+		t.Errorf("a row of %d fields follows a description of %d columns, want %d of each, as Postgres has described the statement", fields, columns, after)
 	}
 }
 
