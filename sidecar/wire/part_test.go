@@ -229,40 +229,52 @@ func TestReadUnderOlderRightsOfAnOpenGroupIsKeptForNobody(t *testing.T) {
 	bed := newRolesTestbed(t, itemSchema)
 	s := bed.sidecar()
 	role := bed.database + "_reader"
-	bed.exec("CREATE ROLE " + role + " LOGIN; GRANT SELECT ON item TO " + role)
+	bed.exec("CREATE ROLE " + role + " LOGIN")
 	t.Cleanup(func() { bed.exec("DROP OWNED BY " + role + "; DROP ROLE " + role) })
 	as := s.dsn() + " user=" + role
 	c, other := dialRaw(t, as), dialRaw(t, as)
-	s.learnExtended(c)
-	c.send(part("", read("20")).send)
-	if got := c.until("C"); !bytes.Contains(got, []byte("item 20")) {
-		t.Fatalf("the role reads nothing:\n%s", show(got))
+	for _, c := range []*rawClient{c, other} { // of a text Postgres looks up the table anew, and takes in the change
+		c.ask(msgParse("item", readItem, oidInt4), msgSync)
 	}
-	bed.exec("REVOKE SELECT ON item FROM " + role)
-	s.received()
-	servers.Eventually(t, "the shape to be analysed anew", func() bool {
-		pending := s.Report().Bypasses[reasons.AnalysisPending]
-		return strings.Contains(string(other.ask(read("22"), msgSync)), "42501") && s.Report().Bypasses[reasons.AnalysisPending] == pending
-	})
-	for id := 30; id < 40; id++ {
-		c.send(part("", read(fmt.Sprint(id))).send) // may be shown, by the rights that the group began with
-		for {
-			if m := c.message(); m[0] == 'C' {
-				break
-			} else if m[0] == 'E' {
-				c.ask(msgSync)
-				break
+	reads := func(id int) []byte {
+		return join(msgBind("item", fmt.Sprint(id)), msgDescribe('P', ""), msgExecute("", 0))
+	}
+	// Postgres takes in the change within the group if it has fallen far behind in such news, which
+	// other tests' definitions bring about: then nothing is shown, and it is done again.
+	servers.Eventually(t, "a read behind the REVOKE to be shown", func() bool {
+		bed.exec("UPDATE item SET version = version + 1; GRANT SELECT ON item TO " + role) // no answer is kept from before
+		s.received()
+		s.learnExtended(c)
+		c.send(part("", reads(20)).send)
+		if got := c.until("C"); !bytes.Contains(got, []byte("item 20")) {
+			t.Fatalf("the role reads nothing:\n%s", show(got))
+		}
+		bed.exec("REVOKE SELECT ON item FROM " + role)
+		s.received()
+		servers.Eventually(t, "the shape to be analysed anew", func() bool {
+			pending := s.Report().Bypasses[reasons.AnalysisPending]
+			return strings.Contains(string(other.ask(reads(22), msgSync)), "42501") && s.Report().Bypasses[reasons.AnalysisPending] == pending
+		})
+		shown := 0 // by the rights that the group began with
+		for failed := false; shown < 10 && !failed; {
+			c.send(part("", reads(30+shown)).send)
+			for kind := byte(0); kind != 'C' && !failed; failed = kind == 'E' {
+				kind = c.message()[0]
+			}
+			if !failed {
+				shown++
 			}
 		}
-	}
-	c.send(msgSync)
-	var err error
-	for id := 30; id < 40; id++ {
-		if got := string(other.ask(read(fmt.Sprint(id)), msgSync)); !strings.Contains(got, "42501") {
-			err = errors.Join(err, fmt.Errorf("item %d is shown to a role that may not read it any more, want error 42501", id))
+		c.ask(msgSync)
+		var err error
+		for id := 30; id < 40; id++ {
+			if got := string(other.ask(reads(id), msgSync)); !strings.Contains(got, "42501") {
+				err = errors.Join(err, fmt.Errorf("item %d is shown to a role that may not read it any more, want error 42501", id))
+			}
 		}
-	}
-	if err != nil {
-		t.Error(err)
-	}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return shown > 0
+	})
 }
