@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/protocol"
@@ -108,12 +107,12 @@ func standIn(t *testing.T) (net.Listener, *pgconn.Config) {
 	return listener, &pgconn.Config{Host: dir, Port: port}
 }
 
-// scripted is a sidecar whose clients are led to a listener, where the test plays Postgres. The test
-// must call stop, which ends the sidecar.
-func scripted(t *testing.T, bed *testbed) (s *side, postgres net.Listener, stop func()) {
+// scripted is a sidecar whose clients are led to a listener, where the test plays Postgres. All but
+// its sessions is lent. The test must call stop, which ends the sidecar.
+func scripted(t *testing.T) (s *side, postgres net.Listener, stop func()) {
 	t.Helper()
 	postgres, place := standIn(t)
-	s, stop = bed.sidecar().beside(t, place)
+	s, stop = lentSidecar(t).beside(t, place)
 	return s, postgres, stop
 }
 
@@ -131,6 +130,7 @@ func (s *side) beside(t *testing.T, upstream *pgconn.Config) (other *side, stop 
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel) // for a test that fails before it calls stop
 	ended := make(chan error, 1)
 	go func() { ended <- other.Run(ctx) }()
 	return other, func() {
@@ -168,28 +168,37 @@ func letIn(t *testing.T, postgres net.Listener) *rawClient {
 	return up
 }
 
+// entered connects a client, and plays Postgres up to the client's first ReadyForQuery.
+func (s *side) entered(t *testing.T, postgres net.Listener) (c, up *rawClient, of *session) {
+	t.Helper()
+	c = &rawClient{t: t, conn: dialOnly(t, s.dsn())}
+	c.send(startupMessage(s.bed.database))
+	up = letIn(t, postgres)
+	c.readGreeting()
+	return c, up, s.sessionOf(c)
+}
+
 // Postgres ends the connection right behind a complete answer, without an error. The client
-// receives the answer.
+// receives the answer. The answer and the end are one event to the session: both come while it deals
+// with a notice, which it cannot write as the test holds writeMu.
 func TestAnswerIsDeliveredThoughPostgresEndsRightBehindIt(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s, postgres, stop := scripted(t, bed)
+	s, postgres, stop := scripted(t)
 	for name, leave := range testkit.Closings {
 		t.Run(name, func(t *testing.T) {
-			for range 20 { // only now and then do the answer and the end arrive as one event
-				c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
-				c.send(startupMessage(bed.database))
-				up := letIn(t, postgres)
-				c.until("Z")
-				c.send(msgQuery("CHECKPOINT"))
-				up.message()
-				up.send(append(protocol.AppendMessage(nil, 'C', []byte("CHECKPOINT\x00")), protocol.ReadyIdle...))
-				if err := leave(up.conn); err != nil {
-					t.Error(err)
-				}
-				if got := c.rest(); len(got) == 0 || got[0] != 'C' {
-					t.Errorf("the client got\n%s\nwant the CommandComplete first", show(got))
-				}
+			c, up, session := s.entered(t, postgres)
+			c.send(msgQuery("CHECKPOINT"))
+			up.message()
+			session.writeMu.Lock()
+			up.send(protocol.AppendMessage(nil, 'N', []byte("SNOTICE\x00\x00")))
+			servers.Eventually(t, "the session to have read the notice", func() bool { return !session.up.Readable() })
+			up.send(append(protocol.AppendMessage(nil, 'C', []byte("CHECKPOINT\x00")), protocol.ReadyIdle...))
+			if err := leave(up.conn); err != nil {
+				t.Error(err)
+			}
+			session.writeMu.Unlock()
+			if got := c.rest(); string(kindsOf(got)) != "NCZ" {
+				t.Errorf("the client got\n%s\nwant the messages NCZ", show(got))
 			}
 		})
 	}
@@ -199,42 +208,64 @@ func TestAnswerIsDeliveredThoughPostgresEndsRightBehindIt(t *testing.T) {
 // A session that is blocked in a write to Postgres, which reads nothing, does not keep the sidecar
 // from ending.
 func TestDeafPostgresDoesNotHoldUpTheSidecarsEnd(t *testing.T) {
-	bed := newTestbed(t, itemSchema)
-	s, postgres, stop := scripted(t, bed)
+	t.Parallel()
+	s, postgres, stop := scripted(t)
 	for _, length := range []int{8 << 20, 8 << 10} { // messages longer than the session's buffer, and such that many fit into it
 		message := msgCopyData(string(make([]byte, length)))
-		c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
-		c.send(startupMessage(bed.database))
-		letIn(t, postgres)
-		c.until("Z")
-		for sent := error(nil); !errors.Is(sent, os.ErrDeadlineExceeded); {
-			if err := c.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-				t.Fatal(err)
+		c, _, session := s.entered(t, postgres)
+		go func() {
+			for err := error(nil); err == nil; { // until the sidecar ends
+				_, err = c.conn.Write(message)
 			}
-			if _, sent = c.conn.Write(message); sent != nil && !errors.Is(sent, os.ErrDeadlineExceeded) {
-				t.Fatal(sent)
+		}()
+		servers.Eventually(t, "the session to be blocked in a write to Postgres", func() bool {
+			if session.turn.TryLock() {
+				session.turn.Unlock()
+				return false // it deals with nothing of the client's
 			}
-		}
+			return fillUp(t, session.up)
+		})
 	}
 	stop()
+}
+
+// fillUp writes a byte to a connection, and reports whether none fits into its socket any more: then
+// a write to it blocks until the other end reads.
+func fillUp(t *testing.T, s *transport.Stream) (full bool) {
+	t.Helper()
+	socket, err := s.Conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = socket.Control(func(fd uintptr) { // Write would wait for the write that is blocked
+		_, err := unix.Write(int(fd), []byte{0})
+		full = errors.Is(err, unix.EAGAIN)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
 }
 
 // The error with which Postgres ends a connection reaches the client, also where a write to Postgres
 // fails before the sidecar reads the error.
 func TestLastErrorOfPostgresIsDeliveredBehindAFailedWrite(t *testing.T) {
-	bed := newTestbed(t, itemSchema)
-	s, postgres, stop := scripted(t, bed)
-	c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
-	c.send(startupMessage(bed.database))
-	up := letIn(t, postgres)
-	c.until("Z")
+	t.Parallel()
+	s, postgres, stop := scripted(t)
+	c, up, session := s.entered(t, postgres)
+	servers.Eventually(t, "the session to wait for its client", func() bool {
+		session.turn.Lock()
+		defer session.turn.Unlock()
+		return session.resting
+	})
 	if err := up.conn.(*net.UnixConn).CloseRead(); err != nil {
 		t.Fatal(err)
 	}
 	c.send(msgQuery("CHECKPOINT"))
-	servers.Eventually(t, "the session to read its client no more", func() bool {
-		stacks := make([]byte, 1<<20)
-		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("receiveFromClient("))
+	servers.Eventually(t, "the write to Postgres to fail", func() bool {
+		session.turn.Lock()
+		defer session.turn.Unlock()
+		return !session.resting // after a whole message it would rest, had nothing failed
 	})
 	up.send(protocol.ErrorResponse("FATAL", "57P01", "terminating connection", ""))
 	if err := up.conn.Close(); err != nil {

@@ -138,10 +138,9 @@ func TestStuckClientDoesNotHoldUpTheEnd(t *testing.T) {
 // answer its start-up. stop fails the test if it does not.
 func TestSilentPostgresDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s, silent, stop := scripted(t, bed)
+	s, silent, stop := scripted(t)
 	c := dialOnly(t, s.dsn())
-	if _, err := c.Write(startupMessage(bed.database)); err != nil {
+	if _, err := c.Write(startupMessage(s.bed.database)); err != nil {
 		t.Fatal(err)
 	}
 	up, err := silent.Accept()

@@ -162,8 +162,8 @@ func scriptedServer(t *testing.T, say []byte) *pgconn.Config {
 // gets the same bytes, and then the end of its connection.
 func TestAnswerOfAPostgresThatLeavesDuringStartupReachesTheClient(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	first := bed.sidecar()
+	lent := lentSidecar(t)
+	bed := lent.bed
 	authenticated := protocol.AppendMessage(nil, 'R', uint32s(protocol.AuthenticationOK))
 	setting := protocol.AppendMessage(nil, 'S', []byte("TimeZone\x00UTC\x00"))
 	for name, say := range map[string][]byte{
@@ -176,7 +176,7 @@ func TestAnswerOfAPostgresThatLeavesDuringStartupReachesTheClient(t *testing.T) 
 		"all but ReadyForQuery":     join(authenticated, setting, protocol.AppendMessage(nil, 'K', uint32s(1, 2))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, stop := first.beside(t, scriptedServer(t, say))
+			s, stop := lent.beside(t, scriptedServer(t, say))
 			defer stop()
 			c := &rawClient{t: t, conn: dialOnly(t, s.dsn())}
 			c.send(startupMessage(bed.database))
