@@ -17,8 +17,10 @@ import (
 // The transaction has failed then. The session goes on: its next transaction runs as any other.
 func TestPortalThatCannotBeMadeFailsItsTransaction(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema+`UPDATE item SET version = 1;`)
-	s := bed.sidecar(patient)
+	s := lentSidecar(t)
+	bed := s.bed
+	bed.exec("UPDATE item SET version = 1")
+	s.received()
 	c := dialRaw(t, s.dsn())
 	const divided = "SELECT 10 / version FROM item WHERE id = $1"
 	c.ask(msgParse("s", divided, oidInt4), msgSync)
