@@ -189,6 +189,10 @@ func TestReadUnderOlderRightsOfAnOpenTransactionIsKeptForNobody(t *testing.T) {
 		if err := errors.Join(reads(conn, 20), reads(conn, 21)); err != nil { // Postgres has locked the table now
 			t.Fatal(err)
 		}
+		servers.Eventually(t, "a hit within the transaction", func() bool { // behind its look nothing is assumed any more
+			before := s.count(HitL1)
+			return reads(conn, 21) == nil && s.count(HitL1) > before
+		})
 		bed.exec("REVOKE SELECT ON item FROM " + role)
 		s.received()
 		other := prepared() // behind the REVOKE, so that nothing keeps its reads from being hits
