@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -99,12 +100,20 @@ func TestMarkersAreBounded(t *testing.T) {
 	}
 }
 
-// A statement is shown as far as it is of use to people, however long it is.
+// A statement is shown as far as it is of use to people, however long it is. Whoever has handed over the
+// lists keeps them as they were.
 func TestLongStatementsAreCut(t *testing.T) {
 	t.Parallel()
 	long := "SELECT " + strings.Repeat("é, ", statementMax)
-	s := Stats{Shapes: []Shape{{ID: "1", Statement: long}}, ShapesPassed: []Shape{{Statement: long}}, BypassExamples: map[string][]string{"r": {long, "SELECT 1"}}}
+	given := func() Stats {
+		return Stats{Shapes: []Shape{{ID: "1", Statement: long}}, ShapesPassed: []Shape{{Statement: long}}, BypassExamples: map[string][]string{"r": {long, "SELECT 1"}}}
+	}
+	s := given()
+	handed := s
 	s.normalize()
+	if !reflect.DeepEqual(handed, given()) {
+		t.Error("the lists that were handed over are changed")
+	}
 	for _, text := range []string{s.Shapes[0].Statement, s.ShapesPassed[0].Statement, s.BypassExamples["r"][0]} {
 		if len(text) > statementMax || len(text) < statementMax-8 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
 			t.Errorf("%d bytes of %d are shown", len(text), len(long))

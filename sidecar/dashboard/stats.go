@@ -652,12 +652,15 @@ func (s *Stats) normalizeBypasses() {
 	s.BypassAdvice = mapOrEmpty(s.BypassAdvice)
 	s.BypassDocs = mapOrEmpty(s.BypassDocs)
 	s.BypassRules = mapOrEmpty(s.BypassRules)
-	s.BypassExamples = mapOrEmpty(s.BypassExamples)
-	for _, examples := range s.BypassExamples {
-		for i, statement := range examples {
-			examples[i] = shortened(statement, statementMax)
+	examples := make(map[string][]string, len(s.BypassExamples))
+	for reason, statements := range s.BypassExamples {
+		statements = copied(statements)
+		for i, statement := range statements {
+			statements[i] = shortened(statement, statementMax)
 		}
+		examples[reason] = statements
 	}
+	s.BypassExamples = examples
 }
 
 // normalizeClients completes and cuts what tells of who is connected, and the connections to Postgres for them.
