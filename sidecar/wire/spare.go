@@ -60,7 +60,7 @@ func (c *cachedReads) spares(u *understanding, p *plan) bool {
 		r.spared = 0
 		return false
 	}
-	// By the last state known: where that is wrong, so is no more than this estimate.
+	// The state may be outdated; then only this estimate is wrong, never an answer.
 	slot, verdict := u.knownVerdict(statement)
 	if verdict == nil || !verdict.Cacheable || slot.Loading.Get() == 0 || slot.Loading.Get() > u.db.asking.Get() {
 		return false
