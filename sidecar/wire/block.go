@@ -87,7 +87,7 @@ func (a *asking) noteHeld(hadRead bool) {
 //
 // Postgres would have failed 3. So its socket is looked at, and where there is something
 // to read, Postgres is asked for a sign of life behind it. Forced by
-// TestEndOfABlockFailsOnATerminatedSession.
+// TestEndOfABlockFailsBehindAnUnreadFarewell.
 func (a *asking) upstreamLives() bool {
 	if !a.up.Readable() {
 		return !a.talk.Left()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/invalidation"
 	"github.com/freshet/freshet/loadtest/servers"
@@ -32,6 +33,17 @@ func unconnectedBehind(t testing.TB, f *fence.Fence) *session {
 	t.Cleanup(s.end)
 	s.talk.Begin(protocol.StatusIdle)
 	return s
+}
+
+// newStore makes a cache behind the fence f, with nothing in it.
+func newStore(t testing.TB, f *fence.Fence) *engine.Cache {
+	t.Helper()
+	store, err := engine.New(engine.Options{Fence: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
 }
 
 // idleFollower is a follower that follows no database and has received no event.

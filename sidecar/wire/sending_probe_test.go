@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"fmt"
 	"testing"
 
 	"github.com/freshet/freshet/sidecar/internal/block"
@@ -147,12 +148,16 @@ func TestPostgresIsAskedForWhatAPlanNeeds(t *testing.T) {
 				return ""
 			},
 		},
-		"the eighth write in a row": {
-			given: func(s *staged) { s.doubted = doubtedMax - 2 },
+		"the eighth write in a row, and no other of fifteen": {
+			given: func(*staged) {},
 			ask: func(s *staged) string {
-				for range 2 {
+				for n := 1; n < 2*doubtedMax; n++ {
+					before := len(s.sent)
 					if s.asksBeforeWrite() {
 						return "the state is known"
+					}
+					if asked := len(s.sent) > before; asked != (n == doubtedMax) {
+						return fmt.Sprintf("before write %d Postgres is asked: %v", n, asked)
 					}
 				}
 				return ""
