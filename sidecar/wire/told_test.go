@@ -28,7 +28,7 @@ import (
 //     has, or the error of Postgres that the result type has changed.
 func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, heldBackSchema(7))
+	bed := newTestbed(t, heldBackSchema(14))
 	s := bed.sidecar(patient)
 	sql := "SELECT * FROM typed_NN WHERE id = $1"
 	use := func(name, id string, parts ...[]byte) step {
@@ -37,7 +37,7 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 	}
 	parse := func(name string, parts ...[]byte) []byte { return join(msgParse(name, sql), join(parts...)) }
 	described := msgDescribe('P', "")
-	number := scriptsFirst
+	number, fitting := scriptsFirst, 0
 	for name, c := range map[string]struct {
 		before, others, after []step
 	}{
@@ -77,28 +77,43 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 			[]step{{join(parse("", msgDescribe('S', "")), use("", "2").send), "Z"}, use("", "1")},
 		},
 	} {
-		ddl := [...]string{"ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'", "ALTER TABLE typed_NN ALTER v TYPE bigint"}[number%2]
-		t.Run(name, func(t *testing.T) {
-			fill := func(m []byte) []byte { return bytes.ReplaceAll(m, []byte("_NN"), fmt.Append(nil, "_", number)) }
-			reader, other := dialReader(t, s), dialReader(t, s)
-			// Reads another row than those below, so that the shape is analysed and they stay cold.
-			for range 3 {
-				other.ask(fill(parse("")), use("", "3").send)
-			}
-			for _, step := range c.before {
-				reader.read(fill(step.send))
-			}
-			s.received()
-			bed.freezeFollower(t)
-			bed.exec(string(fill([]byte(ddl))))
-			for _, step := range append(c.others, c.others...) {
-				other.read(fill(step.send))
-			}
-			for _, step := range append(c.after, c.after...) {
-				reader.read(fill(step.send))
-			}
-			number++
-		})
+		for change, ddl := range map[string]string{
+			"a column more": "ALTER TABLE typed_NN ADD COLUMN w text DEFAULT 'w'", "another type": "ALTER TABLE typed_NN ALTER v TYPE bigint",
+		} {
+			t.Run(name+"/"+change, func(t *testing.T) {
+				fill := func(m []byte) []byte { return bytes.ReplaceAll(m, []byte("_NN"), fmt.Append(nil, "_", number)) }
+				reader, other := dialReader(t, s), dialReader(t, s)
+				// Reads another row than those below, so that the shape is analysed and they stay cold.
+				for range 3 {
+					other.ask(fill(parse("")), use("", "3").send)
+				}
+				for _, step := range c.before {
+					reader.read(fill(step.send))
+				}
+				s.received()
+				bed.freezeFollower(t)
+				bed.exec(string(fill([]byte(ddl))))
+				hits := s.count(HitL1)
+				for _, step := range append(c.others, c.others...) {
+					other.read(fill(step.send))
+				}
+				if s.count(HitL1) == hits {
+					t.Error("no answer with the new columns lies in the cache: this shows nothing")
+				}
+				for _, step := range append(c.after, c.after...) {
+					rows, refused := reader.rows, reader.refused
+					reader.read(fill(step.send))
+					if n := reader.rows - rows + reader.refused - refused; n != 1 && step.send[0] != 'D' {
+						t.Errorf("%s: the client gets %d rows and errors 0A000, want 1", showSent(fill(step.send)), n)
+					}
+					fitting += reader.rows - rows
+				}
+				number++
+			})
+		}
+	}
+	if fitting == 0 {
+		t.Error("no client got a row behind the change: this shows nothing")
 	}
 }
 
@@ -106,7 +121,8 @@ func TestRowsFitTheDescriptionThatTheClientHas(t *testing.T) {
 type reader struct {
 	*rawClient
 	types []uint32 // the types of the described columns; nil if none were described
-	rows  int      // how many rows have come
+	// rows and refused count the rows that have come, and the errors 0A000.
+	rows, refused int
 }
 
 // dialReader connects a reader whose consistency is bounded: it demands no look, so that an entry may
@@ -154,6 +170,7 @@ func (r *reader) understand(answer []byte) error {
 			if !bytes.Contains(body, []byte("\x00C0A000\x00")) {
 				return errors.New("the answer has an error, want none or 0A000")
 			}
+			r.refused++
 		}
 	}
 	return nil
