@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
 )
 
@@ -15,8 +14,9 @@ import (
 // session with the first, and the setting plpgsql.anything to one with the second.
 func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 	t.Parallel()
-	bed := newTestbedOn(t, servers.StartPostgres(t, servers.PostgresOptions{Settings: map[string]string{"max_prepared_transactions": "5"}}), itemSchema)
+	bed := newQuietTestbed(t, itemSchema)
 	s := bed.sidecar()
+	kept := bed.database // names a transaction of the test's own: the names are the whole server's
 	for _, path := range []string{"public", "pg_temp, public", "public, pg_temp"} {
 		conn := s.connect()
 		mustExec(t, conn, "SET search_path = "+path)
@@ -29,8 +29,8 @@ func TestReadsLeaveSessionsAsTheyWere(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), "SELECT pg_my_temp_schema()").Scan(&temporary); err != nil || temporary != 0 {
 			t.Errorf("with the search_path %s the session has the temporary schema %d, %v, want 0, none", path, temporary, err)
 		}
-		mustExec(t, conn, "PREPARE TRANSACTION 'kept'")
-		mustExec(t, conn, "ROLLBACK PREPARED 'kept'")
+		mustExec(t, conn, "PREPARE TRANSACTION '"+kept+"'")
+		mustExec(t, conn, "ROLLBACK PREPARED '"+kept+"'")
 	}
 	if s.Report().Bypasses[reasons.TemporaryPath] == 0 {
 		t.Errorf("no read passed through for %s: %v", reasons.TemporaryPath, s.Report().Bypasses)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/internal/answer"
 )
@@ -438,8 +439,8 @@ func TestWatchedEntriesAreBounded(t *testing.T) {
 // are.
 func TestWarmingLoadsAreBounded(t *testing.T) {
 	t.Parallel()
-	_, s := newWarmBed(t, itemSchema)
-	m := s.warmer
+	store := newStore(t, fence.New(fewSlots))
+	m := newWarmer(&Server{database: database{cache: store}}, 1)
 	for range warmAtOnce {
 		if !m.begins(&wish{}) {
 			t.Fatalf("a warming load does not begin, want %d at once", warmAtOnce)
@@ -450,7 +451,7 @@ func TestWarmingLoadsAreBounded(t *testing.T) {
 	}
 	<-m.places
 	for n := range warmCrowd {
-		defer s.cache.Join(fmt.Append(nil, n)).Finish(nil)
+		defer store.Join(fmt.Append(nil, n)).Finish(nil)
 	}
 	if m.begins(&wish{}) {
 		t.Errorf("a warming load begins while %d loads of clients are under way, want none", warmCrowd)
