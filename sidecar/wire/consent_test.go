@@ -100,7 +100,7 @@ func TestCommentAcceptsAnOutdatedAnswer(t *testing.T) {
 
 			// A change of the table's definition ends the answer.
 			bed.exec("ALTER TABLE aside.note ADD COLUMN more int")
-			s.look()
+			s.received()
 			if got := read(conn, accepting); got != "new" {
 				t.Errorf("behind a change of the definition the answer is %q, want new", got)
 			}

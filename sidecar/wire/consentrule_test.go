@@ -101,7 +101,7 @@ func TestRuleAcceptsAnOutdatedAnswer(t *testing.T) {
 			} {
 				set(table("aside.note"))
 				bed.exec("ALTER TABLE aside.note ALTER COLUMN text SET DEFAULT 'x'; UPDATE aside.note SET text = 'kept'")
-				s.look()
+				s.received()
 				wantConsent("before "+what, note, true)
 				set(list...)
 				bed.exec("UPDATE aside.note SET text = 'now'")

@@ -283,7 +283,7 @@ func TestLookupGoesWithItsLoad(t *testing.T) {
 	}
 	j.side.received()
 	j.exec("UPDATE person SET name = 'changed' WHERE id = 8") // another row than the lookup found
-	j.side.look()
+	j.side.received()
 	hits := j.side.count(HitL1)
 	c.ask(ask)
 	if j.side.count(HitL1) != hits+1 {

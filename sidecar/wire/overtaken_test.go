@@ -69,7 +69,8 @@ func readVersion(conn *pgx.Conn) (version int, err error) {
 	return version, err
 }
 
-// received waits until a sidecar's head includes everything committed so far.
+// received waits until the follower has made a look that began after this call: then a sidecar's head
+// includes everything committed so far.
 func (s *side) received() {
 	s.bed.t.Helper()
 	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {

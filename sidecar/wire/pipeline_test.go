@@ -191,7 +191,7 @@ func TestStatementPreparedBehindAnUnansweredReadHits(t *testing.T) {
 			// The writes end the answers of both tables, and a read of the table taken waits for
 			// its lock.
 			bed.exec("INSERT INTO day VALUES (2, '2024-02-01'); INSERT INTO taken VALUES (1)")
-			s.look()
+			s.received()
 			mustExec(t, taker, "BEGIN; LOCK TABLE taken IN ACCESS EXCLUSIVE MODE")
 			before := s.executed()
 			c.send(way.unanswered)

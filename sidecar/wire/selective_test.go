@@ -29,7 +29,7 @@ func TestChangeOfATenantsOtherRowsEndsNoEntry(t *testing.T) {
 		hits   uint64
 	}{{"o8", "", 1}, {"o7", "o7", 0}} {
 		bed.exec("UPDATE tuple SET note = object WHERE store = 'a' AND object = $1", c.object)
-		s.look()
+		s.received()
 		before := s.count(HitL1)
 		if got := note(); got != c.want {
 			t.Errorf("behind a change of %s the note of o7 is %q, want %q", c.object, got, c.want)

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,14 +32,6 @@ func (s *side) analysed(sql string) {
 // knows reports whether a statement that a client has sent is analysed.
 func (s *side) knows(sql string) bool {
 	return slices.ContainsFunc(s.verdicts.All(), func(slot *shapes.Slot) bool { return slot.SQL() == sql && !slot.Pending() })
-}
-
-// look waits until the follower has made a look that began after this call.
-func (s *side) look() {
-	s.bed.t.Helper()
-	if err := s.follower.Confirm(context.Background(), fence.Now()); err != nil {
-		s.bed.t.Fatal(err)
-	}
 }
 
 // probes returns how many probes the sidecar has made.
@@ -94,7 +87,7 @@ func TestHarmlessWriteIsFollowedByNoProbe(t *testing.T) {
 		// Other tests make roles on the same server, whereupon each session is probed: hence more than
 		// one attempt.
 		servers.Eventually(t, name+": writes that no probe follows", func() bool {
-			s.look()
+			s.received()
 			before, all := s.probes(), s.fence.Marked(nil)
 			work(t, conn, mode)
 			return s.probes() == before && s.fence.Marked(nil) == all
@@ -156,7 +149,7 @@ const whereSchema = `
 	CREATE TRIGGER t BEFORE INSERT ON leaf FOR EACH ROW EXECUTE FUNCTION goes_on();
 	CREATE TABLE by_expression (id int) PARTITION BY RANGE (goes_if(id)); CREATE TABLE leaf_2 PARTITION OF by_expression FOR VALUES FROM (0) TO (10);
 	CREATE TABLE referred (id int PRIMARY KEY); CREATE TABLE referring (id int REFERENCES referred ON DELETE CASCADE);
-	INSERT INTO referred SELECT generate_series(1, 9); INSERT INTO referring SELECT generate_series(1, 9);
+	INSERT INTO referred SELECT generate_series(1, 1000); INSERT INTO referring SELECT generate_series(1, 1000);
 	CREATE TRIGGER t BEFORE DELETE ON referring FOR EACH ROW EXECUTE FUNCTION goes_on();
 	CREATE TABLE secured (id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON secured WITH CHECK (goes() = 1);
 	CREATE VIEW instead AS SELECT 1 AS id; CREATE TRIGGER t INSTEAD OF INSERT ON instead FOR EACH ROW EXECUTE FUNCTION goes_on();
@@ -203,7 +196,7 @@ func TestSettingChangedByCodeBehindAWriteIsNoticed(t *testing.T) {
 			mustExec(t, conn, "SET ROLE "+servers.Follower) // to which the policy of the table applies
 		}
 		for _, inBlock := range []bool{false, true} {
-			for range 2 { // the second time the statement is analysed
+			attempt := func() {
 				mustExec(t, conn, "SET search_path = a, public")
 				if got := schemaOfHere(t, conn); got != "a" {
 					t.Fatalf("statement %d: before it the session reads the table of schema %s, want a", i, got)
@@ -218,8 +211,15 @@ func TestSettingChangedByCodeBehindAWriteIsNoticed(t *testing.T) {
 				if got := schemaOfHere(t, conn); got != "b" {
 					t.Errorf("behind %s (in a block: %v) the session reads the table of schema %s, want b, as the search_path has changed", sql, inBlock, got)
 				}
-				s.analysed(sql)
 			}
+			attempt()
+			// An event of the server, or a look that a busy machine delays, may drop the verdict at any
+			// moment, and only who sends the statement has it analysed: hence more than one attempt.
+			servers.Eventually(t, "an attempt of "+sql+" that is analysed all the while", func() bool {
+				known, generation := s.knows(sql), s.verdicts.Generation()
+				attempt()
+				return known && s.verdicts.Generation() == generation
+			})
 		}
 	}
 }
@@ -250,7 +250,7 @@ func TestTriggerFromElsewhereIsFoundOut(t *testing.T) {
 		}
 		mustExec(t, conn, write)
 		schemaOfHere(t, conn)
-		s.look()
+		s.received()
 
 		probes := s.probes()
 		bed.exec("CREATE TRIGGER t BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION goes_on()")
@@ -343,14 +343,14 @@ func TestDoubtedStatementsHitAgain(t *testing.T) {
 		bed.exec(definition)
 	}
 	writesMeanwhile("COMMENT ON TABLE spare IS 'a'")
-	s.look()
+	s.received()
 	servers.Eventually(t, "a hit behind a change of the schema", hits)
 
 	writesMeanwhile("COMMENT ON TABLE spare IS 'b'")
 	mustExec(t, conn, "SET DateStyle = 'ISO, DMY'")
 	mustExec(t, conn, "SET DateStyle = 'ISO, MDY'")
 	before := s.Report().Bypasses[reasons.ParsedUnder]
-	s.look()
+	s.received()
 	for range 5 {
 		if hits() {
 			t.Error("a statement is a hit though Postgres may have read its date under settings that the session has changed since")
@@ -398,16 +398,16 @@ func TestTriggerMadeHereMarksItsTables(t *testing.T) {
 // they are not analysed one by one.
 func TestTextsThatDifferInValuesAreNotAnalysedOneByOne(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
-	s := bed.sidecar()
+	s := lentSidecar(t)
 	conn := s.connect()
-	before := len(s.verdicts.All())
-	for i := range 20 {
+	before := s.Analysis().Analysed
+	first := rand.IntN(1 << 30) // no earlier test has sent these values
+	for i := first; i < first+20; i++ {
 		mustExec(t, conn, fmt.Sprintf("UPDATE item SET name = E'\\t%d' WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
 		mustExec(t, conn, fmt.Sprintf("UPDATE item SET version = %d WHERE id = 7", i), pgx.QueryExecModeSimpleProtocol)
 		versionOf7(t, conn)
 	}
-	if n := len(s.verdicts.All()) - before; n > 3 {
+	if n := s.Analysis().Analysed - before; n > 3 {
 		t.Errorf("%d shapes are analysed for two kinds of writes and a read, want 3 at most", n)
 	}
 }
@@ -444,7 +444,7 @@ func TestReadBehindAWriteIsServedByALookSinceItsAcknowledgement(t *testing.T) {
 	versionOf7(t, conn)
 	for range 10 {
 		mustExec(t, conn, write)
-		s.look()
+		s.received()
 		waits, hits := wishes.confirmed.Load(), s.count(HitL1)
 		versionOf7(t, conn)
 		if n := s.count(HitL1) - hits; n != 1 {
@@ -489,7 +489,7 @@ func TestTransactionsThatMissAskForNoLook(t *testing.T) {
 	for id := range doubtedMax {
 		transaction(id + 1) // in one of these the session's state is probed
 	}
-	s.look()
+	s.received()
 	missed, looks := s.count(Miss), wishes.all()+bed.faults.woken.Load()
 	const rows = 50
 	for i := range rows {
