@@ -17,7 +17,7 @@ import (
 // installed: it may not create event triggers. The session is a superuser's.
 func newOwned(t *testing.T, statements ...string) (db *database, owner string, report Report) {
 	t.Helper()
-	db = newDatabase(t)
+	db = newRolesDatabase(t)
 	name := db.value("SELECT current_database()")
 	owner = "owns_" + name
 	db.run("CREATE ROLE "+owner+" LOGIN", "GRANT CREATE ON DATABASE "+name+" TO "+owner, "GRANT ALL ON SCHEMA public TO "+owner, "SET ROLE "+owner)

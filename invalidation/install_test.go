@@ -195,7 +195,7 @@ func TestLockedTableIsSkippedAndWritersGoOn(t *testing.T) {
 
 // This test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestInstallSaysWhichRightsItNeeds(t *testing.T) {
-	db := newDatabase(t, shop)
+	db := newRolesDatabase(t, shop)
 	role := "owner_" + db.value("SELECT current_database()")
 	db.run("CREATE ROLE "+role, "GRANT CREATE ON DATABASE "+db.value("SELECT current_database()")+" TO "+role)
 	defer func() { db.run("RESET ROLE", "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role) }()

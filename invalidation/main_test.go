@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv(followVariable); dsn != "" {
 		followUntilKilled(dsn)
 	}
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, AtOnce: testsAtOnce}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true, AtOnce: testsAtOnce}))
 }
 
 // testsAtOnce is how many tests run at once: they wait for looks, locks and servers.
@@ -42,6 +42,14 @@ type database struct {
 func newDatabase(t *testing.T, statements ...string) *database {
 	t.Helper()
 	pg := servers.SharedPostgres(t)
+	return openDatabase(t, pg.DSN(pg.CreateDatabase(t)), statements...)
+}
+
+// newRolesDatabase is newDatabase for tests that make, change or drop roles, which all databases of the
+// server share.
+func newRolesDatabase(t *testing.T, statements ...string) *database {
+	t.Helper()
+	pg := servers.SharedPostgresOfRoles(t)
 	return openDatabase(t, pg.DSN(pg.CreateDatabase(t)), statements...)
 }
 

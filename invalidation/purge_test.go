@@ -10,7 +10,7 @@ import (
 
 // This test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestPurgeEndsWhatItNames(t *testing.T) {
-	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
+	db := newRolesDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9);
 CREATE TABLE other (id int PRIMARY KEY)`)
@@ -75,7 +75,7 @@ CREATE TABLE other (id int PRIMARY KEY)`)
 // makes it wrong; nobody else may, unless granted, and what is not watched is an error. This
 // test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestPurgeFunction(t *testing.T) {
-	db := newDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
+	db := newRolesDatabase(t, `CREATE TABLE fruit (id int PRIMARY KEY, name text);
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)`)
 	db.install("public.*")

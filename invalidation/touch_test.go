@@ -24,7 +24,7 @@ func (db *database) touched() []string {
 // Whoever may connect moves tags of the application's own, within a transaction
 // that makes them true. This test makes a role; see TestOrdinaryRoleNeedsNoRights.
 func TestTouch(t *testing.T) {
-	db := newDatabase(t, salesSchema)
+	db := newRolesDatabase(t, salesSchema)
 	db.install("public.*")
 	db.run("TRUNCATE freshet.outbox", "DROP ROLE IF EXISTS toucher", "CREATE ROLE toucher", "SET ROLE toucher",
 		"BEGIN; SELECT freshet.touch('lost'); ROLLBACK",

@@ -196,7 +196,7 @@ func TestAwkwardNamesAndValues(t *testing.T) {
 // This test makes a role, which every follower on the server notices; so it is
 // not parallel.
 func TestOrdinaryRoleNeedsNoRights(t *testing.T) {
-	db := newDatabase(t, shop)
+	db := newRolesDatabase(t, shop)
 	role := "writer_" + db.value("SELECT current_database()")
 	db.run("CREATE ROLE "+role, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+role)
 	defer func() { db.run("RESET ROLE", "DROP OWNED BY "+role, "DROP ROLE "+role) }()

@@ -17,8 +17,11 @@ import (
 type Needs struct {
 	Postgres        bool
 	PostgresOptions PostgresOptions
-	Redis           bool
-	RedisOptions    RedisOptions
+	// SteadyRoles has Main fail where tests have changed roles anywhere but on SharedPostgresOfRoles:
+	// for packages whose tests rely on what a sidecar or a library keeps.
+	SteadyRoles  bool
+	Redis        bool
+	RedisOptions RedisOptions
 	// AtOnce is how many tests that call t.Parallel run at once at least: more than there are
 	// processors, where tests wait more than they work. 0 leaves that to go test; -parallel
 	// wins.
@@ -47,6 +50,8 @@ var shared struct {
 // what failed for one test fails for all.
 type sharedServer[S server] struct {
 	launch func() (S, error) // nil unless needed
+	// ended is asked for what tests did to the server before it is closed; nil: nothing is of interest.
+	ended  func(S) error
 	once   sync.Once
 	server S
 	err    error
@@ -102,17 +107,13 @@ func share(needs Needs) error {
 	if needs.Postgres {
 		options := needs.PostgresOptions
 		options.undisturbed = true
-		shared.postgres.launch = func() (*Postgres, error) {
-			return LaunchPostgres(context.Background(), options)
-		}
-		shared.ofRoles.launch = shared.postgres.launch
+		shareWith(&shared.ofRoles, options, false)
+		shareWith(&shared.postgres, options, needs.SteadyRoles)
 		preparing := options
 		preparing.Settings = map[string]string{}
 		maps.Copy(preparing.Settings, options.Settings)
 		preparing.Settings["max_prepared_transactions"] = preparedMax
-		shared.preparing.launch = func() (*Postgres, error) {
-			return LaunchPostgres(context.Background(), preparing)
-		}
+		shareWith(&shared.preparing, preparing, needs.SteadyRoles)
 	}
 	if needs.Redis {
 		shared.redis.launch = func() (*Redis, error) {
@@ -149,8 +150,9 @@ func unshare() error {
 }
 
 // SharedPostgres returns the server that all tests of the package share. A test
-// uses a database of its own (CreateDatabase) and leaves the server running; to
-// stop or to kill one, start one (StartPostgres).
+// uses a database of its own (CreateDatabase), leaves roles alone where the package needs
+// SteadyRoles, and leaves the server running; to stop or to kill one, start one
+// (StartPostgres).
 func SharedPostgres(t TB) *Postgres {
 	t.Helper()
 	return shared.postgres.get(t, "Postgres")
@@ -203,5 +205,9 @@ func (s *sharedServer[S]) close() error {
 	if !s.up {
 		return nil
 	}
-	return s.server.Close()
+	var err error
+	if s.ended != nil {
+		err = s.ended(s.server)
+	}
+	return errors.Join(err, s.server.Close())
 }

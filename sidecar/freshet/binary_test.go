@@ -169,7 +169,12 @@ func adminOf(t *testing.T, s *serving) (address string) {
 // setupFruit makes a database with one small table.
 func setupFruit(t *testing.T) (dsn string, direct *pgx.Conn) {
 	t.Helper()
-	pg := servers.SharedPostgres(t)
+	return setupFruitOn(t, servers.SharedPostgres(t))
+}
+
+// setupFruitOn is setupFruit on the server pg.
+func setupFruitOn(t *testing.T, pg *servers.Postgres) (dsn string, direct *pgx.Conn) {
+	t.Helper()
 	dsn = pg.DSN(pg.CreateDatabase(t))
 	direct, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {

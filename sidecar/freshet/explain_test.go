@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/invalidation/analysis"
+	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
 )
 
@@ -74,7 +75,7 @@ func TestExplain(t *testing.T) {
 
 // Whether row security applies is a question of the role.
 func TestExplainForARole(t *testing.T) {
-	dsn, direct := setupFruit(t)
+	dsn, direct := setupFruitOn(t, servers.SharedPostgresOfRoles(t))
 	tenant := direct.Config().Database + "_tenant"
 	if _, err := direct.Exec(t.Context(), "ALTER TABLE fruit ENABLE ROW LEVEL SECURITY; CREATE ROLE "+tenant); err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ const orderSchema = `
 // else.
 func setupOrders(t *testing.T) (dsn, role string, direct *pgx.Conn) {
 	t.Helper()
-	pg := servers.SharedPostgres(t)
+	pg := servers.SharedPostgresOfRoles(t)
 	database := pg.CreateDatabase(t)
 	dsn = pg.DSN(database)
 	direct, err := pgx.Connect(t.Context(), dsn)

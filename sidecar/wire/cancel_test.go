@@ -76,7 +76,7 @@ var sessionStates = []struct {
 // connection keeps the row of later locked, and a sidecar that has answered a read.
 func bedForStates(t *testing.T) (*testbed, *side) {
 	t.Helper()
-	bed := newTestbed(t, casesSchema+"INSERT INTO later VALUES (1);")
+	bed := newTestbed(t, differentialSchema+"INSERT INTO later VALUES (1);")
 	s := bed.sidecar()
 	dialRaw(t, s.dsn()).ask(msgQuery(readItem3))
 	lock := bed.connect(bed.postgres.DSN(bed.database))

@@ -41,7 +41,7 @@ func (f *faultyFollower) Suspect() {
 // sessions go on.
 func TestFaultEndsOneSession(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, itemSchema)
+	bed := newRolesTestbed(t, itemSchema)
 	bed.faults = &faultyFollower{}
 	s := bed.sidecar()
 	read := func(id int) []byte { return msgQuery(fmt.Sprintf("SELECT name FROM item WHERE id = %d", id)) }

@@ -76,7 +76,7 @@ func TestSessionsEndAsTheServerStopsInEveryState(t *testing.T) {
 // answered yet receives what it would receive from Postgres itself: the answers come first.
 func TestLeavingClientReceivesItsAnswers(t *testing.T) {
 	t.Parallel()
-	bed := newTestbed(t, casesSchema)
+	bed := newTestbed(t, differentialSchema)
 	s := bed.sidecar()
 	slow := "SELECT pg_sleep(0.05), 'slow'"
 	for name, send := range map[string][]byte{

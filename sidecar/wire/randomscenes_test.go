@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
 // scenesSchema adds to constantsSchema a table whose columns come and go, a table of the same
@@ -20,10 +22,13 @@ CREATE TABLE guarded (id int PRIMARY KEY, n int);
 INSERT INTO guarded VALUES (1, 1), (2, 2);
 ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
 CREATE POLICY part ON guarded USING (n > 1);
-DO $$ BEGIN CREATE ROLE scenes_reader; EXCEPTION WHEN OTHERS THEN NULL; END $$;
-GRANT USAGE ON SCHEMA elsewhere TO scenes_reader;
-GRANT SELECT ON read, grown, guarded TO scenes_reader;
-GRANT SELECT, INSERT ON noted TO scenes_reader;`
+GRANT USAGE ON SCHEMA elsewhere TO ` + sceneReader + `;
+GRANT SELECT ON read, grown, guarded TO ` + sceneReader + `;
+GRANT SELECT, INSERT ON noted TO ` + sceneReader + `;`
+
+// sceneReader is the role that may see only a part. It is one that each server has: to make one would
+// be noticed by the sidecars of all tests.
+const sceneReader = servers.Follower
 
 // scenery is shared by all scenes of one script. It offers only a few statements, so that each
 // session asks for answers that another one has left in the cache.
@@ -85,7 +90,7 @@ func (s *scenery) setters() map[string]string {
 		"other":     "SET " + s.constant.setting + " = " + s.constant.other,
 		"elsewhere": "SET search_path = elsewhere, public",
 		"home":      "SET search_path = public",
-		"reader":    "SET ROLE scenes_reader",
+		"reader":    "SET ROLE " + sceneReader,
 		"self":      "SET ROLE NONE",
 	}
 }

@@ -17,7 +17,7 @@ import (
 // goroutines play them.
 func TestSettingsThatChangeAnswersSeparateThem(t *testing.T) {
 	t.Parallel()
-	pg := servers.SharedPostgres(t)
+	pg := servers.SharedPostgresOfRoles(t)
 	role := "settings_" + pg.CreateDatabase(t)
 	bed := newTestbedOn(t, pg, testkit.SettingsSchema(role))
 	sides := []*side{bed.sidecar(), bed.sidecar()}

@@ -127,7 +127,7 @@ func TestEntryReadOncePerChangeIsNotLoadedAgain(t *testing.T) {
 // again. Nor is one in a transaction, or one that idle_session_timeout would end.
 func TestSessionInAnotherStateIsNotUsedForWarming(t *testing.T) {
 	t.Parallel()
-	b := newTestbed(t, casesSchema)
+	b := newTestbed(t, itemSchema+"CREATE SCHEMA elsewhere")
 	b.warmFrom = 1
 	s := b.sidecar(patient)
 	c, ask := dialRaw(t, s.dsn()), join(read("3"), msgSync)
