@@ -23,7 +23,8 @@ import (
 //
 //  1. a transaction reads a row of a table, and holds the table's lock from then on;
 //  2. its role is denied the table; the event is received, and is in the head;
-//  3. the transaction reads another row: Postgres goes by the rights of 1, and shows it;
+//  3. the transaction reads another row, by a statement that was prepared before 2: Postgres
+//     goes by the rights of 1, and shows it. For a new text it looks the table up, and sees 2;
 //  4. kept under a label of the head of 2, it would be served to the role for good.
 //
 // So a change that is received before a transaction has ended makes it one that may have
