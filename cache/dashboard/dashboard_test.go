@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true}))
 }
 
 // client keeps no connection.

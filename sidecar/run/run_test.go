@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -122,6 +121,20 @@ func TestReadyWhenRunEndsBefore(t *testing.T) {
 	}
 }
 
+// awaitOffer waits until the process that serves offers its place. The offer's socket is there a moment
+// before it can be connected to, and within that moment the place cannot be taken.
+func awaitOffer(t *testing.T, o run.Options) {
+	t.Helper()
+	servers.Eventually(t, "an offer to take over", func() bool {
+		conn, err := net.Dial("unix", filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	})
+}
+
 // A process that cannot take the place of another one leaves it alone, and holds nothing
 // that the other has given it.
 func TestTakingOverFails(t *testing.T) {
@@ -129,10 +142,7 @@ func TestTakingOverFails(t *testing.T) {
 	o := optionsFor(t, installed(t))
 	o.Admin, o.ListenTCP = free(t), free(t)
 	s, end, ended := running(t, o)
-	servers.Eventually(t, "an offer to take over", func() bool {
-		_, err := os.Lstat(filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
-		return err == nil
-	})
+	awaitOffer(t, o)
 	for name, spoil := range map[string]func(o *run.Options){
 		"at the first part": func(o *run.Options) { o.Poll = -1 },
 		"at the last part":  func(o *run.Options) { o.Passwordless = "everybody" },
@@ -165,14 +175,7 @@ func TestOldProcessEndsBeforeTheNewServes(t *testing.T) {
 	t.Parallel()
 	o := optionsFor(t, installed(t))
 	_, end, ended := running(t, o)
-	offered := func() {
-		t.Helper()
-		servers.Eventually(t, "an offer to take over", func() bool {
-			_, err := os.Lstat(filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
-			return err == nil
-		})
-	}
-	offered()
+	awaitOffer(t, o)
 	o.TakeOver = true
 	next, err := run.New(o) // 2.
 	if err != nil {
@@ -186,14 +189,7 @@ func TestOldProcessEndsBeforeTheNewServes(t *testing.T) {
 	go func() { over <- next.Run(context.WithoutCancel(t.Context())) }()
 	<-next.Ready() // 3.
 	_ = connectTo(t, next.ClientConfig()).Close(t.Context())
-	servers.Eventually(t, "the next one's offer", func() bool {
-		conn, err := net.Dial("unix", filepath.Join(o.SocketDir, ".s.PGSQL.6432.next"))
-		if err != nil {
-			return false
-		}
-		conn.Close()
-		return true
-	})
+	awaitOffer(t, o)
 	third, _, _ := running(t, o)
 	if err := <-over; err != nil {
 		t.Errorf("Run: %v", err)

@@ -24,8 +24,8 @@ func (silent) SetWriteDeadline(time.Time) error { return nil }
 
 // warmSession is a session of a real sidecar, without its sockets, that knows the prepared
 // statement "s", and the units simple and prepared, whose answers the sidecar's cache has. The
-// session has no Postgres that it could ask for its state again. Roles that other tests make belong
-// to the whole server, and would have it ask: so a test that has such a session is not parallel.
+// session has no Postgres that it could ask for its state again, as it would have to behind a change
+// of the schema: so a test that has such a session is not parallel.
 func warmSession(t testing.TB, s *side) (c *session, simple, prepared []byte) {
 	t.Helper()
 	text := "SELECT name, version FROM item WHERE id = 7"

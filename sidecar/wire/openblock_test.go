@@ -126,7 +126,7 @@ func TestReadInOpenTransactionIsCaptured(t *testing.T) {
 		if answered()-hits == 2 && s.count(Miss)-misses == 1 {
 			return
 		}
-		if id == 90 { // so many, as other tests make roles, behind which the session's state is asked for
+		if id == 90 { // so many, as a change of the schema that is taken in meanwhile has the session's state asked for
 			t.Fatalf("%d hits and %d misses of 3 reads of a row, want 2 and 1: %v", answered()-hits, s.count(Miss)-misses, s.Report())
 		}
 	}

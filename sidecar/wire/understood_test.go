@@ -84,8 +84,8 @@ func TestHarmlessWriteIsFollowedByNoProbe(t *testing.T) {
 	} {
 		conn := s.connect()
 		work(t, conn, mode) // has each statement analysed in this form
-		// Other tests make roles on the same server, whereupon each session is probed: hence more than
-		// one attempt.
+		// A change of the schema that is taken in meanwhile has each session probed: hence more than one
+		// attempt.
 		servers.Eventually(t, name+": writes that no probe follows", func() bool {
 			s.received()
 			before, all := s.probes(), s.fence.Marked(nil)
