@@ -304,7 +304,7 @@ func redisWith(p *patient, policy string) {
 
 func listening(p *patient) {
 	p.t.Helper()
-	socket, err := transport.ListenUnix(p.options.SocketDir, p.options.Port, transport.SocketAccess{})
+	socket, err := transport.ListenUnix(p.options.SocketDir, p.options.Port, transport.SocketAccess{}, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -28,8 +28,9 @@ func (s *Sidecar) inherit() (transport.Inherited, error) {
 	if !s.options.TakeOver || i.Client != nil {
 		return i, nil
 	}
-	taken, err := transport.TakeOver(s.options.socket())
+	taken, lock, err := transport.TakeOver(s.options.SocketDir, s.options.Port)
 	if err != nil || taken == nil {
+		i.Lock = lock
 		return i, err
 	}
 	s.taken = taken
@@ -45,7 +46,7 @@ func (s *Sidecar) inherit() (transport.Inherited, error) {
 			return i, fmt.Errorf("take over %s: %w", name, err)
 		}
 	}
-	lock := taken.Files[lockFile]
+	lock = taken.Files[lockFile]
 	delete(taken.Files, lockFile) // it is the socket's now
 	return transport.Inherited{Client: listeners[ClientListener], TCP: listeners[TCPListener], Lock: lock}, nil
 }

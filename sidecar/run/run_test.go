@@ -121,8 +121,8 @@ func TestReadyWhenRunEndsBefore(t *testing.T) {
 	}
 }
 
-// awaitOffer waits until the process that serves offers its place. The offer's socket is there a moment
-// before it can be connected to, and within that moment the place cannot be taken.
+// awaitOffer waits until the process that serves offers its place, however long that takes: who takes
+// the place waits for five seconds.
 func awaitOffer(t *testing.T, o run.Options) {
 	t.Helper()
 	servers.Eventually(t, "an offer to take over", func() bool {

@@ -217,7 +217,7 @@ func listenUnix(o Options) (*transport.Socket, error) {
 	if o.Inherited.Client != nil {
 		return transport.Adopt(o.SocketDir, o.Port, o.Inherited)
 	}
-	return transport.ListenUnix(o.SocketDir, o.Port, transport.SocketAccess{Mode: o.SocketMode, Group: o.SocketGroup})
+	return transport.ListenUnix(o.SocketDir, o.Port, transport.SocketAccess{Mode: o.SocketMode, Group: o.SocketGroup}, o.Inherited.Lock)
 }
 
 // listenTCP listens beside the socket, unless somebody does; nil if nobody is to.

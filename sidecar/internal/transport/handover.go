@@ -35,6 +35,8 @@ const (
 	namesMax = 4096
 	// handoverMax bounds each step but the start of the new process.
 	handoverMax = 5 * time.Second
+	// offerPause is how long who wants a place waits before it asks again.
+	offerPause = 20 * time.Millisecond
 )
 
 // saidReady is what the new process says at last.
@@ -150,9 +152,45 @@ type Taken struct {
 	Files map[string]*os.File
 }
 
-// TakeOver asks whoever listens at path for its place. It returns nil if nobody offers
-// it.
-func TakeOver(path string) (*Taken, error) {
+// TakeOver asks the sidecar that listens on the socket of dir and port for its place. If
+// none listens there it returns nil and the socket's lock, with which none will. One that
+// listens and does not offer its place yet is waited for, handoverMax at most:
+//
+//  1. a sidecar has the lock, and starts;
+//  2. another one is started to take its place, and finds no offer;
+//  3. the first one follows, and offers its place (TestTakeOverOfOneThatStarts).
+func TakeOver(dir string, port int) (taken *Taken, lock *os.File, err error) {
+	deadline := time.Now().Add(handoverMax)
+	return takeOver(dir, port, func() bool {
+		time.Sleep(offerPause)
+		return time.Now().Before(deadline)
+	})
+}
+
+// takeOver is TakeOver that calls wait before it asks again, and gives up when that
+// returns false.
+func takeOver(dir string, port int, wait func() bool) (*Taken, *os.File, error) {
+	path, err := makePlace(dir, port)
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		taken, err := ask(path)
+		if taken != nil || err != nil {
+			return taken, nil, err
+		}
+		lock, err := lockBeside(path)
+		if !errors.Is(err, errListens) {
+			return nil, lock, err
+		}
+		if !wait() {
+			return nil, nil, fmt.Errorf("take over %s: the sidecar that listens there has not offered its place within %v, so it starts or ends: try again, or end it", path, handoverMax)
+		}
+	}
+}
+
+// ask returns nil if nobody offers the place of who listens at path.
+func ask(path string) (*Taken, error) {
 	conn, err := net.DialTimeout("unix", path+nextSuffix, handoverMax)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, nil
@@ -161,11 +199,15 @@ func TakeOver(path string) (*Taken, error) {
 		return nil, fmt.Errorf("ask to take over: %w", err)
 	}
 	taken := &Taken{conn: conn.(*net.UnixConn)}
-	if taken.Files, err = receiveFiles(taken.conn); err != nil {
-		taken.Close()
-		return nil, fmt.Errorf("take over: %w", err)
+	taken.Files, err = receiveFiles(taken.conn)
+	if err == nil {
+		return taken, nil
 	}
-	return taken, nil
+	taken.Close()
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, nil // it ended, or gave its place to one that asked before
+	}
+	return nil, fmt.Errorf("take over: %w", err)
 }
 
 func receiveFiles(conn *net.UnixConn) (map[string]*os.File, error) {

@@ -4,21 +4,18 @@ import (
 	"context"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // A process that dies before it serves changes nothing; one that serves gets the place,
 // and the lock with it.
 func TestHandover(t *testing.T) {
-	dir, err := os.MkdirTemp("", "freshet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	old, err := ListenUnix(dir, 6432, SocketAccess{})
+	dir := testkit.SocketDir(t)
+	old, err := ListenUnix(dir, testPort, SocketAccess{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +30,7 @@ func TestHandover(t *testing.T) {
 			return map[string]*os.File{"client": client, "lock": lock}, err
 		}, func() {})
 	}()
-	dies, err := TakeOver(old.Path)
+	dies, _, err := TakeOver(dir, testPort)
 	if err != nil || dies == nil {
 		t.Fatalf("%v, error %v", dies, err)
 	}
@@ -41,7 +38,7 @@ func TestHandover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adopted, err := Adopt(dir, 6432, Inherited{Client: given, Lock: dies.Files["lock"]})
+	adopted, err := Adopt(dir, testPort, Inherited{Client: given, Lock: dies.Files["lock"]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +49,7 @@ func TestHandover(t *testing.T) {
 		t.Errorf("a process that came to nothing has taken the old one's path away: %v", err)
 	}
 
-	taken, err := TakeOver(old.Path)
+	taken, _, err := TakeOver(dir, testPort)
 	if err != nil || taken == nil {
 		t.Fatalf("%v, error %v", taken, err)
 	}
@@ -60,7 +57,7 @@ func TestHandover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := Adopt(dir, 6432, Inherited{Client: listener, Lock: taken.Files["lock"]})
+	socket, err := Adopt(dir, testPort, Inherited{Client: listener, Lock: taken.Files["lock"]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +87,7 @@ func TestHandover(t *testing.T) {
 	if err := <-accepted; err != nil {
 		t.Error(err)
 	}
-	if _, err := ListenUnix(dir, 6432, SocketAccess{}); err == nil {
+	if _, err := ListenUnix(dir, testPort, SocketAccess{}, nil); err == nil {
 		t.Error("the new process does not hold the lock")
 	}
 	socket.Close()
@@ -102,13 +99,8 @@ func TestHandover(t *testing.T) {
 // A third process is told who is in its way, and gets the place when the second one is gone.
 func TestPlaceIsAskedForTwice(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "freshet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "socket")
-	offer, err := NewOffer(path)
+	dir := testkit.SocketDir(t)
+	offer, err := NewOffer(SocketPath(dir, testPort))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,15 +112,15 @@ func TestPlaceIsAskedForTwice(t *testing.T) {
 			return map[string]*os.File{"lock": lock}, err
 		}, func() {})
 	}()
-	second, err := TakeOver(path)
+	second, _, err := TakeOver(dir, testPort)
 	if err != nil || second == nil {
 		t.Fatalf("%v, error %v", second, err)
 	}
-	if third, err := TakeOver(path); third != nil || err == nil || !strings.Contains(err.Error(), "another one may have asked before") {
+	if third, _, err := TakeOver(dir, testPort); third != nil || err == nil || !strings.Contains(err.Error(), "another one may have asked before") {
 		t.Fatalf("while another process has not said that it serves: %v, error %v", third, err)
 	}
 	second.Close()
-	third, err := TakeOver(path)
+	third, _, err := TakeOver(dir, testPort)
 	if err != nil || third == nil {
 		t.Fatalf("behind one that is gone: %v, error %v", third, err)
 	}
@@ -139,16 +131,102 @@ func TestPlaceIsAskedForTwice(t *testing.T) {
 	}
 }
 
-func TestNobodyOffersAPlace(t *testing.T) {
-	dir, err := os.MkdirTemp("", "freshet")
+// Where nobody listens, whoever wants the place has the lock at once, and listens with it.
+func TestTakeOverWhereNobodyListens(t *testing.T) {
+	dir := testkit.SocketDir(t)
+	taken, lock, err := TakeOver(dir, testPort)
+	if taken != nil || lock == nil || err != nil {
+		t.Fatalf("%v, lock %v, error %v", taken, lock, err)
+	}
+	if other, err := ListenUnix(dir, testPort, SocketAccess{}, nil); err == nil {
+		other.Close()
+		t.Fatal("another process listens there")
+	}
+	socket, err := ListenUnix(dir, testPort, SocketAccess{}, lock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	path := SocketPath(dir, 6432)
-	if taken, err := TakeOver(path); taken != nil || err != nil {
-		t.Errorf("%v, error %v", taken, err)
+	socket.Close()
+	again, err := ListenUnix(dir, testPort, SocketAccess{}, nil)
+	if err != nil {
+		t.Fatalf("the lock is still held: %v", err)
 	}
+	again.Close()
+}
+
+// The interleaving of TakeOver: the sidecar that listens offers its place once it was asked for
+// it in vain, or has left by then, or does neither.
+func TestTakeOverOfOneThatStarts(t *testing.T) {
+	offered := func(t *testing.T, s *Socket, files func() (map[string]*os.File, error)) {
+		offer, err := NewOffer(s.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			offer.Serve(t.Context(), files, func() {})
+			close(done)
+		}()
+		t.Cleanup(func() { <-done })
+	}
+	for name, test := range map[string]struct {
+		// meanwhile is what happens between the first question and the second.
+		meanwhile              func(t *testing.T, s *Socket) (again bool)
+		taken, locked, refused bool
+	}{
+		"it offers its place": {func(t *testing.T, s *Socket) bool {
+			offered(t, s, func() (map[string]*os.File, error) {
+				client, lock, err := s.Files()
+				return map[string]*os.File{"client": client, "lock": lock}, err
+			})
+			return true
+		}, true, false, false},
+		"it leaves":  {func(t *testing.T, s *Socket) bool { s.Close(); return true }, false, true, false},
+		"it is slow": {func(*testing.T, *Socket) bool { return false }, false, false, true},
+		"it offers its place and fails to hand it over, then leaves": {func(t *testing.T, s *Socket) bool {
+			offered(t, s, func() (map[string]*os.File, error) {
+				s.Close()
+				return nil, os.ErrClosed
+			})
+			return true
+		}, false, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := testkit.SocketDir(t)
+			s, err := ListenUnix(dir, testPort, SocketAccess{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close) // once nobody serves an offer any more
+			asked := 0
+			taken, lock, err := takeOver(dir, testPort, func() bool {
+				asked++
+				return asked > 1 || test.meanwhile(t, s)
+			})
+			if (taken != nil) != test.taken || (lock != nil) != test.locked || (err != nil) != test.refused {
+				t.Errorf("taken %v, lock %v, error %v", taken, lock, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "try again") {
+				t.Errorf("it does not say what to do: %v", err)
+			}
+			if asked == 0 {
+				t.Error("the first question was not in vain")
+			}
+			if taken != nil {
+				taken.Close()
+			}
+			if lock != nil {
+				lock.Close()
+			}
+		})
+	}
+}
+
+// An offer that is taken by nobody leaves no path.
+func TestOfferThatNobodyTakes(t *testing.T) {
+	dir := testkit.SocketDir(t)
+	path := SocketPath(dir, testPort)
 	offer, err := NewOffer(path)
 	if err != nil {
 		t.Fatal(err)

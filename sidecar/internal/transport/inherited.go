@@ -9,8 +9,8 @@ import (
 // Inherited are listeners that somebody else has opened: the process whose place this
 // one takes, or a service manager.
 type Inherited struct {
-	// Client is the socket at its usual path, nil if this process makes it. Lock is that
-	// of the process before, nil if there is none.
+	// Client is the socket at its usual path, nil if this process makes it. Lock is its
+	// lock, of the process before or taken by this one already, nil if it is to be taken.
 	Client net.Listener
 	Lock   *os.File
 	// TCP is nil if this process listens by itself.

@@ -102,21 +102,16 @@ func groupNumber(group string) (int, error) {
 
 // ListenUnix listens on dir/.s.PGSQL.port. The lock beside it, and not the
 // socket file, which a killed process leaves behind, tells whether another
-// process listens.
-func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
-	if port < 1 || port > 65535 {
-		return nil, fmt.Errorf("listen: port %d is not between 1 and 65535", port)
-	}
-	path := SocketPath(dir, port)
-	if err := CheckSocketPath(path); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o770); err != nil {
-		return nil, fmt.Errorf("make socket directory: %w", err)
-	}
-	lock, err := lockBeside(path)
+// process listens. It takes the lock unless the caller has it.
+func ListenUnix(dir string, port int, access SocketAccess, lock *os.File) (*Socket, error) {
+	path, err := makePlace(dir, port)
 	if err != nil {
 		return nil, err
+	}
+	if lock == nil {
+		if lock, err = lockBeside(path); err != nil {
+			return nil, err
+		}
 	}
 	if other, err := net.Dial("unix", path); err == nil {
 		other.Close()
@@ -140,7 +135,26 @@ func ListenUnix(dir string, port int, access SocketAccess) (*Socket, error) {
 	return &Socket{Path: path, Listener: listener, lock: lock, ours: true}, nil
 }
 
-// lockBeside takes the lock of the socket at path.
+// makePlace returns the socket's path in dir, and makes dir.
+func makePlace(dir string, port int) (path string, err error) {
+	if port < 1 || port > 65535 {
+		return "", fmt.Errorf("listen: port %d is not between 1 and 65535", port)
+	}
+	path = SocketPath(dir, port)
+	if err := CheckSocketPath(path); err != nil {
+		return "", fmt.Errorf("listen: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o770); err != nil {
+		return "", fmt.Errorf("make socket directory: %w", err)
+	}
+	return path, nil
+}
+
+// errListens is what is wrong where another sidecar has the socket's lock.
+var errListens = errors.New("another sidecar listens there: stop it, take its place with --take-over, or choose another --port or --socket-dir")
+
+// lockBeside takes the lock of the socket at path. Its error is errListens if a sidecar
+// has it.
 func lockBeside(path string) (*os.File, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -149,7 +163,7 @@ func lockBeside(path string) (*os.File, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("listen on %s: another sidecar listens there: stop it, take its place with --take-over, or choose another --port or --socket-dir", path)
+			return nil, fmt.Errorf("listen on %s: %w", path, errListens)
 		}
 		return nil, fmt.Errorf("lock socket: %w", err)
 	}

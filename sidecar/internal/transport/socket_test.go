@@ -23,7 +23,7 @@ func TestLengthOfTheSocketPath(t *testing.T) {
 	dir := func(pathBytes int) string {
 		return filepath.Join(base, strings.Repeat("x", pathBytes-len(SocketPath(base, testPort))-len("/")))
 	}
-	longest, err := ListenUnix(dir(socketPathMax), testPort, SocketAccess{})
+	longest, err := ListenUnix(dir(socketPathMax), testPort, SocketAccess{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestLengthOfTheSocketPath(t *testing.T) {
 	conn.Close()
 
 	longer := dir(socketPathMax + 1)
-	if s, err := ListenUnix(longer, testPort, SocketAccess{}); err == nil {
+	if s, err := ListenUnix(longer, testPort, SocketAccess{}, nil); err == nil {
 		s.Close()
 		t.Error("a path that is too long was taken")
 	} else if !strings.Contains(err.Error(), "choose a shorter directory") {
@@ -57,7 +57,7 @@ func TestSocketAccess(t *testing.T) {
 		access SocketAccess
 		want   fs.FileMode
 	}{{SocketAccess{}, 0o660}, {SocketAccess{Mode: 0o600}, 0o600}, {SocketAccess{Mode: 0o777, Group: strconv.Itoa(os.Getegid())}, 0o777}} {
-		listening, err := ListenUnix(testkit.SocketDir(t), testPort, test.access)
+		listening, err := ListenUnix(testkit.SocketDir(t), testPort, test.access, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestSocketAccess(t *testing.T) {
 			t.Errorf("%+v: %v, %v", test.access, info.Mode(), err)
 		}
 	}
-	if _, err := ListenUnix(testkit.SocketDir(t), testPort, SocketAccess{Group: "no such group"}); err == nil || !strings.Contains(err.Error(), "no such group") {
+	if _, err := ListenUnix(testkit.SocketDir(t), testPort, SocketAccess{Group: "no such group"}, nil); err == nil || !strings.Contains(err.Error(), "no such group") {
 		t.Errorf("a group that is not there: %v", err)
 	}
 	dir := testkit.SocketDir(t)
@@ -75,7 +75,7 @@ func TestSocketAccess(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ListenUnix(dir, testPort, SocketAccess{}); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := ListenUnix(dir, testPort, SocketAccess{}, nil); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file in its place: %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
