@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,10 +50,15 @@ func beVictim() error {
 	if err != nil {
 		return err
 	}
+	notes := parsePIDFile(string(text))
+	var segment unix.SysvShmDesc
+	if _, err := unix.SysvShmCtl(notes.segment, unix.IPC_STAT, &segment); err != nil || int(segment.Cpid) != notes.pid {
+		return fmt.Errorf("shared memory %d is not the server's: made by %d, %w", notes.segment, segment.Cpid, err)
+	}
 	report := victimReport{
 		RunDir:    pg.run.path,
 		Processes: append(childrenOf(pg.server.pid), pg.server.pid, rd.server.pid),
-		Segment:   parsePIDFile(string(text)).segment,
+		Segment:   notes.segment,
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
 		return err

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -54,7 +57,10 @@ func TestPostgresKeepsItsPlaceAndDataOverEveryEnd(t *testing.T) {
 		"immediate stop": func() error { return errors.Join(pg.Stop(Immediate), pg.Start()) },
 		"kill":           func() error { pg.Kill(); return pg.Start() },
 	}
+	kept := 0
 	for name, end := range ends {
+		run(t, dsn, "INSERT INTO kept VALUES (1)")
+		kept++
 		before := ask(t, dsn, "SELECT pg_postmaster_start_time()::text")
 		if err := end(); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -62,8 +68,8 @@ func TestPostgresKeepsItsPlaceAndDataOverEveryEnd(t *testing.T) {
 		if after := ask(t, dsn, "SELECT pg_postmaster_start_time()::text"); after == before {
 			t.Errorf("%s: the server is still the one started at %s", name, before)
 		}
-		if got := ask(t, dsn, "SELECT count(*)::text FROM kept"); got != "0" {
-			t.Errorf("%s: count of the kept table is %s", name, got)
+		if got := ask(t, dsn, "SELECT count(*)::text FROM kept"); got != strconv.Itoa(kept) {
+			t.Errorf("%s: the table has %s rows, want %d", name, got, kept)
 		}
 	}
 }
@@ -77,7 +83,11 @@ func TestPostgresKillTakesEveryProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
+	session := int(conn.PgConn().PID())
 	processes := append(childrenOf(pg.server.pid), pg.server.pid)
+	if !slices.Contains(processes, session) {
+		t.Fatalf("the server has processes %v, want session %d among them", processes, session)
+	}
 	pg.Kill()
 	for _, pid := range processes {
 		if alive(pid) {
@@ -169,6 +179,8 @@ func TestPostgresSettings(t *testing.T) {
 	if err == nil {
 		conn.Close(context.Background())
 		t.Error("a line of HBA had no effect")
+	} else if !strings.Contains(err.Error(), "pg_hba.conf rejects") {
+		t.Errorf("the role is kept out by %v, want a line of HBA", err)
 	}
 	if pg.TCPAddress() != "" {
 		t.Errorf("TCPAddress is %q without TCP", pg.TCPAddress())
@@ -207,19 +219,25 @@ func TestLaunchPostgresIsCancelled(t *testing.T) {
 func TestCreateDatabaseAtOnce(t *testing.T) {
 	t.Parallel()
 	pg := SharedPostgres(t)
+	var mu sync.Mutex
 	var names []string
 	t.Run("databases", func(t *testing.T) {
 		for _, who := range []string{"one", "two", "three"} {
-			name := pg.CreateDatabase(t)
-			names = append(names, name)
 			t.Run(who, func(t *testing.T) {
 				t.Parallel()
+				name := pg.CreateDatabase(t)
+				mu.Lock()
+				names = append(names, name)
+				mu.Unlock()
 				if got := ask(t, pg.DSN(name), "SELECT current_database()::text"); got != name {
 					t.Errorf("connected to %s, want %s", got, name)
 				}
 			})
 		}
 	})
+	if len(names) != 3 {
+		t.Fatalf("databases %q were created, want 3", names)
+	}
 	left := ask(t, pg.DSN("postgres"),
 		"SELECT count(*)::text FROM pg_database WHERE datname IN ('"+strings.Join(names, "','")+"')")
 	if left != "0" {

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -52,8 +53,9 @@ func TestRedisForgetsUnlessPersistent(t *testing.T) {
 					t.Errorf("%s: URL %s became %s", end, url, rd.URL())
 				}
 				reconnected(t, c)
-				if kept := c.Get(ctx, "key").Val() == end; kept != persist {
-					t.Errorf("%s: value kept is %v, want %v", end, kept, persist)
+				value, err := c.Get(ctx, "key").Result()
+				if kept := err == nil; kept != persist || kept && value != end || !kept && !errors.Is(err, redis.Nil) {
+					t.Errorf("%s: the value is %q, %v, want it kept: %v", end, value, err, persist)
 				}
 			}
 		})
