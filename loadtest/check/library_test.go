@@ -35,13 +35,18 @@ var libraryMutants = []struct {
 	}}}, "a connection of the pool is left in another state", OwnWrites},
 }
 
-// Each rule of the library is found missing by a script, as those of the sidecar are.
-func TestLibraryMutantsAreCaught(t *testing.T) {
-	t.Parallel()
-	var all []mutant.Named
+// namedLibraryMutants are the libraryMutants without their scripts.
+func namedLibraryMutants() (all []mutant.Named) {
 	for _, m := range libraryMutants {
 		all = append(all, m.Named)
 	}
+	return all
+}
+
+// Each rule of the library is found missing by a script, as those of the sidecar are.
+func TestLibraryMutantsAreCaught(t *testing.T) {
+	t.Parallel()
+	all := namedLibraryMutants()
 	tests, err := mutant.BuildSwitchedTests(t.Context(), root(t), t.TempDir(), "./loadtest/check", all)
 	if err != nil {
 		t.Fatal(err)

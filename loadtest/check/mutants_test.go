@@ -39,7 +39,11 @@ func testName(name string) string { return strings.ReplaceAll(name, " ", "-") }
 // change the mutant too, and is told so at once.
 func TestMutantsFitTheSource(t *testing.T) {
 	t.Parallel()
+	all := namedLibraryMutants()
 	for _, m := range Mutants() {
+		all = append(all, mutant.Named{Name: m.Name, Edits: m.Edits})
+	}
+	for _, m := range all {
 		if _, err := mutant.Overlay(root(t), t.TempDir(), m.Edits); err != nil {
 			t.Errorf("%s: %v", m.Name, err)
 		}

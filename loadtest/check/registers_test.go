@@ -277,7 +277,8 @@ func TestReadsAreCountedNearTheFaultTheyMet(t *testing.T) {
 	}
 }
 
-// history is compared with a list that forgets nothing.
+// A history tells of each moment of the last historyAge what a list does that forgets nothing, and
+// remembers not much more.
 func TestHistoryAgreesWithAListThatForgetsNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	var h history
@@ -290,7 +291,7 @@ func TestHistoryAgreesWithAListThatForgetsNothing(t *testing.T) {
 		version = max(version, a.version)
 		h.add(a.version, a.mark, a.at)
 		all = append(all, ack{version, 0, now})
-		back := now.Add(-time.Duration(random.Int64N(int64(historyAge / 2))))
+		back := now.Add(-time.Duration(random.Int64N(int64(historyAge) + 1)))
 		want := int64(0)
 		for i := len(all) - 1; i >= 0; i-- {
 			if !all[i].at.After(back) {
@@ -301,12 +302,26 @@ func TestHistoryAgreesWithAListThatForgetsNothing(t *testing.T) {
 		if got := h.requiredAt(back); got != want && len(all) > 1 {
 			t.Fatalf("required %d, want %d after %d acknowledgements", got, want, len(all))
 		}
-	}
-	if len(h.acks) > 2*historyMax {
-		t.Errorf("%d are remembered, at most %d should be", len(h.acks), 2*historyMax)
+		if oldest := now.Sub(h.acks[0].at); oldest > 3*historyAge {
+			t.Fatalf("the oldest of %d acknowledgements is %v old, want it forgotten", len(h.acks), oldest)
+		}
 	}
 	if h.newest() != version {
 		t.Errorf("newest is %d, want %d", h.newest(), version)
+	}
+}
+
+// Of more acknowledgements than historyMax the newest are remembered, however young the others are.
+func TestHistoryIsBounded(t *testing.T) {
+	var h history
+	now := time.Now()
+	for version := range int64(3 * historyMax) {
+		if h.add(version+1, 0, now); len(h.acks) >= 2*historyMax {
+			t.Fatalf("%d acknowledgements are remembered, want fewer than %d", len(h.acks), 2*historyMax)
+		}
+	}
+	if n := len(h.acks); n < historyMax || h.acks[0].version != 3*historyMax-int64(n)+1 {
+		t.Errorf("%d acknowledgements are remembered, from version %d on, want the newest %d at least", n, h.acks[0].version, historyMax)
 	}
 }
 
