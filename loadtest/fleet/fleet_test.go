@@ -3,6 +3,7 @@ package fleet
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,10 +100,9 @@ func TestCostsAreSlopes(t *testing.T) {
 	near("connections of 1000", k.Connections, 3000)
 	near("Postgres of 1000", k.PostgresCores, 1000*(0.002+batchesMax*0.0002))
 	near("each", k.SidecarCores, batchesMax*0.001)
-	for _, l := range c.Limits() {
-		if l.What == "500 connections" && l.Sidecars != 166 {
-			t.Errorf("%+v", l)
-		}
+	limits := c.Limits()
+	if i := slices.IndexFunc(limits, func(l Limit) bool { return l.What == "500 connections" }); i < 0 || limits[i].Sidecars != 166 {
+		t.Errorf("the limits are %+v, want 166 sidecars within 500 connections", limits)
 	}
 	near("of one size alone", perSidecar(cases[2:], func(c *Case) float64 { return c.Connections }), 0.75)
 }
