@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -124,13 +125,22 @@ func TestDemoThatIsCancelledWhileItStartsLeavesNothing(t *testing.T) {
 	shown := &watchedOutput{wanted: "A shop", seen: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() { ended <- runDemo(ctx, demoOptions{Duration: time.Minute, Out: shown}) }()
-	<-shown.seen
+	select {
+	case <-shown.seen:
+	case err := <-ended:
+		t.Fatalf("the demo ended early: %v\n%s", err, shown)
+	}
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("got %v", err)
+		t.Errorf("cancelled, the demo ends with %v", err)
 	}
 	if strings.Contains(shown.String(), "stale reads") {
 		t.Errorf("a sum without a business:\n%s", shown)
+	}
+	// The directory itself is this process's, and stays for the tests that follow.
+	left, err := filepath.Glob(filepath.Join(demoDirectory(t, shown.String()), "[0-9]*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("servers' directories %q are left behind, error %v", left, err)
 	}
 }
 
@@ -177,8 +187,8 @@ func TestDemoFailsWhenAPromiseIsBroken(t *testing.T) {
 func TestDemoCountsReadsAlone(t *testing.T) {
 	age := 0.003
 	got := describe("A", dashboard.Stats{
-		Queries:            map[string]uint64{"hit_l1": 10, "hit_l2": 3, "coalesced": 2, "miss": 4, "bypass": 8, "error": 1},
-		Bypasses:           map[string]uint64{"not_select": 5, "in_transaction": 1, "analysis_pending": 2},
+		Queries:            map[string]uint64{"hit_l1": 10, "hit_l2": 3, "coalesced": 2, "miss": 4, "bypass": 11, "error": 1},
+		Bypasses:           map[string]uint64{"not_select": 5, "in_transaction": 1, "failed_transaction": 3, "analysis_pending": 2},
 		FollowerAgeSeconds: &age, InvalidationEvents: 7,
 	})
 	if got.Memory != 10 || got.Redis != 3 || got.Joined != 2 || got.Missed != 4 || got.Passed != 2 || got.Failed != 1 ||

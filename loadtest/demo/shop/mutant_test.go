@@ -139,6 +139,7 @@ func (m *timedCache) keep(request, answer []byte) {
 
 func TestCacheThatForgetsByTheClockIsCaught(t *testing.T) {
 	options, _ := setup(t)
+	options.Bound = time.Second
 	options.Doors = []Door{startTimedCache(t, options.Direct, 3*time.Second)}
 	r := runUntil(t, options, func(r Report) bool {
 		return r.Checks.Stale > 10 && r.Checks.OwnLost > 0 && r.NeverVisible > 0 && r.Probe.Again.Spared.Count > 0

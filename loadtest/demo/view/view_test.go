@@ -180,16 +180,16 @@ func TestSidecarThatRestartedMakesNoNegativeNumbers(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
-	for got, want := range map[string]string{
-		number(0): "0", number(999): "999", number(1000): "1 000", number(1234567): "1 234 567",
-		percent(0, 0): unknown, percent(1, 3): "33.3 %",
-		duration(71 * time.Microsecond): "0.071 ms", duration(2130 * time.Microsecond): "2.13 ms",
-		duration(45600 * time.Microsecond): "45.6 ms", duration(340 * time.Millisecond): "340 ms",
-		duration(1500 * time.Millisecond): "1.50 s",
-		bar(0, 0, 3):                      "░░░", bar(1, 2, 3): "█▌░", bar(3, 3, 3): "███",
+	for _, c := range []struct{ got, want string }{
+		{number(0), "0"}, {number(999), "999"}, {number(1000), "1 000"}, {number(1234567), "1 234 567"},
+		{percent(0, 0), unknown}, {percent(1, 3), "33.3 %"},
+		{duration(71 * time.Microsecond), "0.071 ms"}, {duration(2130 * time.Microsecond), "2.13 ms"},
+		{duration(45600 * time.Microsecond), "45.6 ms"}, {duration(340 * time.Millisecond), "340 ms"},
+		{duration(1500 * time.Millisecond), "1.50 s"},
+		{bar(0, 0, 3), "░░░"}, {bar(1, 2, 3), "█▌░"}, {bar(3, 3, 3), "███"},
 	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
 		}
 	}
 }
