@@ -104,6 +104,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	}
 }
 
+// Of directories without a lock a sweep removes those alone that are empty and old.
 func TestSweepSparesForeignDirectories(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
@@ -118,9 +119,20 @@ func TestSweepSparesForeignDirectories(t *testing.T) {
 	if err := os.Chtimes(foreign, long, long); err != nil {
 		t.Fatal(err)
 	}
+	begun, dead := filepath.Join(base, "fs43"), filepath.Join(base, "fs44") // of processes that have no lock yet, and never got one
+	for _, dir := range []string{begun, dead} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(dead, long, long); err != nil {
+		t.Fatal(err)
+	}
 	sweep(base, mustAccount(t))
-	if _, err := os.Stat(foreign); err != nil {
-		t.Errorf("a sweep removed a directory that is not ours: %v", err)
+	for dir, stays := range map[string]bool{foreign: true, begun: true, dead: false} {
+		if _, err := os.Stat(dir); (err == nil) != stays {
+			t.Errorf("behind a sweep, %s: %v, want that it stays: %v", dir, err, stays)
+		}
 	}
 }
 
