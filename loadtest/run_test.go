@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/freshet/freshet/loadtest/check"
+	"github.com/freshet/freshet/loadtest/report"
 )
 
 // parse reads a command line.
@@ -51,6 +54,22 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
+// everythingMeasured is a report with runs of these names, in which Freshet is twice as fast as every
+// target that a goal compares it with.
+func everythingMeasured(names []string) *report.Report {
+	r := &report.Report{}
+	for _, name := range names {
+		run := report.Run{Name: name}
+		for target, perSecond := range map[string]float64{"freshet": 2000, "direct": 1000, "pgbouncer": 1000, "redis-benchmark": 1000} {
+			run.Targets = append(run.Targets, report.Target{Name: target, Turns: []report.Turn{
+				{Seconds: 1, PerSecond: perSecond, Read: report.Latency{Count: 1, P99: 1e6 / perSecond}},
+			}})
+		}
+		r.Runs = append(r.Runs, run)
+	}
+	return r
+}
+
 // TestTheSuiteMeasuresWhatItsGoalsAskFor has every part of both suites make sense, under a
 // name of its own.
 func TestTheSuiteMeasuresWhatItsGoalsAskFor(t *testing.T) {
@@ -73,6 +92,12 @@ func TestTheSuiteMeasuresWhatItsGoalsAskFor(t *testing.T) {
 		}
 		if len(goals(c)) < 20 {
 			t.Errorf("%d goals", len(goals(c)))
+		}
+		measured := everythingMeasured(slices.Collect(maps.Keys(names)))
+		for _, goal := range goals(c) {
+			if math.IsNaN(goal.Measure(measured)) {
+				t.Errorf("goal %q asks for what the suite does not measure", goal.What)
+			}
 		}
 	}
 }
