@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +12,13 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
+
+// entry is a file or a directory of the image.
+type entry struct {
+	mode int64
+	uid  int
+	text string
+}
 
 // TestImageHoldsTheProgramAndNothingElse reads the file back as a container engine would.
 func TestImageHoldsTheProgramAndNothingElse(t *testing.T) {
@@ -52,7 +60,7 @@ func TestImageHoldsTheProgramAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]string{}
+	found := map[string]entry{}
 	for archive := tar.NewReader(content); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -65,10 +73,15 @@ func TestImageHoldsTheProgramAndNothingElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found[header.Name] = string(text)
+		found[header.Name] = entry{header.Mode, header.Uid, string(text)}
 	}
-	if len(found) != 3 || found["usr/bin/freshet"] != "freshet" || found["etc/ssl/certs/ca-certificates.crt"] != "certificates" {
-		t.Errorf("the image holds %v", found)
+	want := map[string]entry{
+		"usr/bin/freshet":                   {0o755, 0, "freshet"},
+		"etc/ssl/certs/ca-certificates.crt": {0o644, 0, "certificates"},
+		"run/freshet/":                      {0o775, 65532, ""}, // where whoever runs the program makes its socket
+	}
+	if !maps.Equal(found, want) {
+		t.Errorf("the image holds %+v, want %+v", found, want)
 	}
 }
 
