@@ -29,7 +29,7 @@ func setup(t *testing.T, l level) (*world, *session) {
 	return w, s
 }
 
-// read lets a session read a version of a key, in a read that began a while ago.
+// plant has a session be shown these versions, by a read that began a while ago.
 func (s *session) plant(ago time.Duration, readings ...reading) {
 	keys := make([]key, len(readings))
 	for i, r := range readings {
