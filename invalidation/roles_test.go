@@ -119,7 +119,7 @@ func TestRoleOfAMoment(t *testing.T) {
 func TestMembershipsThatOnlyGive(t *testing.T) {
 	t.Parallel()
 	_, db := startServer(t, nil)
-	if db.value("SELECT current_setting('server_version_num')::int >= 160000") != "t" {
+	if db.value("SELECT current_setting('server_version_num')::int >= 160000") != "true" {
 		t.Skip("memberships have options since version 16")
 	}
 	f := db.follow(func(o *FollowerOptions) { o.Verify = time.Hour })
