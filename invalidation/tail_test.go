@@ -3,16 +3,24 @@ package invalidation
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/freshet/freshet/cache/fence"
+	"github.com/freshet/freshet/loadtest/servers"
 )
 
-// tail begins to read as the follower's role.
+// tail begins to read, as the follower's role.
 func (db *database) tail(position string) *Tail {
 	db.t.Helper()
-	t, err := NewTail(db.connect(), position)
+	reader := *db
+	reader.dsn = strings.Replace(db.dsn, "user="+superuser, "user="+servers.Follower, 1)
+	conn := reader.connect()
+	if user := conn.Config().User; user != servers.Follower {
+		db.t.Fatalf("the tail reads as %s, want %s", user, servers.Follower)
+	}
+	t, err := NewTail(conn, position)
 	if err != nil {
 		db.t.Fatal(err)
 	}
@@ -31,7 +39,7 @@ func told(t *testing.T, tail *Tail) (lines []string, last string) {
 		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", c.Kind, c.Table, keys, strings.Join(c.Names, ","))))
 		last = c.Position
 		if c.Received.IsZero() || c.Position == "" {
-			t.Errorf("%+v", c)
+			t.Errorf("a change without a moment or a position: %+v", c)
 		}
 	}
 	return lines, last
@@ -71,6 +79,12 @@ func TestTailTellsWhatIsCommitted(t *testing.T) {
 	db.run("TRUNCATE users CASCADE", "SELECT freshet.touch('prices')")
 	lines, _ = told(t, db.tail(after))
 	wantTold(t, lines, "table public.users null", "own  null prices")
+	// Who begins at the beginning is told all that the outbox holds, in the order of the writes.
+	lines, _ = told(t, db.tail(FromBeginning))
+	if i := slices.Index(lines, `rows public.users {"id":["1"]}`); i < 0 || !slices.Equal(lines[i:], []string{
+		`rows public.users {"id":["1"]}`, `rows public.users {"id":["2"]}`, "table public.users null", "own  null prices"}) {
+		t.Errorf("from the beginning told\n%s", strings.Join(lines, "\n"))
+	}
 }
 
 // What was trimmed, or belongs to another life of the server, is a gap and no silence.
