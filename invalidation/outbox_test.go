@@ -154,7 +154,7 @@ func TestConversionWaitsForWriters(t *testing.T) {
 		installed <- err
 	}()
 	servers.Eventually(t, "the installer waits for the writer", func() bool {
-		return db.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'freshet.outbox'::regclass)") == "true"
+		return db.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'freshet.outbox'::regclass AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))") == "true"
 	})
 	runOn(t, writer, "UPDATE parted SET k = 'z' WHERE id = 11", "COMMIT")
 	if err := <-installed; err != nil {
