@@ -23,6 +23,8 @@ func TestWhatHasEndedAnAnswer(t *testing.T) {
 		{"a table", fence.TableTag(8), []fence.Tag{fence.TableTag(8)}, "table", 8},
 		{"a definition", fence.RelationSchemaTag(8), row, "schema", 8},
 		{"all definitions", row[2], row, "schema", 0},
+		{"a role", fence.RoleTag(7), append([]fence.Tag{fence.RoleTag(7)}, row...), "schema", 0},
+		{"whatever role", fence.RolesTag, append([]fence.Tag{fence.RolesTag}, row...), "schema", 0},
 		{"freshet.touch", own[0], own, "own", 0},
 		{"all that was known", 0, row, "reset", 0},
 		{"a table that is not watched any more", fence.ValueTag(9, "id", "1"), []fence.Tag{fence.ValueTag(9, "id", "1"), fence.WholesaleTag(9)}, "row", 0},

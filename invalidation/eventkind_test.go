@@ -20,6 +20,7 @@ func TestKindsOfEvents(t *testing.T) {
 		{"a table of which no column is watched", []string{fence.TableText(table)}, "table"},
 		{"a definition", []string{fence.SchemaText}, "schema"},
 		{"the definition of one table", []string{fence.RelationSchemaText(table), fence.TableText(table)}, "schema"},
+		{"a role", []string{fence.RoleText(table), fence.RolesText}, "schema"},
 		{"freshet.touch", []string{fence.OwnText("rates")}, "own"},
 		{"freshet.touch of many", []string{fence.OwnWholesaleText}, "own"},
 	} {

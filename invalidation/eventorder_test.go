@@ -177,4 +177,7 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 	if err != nil || assigned != nil {
 		t.Errorf("an update of no row has transaction id %v (%v)", assigned, err)
 	}
+	if got := db.outboxTags("SAVEPOINT s", "UPDATE users SET name = 'x' WHERE id = 1", "ROLLBACK TO s", "UPDATE users SET name = 'y' WHERE id = 99"); len(got) != 0 {
+		t.Errorf("what a subtransaction took back left events of %q", got)
+	}
 }

@@ -59,13 +59,14 @@ func (f *followed) wantWritings(cases []writing) {
 
 func TestCase17MaterializedViews(t *testing.T) {
 	t.Parallel()
-	db := newDatabase(t, shop, "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS n FROM orders GROUP BY 1", "CREATE UNIQUE INDEX ON totals (user_id)")
+	db := newDatabase(t, shop, "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS n FROM orders GROUP BY 1", "CREATE UNIQUE INDEX ON totals (user_id)",
+		"CREATE FUNCTION again() RETURNS void LANGUAGE plpgsql AS 'BEGIN REFRESH MATERIALIZED VIEW totals; END'")
 	db.install("public.*")
 	db.follow(nil).wantWritings([]writing{
 		{"a write below it", "DELETE FROM orders WHERE id = 12", []string{"orders/id=12"}, []string{"totals"}},
 		{"REFRESH", "REFRESH MATERIALIZED VIEW totals", []string{"totals"}, []string{"orders"}},
 		{"REFRESH CONCURRENTLY", "REFRESH MATERIALIZED VIEW CONCURRENTLY totals", []string{"totals"}, []string{"orders"}},
-		{"REFRESH in a function", "CREATE FUNCTION again() RETURNS void LANGUAGE plpgsql AS 'BEGIN REFRESH MATERIALIZED VIEW totals; END'; SELECT again()", []string{"totals"}, nil},
+		{"REFRESH in a function", "SELECT again()", []string{"totals"}, []string{"orders"}},
 		{"REFRESH WITH NO DATA", "REFRESH MATERIALIZED VIEW totals WITH NO DATA", []string{"totals"}, []string{"orders"}},
 	})
 }
@@ -93,7 +94,7 @@ func TestCase18Partitions(t *testing.T) {
 	f.wantWritings([]writing{
 		{"insert through what was attached", "INSERT INTO more VALUES (1002)", []string{"parted/id=1002", "parted"}, []string{"parted/id=1001"}},
 		{"DETACH", "ALTER TABLE parted DETACH PARTITION more", []string{"parted", "parted/id=1001"}, nil},
-		{"DETACH CONCURRENTLY", "DROP TABLE parted_high; ALTER TABLE parted ATTACH PARTITION more FOR VALUES FROM (1000) TO (2000)", []string{"parted"}, nil},
+		{"ATTACH of what was detached", "DROP TABLE parted_high; ALTER TABLE parted ATTACH PARTITION more FOR VALUES FROM (1000) TO (2000)", []string{"parted"}, nil},
 		{"DETACH CONCURRENTLY", "ALTER TABLE parted DETACH PARTITION more CONCURRENTLY", []string{"parted", "parted/id=1001"}, nil},
 		{"DROP of a partition", "DROP TABLE parted_low", []string{"parted"}, nil},
 	})
