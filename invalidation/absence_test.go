@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -178,12 +179,19 @@ func TestOldSnapshotIsNoReasonToSkip(t *testing.T) {
 	entry := f.reads("users/id=1")
 	db.wantGivenUp(false)
 	// Even where no lock tells it that somebody is there it counts only if it says so.
-	f.stop()
+	f.leave()
 	s := db.step()
+	s.wantAdmitted(entry, true, "an entry, before the transaction writes")
+	before := db.outboxRows()
 	runOn(t, old, "UPDATE users SET name = 'old' WHERE id = 1", "COMMIT")
 	_, _, err := s.looker.lookOnce(t.Context(), fence.Now())
-	if err == nil && s.fence.Admits(entry) {
+	switch recorded := db.outboxRows() != before; {
+	case err == nil && s.fence.Admits(entry):
 		t.Error("an entry is served that lacks the change of a transaction with an old snapshot")
+	case !recorded && !errors.Is(err, errSkipped):
+		t.Errorf("the change was not recorded, and a look says %v, want %v", err, errSkipped)
+	case recorded && err != nil:
+		t.Errorf("the change was recorded, and a look says %v", err)
 	}
 }
 
@@ -274,8 +282,8 @@ func TestOthersLearnOfTheReturn(t *testing.T) {
 	entry := suspended.reads("users/id=1")
 	wantNoLook := func(when string) {
 		t.Helper()
-		if _, _, err := suspended.looker.lookOnce(t.Context(), fence.Now()); err == nil {
-			t.Errorf("a look counts %s", when)
+		if _, _, err := suspended.looker.lookOnce(t.Context(), fence.Now()); !errors.Is(err, errSkipped) {
+			t.Errorf("%s a look says %v, want %v", when, err, errSkipped)
 		}
 	}
 	db.abandon()
@@ -292,8 +300,8 @@ func TestOthersLearnOfTheReturn(t *testing.T) {
 	if resumed, err := returns.resume(t.Context(), db.Conn); err != nil || !resumed {
 		t.Fatalf("resumed: %v (%v)", resumed, err)
 	}
-	if _, err := look(t.Context(), old, suspended.looker.head); err == nil {
-		t.Error("a look counts whose snapshot is older than the mark")
+	if _, err := look(t.Context(), old, suspended.looker.head); !errors.Is(err, errSkipped) {
+		t.Errorf("a look whose snapshot is older than the mark says %v, want %v", err, errSkipped)
 	}
 	suspended.wantReset(resetTrimmed)
 	suspended.wantAdmitted(entry, false, "an entry that lacks the change that was not recorded")
@@ -422,6 +430,7 @@ func TestGivenUpIsRepaired(t *testing.T) {
 			servers.Eventually(t, "the follower has returned", func() bool { return f.Confirm(t.Context(), fence.Now()) == nil })
 			f.confirmNow()
 			f.wantAdmitted(a.gone, false, "the row whose change was not recorded")
+			f.wantAdmitted(a.kept, false, "another row, of which nobody knows")
 			if problems := db.state().Problems(); len(problems) > 0 {
 				t.Errorf("problems %v", problems)
 			}
