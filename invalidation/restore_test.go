@@ -41,7 +41,11 @@ func TestRestoreBesideServeWatch(t *testing.T) {
 	}
 	run("pg_dump", "-Fp", "-t", "public.t_*", "-f", script, source.dsn)
 	run("pg_dump", "-Fc", "-t", "public.t_*", "-f", archive, source.dsn)
-	allWatched := func() bool { return len(f.State().Tables()) == restoreTables+1 }
+	// As of a look that began behind the restore: before it the tables of a restore before count.
+	allWatched := func() bool {
+		f.confirmNow()
+		return len(f.State().Tables()) == restoreTables+1
+	}
 	run("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", script, owner)
 	servers.Eventually(t, "what psql restored is watched", allWatched)
 	for range 2 {

@@ -62,6 +62,7 @@ func TestAuditsOfNothing(t *testing.T) {
 		"a tree":           fmt.Sprintf("DELETE FROM pg_inherits WHERE inhrelid = %d", kid),
 		"a role":           "CREATE ROLE someone",
 	} {
+		settle() // what changed before is known
 		known := f.audited.Load()
 		db.run("BEGIN", "SET LOCAL allow_system_table_mods = on", statement, "COMMIT")
 		servers.Eventually(t, what+" that changed is found", func() bool { return f.audited.Load() != known })
