@@ -59,10 +59,16 @@ func TestDeclaredFunctions(t *testing.T) {
 }
 
 func TestSignatureForm(t *testing.T) {
-	for _, signature := range []string{"", "f(int)", "public.f", "public.f(int", "a b.f(int)", ".f(int)"} {
-		_, err := New(Options{ConnConfig: &pgx.ConnConfig{}, Watch: func() Watch { return nil }, Functions: []Function{{Signature: signature}}})
+	for signature, want := range map[string]bool{
+		"public.f(int)": true, `"a b".f(int, text)`: true, "public.f()": true,
+		"": false, "f(int)": false, "public.f": false, "public.f(int": false, "a b.f(int)": false, ".f(int)": false,
+	} {
+		a, err := New(Options{ConnConfig: &pgx.ConnConfig{}, Watch: func() Watch { return nil }, Functions: []Function{{Signature: signature}}})
+		if (err == nil) != want {
+			t.Errorf("signature %q: %v, want it accepted: %v", signature, err, want)
+		}
 		if err == nil {
-			t.Errorf("signature %q is accepted", signature)
+			a.Close()
 		}
 	}
 }
