@@ -22,7 +22,7 @@ func TestLocal(t *testing.T) {
 		"application_name": {true, false}, "nobody_knows": {true, false},
 	} {
 		if changes, free := Local(name); changes != want[0] || free != want[1] {
-			t.Errorf("%s: changes %v, free %v", name, changes, free)
+			t.Errorf("%s: changes %v, free %v, want %v and %v", name, changes, free, want[0], want[1])
 		}
 	}
 	for _, name := range slices.Concat(Keyed, Conditional, AtStart) {

@@ -35,6 +35,9 @@ func TestEverySettingIsDecided(t *testing.T) {
 			there[name] = true
 		}
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	decided := map[string]bool{}
 	for _, s := range all {
 		if decided[s.name] {
