@@ -192,7 +192,7 @@ func TestCloseEndsAnalyses(t *testing.T) {
 	defer b.exec(t, `ROLLBACK`)
 	servers.Eventually(t, "Close ends an analysis that waits", func() bool {
 		// What an earlier try left waits on for the lock, whoever has gone.
-		b.exec(t, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'freshet analysis' AND datname = current_database()`)
+		b.exec(t, `SELECT pg_terminate_backend(pid, 5000) `+waitingSQL)
 		a := b.newAnalyzer(t)
 		failed := make(chan error, 1)
 		go func() {
@@ -216,12 +216,16 @@ func TestCloseEndsAnalyses(t *testing.T) {
 	})
 }
 
+// waitingSQL are the locks that sessions of the test's database wait for. Activity is not asked:
+// within a transaction it stays what it was when it was asked first.
+const waitingSQL = `FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
 // untilWaiting waits until an analysis session waits for a lock.
 func (b *bench) untilWaiting(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(waitMax); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		var n int
-		if err := b.conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()`, pgx.QueryExecModeSimpleProtocol).Scan(&n); err != nil {
+		if err := b.conn.QueryRow(t.Context(), `SELECT count(*) `+waitingSQL, pgx.QueryExecModeSimpleProtocol).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		if n > 0 {
