@@ -100,16 +100,37 @@ func TestTapReadsPieces(t *testing.T) {
 	}
 }
 
-// A client's bytes that are no protocol end the reading, and nothing else.
+// Bytes that are no protocol, of either side, end the reading of their session: what was owed is
+// owed no more, no unit is seen any more, and the session is counted as lost. Another session is
+// read as before.
 func TestTapGivesUp(t *testing.T) {
 	t.Parallel()
-	o := newObserver(t)
-	tap := o.Tap(startup)
-	tap.FromClient([]byte("GET / HTTP/1.1\r\n\r\n\xff\xff\xff\xff"))
-	tap.FromClient(message('Q', "SELECT 1\x00"))
-	tap.FromPostgres(message('Q', "\xff\xff"))
-	if tap.Owes() {
-		t.Error("it believes what it cannot have understood")
+	query, ready := message('Q', "SELECT 1\x00"), message('Z', "I")
+	nonsense := []byte("GET / HTTP/1.1\r\n\r\n\xff\xff\xff\xff")
+	for name, say := range map[string]func(*Tap, []byte){"the client": (*Tap).FromClient, "Postgres": (*Tap).FromPostgres} {
+		o := newObserver(t)
+		tap, other := o.Tap(startup), o.Tap(startup)
+		tap.FromClient(query)
+		if !tap.Owes() {
+			t.Fatalf("%s: Postgres owes an answer, and the tap says that it does not", name)
+		}
+		say(tap, nonsense)
+		if tap.Owes() {
+			t.Errorf("%s: an answer is still owed in a session that is not understood", name)
+		}
+		tap.FromClient(query)
+		tap.FromPostgres(ready)
+		if tap.Owes() || len(o.units) > 0 {
+			t.Errorf("%s: a session that is not understood goes on to be read: it owes an answer: %v, %d units", name, tap.Owes(), len(o.units))
+		}
+		if lost := o.Report().Lost; lost != 1 {
+			t.Errorf("%s: %d sessions are lost, want 1", name, lost)
+		}
+		other.FromClient(query)
+		other.FromPostgres(ready)
+		if n := len(o.units); n != 1 {
+			t.Errorf("%s: %d units of the other session were seen, want 1", name, n)
+		}
 	}
 }
 
