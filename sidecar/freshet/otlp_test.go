@@ -59,6 +59,8 @@ func TestMetricsArePushedWithoutAPage(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for _, name := range []string{"freshet_queries_total", "freshet_ready", "freshet_query_seconds", "process_start_time_seconds"} {
 		if !slices.Contains(names, name) {
 			t.Errorf("%s was not pushed; %d others were", name, len(names))

@@ -32,7 +32,8 @@ func tailed(t *testing.T, arguments ...string) (lines []string, position string)
 // into a stream of Redis, where others find them.
 func TestTail(t *testing.T) {
 	t.Parallel()
-	dsn, _ := setupFruit(t)
+	dsn, direct := setupFruit(t)
+	stream := direct.Config().Database // as no other test's is called
 	startWatching(t, testConfig(t, dsn, "--watch", "public.fruit(id)"))
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -53,9 +54,9 @@ func TestTail(t *testing.T) {
 	}
 	rd := servers.SharedRedis(t)
 	write("UPDATE fruit SET name = name WHERE id = 2")
-	tailed(t, "--upstream", dsn, "--from", position, "--redis", rd.URL(), "--stream", t.Name())
-	tailed(t, "--upstream", dsn, "--redis", rd.URL(), "--stream", t.Name()) // from now on: nothing
-	if got := streamed(t, rd, t.Name()); len(got) != 1 || !strings.Contains(got[0], `"keys":{"id":["2"]}`) {
+	tailed(t, "--upstream", dsn, "--from", position, "--redis", rd.URL(), "--stream", stream)
+	tailed(t, "--upstream", dsn, "--redis", rd.URL(), "--stream", stream) // from now on: nothing
+	if got := streamed(t, rd, stream); len(got) != 1 || !strings.Contains(got[0], `"keys":{"id":["2"]}`) {
 		t.Errorf("the stream holds %q", got)
 	}
 	for _, wrong := range [][]string{{"--from", "nonsense"}, {"--stream", "a"}, {"--poll", "0s"}} {
