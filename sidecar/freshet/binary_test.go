@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -113,9 +114,20 @@ func (s *serving) nextLine(t *testing.T) {
 // stop sends SIGTERM and returns the exit code and what else was printed.
 func (s *serving) stop(t *testing.T) (code int, rest string) {
 	t.Helper()
+	s.signal(t)
+	return s.rest()
+}
+
+// signal sends SIGTERM.
+func (s *serving) signal(t *testing.T) {
+	t.Helper()
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// rest waits for the end, and returns the exit code and what else was printed.
+func (s *serving) rest() (code int, rest string) {
 	var more bytes.Buffer
 	_, _ = s.stdout.WriteTo(&more)
 	_ = s.command.Wait() // the exit code is what is judged
@@ -333,8 +345,14 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	eventually(t, s.logged("a client has left"))
-	if log := s.stderr.String(); !regexp.MustCompile(`msg="a client has connected" .*pid=\d+ role=postgres database=\S+ application=psql `).MatchString(log) || strings.Contains(log, "still there") {
-		t.Errorf("logged %s", log)
+	log := s.stderr.String()
+	if !regexp.MustCompile(`msg="a client has connected" .*pid=\d+ role=postgres database=\S+ application=psql `).MatchString(log) {
+		t.Errorf("the log does not say that psql has connected:\n%s", log)
+	}
+	for _, part := range []string{"still", "SELECT"} { // of the statement and of its answer
+		if strings.Contains(log, part) {
+			t.Errorf("%q, of a statement, is logged:\n%s", part, log)
+		}
 	}
 	if code, _ := s.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
@@ -351,14 +369,24 @@ func (s *serving) logged(part string) func() string {
 	}
 }
 
+// A sidecar that is told to end has a statement end before it: one that waits for a lock until the
+// sidecar has let go of its socket.
 func TestDrainLetsAStatementEnd(t *testing.T) {
 	t.Parallel()
 	dsn, direct := setupFruit(t)
-	s := serve(t, "--upstream", dsn, "--socket-dir", shortDir(t), "--admin", "off", "--watch", "public.*")
+	lock := func(sql string) {
+		t.Helper()
+		if _, err := direct.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock("SELECT pg_advisory_lock(79)")
+	dir := shortDir(t)
+	s := serve(t, "--upstream", dsn, "--socket-dir", dir, "--admin", "off", "--watch", "public.*")
 	command := strings.TrimPrefix(strings.TrimSpace(s.ready), "freshet: ready: ")
 	answered := make(chan string, 1)
 	go func() {
-		out, err := exec.Command("sh", "-c", command+` -X -q -A -t -c "SELECT pg_sleep(0.5), 'whole'"`).Output()
+		out, err := exec.Command("sh", "-c", command+` -X -q -A -t -c "SELECT pg_advisory_xact_lock(79), 'whole'"`).Output()
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -367,7 +395,7 @@ func TestDrainLetsAStatementEnd(t *testing.T) {
 	}()
 	eventually(t, func() string {
 		var busy int
-		if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()").Scan(&busy); err != nil {
+		if err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()").Scan(&busy); err != nil {
 			t.Fatal(err)
 		}
 		if busy == 0 {
@@ -375,7 +403,28 @@ func TestDrainLetsAStatementEnd(t *testing.T) {
 		}
 		return ""
 	})
-	if code, _ := s.stop(t); code != exitOK {
+	ended := make(chan int, 1)
+	s.signal(t)
+	eventually(t, func() string {
+		if conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.6432")); err == nil {
+			_ = conn.Close()
+			return "the sidecar is told to end, and clients can connect"
+		}
+		return ""
+	})
+	go func() {
+		code, _ := s.rest()
+		ended <- code
+	}()
+	select {
+	case code := <-ended:
+		t.Errorf("the sidecar has not waited for the statement: exit code %d", code)
+	case got := <-answered:
+		t.Errorf("the statement has not waited for its lock: %q", got)
+	default:
+	}
+	lock("SELECT pg_advisory_unlock(79)")
+	if code := <-ended; code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
 	if got := <-answered; !strings.Contains(got, "whole") {
