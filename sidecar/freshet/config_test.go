@@ -102,7 +102,7 @@ func TestConfigFileErrors(t *testing.T) {
 		{"unknown key of another style", "listen_tcp: x\n", `unknown key "listen_tcp"; did you mean "listen-tcp"?`},
 		{"unknown key like no other", "shenanigans: 1\n", `unknown key "shenanigans"; known are access-log, admin, admin-insecure`},
 		{"a key that is only a flag", "config: x\n", `unknown key "config"`},
-		{"twice", "port: 1\nport: 2\n", `port`},
+		{"twice", "port: 1\nport: 2\n", `mapping key "port" already defined`},
 		{"wrong value", "port: 1\n\nmemory: lots\n", `freshet.yaml:3: key "memory": "lots" is not a size`},
 		{"nested", "watch:\n  public: yes\n", `freshet.yaml:1: key "watch": its value must be plain`},
 		{"list for one", "port: [1, 2]\n", `freshet.yaml:1: key "port": it takes one value, not a list`},
