@@ -188,8 +188,9 @@ func TestDatabasesBehindOneSidecar(t *testing.T) {
 	if err := c.PgConn().CancelRequest(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if said, ok := errors.AsType[*pgconn.PgError](<-slept); !ok || said.Code != "57014" {
-		t.Errorf("what was cancelled ended with %v", said)
+	err := <-slept
+	if said, ok := errors.AsType[*pgconn.PgError](err); !ok || said.Code != "57014" {
+		t.Errorf("what was cancelled ended with %v, want SQLSTATE 57014", err)
 	}
 	cancel()
 	end()
@@ -275,21 +276,29 @@ func TestDatabaseThatIsAwayHurtsNoOther(t *testing.T) {
 func TestDatabasesThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	other := named(t, "other", "host=/nowhere user=u dbname=other")
-	for name, databases := range map[string][]run.NamedDatabase{
-		"without a name":      {named(t, "", nowhere+"2")},
-		"the upstream's name": {named(t, "d", "host=/elsewhere user=u dbname=d")},
-		"a name twice":        {other, named(t, "other", "host=/elsewhere user=u dbname=d")},
-		"one database twice":  {other, named(t, "again", "host=/nowhere user=v dbname=other")},
-		"the upstream twice":  {named(t, "again", nowhere)},
-		"too little memory":   {other, {Name: "large", Upstream: run.Database{Config: named(t, "", "host=/elsewhere").Upstream.Config}, MemoryBytes: 1 << 20}},
+	both := named(t, "both", "host=/elsewhere user=u dbname=d")
+	both.Primary, both.Follow = both.Upstream, both.Upstream
+	for _, c := range []struct {
+		databases []run.NamedDatabase
+		says      string
+	}{
+		{[]run.NamedDatabase{named(t, "", nowhere+"2")}, "needs a name"},
+		{[]run.NamedDatabase{{Name: "other"}}, "and a DSN"},
+		{[]run.NamedDatabase{named(t, "d", "host=/elsewhere user=u dbname=d")}, "database d is that of the upstream itself"},
+		{[]run.NamedDatabase{other, named(t, "other", "host=/elsewhere user=u dbname=d")}, "database other stands twice"},
+		{[]run.NamedDatabase{other, named(t, "again", "host=/nowhere user=v dbname=other")}, "databases other and again lead to the same one"},
+		{[]run.NamedDatabase{named(t, "again", nowhere)}, "databases d and again lead to the same one"},
+		{[]run.NamedDatabase{both}, "leave one out"},
+		{[]run.NamedDatabase{other, {Name: "large", Upstream: run.Database{Config: named(t, "", "host=/elsewhere").Upstream.Config}, MemoryBytes: 1 << 20}}, "the memory does not suffice for 3 databases"},
 	} {
 		o := optionsFor(t, nowhere)
-		o.Databases = databases
-		if s, err := run.New(o); !isMisuse(err) {
-			t.Errorf("%s: %v", name, err)
-			if err == nil {
-				s.Close()
-			}
+		o.Databases = c.databases
+		s, err := run.New(o)
+		if err == nil {
+			s.Close()
+		}
+		if !isMisuse(err) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("error %v, want a misuse that says %q", err, c.says)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestSidecarsSeeOneAnotherInRedis(t *testing.T) {
 	// Its place is there: the one that looks for others next finds it.
 	client := redistest.Client(t, first.RedisURL)
 	servers.Eventually(t, "a sidecar's place", func() bool {
-		keys, err := client.Keys(t.Context(), "freshet:fleet:*").Result()
+		keys, err := client.Keys(t.Context(), fmt.Sprintf("freshet:fleet:{%x}:*", a.ClientConfig().Database)).Result()
 		return err == nil && len(keys) > 0
 	})
 	b, _, _ := running(t, second)

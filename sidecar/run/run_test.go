@@ -142,11 +142,11 @@ func TestTakingOverFails(t *testing.T) {
 	o := optionsFor(t, installed(t))
 	o.Admin, o.ListenTCP = free(t), free(t)
 	s, end, ended := running(t, o)
-	awaitOffer(t, o)
 	for name, spoil := range map[string]func(o *run.Options){
 		"at the first part": func(o *run.Options) { o.Poll = -1 },
-		"at the last part":  func(o *run.Options) { o.Passwordless = "everybody" },
+		"at the last part":  func(o *run.Options) { o.Certificate.Certificate = "/nowhere" },
 	} {
+		awaitOffer(t, o) // the second time, that of a process which serves its clients again
 		bad := o
 		bad.TakeOver = true
 		spoil(&bad)
