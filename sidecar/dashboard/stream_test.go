@@ -135,12 +135,13 @@ func TestNobodyIsToldNothing(t *testing.T) {
 	if err != nil || !h.read(now) {
 		t.Errorf("nobody reads, error %v", err)
 	}
+	h.mark(Marker{})
 	h.leave(reader)
-	if !h.read(now.Add(streamAfter - time.Second)) {
-		t.Error("who has just left may come back")
+	if !h.read(now.Add(streamAfter-time.Second)) || len(h.kept) != 1 || h.fields == nil {
+		t.Errorf("a reader that has just left may come back, and %d frames are kept, want 1; fields %v", len(h.kept), h.fields)
 	}
-	if h.read(now.Add(streamAfter+time.Second)) || h.kept != nil {
-		t.Error("frames are made for nobody")
+	if h.read(now.Add(streamAfter+time.Second)) || h.kept != nil || h.fields != nil {
+		t.Errorf("frames are made or kept for nobody: %d, fields %v", len(h.kept), h.fields)
 	}
 }
 
