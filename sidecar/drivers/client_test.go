@@ -45,10 +45,12 @@ func compare(t *testing.T, run func(t *testing.T, at endpoint) string) {
 		b.reset(s)
 		counted := s.stats()
 		got := run(t, s.at)
-		t.Logf("%s: %s", pass, s.stats().since(counted))
+		counted = s.stats().since(counted)
+		t.Logf("%s: %s", pass, counted)
 		if got != want {
 			t.Errorf("%s: the output differs:\n%s", pass, difference(want, got))
 		}
+		requireUnderstood(t, pass, counted)
 	}
 }
 
@@ -99,9 +101,7 @@ func prove(t *testing.T, c client) {
 			if got != want {
 				t.Errorf("%s: the output differs:\n%s", pass.name, difference(want, got))
 			}
-			if counted.ProtocolErrors > 0 || counted.Panics > 0 || counted.Bypasses["protocol_not_understood"] > 0 {
-				t.Errorf("%s: the sidecar did not understand this client", pass.name)
-			}
+			requireUnderstood(t, pass.name, counted)
 			if scanned <= pass.scansMax {
 				break
 			}
@@ -118,6 +118,14 @@ func prove(t *testing.T, c client) {
 		if pass.name == warmPass {
 			record(measured{client: c.name, version: firstLine(want), stats: counted, reads: reads, scanned: scanned})
 		}
+	}
+}
+
+// requireUnderstood fails the test unless the sidecar has understood what a client sent, as it counts.
+func requireUnderstood(t *testing.T, pass string, counted stats) {
+	t.Helper()
+	if counted.ProtocolErrors > 0 || counted.Panics > 0 || counted.Bypasses["protocol_not_understood"] > 0 {
+		t.Errorf("%s: the sidecar did not understand this client: %s; %d protocol errors, %d panics", pass, counted, counted.ProtocolErrors, counted.Panics)
 	}
 }
 

@@ -59,7 +59,7 @@ func (b *bed) readsBy(program, source string) (printed string, reads int64) {
 }
 
 // TestDriversThroughTheLibrary runs what is tried with pgx and its driver for database/sql
-// on a pool, and on the library before that pool: twice, and the second time it knows.
+// on a pool, and on the library before that pool: twice, and the second time it knows the statements.
 func TestDriversThroughTheLibrary(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]func(t *testing.T, pool *pgxpool.Pool, db *cache.DB) string{
@@ -90,16 +90,27 @@ func TestDriversThroughTheLibrary(t *testing.T) {
 			b.execFile("reset.sql")
 			want := run(t, pool, nil)
 			db, late := b.library(pool)
-			for _, pass := range []string{"first", "second"} {
+			pass := func(name string) (hits, tooLate uint64) {
+				t.Helper()
 				b.execFile("reset.sql")
 				cache.Wrote(t.Context(), db)
 				before, lateBefore := db.Stats().Hits, late.Load()
 				if got := run(t, pool, db); got != want {
-					t.Errorf("%s: the output differs:\n%s", pass, difference(want, got))
+					t.Errorf("%s: the output differs:\n%s", name, difference(want, got))
 				}
-				if hits, late := db.Stats().Hits-before, late.Load()-lateBefore; hits+late < uint64(readsMin) {
-					t.Errorf("%s: %d hits, and %d reads that the machine was too slow for, want %d at least", pass, hits, late, readsMin)
+				return db.Stats().Hits - before, late.Load() - lateBefore
+			}
+			hits, tooLate := pass("first")
+			if hits+tooLate < uint64(readsMin) {
+				t.Errorf("first: %d hits, and %d reads that the machine was too slow for, want %d at least", hits, tooLate, readsMin)
+			}
+			for range warmTriesMax {
+				if hits, tooLate = pass("second"); hits >= uint64(readsMin) {
+					break
 				}
+			}
+			if hits < uint64(readsMin) {
+				t.Errorf("second: %d hits, want %d at least; the machine was too slow for %d reads", hits, readsMin, tooLate)
 			}
 		})
 	}

@@ -20,7 +20,7 @@ async function main(rounds) {
     for (const result of await Promise.all([read(), read(), read()])) {
       if (result.rows[0].stock !== round) stale++
     }
-    await read()
+    if ((await read()).rows[0].stock !== round) stale++
   }
   writer.release()
   await pool.end()

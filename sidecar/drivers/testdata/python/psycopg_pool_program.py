@@ -16,7 +16,7 @@ for turn in range(1, int(sys.argv[1]) + 1):
         with writer.transaction():
             writer.execute("SELECT stock FROM item WHERE id = 1 FOR UPDATE")
             writer.execute("UPDATE item SET stock = %s WHERE id = 1", (turn,))
-    for i in range(3):
+    for _ in range(3):
         found = next(readers).execute("SELECT stock FROM item WHERE id = %s", (1,)).fetchone()[0]
-        stale += i == 0 and found != turn
+        stale += found != turn
 print(stale, "stale")
