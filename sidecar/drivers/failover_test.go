@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // failoverProgram returns the arguments that run the program in Java.
@@ -33,8 +33,8 @@ func TestFailoverToPostgres(t *testing.T) {
 	t.Parallel()
 	pg := servers.StartPostgres(t, servers.PostgresOptions{TCP: true})
 	b := newBedOn(t, pg, "schema.sql")
-	tcp := freeAddress(t)
-	flags := []string{"--listen-tcp", tcp.String(), "--passwordless", "any"}
+	tcp := testkit.FreeAddress(t) // also for the sidecar that comes back
+	flags := []string{"--listen-tcp", tcp, "--passwordless", "any"}
 	s := b.serve(flags...)
 	b.reset(s)
 	both := fmt.Sprintf("host=%s,127.0.0.1 port=%d,%d user=postgres dbname=%s sslmode=disable", s.at.host, s.at.port, pg.Port(), b.database)
@@ -62,17 +62,6 @@ func TestFailoverToPostgres(t *testing.T) {
 	served("Postgres")
 	b.serveIn(s.at.host, flags...)
 	served("sidecar")
-}
-
-// freeAddress is an address of which nobody listens for now.
-func freeAddress(t *testing.T) net.Addr {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr()
 }
 
 // answersPsql says who serves psql: only a sidecar knows SHOW freshet.version.

@@ -1,8 +1,6 @@
 package run_test
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -37,7 +36,7 @@ func TestNewUndoesWhatItBegan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			good := optionsFor(t, nowhere)
-			good.Admin, good.ListenTCP = free(t), free(t)
+			good.Admin, good.ListenTCP = testkit.FreeAddress(t), testkit.FreeAddress(t)
 			bad := good
 			c.spoil(t, &bad)
 			if s, err := run.New(bad); err == nil {
@@ -95,7 +94,7 @@ func TestNewThatFailsClosesWhatItWasGiven(t *testing.T) {
 func TestCloseWithoutRun(t *testing.T) {
 	t.Parallel()
 	o := optionsFor(t, nowhere)
-	o.Admin, o.ListenTCP = free(t), free(t)
+	o.Admin, o.ListenTCP = testkit.FreeAddress(t), testkit.FreeAddress(t)
 	for range 2 {
 		s, err := run.New(o)
 		if err != nil {
@@ -132,21 +131,6 @@ func taken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().String()
-}
-
-// free is an address that nobody listens on, and nobody else is likely to: one of the many
-// of this machine, where each of them is one.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
-	if err != nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	return l.Addr().String()
 }
 

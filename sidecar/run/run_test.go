@@ -14,6 +14,7 @@ import (
 
 	"github.com/freshet/freshet/invalidation/analysis"
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 	"github.com/freshet/freshet/sidecar/run"
 )
 
@@ -140,7 +141,7 @@ func awaitOffer(t *testing.T, o run.Options) {
 func TestTakingOverFails(t *testing.T) {
 	t.Parallel()
 	o := optionsFor(t, installed(t))
-	o.Admin, o.ListenTCP = free(t), free(t)
+	o.Admin, o.ListenTCP = testkit.FreeAddress(t), testkit.FreeAddress(t)
 	s, end, ended := running(t, o)
 	for name, spoil := range map[string]func(o *run.Options){
 		"at the first part": func(o *run.Options) { o.Poll = -1 },
