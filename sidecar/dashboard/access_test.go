@@ -3,12 +3,13 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // serving runs a server, and returns where.
@@ -53,7 +54,6 @@ func TestAddressThatOthersReachNeedsAToken(t *testing.T) {
 func TestTokenIsAskedFor(t *testing.T) {
 	t.Parallel()
 	s := serving(t, func(o *Options) { o.Token, o.Profile = "0123456789abcdef", true })
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, c := range []struct {
 		path           string
 		header, secret string // secret "" sends none
@@ -74,12 +74,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 		case "basic":
 			request.SetBasicAuth("anybody", c.secret)
 		}
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		response.Body.Close()
+		response, _ := testkit.Ask(t, request)
 		if response.StatusCode != c.status || (response.StatusCode == 401) != (response.Header.Get("WWW-Authenticate") != "") {
 			t.Errorf("%s with %s %q: %d, want %d", c.path, c.header, c.secret, response.StatusCode, c.status)
 		}
@@ -105,7 +100,6 @@ func TestReadOnlyPage(t *testing.T) {
 		o.SwitchFunc = func(string, bool) error { t.Error("switched"); return nil }
 		o.Databases = []Database{{Name: "crm", StatsFunc: o.StatsFunc, PurgeFunc: o.PurgeFunc}}
 	})
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	ask := func(method, path string) (int, string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Address()+path, strings.NewReader("{}"))
@@ -115,16 +109,8 @@ func TestReadOnlyPage(t *testing.T) {
 		request.Header.Set("Authorization", "Bearer 0123456789abcdef")
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set(TokenHeader, s.token)
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(text)
+		response, text := testkit.Ask(t, request)
+		return response.StatusCode, text
 	}
 	for _, path := range []string{"/api/v1/mark", "/api/v1/explain", "/api/v1/purge", "/api/v1/reload", "/api/v1/bypass", "/databases/crm/api/v1/purge", "/nowhere"} {
 		if status, text := ask(http.MethodPost, path); status != http.StatusForbidden || !strings.Contains(text, "--admin-readonly") {

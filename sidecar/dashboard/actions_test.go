@@ -2,11 +2,12 @@ package dashboard
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // Only this page, and who has read it, may ask for something.
@@ -21,7 +22,6 @@ func TestActionsAreGuarded(t *testing.T) {
 	})
 	const body = `{"table": "shop.a", "confirm": "shop.a"}`
 	good := map[string]string{"Content-Type": "application/json", TokenHeader: s.token, "Origin": "http://" + s.Address(), "Sec-Fetch-Site": "same-origin"}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, c := range []struct {
 		name, header, value, body string
 		status                    int
@@ -57,12 +57,7 @@ func TestActionsAreGuarded(t *testing.T) {
 				request.Header.Set(c.header, c.value)
 			}
 		}
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(response.Body)
-		response.Body.Close()
+		response, text := testkit.Ask(t, request)
 		if response.StatusCode != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, response.StatusCode, text, c.status)
 		}

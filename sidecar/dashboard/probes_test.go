@@ -1,11 +1,12 @@
 package dashboard
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // Probes and Prometheus need no token at their own address, and reach nothing else there.
@@ -24,7 +25,6 @@ func TestProbesHaveAnAddressOfTheirOwn(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, c := range []struct {
 		method, path, host string
 		status             int
@@ -46,14 +46,9 @@ func TestProbesHaveAnAddressOfTheirOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Host = c.host
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil || response.StatusCode != c.status || !strings.Contains(string(text), c.says) || strings.Contains(string(text), "secret") {
-			t.Errorf("%s %s: %d %.200s, %v; want %d %q", c.method, c.path, response.StatusCode, text, err, c.status, c.says)
+		response, text := testkit.Ask(t, request)
+		if response.StatusCode != c.status || !strings.Contains(text, c.says) || strings.Contains(text, "secret") {
+			t.Errorf("%s %s: %d %.200s; want %d %q", c.method, c.path, response.StatusCode, text, c.status, c.says)
 		}
 	}
 	if _, err := NewProbes(Options{Address: p.Address()}); err == nil || !strings.Contains(err.Error(), "--metrics") {

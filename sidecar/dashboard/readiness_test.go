@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // What /readyz?verbose says in words it says as JSON to who asks for that, with the same
@@ -21,19 +23,13 @@ func TestReadinessAsJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Accept", "application/json")
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response, answer := testkit.Ask(t, request)
 		var said struct {
 			Ready  bool
 			Checks []readyCheck
 		}
-		err = json.NewDecoder(response.Body).Decode(&said)
-		response.Body.Close()
-		if err != nil {
-			t.Fatal(err)
+		if err := json.Unmarshal([]byte(answer), &said); err != nil {
+			t.Fatalf("%v: %s", err, answer)
 		}
 		status := map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[ready]
 		if response.StatusCode != status || response.Header.Get("Content-Type") != "application/json" || said.Ready != ready {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/freshet/freshet/loadtest/servers"
 	"github.com/freshet/freshet/sidecar/dashboard"
 	"github.com/freshet/freshet/sidecar/internal/reasons"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // program is the command, as it is started by users.
@@ -151,15 +151,10 @@ func psql(t *testing.T, commandLine, statement string) string {
 
 func fetchStats(t *testing.T, address string) dashboard.Stats {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + address + "/api/v1/stats")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
+	_, text := testkit.Get(t, "http://"+address+"/api/v1/stats")
 	var stats dashboard.Stats
-	if err := json.NewDecoder(response.Body).Decode(&stats); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(text), &stats); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
 	return stats
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/freshet/freshet/loadtest/servers"
+	"github.com/freshet/freshet/sidecar/internal/testkit"
 )
 
 // metricNames are those of ours, and of the process, that a text names.
@@ -28,23 +27,14 @@ func TestDocumentsNameMetricsThatAreThere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var live []string
 	eventually(t, func() string { // the first look, which resets, is counted
-		response, err := client.Get("http://" + s.AdminAddress() + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		live = metricNames.FindAllString(string(text), -1)
+		_, text := testkit.Get(t, "http://"+s.AdminAddress()+"/metrics")
+		live = metricNames.FindAllString(text, -1)
 		if !slices.Contains(live, "freshet_follower_resets_total") || !slices.Contains(live, "freshet_bypasses_total") {
 			return "not everything was counted yet"
 		}
-		if !strings.Contains(string(text), "\nfreshet_upstream_connections{use=\"follower\"} 3\n") {
+		if !strings.Contains(text, "\nfreshet_upstream_connections{use=\"follower\"} 3\n") {
 			return "the follower does not look, listen and trim yet"
 		}
 		return ""

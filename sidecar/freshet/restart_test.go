@@ -94,6 +94,12 @@ func (l *load) more(t *testing.T) {
 		}
 		return ""
 	})
+	l.failed(t)
+}
+
+// failed fails the test if anything failed so far.
+func (l *load) failed(t *testing.T) {
+	t.Helper()
 	if n := l.failures.Load(); n > 0 {
 		t.Fatalf("%d of %d failed, the first with: %s", n, n+l.done.Load(), *l.first.Load())
 	}
@@ -135,6 +141,7 @@ func TestTakeOverUnderLoad(t *testing.T) {
 		return ""
 	})
 	l.stop()
+	l.failed(t)
 	if code, _ := now.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}

@@ -3,7 +3,6 @@ package run_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -66,14 +65,10 @@ func TestThePageKnowsTheTables(t *testing.T) {
 // tablesOf is what the page lists, by name.
 func tablesOf(t *testing.T, s *run.Sidecar) map[string]dashboard.Table {
 	t.Helper()
-	response, err := http.Get("http://" + s.AdminAddress() + "/api/v1/tables")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
+	_, text := ask(t, s, "/api/v1/tables")
 	var list dashboard.TableList
-	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
 	tables := map[string]dashboard.Table{}
 	for _, table := range list.Tables {
