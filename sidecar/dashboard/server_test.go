@@ -113,27 +113,50 @@ func TestStatsShape(t *testing.T) {
 	}
 }
 
+// Each list is as long as its bound at most. What is counted is told all the same.
 func TestStatsListsAreCut(t *testing.T) {
 	t.Parallel()
 	src, server := setup(t)
+	const more = 5
 	src.change(func(s *Stats) {
-		s.WatchedTables, s.Watched = WatchedMax+5, make([]Table, WatchedMax+5)
-		s.WatchProblems, s.Problems = ProblemsMax+5, make([]string, ProblemsMax+5)
-		s.Redis.Shapes = make([]RedisShape, ShapesMax+5)
+		s.WatchedTables, s.Watched = WatchedMax+more, make([]Table, WatchedMax+more)
+		s.WatchProblems, s.Problems = ProblemsMax+more, make([]string, ProblemsMax+more)
+		s.ShapesKnown, s.Shapes = ShapesMax+more, make([]Shape, ShapesMax+more)
+		s.ShapesPassed = make([]Shape, ShapesPassedMax+more)
+		s.ClientGroups, s.Clients = ClientGroupsMax+more, make([]ClientGroup, ClientGroupsMax+more)
+		s.SessionList = make([]Session, SessionListMax+more)
+		s.TablesWritten, s.Written = WrittenMax+more, make([]TableWrites, WrittenMax+more)
+		s.Redis.Shapes = make([]RedisShape, ShapesMax+more)
 	})
 	_, body := get(t, server, "/api/v1/stats")
 	var got Stats
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Watched) != WatchedMax || got.WatchedTables != WatchedMax+5 {
-		t.Errorf("%d tables listed, %d counted", len(got.Watched), got.WatchedTables)
+	for name, list := range map[string]struct{ listed, most int }{
+		"watched":         {len(got.Watched), WatchedMax},
+		"problems":        {len(got.Problems), ProblemsMax},
+		"shapes":          {len(got.Shapes), ShapesMax},
+		"shapes_passed":   {len(got.ShapesPassed), ShapesPassedMax},
+		"clients":         {len(got.Clients), ClientGroupsMax},
+		"session_list":    {len(got.SessionList), SessionListMax},
+		"written":         {len(got.Written), WrittenMax},
+		"shapes of redis": {len(got.Redis.Shapes), ShapesMax},
+	} {
+		if list.listed != list.most {
+			t.Errorf("%s: %d are listed, want %d", name, list.listed, list.most)
+		}
 	}
-	if len(got.Redis.Shapes) != ShapesMax {
-		t.Errorf("%d shapes listed", len(got.Redis.Shapes))
-	}
-	if len(got.Problems) != ProblemsMax || got.WatchProblems != ProblemsMax+5 {
-		t.Errorf("%d problems listed, %d counted", len(got.Problems), got.WatchProblems)
+	for name, count := range map[string]struct{ counted, want int }{
+		"watched_tables": {got.WatchedTables, WatchedMax + more},
+		"watch_problems": {got.WatchProblems, ProblemsMax + more},
+		"shapes_known":   {got.ShapesKnown, ShapesMax + more},
+		"client_groups":  {got.ClientGroups, ClientGroupsMax + more},
+		"tables_written": {got.TablesWritten, WrittenMax + more},
+	} {
+		if count.counted != count.want {
+			t.Errorf("%s: %d are counted, want %d", name, count.counted, count.want)
+		}
 	}
 }
 
