@@ -236,10 +236,8 @@ func (o *Observer) count(r *read, spent time.Duration) {
 func (o *Observer) obtain(u *unit, reads []read) {
 	spent := u.took / time.Duration(len(reads))
 	held := [worlds]bool{true, true}
-	found := make([]bool, len(reads))
 	for i := range reads {
-		has, any := o.memory.find(reads[i].key)
-		found[i] = any
+		has := o.memory.find(reads[i].key)
 		for world := range held {
 			held[world] = held[world] && has[world]
 		}

@@ -65,16 +65,15 @@ func (m *memory) forget() {
 }
 
 // find reports in which worlds an answer would be served.
-func (m *memory) find(key digest.Digest) (held [worlds]bool, any bool) {
+func (m *memory) find(key digest.Digest) (held [worlds]bool) {
 	e := m.entries[key]
 	if e == nil {
-		return held, false
+		return held
 	}
 	for world := range held {
 		held[world] = m.holds(e, world)
-		any = any || held[world]
 	}
-	return held, any
+	return held
 }
 
 func (m *memory) holds(e *entry, world int) bool {
