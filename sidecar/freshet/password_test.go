@@ -80,6 +80,9 @@ func rotatePassword(t *testing.T, pg *servers.Postgres, way string) {
 	if err := direct.QueryRow(t.Context(), end, servers.Follower).Scan(&ended, &at); err != nil {
 		t.Fatal(err)
 	}
+	if ended == 0 {
+		t.Fatal("no session of the follower was ended: the sidecar goes on with what it has")
+	}
 	// The client comes as a superuser, whom this server asks for no password.
 	asSuperuser := s.ClientConfig()
 	asSuperuser.User = "postgres"
