@@ -132,6 +132,9 @@ func TestBearingOfBeforeASleep(t *testing.T) {
 	if got := c.now(); got != m.sinceBoot() {
 		t.Errorf("%v since boot, want %v", time.Duration(got), time.Duration(m.sinceBoot()))
 	}
+	if m.whileRead != nil || m.slept == 0 {
+		t.Error("the machine did not sleep while the monotonic clock was read")
+	}
 }
 
 // A process that has to wait around the system call is never told too much, and no

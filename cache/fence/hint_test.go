@@ -86,8 +86,8 @@ func TestHintsAreBoundedAndOfThisIncarnation(t *testing.T) {
 		f.Foretell(one, []Event{{20 + xid, []Tag{5, 6, 7, 8}}}, 150)
 	}
 	for i := range f.slots {
-		if n := len(f.slots[i].foretold); n > foretoldMax {
-			t.Errorf("slot %d holds %d", i, n)
+		if n := len(f.slots[i].foretold); n != foretoldMax {
+			t.Errorf("slot %d holds %d events of 1000, want %d", i, n, foretoldMax)
 		}
 	}
 	f.Reset(f.Head(), f.Head().Snapshot, nil, 200)
