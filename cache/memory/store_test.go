@@ -81,26 +81,41 @@ func TestOneHashTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// Two who set many at once, in any order, do not wait for each other, and who sets last is
-// found.
+// Several who set many at once, each in another order, do not wait for each other for ever; a
+// value is found of each hash then, and that of who sets last.
 func TestManySetManyAtOnce(t *testing.T) {
 	t.Parallel()
+	const hashes = 100
 	s := setup(t, 1<<24)
+	setAll := func(step uint64, v *value) {
+		var all []memory.Setting[value]
+		for i := range uint64(hashes) {
+			all = append(all, memory.Setting[value]{Hash: (i*step + 7) % hashes, Value: v, Cost: 10})
+		}
+		if held := s.SetAll(all); held != hashes {
+			t.Errorf("%d of %d values are held", held, hashes)
+		}
+	}
 	var wg sync.WaitGroup
-	for worker := range 4 {
+	for _, step := range []uint64{1, 3, 7, 9} {
 		wg.Go(func() {
 			for range 50 {
-				var all []memory.Setting[value]
-				for i := range uint64(100) {
-					all = append(all, memory.Setting[value]{Hash: (i*uint64(2*worker+1) + 7) % 100, Value: &value{}, Cost: 10})
-				}
-				s.SetAll(all)
+				setAll(step, &value{})
 			}
 		})
 	}
 	wg.Wait()
-	if st := s.Stats(); st.Items > 100 {
-		t.Errorf("stats %+v of 100 hashes", st)
+	if st := s.Stats(); st.Items != hashes {
+		t.Errorf("stats %+v, want %d items", st, hashes)
+	}
+	last := &value{"last"}
+	for _, want := range []*value{nil, last} {
+		for hash := range uint64(hashes) {
+			if got, ok := s.Get(hash); !ok || want != nil && got != want {
+				t.Fatalf("hash %d: got %v, %v, want %v", hash, got, ok, want)
+			}
+		}
+		setAll(3, last)
 	}
 }
 
