@@ -119,4 +119,7 @@ func TestMedianAge(t *testing.T) {
 		t.Errorf("%v, most at 3 s", age)
 	}
 	u.noteAge(1000 * time.Hour)
+	if age := u.medianAge(); age < 2*time.Second || age > 4*time.Second {
+		t.Errorf("%v after one of 1000 h, most at 3 s", age)
+	}
 }

@@ -148,17 +148,27 @@ func TestReaderThatLeavesStopsWaiting(t *testing.T) {
 	_, members := fleet(t, 1, o)
 	m := members[0]
 	lasting(m)
-	f := m.cache.Join([]byte("k"))
+	deadHolder(t, o, time.Minute)
+	f := m.cache.Join([]byte(numberKey))
 	defer f.Finish(nil)
-	redistest.Store(t, o).Contend(t.Context(), remoteKey("first", []byte("k")), nil, "dead", time.Minute)
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	fetched := make(chan Tier, 1)
+	go func() {
+		_, tier := f.Fetch(ctx, numberShape, decodeText)
+		fetched <- tier
+	}()
+	world.Until(t, "the reader asks for the lease again and again", func() bool { return asked(members) >= 3 })
+	leave()
 	began := time.Now()
-	if e, tier := f.Fetch(ctx, numberShape, decodeText); e != nil || tier != Nowhere {
-		t.Fatalf("%v from %v", e, tier)
+	if tier := <-fetched; tier != Nowhere {
+		t.Fatalf("found in tier %d, and nobody loaded", tier)
 	}
 	if took := time.Since(began); took > soonerThanALease {
 		t.Fatalf("waited %v after the reader had left", took)
+	}
+	if st := m.cache.Stats(); st.Leases != 0 {
+		t.Fatalf("%d leases, and another process has the only one", st.Leases)
 	}
 }
 

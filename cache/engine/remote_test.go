@@ -128,8 +128,12 @@ func TestLyingRemote(t *testing.T) {
 		"zeros":               make([]byte, 1<<16),
 	} {
 		b.Restore(map[string][]byte{mine: bytes})
+		refused := second.Stats().Unusable
 		if e, tier := fetch(t, second, "k"); tier != Nowhere {
 			t.Errorf("%s: served %v", name, e)
+		}
+		if n := second.Stats().Unusable - refused; n != 1 {
+			t.Errorf("%s: refused %d times, want once", name, n)
 		}
 	}
 	// An entry of an earlier incarnation, under the key of the present one.
@@ -137,6 +141,9 @@ func TestLyingRemote(t *testing.T) {
 	b.Restore(map[string][]byte{remoteKey("second", []byte("k")): honest[mine]})
 	if e, tier := fetch(t, second, "k"); tier != Nowhere {
 		t.Errorf("another incarnation: served %v", e)
+	}
+	if st := second.Stats(); st.Unusable != 6 || st.Fetched != 0 {
+		t.Errorf("%d of 6 lies were refused, %d believed", st.Unusable, st.Fetched)
 	}
 }
 
