@@ -45,6 +45,7 @@ func TestABatchFailsOnce(t *testing.T) {
 	server := servers.StartRedis(t, servers.RedisOptions{})
 	s := redistest.Store(t, redis.Options{URL: server.URL(), Timeout: 50 * time.Millisecond})
 	servers.Eventually(t, "a value is set", func() bool { return s.Set(t.Context(), "k", []byte("v"), time.Minute) })
+	before := s.Stats().Errors // of a busy machine
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestABatchFailsOnce(t *testing.T) {
 			t.Fatalf("a server that hangs took %s", keys[i])
 		}
 	}
-	if st := s.Stats(); st.State != "closed" || st.Errors != 1 {
+	if st := s.Stats(); st.State != "closed" || st.Errors != before+1 {
 		t.Fatalf("stats %+v after one batch", st)
 	}
 	for range 10 {
