@@ -149,11 +149,15 @@ func TestReadsAreTraced(t *testing.T) {
 // A hit that is counted and not traced allocates nothing either.
 func TestObservedHitDoesNotAllocate(t *testing.T) {
 	o := newTold(t)
-	ctx := t.Context()
+	ctx, calls := t.Context(), int64(0)
 	if n := allocations.Fewest(1000, func() {
+		calls++
 		o.OnRead(ctx, cache.Read{Name: "square", Outcome: cache.OutcomeHit, Took: 100})
 	}); n != 0 {
 		t.Errorf("%v allocations a hit", n)
+	}
+	if got := o.reads(t, "square")["hit"]; got != calls {
+		t.Errorf("%d of %d hits are counted", got, calls)
 	}
 }
 
