@@ -180,8 +180,11 @@ func TestReadersAtOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if (bio == nil) != (id%2 == 1) {
-					t.Errorf("author %d has bio %v", id, bio)
+				if want := fmt.Sprint("author ", id); name != want {
+					t.Errorf("author %d has the name %q, want %q", id, name, want)
+				}
+				if want := fmt.Sprint("bio ", id); (bio == nil) != (id%2 == 1) || bio != nil && *bio != want {
+					t.Errorf("author %d has another bio than %q, if any", id, want)
 				}
 			}
 		})

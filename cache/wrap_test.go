@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/cache/engine"
 	"github.com/freshet/freshet/cache/fence"
 	"github.com/freshet/freshet/cache/internal/world"
 	"github.com/freshet/freshet/cache/redis"
@@ -376,8 +377,12 @@ func TestPanickingLoader(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	if _, err := f(Bypass(t.Context()), 1); err == nil {
-		t.Error("no error without the cache")
+	var p *PanicError
+	if _, err := f(Bypass(t.Context()), 1); !errors.As(err, &p) || p.Value != "no disk" {
+		t.Errorf("without the cache: got %v, want the panic", err)
+	}
+	if s := c.Stats(); s.Loads != uint64(loads.Load()) || s.LoadErrors != s.Loads {
+		t.Errorf("%d loads and %d failures are counted of %d loads that all panicked", s.Loads, s.LoadErrors, loads.Load())
 	}
 }
 
@@ -469,8 +474,10 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 	})
 	w := world.New()
 	tier := &noted{Store: store}
-	shared := func(o *CacheOptions) { o.Remote = tier }
-	processes := []getter{wrapNumber(open(t, w, shared), &loader{world: w}), wrapNumber(open(t, w, shared), &loader{world: w})}
+	// Redis is asked however short the loads are.
+	shared := func(o *CacheOptions) { o.Remote, o.RemotePolicy = tier, engine.RemoteAlways }
+	caches := []*Cache{open(t, w, shared), open(t, w, shared)}
+	processes := []getter{wrapNumber(caches[0], &loader{world: w}), wrapNumber(caches[1], &loader{world: w})}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	var reads atomic.Int64
@@ -499,30 +506,70 @@ func TestRedisMisbehavesDuringUse(t *testing.T) {
 			}
 		})
 	}
-	more := func() {
+	goOn := func() {
 		t.Helper()
 		target := reads.Load() + 300
 		world.Until(t, "reads go on", func() bool { return reads.Load() >= target || t.Failed() })
 	}
-	more()
-	server.Kill()
-	more()
-	for _, step := range []func() error{server.Restart, server.Pause, server.Resume} {
-		if err := step(); err != nil {
-			t.Error(err)
-		}
-		more()
+	// grows waits until a count of both processes has grown.
+	grows := func(what string, count func(Stats) uint64) {
+		t.Helper()
+		sum := func() uint64 { return count(caches[0].Stats()) + count(caches[1].Stats()) }
+		before := sum()
+		world.Until(t, what, func() bool { return sum() > before || t.Failed() })
 	}
+	fetched := func() {
+		t.Helper()
+		grows("a value comes from Redis", func(s Stats) uint64 { return s.Fetched })
+		goOn()
+	}
+	fetched()
+	server.Kill()
+	goOn()
+	if err := server.Restart(); err != nil {
+		t.Error(err)
+	}
+	fetched()
+	if err := server.Pause(); err != nil {
+		t.Error(err)
+	}
+	goOn()
+	if err := server.Resume(); err != nil {
+		t.Error(err)
+	}
+	fetched()
 	tier.spoil(t)
-	more()
+	world.Until(t, "garbage is read", func() bool { return tier.read.Load() > 0 || t.Failed() })
+	fetched()
 	close(stop)
 	readers.Wait()
 }
 
-// noted is a remote tier that notes the keys that were set.
+// noted is a remote tier that notes the keys that were set, and how often it gave garbage.
 type noted struct {
 	*redis.Store
 	keys sync.Map
+	read atomic.Int64
+}
+
+const garbage = "garbage"
+
+func (n *noted) Get(ctx context.Context, key string) ([]byte, time.Duration, bool) {
+	value, left, ok := n.Store.Get(ctx, key)
+	n.note(value)
+	return value, left, ok
+}
+
+func (n *noted) Contend(ctx context.Context, key string, seen []byte, token string, life time.Duration) ([]byte, time.Duration, bool, bool) {
+	value, left, leased, ok := n.Store.Contend(ctx, key, seen, token, life)
+	n.note(value)
+	return value, left, leased, ok
+}
+
+func (n *noted) note(value []byte) {
+	if string(value) == garbage {
+		n.read.Add(1)
+	}
 }
 
 func (n *noted) Set(ctx context.Context, key string, value []byte, ttl time.Duration) bool {
@@ -543,7 +590,7 @@ func (n *noted) spoil(t *testing.T) {
 	world.Until(t, "Redis takes garbage", func() bool {
 		spoiled := 0
 		for key := range n.keys.Range {
-			if n.Store.Set(t.Context(), key.(string), []byte("garbage"), time.Minute) {
+			if n.Store.Set(t.Context(), key.(string), []byte(garbage), time.Minute) {
 				spoiled++
 			}
 		}
