@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -219,21 +220,68 @@ func TestCloseWhereNothingIsInstalled(t *testing.T) {
 	db.Close()
 }
 
-// Somebody closes the DB while others read, and the reads go on.
+// The DB is closed while others load, wait for looks and hit, and their reads go on.
 func TestCloseWhileReading(t *testing.T) {
 	alone(t)
 	o := openDB(t, shopSchema, nil)
-	ended := make(chan error, 4)
+	const each = 50 // reads of a reader at least before the DB is closed, and behind
+	var reading atomic.Int64
+	ended, closed := make(chan error, 8), make(chan struct{})
 	for range cap(ended) {
 		go func() {
 			var err error
-			for i := 0; i < 200 && err == nil; i++ {
-				err = o.QueryRow(context.Background(), "SELECT name FROM public.authors WHERE id = $1", i%20+1).Scan(new(string))
+			for i, left := 0, each; left > 0 && err == nil; i++ {
+				id := i%20 + 1
+				err = o.QueryRow(context.Background(), "SELECT name FROM public.authors WHERE id = $1", id).Scan(new(string))
+				if err == nil && i%2 == 0 { // so that few are hits
+					_, err = o.Exec(context.Background(), "UPDATE public.authors SET name = name WHERE id = $1", id+1)
+				}
+				if i == each {
+					reading.Add(1)
+				}
+				select {
+				case <-closed:
+					left--
+				default:
+				}
 			}
 			ended <- err
 		}()
 	}
+	servers.Eventually(t, "all readers read", func() bool { return reading.Load() == int64(cap(ended)) || len(ended) > 0 })
 	o.Close()
+	close(closed)
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The DB is closed while a load waits for a connection, and another reader for that load: both
+// are answered by Postgres.
+func TestCloseWhileALoadWaitsForAConnection(t *testing.T) {
+	alone(t)
+	o := openDB(t, shopSchema, func(c *pgxpool.Config, _ *cache.Options) { c.MaxConns = 1 })
+	o.name(t, t.Context(), 1) // what the statement means is known
+	only, err := o.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	misses, ended := o.Stats().Misses, make(chan error, 2)
+	for range cap(ended) {
+		go func() {
+			var name string
+			err := o.QueryRow(context.Background(), "SELECT name FROM public.authors WHERE id = $1", 2).Scan(&name)
+			if err == nil && name != "author 2" {
+				err = fmt.Errorf("read %q, want author 2", name)
+			}
+			ended <- err
+		}()
+	}
+	servers.Eventually(t, "both readers miss", func() bool { return o.Stats().Misses == misses+2 })
+	o.Close()
+	only.Release()
 	for range cap(ended) {
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -264,6 +312,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 				go func() { _, err := read(ctx, i%2); ended <- err }()
 			}
 			<-began
+			servers.Eventually(t, "all readers have looked for their values", func() bool { return o.Stats().Misses >= 4 })
 		},
 		"while a load outlives its reader's patience": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
 			began := make(chan struct{}, 1)
@@ -290,6 +339,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 				}
 				ended <- err
 			}
+			<-began // and goes on
 		},
 		"while what a change ended is loaded again": func(ctx context.Context, t *testing.T, o *opened, ended chan<- error) {
 			began := make(chan struct{}, 1)
