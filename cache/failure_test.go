@@ -19,11 +19,12 @@ func TestErrorStampede(t *testing.T) {
 	const many = 200
 	w := world.New()
 	c := open(t, w, nil)
-	var loads, now, most atomic.Int64
+	var loads atomic.Int64
+	var atOnce peak
 	f := Wrap(c.DB(), "failing", func(context.Context, int) (number, error) {
 		loads.Add(1)
-		most.Store(max(most.Load(), now.Add(1)))
-		defer now.Add(-1)
+		atOnce.enter()
+		defer atOnce.leave()
 		world.Until(t, "everybody looked", func() bool { return c.Stats().Misses >= many })
 		return number{}, errBusy
 	}, Policy[int, number]{DependsOn: numberOf[number]})
@@ -38,8 +39,8 @@ func TestErrorStampede(t *testing.T) {
 	readers.Wait()
 	// The first began before most came. Of them some may have looked and not yet
 	// waited when the second ended.
-	if loads.Load() > many/4 || most.Load() > 1 {
-		t.Fatalf("%d loads, %d at once", loads.Load(), most.Load())
+	if loads.Load() > many/4 || atOnce.most.Load() > 1 {
+		t.Fatalf("%d loads, %d at once; want %d at most, one after the other", loads.Load(), atOnce.most.Load(), many/4)
 	}
 }
 

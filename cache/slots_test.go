@@ -23,6 +23,19 @@ func queued(t *testing.T, c *Cache, readers int64) {
 	world.Until(t, "readers wait for a slot", func() bool { return c.slots.waiting.Load() == readers })
 }
 
+// peak counts loads that are under way, and the most that ever were at once.
+type peak struct{ now, most atomic.Int64 }
+
+func (p *peak) enter() {
+	for n := p.now.Add(1); ; {
+		if most := p.most.Load(); n <= most || p.most.CompareAndSwap(most, n) {
+			return
+		}
+	}
+}
+
+func (p *peak) leave() { p.now.Add(-1) }
+
 // The interleaving of slots: a load asks for what another reader would load, who waits for
 // the slot of that load.
 func TestNestedLoadOfWhatWaitsForASlot(t *testing.T) {
@@ -95,17 +108,14 @@ func TestLoadsAreBounded(t *testing.T) {
 	t.Parallel()
 	const loadsMax, keys = 3, 40
 	c := bounded(t, loadsMax, 0)
-	var loads, now, most atomic.Int64
+	var loads atomic.Int64
+	var atOnce peak
 	gate := make(chan struct{})
 	runs := func() {
 		loads.Add(1)
-		for n := now.Add(1); ; {
-			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
-				break
-			}
-		}
+		atOnce.enter()
 		<-gate
-		now.Add(-1)
+		atOnce.leave()
 	}
 	p := onNumber[int]()
 	p.LoadMany = func(_ context.Context, ks []int) ([]product, error) {
@@ -126,7 +136,7 @@ func TestLoadsAreBounded(t *testing.T) {
 			}
 		})
 	}
-	world.Until(t, "the first loads", func() bool { return now.Load() == loadsMax })
+	world.Until(t, "the first loads", func() bool { return atOnce.now.Load() == loadsMax })
 	ways := []func(k int) error{
 		func(k int) error { _, err := r.Get(t.Context(), k); return err },
 		func(k int) error { _, err := r.Get(Bypass(t.Context()), k); return err },
@@ -147,8 +157,8 @@ func TestLoadsAreBounded(t *testing.T) {
 	queued(t, c, keys)
 	close(gate)
 	others.Wait()
-	if loads.Load() != loadsMax+keys || most.Load() != loadsMax {
-		t.Errorf("%d loads, %d at once", loads.Load(), most.Load())
+	if loads.Load() != loadsMax+keys || atOnce.most.Load() != loadsMax {
+		t.Errorf("%d loads, %d at once; want %d, %d", loads.Load(), atOnce.most.Load(), loadsMax+keys, loadsMax)
 	}
 }
 
@@ -178,11 +188,14 @@ func TestReadersWhoWaitForASlotShareALoad(t *testing.T) {
 			}
 		})
 	}
-	world.Until(t, "somebody waits for a slot", func() bool { return c.slots.waiting.Load() > 0 })
+	// All readers look before the slot is free: one that came later would be served by a hit.
+	world.Until(t, "all readers have looked, and one waits for a slot", func() bool {
+		return c.Stats().Misses == 1+readers && c.slots.waiting.Load() > 0
+	})
 	close(gate)
 	all.Wait()
 	if loads.Load() != 1 {
-		t.Errorf("%d loads", loads.Load())
+		t.Errorf("%d loads for %d readers, want 1", loads.Load(), readers)
 	}
 }
 
