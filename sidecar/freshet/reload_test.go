@@ -72,7 +72,7 @@ func TestReloadOfFunctionsEndsWhatRestedOnThem(t *testing.T) {
 	if _, err := direct.Exec(t.Context(), define); err != nil {
 		t.Fatal(err)
 	}
-	c := testConfig(t, dsn, "--watch", "public.*", "--function", "public.fruits()=pure", "--staleness", "1m") // however late it looks
+	c := testConfig(t, dsn, "--watch", "public.*", "--function", "public.fruits()=pure", "--staleness", "1m", "--verify", "0") // however late it looks
 	s := start(t, c)
 	r := reloading(s, c)
 	conn := client(t, s)
