@@ -39,10 +39,11 @@ func (c *explainCommand) Validate() error {
 }
 
 const (
-	// stateWaitMax is how long explain waits to learn what is watched.
-	stateWaitMax = 10 * time.Second
-	// explainMax bounds the analysis.
-	explainMax = 10 * time.Second
+	// stateWaitMax is how long explain waits to learn what is watched. An error ends that at
+	// once: only a server that answers late, busy or far away as it may be, takes long.
+	stateWaitMax = time.Minute
+	// explainMax bounds the analysis, as stateWaitMax bounds what comes before it.
+	explainMax = time.Minute
 	// compareMax bounds a comparison, which asks a server hundreds of questions one after the
 	// other, and the server may be far away.
 	compareMax = 2 * time.Minute
@@ -154,6 +155,9 @@ func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, er
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, fmt.Errorf("learn what is watched: not told within %v: is Postgres at --upstream overloaded, or does somebody lock its catalogs?", stateWaitMax)
+			}
 			return nil, fmt.Errorf("learn what is watched: %w", ctx.Err())
 		case <-ticker.C:
 		}
