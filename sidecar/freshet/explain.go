@@ -39,15 +39,16 @@ func (c *explainCommand) Validate() error {
 }
 
 const (
-	// stateWaitMax is how long explain waits to learn what is watched. An error ends that at
-	// once: only a server that answers late, busy or far away as it may be, takes long.
-	stateWaitMax = time.Minute
-	// explainMax bounds the analysis, as stateWaitMax bounds what comes before it.
+	// explainMax bounds what explain asks Postgres: what is watched, and what the statement
+	// means. An error ends that at once: only a server that answers late takes long.
 	explainMax = time.Minute
 	// compareMax bounds a comparison, which asks a server hundreds of questions one after the
 	// other, and the server may be far away.
 	compareMax = 2 * time.Minute
 )
+
+// errLate is the cause of what explainMax has ended.
+var errLate = fmt.Errorf("not told within %v: is Postgres at --upstream overloaded, or does somebody lock its catalogs?", explainMax)
 
 // notCacheable ends explain with its own code, when all is said.
 var notCacheable = codedError{errors.New(""), exitFailure}
@@ -92,6 +93,8 @@ func (c *explainCommand) printJSON(to io.Writer, verdict *analysis.Verdict, stat
 }
 
 func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *invalidation.State, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, explainMax, errLate)
+	defer cancel()
 	request, err := c.request(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -109,10 +112,11 @@ func (c *explainCommand) explain(ctx context.Context) (*analysis.Verdict, *inval
 		return nil, nil, err
 	}
 	defer analyzer.Close()
-	ctx, cancel := context.WithTimeout(ctx, explainMax)
-	defer cancel()
 	verdict, err := analyzer.Analyze(ctx, request)
 	if err != nil {
+		if late := context.Cause(ctx); late != nil {
+			err = late
+		}
 		return nil, nil, fmt.Errorf("analyse the statement: %w", err)
 	}
 	return verdict, state, nil
@@ -140,7 +144,7 @@ func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, er
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, stateWaitMax)
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- follower.Run(ctx) }()
 	defer func() {
@@ -155,10 +159,7 @@ func (c *explainCommand) readState(ctx context.Context) (*invalidation.State, er
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, fmt.Errorf("learn what is watched: not told within %v: is Postgres at --upstream overloaded, or does somebody lock its catalogs?", stateWaitMax)
-			}
-			return nil, fmt.Errorf("learn what is watched: %w", ctx.Err())
+			return nil, fmt.Errorf("learn what is watched: %w", context.Cause(ctx))
 		case <-ticker.C:
 		}
 	}

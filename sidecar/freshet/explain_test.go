@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -70,6 +72,38 @@ func TestExplain(t *testing.T) {
 	}
 	if _, stdout, _ := freshet(t, "explain", "--parameter", "7", "--upstream", dsn, "SELECT name FROM fruit WHERE id = $1"); !strings.Contains(stdout, "public.fruit/id='7'") {
 		t.Errorf("with a parameter:\n%s", stdout)
+	}
+}
+
+// A server that answers late is told of with what may be wrong with it.
+func TestExplainThatIsAnsweredLate(t *testing.T) {
+	t.Parallel()
+	dsn, direct := setupFruit(t)
+	if code, _, stderr := freshet(t, "install", "--upstream", dsn, "--watch", "public.*"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if _, err := direct.Exec(t.Context(), "BEGIN; LOCK freshet.outbox IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := (&explainCommand{upstreamFlag: upstreamFlag{Upstream: dsn}, Statement: "SELECT name FROM fruit"}).explain(ctx)
+		ended <- err
+	}()
+	eventually(t, func() string {
+		var waiting bool
+		if err := direct.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'freshet.outbox'::regclass AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if !waiting && len(ended) == 0 {
+			return "nothing waits for the lock"
+		}
+		return ""
+	})
+	end(errLate) // as a minute would
+	if err := <-ended; !errors.Is(err, errLate) || !strings.Contains(err.Error(), "learn what is watched: not told within 1m0s") {
+		t.Errorf("error %v, want %q", err, errLate)
 	}
 }
 
