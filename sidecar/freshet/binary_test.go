@@ -179,6 +179,14 @@ func setupFruit(t *testing.T) (dsn string, direct *pgx.Conn) {
 	return setupFruitOn(t, servers.SharedPostgres(t))
 }
 
+// loseChange gives the first fruit a name, and no event tells of that.
+func loseChange(t *testing.T, direct *pgx.Conn, name string) {
+	t.Helper()
+	if _, err := direct.Exec(t.Context(), "BEGIN; UPDATE fruit SET name = '"+name+"' WHERE id = 1; DELETE FROM freshet.outbox WHERE xid = pg_current_xact_id(); COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // setupFruitOn is setupFruit on the server pg.
 func setupFruitOn(t *testing.T, pg *servers.Postgres) (dsn string, direct *pgx.Conn) {
 	t.Helper()

@@ -33,9 +33,7 @@ func TestPurgeReachesASidecar(t *testing.T) {
 			what = append(what, s.Report().Shapes[0].ID)
 		}
 		changed := fmt.Sprint("quince ", i)
-		if _, err := direct.Exec(t.Context(), "BEGIN; UPDATE fruit SET name = '"+changed+"' WHERE id = 1; DELETE FROM freshet.outbox WHERE xid = pg_current_xact_id(); COMMIT"); err != nil {
-			t.Fatal(err)
-		}
+		loseChange(t, direct, changed)
 		if got := read(); got != before {
 			t.Fatalf("%v: %q is read before the purge, want %q, which the cache has", what, got, before)
 		}

@@ -34,9 +34,7 @@ func TestServedAnswersAreVerified(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := direct.Exec(t.Context(), "BEGIN; UPDATE fruit SET name = 'pear' WHERE id = 1; DELETE FROM freshet.outbox WHERE xid = pg_current_xact_id(); COMMIT"); err != nil {
-		t.Fatal(err)
-	}
+	loseChange(t, direct, "pear")
 	eventually(t, func() string {
 		if read(); count("stale") == 0 {
 			return "the stale answer was not found"
@@ -82,10 +80,7 @@ func TestStaleShapePassesThroughUntilPurge(t *testing.T) {
 			}
 			return ""
 		})
-		lose := fmt.Sprintf("BEGIN; UPDATE fruit SET name = 'pear%d' WHERE id = 1; DELETE FROM freshet.outbox WHERE xid = pg_current_xact_id(); COMMIT", i)
-		if _, err := direct.Exec(t.Context(), lose); err != nil {
-			t.Fatal(err)
-		}
+		loseChange(t, direct, fmt.Sprint("pear", i))
 		eventually(t, func() string {
 			if _, passed := read(stale); passed == 0 {
 				return purge + ": it does not pass through"
