@@ -283,13 +283,8 @@ func chooseColumns(patterns []pattern, root candidate, members []candidate, watc
 	}
 	columns := slices.Clone(watched)
 	if p.columns == nil {
-		if watched != nil {
-			return columns, ""
-		}
-		for _, column := range root.Columns {
-			if column.Chosen && len(columns) < columnsDefaultMax && !strings.Contains(column.Name, bodyQuote) {
-				columns = append(columns, column.Name)
-			}
+		if watched == nil {
+			columns = addLikely(columns, root)
 		}
 		return columns, ""
 	}
@@ -308,13 +303,34 @@ func chooseColumns(patterns []pattern, root candidate, members []candidate, watc
 	return columns, ""
 }
 
+// addLikely adds to columns those of a root that queries are likely to look up by.
+func addLikely(columns []string, root candidate) []string {
+	for _, column := range root.Columns {
+		if column.Chosen && len(columns) < columnsDefaultMax && !slices.Contains(columns, column.Name) && !strings.Contains(column.Name, bodyQuote) {
+			columns = append(columns, column.Name)
+		}
+	}
+	return columns
+}
+
 // watchedColumns are the columns that a root's triggers name and that still can
-// be watched; nil if it has no triggers.
+// be watched; nil if it has no triggers. Where some no longer can, they may have
+// another name now, which nothing tells: those likely to be looked up by come in
+// their place.
 func (c *catalog) watchedColumns(root candidate) []string {
 	for _, t := range c.Triggers {
 		if t.Table == root.OID && t.Name == captureTriggers[0].name {
-			columns := slices.DeleteFunc(t.columns(), func(name string) bool { return !slices.Contains(t.Columns, name) })
-			return append([]string{}, columns...)
+			named := t.columns()
+			columns := []string{}
+			for _, name := range named {
+				if slices.Contains(t.Columns, name) {
+					columns = append(columns, name)
+				}
+			}
+			if len(columns) < len(named) {
+				columns = addLikely(columns, root)
+			}
+			return columns
 		}
 	}
 	return nil
