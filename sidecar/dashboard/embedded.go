@@ -18,7 +18,7 @@ type Embedded struct {
 }
 
 // NewEmbedded returns the page of what o.StatsFunc reads, and keeps its history until
-// Close. What has to do with an address or a token in o is ignored.
+// Close: of all that happens once it has returned. What has to do with an address or a token in o is ignored.
 func NewEmbedded(o Options) *Embedded {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -26,6 +26,7 @@ func NewEmbedded(o Options) *Embedded {
 	o.library = true
 	s := newServer(o)
 	s.markers.add(newMarker(time.Now(), "start", "page opened"))
+	s.Begin()
 	ctx, end := context.WithCancel(context.Background())
 	e := &Embedded{server: s, pages: withHeaders(s.pages()), end: end, ended: make(chan struct{})}
 	go func() {

@@ -81,10 +81,12 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	history  *history
-	markers  markers
-	recent   recent
-	hub      *hub
-	token    string // which only this page has
+	// first is the reading from which the history counts. Begin sets it, sampleUntil reads it.
+	first   *Stats
+	markers markers
+	recent  recent
+	hub     *hub
+	token   string // which only this page has
 	// admission is that of Options.Token, until SetToken. It is never nil. Each request reads it.
 	admission atomic.Pointer[admission]
 	explains  perSecond
@@ -160,9 +162,27 @@ func (s *Server) File() (*os.File, error) { return listenerFile(s.listener) }
 // Close stops listening without having run.
 func (s *Server) Close() error { return s.listener.Close() }
 
+// Begin takes the readings from which the histories count. It is to be called before anything is
+// served of which they should tell, and before Run, which takes them itself otherwise:
+//
+//  1. a goroutine is to Run, and does not yet;
+//  2. reads are answered, and no more come;
+//  3. the first readings are taken, with those reads in them.
+//
+// No interval would have them, and the page would say that there were none. (TestHistoryBegins)
+func (s *Server) Begin() {
+	s.first = s.sample(nil, time.Now())
+	for _, d := range s.databases {
+		d.Begin()
+	}
+}
+
 // Run answers requests and keeps the history until ctx ends. Requests under way
 // then have a second to end.
 func (s *Server) Run(ctx context.Context) error {
+	if s.first == nil {
+		s.Begin()
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	sampling, stop := context.WithCancel(ctx)
@@ -184,13 +204,12 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// sampleUntil keeps the history until ctx ends, or serving fails.
+// sampleUntil keeps the history, which has begun, until ctx ends, or serving fails.
 func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
-	var before *Stats
+	before := s.first
 	for {
-		before = s.sample(before, time.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -198,6 +217,7 @@ func (s *Server) sampleUntil(ctx context.Context, served <-chan error) error {
 			return fmt.Errorf("serve admin address %s: %w", s.Address(), err)
 		case <-ticker.C:
 		}
+		before = s.sample(before, time.Now())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,11 @@ func setup(t *testing.T) (*source, *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runUntilCleanup(t, server)
+	return src, server
+}
+
+func runUntilCleanup(t *testing.T, server *Server) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
@@ -58,7 +64,6 @@ func setup(t *testing.T) (*source, *Server) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return src, server
 }
 
 // get asks the server, under its own name unless another is given.
@@ -269,6 +274,53 @@ func TestAddressInUse(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another program uses it") || !strings.Contains(err.Error(), "--admin") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// The figures are read before anything is served, however late the goroutine comes that keeps the
+// history, so that what is counted from then on is of an interval.
+func TestHistoryBegins(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(*testing.T, func() Stats) *history{
+		"a library's": func(t *testing.T, read func() Stats) *history {
+			e := NewEmbedded(Options{StatsFunc: read})
+			t.Cleanup(e.Close)
+			return e.server.history
+		},
+		"a sidecar's": func(t *testing.T, read func() Stats) *history {
+			return begun(t, Options{StatsFunc: read}).history
+		},
+		"a further database's": func(t *testing.T, read func() Stats) *history {
+			nothing := func() Stats { return Stats{} }
+			return begun(t, Options{StatsFunc: nothing, Databases: []Database{{Name: "other", StatsFunc: read}}}).databases["other"].history
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := &source{}
+			var readings atomic.Int64
+			h := begin(t, func() Stats { readings.Add(1); return src.read() })
+			if readings.Load() == 0 {
+				t.Fatal("it has begun, and nobody has read the figures")
+			}
+			src.change(func(s *Stats) { s.Queries = map[string]uint64{"hit_l1": 100} })
+			servers.Eventually(t, "an interval has what was counted since", func() bool {
+				return slices.ContainsFunc(column(t, h, "15m", "hit_l1"), func(v value) bool { return v > 0 })
+			})
+		})
+	}
+}
+
+// begun is a server that has begun, and only then runs.
+func begun(t *testing.T, o Options) *Server {
+	t.Helper()
+	o.Address = "127.0.0.1:0"
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Begin()
+	runUntilCleanup(t, s)
+	return s
 }
 
 func TestHistoryFillsWhileRunning(t *testing.T) {

@@ -200,6 +200,9 @@ func (s *Sidecar) Run(told context.Context) error {
 	if s.options.Access != nil {
 		parts.Go(func() error { return s.options.Access.Run(ctx) })
 	}
+	if s.admin != nil {
+		s.admin.Begin() // before anybody is served
+	}
 	parts.Go(func() error {
 		defer end()
 		return s.server.Run(accepting)
