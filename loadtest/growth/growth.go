@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -135,12 +136,21 @@ func (b *bed) sample(ctx context.Context) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = Sample{
-		Resident: series["process_resident_memory_bytes"], Live: series["go_gc_heap_live_bytes"],
-		Goroutines: series["go_goroutines"], Threads: series["go_threads"], Descriptors: series["process_open_fds"],
+	var missing []string
+	of := func(name string) float64 {
+		value, ok := series[name]
+		if !ok {
+			missing = append(missing, name)
+		}
+		return value
 	}
-	if s.Resident == 0 || s.Live == 0 || s.Goroutines == 0 || s.Threads == 0 || s.Descriptors == 0 {
-		return s, fmt.Errorf("read the sidecar's metrics: some are missing: %+v", s)
+	s = Sample{
+		// What lives is none before garbage was collected for the first time.
+		Resident: of("process_resident_memory_bytes"), Live: of("go_gc_heap_live_bytes"),
+		Goroutines: of("go_goroutines"), Threads: of("go_threads"), Descriptors: of("process_open_fds"),
+	}
+	if missing != nil {
+		return s, fmt.Errorf("read the sidecar's metrics: %s are missing", strings.Join(missing, ", "))
 	}
 	err = b.owner.QueryRow(ctx, "SELECT pg_total_relation_size('freshet.outbox')::float8").Scan(&s.Outbox)
 	return s, err
