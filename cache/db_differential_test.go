@@ -106,7 +106,7 @@ func TestStatementsOfTheOracle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := openDB(t, string(schema), nil)
+	o := openOn(t, servers.SharedPostgresOfRoles(t), string(schema), nil)
 	handle, plain := cache.OpenSQL(o.DB), stdlib.OpenDBFromPool(o.pool)
 	t.Cleanup(func() { _, _ = handle.Close(), plain.Close() })
 	for _, way := range []struct {

@@ -150,8 +150,8 @@ func TestCloseWithoutRedis(t *testing.T) {
 
 // What can never work is an error, and names what to do.
 func TestOpenRefuses(t *testing.T) {
+	server := servers.SharedPostgresOfRoles(t) // whose process stays
 	alone(t)
-	server := servers.SharedPostgres(t)
 	database := server.CreateDatabase(t)
 	admin := poolOf(t, server.DSN(database))
 	if _, err := admin.Exec(t.Context(), "CREATE ROLE "+database+"_reader LOGIN"); err != nil {

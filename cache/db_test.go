@@ -31,7 +31,12 @@ type opened struct {
 // What tests need alike is made once and copied.
 func openDB(t testing.TB, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
 	t.Helper()
-	server := servers.SharedPostgres(t)
+	return openOn(t, servers.SharedPostgres(t), setup, change)
+}
+
+// openOn is openDB on a server: SharedPostgresOfRoles where setup makes roles.
+func openOn(t testing.TB, server *servers.Postgres, setup string, change func(*pgxpool.Config, *cache.Options)) *opened {
+	t.Helper()
 	return openAt(t, server.DSN(server.FilledDatabase(t, setup, func(dsn string) error { return fill(dsn, setup) })), "", change)
 }
 

@@ -68,7 +68,7 @@ func (a *authors) want(t *testing.T, f func(context.Context, int64) (writer, err
 		t.Fatalf("got %+v, %v; want %q", got, err, name)
 	}
 	if n := a.loads.Load(); n != loads {
-		t.Fatalf("%d loads, want %d", n, loads)
+		t.Fatalf("%d loads, want %d: %+v", n, loads, a.db.Stats())
 	}
 }
 

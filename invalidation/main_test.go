@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv(followVariable); dsn != "" {
 		followUntilKilled(dsn)
 	}
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true, AtOnce: testsAtOnce}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, AtOnce: testsAtOnce}))
 }
 
 // testsAtOnce is how many tests run at once: they wait for looks, locks and servers.

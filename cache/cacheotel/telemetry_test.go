@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
 }
 
 // told is a Telemetry, and what it has told the SDK.

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
 }
 
 // client keeps no connection.

@@ -11,6 +11,7 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{
 		Postgres:        true,
+		UnsteadyRoles:   true,
 		PostgresOptions: servers.PostgresOptions{Settings: map[string]string{"jit": "off"}},
 	}))
 }

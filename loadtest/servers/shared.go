@@ -17,11 +17,12 @@ import (
 type Needs struct {
 	Postgres        bool
 	PostgresOptions PostgresOptions
-	// SteadyRoles has Main fail where tests have changed roles anywhere but on SharedPostgresOfRoles:
-	// for packages whose tests rely on what a sidecar or a library keeps.
-	SteadyRoles  bool
-	Redis        bool
-	RedisOptions RedisOptions
+	// UnsteadyRoles is for packages whose tests rely on nothing that a sidecar or a library keeps.
+	// Main fails for all others where tests have changed roles anywhere but on
+	// SharedPostgresOfRoles.
+	UnsteadyRoles bool
+	Redis         bool
+	RedisOptions  RedisOptions
 	// AtOnce is how many tests that call t.Parallel run at once at least: more than there are
 	// processors, where tests wait more than they work. 0 leaves that to go test; -parallel
 	// wins.
@@ -108,12 +109,12 @@ func share(needs Needs) error {
 		options := needs.PostgresOptions
 		options.undisturbed = true
 		shareWith(&shared.ofRoles, options, false)
-		shareWith(&shared.postgres, options, needs.SteadyRoles)
+		shareWith(&shared.postgres, options, !needs.UnsteadyRoles)
 		preparing := options
 		preparing.Settings = map[string]string{}
 		maps.Copy(preparing.Settings, options.Settings)
 		preparing.Settings["max_prepared_transactions"] = preparedMax
-		shareWith(&shared.preparing, preparing, needs.SteadyRoles)
+		shareWith(&shared.preparing, preparing, !needs.UnsteadyRoles)
 	}
 	if needs.Redis {
 		shared.redis.launch = func() (*Redis, error) {
@@ -150,8 +151,8 @@ func unshare() error {
 }
 
 // SharedPostgres returns the server that all tests of the package share. A test
-// uses a database of its own (CreateDatabase), leaves roles alone where the package needs
-// SteadyRoles, and leaves the server running; to stop or to kill one, start one
+// uses a database of its own (CreateDatabase), leaves roles alone unless the package has
+// UnsteadyRoles, and leaves the server running; to stop or to kill one, start one
 // (StartPostgres).
 func SharedPostgres(t TB) *Postgres {
 	t.Helper()

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SilenceClient()
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, Redis: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, UnsteadyRoles: true, Redis: true}))
 }
 
 // patient is a database with an installation, a Redis, a socket directory and a machine

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(cleaning{servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true, Redis: true})})
+	goleak.VerifyTestMain(cleaning{servers.Shared(m, servers.Needs{Postgres: true, Redis: true})})
 }
 
 // cleaning removes the scratch directory after the tests, and prints what they

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	goleak.VerifyTestMain(servers.Shared(program.Removed(m), servers.Needs{Postgres: true, Redis: true, SteadyRoles: true, AtOnce: testsAtOnce}))
+	goleak.VerifyTestMain(servers.Shared(program.Removed(m), servers.Needs{Postgres: true, Redis: true, AtOnce: testsAtOnce}))
 }
 
 // freshet runs one command line inside this process.

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, SteadyRoles: true, Redis: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, Redis: true}))
 }
 
 // optionsFor are those of a sidecar before a database, with a socket of its own.

@@ -14,7 +14,7 @@ const testsAtOnce = 6
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(plainTests.removed(servers.Shared(lentBedsClosed(m), servers.Needs{
-		Postgres: true, Redis: true, SteadyRoles: true, AtOnce: testsAtOnce,
+		Postgres: true, Redis: true, AtOnce: testsAtOnce,
 		PostgresOptions: servers.PostgresOptions{Settings: map[string]string{"max_connections": "700"}},
 	})))
 }

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{
-		Postgres: true,
+		Postgres: true, UnsteadyRoles: true,
 		PostgresOptions: servers.PostgresOptions{Settings: map[string]string{
 			"shared_preload_libraries": "pg_stat_statements",
 			"max_connections":          "100",

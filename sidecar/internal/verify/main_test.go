@@ -9,5 +9,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true}))
+	goleak.VerifyTestMain(servers.Shared(m, servers.Needs{Postgres: true, UnsteadyRoles: true}))
 }
