@@ -230,10 +230,11 @@ func planTree(patterns []pattern, root candidate, members []candidate, c *catalo
 		}
 	}
 	var watched []string
+	var lost bool
 	if extend {
-		watched = c.watchedColumns(root)
+		watched, lost = c.watchedColumns(root)
 	}
-	columns, reason := chooseColumns(patterns, root, members, watched)
+	columns, reason := chooseColumns(patterns, root, members, watched, lost)
 	if reason != "" {
 		return treePlan{}, reason
 	}
@@ -275,15 +276,17 @@ func boolOrder(b bool) string {
 // chooseColumns takes the columns that a pattern names for the root, or for any
 // member where none does for the root; else those likely to be looked up by.
 //
-// watched are columns to keep; unless it is nil, no others are chosen.
-func chooseColumns(patterns []pattern, root candidate, members []candidate, watched []string) ([]string, string) {
+// watched are columns to keep; unless it is nil, no others are chosen that no pattern
+// names. With lost they are: what can no longer be watched may have another name now,
+// which nothing tells.
+func chooseColumns(patterns []pattern, root candidate, members []candidate, watched []string, lost bool) ([]string, string) {
 	p, ok := match(patterns, root.name())
 	for i := 0; !ok && i < len(members); i++ {
 		p, ok = match(patterns, members[i].name())
 	}
 	columns := slices.Clone(watched)
 	if p.columns == nil {
-		if watched == nil {
+		if watched == nil || lost {
 			columns = addLikely(columns, root)
 		}
 		return columns, ""
@@ -314,24 +317,14 @@ func addLikely(columns []string, root candidate) []string {
 }
 
 // watchedColumns are the columns that a root's triggers name and that still can
-// be watched; nil if it has no triggers. Where some no longer can, they may have
-// another name now, which nothing tells: those likely to be looked up by come in
-// their place.
-func (c *catalog) watchedColumns(root candidate) []string {
+// be watched; nil if it has no triggers. lost says that some no longer can.
+func (c *catalog) watchedColumns(root candidate) (columns []string, lost bool) {
 	for _, t := range c.Triggers {
 		if t.Table == root.OID && t.Name == captureTriggers[0].name {
 			named := t.columns()
-			columns := []string{}
-			for _, name := range named {
-				if slices.Contains(t.Columns, name) {
-					columns = append(columns, name)
-				}
-			}
-			if len(columns) < len(named) {
-				columns = addLikely(columns, root)
-			}
-			return columns
+			columns = slices.DeleteFunc(append([]string{}, named...), func(name string) bool { return !slices.Contains(t.Columns, name) })
+			return columns, len(columns) < len(named)
 		}
 	}
-	return nil
+	return nil, false
 }
