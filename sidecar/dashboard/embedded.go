@@ -18,7 +18,8 @@ type Embedded struct {
 }
 
 // NewEmbedded returns the page of what o.StatsFunc reads, and keeps its history until
-// Close: of all that happens once it has returned. What has to do with an address or a token in o is ignored.
+// Close: of all that happens once it has returned. What has to do with an address or a
+// token in o is ignored.
 func NewEmbedded(o Options) *Embedded {
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -50,20 +50,24 @@ func setup(t *testing.T) (*source, *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runUntilCleanup(t, server)
+	runServer(t, server)
 	return src, server
 }
 
-func runUntilCleanup(t *testing.T, server *Server) {
+// runServer answers until the function returned is called, or the test ends.
+func runServer(t *testing.T, server *Server) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
+	t.Cleanup(end)
+	return end
 }
 
 // get asks the server, under its own name unless another is given.
@@ -319,7 +323,7 @@ func begun(t *testing.T, o Options) *Server {
 		t.Fatal(err)
 	}
 	s.Begin()
-	runUntilCleanup(t, s)
+	runServer(t, s)
 	return s
 }
 

@@ -205,17 +205,7 @@ func stage(t *testing.T, address string, change func(*Options)) *scene {
 func (s *scene) serve(t *testing.T) (end func()) {
 	t.Helper()
 	s.pass(historyBegins + 1)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.server.Run(ctx) }()
-	end = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(end)
-	return end
+	return runServer(t, s.server)
 }
 
 func (s *scene) url() string { return "http://" + s.server.Address() + "/" }
